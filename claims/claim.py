@@ -1,0 +1,69 @@
+"""A claim and the statuses it passes through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from claims.errors import InvalidTransition
+from claims.money import Money
+
+
+class Status(StrEnum):
+    DRAFT = "draft"  # evidence still coming in
+    SUBMITTED = "submitted"  # due for adjudication
+    AWAITING_INFORMATION = "awaiting_information"  # the claimant was asked for more
+    REFERRED = "referred"  # a person decides (partner insurer or adjuster)
+    APPROVED = "approved"  # payout reserved, not yet confirmed by the rail
+    PAID = "paid"
+    PAYOUT_FAILED = "payout_failed"  # the rail refused for good; a person must look
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"
+
+
+TRANSITIONS: dict[Status, frozenset[Status]] = {
+    Status.DRAFT: frozenset({Status.SUBMITTED, Status.WITHDRAWN}),
+    Status.SUBMITTED: frozenset(
+        {Status.APPROVED, Status.REFERRED, Status.AWAITING_INFORMATION, Status.DECLINED, Status.WITHDRAWN}
+    ),
+    Status.AWAITING_INFORMATION: frozenset({Status.SUBMITTED, Status.WITHDRAWN, Status.REFERRED}),
+    Status.REFERRED: frozenset({Status.APPROVED, Status.DECLINED, Status.AWAITING_INFORMATION, Status.WITHDRAWN}),
+    Status.APPROVED: frozenset({Status.PAID, Status.PAYOUT_FAILED}),
+    Status.PAYOUT_FAILED: frozenset({Status.REFERRED, Status.APPROVED}),
+    Status.PAID: frozenset({Status.REFERRED}),  # an appeal against the amount
+    Status.DECLINED: frozenset({Status.REFERRED}),  # an appeal
+    Status.WITHDRAWN: frozenset(),
+}
+
+
+def check_transition(old: Status, new: Status) -> None:
+    """Raises InvalidTransition unless a claim may go from `old` to `new`."""
+    if new not in TRANSITIONS[old]:
+        raise InvalidTransition(f"a claim that is {old} cannot become {new}")
+
+
+class EvidenceKind(StrEnum):
+    PHOTO = "photo"  # of the damage
+    PAPER = "paper"  # a bill, a slip, a receipt
+    NOSE = "nose"  # a pet's nose, close up
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the claimant states. All times are UTC; amounts are what is asked for, not what is due."""
+
+    id: str
+    policy_id: str
+    claimant_id: str
+    product: str
+    peril: str
+    amount: Money
+    occurred_at: datetime
+    submitted_at: datetime
+    description: str
+    payee_account: str
+    device_id: str
+    address: str
+    merchant_id: str
+    order_number: str

@@ -1,0 +1,54 @@
+"""Errors of the claims domain.
+
+ClaimsError
+├── InvalidMoney            not an amount at all
+├── CurrencyMismatch        two currencies in one sum
+├── InvalidTransition       a claim cannot go from this status to that one
+├── UnknownProduct          no product file of that name
+├── InvalidProduct          a product file that breaks its own schema
+├── UnbalancedTransaction   ledger entries that do not sum to zero
+├── BrokenChain             an audit record whose hash does not follow from the one before
+└── StoreError
+    ├── NotFound            no such row, or not yours
+    ├── Conflict            the row changed, or exists already
+    └── LeaseLost           the fencing token is no longer the newest
+"""
+
+from __future__ import annotations
+
+
+class ClaimsError(Exception):
+    """Root of every error that the claims package raises on purpose."""
+
+
+class InvalidMoney(ClaimsError): ...
+
+
+class CurrencyMismatch(ClaimsError): ...
+
+
+class InvalidTransition(ClaimsError): ...
+
+
+class UnknownProduct(ClaimsError): ...
+
+
+class InvalidProduct(ClaimsError): ...
+
+
+class UnbalancedTransaction(ClaimsError): ...
+
+
+class BrokenChain(ClaimsError): ...
+
+
+class StoreError(ClaimsError): ...
+
+
+class NotFound(StoreError): ...
+
+
+class Conflict(StoreError): ...
+
+
+class LeaseLost(StoreError): ...

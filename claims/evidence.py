@@ -1,0 +1,249 @@
+"""Facts: what was measured about a claim. Judgement (thresholds, outcomes) is in `claims.rules` and `claims.decide`.
+
+A fact that could not be measured is `Unmeasured(reason)`, never a zero. Every class carries a `fact` tag so that stored facts read back into
+the same types (`claims.wire`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """Could not look. `reason` is in words the claimant can act on; `retryable` says whether better evidence could change it."""
+
+    reason: str
+    retryable: bool = True
+    fact: Literal["unmeasured"] = "unmeasured"
+
+
+class PhotoVerdict(StrEnum):
+    """How a photo relates to one picture of the library, strongest first."""
+
+    SAME_BYTES = "same_bytes"
+    SAME_PICTURE = "same_picture"  # other bytes, the same pixels
+    EDITED_COPY = "edited_copy"  # cropped, mirrored, recompressed, inside a screenshot, ...
+    SIMILAR = "similar"  # looks alike, no geometric proof
+    UNSEEN = "unseen"
+
+
+class MatchOwner(StrEnum):
+    """Whose the matching picture is."""
+
+    SAME_CLAIM = "same_claim"
+    OWN_EARLIER_CLAIM = "own_earlier_claim"
+    OTHER_CLAIMANT = "other_claimant"
+    WEB = "web"
+    STOCK = "stock"
+
+
+@dataclass(frozen=True, slots=True)
+class KeypointPair:
+    """One agreeing point, as fractions (0..1) of the width and height of each picture."""
+
+    x: float
+    y: float
+    match_x: float
+    match_y: float
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoMatch:
+    """A library picture that this photo relates to. `probability` is calibrated (0..1) that one is a copy of the other."""
+
+    photo_id: str
+    owner: MatchOwner
+    claim_id: str  # "" for web and stock
+    verdict: PhotoVerdict
+    probability: float
+    inliers: int  # keypoints that agree on one transform
+    transform: str  # e.g. "mirrored, scaled to 62%, rotated 0 degrees, shows 55% of the original"
+    pairs: tuple[KeypointPair, ...]  # at most 40, to draw
+    preview_sha256: str  # of the match's preview picture in the evidence store
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFact:
+    """One photo of the claim. `verdict` is that of the strongest match outside this claim."""
+
+    evidence_id: str
+    name: str
+    sha256: str
+    width_px: int
+    height_px: int
+    verdict: PhotoVerdict
+    matches: tuple[PhotoMatch, ...]
+    taken_at: datetime | Unmeasured  # EXIF DateTimeOriginal
+    software: str | Unmeasured  # EXIF Software
+    camera: str | Unmeasured  # EXIF make and model
+    fact: Literal["photo"] = "photo"
+
+
+@dataclass(frozen=True, slots=True)
+class UnmeasuredPhoto:
+    evidence_id: str
+    name: str
+    sha256: str
+    reason: str
+    retryable: bool
+    fact: Literal["unmeasured_photo"] = "unmeasured_photo"
+
+
+class PaperKind(StrEnum):
+    OUTPATIENT_INVOICE = "outpatient_invoice"
+    PARCEL_SLIP = "parcel_slip"
+    RECEIPT = "receipt"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Left, top, right, bottom as fractions (0..1) of the page."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True)
+class PaperField:
+    """A field as read: `value` normalised (ISO dates, minor units as digits), `confidence` 0..1 from the reader."""
+
+    name: str
+    value: str
+    confidence: float
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class PaperItem:
+    """One line of a bill. `item_class` is 甲, 乙, 丙, own or "" where the paper does not say."""
+
+    text: str
+    item_class: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaperCheck:
+    """An arithmetic or format check within one paper: passed, or failed with both sides."""
+
+    name: Literal[
+        "items_sum_to_total", "capital_amount_equals_total", "insurance_and_cash_equal_total", "date_is_plausible"
+    ]
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaperFact:
+    """One page. Field names by kind: docs/papers.md. `number_claimed_before` lists ids of other claims with the same paper number."""
+
+    evidence_id: str
+    name: str
+    sha256: str
+    kind: PaperKind
+    fields: tuple[PaperField, ...]
+    items: tuple[PaperItem, ...]
+    checks: tuple[PaperCheck, ...]
+    read_confidence: float  # the least confidence among the money-relevant fields
+    missing_fields: tuple[str, ...]  # required for the kind, not found
+    number_claimed_before: tuple[str, ...]
+    fact: Literal["paper"] = "paper"
+
+    def value(self, field_name: str) -> str:
+        """The field's value, or "" when the paper does not show it."""
+        return next((field.value for field in self.fields if field.name == field_name), "")
+
+
+@dataclass(frozen=True, slots=True)
+class UnmeasuredPaper:
+    evidence_id: str
+    name: str
+    sha256: str
+    reason: str
+    retryable: bool
+    fact: Literal["unmeasured_paper"] = "unmeasured_paper"
+
+
+@dataclass(frozen=True, slots=True)
+class NoseFact:
+    """The nose photo against the enrolment of the insured pet."""
+
+    evidence_id: str
+    pet_id: str
+    similarity: float  # -1..1, cosine of the best template
+    inliers: int  # agreeing keypoints with the best template
+    templates: int  # how many enrolled templates were compared
+    model: str  # name and version of the descriptor
+    fact: Literal["nose"] = "nose"
+
+
+@dataclass(frozen=True, slots=True)
+class UnmeasuredNose:
+    evidence_id: str
+    pet_id: str
+    reason: str  # "too blurred: ...", "no enrolment", ...
+    retryable: bool
+    fact: Literal["unmeasured_nose"] = "unmeasured_nose"
+
+
+@dataclass(frozen=True, slots=True)
+class CreditReason:
+    """Why the score is not higher: the attribute, its bin and the points lost against its best bin."""
+
+    attribute: str
+    bin: str
+    points_lost: float
+
+
+@dataclass(frozen=True, slots=True)
+class CreditFact:
+    score: int  # 350-950
+    reasons: tuple[CreditReason, ...]
+    model: str
+    fact: Literal["credit"] = "credit"
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCount:
+    """How many claims share one thing with this claim in a window before it, this claim not counted."""
+
+    key: Literal["device", "payee", "address", "merchant", "claimant"]
+    window_days: int
+    claims: int
+    claimants: int  # distinct
+
+
+@dataclass(frozen=True, slots=True)
+class FraudFact:
+    counts: tuple[WindowCount, ...]
+    fact: Literal["fraud"] = "fraud"
+
+
+@dataclass(frozen=True, slots=True)
+class CoverFact:
+    """The policy's side of the claim: what has been paid under it already in this cover, and when it began."""
+
+    paid_to_date_minor: int
+    currency: str
+    earlier_claims: int
+    event_date: date
+    fact: Literal["cover"] = "cover"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is known when a claim is decided. A stage that did not run because the product needs none leaves an empty tuple."""
+
+    cover: CoverFact
+    photos: tuple[PhotoFact | UnmeasuredPhoto, ...]
+    papers: tuple[PaperFact | UnmeasuredPaper, ...]
+    noses: tuple[NoseFact | UnmeasuredNose, ...]
+    credit: CreditFact | Unmeasured
+    fraud: FraudFact | Unmeasured

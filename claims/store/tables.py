@@ -1,0 +1,351 @@
+"""Every table of the store. Times are UTC (timestamptz), amounts integer minor units, ids text unless a sequence is the point.
+
+The photo library's own tables are in `vision.library`; they live in the same database but know nothing of claims.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+claimants = Table(
+    "claimants",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("credit_attributes", JSONB, nullable=False, server_default=text("'{}'")),  # see claims.credit
+    _time("created_at"),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("number", Text, nullable=False, unique=True),
+    Column("product", Text, nullable=False),
+    Column("claimant_id", Text, ForeignKey("claimants.id"), nullable=False, index=True),
+    Column("insured_name", Text, nullable=False),
+    Column("pet_id", Text, nullable=False, server_default=""),
+    _time("starts_at"),
+    _time("ends_at"),
+    Column("currency", Text, nullable=False),
+    Column("sum_insured_minor", BigInteger, nullable=False),
+    Column("insured_value_minor", BigInteger, nullable=False),
+    _time("created_at"),
+    CheckConstraint("ends_at > starts_at", name="cover_has_length"),
+    CheckConstraint("sum_insured_minor > 0 AND insured_value_minor >= 0", name="sums_positive"),
+)
+
+pets = Table(
+    "pets",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("claimant_id", Text, ForeignKey("claimants.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("species", Text, nullable=False),  # dog, cat
+    _time("created_at"),
+)
+
+# One row a template. `template` is what vision.nose serialises; opaque here.
+nose_templates = Table(
+    "nose_templates",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("pet_id", Text, ForeignKey("pets.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("photo_sha256", Text, nullable=False),
+    Column("template", LargeBinary, nullable=False),
+    Column("model", Text, nullable=False),
+    _time("created_at"),
+    UniqueConstraint("pet_id", "photo_sha256"),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("policy_id", Text, ForeignKey("policies.id"), nullable=False, index=True),
+    Column("claimant_id", Text, ForeignKey("claimants.id"), nullable=False),
+    Column("product", Text, nullable=False),
+    Column("peril", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    _time("occurred_at"),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("payee_account", Text, nullable=False),
+    Column("device_id", Text, nullable=False, server_default=""),
+    Column("address", Text, nullable=False, server_default=""),
+    Column("merchant_id", Text, nullable=False, server_default=""),
+    Column("order_number", Text, nullable=False, server_default=""),
+    Column("status", Text, nullable=False),
+    # Counts adjudications: 1 at first submission, +1 whenever the claim is submitted again with more information.
+    Column("round", Integer, nullable=False, server_default="0"),
+    Column("trace_id", Text, nullable=False, server_default=""),
+    Column("flow_run_id", Text, nullable=False, server_default=""),
+    _time("created_at"),
+    _time("submitted_at", nullable=True),
+    _time("closed_at", nullable=True),
+    Column("touched", Boolean, nullable=False, server_default=text("false")),  # a person took part
+    CheckConstraint("amount_minor > 0", name="amount_positive"),
+    Index("ix_claims_claimant_submitted", "claimant_id", "submitted_at"),
+    Index("ix_claims_device_submitted", "device_id", "submitted_at", postgresql_where=text("device_id <> ''")),
+    Index("ix_claims_payee_submitted", "payee_account", "submitted_at"),
+    Index("ix_claims_address_submitted", "address", "submitted_at", postgresql_where=text("address <> ''")),
+    Index("ix_claims_merchant_submitted", "merchant_id", "submitted_at", postgresql_where=text("merchant_id <> ''")),
+    Index("ix_claims_status_submitted", "status", "submitted_at"),
+)
+
+claim_history = Table(
+    "claim_history",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("status", Text, nullable=False),
+    Column("actor", Text, nullable=False),  # role:subject, or the flow's name
+    Column("note", Text, nullable=False, server_default=""),  # the claimant's appeal, the adjuster's question, ...
+    _time("at"),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # claims.claim.EvidenceKind
+    Column("media_type", Text, nullable=False),  # sniffed, not as declared
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False, index=True),  # key in the evidence store
+    Column("preview_sha256", Text, nullable=False, server_default=""),  # clean re-encoded JPEG, written by the flow
+    Column("round", Integer, nullable=False),  # the adjudication it was first there for
+    _time("received_at"),
+    UniqueConstraint("claim_id", "name"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("state", Text, nullable=False),  # due, leased, done, dead
+    _time("due_at"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column(
+        "fence", BigInteger, nullable=False, server_default="0"
+    ),  # +1 at each lease; a holder of an older one has lost it
+    Column("leased_by", Text, nullable=False, server_default=""),
+    _time("leased_until", nullable=True),
+    Column("last_error", Text, nullable=False, server_default=""),
+    _time("created_at"),
+    _time("finished_at", nullable=True),
+    UniqueConstraint("claim_id", "round"),
+    Index("ix_jobs_due", "due_at", postgresql_where=text("state IN ('due', 'leased')")),
+)
+
+# Results of finished stages: a claim leased again skips what is here for its round.
+stage_results = Table(
+    "stage_results",
+    metadata,
+    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("stage", Text, primary_key=True),  # cover, photos, papers, nose, credit, fraud
+    Column("result", JSONB, nullable=False),
+    Column("seconds", JSONB, nullable=False, server_default=text("'{}'")),  # {"wall": .., "cpu": ..}
+    _time("finished_at"),
+)
+
+# Publish, then search: a paper's number is inserted and committed before other claims with the same number are looked up.
+document_numbers = Table(
+    "document_numbers",
+    metadata,
+    Column("number_key", Text, primary_key=True),  # kind:normalised number
+    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), primary_key=True),
+    Column("evidence_id", Text, nullable=False),
+    _time("first_seen_at"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), nullable=False),
+    Column("seq", Integer, nullable=False),  # 1, 2, ... within the claim
+    Column("round", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("payout_minor", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("inputs", LargeBinary, nullable=False),  # canonical JSON of claim, policy, facts, now: what a replay needs
+    Column("decision", LargeBinary, nullable=False),  # canonical JSON of claims.decision.Decision
+    Column("rules_version", Text, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    _time("decided_at"),
+    UniqueConstraint("claim_id", "seq"),
+)
+
+# Double entry. Amounts are signed: debit > 0, credit < 0; a deferred trigger refuses a transaction that does not sum to zero per currency.
+ledger_transactions = Table(
+    "ledger_transactions",
+    metadata,
+    Column("id", Text, primary_key=True),  # derived from payout and step, so that a retry cannot post twice
+    Column("payout_id", Text, nullable=False, index=True),
+    Column("step", Text, nullable=False),  # reserve, post, void
+    _time("at"),
+    UniqueConstraint("payout_id", "step"),
+)
+
+ledger_entries = Table(
+    "ledger_entries",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("transaction_id", Text, ForeignKey("ledger_transactions.id"), nullable=False, index=True),
+    Column("account", Text, nullable=False),  # claims_expense, claims_reserved, bank
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    CheckConstraint("amount_minor <> 0", name="amount_not_zero"),
+)
+
+payouts = Table(
+    "payouts",
+    metadata,
+    Column("id", Text, primary_key=True),  # uuid5 of claim and decision: the same on every attempt
+    Column("claim_id", Text, ForeignKey("claims.id"), nullable=False),
+    Column("decision_id", Text, ForeignKey("decisions.id"), nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("payee_account", Text, nullable=False),
+    Column("state", Text, nullable=False),  # reserved, sent, paid, failed
+    Column("bank_reference", Text, nullable=False, server_default=""),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("last_error", Text, nullable=False, server_default=""),
+    _time("created_at"),
+    _time("settled_at", nullable=True),
+    UniqueConstraint("claim_id", "decision_id"),
+    CheckConstraint("amount_minor > 0", name="amount_positive"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("topic", Text, nullable=False),  # settle, refer
+    Column("key", Text, nullable=False),  # payout id or referral id
+    Column("payload", JSONB, nullable=False),
+    Column("state", Text, nullable=False),  # due, leased, done, dead
+    _time("due_at"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column("leased_by", Text, nullable=False, server_default=""),
+    _time("leased_until", nullable=True),
+    Column("last_error", Text, nullable=False, server_default=""),
+    _time("created_at"),
+    _time("finished_at", nullable=True),
+    UniqueConstraint("topic", "key"),
+    Index("ix_outbox_due", "topic", "due_at", postgresql_where=text("state IN ('due', 'leased')")),
+)
+
+referrals = Table(
+    "referrals",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("decision_id", Text, nullable=False),
+    Column("partner", Text, nullable=False, index=True),  # key of the partner insurer, from the product
+    Column("state", Text, nullable=False),  # open, delivered, decided, closed
+    Column("cause", Text, nullable=False),  # refer, appeal, payout_failed
+    Column("assigned_to", Text, nullable=False, server_default=""),
+    _time("assigned_until", nullable=True),
+    _time("due_at"),  # SLA
+    _time("created_at"),
+    _time("delivered_at", nullable=True),
+    _time("decided_at", nullable=True),
+    Column("decided_by", Text, nullable=False, server_default=""),
+    Column("verdict", Text, nullable=False, server_default=""),  # approve, refuse, ask
+    Column("note", Text, nullable=False, server_default=""),
+    Index("ix_referrals_open", "due_at", postgresql_where=text("state IN ('open', 'delivered')")),
+)
+
+# Append-only hash chain; commitments instead of personal data, so that erasure keeps it valid (claims.audit).
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    _time("at"),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),  # claim id, policy id, ...
+    Column("commitment", Text, nullable=False),  # hex SHA-256 of salt and content
+    Column("previous_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),
+)
+
+audit_contents = Table(
+    "audit_contents",
+    metadata,
+    Column("seq", BigInteger, ForeignKey("audit.seq"), primary_key=True, autoincrement=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("content", LargeBinary, nullable=False),  # deleted by erasure; the chain stays valid without it
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("principal", Text, primary_key=True),  # role:subject
+    Column("key", Text, primary_key=True),
+    Column("request_sha256", Text, nullable=False),  # of method, path and body
+    Column("state", Text, nullable=False),  # in_flight, done
+    Column("status_code", Integer, nullable=False, server_default="0"),
+    Column("response", LargeBinary, nullable=False, server_default=text("''")),
+    _time("locked_until"),
+    _time("created_at"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id_sha256", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("csrf", Text, nullable=False),
+    _time("created_at"),
+    _time("expires_at"),
+)
+
+worker_heartbeats = Table(
+    "worker_heartbeats",
+    metadata,
+    Column("name", Text, primary_key=True),  # process kind and id
+    Column("kind", Text, nullable=False),  # worker, settle, refer
+    _time("at"),
+    Column("report", JSONB, nullable=False, server_default=text("'{}'")),  # batch size, backlog, prefect reachable, ...
+)
