@@ -31,8 +31,8 @@ class Ground(StrEnum):
 class Reason:
     """One fact that counted.
 
-    code: stable, lower case with underscores, e.g. `photo_of_another_claim`; texts for people in both languages are in `claims.explain`.
-    value, threshold: as text with units, e.g. "0.41", ">= 0.62". evidence_id is "" when the reason concerns the whole claim.
+    code: stable, lower case with underscores, e.g. `photo_of_another_claim`; texts are in `claims.explain`.
+    value, threshold: as text with units, e.g. "0.41", ">= 0.62". evidence_id is "" when it concerns the whole claim.
     clause: the product clause for CONTRACT reasons, else "".
     """
 

@@ -1,7 +1,7 @@
 """Facts: what was measured about a claim. Judgement (thresholds, outcomes) is in `claims.rules` and `claims.decide`.
 
-A fact that could not be measured is `Unmeasured(reason)`, never a zero. Every class carries a `fact` tag so that stored facts read back into
-the same types (`claims.wire`).
+A fact that could not be measured is `Unmeasured(reason)`, never a zero. Every class carries a `fact` tag so that stored
+facts read back into the same types (`claims.wire`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Unmeasured:
-    """Could not look. `reason` is in words the claimant can act on; `retryable` says whether better evidence could change it."""
+    """Could not look: `reason` in words the claimant can act on; `retryable`: better evidence could change it."""
 
     reason: str
     retryable: bool = True
@@ -53,7 +53,7 @@ class KeypointPair:
 
 @dataclass(frozen=True, slots=True)
 class PhotoMatch:
-    """A library picture that this photo relates to. `probability` is calibrated (0..1) that one is a copy of the other."""
+    """A library picture this photo relates to; `probability` (0..1, calibrated) that one is a copy of the other."""
 
     photo_id: str
     owner: MatchOwner
@@ -142,7 +142,7 @@ class PaperCheck:
 
 @dataclass(frozen=True, slots=True)
 class PaperFact:
-    """One page. Field names by kind: docs/papers.md. `number_claimed_before` lists ids of other claims with the same paper number."""
+    """One page. Field names by kind: docs/papers.md. `number_claimed_before`: ids of other claims with its number."""
 
     evidence_id: str
     name: str
@@ -239,7 +239,7 @@ class CoverFact:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is known when a claim is decided. A stage that did not run because the product needs none leaves an empty tuple."""
+    """All that is known when a claim is decided. A stage that the product does not need leaves an empty tuple."""
 
     cover: CoverFact
     photos: tuple[PhotoFact | UnmeasuredPhoto, ...]

@@ -1,0 +1,57 @@
+# make demo, make test and make check each do all their own set-up. KEEP=1 make demo leaves the stack running.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: setup demo up test check format bench clean
+
+setup: $(VENV)/.installed api/pages/static/vendor/.ready models/ocr/.ready
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-deps -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+api/pages/static/vendor/.ready: package-lock.json api/pages/vendor.py $(VENV)/.installed
+	$(BIN)/python -m api.pages.vendor
+	touch $@
+
+models/ocr/.ready: models/ocr_build.py $(VENV)/.installed
+	$(BIN)/python -m models.ocr_build
+	touch $@
+
+# The browser tests drive Debian's chromium; as root on a Debian machine it is installed here, elsewhere have one on the PATH.
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk >/dev/null; }; } || \
+	  echo "no chromium on the PATH: install it to run the browser tests"
+
+demo: setup
+	$(BIN)/miaopei demo $(if $(KEEP),--keep,)
+
+up: setup
+	$(BIN)/miaopei up
+
+test: setup browser
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# make bench NAME=throughput
+bench: setup
+	$(BIN)/miaopei bench $(NAME)
+
+clean:
+	rm -rf var .mypy_cache .ruff_cache .pytest_cache
