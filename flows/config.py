@@ -1,0 +1,110 @@
+"""What each process of the flows is told: frozen, explicit limits, composed from the settings by the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class PrefectConfig:
+    """How flow runs are shown. An empty `api_url` means that nothing is tracked and every run is a plain function call.
+
+    The client's timeout is short and it never retries by itself: a slow Prefect may cost a claim these seconds once,
+    then the probe keeps runs untracked for `retry_after_seconds`.
+    """
+
+    api_url: str = ""
+    probe_timeout_seconds: float = 1.0
+    probe_every_seconds: float = 5.0  # how long a good probe is believed
+    retry_after_seconds: float = 10.0  # how long a failure keeps runs untracked
+    request_timeout_seconds: float = 5.0
+    events_queue_max: int = 1_000  # state events waiting for a server that is away; more are dropped
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLimits:
+    """How work is taken from a queue and kept."""
+
+    batch_max: int = 64
+    batches_in_flight_max: int = 2  # the second one computes while the first waits for Prefect
+    lease_seconds: float = 30.0
+    heartbeat_seconds: float = 8.0
+    poll_seconds: float = 0.1  # between looks at an empty queue
+    attempts_max: int = 3
+    backoff_seconds: float = 2.0  # doubled at each further attempt
+    backoff_seconds_max: float = 300.0
+    shutdown_seconds: float = 20.0  # after SIGTERM, for claims under way; the rest is released
+    report_seconds: float = 5.0  # between reports of the process to the operator page
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """Where the truth and the evidence lie."""
+
+    dsn: str  # postgresql+asyncpg://...
+    evidence_url: str  # any fsspec URL
+    pool_size: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """Of one adjudicating process."""
+
+    name: str  # unique among live workers: host and process id
+    store: StoreConfig
+    ocr_models: Path
+    prefect: PrefectConfig = field(default_factory=PrefectConfig)
+    lease: LeaseLimits = field(default_factory=LeaseLimits)
+    cores: int = 2  # threads of the vision pool, and decoder processes
+    claims_at_once: int = 8  # of a batch: bounds the pictures held in memory
+    preview_long_edge_px: int = 1024
+    photo_long_edge_px: int = 1024
+    paper_long_edge_px: int = 1600
+    nose_long_edge_px: int = 1600
+
+
+@dataclass(frozen=True, slots=True)
+class BankConfig:
+    """The payout rail's address and its limits. `token` is a bearer token, "" for none."""
+
+    url: str
+    token: str = ""
+    connect_timeout_seconds: float = 2.0
+    reply_timeout_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerConfig:
+    """One partner insurer: where notices of referrals go, and the secret (`whsec_` and base64) that signs them."""
+
+    key: str
+    webhook_url: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettleConfig:
+    name: str
+    store: StoreConfig
+    bank: BankConfig
+    prefect: PrefectConfig = field(default_factory=PrefectConfig)
+    # A payout whose outcome is unknown is asked for again and again, however long it takes: money is never given up
+    # by a counter.
+    lease: LeaseLimits = field(
+        default_factory=lambda: LeaseLimits(batch_max=32, backoff_seconds=0.5, backoff_seconds_max=60)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ReferConfig:
+    name: str
+    store: StoreConfig
+    partners: Mapping[str, PartnerConfig]
+    public_url: str  # of our own API, for the links in a notice
+    prefect: PrefectConfig = field(default_factory=PrefectConfig)
+    lease: LeaseLimits = field(
+        default_factory=lambda: LeaseLimits(batch_max=32, backoff_seconds=1, backoff_seconds_max=600)
+    )
+    timeout_seconds: float = 5.0

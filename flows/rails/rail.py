@@ -1,0 +1,76 @@
+"""What a way to pay can answer, and the protocol that every rail keeps.
+
+The payout id is the only key of a payment: the same on every attempt, so that a rail can pay at most once for it. A
+rail never raises for the fate of a payout: it answers Paid, Refused, NotKnown or Unclear, and Unclear is resolved by
+asking, never by sending blindly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from claims.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One payment to make."""
+
+    payout_id: str
+    amount: Money
+    account: str
+    note: str  # shown to the payee; names the claim, nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """The money left. `reference` is the rail's own; the amount and account are as the rail recorded them."""
+
+    payout_id: str
+    reference: str
+    amount: Money
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The money did not leave and never will under this id."""
+
+    payout_id: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotKnown:
+    """The rail has never seen this id, as of the moment of asking."""
+
+    payout_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """No reply, or one that says nothing about the payment: it may or may not have happened."""
+
+    payout_id: str
+    detail: str
+
+
+class PayoutRail(Protocol):
+    """A bank, a wallet, a card scheme. Implementations are safe to use from several tasks at once."""
+
+    async def send(self, instruction: Instruction) -> Paid | Refused | Unclear:
+        """Ask for the payment. At most one payment per payout id, however often it is called."""
+        ...
+
+    async def ask(self, payout_id: str) -> Paid | Refused | NotKnown | Unclear:
+        """What became of a payout. Never moves money."""
+        ...
+
+    def payments(self) -> AsyncIterator[Paid]:
+        """Every payment the rail has made for us, oldest first. Raises RailError when the list cannot be had in
+        full.
+        """
+        ...
