@@ -1,4 +1,4 @@
-"""Every table of the store. Times are UTC (timestamptz), amounts integer minor units, ids text unless a sequence is the point.
+"""Every table of the store. Times are UTC (timestamptz), amounts integer minor units, ids text unless order matters.
 
 The photo library's own tables are in `vision.library`; they live in the same database but know nothing of claims.
 """
@@ -185,7 +185,7 @@ stage_results = Table(
     _time("finished_at"),
 )
 
-# Publish, then search: a paper's number is inserted and committed before other claims with the same number are looked up.
+# Publish, then search: a paper's number is inserted and committed before other claims with that number are looked up.
 document_numbers = Table(
     "document_numbers",
     metadata,
@@ -213,7 +213,8 @@ decisions = Table(
     UniqueConstraint("claim_id", "seq"),
 )
 
-# Double entry. Amounts are signed: debit > 0, credit < 0; a deferred trigger refuses a transaction that does not sum to zero per currency.
+# Double entry. Amounts are signed: debit > 0, credit < 0; a deferred trigger refuses a transaction that does not sum
+# to zero per currency.
 ledger_transactions = Table(
     "ledger_transactions",
     metadata,
@@ -293,6 +294,8 @@ referrals = Table(
     Column("verdict", Text, nullable=False, server_default=""),  # approve, refuse, ask
     Column("note", Text, nullable=False, server_default=""),
     Index("ix_referrals_open", "due_at", postgresql_where=text("state IN ('open', 'delivered')")),
+    # At most one person at a time is asked about a claim.
+    Index("uq_referrals_open_claim", "claim_id", unique=True, postgresql_where=text("state IN ('open', 'delivered')")),
 )
 
 # Append-only hash chain; commitments instead of personal data, so that erasure keeps it valid (claims.audit).
@@ -326,6 +329,7 @@ idempotency_keys = Table(
     Column("state", Text, nullable=False),  # in_flight, done
     Column("status_code", Integer, nullable=False, server_default="0"),
     Column("response", LargeBinary, nullable=False, server_default=text("''")),
+    Column("response_headers", JSONB, nullable=False, server_default=text("'{}'")),
     _time("locked_until"),
     _time("created_at"),
 )

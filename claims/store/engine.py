@@ -1,0 +1,34 @@
+"""Connections to the store's PostgreSQL."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from claims.errors import StoreError
+
+
+def connect(
+    dsn: str, *, pool_size: int = 5, overflow: int = 5, wait_seconds: float = 10.0, statement_seconds_max: float = 60.0
+) -> AsyncEngine:
+    """An engine for `postgresql+asyncpg://` DSNs; dispose of it with `await engine.dispose()`.
+
+    Connections are tested before use, so a restarted server costs a reconnect and no error. A statement that runs
+    longer than `statement_seconds_max` is cancelled by the server. Raises StoreError for another driver.
+    """
+    if not dsn.startswith("postgresql+asyncpg://"):
+        raise StoreError("the database URL must start with postgresql+asyncpg://")
+    return create_async_engine(
+        dsn,
+        pool_size=pool_size,
+        max_overflow=overflow,
+        pool_timeout=wait_seconds,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": wait_seconds,
+            "server_settings": {
+                "application_name": "miaopei",
+                "timezone": "UTC",
+                "statement_timeout": str(int(statement_seconds_max * 1000)),
+            },
+        },
+    )
