@@ -1,0 +1,91 @@
+"""Double-entry records of a payout: reserved on approval, posted when the rail confirms, voided when it refuses for good.
+
+Amounts are signed: a debit is positive, a credit negative; every transaction sums to zero. Ids follow from the payout and the step, so a retry
+makes the same transaction and cannot post twice.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from claims.errors import InvalidMoney, UnbalancedTransaction
+from claims.money import Money
+
+_PAYOUTS = uuid.UUID(
+    "5f0d5b2c-6f1e-5f0b-9d38-0d2a5a8e6c41"
+)  # the namespace of payout ids; never change it: ids would differ on retry
+
+
+class Account(StrEnum):
+    CLAIMS_EXPENSE = "claims_expense"
+    CLAIMS_RESERVED = "claims_reserved"
+    BANK = "bank"
+
+
+class Step(StrEnum):
+    RESERVE = "reserve"
+    POST = "post"
+    VOID = "void"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    account: Account
+    amount: Money  # debit > 0, credit < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Raises UnbalancedTransaction unless its entries sum to zero in each currency and none of them is zero."""
+
+    id: str
+    payout_id: str
+    step: Step
+    entries: tuple[Entry, ...]
+
+    def __post_init__(self) -> None:
+        sums: dict[str, int] = defaultdict(int)
+        for entry in self.entries:
+            sums[entry.amount.currency] += entry.amount.minor
+        if len(self.entries) < 2 or any(sums.values()) or any(entry.amount.minor == 0 for entry in self.entries):
+            raise UnbalancedTransaction(f"{self.step} of payout {self.payout_id}: {dict(sums)}")
+
+
+def payout_id(claim_id: str, decision_id: str) -> str:
+    """The same for the same claim and decision on every attempt: what makes a payout idempotent from here to the bank."""
+    return str(uuid.uuid5(_PAYOUTS, f"{len(claim_id)}:{claim_id}{decision_id}"))
+
+
+def reserve(payout_id: str, amount: Money) -> Transaction:
+    """On approval: the expense is recognised and owed. Raises InvalidMoney unless the amount is positive."""
+    return _transaction(payout_id, Step.RESERVE, Account.CLAIMS_EXPENSE, Account.CLAIMS_RESERVED, amount)
+
+
+def post(payout_id: str, amount: Money) -> Transaction:
+    """On the rail's confirmation: what was owed has left the bank."""
+    return _transaction(payout_id, Step.POST, Account.CLAIMS_RESERVED, Account.BANK, amount)
+
+
+def void(payout_id: str, amount: Money) -> Transaction:
+    """When the rail refuses for good: the reserve is undone."""
+    return _transaction(payout_id, Step.VOID, Account.CLAIMS_RESERVED, Account.CLAIMS_EXPENSE, amount)
+
+
+def balances(transactions: Iterable[Transaction]) -> Mapping[tuple[Account, str], int]:
+    """Minor units by account and currency. After a post or a void nothing stays reserved."""
+    sums: dict[tuple[Account, str], int] = defaultdict(int)
+    for transaction in transactions:
+        for entry in transaction.entries:
+            sums[entry.account, entry.amount.currency] += entry.amount.minor
+    return dict(sums)
+
+
+def _transaction(payout: str, step: Step, debit: Account, credit: Account, amount: Money) -> Transaction:
+    if amount.minor <= 0:
+        raise InvalidMoney(f"{step} of payout {payout}: the amount must be positive, got {amount.minor}")
+    entries = (Entry(debit, amount), Entry(credit, Money(-amount.minor, amount.currency)))
+    return Transaction(id=f"{payout}:{step}", payout_id=payout, step=step, entries=entries)
