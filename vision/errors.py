@@ -1,0 +1,57 @@
+"""Errors of the vision package.
+
+VisionError
+├── ImageRefused            this file is not turned into pixels; carries a stable code and a sentence for the claimant
+└── DecoderUnavailable      the decoder itself cannot run (not the file's doing); the same file may be tried again later
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+RefusalCode = Literal[
+    "empty_file",
+    "unknown_format",  # by its first bytes neither JPEG, PNG, WebP nor PDF, whatever its name says
+    "broken",  # begins as a known format, but its structure cannot be read
+    "truncated",  # begins well and ends too early
+    "too_many_pixels",
+    "file_too_large",
+    "decode_timeout",  # ran past its seconds, of CPU or of the clock
+    "decode_memory",  # asked for more memory than one file may have
+    "decode_crashed",  # the decoding process died
+    "pdf_encrypted",
+    "pdf_too_many_pages",
+    "pdf_broken",
+]
+REFUSAL_CODES: Final[frozenset[str]] = frozenset(get_args(RefusalCode))
+
+# A file that exhausts or kills its decoder is either an attack or a defect of ours: a person should look, not the claimant be asked again.
+_FOR_A_PERSON: Final[frozenset[str]] = frozenset({"decode_memory", "decode_crashed"})
+
+
+class VisionError(Exception):
+    """Root of every error that the vision package raises on purpose."""
+
+
+class ImageRefused(VisionError):
+    """A file that was not turned into pixels.
+
+    `code` is stable (one of `REFUSAL_CODES`); `detail` says in words what is wrong and what to send instead.
+    """
+
+    def __init__(self, code: RefusalCode, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code: RefusalCode = code
+        self.detail = detail
+
+    @property
+    def retryable(self) -> bool:
+        """Whether asking the claimant for another file can mend it; otherwise a person should look at this one."""
+        return self.code not in _FOR_A_PERSON
+
+    def __reduce__(self) -> tuple[type[ImageRefused], tuple[RefusalCode, str]]:
+        return (type(self), (self.code, self.detail))
+
+
+class DecoderUnavailable(VisionError):
+    """The decoding processes could not be started or do not answer. Says nothing about the file; try again later."""

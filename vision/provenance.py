@@ -1,0 +1,96 @@
+"""What a picture file says about its own origin.
+
+EXIF proves nothing (photos of screens carry it, messengers strip it), so these are facts for a person to read and for `claims` to weigh, never a
+verdict. Only three facts leave: when, with which software, with which camera model. Positions, serial numbers, owner names and thumbnails are
+dropped inside the decoding child and never reach this process.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Final
+
+from vision.measurement import Unmeasured
+
+# Cameras write local time. Where the file has no OffsetTimeOriginal (most do not), China Standard Time is assumed: the claimants live there.
+CAMERA_ZONE_ASSUMED: Final = timezone(timedelta(hours=8))
+TEXT_CHARACTERS_MAX: Final = 120
+
+_WHEN = re.compile(r"(\d{4}):(\d{2}):(\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
+_OFFSET = re.compile(r"([+-])(\d{2}):(\d{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class ExifReading:
+    """EXIF facts of one file.
+
+    taken_at: DateTimeOriginal, always with a zone; `zone_known` tells whether the file named the zone or it was assumed.
+    software, camera: as written by the device or editor, control characters removed, at most 120 characters.
+    """
+
+    taken_at: datetime | Unmeasured
+    software: str | Unmeasured
+    camera: str | Unmeasured
+    zone_known: bool = False
+
+
+def no_exif(reason: str = "the file carries no EXIF") -> ExifReading:
+    """The reading of a file without (readable) EXIF: each fact unmeasured for `reason`."""
+    nothing = Unmeasured(reason)
+    return ExifReading(taken_at=nothing, software=nothing, camera=nothing)
+
+
+def exif_reading(tags: Mapping[str, str]) -> ExifReading:
+    """Facts from raw tag texts as the decoding child hands them on.
+
+    tags: any of `problem`, `taken_at` ("2024:05:01 12:00:00"), `offset` ("+08:00"), `software`, `make`, `model`; missing means the file has none.
+    """
+    if not tags:
+        return no_exif()
+    if problem := tags.get("problem", ""):
+        return no_exif(f"the file's EXIF cannot be read: {problem}")
+    zone = _zone(tags.get("offset", ""))
+    return ExifReading(
+        taken_at=_when(tags.get("taken_at", ""), zone or CAMERA_ZONE_ASSUMED),
+        software=_text(tags.get("software", "")) or Unmeasured("the EXIF names no software"),
+        camera=_camera(_text(tags.get("make", "")), _text(tags.get("model", "")))
+        or Unmeasured("the EXIF names no camera"),
+        zone_known=zone is not None,
+    )
+
+
+def _text(raw: str) -> str:
+    printable = "".join(character if character.isprintable() else " " for character in raw)
+    return " ".join(printable.split())[:TEXT_CHARACTERS_MAX].rstrip()
+
+
+def _camera(make: str, model: str) -> str:
+    # "Canon" + "Canon EOS R6" is one name, not two.
+    return model if make and model.lower().startswith(make.lower()) else f"{make} {model}".strip()
+
+
+def _when(raw: str, zone: timezone) -> datetime | Unmeasured:
+    found = _WHEN.match(raw.strip())
+    if found is None:
+        return Unmeasured(
+            "the EXIF has no time of taking" if not raw.strip() else "the EXIF time of taking is not a date"
+        )
+    year, month, day, hour, minute, second = (int(part) for part in found.groups())
+    try:
+        return datetime(year, month, day, hour, minute, second, tzinfo=zone)
+    except ValueError:  # 0000:00:00 00:00:00 is how cameras without a clock write "unknown"
+        return Unmeasured("the EXIF time of taking is not a date")
+
+
+def _zone(raw: str) -> timezone | None:
+    found = _OFFSET.fullmatch(raw.strip())
+    if found is None:
+        return None
+    sign, hours, minutes = found.group(1), int(found.group(2)), int(found.group(3))
+    if hours > 14 or minutes > 59:
+        return None
+    offset = timedelta(hours=hours, minutes=minutes)
+    return timezone(offset if sign == "+" else -offset)
