@@ -1,0 +1,201 @@
+"""The loop of every process that takes work from a queue of the store: lease, work, keep the lease alive, stop cleanly.
+
+Leases are the store's (FOR UPDATE SKIP LOCKED, a fencing token each); losing one costs nothing but the work: every
+write checks the token. A process may be killed at any instruction; what it held is leased again when the lease runs
+out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from claims.errors import LeaseLost
+from flows.config import LeaseLimits
+
+log = structlog.get_logger(__name__)
+
+# What a store that is away, restarting or overloaded raises: SQLAlchemy's own, and the socket's while connecting.
+STORE_AWAY = (SQLAlchemyError, OSError, TimeoutError)
+
+L = TypeVar("L", bound=Hashable)
+L_co = TypeVar("L_co", covariant=True)
+
+
+class Queue(Protocol[L]):
+    """A queue of the store. Every method is its own transaction."""
+
+    async def lease(self, limit: int) -> Sequence[L]: ...
+
+    async def keep(self, leases: Sequence[L]) -> None:
+        """Prolong. Raises LeaseLost when any of them has been taken over."""
+        ...
+
+    async def release(self, leases: Sequence[L]) -> None:
+        """Give back unfinished work at once; leases no longer held are left alone."""
+        ...
+
+    async def backlog(self) -> int:
+        """How many items are due and not leased."""
+        ...
+
+
+class Batch(Generic[L]):
+    """Leases taken together; the work closes each as soon as it is finished, failed or lost."""
+
+    def __init__(self, leases: Sequence[L]) -> None:
+        self.leases = tuple(leases)
+        self._open = dict.fromkeys(leases)
+
+    @property
+    def open(self) -> tuple[L, ...]:
+        return tuple(self._open)
+
+    def close(self, lease: L) -> None:
+        self._open.pop(lease, None)
+
+
+def next_batch_size(previous: int, backlog: int, batch_max: int) -> int:
+    """One at a time while nothing waits, doubling while as much waits again, never more than half of what waits.
+
+    Half, because other workers drain the same queue, and a claim in a batch waits for its turn in it.
+    """
+    if backlog <= 1:
+        return 1
+    return max(1, min(batch_max, 2 * previous, (backlog + 1) // 2))
+
+
+def backoff_seconds(attempts: int, limits: LeaseLimits) -> float:
+    """Doubles at each attempt from `limits.backoff_seconds`, up to the limit. `attempts` counts from 1."""
+    doublings = min(max(0, attempts - 1), 30)
+    return float(min(limits.backoff_seconds * 2**doublings, limits.backoff_seconds_max))
+
+
+class Drain(Generic[L]):
+    """Drains one queue until told to stop. `work` handles a whole batch and closes its leases; it must not raise."""
+
+    def __init__(
+        self,
+        name: str,
+        queue: Queue[L],
+        work: Callable[[Batch[L]], Awaitable[None]],
+        limits: LeaseLimits,
+        stop: asyncio.Event,
+        wake: asyncio.Event,
+    ) -> None:
+        self._name = name
+        self._queue = queue
+        self._work = work
+        self._limits = limits
+        self._stop = stop
+        self._wake = wake
+        self._running: dict[asyncio.Task[None], Batch[L]] = {}
+        self.batch_size = 1
+        self.backlog = 0
+        self.batches = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Items being worked on now."""
+        return sum(len(batch.open) for batch in self._running.values())
+
+    async def run(self) -> None:
+        """Returns after `stop` is set and work under way has finished or was given back."""
+        while not self._stop.is_set():
+            if len(self._running) >= self._limits.batches_in_flight_max:
+                await self._wait_for_one()
+                continue
+            try:
+                leased = await self._queue.lease(self.batch_size)
+                if leased:
+                    self._start(Batch(leased))
+                    self.backlog = await self._queue.backlog()
+                    self.batch_size = next_batch_size(self.batch_size, self.backlog, self._limits.batch_max)
+                    continue
+                self.backlog, self.batch_size = 0, 1
+                await self._pause(self._limits.poll_seconds)
+            except STORE_AWAY as error:
+                log.warning("the store is away", drain=self._name, error=repr(error)[:200])
+                await self._pause(max(1.0, self._limits.poll_seconds))
+        await self._finish()
+
+    def _start(self, batch: Batch[L]) -> None:
+        self.batches += 1
+        task = asyncio.create_task(self._process(batch), name=f"{self._name} batch {self.batches}")
+        self._running[task] = batch
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.pop(task, None)
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A fault of the loop itself, not of a claim. The leases run out and others take the work.
+            log.error("a batch broke", drain=self._name, exc_info=error)
+
+    async def _process(self, batch: Batch[L]) -> None:
+        beat = asyncio.create_task(self._heartbeat(batch))
+        try:
+            await self._work(batch)
+        finally:
+            beat.cancel()
+
+    async def _heartbeat(self, batch: Batch[L]) -> None:
+        while batch.open:
+            await asyncio.sleep(self._limits.heartbeat_seconds)
+            held = batch.open
+            try:
+                await self._queue.keep(held)
+            except LeaseLost as error:
+                # The others of the batch are kept one by one; the lost one stops at its next write, by its fence.
+                log.warning("a lease was lost", drain=self._name, error=str(error))
+                await self._keep_each(batch, held)
+            except STORE_AWAY as error:
+                log.warning("no heartbeat: the store is away", drain=self._name, error=repr(error)[:200])
+
+    async def _keep_each(self, batch: Batch[L], held: Sequence[L]) -> None:
+        for lease in held:
+            try:
+                await self._queue.keep([lease])
+            except LeaseLost:
+                batch.close(lease)
+            except STORE_AWAY:
+                return  # the next beat tries them all again
+
+    async def _pause(self, seconds: float) -> None:
+        """Until somebody wakes us, or the time is over."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._wake.clear()
+
+    async def _wait_for_one(self) -> None:
+        # With a limit, so that a stop is noticed while long batches run.
+        await asyncio.wait(self._running, timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _finish(self) -> None:
+        """Let work under way finish for a while, then cancel it and give back what is left."""
+        deadline = time.monotonic() + self._limits.shutdown_seconds
+        running = dict(self._running)
+        if running:
+            await asyncio.wait(running, timeout=max(0.0, deadline - time.monotonic()))
+        left = [lease for batch in running.values() for lease in batch.open]
+        late = [task for task in running if not task.done()]
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=5)
+        if left:
+            try:
+                await self._queue.release(left)
+            except STORE_AWAY as error:
+                log.warning("leases run out by themselves: the store is away", error=repr(error)[:200])
+            else:
+                log.info("released", drain=self._name, leases=len(left))

@@ -1,0 +1,92 @@
+"""Notices of referrals to partner insurers: a signed webhook (standardwebhooks.com) that says what to look at and why.
+
+A notice carries the claim's product, amounts, reasons and links; no names, account, device, address or free text of the
+claimant. The partner reads those, where it needs them, through the links, with its own token.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+from standardwebhooks.webhooks import Webhook
+
+from claims.money import Money
+from flows.config import PartnerConfig
+from flows.errors import DeliveryFailed
+
+EVENT = "referral.created"
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceLink:
+    """One file of the claim: its kind and where the partner fetches it."""
+
+    id: str
+    kind: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a partner is told about one referral. `reasons` are codes with value and threshold, as decided."""
+
+    referral_id: str
+    claim_id: str
+    product: str
+    peril: str
+    amount: Money
+    cause: str
+    reasons: tuple[dict[str, str], ...]
+    evidence: tuple[EvidenceLink, ...]
+    referral_url: str
+    decision_url: str
+    created_at: datetime
+    due_at: datetime
+
+    def body(self) -> bytes:
+        """The same bytes on every attempt, so that one signature scheme and one message id name one notice."""
+        data: dict[str, Any] = {
+            "referral_id": self.referral_id,
+            "claim_id": self.claim_id,
+            "product": self.product,
+            "peril": self.peril,
+            "amount_minor": self.amount.minor,
+            "currency": self.amount.currency,
+            "cause": self.cause,
+            "reasons": list(self.reasons),
+            "evidence": [{"id": link.id, "kind": link.kind, "url": link.url} for link in self.evidence],
+            "referral_url": self.referral_url,
+            "decision_url": self.decision_url,
+            "due_at": self.due_at.isoformat(),
+        }
+        event = {"type": EVENT, "timestamp": self.created_at.isoformat(), "data": data}
+        return json.dumps(event, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def headers(notice: Notice, secret: str, at: datetime) -> dict[str, str]:
+    """The three webhook headers. The id is the referral's, the same on every attempt: a partner drops repeats by it.
+
+    `at` must be aware; the receiver refuses a timestamp more than five minutes off.
+    """
+    return {
+        "content-type": "application/json",
+        "webhook-id": notice.referral_id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(secret).sign(notice.referral_id, at, notice.body().decode()),
+    }
+
+
+async def deliver(client: httpx.AsyncClient, partner: PartnerConfig, notice: Notice, at: datetime) -> None:
+    """Send one notice. Raises DeliveryFailed unless the partner answers 2xx; redirects are not followed."""
+    try:
+        response = await client.post(
+            partner.webhook_url, content=notice.body(), headers=headers(notice, partner.secret, at)
+        )
+    except httpx.HTTPError as error:
+        raise DeliveryFailed(f"{partner.key}: {type(error).__name__}: {error}"[:300]) from error
+    if not response.is_success:
+        raise DeliveryFailed(f"{partner.key} answered {response.status_code}")
