@@ -1,7 +1,8 @@
-"""The audit trail as a hash chain: each record's hash covers the record before it, so none can be changed, dropped or slipped in unseen.
+"""The audit trail as a hash chain: each record's hash covers the record before it, so none can be changed, dropped or
+slipped in unseen.
 
-A record holds a commitment, SHA-256(salt || content), in place of the content. Erasing a person's data deletes salt and content; the chain still
-verifies, and without the salt the commitment tells nothing, however guessable the content was.
+A record holds a commitment, SHA-256(salt || content), in place of the content. Erasing a person's data deletes salt and
+content; the chain still verifies, and without the salt the commitment tells nothing, however guessable the content was.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Tip:
-    """The newest link, which is enough to append. Kept elsewhere as well (a daily print, the partner), it also shows a cut-off tail."""
+    """The newest link, which is enough to append. Kept elsewhere as well (a daily print, the partner), it also shows a
+    cut-off tail."""
 
     seq: int
     hash: str
@@ -53,14 +55,16 @@ START = Tip(seq=0, hash=GENESIS)
 
 
 def commitment(content: Content) -> str:
-    """Hex SHA-256 of salt and content. The salt has a fixed length, so no two pairs run together. Raises ValueError on another length."""
+    """Hex SHA-256 of salt and content. The salt has a fixed length, so no two pairs run together. Raises ValueError on
+    another length."""
     if len(content.salt) != SALT_BYTES:
         raise ValueError(f"a salt has {SALT_BYTES} bytes, got {len(content.salt)}")
     return hashlib.sha256(content.salt + content.content).hexdigest()
 
 
 def append(tip: Tip, *, at: datetime, actor: str, action: str, subject: str, content: Content) -> Record:
-    """The record that follows `tip`. The caller draws the salt (`secrets.token_bytes(SALT_BYTES)`) and gives the time, UTC."""
+    """The record that follows `tip`. The caller draws the salt (`secrets.token_bytes(SALT_BYTES)`) and gives the time,
+    UTC."""
     seq, made = tip.seq + 1, commitment(content)
     return Record(
         seq=seq,
@@ -75,7 +79,8 @@ def append(tip: Tip, *, at: datetime, actor: str, action: str, subject: str, con
 
 
 def verify(records: Iterable[Record], contents: Mapping[int, Content], start: Tip = START) -> Tip:
-    """Walks the chain and returns its tip. `contents` by seq holds what was not erased; each is checked against its commitment.
+    """Walks the chain and returns its tip. `contents` by seq holds what was not erased; each is checked against its
+    commitment.
 
     Raises BrokenChain that names the first record that does not follow.
     """

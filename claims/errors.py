@@ -6,6 +6,9 @@ ClaimsError
 ├── InvalidTransition       a claim cannot go from this status to that one
 ├── UnknownProduct          no product file of that name
 ├── InvalidProduct          a product file that breaks its own schema
+├── InvalidDecision         a person's decision that the contract does not allow
+├── UnknownRules            recorded inputs that other code judged
+├── InvalidScorecard        a weights file that is no scorecard
 ├── UnbalancedTransaction   ledger entries that do not sum to zero
 ├── BrokenChain             an audit record whose hash does not follow from the one before
 └── StoreError
@@ -34,6 +37,15 @@ class UnknownProduct(ClaimsError): ...
 
 
 class InvalidProduct(ClaimsError): ...
+
+
+class InvalidDecision(ClaimsError): ...
+
+
+class UnknownRules(ClaimsError): ...
+
+
+class InvalidScorecard(ClaimsError): ...
 
 
 class UnbalancedTransaction(ClaimsError): ...

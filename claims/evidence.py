@@ -235,6 +235,7 @@ class CoverFact:
     earlier_claims: int
     event_date: date
     fact: Literal["cover"] = "cover"
+    rounds_asked: int = 0  # how often this claim was sent back for more information
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""Double-entry records of a payout: reserved on approval, posted when the rail confirms, voided when it refuses for good.
+"""Double-entry records of a payout: reserved on approval, posted when the rail confirms, voided when it refuses for
+good.
 
-Amounts are signed: a debit is positive, a credit negative; every transaction sums to zero. Ids follow from the payout and the step, so a retry
-makes the same transaction and cannot post twice.
+Amounts are signed: a debit is positive, a credit negative; every transaction sums to zero. Ids follow from the payout
+and the step, so a retry makes the same transaction and cannot post twice.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class Transaction:
 
 
 def payout_id(claim_id: str, decision_id: str) -> str:
-    """The same for the same claim and decision on every attempt: what makes a payout idempotent from here to the bank."""
+    """The same for the same claim and decision on every attempt: what makes a payout idempotent from here to the
+    bank."""
     return str(uuid.uuid5(_PAYOUTS, f"{len(claim_id)}:{claim_id}{decision_id}"))
 
 

@@ -1,4 +1,5 @@
-"""Products: the terms of a cover, declared in YAML, one file a product in `claims/products`. The file's name is the product's key."""
+"""Products: the terms of a cover, declared in YAML, one file a product in `claims/products`. The file's name is the
+product's key."""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ class Clause(Text):
 
 
 class Evidence(_Terms):
-    """What a claim must bring. `photo_or_paper`: `photos_min` photos or `papers_min` papers, either will do; otherwise both are needed."""
+    """What a claim must bring. `photo_or_paper`: `photos_min` photos or `papers_min` papers, either will do; otherwise
+    both are needed."""
 
     photos_min: int = Field(default=0, ge=0, le=12)
     papers: tuple[PaperKind, ...] = ()  # kinds that count, any of them
@@ -129,7 +131,8 @@ def read_product(text: str, key: str) -> Product:
 
 @cache
 def load_catalogue(folder: Path = CATALOGUE) -> Mapping[str, Product]:
-    """Every product of the folder by key, in order of key. Raises InvalidProduct. Read once a process: a change of terms is a new release."""
+    """Every product of the folder by key, in order of key. Raises InvalidProduct. Read once a process: a change of
+    terms is a new release."""
     files = sorted(folder.glob("*.yaml"))
     if not files:
         raise InvalidProduct(f"no product files in {folder}")

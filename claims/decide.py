@@ -1,0 +1,248 @@
+"""Facts to a decision. Pure: the same inputs give the same bytes, today and at a replay years later.
+
+Precedence (docs/decisions/0002-precedence.md): a plain contract ground declines; suspicion refers; what is missing is
+asked for; other doubts refer; what is left is paid. All reasons are gathered, those that carried the outcome first.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal, assert_never
+
+from claims.benefit import Benefit, calculate
+from claims.claim import Claim
+from claims.decision import BenefitLine, Decision, Outcome, Reason
+from claims.errors import InvalidDecision, UnknownRules
+from claims.evidence import Facts, Unmeasured
+from claims.judge import cover, nose, papers, photos, standing
+from claims.money import Money, smallest
+from claims.policy import Policy
+from claims.product import Product
+from claims.reasons import asked_enough, in_order, reason
+from claims.rules import RULES_CODE, Rules
+from claims.wire import canonical, from_plain
+
+
+@dataclass(frozen=True, slots=True)
+class RulesInputs:
+    """All that an automatic decision depends on."""
+
+    claim: Claim
+    policy: Policy
+    product: Product
+    facts: Facts
+    rules: Rules
+    now: datetime
+    models: tuple[str, ...]
+    by: Literal["rules"] = "rules"
+
+
+@dataclass(frozen=True, slots=True)
+class PersonInputs:
+    """All that a person's decision depends on."""
+
+    claim: Claim
+    policy: Policy
+    product: Product
+    outcome: Outcome
+    payout: Money
+    note: str
+    subject: str
+    rules: Rules
+    now: datetime
+    paid_to_date_minor: int
+    by: Literal["person"] = "person"
+
+
+def decide(
+    claim: Claim,
+    policy: Policy,
+    product: Product,
+    facts: Facts,
+    rules: Rules,
+    now: datetime,
+    models: tuple[str, ...] = (),
+) -> Decision:
+    """The automatic decision. `models` names every model whose measurement is among the facts."""
+    misfits = cover.misfits(claim, policy, product, facts.cover)
+    if misfits:
+        return _decision(misfits, (), product.money(0), rules, now, models)
+    asked = facts.cover.rounds_asked
+    photos_needed, papers_needed = _needed(product, facts, rules)
+    reasons = [
+        *cover.judge(claim, policy, product, facts.cover),
+        *photos.judge(claim, product, facts.photos, rules, needed=photos_needed),
+        *papers.judge(claim, policy, product, facts.papers, rules, needed=papers_needed, rounds_asked=asked),
+        *nose.judge(policy, product, facts.noses, rules),
+        *standing.judge_counts(claim, facts.fraud, rules),
+        *standing.judge_credit(facts.credit, facts.fraud, rules),
+    ]
+    benefit = calculate(claim, policy, product, facts.cover, papers.to_pay_on(product, facts.papers, rules))
+    reasons += _judge_benefit(claim, product, facts, rules, benefit, reasons)
+    reasons = list(asked_enough(reasons, asked, rules.rounds_asked_max))
+    lines, due = (benefit.lines, benefit.due) if isinstance(benefit, Benefit) else ((), product.money(0))
+    return _decision(reasons, lines, due, rules, now, models)
+
+
+def person_decision(
+    claim: Claim,
+    policy: Policy,
+    product: Product,
+    outcome: Outcome,
+    payout: Money,
+    note: str,
+    subject: str,
+    rules: Rules,
+    now: datetime,
+    *,
+    paid_to_date_minor: int = 0,
+) -> Decision:
+    """An adjuster's decision: PAY up to what the contract can owe, DECLINE or ASK with words to the claimant.
+
+    A person may weigh evidence, not widen the contract: never more than claimed, than the limits, or than what is left
+    of the sum insured after `paid_to_date_minor`. Raises InvalidDecision, and CurrencyMismatch for a payout in another
+    currency.
+    """
+    if not subject.strip():
+        raise InvalidDecision("a person's decision names the person")
+    match outcome:
+        case Outcome.PAY:
+            limit = person_limit(claim, policy, product, paid_to_date_minor)
+            if not payout.minor > 0 or not payout <= limit:
+                raise InvalidDecision(f"payout must be above 0 and at most {limit.minor}, got {payout.minor}")
+            why = reason("person_approved", str(payout.minor), f"<= {limit.minor}", detail=note)
+        case Outcome.DECLINE | Outcome.ASK:
+            if payout.minor != 0:
+                raise InvalidDecision(f"{outcome} pays nothing, got {payout.minor}")
+            if not note.strip():
+                raise InvalidDecision(f"{outcome} needs words to the claimant")
+            why = reason("person_refused" if outcome is Outcome.DECLINE else "person_asked", detail=note)
+        case Outcome.REFER:
+            raise InvalidDecision("a person decides; there is nobody left to refer to")
+        case _:
+            assert_never(outcome)
+    lines = (
+        BenefitLine("claimed", claim.amount, ""),
+        BenefitLine("set_by_person", payout, ""),
+        BenefitLine("payout", payout, ""),
+    )
+    return Decision(outcome, payout, lines, (why,), rules.version, (), now, subject)
+
+
+def person_limit(claim: Claim, policy: Policy, product: Product, paid_to_date_minor: int) -> Money:
+    """The most that a person may approve."""
+    left = product.money(max(0, policy.sum_insured.minor - max(0, paid_to_date_minor)))
+    limit = smallest(claim.amount, product.per_claim_max, policy.sum_insured, left)
+    stated = product.benefit == "stated_amount" and policy.insured_value.minor > 0
+    return smallest(limit, policy.insured_value) if stated else limit
+
+
+def inputs(
+    claim: Claim,
+    policy: Policy,
+    product: Product,
+    facts: Facts,
+    rules: Rules,
+    now: datetime,
+    models: tuple[str, ...] = (),
+) -> bytes:
+    """Canonical JSON of everything `decide` sees: what a replay needs."""
+    return canonical(RulesInputs(claim, policy, product, facts, rules, now, models))
+
+
+def person_inputs(
+    claim: Claim,
+    policy: Policy,
+    product: Product,
+    outcome: Outcome,
+    payout: Money,
+    note: str,
+    subject: str,
+    rules: Rules,
+    now: datetime,
+    *,
+    paid_to_date_minor: int = 0,
+) -> bytes:
+    """Canonical JSON of everything `person_decision` sees."""
+    return canonical(
+        PersonInputs(claim, policy, product, outcome, payout, note, subject, rules, now, paid_to_date_minor)
+    )
+
+
+def replay(recorded: bytes) -> bytes:
+    """Decides again from recorded inputs; equal to the recorded decision byte for byte.
+
+    Raises UnknownRules when the inputs were judged by other code than this, and pydantic.ValidationError when they are
+    not inputs at all.
+    """
+    plain = json.loads(recorded)
+    if isinstance(plain, dict) and plain.get("by") == "person":
+        person = from_plain(PersonInputs, plain)
+        _check_code(person.rules)
+        decision = person_decision(
+            person.claim, person.policy, person.product, person.outcome, person.payout, person.note, person.subject,
+            person.rules, person.now, paid_to_date_minor=person.paid_to_date_minor,
+        )  # fmt: skip
+        return canonical(decision)
+    read = from_plain(RulesInputs, plain)
+    _check_code(read.rules)
+    return canonical(decide(read.claim, read.policy, read.product, read.facts, read.rules, read.now, read.models))
+
+
+def _check_code(rules: Rules) -> None:
+    if rules.code != RULES_CODE:
+        raise UnknownRules(f"decided by rules code {rules.code}, this is code {RULES_CODE}")
+
+
+def _needed(product: Product, facts: Facts, rules: Rules) -> tuple[int, int]:
+    """How many photos and papers the claim must still be held to; where either will do, the one it has decides."""
+    evidence = product.evidence
+    if not evidence.photo_or_paper:
+        return evidence.photos_min, evidence.papers_min
+    if photos.measured_count(facts.photos) >= evidence.photos_min:
+        return evidence.photos_min, 0
+    if len(papers.to_pay_on(product, facts.papers, rules)) >= evidence.papers_min:
+        return 0, evidence.papers_min
+    return (0, evidence.papers_min) if facts.papers and not facts.photos else (evidence.photos_min, 0)
+
+
+def _judge_benefit(
+    claim: Claim,
+    product: Product,
+    facts: Facts,
+    rules: Rules,
+    benefit: Benefit | Unmeasured,
+    so_far: list[Reason],
+) -> list[Reason]:
+    nothing = f"> {product.deductible_minor}"
+    clause = product.clauses["deductible"].number
+    if claim.amount.minor <= product.deductible_minor:
+        # Whatever the papers show, no more than this is due.
+        return [reason("below_deductible", str(claim.amount.minor), nothing, clause=clause)]
+    open_questions = any(one.pulls is not Outcome.PAY for one in so_far)
+    if isinstance(benefit, Unmeasured):
+        return [] if open_questions else [reason("benefit_unknown", benefit.reason)]
+    if benefit.due.minor == 0:
+        # Only a bill that was read surely and in order may decline; with a question open the zero may be the
+        # question's.
+        loss = next(line.amount.minor for line in benefit.lines if line.label == "loss")
+        return [] if open_questions else [reason("below_deductible", str(loss), nothing, clause=clause)]
+    return [standing.judge_amount(benefit.due, standing.auto_pay_ceiling(product, facts.credit, rules))]
+
+
+def _decision(
+    reasons: list[Reason],
+    lines: tuple[BenefitLine, ...],
+    due: Money,
+    rules: Rules,
+    now: datetime,
+    models: tuple[str, ...],
+) -> Decision:
+    ordered = in_order(reasons)
+    outcome = ordered[0].pulls
+    payout = due if outcome is Outcome.PAY else replace(due, minor=0)
+    if lines:
+        lines = (*lines, BenefitLine("payout", payout, ""))
+    return Decision(outcome, payout, lines, ordered, rules.version, models, now, "rules")

@@ -1,0 +1,48 @@
+"""Is it the insured pet?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from claims.decision import Reason
+from claims.evidence import NoseFact, UnmeasuredNose
+from claims.policy import Policy
+from claims.product import Product
+from claims.reasons import reason
+from claims.rules import Rules
+
+
+def judge(policy: Policy, product: Product, noses: Sequence[NoseFact | UnmeasuredNose], rules: Rules) -> list[Reason]:
+    """One recognised nose is enough, unless another photo shows another animal."""
+    if not product.evidence.nose:
+        return []
+    if not policy.pet_id:
+        return [reason("nose_enrolment_missing", "no pet", "an enrolled pet")]
+    measured = [nose for nose in noses if isinstance(nose, NoseFact)]
+    found = [_measured(policy, nose, rules) for nose in measured]
+    recognised = any(one.code == "nose_recognised" for one in found)
+    found += [_unmeasured(nose, enough=recognised) for nose in noses if isinstance(nose, UnmeasuredNose)]
+    if not noses:
+        found.append(reason("nose_missing", "0", ">= 1"))
+    return found
+
+
+def _measured(policy: Policy, nose: NoseFact, rules: Rules) -> Reason:
+    value = f"similarity {nose.similarity:.3f}, {nose.inliers} points agree"
+    accept = f">= {rules.nose_accept_similarity_min:.3f}, >= {rules.nose_accept_inliers_min} points"
+    where = nose.evidence_id
+    if nose.pet_id != policy.pet_id:
+        return reason("pet_not_insured", nose.pet_id, policy.pet_id, evidence_id=where)
+    if nose.templates < 1:
+        return reason("nose_enrolment_missing", str(nose.templates), ">= 1 template", evidence_id=where)
+    if nose.similarity < rules.nose_review_similarity_min:
+        review = f">= {rules.nose_review_similarity_min:.3f}"
+        return reason("nose_of_another_pet", value, review, evidence_id=where, detail=nose.model)
+    if nose.similarity >= rules.nose_accept_similarity_min and nose.inliers >= rules.nose_accept_inliers_min:
+        return reason("nose_recognised", value, accept, evidence_id=where, detail=nose.model)
+    return reason("nose_unsure", value, accept, evidence_id=where, detail=nose.model)
+
+
+def _unmeasured(nose: UnmeasuredNose, *, enough: bool) -> Reason:
+    code = "nose_set_aside" if enough else "nose_unreadable" if nose.retryable else "nose_unmeasured"
+    return reason(code, nose.reason, evidence_id=nose.evidence_id)

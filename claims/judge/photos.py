@@ -1,0 +1,90 @@
+"""Was each photo really taken for this claim, or used before, or downloaded?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from claims.claim import Claim
+from claims.decision import Reason
+from claims.evidence import MatchOwner, PhotoFact, PhotoMatch, PhotoVerdict, UnmeasuredPhoto
+from claims.judge.cover import local_date
+from claims.product import Product
+from claims.reasons import reason
+from claims.rules import Rules
+
+COPIES = frozenset({PhotoVerdict.SAME_BYTES, PhotoVerdict.SAME_PICTURE, PhotoVerdict.EDITED_COPY})
+_CODE_BY_OWNER = {
+    MatchOwner.OTHER_CLAIMANT: "photo_of_another_claim",
+    MatchOwner.OWN_EARLIER_CLAIM: "photo_of_own_earlier_claim",
+    MatchOwner.WEB: "photo_from_web",
+    MatchOwner.STOCK: "photo_from_stock",
+}
+
+
+def measured_count(photos: Sequence[PhotoFact | UnmeasuredPhoto]) -> int:
+    """Distinct photos that could be examined: one file sent twice is one photo."""
+    return len({photo.sha256 for photo in photos if isinstance(photo, PhotoFact)})
+
+
+def judge(
+    claim: Claim, product: Product, photos: Sequence[PhotoFact | UnmeasuredPhoto], rules: Rules, *, needed: int
+) -> list[Reason]:
+    """`needed`: how many photos this claim must bring. What could not be examined counts only while photos are
+    missing."""
+    found: list[Reason] = []
+    measured = measured_count(photos)
+    for photo in photos:
+        if isinstance(photo, UnmeasuredPhoto):
+            found.append(_unmeasured(photo, enough=measured >= needed))
+        else:
+            found += _provenance(claim, product, photo, rules)
+    if measured < needed and not any(isinstance(photo, UnmeasuredPhoto) for photo in photos):
+        found.append(reason("photos_missing", str(measured), f">= {needed}"))
+    return found
+
+
+def _unmeasured(photo: UnmeasuredPhoto, *, enough: bool) -> Reason:
+    code = "photo_set_aside" if enough else "photo_unreadable" if photo.retryable else "photo_unmeasured"
+    return reason(code, photo.reason, evidence_id=photo.evidence_id, detail=photo.name)
+
+
+def _provenance(claim: Claim, product: Product, photo: PhotoFact, rules: Rules) -> list[Reason]:
+    found = []
+    foreign = [match for match in photo.matches if match.owner is not MatchOwner.SAME_CLAIM]
+    copies = [match for match in foreign if match.verdict in COPIES]
+    for match in copies:
+        code = _CODE_BY_OWNER[match.owner]
+        found.append(reason(code, _value(match), "similar or unseen", evidence_id=photo.evidence_id, detail=_of(match)))
+    if photo.verdict in COPIES and not copies:
+        # The examination says copy but not of what: not a clean photo, and nobody to name.
+        found.append(
+            reason("photo_copy_unattributed", photo.verdict, "similar or unseen", evidence_id=photo.evidence_id)
+        )
+    if isinstance(photo.taken_at, datetime):
+        days = (local_date(claim.occurred_at, product) - photo.taken_at.date()).days
+        if days > rules.photo_days_before_event_max:
+            found.append(
+                reason(
+                    "photo_older_than_event",
+                    f"{days} days",
+                    f"<= {rules.photo_days_before_event_max} days",
+                    evidence_id=photo.evidence_id,
+                    detail=photo.taken_at.isoformat(),
+                )
+            )
+    if not copies and photo.verdict is PhotoVerdict.SIMILAR:
+        # Alike, without geometric proof that one comes from the other: two boxes of cherries do look alike.
+        found.append(reason("photo_similar", photo.verdict, "no proven copy", evidence_id=photo.evidence_id))
+    if not found:
+        found.append(reason("photo_unseen", photo.verdict, "no proven copy", evidence_id=photo.evidence_id))
+    return found
+
+
+def _value(match: PhotoMatch) -> str:
+    return f"{match.verdict}, probability {match.probability:.4f}, {match.inliers} points agree"
+
+
+def _of(match: PhotoMatch) -> str:
+    where = f"claim {match.claim_id}" if match.claim_id else match.owner
+    return f"{where}: {match.transform}" if match.transform else str(where)

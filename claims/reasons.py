@@ -1,0 +1,101 @@
+"""Every reason code with its ground and the outcome it pulls to, and the precedence among them
+(docs/decisions/0002-precedence.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from claims.decision import Ground, Outcome, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    ground: Ground
+    pulls: Outcome
+
+
+def _codes(ground: Ground, pulls: Outcome, names: str) -> dict[str, Code]:
+    return {name: Code(ground, pulls) for name in names.split()}
+
+
+# In order of weight: among reasons of one rank the earlier code is named first.
+CODES: Mapping[str, Code] = MappingProxyType(
+    _codes(
+        Ground.CONTRACT,
+        Outcome.DECLINE,
+        "peril_not_covered cover_not_begun cover_ended waiting_period_not_over claimed_too_late limit_exhausted"
+        " below_deductible",
+    )
+    | _codes(
+        Ground.SUSPICION,
+        Outcome.REFER,
+        "photo_of_another_claim photo_from_web photo_from_stock photo_of_own_earlier_claim photo_copy_unattributed"
+        " paper_claimed_before nose_of_another_pet pet_not_insured patient_is_not_insured"
+        " device_shared payee_shared address_shared merchant_over_limit claimant_over_limit",
+    )
+    | _codes(
+        Ground.EVIDENCE,
+        Outcome.ASK,
+        "photos_missing paper_missing nose_missing photo_unreadable paper_unreadable paper_of_other_kind"
+        " paper_fields_missing paper_read_unsure nose_unreadable",
+    )
+    | _codes(
+        Ground.EVIDENCE,
+        Outcome.REFER,
+        "items_do_not_sum capital_amount_differs insurance_and_cash_do_not_sum papers_disagree paper_date_implausible"
+        " paper_date_outside_cover photo_older_than_event event_after_claim nose_unsure nose_enrolment_missing"
+        " photo_unmeasured paper_unmeasured nose_unmeasured fraud_unmeasured asked_enough benefit_unknown"
+        " policy_does_not_fit currency_differs insured_value_missing",
+    )
+    | _codes(Ground.LIMIT, Outcome.REFER, "low_credit_many_claims above_auto_pay")
+    | _codes(
+        Ground.CLEAR,
+        Outcome.PAY,
+        "cover_in_force photo_unseen photo_similar photo_set_aside paper_in_order paper_set_aside nose_recognised"
+        " nose_set_aside counts_in_order credit_in_order credit_low credit_unscored within_auto_pay",
+    )
+    | {
+        "person_approved": Code(Ground.PERSON, Outcome.PAY),
+        "person_refused": Code(Ground.PERSON, Outcome.DECLINE),
+        "person_asked": Code(Ground.PERSON, Outcome.ASK),
+    }
+)
+_WEIGHT = {code: place for place, code in enumerate(CODES)}
+
+
+def reason(
+    code: str, value: str = "", threshold: str = "", *, evidence_id: str = "", clause: str = "", detail: str = ""
+) -> Reason:
+    """A reason with the ground and outcome of its code."""
+    known = CODES[code]
+    return Reason(code, known.ground, known.pulls, value, threshold, evidence_id, clause, detail)
+
+
+def rank(one: Reason) -> int:
+    """Precedence, 0 first: contract, suspicion, questions, other doubts, clear.
+
+    Suspicion goes before questions: who sends a known photo is not told what else to send.
+    """
+    if one.pulls is Outcome.DECLINE:
+        return 0
+    if one.pulls is Outcome.REFER:
+        return 1 if one.ground is Ground.SUSPICION else 3
+    return 2 if one.pulls is Outcome.ASK else 4
+
+
+def in_order(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    """Without doubles, those that carry the outcome first; the order does not depend on the order of the facts."""
+    return tuple(
+        sorted(set(reasons), key=lambda one: (rank(one), _WEIGHT[one.code], one.evidence_id, one.value, one.detail))
+    )
+
+
+def asked_enough(reasons: Iterable[Reason], rounds_asked: int, rounds_max: int) -> tuple[Reason, ...]:
+    """After `rounds_max` rounds of asking, what is still missing no longer asks: it goes to a person."""
+    found = tuple(reasons)
+    if rounds_asked < rounds_max or not any(one.pulls is Outcome.ASK for one in found):
+        return found
+    turned = tuple(replace(one, pulls=Outcome.REFER) if one.pulls is Outcome.ASK else one for one in found)
+    return (*turned, reason("asked_enough", str(rounds_asked), f"< {rounds_max}"))

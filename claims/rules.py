@@ -1,0 +1,81 @@
+"""Every threshold that `claims.decide` judges with, in one record. A decision's inputs carry the record, so old
+decisions replay with old thresholds.
+
+Change a number: raise `version` too (a test holds the two together). Change what the code does with the same facts:
+raise `RULES_CODE`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from claims.fraud.windows import WindowLimit
+
+RULES_CODE = 1  # what `decide` does with facts and thresholds; a replay under another code is refused, not guessed
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Thresholds. Similarities are cosines (-1..1), confidences 0..1, shares basis points, amounts minor units."""
+
+    version: str
+    code: int
+
+    # Papers. Below this the reader is wrong often enough that a clearer picture is asked for before money depends on
+    # it.
+    paper_read_confidence_min: float
+
+    # Noses: accept needs both the similarity and agreeing keypoints; under review_min it is another animal; between, a
+    # person looks.
+    nose_accept_similarity_min: float
+    nose_review_similarity_min: float
+    nose_accept_inliers_min: int
+
+    # A camera's clock may stand in another time zone and be a day out; a photo older than that was not taken of this
+    # event.
+    photo_days_before_event_max: int
+
+    # Credit never counts alone. Below `credit_low_score` the amount paid with no person looking shrinks, and many
+    # claims in a week refer.
+    credit_low_score: int
+    credit_low_claims_max: int  # claims of the claimant in the credit window before this one
+    credit_low_claims_window_days: int
+    auto_pay_share_low_credit: int  # basis points of the product's auto-pay ceiling
+    auto_pay_share_unscored: int  # nothing is known: less trust than a good score, more than a bad one
+
+    fraud_limits: tuple[WindowLimit, ...]
+
+    rounds_asked_max: int  # after as many rounds of asking, a person decides with what there is
+
+
+RULES = Rules(
+    version="1.0",
+    code=RULES_CODE,
+    # Conservative until the reader's errors are certified by confidence: papers under it go back to the claimant, which
+    # costs time, not money.
+    paper_read_confidence_min=0.80,
+    # Conservative until the nose card states measured thresholds.
+    nose_accept_similarity_min=0.80,
+    nose_review_similarity_min=0.50,
+    nose_accept_inliers_min=12,
+    photo_days_before_event_max=1,
+    # The scorecard's scale puts 20 good to 1 bad at 650 and halves the odds each 50 points: 550 is 5 to 1.
+    credit_low_score=550,
+    credit_low_claims_max=2,
+    credit_low_claims_window_days=7,
+    auto_pay_share_low_credit=3_000,
+    auto_pay_share_unscored=6_000,
+    fraud_limits=(
+        # A household shares a telephone: two people. A third person's claims from one device is a ring's pattern.
+        WindowLimit(key="device", window_days=30, claims_max=12, claimants_max=2),
+        # A couple shares an account. Money of three claimants that runs to one account is collected by somebody.
+        WindowLimit(key="payee", window_days=30, claims_max=12, claimants_max=2),
+        # Dormitories and parcel stations share an address with honest people.
+        WindowLimit(key="address", window_days=30, claims_max=30, claimants_max=15),
+        # A bad batch makes many honest claims against one merchant; past this a person looks at the merchant.
+        WindowLimit(key="merchant", window_days=7, claims_max=60, claimants_max=50),
+        # One claimant, whatever the score: a claim every three days for a month.
+        WindowLimit(key="claimant", window_days=30, claims_max=10, claimants_max=1),
+    ),
+    rounds_asked_max=2,
+)
