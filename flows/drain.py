@@ -15,7 +15,6 @@ from typing import Generic, Protocol, TypeVar
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from claims.errors import LeaseLost
 from flows.config import LeaseLimits
 
 log = structlog.get_logger(__name__)
@@ -32,8 +31,8 @@ class Queue(Protocol[L]):
 
     async def lease(self, limit: int) -> Sequence[L]: ...
 
-    async def keep(self, leases: Sequence[L]) -> None:
-        """Prolong. Raises LeaseLost when any of them has been taken over."""
+    async def keep(self, leases: Sequence[L]) -> Sequence[L]:
+        """Prolong, and return those that still stand; the others have been taken over."""
         ...
 
     async def release(self, leases: Sequence[L]) -> None:
@@ -149,22 +148,15 @@ class Drain(Generic[L]):
             await asyncio.sleep(self._limits.heartbeat_seconds)
             held = batch.open
             try:
-                await self._queue.keep(held)
-            except LeaseLost as error:
-                # The others of the batch are kept one by one; the lost one stops at its next write, by its fence.
-                log.warning("a lease was lost", drain=self._name, error=str(error))
-                await self._keep_each(batch, held)
+                kept = await self._queue.keep(held)
             except STORE_AWAY as error:
                 log.warning("no heartbeat: the store is away", drain=self._name, error=repr(error)[:200])
-
-    async def _keep_each(self, batch: Batch[L], held: Sequence[L]) -> None:
-        for lease in held:
-            try:
-                await self._queue.keep([lease])
-            except LeaseLost:
-                batch.close(lease)
-            except STORE_AWAY:
-                return  # the next beat tries them all again
+                continue
+            # The work on a lost one stops at its next write, by its fence.
+            for lease in set(held) - set(kept):
+                if lease in batch.open:
+                    log.warning("a lease was lost", drain=self._name, lease=str(lease))
+                    batch.close(lease)
 
     async def _pause(self, seconds: float) -> None:
         """Until somebody wakes us, or the time is over."""
