@@ -70,7 +70,8 @@ def reason(
 ) -> Reason:
     """A reason with the ground and outcome of its code."""
     known = CODES[code]
-    return Reason(code, known.ground, known.pulls, value, threshold, evidence_id, clause, detail)
+    # str(): an enum's value, not the enum, so that a decision and its replay are equal as records, too.
+    return Reason(code, known.ground, known.pulls, str(value), str(threshold), evidence_id, clause, str(detail))
 
 
 def rank(one: Reason) -> int:
