@@ -28,7 +28,10 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
         {Status.APPROVED, Status.REFERRED, Status.AWAITING_INFORMATION, Status.DECLINED, Status.WITHDRAWN}
     ),
     Status.AWAITING_INFORMATION: frozenset({Status.SUBMITTED, Status.WITHDRAWN, Status.REFERRED}),
-    Status.REFERRED: frozenset({Status.APPROVED, Status.DECLINED, Status.AWAITING_INFORMATION, Status.WITHDRAWN}),
+    Status.REFERRED: frozenset(
+        # PAID: an appeal of a paid claim that changes nothing.
+        {Status.APPROVED, Status.DECLINED, Status.AWAITING_INFORMATION, Status.WITHDRAWN, Status.PAID}
+    ),
     Status.APPROVED: frozenset({Status.PAID, Status.PAYOUT_FAILED}),
     Status.PAYOUT_FAILED: frozenset({Status.REFERRED, Status.APPROVED}),
     Status.PAID: frozenset({Status.REFERRED}),  # an appeal against the amount

@@ -14,6 +14,9 @@ ClaimsError
 └── StoreError
     ├── NotFound            no such row, or not yours
     ├── Conflict            the row changed, or exists already
+    │   └── CoverSpent      other payouts have used up the sum insured since the facts were taken
+    ├── TooManyFiles        a claim's evidence is limited in number
+    ├── FileTooLarge        an evidence file is limited in size
     └── LeaseLost           the fencing token is no longer the newest
 """
 
@@ -61,6 +64,15 @@ class NotFound(StoreError): ...
 
 
 class Conflict(StoreError): ...
+
+
+class CoverSpent(Conflict): ...
+
+
+class TooManyFiles(StoreError): ...
+
+
+class FileTooLarge(StoreError): ...
 
 
 class LeaseLost(StoreError): ...

@@ -1,0 +1,344 @@
+"""What a worker needs to decide a claim, and the one transaction that records the decision with everything that follows
+from it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from claims.claim import Claim, EvidenceKind, Status
+from claims.decision import Decision, Outcome
+from claims.errors import Conflict, CoverSpent, CurrencyMismatch, LeaseLost, NotFound
+from claims.money import Money
+from claims.policy import Policy
+from claims.store import audit, payouts, queue, referrals, statuses
+from claims.store.queue import Lease
+from claims.store.tables import claimants, claims, decisions, evidence, policies
+from claims.store.tables import payouts as payout_rows
+from claims.store.tables import stage_results as stage_rows
+from claims.wire import canonical
+
+_DECISIONS: Final = uuid.UUID("b1f8f1c4-0a63-5d1b-9d0f-6a3f1d2c7e58")
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRow:
+    """One file.
+
+    sha256 is its key in the evidence store; preview_sha256 that of the clean preview, "" until the flow has made it.
+    """
+
+    id: str
+    name: str
+    kind: EvidenceKind
+    media_type: str
+    size_bytes: int
+    sha256: str
+    preview_sha256: str
+    round: int
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimFile:
+    """All that was submitted, as of this round."""
+
+    claim: Claim
+    policy: Policy
+    evidence: tuple[EvidenceRow, ...]
+    round: int
+    status: Status
+    claimant_name: str
+    credit_attributes: Mapping[str, Any]
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """What a finished stage left: plain JSON, and its seconds, {"wall": .., "cpu": ..}."""
+
+    result: Any
+    seconds: Mapping[str, float]
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """payout_id and referral_id are "" where the decision led to none."""
+
+    decision_id: str
+    status: Status
+    payout_id: str
+    referral_id: str
+
+
+async def load(conn: AsyncConnection, claim_id: str) -> ClaimFile:
+    """The claim with its policy and evidence. Raises NotFound; Conflict for a draft, which has not been submitted."""
+    row = (
+        await conn.execute(
+            select(claims, claimants.c.name.label("claimant_name"), claimants.c.credit_attributes)
+            .join(claimants, claimants.c.id == claims.c.claimant_id)
+            .where(claims.c.id == claim_id)
+        )
+    ).first()
+    if row is None:
+        raise NotFound(f"no claim {claim_id}")
+    if row.submitted_at is None:
+        raise Conflict(f"claim {claim_id} is a draft")
+    claim = Claim(
+        id=row.id,
+        policy_id=row.policy_id,
+        claimant_id=row.claimant_id,
+        product=row.product,
+        peril=row.peril,
+        amount=Money(row.amount_minor, row.currency),
+        occurred_at=row.occurred_at,
+        submitted_at=row.submitted_at,
+        description=row.description,
+        payee_account=row.payee_account,
+        device_id=row.device_id,
+        address=row.address,
+        merchant_id=row.merchant_id,
+        order_number=row.order_number,
+    )
+    files = await conn.execute(
+        select(evidence).where(evidence.c.claim_id == claim_id).order_by(evidence.c.received_at, evidence.c.name)
+    )
+    return ClaimFile(
+        claim=claim,
+        policy=await policy_of(conn, row.policy_id),
+        evidence=tuple(
+            EvidenceRow(
+                id=file.id,
+                name=file.name,
+                kind=EvidenceKind(file.kind),
+                media_type=file.media_type,
+                size_bytes=file.size_bytes,
+                sha256=file.sha256,
+                preview_sha256=file.preview_sha256,
+                round=file.round,
+                received_at=file.received_at,
+            )
+            for file in files
+        ),
+        round=row.round,
+        status=Status(row.status),
+        claimant_name=row.claimant_name,
+        credit_attributes=row.credit_attributes,
+        trace_id=row.trace_id,
+    )
+
+
+async def policy_of(conn: AsyncConnection, policy_id: str, claimant_id: str | None = None) -> Policy:
+    """Raises NotFound, also when the policy is not `claimant_id`'s."""
+    query = select(policies).where(policies.c.id == policy_id)
+    if claimant_id is not None:
+        query = query.where(policies.c.claimant_id == claimant_id)
+    row = (await conn.execute(query)).first()
+    if row is None:
+        raise NotFound(f"no policy {policy_id}")
+    return Policy(
+        id=row.id,
+        number=row.number,
+        product=row.product,
+        claimant_id=row.claimant_id,
+        insured_name=row.insured_name,
+        pet_id=row.pet_id,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        sum_insured=Money(row.sum_insured_minor, row.currency),
+        insured_value=Money(row.insured_value_minor, row.currency),
+    )
+
+
+async def stage_results(conn: AsyncConnection, claim_id: str, round_number: int) -> dict[str, StageResult]:
+    """Results of the stages that finished in this round, by stage."""
+    rows = await conn.execute(
+        select(stage_rows).where(stage_rows.c.claim_id == claim_id, stage_rows.c.round == round_number)
+    )
+    return {row.stage: StageResult(row.result, row.seconds, row.finished_at) for row in rows}
+
+
+async def save_stage(
+    conn: AsyncConnection, lease: Lease, stage: str, result: object, seconds: Mapping[str, float], now: datetime
+) -> None:
+    """Keep a stage's result (plain JSON) for whoever holds this claim next. Raises LeaseLost."""
+    await queue.hold(conn, lease)
+    values = {"result": result, "seconds": dict(seconds), "finished_at": now}
+    await conn.execute(
+        upsert(stage_rows)
+        .values(claim_id=lease.claim_id, round=lease.round, stage=stage, **values)
+        .on_conflict_do_update(index_elements=["claim_id", "round", "stage"], set_=values)
+    )
+
+
+async def forget_stages(conn: AsyncConnection, lease: Lease, names: Sequence[str]) -> None:
+    """Have stages run again, for instance `cover` after CoverSpent. Raises LeaseLost."""
+    await queue.hold(conn, lease)
+    await conn.execute(
+        delete(stage_rows).where(
+            stage_rows.c.claim_id == lease.claim_id,
+            stage_rows.c.round == lease.round,
+            stage_rows.c.stage.in_(names),
+        )
+    )
+
+
+async def set_preview(conn: AsyncConnection, evidence_id: str, preview_sha256: str) -> None:
+    """Where the clean preview of an evidence file lies."""
+    await conn.execute(update(evidence).where(evidence.c.id == evidence_id).values(preview_sha256=preview_sha256))
+
+
+async def set_flow_run(conn: AsyncConnection, claim_ids: Sequence[str], flow_run_id: str) -> None:
+    """Which flow run works on these claims, for the operator's link."""
+    await conn.execute(update(claims).where(claims.c.id.in_(claim_ids)).values(flow_run_id=flow_run_id))
+
+
+async def record_decision(
+    conn: AsyncConnection,
+    lease: Lease | None,
+    file: ClaimFile,
+    decision: Decision,
+    inputs: bytes,
+    now: datetime,
+    actor: str,
+    *,
+    partner: str = "",
+    note: str = "",
+    sla: timedelta = referrals.SLA,
+) -> Recorded:
+    """Decision, status, history, payout with its ledger reserve, referral, outbox, audit and the job's end, in the
+    caller's transaction.
+
+    With a lease: a worker's decision on a submitted claim. Without: a person's on a claim before them;
+    `decide_referral` is the way there. decision.payout is the whole amount due for the claim: what an earlier decision
+    paid or promised is taken off, so an appeal pays the difference only. partner: the insurer that a referral goes to.
+
+    Raises LeaseLost (fence, or withdrawn meanwhile), Conflict (another round), CoverSpent (take the cover facts again),
+    InvalidTransition.
+    """
+    claim = file.claim
+    status, round_number = await statuses.lock(conn, claim.id)
+    if round_number != file.round:
+        raise Conflict(f"claim {claim.id} is in round {round_number}, the decision is on round {file.round}")
+    if lease is not None:
+        if (lease.claim_id, lease.round) != (claim.id, round_number):
+            raise LeaseLost(f"the lease is on claim {lease.claim_id} round {lease.round}")
+        await queue.hold(conn, lease)
+    if decision.payout.currency != claim.amount.currency:
+        raise CurrencyMismatch(f"claim in {claim.amount.currency}, payout in {decision.payout.currency}")
+    decision_id = await _insert_decision(conn, claim.id, round_number, decision, inputs)
+
+    promised = await payouts.promised_minor(conn, claim.id)
+    left = decision.payout.minor - promised if decision.outcome is Outcome.PAY else 0
+    new = _status_after(decision.outcome, promised, left)
+    if status is Status.PAYOUT_FAILED and new is not Status.APPROVED:
+        await statuses.move(conn, claim.id, status, Status.REFERRED, actor=actor, note="", now=now)
+        status = Status.REFERRED
+    await statuses.move(conn, claim.id, status, new, actor=actor, note=note, now=now)
+    if lease is None:
+        await conn.execute(update(claims).where(claims.c.id == claim.id).values(touched=True))
+
+    payout_id = referral_id = ""
+    if left > 0:
+        await _check_cover(conn, file.policy, left)
+        due = Money(left, decision.payout.currency)
+        payout_id = await payouts.reserve(conn, claim.id, decision_id, due, claim.payee_account, now)
+    if decision.outcome is Outcome.REFER:
+        referral_id = await referrals.open_referral(conn, claim.id, decision_id, partner, "refer", now, sla=sla)
+    if lease is not None:
+        await queue.finish(conn, lease, now)
+    content = {
+        "decision_id": decision_id,
+        "outcome": decision.outcome,
+        "payout_minor": decision.payout.minor,
+        "reserved_minor": max(left, 0),
+        "reasons": [reason.code for reason in decision.reasons],
+        "rules_version": decision.rules_version,
+        "decided_by": decision.decided_by,
+    }
+    await audit.append(conn, actor, "claim.decided", claim.id, content, now)
+    return Recorded(decision_id, new, payout_id, referral_id)
+
+
+async def decide_referral(
+    conn: AsyncConnection,
+    referral_id: str,
+    file: ClaimFile,
+    decision: Decision,
+    inputs: bytes,
+    now: datetime,
+    *,
+    actor: str,
+    subject: str,
+    verdict: referrals.Verdict,
+    note: str,
+    partner: str | None = None,
+) -> Recorded:
+    """A person's verdict on a referral and the decision that follows from it. Of two at once one wins, the other gets
+    Conflict.
+
+    partner: given when the person belongs to a partner insurer; another's referral is NotFound. Raises what
+    `record_decision` raises.
+    """
+    await statuses.lock(conn, file.claim.id)
+    settled = await referrals.settle(conn, referral_id, subject, verdict, note, now, partner=partner)
+    if settled.claim_id != file.claim.id:
+        raise NotFound(f"referral {referral_id} is not about claim {file.claim.id}")
+    return await record_decision(conn, None, file, decision, inputs, now, actor, partner=settled.partner, note=note)
+
+
+def _status_after(outcome: Outcome, promised_minor: int, left_minor: int) -> Status:
+    if outcome is Outcome.PAY:
+        return Status.APPROVED if left_minor > 0 else Status.PAID
+    if outcome is Outcome.DECLINE:
+        return Status.PAID if promised_minor else Status.DECLINED  # an appeal that changes nothing: it stays paid
+    return Status.REFERRED if outcome is Outcome.REFER else Status.AWAITING_INFORMATION
+
+
+async def _insert_decision(
+    conn: AsyncConnection, claim_id: str, round_number: int, decision: Decision, inputs: bytes
+) -> str:
+    newest = await conn.execute(
+        select(func.coalesce(func.max(decisions.c.seq), 0)).where(decisions.c.claim_id == claim_id)
+    )
+    seq = int(newest.scalar_one()) + 1
+    decision_id = str(uuid.uuid5(_DECISIONS, f"{claim_id}:{seq}"))
+    await conn.execute(
+        insert(decisions).values(
+            id=decision_id,
+            claim_id=claim_id,
+            seq=seq,
+            round=round_number,
+            outcome=decision.outcome,
+            payout_minor=decision.payout.minor,
+            currency=decision.payout.currency,
+            inputs=inputs,
+            decision=canonical(decision),
+            rules_version=decision.rules_version,
+            decided_by=decision.decided_by,
+            decided_at=decision.decided_at,
+        )
+    )
+    return decision_id
+
+
+async def _check_cover(conn: AsyncConnection, policy: Policy, left_minor: int) -> None:
+    """Two claims under one policy that are decided at once must not both use the same rest of its sum."""
+    await conn.execute(select(policies.c.id).where(policies.c.id == policy.id).with_for_update(key_share=True))
+    spent = await conn.execute(
+        select(func.coalesce(func.sum(payout_rows.c.amount_minor), 0))
+        .join(claims, claims.c.id == payout_rows.c.claim_id)
+        .where(claims.c.policy_id == policy.id, payout_rows.c.state.in_(payouts.LIVE))
+    )
+    total = int(spent.scalar_one()) + left_minor
+    if total > policy.sum_insured.minor:
+        raise CoverSpent(f"policy {policy.number}: {total} of {policy.sum_insured.minor} minor units would be paid")

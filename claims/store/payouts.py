@@ -1,0 +1,179 @@
+"""Payouts on their way to the rail and back: every step changes payout, ledger, claim and audit together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from claims import ledger
+from claims.claim import Status
+from claims.errors import Conflict, NotFound
+from claims.money import Money
+from claims.store import audit, outbox, referrals, statuses
+from claims.store import ledger as ledger_store
+from claims.store.tables import claims, payouts
+
+LIVE: Final = ("reserved", "sent", "paid")  # the money is promised, on its way or gone
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """state: reserved, sent (the rail was asked at least once), paid, failed."""
+
+    id: str
+    claim_id: str
+    decision_id: str
+    amount: Money
+    payee_account: str
+    state: str
+    bank_reference: str
+    attempts: int
+    last_error: str
+    created_at: datetime
+    settled_at: datetime | None
+
+
+async def reserve(
+    conn: AsyncConnection, claim_id: str, decision_id: str, amount: Money, payee_account: str, now: datetime
+) -> str:
+    """Promise `amount`: payout row, ledger reserve, message to the settle process.
+
+    Part of recording a decision; returns the id.
+    """
+    payout_id = ledger.payout_id(claim_id, decision_id)
+    await conn.execute(
+        insert(payouts).values(
+            id=payout_id,
+            claim_id=claim_id,
+            decision_id=decision_id,
+            amount_minor=amount.minor,
+            currency=amount.currency,
+            payee_account=payee_account,
+            state="reserved",
+            created_at=now,
+        )
+    )
+    await ledger_store.write(conn, ledger.reserve(payout_id, amount), now)
+    await outbox.put(conn, "settle", payout_id, {"claim_id": claim_id}, now)
+    return payout_id
+
+
+async def get(conn: AsyncConnection, payout_id: str) -> Payout:
+    """Raises NotFound."""
+    row = (await conn.execute(select(payouts).where(payouts.c.id == payout_id))).first()
+    if row is None:
+        raise NotFound(f"no payout {payout_id}")
+    return _payout(row)
+
+
+async def of_claim(conn: AsyncConnection, claim_id: str) -> list[Payout]:
+    """Every payout of a claim, oldest first."""
+    rows = await conn.execute(
+        select(payouts).where(payouts.c.claim_id == claim_id).order_by(payouts.c.created_at, payouts.c.id)
+    )
+    return [_payout(row) for row in rows]
+
+
+async def every(conn: AsyncConnection, *, after: str = "", limit: int = 1000) -> list[Payout]:
+    """All payouts in the order of their ids, a page at a time: what a reconciliation compares with the bank, one by
+    one.
+    """
+    rows = await conn.execute(select(payouts).where(payouts.c.id > after).order_by(payouts.c.id).limit(limit))
+    return [_payout(row) for row in rows]
+
+
+async def promised_minor(conn: AsyncConnection, claim_id: str) -> int:
+    """What the claim has been paid or promised so far."""
+    total = await conn.execute(
+        select(func.coalesce(func.sum(payouts.c.amount_minor), 0)).where(
+            payouts.c.claim_id == claim_id, payouts.c.state.in_(LIVE)
+        )
+    )
+    return int(total.scalar_one())
+
+
+async def mark_sent(conn: AsyncConnection, payout_id: str, now: datetime) -> Payout:  # noqa: ARG001  (one shape for all)
+    """Commit this before the rail is asked: from here on only the bank knows.
+
+    Raises Conflict when it is settled already.
+    """
+    payout = await _lock(conn, payout_id)
+    if payout.state not in ("reserved", "sent"):
+        raise Conflict(f"payout {payout_id} is {payout.state}")
+    await conn.execute(
+        update(payouts).where(payouts.c.id == payout_id).values(state="sent", attempts=payouts.c.attempts + 1)
+    )
+    return await get(conn, payout_id)
+
+
+async def note_error(conn: AsyncConnection, payout_id: str, error: str) -> None:
+    """What went wrong on the last attempt, for the operator; the state stays."""
+    await conn.execute(update(payouts).where(payouts.c.id == payout_id).values(last_error=error[:2000]))
+
+
+async def mark_paid(
+    conn: AsyncConnection, payout_id: str, bank_reference: str, now: datetime, actor: str = "flow:settle"
+) -> bool:
+    """The rail confirmed. False when it was recorded before.
+
+    Raises Conflict for a payout that failed or was paid otherwise.
+    """
+    payout = await _lock(conn, payout_id)
+    if payout.state == "paid" and payout.bank_reference == bank_reference:
+        return False
+    if payout.state not in ("reserved", "sent"):
+        raise Conflict(f"payout {payout_id} is {payout.state}, reference {payout.bank_reference!r}")
+    await conn.execute(
+        update(payouts)
+        .where(payouts.c.id == payout_id)
+        .values(state="paid", bank_reference=bank_reference, settled_at=now, last_error="")
+    )
+    await ledger_store.write(conn, ledger.post(payout_id, payout.amount), now)
+    status, _ = await statuses.lock(conn, payout.claim_id)
+    await statuses.move(conn, payout.claim_id, status, Status.PAID, actor=actor, note="", now=now)
+    content = {"payout_id": payout_id, "amount_minor": payout.amount.minor, "bank_reference": bank_reference}
+    await audit.append(conn, actor, "payout.paid", payout.claim_id, content, now)
+    return True
+
+
+async def mark_failed(
+    conn: AsyncConnection, payout_id: str, error: str, now: datetime, *, partner: str, actor: str = "flow:settle"
+) -> bool:
+    """The rail refused for good: the reserve is voided and a person asked.
+
+    False when recorded before; Conflict when paid.
+    """
+    payout = await _lock(conn, payout_id)
+    if payout.state == "failed":
+        return False
+    if payout.state == "paid":
+        raise Conflict(f"payout {payout_id} is paid")
+    await conn.execute(
+        update(payouts).where(payouts.c.id == payout_id).values(state="failed", last_error=error[:2000], settled_at=now)
+    )
+    await ledger_store.write(conn, ledger.void(payout_id, payout.amount), now)
+    status, _ = await statuses.lock(conn, payout.claim_id)
+    await statuses.move(conn, payout.claim_id, status, Status.PAYOUT_FAILED, actor=actor, note=error, now=now)
+    await referrals.open_referral(conn, payout.claim_id, payout.decision_id, partner, "payout_failed", now, note=error)
+    content = {"payout_id": payout_id, "amount_minor": payout.amount.minor, "error": error}
+    await audit.append(conn, actor, "payout.failed", payout.claim_id, content, now)
+    return True
+
+
+async def _lock(conn: AsyncConnection, payout_id: str) -> Payout:
+    """Claim first, then payout: the order of every transaction here."""
+    claim = select(payouts.c.claim_id).where(payouts.c.id == payout_id).scalar_subquery()
+    await conn.execute(select(claims.c.id).where(claims.c.id == claim).with_for_update(key_share=True))
+    row = (await conn.execute(select(payouts).where(payouts.c.id == payout_id).with_for_update())).first()
+    if row is None:
+        raise NotFound(f"no payout {payout_id}")
+    return _payout(row)
+
+
+def _payout(row: Row[Any]) -> Payout:
+    amount = Money(row.amount_minor, row.currency)
+    return Payout(amount=amount, **{name: getattr(row, name) for name in Payout.__slots__ if name != "amount"})

@@ -1,0 +1,213 @@
+"""Claims in front of a person: opened by a decision, an appeal or a failed payout; taken, then decided, by one person
+only.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from sqlalchemy import ColumnElement, Row, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from claims.errors import Conflict, NotFound, StoreError
+from claims.store import outbox
+from claims.store.tables import referrals
+
+Cause = Literal["refer", "appeal", "payout_failed"]
+Verdict = Literal["approve", "refuse", "ask"]
+OPEN: Final = ("open", "delivered")
+SLA: Final = timedelta(hours=24)
+_REFERRALS: Final = uuid.UUID("0d6c1c52-5a0c-5c7e-8a38-1df0a9a4a6b7")
+
+
+@dataclass(frozen=True, slots=True)
+class Referral:
+    """state: open (not yet with the partner), delivered, decided, closed (the claim was withdrawn)."""
+
+    id: str
+    claim_id: str
+    decision_id: str  # what was decided before: "" never, an appeal names the decision it is against
+    partner: str
+    state: str
+    cause: str
+    assigned_to: str
+    assigned_until: datetime | None
+    due_at: datetime
+    created_at: datetime
+    delivered_at: datetime | None
+    decided_at: datetime | None
+    decided_by: str
+    verdict: str
+    note: str
+
+
+async def open_referral(
+    conn: AsyncConnection,
+    claim_id: str,
+    decision_id: str,
+    partner: str,
+    cause: Cause,
+    now: datetime,
+    *,
+    note: str = "",
+    sla: timedelta = SLA,
+) -> str:
+    """Put a claim before a person of `partner` and the message to the partner into the outbox; returns the referral's
+    id.
+
+    The same decision and cause give the same id, so a retry opens nothing twice. Raises Conflict when another referral
+    of the claim is open.
+    """
+    if not partner:
+        raise StoreError(f"claim {claim_id} has no partner insurer to be referred to")
+    referral_id = str(uuid.uuid5(_REFERRALS, f"{claim_id}:{decision_id}:{cause}"))
+    fresh = await conn.execute(
+        insert(referrals)
+        .values(
+            id=referral_id,
+            claim_id=claim_id,
+            decision_id=decision_id,
+            partner=partner,
+            state="open",
+            cause=cause,
+            due_at=now + sla,
+            created_at=now,
+            note=note,
+        )
+        .on_conflict_do_nothing()
+        .returning(referrals.c.id)
+    )
+    if fresh.first() is None:
+        same = await conn.execute(select(referrals.c.id).where(referrals.c.id == referral_id))
+        if same.first() is None:
+            raise Conflict(f"claim {claim_id} is before a person already")
+        return referral_id
+    payload = {"claim_id": claim_id, "partner": partner, "cause": cause}
+    await outbox.put(conn, "refer", referral_id, payload, now)
+    return referral_id
+
+
+async def get(conn: AsyncConnection, referral_id: str, partner: str | None = None) -> Referral:
+    """One referral. Raises NotFound, also when `partner` is given and it is not theirs."""
+    return await _one(conn, referrals.c.id == referral_id, partner)
+
+
+async def open_of_claim(conn: AsyncConnection, claim_id: str, partner: str | None = None) -> Referral:
+    """The referral of this claim that waits for a person. Raises NotFound when there is none."""
+    return await _one(conn, (referrals.c.claim_id == claim_id) & referrals.c.state.in_(OPEN), partner)
+
+
+async def list_open(
+    conn: AsyncConnection, *, partner: str | None = None, limit: int = 50, offset: int = 0
+) -> list[Referral]:
+    """Referrals that wait, the most urgent first; only one partner's when `partner` is given."""
+    query = select(referrals).where(referrals.c.state.in_(OPEN)).order_by(referrals.c.due_at, referrals.c.id)
+    if partner is not None:
+        query = query.where(referrals.c.partner == partner)
+    return [_referral(row) for row in await conn.execute(query.limit(limit).offset(offset))]
+
+
+async def take(
+    conn: AsyncConnection,
+    referral_id: str,
+    subject: str,
+    now: datetime,
+    *,
+    lock_seconds: float = 600.0,
+    partner: str | None = None,
+) -> Referral:
+    """Assign to `subject` for `lock_seconds`, or extend their time.
+
+    Raises Conflict while it is somebody else's, NotFound when not open.
+    """
+    free = or_(referrals.c.assigned_to == "", referrals.c.assigned_to == subject, referrals.c.assigned_until < now)
+    mine = [referrals.c.partner == partner] if partner is not None else []
+    row = (
+        await conn.execute(
+            update(referrals)
+            .where(referrals.c.id == referral_id, referrals.c.state.in_(OPEN), free, *mine)
+            .values(assigned_to=subject, assigned_until=now + timedelta(seconds=lock_seconds))
+            .returning(referrals)
+        )
+    ).first()
+    if row is not None:
+        return _referral(row)
+    current = await get(conn, referral_id, partner)
+    if current.state not in OPEN:
+        raise NotFound(f"referral {referral_id} is {current.state}")
+    raise Conflict(f"referral {referral_id} is being judged by somebody else")
+
+
+async def give_back(conn: AsyncConnection, referral_id: str, subject: str) -> None:
+    """End `subject`'s own assignment; anything else stays as it is."""
+    await conn.execute(
+        update(referrals)
+        .where(referrals.c.id == referral_id, referrals.c.assigned_to == subject, referrals.c.state.in_(OPEN))
+        .values(assigned_to="", assigned_until=None)
+    )
+
+
+async def deliver(conn: AsyncConnection, referral_id: str, now: datetime) -> None:
+    """The partner has it. A referral that was decided or closed in the meantime stays so."""
+    await conn.execute(
+        update(referrals)
+        .where(referrals.c.id == referral_id, referrals.c.state == "open")
+        .values(state="delivered", delivered_at=now)
+    )
+
+
+async def settle(
+    conn: AsyncConnection,
+    referral_id: str,
+    subject: str,
+    verdict: Verdict,
+    note: str,
+    now: datetime,
+    *,
+    partner: str | None = None,
+) -> Referral:
+    """Mark as decided, once: of two people at the same moment one gets Conflict. NotFound for another partner's
+    referral.
+
+    `claims.store.adjudication.decide_referral` calls this with the decision that follows from it, in one transaction.
+    """
+    row = (await conn.execute(select(referrals).where(referrals.c.id == referral_id).with_for_update())).first()
+    if row is None or (partner is not None and row.partner != partner):
+        raise NotFound(f"no referral {referral_id}")
+    if row.state not in OPEN:
+        raise Conflict(f"referral {referral_id} is {row.state} already")
+    if row.assigned_to not in ("", subject) and row.assigned_until > now:
+        raise Conflict(f"referral {referral_id} is being judged by somebody else")
+    await conn.execute(
+        update(referrals)
+        .where(referrals.c.id == referral_id)
+        .values(state="decided", decided_at=now, decided_by=subject, verdict=verdict, note=note)
+    )
+    return _referral(row)
+
+
+async def close_of_claim(conn: AsyncConnection, claim_id: str, now: datetime) -> None:
+    """The claim was withdrawn: nobody needs to judge it any more."""
+    await conn.execute(
+        update(referrals)
+        .where(referrals.c.claim_id == claim_id, referrals.c.state.in_(OPEN))
+        .values(state="closed", decided_at=now)
+    )
+
+
+async def _one(conn: AsyncConnection, condition: ColumnElement[bool], partner: str | None) -> Referral:
+    query = select(referrals).where(condition)
+    if partner is not None:
+        query = query.where(referrals.c.partner == partner)
+    row = (await conn.execute(query)).first()
+    if row is None:
+        raise NotFound("no such referral")
+    return _referral(row)
+
+
+def _referral(row: Row[Any]) -> Referral:
+    return Referral(**{name: getattr(row, name) for name in Referral.__slots__})
