@@ -1,4 +1,4 @@
-"""A claim's status: moved under a row lock, checked against `claims.claim.TRANSITIONS`, every move kept in the history."""
+"""A claim's status: moved under a row lock, checked against `claims.claim.TRANSITIONS`, each move in the history."""
 
 from __future__ import annotations
 

@@ -1,0 +1,150 @@
+"""Evidence files and previews in any fsspec store, each under the SHA-256 of its bytes.
+
+A file is written under a temporary name and moved to its key when it is complete: nobody ever reads half a file, and
+equal files are stored once. Blocking; async callers use a thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import IO, Any, Final, cast
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from claims.errors import FileTooLarge, NotFound, StoreError
+
+FILE_BYTES_MAX: Final = 25 * 1024 * 1024
+_KEY: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class BlobWriter:
+    """One file on its way in. Use as a context manager: kept when `commit` was called, else gone without a trace."""
+
+    def __init__(self, filesystem: Any, root: str, bytes_max: int) -> None:
+        self._filesystem = filesystem
+        self._root = root
+        self._bytes_max = bytes_max
+        self._path = f"{root}/incoming/{secrets.token_hex(16)}"
+        self._hash = hashlib.sha256()
+        self._file: Any = None
+        self.size_bytes = 0
+
+    def __enter__(self) -> BlobWriter:
+        self._filesystem.makedirs(f"{self._root}/incoming", exist_ok=True)
+        self._file = self._filesystem.open(self._path, "wb")
+        return self
+
+    def write(self, chunk: bytes) -> None:
+        """Raises FileTooLarge as soon as the limit is passed; what was written so far is dropped on leaving the
+        context.
+        """
+        self.size_bytes += len(chunk)
+        if self.size_bytes > self._bytes_max:
+            raise FileTooLarge(f"a file has at most {self._bytes_max} bytes")
+        self._hash.update(chunk)
+        self._file.write(chunk)
+
+    def commit(self) -> str:
+        """Make the file durable under its key, and return the key: lower-case hex SHA-256."""
+        sha256 = self._hash.hexdigest()
+        target = _path(self._root, sha256)
+        local = isinstance(self._filesystem, LocalFileSystem)
+        self._file.flush()
+        if local:
+            os.fsync(self._file.fileno())
+        self._file.close()
+        self._file = None
+        if local:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.replace(self._path, target)
+            _sync_folder(os.path.dirname(target))
+        elif self._filesystem.exists(target):
+            self._filesystem.rm(self._path)
+        else:
+            self._filesystem.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+            self._filesystem.mv(self._path, target)
+        return sha256
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._filesystem.rm(self._path)
+
+
+class BlobStore:
+    """url: a folder of any fsspec store, `file:///var/lib/miaopei/evidence`, `s3://bucket/evidence`, `memory://x`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        filesystem, root = fsspec.core.url_to_fs(url)
+        self._filesystem: Any = filesystem
+        self._root = str(root).rstrip("/")
+
+    def writer(self, bytes_max: int = FILE_BYTES_MAX) -> BlobWriter:
+        """A writer that hashes as it goes and refuses more than `bytes_max`."""
+        return BlobWriter(self._filesystem, self._root, bytes_max)
+
+    def put(self, data: bytes, bytes_max: int = FILE_BYTES_MAX) -> str:
+        """Store bytes that are in memory already; returns the key. Raises FileTooLarge."""
+        with self.writer(bytes_max) as writer:
+            writer.write(data)
+            return writer.commit()
+
+    def read(self, sha256: str) -> bytes:
+        """The whole file.
+
+        Raises NotFound, also for what is no SHA-256, and StoreError when the bytes are not what they were.
+        """
+        with self.open(sha256) as file:
+            data = file.read()
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise StoreError(f"file {sha256} in the evidence store is damaged")
+        return data
+
+    @contextmanager
+    def open(self, sha256: str) -> Iterator[IO[bytes]]:
+        """The file to read from, a piece at a time; its hash is not checked. Raises NotFound."""
+        try:
+            opened = self._filesystem.open(_path(self._root, sha256), "rb")
+        except FileNotFoundError as missing:
+            raise NotFound(f"no file {sha256}") from missing
+        with opened as file:
+            yield cast(IO[bytes], file)
+
+    def exists(self, sha256: str) -> bool:
+        """Whether the file is there. Raises NotFound for what is no SHA-256."""
+        return bool(self._filesystem.exists(_path(self._root, sha256)))
+
+    def delete(self, sha256: str) -> None:
+        """Gone afterwards; not there is fine."""
+        try:
+            self._filesystem.rm(_path(self._root, sha256))
+        except FileNotFoundError:
+            return
+
+
+def _path(root: str, sha256: str) -> str:
+    """Two levels of folders, so that none grows too large.
+
+    Only a SHA-256 becomes a path: no name from outside ever does.
+    """
+    if not _KEY.fullmatch(sha256):
+        raise NotFound("not the SHA-256 of a file")
+    return f"{root}/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def _sync_folder(path: str) -> None:
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,87 @@
+"""Numbers about a claim that only the store knows: what else its policy paid, and how many claims share something with
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, timedelta
+from typing import Final, Literal
+
+from sqlalchemy import func, literal, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from claims.errors import NotFound
+from claims.evidence import CoverFact, WindowCount
+from claims.store.payouts import LIVE
+from claims.store.tables import claims, payouts
+
+Key = Literal["device", "payee", "address", "merchant", "claimant"]
+WINDOWS_DAYS: Final = (1, 7, 30, 90)
+_COLUMNS: Final[dict[Key, str]] = {
+    "device": "device_id",
+    "payee": "payee_account",
+    "address": "address",
+    "merchant": "merchant_id",
+    "claimant": "claimant_id",
+}
+
+
+async def window_counts(
+    conn: AsyncConnection, claim_id: str, windows_days: Sequence[int] = WINDOWS_DAYS
+) -> tuple[WindowCount, ...]:
+    """Claims submitted in the days before this one that share its device, payee, address, merchant or claimant.
+
+    The claim itself is not counted. Of two claims submitted at the same instant each counts the other. What the claim
+    leaves empty is not counted and gives no WindowCount. Raises NotFound.
+    """
+    claim = (await conn.execute(select(claims).where(claims.c.id == claim_id))).first()
+    if claim is None or claim.submitted_at is None:
+        raise NotFound(f"no submitted claim {claim_id}")
+    queries = []
+    for key, column in _COLUMNS.items():
+        value = getattr(claim, column)
+        if not value:
+            continue
+        for days in windows_days:
+            queries.append(
+                select(
+                    literal(key).label("key"),
+                    literal(days).label("days"),
+                    func.count().label("claims"),
+                    func.count(claims.c.claimant_id.distinct()).label("claimants"),
+                ).where(
+                    claims.c[column] == value,
+                    claims.c.id != claim_id,
+                    claims.c.submitted_at <= claim.submitted_at,
+                    claims.c.submitted_at > claim.submitted_at - timedelta(days=days),
+                )
+            )
+    rows = await conn.execute(union_all(*queries))
+    return tuple(WindowCount(row.key, row.days, row.claims, row.claimants) for row in rows)
+
+
+async def cover(conn: AsyncConnection, claim_id: str) -> CoverFact:
+    """What other claims under the policy were paid or promised, and how many were submitted before this one.
+
+    Raises NotFound.
+    """
+    claim = (await conn.execute(select(claims).where(claims.c.id == claim_id))).first()
+    if claim is None or claim.submitted_at is None:
+        raise NotFound(f"no submitted claim {claim_id}")
+    paid = await conn.execute(
+        select(func.coalesce(func.sum(payouts.c.amount_minor), 0))
+        .join(claims, claims.c.id == payouts.c.claim_id)
+        .where(claims.c.policy_id == claim.policy_id, claims.c.id != claim_id, payouts.c.state.in_(LIVE))
+    )
+    earlier = await conn.execute(
+        select(func.count()).where(
+            claims.c.policy_id == claim.policy_id, claims.c.id != claim_id, claims.c.submitted_at <= claim.submitted_at
+        )
+    )
+    return CoverFact(
+        paid_to_date_minor=int(paid.scalar_one()),
+        currency=claim.currency,
+        earlier_claims=earlier.scalar_one(),
+        event_date=claim.occurred_at.astimezone(UTC).date(),
+    )

@@ -1,0 +1,57 @@
+"""Numbers of papers (an invoice's, a parcel's): published first, then searched, so that of two claims at once one sees
+the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import exists, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from claims.claim import Status
+from claims.store.tables import claims, document_numbers, payouts
+
+
+async def publish_numbers(
+    conn: AsyncConnection, claim_id: str, numbers: Sequence[tuple[str, str]], now: datetime
+) -> None:
+    """(number key, evidence id) pairs of a claim; the key is `kind:number`, normalised. Commit before searching.
+
+    Idempotent.
+    """
+    if not numbers:
+        return
+    rows = [
+        {"number_key": key, "claim_id": claim_id, "evidence_id": evidence_id, "first_seen_at": now}
+        for key, evidence_id in sorted(set(numbers))
+    ]
+    await conn.execute(insert(document_numbers).values(rows).on_conflict_do_nothing())
+
+
+async def claims_with_number(
+    conn: AsyncConnection, number_keys: Sequence[str], *, exclude_claim: str
+) -> dict[str, tuple[str, ...]]:
+    """Ids of other claims by number, first seen first; a number nobody else has is not in the dict.
+
+    A withdrawn claim that was never paid does not count: its paper may be claimed again.
+    """
+    if not number_keys:
+        return {}
+    paid = exists(select(payouts.c.id).where(payouts.c.claim_id == claims.c.id))
+    rows = await conn.execute(
+        select(document_numbers.c.number_key, document_numbers.c.claim_id)
+        .join(claims, claims.c.id == document_numbers.c.claim_id)
+        .where(
+            document_numbers.c.number_key.in_(number_keys),
+            document_numbers.c.claim_id != exclude_claim,
+            (claims.c.status != Status.WITHDRAWN) | paid,
+        )
+        .order_by(document_numbers.c.first_seen_at, document_numbers.c.claim_id)
+    )
+    found: dict[str, tuple[str, ...]] = {}
+    for key, claim_id in rows:
+        found[key] = (*found.get(key, ()), claim_id)
+    return found
