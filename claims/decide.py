@@ -56,6 +56,21 @@ class PersonInputs:
     by: Literal["person"] = "person"
 
 
+@dataclass(frozen=True, slots=True)
+class UncheckedInputs:
+    """All that a referral of a claim depends on whose checking failed."""
+
+    claim: Claim
+    policy: Policy
+    product: Product
+    stage: str
+    error: str
+    attempts: int
+    rules: Rules
+    now: datetime
+    by: Literal["unchecked"] = "unchecked"
+
+
 def decide(
     claim: Claim,
     policy: Policy,
@@ -84,6 +99,16 @@ def decide(
     reasons = list(asked_enough(reasons, asked, rules.rounds_asked_max))
     lines, due = (benefit.lines, benefit.due) if isinstance(benefit, Benefit) else ((), product.money(0))
     return _decision(reasons, lines, due, rules, now, models)
+
+
+def could_not_check(unchecked: UncheckedInputs) -> Decision:
+    """A claim whose checking failed again and again goes to a person: never paid, declined or lost for our own fault.
+
+    The inputs are `claims.wire.canonical(unchecked)`. stage: where it failed; error: its kind, no claimant's data.
+    """
+    why = reason("could_not_check", unchecked.stage, detail=f"{unchecked.error}, attempt {unchecked.attempts}")
+    zero = unchecked.product.money(0)
+    return Decision(Outcome.REFER, zero, (), (why,), unchecked.rules.version, (), unchecked.now, "rules")
 
 
 def person_decision(
@@ -186,6 +211,10 @@ def replay(recorded: bytes) -> bytes:
             person.rules, person.now, paid_to_date_minor=person.paid_to_date_minor,
         )  # fmt: skip
         return canonical(decision)
+    if isinstance(plain, dict) and plain.get("by") == "unchecked":
+        unchecked = from_plain(UncheckedInputs, plain)
+        _check_code(unchecked.rules)
+        return canonical(could_not_check(unchecked))
     read = from_plain(RulesInputs, plain)
     _check_code(read.rules)
     return canonical(decide(read.claim, read.policy, read.product, read.facts, read.rules, read.now, read.models))

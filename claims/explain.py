@@ -154,6 +154,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "paper_unmeasured": ("单据无法检验：{value}", "a paper could not be examined: {value}"),
     "nose_unmeasured": ("鼻纹无法检验：{value}", "the nose could not be examined: {value}"),
     "fraud_unmeasured": ("风险统计未能完成：{value}", "the counts against fraud could not be made: {value}"),
+    "could_not_check": (
+        "自动核验在“{value}”环节反复出错（{detail}），转人工处理",
+        "automatic checking failed at “{value}” again and again ({detail}); a person takes over",
+    ),
     "asked_enough": (
         "已请申请人补充 {value} 次，转人工处理",
         "the claimant was asked {value} times already; a person takes over",
@@ -233,6 +237,7 @@ _CLAIMANT: Mapping[str, tuple[str, str]] = {
     "nose_recognised": ("已确认是投保的宠物", "your pet was recognised"),
     "photo_similar": ("照片已查看", "your photo was examined"),
     "photo_unseen": ("照片已查看", "your photo was examined"),
+    "could_not_check": _LOOKING,
     "fraud_unmeasured": _LOOKING,
     "photo_older_than_event": _LOOKING,
     "nose_unsure": ("鼻纹需要人工比对", "a person compares the pet's nose"),

@@ -46,8 +46,8 @@ CODES: Mapping[str, Code] = MappingProxyType(
         Outcome.REFER,
         "items_do_not_sum capital_amount_differs insurance_and_cash_do_not_sum papers_disagree paper_date_implausible"
         " paper_date_outside_cover photo_older_than_event event_after_claim nose_unsure nose_enrolment_missing"
-        " photo_unmeasured paper_unmeasured nose_unmeasured fraud_unmeasured asked_enough benefit_unknown"
-        " policy_does_not_fit currency_differs insured_value_missing",
+        " could_not_check photo_unmeasured paper_unmeasured nose_unmeasured fraud_unmeasured asked_enough"
+        " benefit_unknown policy_does_not_fit currency_differs insured_value_missing",
     )
     | _codes(Ground.LIMIT, Outcome.REFER, "low_credit_many_claims above_auto_pay")
     | _codes(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import structlog
@@ -22,8 +22,7 @@ log = structlog.get_logger(__name__)
 # What a store that is away, restarting or overloaded raises: SQLAlchemy's own, and the socket's while connecting.
 STORE_AWAY = (SQLAlchemyError, OSError, TimeoutError)
 
-L = TypeVar("L", bound=Hashable)
-L_co = TypeVar("L_co", covariant=True)
+L = TypeVar("L")
 
 
 class Queue(Protocol[L]):
@@ -32,7 +31,7 @@ class Queue(Protocol[L]):
     async def lease(self, limit: int) -> Sequence[L]: ...
 
     async def keep(self, leases: Sequence[L]) -> Sequence[L]:
-        """Prolong, and return those that still stand; the others have been taken over."""
+        """Prolong, and return those (the same objects) that still stand; the others have been taken over."""
         ...
 
     async def release(self, leases: Sequence[L]) -> None:
@@ -49,14 +48,14 @@ class Batch(Generic[L]):
 
     def __init__(self, leases: Sequence[L]) -> None:
         self.leases = tuple(leases)
-        self._open = dict.fromkeys(leases)
+        self._open = {id(lease): lease for lease in leases}  # by identity: a message's payload has no hash
 
     @property
     def open(self) -> tuple[L, ...]:
-        return tuple(self._open)
+        return tuple(self._open.values())
 
     def close(self, lease: L) -> None:
-        self._open.pop(lease, None)
+        self._open.pop(id(lease), None)
 
 
 def next_batch_size(previous: int, backlog: int, batch_max: int) -> int:
@@ -152,9 +151,10 @@ class Drain(Generic[L]):
             except STORE_AWAY as error:
                 log.warning("no heartbeat: the store is away", drain=self._name, error=repr(error)[:200])
                 continue
-            # The work on a lost one stops at its next write, by its fence.
-            for lease in set(held) - set(kept):
-                if lease in batch.open:
+            standing = {id(lease) for lease in kept}
+            for lease in batch.open:
+                # Those closed meanwhile are not lost. The work on a lost one stops at its next write, by its fence.
+                if id(lease) not in standing and any(lease is one for one in held):
                     log.warning("a lease was lost", drain=self._name, lease=str(lease))
                     batch.close(lease)
 

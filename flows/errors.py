@@ -1,8 +1,9 @@
 """Errors of the flows.
 
 FlowsError
-├── RailError                 the payout rail could not be used as configured (not a payout's own outcome)
-├── DeliveryFailed            a partner did not take a notice; it is tried again
+├── RailError                 the payout rail could not be used at all (not a payout's own outcome)
+├── Postponed                 this message cannot be finished now; it is tried again after a pause
+│   └── DeliveryFailed        a partner did not take a notice
 └── UnknownPartner            a product routes to a partner that has no address or no secret
 """
 
@@ -16,7 +17,10 @@ class FlowsError(Exception):
 class RailError(FlowsError): ...
 
 
-class DeliveryFailed(FlowsError): ...
+class Postponed(FlowsError): ...
+
+
+class DeliveryFailed(Postponed): ...
 
 
 class UnknownPartner(FlowsError): ...

@@ -1,0 +1,79 @@
+"""The life of one process of the flows: starts its drains, reports how it does, stops at SIGTERM with nothing left in
+hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import structlog
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from claims.store.tables import worker_heartbeats
+from flows.drain import STORE_AWAY, Drain
+from flows.queues import utc_now
+
+log = structlog.get_logger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def stopping(stop: asyncio.Event, wake: Sequence[asyncio.Event]) -> AsyncIterator[None]:
+    """Set `stop` (and wake every drain) at SIGTERM or SIGINT, for as long as the context lasts."""
+    loop = asyncio.get_running_loop()
+
+    def ask_to_stop() -> None:
+        stop.set()
+        for event in wake:
+            event.set()
+
+    caught = (signal.SIGTERM, signal.SIGINT)
+    for number in caught:
+        loop.add_signal_handler(number, ask_to_stop)
+    try:
+        yield
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)
+
+
+async def live(
+    engine: AsyncEngine,
+    name: str,
+    kind: str,
+    drains: Sequence[Drain[Any]],
+    stop: asyncio.Event,
+    report: Callable[[], dict[str, object]],
+    report_seconds: float,
+) -> None:
+    """Run the drains until they end; meanwhile write `report()` to the store for the operator page."""
+    reporter = asyncio.create_task(_report(engine, name, kind, report, report_seconds))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for drain in drains:
+                group.create_task(drain.run())
+    finally:
+        stop.set()
+        reporter.cancel()
+    log.info("stopped", process=name, kind=kind)
+
+
+async def _report(
+    engine: AsyncEngine, name: str, kind: str, report: Callable[[], dict[str, object]], seconds: float
+) -> None:
+    while True:
+        values: dict[str, object] = {"kind": kind, "at": utc_now(), "report": report()}
+        try:
+            async with engine.begin() as conn:
+                await conn.execute(
+                    insert(worker_heartbeats)
+                    .values(name=name, **values)
+                    .on_conflict_do_update(index_elements=["name"], set_=values)
+                )
+        except STORE_AWAY as error:
+            log.warning("no report: the store is away", error=repr(error)[:200])
+        await asyncio.sleep(seconds)

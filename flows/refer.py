@@ -1,0 +1,120 @@
+"""Referrals from the outbox to the partner insurers: one signed notice each, repeated until the partner has taken
+it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from claims.store import adjudication, outbox, referrals
+from claims.store.engine import connect
+from claims.store.outbox import Message
+from claims.store.referrals import Referral
+from claims.store.tables import decisions
+from flows.config import PartnerConfig, ReferConfig
+from flows.drain import Drain
+from flows.errors import DeliveryFailed
+from flows.partners.notice import EvidenceLink, Notice, deliver
+from flows.process import live, stopping
+from flows.queues import OutboxQueue, utc_now
+from flows.sending import Sending
+from flows.tracking import tracking
+
+# Reasons whose value quotes a paper or names the insured: the partner reads those in the referral, not in a notice.
+QUOTING = frozenset({"patient_is_not_insured", "papers_disagree"})
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Delivers one referral at a time."""
+
+    engine: AsyncEngine
+    client: httpx.AsyncClient
+    partners: Mapping[str, PartnerConfig]
+    public_url: str
+
+    async def deliver(self, message: Message) -> tuple[str, str]:
+        """Returns ("delivered", partner) or ("settled before", state). Raises DeliveryFailed to be tried again."""
+        async with self.engine.begin() as conn:
+            referral = await referrals.get(conn, message.key)
+            if referral.state != "open":
+                await outbox.finish(conn, message, utc_now())
+                return "settled before", referral.state
+            notice = await self._notice(conn, referral)
+        partner = self.partners.get(referral.partner)
+        if partner is None:
+            # Configured tomorrow, it is delivered tomorrow; the adjusters' queue has it meanwhile.
+            raise DeliveryFailed(f"no address and secret for partner {referral.partner!r}")
+        await deliver(self.client, partner, notice, utc_now())
+        async with self.engine.begin() as conn:
+            await referrals.deliver(conn, referral.id, utc_now())
+            await outbox.finish(conn, message, utc_now())
+        return "delivered", referral.partner
+
+    async def _notice(self, conn: AsyncConnection, referral: Referral) -> Notice:
+        file = await adjudication.load(conn, referral.claim_id)
+        base = self.public_url.rstrip("/")
+        return Notice(
+            referral_id=referral.id,
+            claim_id=file.claim.id,
+            product=file.claim.product,
+            peril=file.claim.peril,
+            amount=file.claim.amount,
+            cause=referral.cause,
+            reasons=await _reasons(conn, referral.decision_id),
+            evidence=tuple(
+                EvidenceLink(one.id, one.kind, f"{base}/v1/claims/{file.claim.id}/evidence/{one.id}")
+                for one in file.evidence
+            ),
+            referral_url=f"{base}/v1/referrals/{referral.id}",
+            decision_url=f"{base}/v1/referrals/{referral.id}/decision",
+            created_at=referral.created_at,
+            due_at=referral.due_at,
+        )
+
+
+async def _reasons(conn: AsyncConnection, decision_id: str) -> tuple[dict[str, str], ...]:
+    """Codes, values and thresholds of a recorded decision, without the details, which may quote a paper."""
+    recorded = (
+        await conn.execute(select(decisions.c.decision).where(decisions.c.id == decision_id))
+    ).scalar_one_or_none()
+    if recorded is None:
+        return ()
+    told: list[dict[str, str]] = []
+    for reason in json.loads(recorded)["reasons"]:
+        if reason["pulls"] == "pay":
+            continue
+        keys = ("code", "evidence_id") if reason["code"] in QUOTING else ("code", "evidence_id", "value", "threshold")
+        told.append({key: str(reason[key]) for key in keys})
+    return tuple(told)
+
+
+async def run(config: ReferConfig, stop: asyncio.Event | None = None) -> None:
+    """Deliver until SIGTERM or `stop`."""
+    stop, wake = stop or asyncio.Event(), asyncio.Event()
+    engine = connect(config.store.dsn, pool_size=config.store.pool_size)
+    client = httpx.AsyncClient(timeout=config.timeout_seconds, trust_env=False, follow_redirects=False)
+    try:
+        async with tracking(config.prefect) as tracker, client, stopping(stop, [wake]):
+            delivery = Delivery(engine, client, config.partners, config.public_url)
+            sending = Sending("refer", engine, tracker, delivery.deliver, config.lease)
+            queue = OutboxQueue(engine, "refer", config.name, config.lease.lease_seconds)
+            drain = Drain("refer", queue, sending.work, config.lease, stop, wake)
+            await live(
+                engine,
+                config.name,
+                "refer",
+                [drain],
+                stop,
+                lambda: {"backlog": drain.backlog, "in_flight": drain.in_flight, "prefect": tracker.healthy},
+                config.lease.report_seconds,
+            )
+    finally:
+        await engine.dispose()

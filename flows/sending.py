@@ -1,0 +1,114 @@
+"""What `settle` and `refer` share: a batch of outbox messages, each handled on its own, none held up by another."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from claims.errors import LeaseLost
+from claims.store import outbox
+from claims.store.outbox import Message
+from flows.config import LeaseLimits
+from flows.drain import STORE_AWAY, Batch, backoff_seconds
+from flows.errors import Postponed
+from flows.queues import utc_now
+from flows.tracking import Label, Row, Summary, Tracker, artifact_key
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How one message ended, as the flow run's table shows it."""
+
+    key: str
+    claim_id: str
+    outcome: str
+    detail: str
+    seconds: float
+
+    def row(self) -> Row:
+        return {
+            "key": self.key,
+            "claim": self.claim_id,
+            "outcome": self.outcome,
+            "detail": self.detail,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """Works on batches of one topic. `handle` finishes its message in the transaction that records the effect, and
+    returns the outcome and a detail; it raises Postponed when the message is to be tried again later.
+    """
+
+    flow: str
+    engine: AsyncEngine
+    tracker: Tracker
+    handle: Callable[[Message], Awaitable[tuple[str, str]]]
+    limits: LeaseLimits
+
+    async def work(self, batch: Batch[Message]) -> None:
+        async def body(run_id: str) -> Sequence[Line]:  # noqa: ARG001  (messages do not name their run)
+            return await asyncio.gather(*(self._one(batch, message) for message in batch.leases))
+
+        await self.tracker.run(self._label(batch.leases), body, _summarise)
+
+    async def _one(self, batch: Batch[Message], message: Message) -> Line:
+        began = time.perf_counter()
+        outcome, detail = await self._guarded(message)
+        batch.close(message)
+        claim_id = str(message.payload.get("claim_id", ""))
+        return Line(message.key, claim_id, outcome, detail, time.perf_counter() - began)
+
+    async def _guarded(self, message: Message) -> tuple[str, str]:
+        # A task, so that whatever it raises is an outcome to record and not an end of the others.
+        task = asyncio.ensure_future(self.handle(message))
+        await asyncio.wait([task])
+        error = task.exception()
+        if error is None:
+            return task.result()
+        if isinstance(error, LeaseLost):
+            return "taken over", str(error)
+        if not isinstance(error, Postponed | STORE_AWAY):
+            log.error("a message could not be handled", flow=self.flow, key=message.key, exc_info=error)
+        words = str(error) if isinstance(error, Postponed) else f"{type(error).__name__}: {error}"
+        await self._postpone(message, words)
+        return "postponed", words[:200]
+
+    async def _postpone(self, message: Message, words: str) -> None:
+        """Never dead: money and referrals are not given up by a counter; the operator page shows what waits long."""
+        retry_at = utc_now() + timedelta(seconds=backoff_seconds(message.attempts, self.limits))
+        try:
+            async with self.engine.begin() as conn:
+                await outbox.fail(conn, message, words, retry_at, dead=False)
+        except LeaseLost:
+            return  # somebody else has it and will postpone it or not
+        except STORE_AWAY as error:
+            log.warning("not postponed: the lease runs out by itself", key=message.key, error=repr(error)[:200])
+
+    def _label(self, messages: Sequence[Message]) -> Label:
+        claims = tuple(dict.fromkeys(str(message.payload.get("claim_id", "")) for message in messages))
+        one = len(messages) == 1
+        return Label(
+            flow=self.flow,
+            run=f"{self.flow} {messages[0].key if one else f'{len(messages)} messages'}",
+            tags=(*(f"claim:{claim}" for claim in claims), *(() if one else ("batch",))),
+            items=tuple(message.key for message in messages),
+            artifact_key=artifact_key(self.flow, messages[0].key if one else "batch"),
+        )
+
+
+def _summarise(lines: Sequence[Line]) -> Summary:
+    counts: dict[str, int] = {}
+    for line in lines:
+        counts[line.outcome] = counts.get(line.outcome, 0) + 1
+    message = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+    return Summary(message, [line.row() for line in lines])
