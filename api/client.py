@@ -1,0 +1,116 @@
+"""The HTTP API as a platform, a claimant's app or an adjuster uses it: what the demo, the benchmarks and the tests call.
+
+ApiRefused      a problem document came back (RFC 9457); `code` is its stable code
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+REQUEST_SECONDS_MAX = 60.0
+
+
+class ApiRefused(Exception):
+    """The API answered with a problem."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(f"{status} {code}: {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One file of a claim. `part` is photo, paper or nose."""
+
+    part: str
+    name: str
+    data: bytes
+    media_type: str = "image/jpeg"
+
+
+class ApiClient:
+    """One caller with one token. Use as an async context manager; safe for concurrent calls."""
+
+    def __init__(self, base_url: str, token: str, *, language: str = "en") -> None:
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {token}", "Accept-Language": language},
+            timeout=REQUEST_SECONDS_MAX,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def get(self, path: str) -> Any:
+        """The JSON answer of a GET. Raises ApiRefused."""
+        return _answer(await self._http.get(path))
+
+    async def post(self, path: str, body: Mapping[str, Any] | None = None, key: str = "") -> Any:
+        """POST a JSON body; `key` is the Idempotency-Key, a fresh one by default. Raises ApiRefused."""
+        headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+        return _answer(await self._http.post(path, json=body, headers=headers))
+
+    async def upload(
+        self, path: str, files: Sequence[Upload], fields: Mapping[str, Any] | None = None, key: str = ""
+    ) -> Any:
+        """POST a multipart form: JSON parts (`fields`) and files. Raises ApiRefused."""
+        parts: list[tuple[str, tuple[str | None, bytes, str]]] = [
+            (name, (None, json.dumps(value, ensure_ascii=False).encode(), "application/json"))
+            for name, value in (fields or {}).items()
+        ]
+        parts += [(file.part, (file.name, file.data, file.media_type)) for file in files]
+        headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+        return _answer(await self._http.post(path, files=parts, headers=headers))
+
+    async def submit_claim(self, claim: Mapping[str, Any], files: Sequence[Upload]) -> str:
+        """Submit a whole claim; its id."""
+        answer = await self.upload("/v1/claims", files, {"claim": claim})
+        return str(answer["id"])
+
+    async def claim(self, claim_id: str) -> dict[str, Any]:
+        answer: dict[str, Any] = await self.get(f"/v1/claims/{claim_id}")
+        return answer
+
+    async def wait_while(
+        self, claim_id: str, statuses: frozenset[str], *, timeout_seconds: float, poll_seconds: float = 0.1
+    ) -> dict[str, Any]:
+        """The claim as soon as its status is none of `statuses`. Raises TimeoutError that names the status it is stuck in."""
+        deadline = asyncio.get_running_loop().time() + timeout_seconds
+        while True:
+            seen = await self.claim(claim_id)
+            if seen["status"] not in statuses:
+                return seen
+            if asyncio.get_running_loop().time() > deadline:
+                raise TimeoutError(f"claim {claim_id} is still {seen['status']} after {timeout_seconds:.0f} s")
+            await asyncio.sleep(poll_seconds)
+
+
+def _answer(response: httpx.Response) -> Any:
+    if response.is_success:
+        return response.json() if response.content else {}
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = {}
+    if not isinstance(problem, dict):
+        problem = {}
+    raise ApiRefused(
+        response.status_code,
+        str(problem.get("code", "no_problem_document")),
+        str(problem.get("detail", response.text[:200])),
+    )
