@@ -1,0 +1,134 @@
+"""The credit score of a claimant: a binned scorecard over attributes that the platform supplies.
+
+score = base + the points of each attribute's bin, clamped. The points come from `models/train/credit.py`; how the score
+counts is in `claims.rules`: never alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from claims.errors import InvalidScorecard
+from claims.evidence import CreditFact, CreditReason, Unmeasured
+
+SCORE_MIN, SCORE_MAX = 350, 950
+REASONS_MAX = 4  # as many as a person takes in; the usual number in adverse-action notices
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Values above the bin before, up to and including `upper` (inf for the last)."""
+
+    upper: float
+    points: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """`minimum`, `maximum`: what the value can be at all; anything else is a mistake of the platform, not a bad
+    customer."""
+
+    name: str
+    minimum: float
+    maximum: float
+    bins: tuple[Bin, ...]
+
+    def bin_of(self, value: float) -> Bin:
+        return next(one for one in self.bins if value <= one.upper)
+
+    @property
+    def points_max(self) -> float:
+        return max(one.points for one in self.bins)
+
+    def label(self, found: Bin) -> str:
+        """The bin in words: "<= 0", "0 to 1", "> 1"."""
+        place = self.bins.index(found)
+        if place == 0:
+            return "any" if math.isinf(found.upper) else f"<= {found.upper:g}"
+        lower = self.bins[place - 1].upper
+        return f"> {lower:g}" if math.isinf(found.upper) else f"{lower:g} to {found.upper:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """`factor` and `offset` scale ln(good:bad) to points. `label` is name@ and 12 digits of the file's SHA-256."""
+
+    label: str
+    base_points: float
+    factor: float
+    offset: float
+    attributes: tuple[Attribute, ...]
+
+    @staticmethod
+    def from_json(content: bytes | str) -> Scorecard:
+        """Reads a weights file. Raises InvalidScorecard on anything but a complete, ordered card."""
+        raw = content.encode() if isinstance(content, str) else content
+        try:
+            plain = json.loads(raw)
+            card = Scorecard(
+                label=f"{plain['name']}@{hashlib.sha256(raw).hexdigest()[:12]}",
+                base_points=_finite(plain["base_points"]),
+                factor=_finite(plain["factor"]),
+                offset=_finite(plain["offset"]),
+                attributes=tuple(_attribute(one) for one in plain["attributes"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidScorecard(f"not a scorecard: {error!r}") from error
+        if not card.attributes:
+            raise InvalidScorecard("a scorecard without attributes")
+        return card
+
+    def bad_ratio(self, score: float) -> float:
+        """The modelled share of bad ones (0..1) at that score, before clamping."""
+        return 1.0 / (1.0 + math.exp((score - self.offset) / self.factor))
+
+
+def score(attributes: Mapping[str, object], scorecard: Scorecard) -> CreditFact | Unmeasured:
+    """350-950 with the attributes that cost most. Unmeasured when an attribute is missing or out of its range.
+
+    Never a score from part of the attributes: a missing month is not a month in order. Other attributes are ignored.
+    """
+    if not attributes:
+        return Unmeasured("the platform supplied no credit attributes", retryable=False)
+    total = scorecard.base_points
+    lost = []
+    for attribute in scorecard.attributes:
+        value = attributes.get(attribute.name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return Unmeasured(f"credit attribute {attribute.name} is missing or no number", retryable=False)
+        if not attribute.minimum <= value <= attribute.maximum:
+            return Unmeasured(
+                f"credit attribute {attribute.name} is {value!r}, not within {attribute.minimum:g} to {attribute.maximum:g}",
+                retryable=False,
+            )
+        found = attribute.bin_of(float(value))
+        total += found.points
+        lost.append(CreditReason(attribute.name, attribute.label(found), round(attribute.points_max - found.points, 1)))
+    worst = sorted((one for one in lost if one.points_lost > 0), key=lambda one: (-one.points_lost, one.attribute))
+    return CreditFact(
+        score=max(SCORE_MIN, min(SCORE_MAX, math.floor(total + 0.5))),
+        reasons=tuple(worst[:REASONS_MAX]),
+        model=scorecard.label,
+    )
+
+
+def _attribute(plain: Any) -> Attribute:
+    bins = tuple(
+        Bin(math.inf if one["upper"] is None else _finite(one["upper"]), _finite(one["points"]))
+        for one in plain["bins"]
+    )
+    if not bins or not math.isinf(bins[-1].upper) or any(a.upper >= b.upper for a, b in pairwise(bins)):
+        raise ValueError(f"bins of {plain['name']} must rise to an open end")
+    return Attribute(str(plain["name"]), _finite(plain["minimum"]), _finite(plain["maximum"]), bins)
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"not a finite number: {value!r}")
+    return float(value)
