@@ -25,7 +25,8 @@ RefusalCode = Literal[
 ]
 REFUSAL_CODES: Final[frozenset[str]] = frozenset(get_args(RefusalCode))
 
-# A file that exhausts or kills its decoder is either an attack or a defect of ours: a person should look, not the claimant be asked again.
+# A file that exhausts or kills its decoder is an attack or a defect of ours: a person should look, not the claimant
+# be asked again.
 _FOR_A_PERSON: Final[frozenset[str]] = frozenset({"decode_memory", "decode_crashed"})
 
 

@@ -1,4 +1,4 @@
-"""Untrusted picture bytes to clean pixels, with Pillow alone. Runs inside the decoding child only (`vision.image_child`)."""
+"""Untrusted picture bytes to clean pixels, with Pillow alone. Runs inside the decoding child only."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-# Every plugin a decode may touch is imported here, before the fork: the child can open no file any more, not even a module.
+# Every plugin a decode may touch is imported before the fork: the child can open no file any more, not even a module.
 from PIL import (
     Image,
     ImageCms,
@@ -22,6 +23,9 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from vision import jpeg_structure
+from vision.jpeg_structure import JpegStructure
+
 PRELOADED: Final = (JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
 Image.preinit()  # Image.open would import these at its first call
 # Explicit, and never "MPO": Pillow registers it only once it has met one, and answers a bare KeyError before.
@@ -29,8 +33,11 @@ FORMATS: Final = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"
 
 # The canonical decode behind `pixel_sha256`: see `vision.image.Picture`. Changing either constant changes every hash.
 CANONICAL_LONG_EDGE_PX: Final = 1024
-# A JPEG scaled by its own transform to at least this share of the wanted edge needs no second resize (4032 px / 4 = 1008 px for 1024 wanted).
+# A JPEG scaled by its own transform to at least this share of the wanted edge needs no second resize (4032 px / 4 is
+# 1008 px, for 1024 wanted).
 SCALED_SHARE_MIN: Final = 0.875
+# Rows that libjpeg may hold back until it sees the end marker: the last block rows, for smoothing across their borders.
+_ROWS_LATE_MAX: Final = 48
 
 # What Pillow's parsers raise on broken files, gathered from its sources and from fuzzing.
 BROKEN: Final = (
@@ -78,19 +85,19 @@ def prepare(pixels_max: int) -> None:
 
 def decode(data: bytes, media_type: str, long_edge_px_max: int, pixels_max: int) -> Decoded:
     """One picture. Raises Refused; MemoryError when the process's limit is met."""
-    picture = _open(data, media_type, pixels_max)
+    picture, source = _open(data, media_type, pixels_max)
     source_width_px, source_height_px = picture.size
-    exif, orientation = _exif(picture)
-    scale = _scale(picture.size, long_edge_px_max, media_type)
-    canonical_scale = _scale(picture.size, CANONICAL_LONG_EDGE_PX, media_type)
+    structure = _whole_jpeg(data) if media_type == "image/jpeg" else None
+    scale = _scale(picture.size, long_edge_px_max, structure)
+    canonical_scale = _scale(picture.size, CANONICAL_LONG_EDGE_PX, structure)
     profile = picture.info.get("icc_profile")
-    _load(picture, scale)
-    if scale == canonical_scale:
-        pixel_sha256 = _pixel_sha256(picture, (source_width_px, source_height_px))
-    else:
-        canonical = _open(data, media_type, pixels_max)
-        _load(canonical, canonical_scale)
-        pixel_sha256 = _pixel_sha256(canonical, (source_width_px, source_height_px))
+    _load(picture, scale, source, structure, media_type)
+    canonical = picture
+    if scale != canonical_scale:
+        canonical, source = _open(data, media_type, pixels_max)
+        _load(canonical, canonical_scale, source, structure, media_type)
+    pixel_sha256 = _pixel_sha256(canonical, (source_width_px, source_height_px))
+    exif, orientation = _exif(picture)  # after loading: a PNG may carry its EXIF behind the pixels
     small = _shrink(_eight_bits(picture), long_edge_px_max)
     upright = _upright(_srgb(small, profile), orientation)
     if orientation in (5, 6, 7, 8):
@@ -106,39 +113,95 @@ def decode(data: bytes, media_type: str, long_edge_px_max: int, pixels_max: int)
     )
 
 
-def _open(data: bytes, media_type: str, pixels_max: int) -> Image.Image:
+def _open(data: bytes, media_type: str, pixels_max: int) -> tuple[Image.Image, _Source]:
+    source = _Source(data)
     try:
-        picture = Image.open(io.BytesIO(data), formats=[FORMATS[media_type]])
+        picture = Image.open(source, formats=[FORMATS[media_type]])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise Refused("too_many_pixels", f"the picture has more than {pixels_max} pixels; send a smaller one") from None
     except BROKEN as error:
-        raise Refused("broken", f"the {FORMATS[media_type]} file cannot be read: {_words(error)}") from None
+        raise _damaged(data, media_type, error) from None
     if picture.width * picture.height > pixels_max:
         raise Refused(
             "too_many_pixels",
             f"{picture.width} x {picture.height} is more than {pixels_max} pixels; send a smaller one",
         )
-    return picture
+    return picture, source
 
 
-def _load(picture: Image.Image, scale: int) -> None:
+def _whole_jpeg(data: bytes) -> JpegStructure:
+    structure = jpeg_structure.examine(data)
+    if structure.problem:
+        raise Refused("truncated", f"the picture is damaged or incomplete ({structure.problem}); send it again")
+    return structure
+
+
+def _load(picture: Image.Image, scale: int, source: _Source, structure: JpegStructure | None, media_type: str) -> None:
     if scale > 1:
-        picture.draft(None, (-(-picture.width // scale), -(-picture.height // scale)))
+        picture.draft(None, (picture.width // scale, picture.height // scale))
+    if structure is not None:
+        _watch_rows(picture, source, structure, scale)
     try:
         picture.load()
     except BROKEN as error:
-        words = _words(error)
-        code = "truncated" if "truncated" in words or "incomplete" in words or "premature" in words else "broken"
-        raise Refused(code, f"the picture is damaged or incomplete ({words}); send it again") from None
+        raise _damaged(source.getvalue(), media_type, error) from None
 
 
-def _words(error: BaseException) -> str:
-    return (str(error) or type(error).__name__)[:200]
+def _damaged(data: bytes, media_type: str, error: BaseException) -> Refused:
+    words = (str(error) or type(error).__name__)[:200]
+    code = "truncated" if "truncated" in words.lower() or _ends_early(data, media_type) else "broken"
+    return Refused(code, f"the picture is damaged or incomplete ({words}); send it again")
 
 
-def _scale(size: tuple[int, int], long_edge_px_max: int, media_type: str) -> int:
-    """The denominator (1, 2, 4, 8) by which a JPEG is scaled while decoding: the largest that keeps about the wanted edge."""
-    if media_type != "image/jpeg":
+def _ends_early(data: bytes, media_type: str) -> bool:
+    if media_type == "image/jpeg":
+        return jpeg_structure.examine(data).problem != ""
+    if media_type == "image/png":
+        return b"IEND" not in data
+    return len(data) < 12 or int.from_bytes(data[4:8], "little") + 8 > len(data)  # RIFF
+
+
+class _Source(io.BytesIO):
+    """The file as Pillow reads it. `at_boundary` is called once, before the first byte at `boundary` is handed out."""
+
+    boundary: int = 0
+    at_boundary: Callable[[], None] | None = None
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.at_boundary is not None:
+            if self.tell() < self.boundary:
+                left = self.boundary - self.tell()
+                return super().read(left if size is None or size < 0 else min(size, left))
+            called, self.at_boundary = self.at_boundary, None
+            called()
+        return super().read(size)
+
+
+def _watch_rows(picture: Image.Image, source: _Source, structure: JpegStructure, scale: int) -> None:
+    """Refuse a JPEG whose data ends early but is closed as if it were whole: libjpeg fills the rest and only warns.
+
+    Where one scan carries the picture, rows come out as data goes in. One row near the bottom is painted beforehand
+    with a pattern; when all data has gone in, and before the end marker that makes libjpeg fill up, the pattern must
+    have been overwritten.
+    """
+    row = picture.height - 1 - _ROWS_LATE_MAX // scale
+    if not structure.single_scan or row <= 0:
+        return
+    pattern = bytes((37 * index + 11) % 256 for index in range(picture.width * len(picture.getbands())))
+    canvas = Image.new(picture.mode, picture.size)
+    canvas.paste(Image.frombytes(picture.mode, (picture.width, 1), pattern), (0, row))
+    picture.im = canvas.im
+
+    def check() -> None:
+        if canvas.crop((0, row, canvas.width, row + 1)).tobytes() == pattern:
+            raise Refused("truncated", "the lower part of the picture is missing; send it again")
+
+    source.boundary, source.at_boundary = structure.first_scan_end, check
+
+
+def _scale(size: tuple[int, int], long_edge_px_max: int, structure: JpegStructure | None) -> int:
+    """1, 2, 4 or 8: by how much a JPEG is scaled down while decoding, the most that keeps about the wanted edge."""
+    if structure is None:
         return 1
     return next(
         (by for by in (8, 4, 2) if max(size) / by >= long_edge_px_max * SCALED_SHARE_MIN and min(size) >= 8 * by), 1
@@ -146,7 +209,7 @@ def _scale(size: tuple[int, int], long_edge_px_max: int, media_type: str) -> int
 
 
 def _pixel_sha256(picture: Image.Image, source_size: tuple[int, int]) -> str:
-    """SHA-256 over the source's size and the canonical decode as 8-bit RGB, in strips so that no second whole copy is made."""
+    """SHA-256 over the source's size and the canonical decode as 8-bit RGB, in strips to make no second whole copy."""
     digest = hashlib.sha256(b"miaopei canonical pixels 1\0" + struct.pack(">II", *source_size))
     rows = max(1, 2_000_000 // max(1, picture.width))
     for top in range(0, picture.height, rows):

@@ -24,7 +24,7 @@ def render(data: bytes, dpi: int, page_count_max: int, page_pixels_max: int) -> 
         if getattr(error, "err_code", None) in _MISSING_PASSWORD:
             raise Refused("pdf_encrypted", "the PDF asks for a password; send it without one") from None
         raise Refused("pdf_broken", "the PDF cannot be read; send it again or send photos of the pages") from None
-    # An owner password alone (printing forbidden) opens without being asked, yet the file is encrypted: its rules say who may use it.
+    # With an owner password alone a file opens unasked, yet it is encrypted and says what may be done with it.
     if pdfium.FPDF_GetSecurityHandlerRevision(document.raw) != -1:
         raise Refused("pdf_encrypted", "the PDF is protected; send it without protection")
     page_count = len(document)

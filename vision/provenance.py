@@ -1,8 +1,8 @@
 """What a picture file says about its own origin.
 
-EXIF proves nothing (photos of screens carry it, messengers strip it), so these are facts for a person to read and for `claims` to weigh, never a
-verdict. Only three facts leave: when, with which software, with which camera model. Positions, serial numbers, owner names and thumbnails are
-dropped inside the decoding child and never reach this process.
+EXIF proves nothing (photos of screens carry it, messengers strip it), so these are facts for a person to read and for
+`claims` to weigh, never a verdict. Only three facts leave: when, with which software, with which camera model.
+Positions, serial numbers, owner names and thumbnails are dropped in the decoding child and never reach this process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Final
 
 from vision.measurement import Unmeasured
 
-# Cameras write local time. Where the file has no OffsetTimeOriginal (most do not), China Standard Time is assumed: the claimants live there.
+# Cameras write local time. Where the file has no OffsetTimeOriginal, China Standard Time is assumed: the claimants live
+# there.
 CAMERA_ZONE_ASSUMED: Final = timezone(timedelta(hours=8))
 TEXT_CHARACTERS_MAX: Final = 120
 
@@ -27,7 +28,7 @@ _OFFSET = re.compile(r"([+-])(\d{2}):(\d{2})")
 class ExifReading:
     """EXIF facts of one file.
 
-    taken_at: DateTimeOriginal, always with a zone; `zone_known` tells whether the file named the zone or it was assumed.
+    taken_at: DateTimeOriginal, always with a zone; `zone_known` tells whether the file named it or it was assumed.
     software, camera: as written by the device or editor, control characters removed, at most 120 characters.
     """
 
@@ -46,7 +47,8 @@ def no_exif(reason: str = "the file carries no EXIF") -> ExifReading:
 def exif_reading(tags: Mapping[str, str]) -> ExifReading:
     """Facts from raw tag texts as the decoding child hands them on.
 
-    tags: any of `problem`, `taken_at` ("2024:05:01 12:00:00"), `offset` ("+08:00"), `software`, `make`, `model`; missing means the file has none.
+    tags: any of `problem`, `taken_at` ("2024:05:01 12:00:00"), `offset` ("+08:00"), `software`, `make`, `model`; a name
+        that is missing says that the file has no such tag.
     """
     if not tags:
         return no_exif()

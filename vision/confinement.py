@@ -1,0 +1,152 @@
+"""What a decoding child may still ask of the kernel: a seccomp allowlist, and Landlock where fonts must be read.
+
+Runs inside the decoding child only, before it parses a file. Both mechanisms need no privilege. System call numbers and
+structures are those of Linux' headers (asm/unistd.h, linux/seccomp.h, linux/landlock.h).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+from typing import Final
+
+FONT_FOLDERS: Final = ("/usr/share/fonts", "/usr/share/X11/fonts", "/usr/local/share/fonts")
+
+_PR_SET_NO_NEW_PRIVS: Final = 38
+_PR_SET_SECCOMP: Final = 22
+_SECCOMP_MODE_FILTER: Final = 2
+_SECCOMP_ALLOW: Final = 0x7FFF0000
+_SECCOMP_REFUSE: Final = 0x00050000 | errno.EPERM
+
+# Memory, the clock, the descriptors that are open already, and dying. Columns: x86_64, aarch64.
+_ALWAYS: Final = {
+    "read": (0, 63),
+    "write": (1, 64),
+    "readv": (19, 65),
+    "writev": (20, 66),
+    "pread64": (17, 67),
+    "pwrite64": (18, 68),
+    "lseek": (8, 62),
+    "fstat": (5, 80),
+    "close": (3, 57),
+    "mmap": (9, 222),
+    "munmap": (11, 215),
+    "mprotect": (10, 226),
+    "mremap": (25, 216),
+    "madvise": (28, 233),
+    "brk": (12, 214),
+    "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "sigaltstack": (131, 132),
+    "restart_syscall": (219, 128),
+    "sched_yield": (24, 124),
+    "futex": (202, 98),
+    "rseq": (334, 293),
+    "getpid": (39, 172),
+    "gettid": (186, 178),
+    "getrusage": (98, 165),
+    "clock_gettime": (228, 113),
+    "gettimeofday": (96, 169),
+    "getrandom": (318, 278),
+    "exit": (60, 93),
+    "exit_group": (231, 94),
+}
+# To find and read fonts; where they may be read, Landlock says.
+_FOR_FONTS: Final = {"newfstatat": (262, 79), "getdents64": (217, 61), "fcntl": (72, 25), "statx": (332, 291)}
+_OPENAT: Final = (257, 56)
+_READ_ONLY_FLAGS: Final = os.O_CLOEXEC | os.O_DIRECTORY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY
+
+_AUDIT_ARCH: Final = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
+
+_LANDLOCK_CREATE_RULESET: Final = 444
+_LANDLOCK_ADD_RULE: Final = 445
+_LANDLOCK_RESTRICT_SELF: Final = 446
+_LANDLOCK_RULE_PATH_BENEATH: Final = 1
+_LANDLOCK_ALL_V1: Final = (1 << 13) - 1  # every file right of the first version: execute, read, write, remove, make
+_LANDLOCK_READ: Final = (1 << 2) | (1 << 3)  # read files, list folders
+
+# BPF instruction classes (linux/bpf_common.h).
+_LOAD_WORD: Final = 0x20
+_AND: Final = 0x54
+_JUMP_IF_EQUAL: Final = 0x15
+_RETURN: Final = 0x06
+_NUMBER_OFFSET: Final = 0  # in struct seccomp_data
+_ARCH_OFFSET: Final = 4
+_THIRD_ARGUMENT_OFFSET: Final = 32  # low word, little-endian
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+def filter_program(machine: str, fonts: bool) -> bytes:
+    """The seccomp filter for `machine` (as platform.machine() names it); b"" where its system calls are not known."""
+    if machine not in _AUDIT_ARCH:
+        return b""
+    column, arch = _AUDIT_ARCH[machine]
+    code = [
+        _instruction(_LOAD_WORD, value=_ARCH_OFFSET),
+        _instruction(_JUMP_IF_EQUAL, 1, 0, arch),
+        _instruction(_RETURN, value=_SECCOMP_REFUSE),
+        _instruction(_LOAD_WORD, value=_NUMBER_OFFSET),
+    ]
+    for numbers in [*_ALWAYS.values(), *(_FOR_FONTS.values() if fonts else ())]:
+        code += [_instruction(_JUMP_IF_EQUAL, 0, 1, numbers[column]), _instruction(_RETURN, value=_SECCOMP_ALLOW)]
+    if fonts:
+        code += [
+            _instruction(_JUMP_IF_EQUAL, 0, 4, _OPENAT[column]),
+            _instruction(_LOAD_WORD, value=_THIRD_ARGUMENT_OFFSET),
+            _instruction(_AND, value=~_READ_ONLY_FLAGS & 0xFFFFFFFF),
+            _instruction(_JUMP_IF_EQUAL, 0, 1, 0),
+            _instruction(_RETURN, value=_SECCOMP_ALLOW),
+        ]
+    code.append(_instruction(_RETURN, value=_SECCOMP_REFUSE))
+    return b"".join(code)
+
+
+def _instruction(operation: int, jump_true: int = 0, jump_false: int = 0, value: int = 0) -> bytes:
+    return struct.pack("=HBBI", operation, jump_true, jump_false, value)
+
+
+def no_new_privileges(libc: ctypes.CDLL) -> None:
+    """Nothing that is executed from here on can gain rights; both mechanisms ask for this first. Raises OSError."""
+    _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def filter_system_calls(libc: ctypes.CDLL, fonts: bool) -> bool:
+    """Allow the listed calls only; every other one answers EPERM. False where this kernel or machine has no filter."""
+    program = filter_program(platform.machine(), fonts)
+    if not program:
+        return False
+    pointer = _Program(len(program) // 8, program)
+    return bool(libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(pointer), 0, 0) == 0)
+
+
+def read_fonts_only(libc: ctypes.CDLL) -> bool:
+    """Of the file system leave the font folders, to read. False where this kernel has no Landlock. Raises OSError."""
+    handled = ctypes.c_uint64(_LANDLOCK_ALL_V1)
+    ruleset = libc.syscall(_LANDLOCK_CREATE_RULESET, ctypes.byref(handled), ctypes.sizeof(handled), 0)
+    if ruleset < 0:
+        return False
+    try:
+        for folder in FONT_FOLDERS:
+            if not os.path.isdir(folder):
+                continue
+            beneath = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+            rule = ctypes.create_string_buffer(struct.pack("=Qi", _LANDLOCK_READ, beneath), 12)
+            _check(libc.syscall(_LANDLOCK_ADD_RULE, ruleset, _LANDLOCK_RULE_PATH_BENEATH, rule, 0))
+            os.close(beneath)
+        _check(libc.syscall(_LANDLOCK_RESTRICT_SELF, ruleset, 0))
+    finally:
+        os.close(ruleset)
+    return True
+
+
+def _check(result: int) -> None:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))

@@ -1,0 +1,238 @@
+"""The parent's side of the decoding processes: start them, hand a file over, judge how it ended, check the answer.
+
+Imports no decoder: what a file contains is known here only as the child's answer, checked like any other input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.errors import REFUSAL_CODES, DecoderUnavailable, ImageRefused, RefusalCode
+from vision.provenance import ExifReading, exif_reading
+
+MIB: Final = 1024 * 1024
+# As in vision.image_child, which this process must not import: it would load the decoders.
+HEADER_BYTES: Final = 65_536
+EXIT_NOT_CONFINED: Final = 71
+
+_REPLY_BYTES_MAX: Final = 65_536
+_GRACE_SECONDS: Final = 5.0  # the zygote keeps the time limit; this much later it is itself taken for stuck
+_ROOT: Final = Path(__file__).resolve().parent.parent
+_START: Final = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from vision.image_child import main; main(int(sys.argv[2]))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """What one file may cost.
+
+    memory_bytes_max counts what decoding allocates beyond the idle process. syscall_filter_required: decode nothing on
+    a kernel without seccomp; without it the other limits still hold.
+    """
+
+    file_bytes_max: int = 25 * MIB
+    pixels_max: int = 50_000_000
+    cpu_seconds_max: int = 10
+    wall_seconds_max: float = 30.0
+    memory_bytes_max: int = 1024 * MIB
+    pdf_pages_max: int = 50
+    pdf_page_pixels_max: int = 4_000_000
+    start_seconds_max: float = 30.0
+    syscall_filter_required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One picture as a child handed it over, checked. Fields as in `vision.image.Picture`."""
+
+    pixels: NDArray[np.uint8]
+    source_width_px: int
+    source_height_px: int
+    pixel_sha256: str
+    exif: ExifReading
+
+
+class Lane:
+    """One zygote and the socket to it; used by one thread at a time."""
+
+    def __init__(self, limits: DecodeLimits) -> None:
+        self._limits = limits
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._ready = False
+
+    @property
+    def process_id(self) -> int:
+        """Of the zygote; 0 before it was first needed and after `stop`."""
+        return self._process.pid if self._process is not None else 0
+
+    def launch(self) -> None:
+        """Start the zygote, if none lives, without waiting until it is ready."""
+        if self._control is not None and self._process is not None and self._process.poll() is None:
+            return
+        self.kill()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # -I: neither PYTHONPATH nor the working directory decide what the decoder imports. The environment is bare: no
+        # secret of ours is in it. Its own session: a Ctrl-C in a terminal is for us to handle.
+        command = [sys.executable, "-I", "-c", _START, str(_ROOT), str(theirs.fileno())]
+        environment = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
+        with theirs:
+            self._process = subprocess.Popen(
+                command,
+                env=environment,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                cwd="/",
+                start_new_session=True,
+            )
+        self._control = ours
+        self._ready = False
+
+    def stop(self) -> None:
+        """Let the zygote end: it does when its socket closes, and takes a child under way with it."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            try:
+                self._process.wait(timeout=2)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+    def kill(self) -> None:
+        """End a zygote that does not answer."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        self.stop()
+
+    def run(self, data: bytes, request: Mapping[str, object]) -> list[Decoded]:
+        """Decode `data` in a fresh child. Raises ImageRefused for the file, DecoderUnavailable for the machine."""
+        limits = self._limits
+        whole = {
+            **request,
+            "cpu_seconds_max": limits.cpu_seconds_max,
+            "wall_seconds_max": limits.wall_seconds_max,
+            "memory_bytes_max": limits.memory_bytes_max,
+            "pixels_max": limits.pixels_max,
+            "syscall_filter_required": limits.syscall_filter_required,
+        }
+        source = os.memfd_create("miaopei-source", os.MFD_CLOEXEC)
+        target = os.memfd_create("miaopei-answer", os.MFD_CLOEXEC)
+        try:
+            _write(source, data)
+            _check_ending(self._ask(json.dumps(whole).encode(), source, target), limits)
+            return _read_answer(target)
+        finally:
+            os.close(source)
+            os.close(target)
+
+    def _ask(self, message: bytes, source: int, target: int) -> dict[str, Any]:
+        # A zygote that was killed from outside is replaced once; a second death is the machine's trouble.
+        for _attempt in range(2):
+            try:
+                control = self._started()
+                socket.send_fds(control, [message], [source, target])
+                control.settimeout(self._limits.wall_seconds_max + _GRACE_SECONDS)
+                reply = control.recv(_REPLY_BYTES_MAX)
+            except TimeoutError:
+                self.kill()
+                raise DecoderUnavailable("the decoding process does not answer") from None
+            except ConnectionError:
+                reply = b""
+            if reply:
+                return cast("dict[str, Any]", json.loads(reply))
+            self.kill()
+        raise DecoderUnavailable("the decoding process died twice; is the machine out of memory?")
+
+    def _started(self) -> socket.socket:
+        self.launch()
+        control, process = self._control, self._process
+        if control is None or process is None:
+            raise DecoderUnavailable("the decoding process was stopped")
+        if not self._ready:
+            control.settimeout(self._limits.start_seconds_max)
+            if not control.recv(_REPLY_BYTES_MAX):
+                self.kill()
+                raise DecoderUnavailable(f"the decoding process did not start (exit status {process.returncode})")
+            self._ready = True
+        return control
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _check_ending(reply: Mapping[str, Any], limits: DecodeLimits) -> None:
+    """Turn how the child ended into an error, unless it ended well."""
+    if reply["timed_out"]:
+        raise ImageRefused("decode_timeout", f"decoding took longer than {limits.wall_seconds_max:g} s")
+    status = int(reply["status"])
+    if status == 0:
+        return
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_NOT_CONFINED:
+        raise DecoderUnavailable("this kernel has no system call filter (seccomp); nothing is decoded without one")
+    killer = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    spent = float(reply["cpu_seconds"]) >= limits.cpu_seconds_max - 0.1
+    if killer == signal.SIGXCPU or (killer == signal.SIGKILL and spent):
+        raise ImageRefused("decode_timeout", f"decoding took more than {limits.cpu_seconds_max} s of CPU")
+    if killer == signal.SIGKILL:  # nobody here sent it: the kernel did, for want of memory
+        raise ImageRefused("decode_memory", "the file asks for more memory than the machine has")
+    ending = f"signal {signal.Signals(killer).name}" if killer else f"exit status {os.waitstatus_to_exitcode(status)}"
+    raise ImageRefused("decode_crashed", f"the decoder died on this file ({ending})")
+
+
+def _read_answer(target: int) -> list[Decoded]:
+    """Check what the child wrote: a taken-over decoder may write anything, and gets through pixels and short texts."""
+    try:
+        (length,) = struct.unpack(">Q", os.pread(target, 8, 0))
+        if length > HEADER_BYTES - 8:
+            raise ValueError("header too long")
+        answer = json.loads(os.pread(target, length, 8))
+        if "refused" in answer:
+            code, detail = str(answer["refused"]), str(answer["detail"])[:300]
+            if code not in REFUSAL_CODES:
+                raise ValueError("unknown refusal")
+            raise ImageRefused(cast("RefusalCode", code), detail)
+        pictures: list[Decoded] = []
+        offset = HEADER_BYTES
+        for plain in answer["pictures"]:
+            width, height = int(plain["width_px"]), int(plain["height_px"])
+            data = os.pread(target, width * height * 3, offset)
+            if min(width, height) < 1 or len(data) != width * height * 3:
+                raise ValueError("pixels missing")
+            offset += len(data)
+            pictures.append(
+                Decoded(
+                    pixels=np.frombuffer(data, dtype=np.uint8).reshape(height, width, 3),
+                    source_width_px=int(plain["source_width_px"]),
+                    source_height_px=int(plain["source_height_px"]),
+                    pixel_sha256=bytes.fromhex(plain["pixel_sha256"]).hex(),
+                    exif=exif_reading({str(name): str(text)[:300] for name, text in plain["exif"].items()}),
+                )
+            )
+        if not pictures:
+            raise ValueError("no picture")
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise ImageRefused("decode_crashed", f"the decoder's answer cannot be used ({error})") from None
+    return pictures
