@@ -11,10 +11,11 @@ from typing import Final, Literal
 from sqlalchemy import func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from claims.decision import Outcome
 from claims.errors import NotFound
 from claims.evidence import CoverFact, WindowCount
 from claims.store.payouts import LIVE
-from claims.store.tables import claims, payouts
+from claims.store.tables import claims, decisions, payouts
 
 Key = Literal["device", "payee", "address", "merchant", "claimant"]
 WINDOWS_DAYS: Final = (1, 7, 30, 90)
@@ -62,7 +63,8 @@ async def window_counts(
 
 
 async def cover(conn: AsyncConnection, claim_id: str) -> CoverFact:
-    """What other claims under the policy were paid or promised, and how many were submitted before this one.
+    """What other claims under the policy were paid or promised, how many were submitted before this one, and how often
+    this one was sent back for more information.
 
     Raises NotFound.
     """
@@ -79,9 +81,13 @@ async def cover(conn: AsyncConnection, claim_id: str) -> CoverFact:
             claims.c.policy_id == claim.policy_id, claims.c.id != claim_id, claims.c.submitted_at <= claim.submitted_at
         )
     )
+    asked = await conn.execute(
+        select(func.count()).where(decisions.c.claim_id == claim_id, decisions.c.outcome == Outcome.ASK)
+    )
     return CoverFact(
         paid_to_date_minor=int(paid.scalar_one()),
         currency=claim.currency,
         earlier_claims=earlier.scalar_one(),
         event_date=claim.occurred_at.astimezone(UTC).date(),
+        rounds_asked=asked.scalar_one(),
     )
