@@ -51,6 +51,11 @@ class BlobWriter:
         self._hash.update(chunk)
         self._file.write(chunk)
 
+    @property
+    def sha256(self) -> str:
+        """Of what was written so far, lower-case hex."""
+        return self._hash.hexdigest()
+
     def commit(self) -> str:
         """Make the file durable under its key, and return the key: lower-case hex SHA-256."""
         sha256 = self._hash.hexdigest()
