@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, timedelta
-from typing import Final, Literal
+from typing import Final
 
 from sqlalchemy import func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,11 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from claims.decision import Outcome
 from claims.errors import NotFound
 from claims.evidence import CoverFact, WindowCount
+from claims.fraud.windows import WINDOWS, Key
 from claims.store.payouts import LIVE
 from claims.store.tables import claims, decisions, payouts
 
-Key = Literal["device", "payee", "address", "merchant", "claimant"]
-WINDOWS_DAYS: Final = (1, 7, 30, 90)
 _COLUMNS: Final[dict[Key, str]] = {
     "device": "device_id",
     "payee": "payee_account",
@@ -29,7 +28,7 @@ _COLUMNS: Final[dict[Key, str]] = {
 
 
 async def window_counts(
-    conn: AsyncConnection, claim_id: str, windows_days: Sequence[int] = WINDOWS_DAYS
+    conn: AsyncConnection, claim_id: str, windows: Sequence[tuple[Key, int]] = WINDOWS
 ) -> tuple[WindowCount, ...]:
     """Claims submitted in the days before this one that share its device, payee, address, merchant or claimant.
 
@@ -40,24 +39,26 @@ async def window_counts(
     if claim is None or claim.submitted_at is None:
         raise NotFound(f"no submitted claim {claim_id}")
     queries = []
-    for key, column in _COLUMNS.items():
-        value = getattr(claim, column)
+    for key, days in windows:
+        column = claims.c[_COLUMNS[key]]
+        value = getattr(claim, column.name)
         if not value:
             continue
-        for days in windows_days:
-            queries.append(
-                select(
-                    literal(key).label("key"),
-                    literal(days).label("days"),
-                    func.count().label("claims"),
-                    func.count(claims.c.claimant_id.distinct()).label("claimants"),
-                ).where(
-                    claims.c[column] == value,
-                    claims.c.id != claim_id,
-                    claims.c.submitted_at <= claim.submitted_at,
-                    claims.c.submitted_at > claim.submitted_at - timedelta(days=days),
-                )
+        queries.append(
+            select(
+                literal(key).label("key"),
+                literal(days).label("days"),
+                func.count().label("claims"),
+                func.count(claims.c.claimant_id.distinct()).label("claimants"),
+            ).where(
+                column == value,
+                claims.c.id != claim_id,
+                claims.c.submitted_at <= claim.submitted_at,
+                claims.c.submitted_at > claim.submitted_at - timedelta(days=days),
             )
+        )
+    if not queries:
+        return ()
     rows = await conn.execute(union_all(*queries))
     return tuple(WindowCount(row.key, row.days, row.claims, row.claimants) for row in rows)
 

@@ -108,7 +108,7 @@ async def list_open(
     query = select(referrals).where(referrals.c.state.in_(OPEN)).order_by(referrals.c.due_at, referrals.c.id)
     if partner is not None:
         query = query.where(referrals.c.partner == partner)
-    return [_referral(row) for row in await conn.execute(query.limit(limit).offset(offset))]
+    return [from_row(row) for row in await conn.execute(query.limit(limit).offset(offset))]
 
 
 async def take(
@@ -135,7 +135,7 @@ async def take(
         )
     ).first()
     if row is not None:
-        return _referral(row)
+        return from_row(row)
     current = await get(conn, referral_id, partner)
     if current.state not in OPEN:
         raise NotFound(f"referral {referral_id} is {current.state}")
@@ -187,7 +187,7 @@ async def settle(
         .where(referrals.c.id == referral_id)
         .values(state="decided", decided_at=now, decided_by=subject, verdict=verdict, note=note)
     )
-    return _referral(row)
+    return from_row(row)
 
 
 async def close_of_claim(conn: AsyncConnection, claim_id: str, now: datetime) -> None:
@@ -206,8 +206,9 @@ async def _one(conn: AsyncConnection, condition: ColumnElement[bool], partner: s
     row = (await conn.execute(query)).first()
     if row is None:
         raise NotFound("no such referral")
-    return _referral(row)
+    return from_row(row)
 
 
-def _referral(row: Row[Any]) -> Referral:
+def from_row(row: Row[Any]) -> Referral:
+    """A row of the whole `referrals` table."""
     return Referral(**{name: getattr(row, name) for name in Referral.__slots__})

@@ -1,0 +1,250 @@
+"""Read models for the API and the pages.
+
+Who may see a claim is part of the query: `claimant_id` and `partner` narrow it, and what lies outside is NotFound.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, exists, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from claims.claim import EvidenceKind, Status
+from claims.decision import Decision
+from claims.errors import NotFound
+from claims.money import Money
+from claims.policy import Policy
+from claims.store import payouts, referrals
+from claims.store.adjudication import EvidenceRow, policy_of
+from claims.store.figures import OperatorFigures, operator_figures
+from claims.store.payouts import Payout
+from claims.store.referrals import Referral
+from claims.store.tables import claim_history, claims, decisions, evidence
+from claims.store.tables import referrals as referral_rows
+from claims.wire import from_plain
+
+__all__ = [
+    "ClaimRow",
+    "ClaimView",
+    "DecisionRow",
+    "OperatorFigures",
+    "QueueRow",
+    "TimelineEntry",
+    "claim_row",
+    "claim_view",
+    "evidence_file",
+    "list_claims",
+    "operator_figures",
+    "queue_rows",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRow:
+    """A claim as stored, without what hangs on it."""
+
+    id: str
+    policy_id: str
+    claimant_id: str
+    product: str
+    peril: str
+    amount: Money
+    occurred_at: datetime
+    description: str
+    payee_account: str
+    device_id: str
+    address: str
+    merchant_id: str
+    order_number: str
+    status: Status
+    round: int
+    trace_id: str
+    flow_run_id: str
+    created_at: datetime
+    submitted_at: datetime | None
+    closed_at: datetime | None
+    touched: bool  # a person took part
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    status: Status
+    actor: str
+    note: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """seq counts from 1 within the claim; inputs are the canonical bytes that a replay needs."""
+
+    id: str
+    seq: int
+    round: int
+    decision: Decision
+    inputs: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimView:
+    """Everything about one claim, each list oldest first."""
+
+    claim: ClaimRow
+    policy: Policy
+    evidence: tuple[EvidenceRow, ...]
+    timeline: tuple[TimelineEntry, ...]
+    decisions: tuple[DecisionRow, ...]
+    payouts: tuple[Payout, ...]
+    referrals: tuple[Referral, ...]
+
+    @property
+    def decision(self) -> DecisionRow | None:
+        """The newest decision; None before the first."""
+        return self.decisions[-1] if self.decisions else None
+
+    @property
+    def promised(self) -> Money:
+        """Paid or promised so far."""
+        live = (one.amount.minor for one in self.payouts if one.state in payouts.LIVE)
+        return Money(sum(live), self.claim.amount.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """A referral that waits, with the claim it is about and the decision that led to it (None for one without)."""
+
+    referral: Referral
+    claim: ClaimRow
+    decision: Decision | None
+
+
+async def claim_view(
+    conn: AsyncConnection, claim_id: str, *, claimant_id: str | None = None, partner: str | None = None
+) -> ClaimView:
+    """One claim. Raises NotFound, also when it is not `claimant_id`'s or was never referred to `partner`."""
+    row = await claim_row(conn, claim_id, claimant_id=claimant_id, partner=partner)
+    history = await conn.execute(
+        select(claim_history).where(claim_history.c.claim_id == claim_id).order_by(claim_history.c.seq)
+    )
+    decided = await conn.execute(select(decisions).where(decisions.c.claim_id == claim_id).order_by(decisions.c.seq))
+    referred = select(referral_rows).where(referral_rows.c.claim_id == claim_id).order_by(referral_rows.c.created_at)
+    if partner is not None:
+        referred = referred.where(referral_rows.c.partner == partner)
+    return ClaimView(
+        claim=row,
+        policy=await policy_of(conn, row.policy_id),
+        evidence=await _evidence(conn, evidence.c.claim_id == claim_id),
+        timeline=tuple(TimelineEntry(Status(one.status), one.actor, one.note, one.at) for one in history),
+        decisions=tuple(
+            DecisionRow(one.id, one.seq, one.round, _decision(one.decision), one.inputs) for one in decided
+        ),
+        payouts=tuple(await payouts.of_claim(conn, claim_id)),
+        referrals=tuple(referrals.from_row(one) for one in await conn.execute(referred)),
+    )
+
+
+async def claim_row(
+    conn: AsyncConnection, claim_id: str, *, claimant_id: str | None = None, partner: str | None = None
+) -> ClaimRow:
+    """The claim alone. Raises NotFound as `claim_view` does."""
+    query = select(claims).where(claims.c.id == claim_id, *_visible(claimant_id, partner))
+    row = (await conn.execute(query)).first()
+    if row is None:
+        raise NotFound(f"no claim {claim_id}")
+    return _claim(row)
+
+
+async def list_claims(
+    conn: AsyncConnection,
+    *,
+    claimant_id: str | None = None,
+    partner: str | None = None,
+    statuses: Sequence[Status] = (),
+    before: datetime | None = None,
+    limit: int = 50,
+) -> list[ClaimRow]:
+    """Newest first; `before`: created earlier than that, to page on."""
+    query = select(claims).where(*_visible(claimant_id, partner)).order_by(claims.c.created_at.desc(), claims.c.id)
+    if statuses:
+        query = query.where(claims.c.status.in_(statuses))
+    if before is not None:
+        query = query.where(claims.c.created_at < before)
+    return [_claim(row) for row in await conn.execute(query.limit(limit))]
+
+
+async def evidence_file(
+    conn: AsyncConnection,
+    claim_id: str,
+    name_or_id: str,
+    *,
+    claimant_id: str | None = None,
+    partner: str | None = None,
+) -> EvidenceRow:
+    """One file by its name or evidence id. Raises NotFound as `claim_view` does."""
+    await claim_row(conn, claim_id, claimant_id=claimant_id, partner=partner)
+    same = (evidence.c.id == name_or_id) | (evidence.c.name == name_or_id)
+    found = await _evidence(conn, (evidence.c.claim_id == claim_id) & same)
+    if not found:
+        raise NotFound(f"claim {claim_id} has no evidence {name_or_id!r}")
+    return found[0]
+
+
+async def queue_rows(
+    conn: AsyncConnection, *, partner: str | None = None, limit: int = 50, offset: int = 0
+) -> list[QueueRow]:
+    """What waits for a person, the most urgent first; only one partner's when `partner` is given."""
+    waiting = await referrals.list_open(conn, partner=partner, limit=limit, offset=offset)
+    claim_rows = await conn.execute(select(claims).where(claims.c.id.in_([one.claim_id for one in waiting])))
+    by_id = {row.id: _claim(row) for row in claim_rows}
+    decided = await conn.execute(
+        select(decisions.c.id, decisions.c.decision).where(decisions.c.id.in_([one.decision_id for one in waiting]))
+    )
+    decision_by_id = {row.id: _decision(row.decision) for row in decided}
+    return [QueueRow(one, by_id[one.claim_id], decision_by_id.get(one.decision_id)) for one in waiting]
+
+
+def _visible(claimant_id: str | None, partner: str | None) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if claimant_id is not None:
+        conditions.append(claims.c.claimant_id == claimant_id)
+    if partner is not None:
+        conditions.append(
+            exists(
+                select(referral_rows.c.id).where(
+                    referral_rows.c.claim_id == claims.c.id, referral_rows.c.partner == partner
+                )
+            )
+        )
+    return conditions
+
+
+async def _evidence(conn: AsyncConnection, condition: ColumnElement[bool]) -> tuple[EvidenceRow, ...]:
+    rows = await conn.execute(select(evidence).where(condition).order_by(evidence.c.received_at, evidence.c.name))
+    return tuple(
+        EvidenceRow(
+            id=row.id,
+            name=row.name,
+            kind=EvidenceKind(row.kind),
+            media_type=row.media_type,
+            size_bytes=row.size_bytes,
+            sha256=row.sha256,
+            preview_sha256=row.preview_sha256,
+            round=row.round,
+            received_at=row.received_at,
+        )
+        for row in rows
+    )
+
+
+def _decision(stored: bytes) -> Decision:
+    return from_plain(Decision, json.loads(stored))
+
+
+def _claim(row: Row[Any]) -> ClaimRow:
+    special: dict[str, Any] = {"amount": Money(row.amount_minor, row.currency), "status": Status(row.status)}
+    return ClaimRow(**special, **{name: getattr(row, name) for name in ClaimRow.__slots__ if name not in special})
