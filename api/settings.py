@@ -1,0 +1,128 @@
+"""Every setting of the product, in one class.
+
+Environment variables `MIAOPEI_...`; nested ones with two underscores, such as `MIAOPEI_HTTP__PAGE_ROWS_MAX`.
+
+Nothing here imports vision, flows or torch: the API starts with it. `api.processes` turns it into what each process of
+the flows is told.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from api.http.limits import HttpLimits
+
+DRIVER: Final = "postgresql+asyncpg://"
+
+
+class PartnerSettings(BaseModel):
+    """One partner insurer, as the refer process reaches it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    webhook_url: str = Field(description="Where signed notices of new referrals are posted")
+    secret: SecretStr = Field(description="`whsec_` and base64, as Standard Webhooks write it: signs those notices")
+
+
+class BankSettings(BaseModel):
+    """The payout rail."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(default="", description="Root of the bank's HTTP interface; empty: no payout can leave")
+    token: SecretStr = Field(default=SecretStr(""), description="Bearer token for the bank; empty for none")
+    reply_timeout_seconds: float = Field(
+        default=5.0, gt=0, description="Then the outcome is unknown and asked for later"
+    )
+
+
+class WorkSettings(BaseModel):
+    """How much a worker takes on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cores: int = Field(default=2, ge=1, description="Threads and decoder processes of one worker")
+    batch_max: int = Field(default=64, ge=1, le=64, description="Claims in one flow run, at most")
+    batches_in_flight_max: int = Field(default=2, ge=1, description="Batches one worker works on at once")
+    lease_seconds: float = Field(default=30.0, gt=1, description="After a worker's death its claims are due again then")
+    attempts_max: int = Field(default=3, ge=1, description="Then a person gets the claim")
+
+
+class Settings(BaseSettings):
+    """All of it. Unset values suit one machine: `miaopei up` fills in the database and Prefect's address by itself."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MIAOPEI_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        env_ignore_empty=True,
+        validate_default=True,
+    )
+
+    home: Path = Field(
+        default=Path(".miaopei"), description="Folder of this installation: database, evidence, logs, keys"
+    )
+    database_url: str = Field(
+        default="",
+        description="`postgresql+asyncpg://user:password@host:port/name` of a server with pgvector; empty: the server in the "
+        "wheel, started by `miaopei up`",
+        repr=False,
+    )
+    evidence_url: str = Field(
+        default_factory=lambda filled: (filled["home"] / "evidence").as_uri(),
+        description="fsspec URL of the evidence store, e.g. `s3://bucket/evidence`; unset: `home`/evidence",
+    )
+    prefect_api_url: str = Field(
+        default="",
+        validation_alias="PREFECT_API_URL",
+        description="A Prefect server to show flow runs on; empty: `miaopei up` starts one",
+    )
+    prefect_ui_url: str = Field(
+        default="", description="Where people reach Prefect's pages; empty: beside `prefect_api_url`"
+    )
+    http_host: str = Field(default="127.0.0.1", description="Address the API listens on")
+    http_port: int = Field(default=8417, ge=0, le=65535, description="Port of the API; 0: any free one")
+    public_url: str = Field(
+        default_factory=lambda filled: f"http://{filled['http_host']}:{filled['http_port']}",
+        description="How others reach the API, for links in notices; unset: from http_host and http_port",
+    )
+    token_key: str = Field(
+        default="",
+        repr=False,
+        description="Key (at least 32 bytes) that signs bearer tokens; empty: made on first use in `home`/token.key",
+    )
+    token_hours: float = Field(default=12.0, gt=0, description="How long an issued token is good for")
+    session_hours: float = Field(default=12.0, gt=0, description="How long somebody stays signed in on the pages")
+    http: HttpLimits = Field(default=HttpLimits(), description="Limits of the HTTP door")
+    bank: BankSettings = Field(default=BankSettings(), description="The payout rail")
+    partners: dict[str, PartnerSettings] = Field(
+        default={}, description="Partner insurers by the key that product files name, as JSON"
+    )
+    work: WorkSettings = Field(default=WorkSettings(), description="How much a worker takes on")
+    ocr_models: Path = Field(
+        default=Path(__file__).resolve().parent.parent / "models" / "ocr",
+        description="Folder with the reader's models; `python -m models.ocr_build` makes it",
+    )
+    referral_hours: float = Field(default=24.0, gt=0, description="In which a referral should be decided")
+    idempotency_hours: float = Field(default=24.0, gt=0, description="How long an idempotency key is remembered")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().resolve()
+
+    @field_validator("database_url")
+    @classmethod
+    def _one_driver(cls, url: str) -> str:
+        for plain in ("postgresql://", "postgres://"):
+            if url.startswith(plain):
+                return DRIVER + url.removeprefix(plain)
+        if url and not url.startswith(DRIVER):
+            raise ValueError(f"must start with {DRIVER} or postgresql://")
+        return url
