@@ -103,10 +103,8 @@ def score(attributes: Mapping[str, object], scorecard: Scorecard) -> CreditFact 
         if isinstance(value, bool) or not isinstance(value, int | float):
             return Unmeasured(f"credit attribute {attribute.name} is missing or no number", retryable=False)
         if not attribute.minimum <= value <= attribute.maximum:
-            return Unmeasured(
-                f"credit attribute {attribute.name} is {value!r}, not within {attribute.minimum:g} to {attribute.maximum:g}",
-                retryable=False,
-            )
+            span = f"{attribute.minimum:g} to {attribute.maximum:g}"
+            return Unmeasured(f"credit attribute {attribute.name} is {value!r}, not within {span}", retryable=False)
         found = attribute.bin_of(float(value))
         total += found.points
         lost.append(CreditReason(attribute.name, attribute.label(found), round(attribute.points_max - found.points, 1)))

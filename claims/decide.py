@@ -137,7 +137,12 @@ def person_decision(
             limit = person_limit(claim, policy, product, paid_to_date_minor)
             if not payout.minor > 0 or not payout <= limit:
                 raise InvalidDecision(f"payout must be above 0 and at most {limit.minor}, got {payout.minor}")
-            why = reason("person_approved", str(payout.minor), f"<= {limit.minor}", detail=note)
+            why = reason(
+                "person_approved",
+                f"{payout.minor} {payout.currency}",
+                f"<= {limit.minor} {limit.currency}",
+                detail=note,
+            )
         case Outcome.DECLINE | Outcome.ASK:
             if payout.minor != 0:
                 raise InvalidDecision(f"{outcome} pays nothing, got {payout.minor}")
@@ -245,11 +250,11 @@ def _judge_benefit(
     benefit: Benefit | Unmeasured,
     so_far: list[Reason],
 ) -> list[Reason]:
-    nothing = f"> {product.deductible_minor}"
+    nothing = f"> {product.deductible_minor} {product.currency}"
     clause = product.clauses["deductible"].number
     if claim.amount.minor <= product.deductible_minor:
         # Whatever the papers show, no more than this is due.
-        return [reason("below_deductible", str(claim.amount.minor), nothing, clause=clause)]
+        return [reason("below_deductible", f"{claim.amount.minor} {product.currency}", nothing, clause=clause)]
     open_questions = any(one.pulls is not Outcome.PAY for one in so_far)
     if isinstance(benefit, Unmeasured):
         return [] if open_questions else [reason("benefit_unknown", benefit.reason)]
@@ -257,7 +262,9 @@ def _judge_benefit(
         # Only a bill that was read surely and in order may decline; with a question open the zero may be the
         # question's.
         loss = next(line.amount.minor for line in benefit.lines if line.label == "loss")
-        return [] if open_questions else [reason("below_deductible", str(loss), nothing, clause=clause)]
+        return (
+            [] if open_questions else [reason("below_deductible", f"{loss} {product.currency}", nothing, clause=clause)]
+        )
     return [standing.judge_amount(benefit.due, standing.auto_pay_ceiling(product, facts.credit, rules))]
 
 

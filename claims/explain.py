@@ -37,7 +37,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "申请距事故 {value}，超过期限（须 {threshold}）",
         "claimed {value} after the event, too late (needs {threshold})",
     ),
-    "limit_exhausted": ("保险金额已用尽", "the sum insured is used up"),
+    "limit_exhausted": ("保险金额 {threshold_money} 已用尽", "the sum insured of {threshold_money} is used up"),
     "below_deductible": (
         "可赔损失未超过免赔额，无应付金额",
         "the loss that counts does not exceed the deductible: nothing is due",
@@ -349,6 +349,6 @@ def _filled(words: str, reason: Reason, lang: Language) -> str:
 
 
 def _minor_text(text: str) -> str:
-    """Amounts stand in reasons as minor units with a sign of comparison, in the product's currency."""
-    digits = re.search(r"\d+", text)
-    return money_text(Money(int(digits.group()), "CNY")) if digits else text
+    """Amounts stand in reasons as minor units and currency: "<= 30000 CNY"."""
+    found = re.search(r"(-?\d+) ([A-Z]{3})$", text)
+    return money_text(Money(int(found[1]), found[2])) if found else text

@@ -92,15 +92,19 @@ def judge(claim: Claim, policy: Policy, product: Product, cover: CoverFact) -> l
         found.append(
             reason(
                 "limit_exhausted",
-                str(cover.paid_to_date_minor),
-                f"< {policy.sum_insured.minor}",
+                f"{cover.paid_to_date_minor} {product.currency}",
+                f"< {policy.sum_insured.minor} {product.currency}",
                 clause=clauses["limit"].number,
             )
         )
     if claim.occurred_at > claim.submitted_at:
         found.append(reason("event_after_claim", claim.occurred_at.isoformat(), f"<= {claim.submitted_at.isoformat()}"))
     if product.benefit == "stated_amount" and policy.insured_value.minor <= 0:
-        found.append(reason("insured_value_missing", str(policy.insured_value.minor), "> 0"))
+        found.append(
+            reason(
+                "insured_value_missing", f"{policy.insured_value.minor} {product.currency}", f"> 0 {product.currency}"
+            )
+        )
     if not found:
         span = f"{first_covered_day(policy, product)} - {last_covered_day(policy, product)}"
         found.append(reason("cover_in_force", _day(claim.occurred_at, product), span))

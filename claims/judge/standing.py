@@ -68,7 +68,7 @@ def auto_pay_ceiling(product: Product, credit: CreditFact | Unmeasured, rules: R
 
 def judge_amount(due: Money, ceiling: Money) -> Reason:
     code = "within_auto_pay" if due <= ceiling else "above_auto_pay"
-    return reason(code, str(due.minor), f"<= {ceiling.minor}")
+    return reason(code, f"{due.minor} {due.currency}", f"<= {ceiling.minor} {ceiling.currency}")
 
 
 def _present(claim: Claim) -> frozenset[Key]:

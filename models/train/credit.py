@@ -39,7 +39,7 @@ NAME, VERSION, SEED = "credit_scorecard", "1.0", 20261122
 PDO, SCORE_AT, ODDS_AT = 50.0, 650.0, 20.0
 FACTOR = PDO / math.log(2.0)
 OFFSET = SCORE_AT - FACTOR * math.log(ODDS_AT)
-LEAVES_MAX, LEAF_SHARE_MIN = 6, 0.02
+LEAVES_MAX, LEAF_SHARE_MIN = 8, 0.02
 FOLDS = 5
 YUAN_FEN_PER_TWD = 25  # 0.25 yuan in fen, about the rate of 2005
 HUGE = 1e15
@@ -52,6 +52,7 @@ ATTRIBUTES: dict[str, tuple[bool, float, float]] = {
     "months_late_now": (False, 0, 24),
     "months_late_worst_6m": (False, 0, 24),
     "months_late_count_6m": (False, 0, 6),
+    "months_late_sum_6m": (False, 0, 144),
     "months_paid_in_full_6m": (True, 0, 6),
     "months_revolving_6m": (False, 0, 6),
     "credit_line_minor": (True, 0, HUGE),
@@ -60,6 +61,7 @@ ATTRIBUTES: dict[str, tuple[bool, float, float]] = {
     "repaid_share_6m_ratio": (True, 0, 1),
     "repaid_last_month_minor": (True, 0, HUGE),
     "repaid_mean_6m_minor": (True, 0, HUGE),
+    "repaid_least_6m_minor": (True, 0, HUGE),
 }
 
 
@@ -81,6 +83,7 @@ def read(path: Path) -> tuple[dict[str, Floats], Floats, Labels]:
         "months_late_now": late[:, 0],
         "months_late_worst_6m": late.max(axis=1),
         "months_late_count_6m": (pay > 0).sum(axis=1).astype(float),
+        "months_late_sum_6m": late.sum(axis=1),
         "months_paid_in_full_6m": (pay < 0).sum(axis=1).astype(float),
         "months_revolving_6m": (pay == 0).sum(axis=1).astype(float),
         "credit_line_minor": column["LIMIT_BAL"] * YUAN_FEN_PER_TWD,
@@ -89,6 +92,7 @@ def read(path: Path) -> tuple[dict[str, Floats], Floats, Labels]:
         "repaid_share_6m_ratio": np.where(owed > 0, np.minimum(1, paid[:, :5].sum(axis=1) / np.maximum(1, owed)), 1.0),
         "repaid_last_month_minor": paid[:, 0] * YUAN_FEN_PER_TWD,
         "repaid_mean_6m_minor": paid.mean(axis=1) * YUAN_FEN_PER_TWD,
+        "repaid_least_6m_minor": paid.min(axis=1) * YUAN_FEN_PER_TWD,
     }
     return attributes, raw, column["Default"].astype(np.int64)
 
@@ -201,22 +205,21 @@ def calibration(card: Scorecard, own: Floats, bad: Labels) -> dict[str, Any]:
     """How the modelled bad share compares with the observed one, overall and by fifth of the scores."""
     chance = np.array([card.bad_ratio(one) for one in own])
     order = np.argsort(own, kind="stable")
+    parts = np.array_split(order, 5)
+    gaps = [abs(float(chance[part].mean() - bad[part].mean())) for part in parts]
     fifths = [
         {
             "scores": f"{own[part].min():.0f}-{own[part].max():.0f}",
             "expected": round(float(chance[part].mean()), 4),
             "observed": round(float(bad[part].mean()), 4),
         }
-        for part in np.array_split(order, 5)
+        for part in parts
     ]
     return {
         "brier": round(float(brier_score_loss(bad, chance)), 4),
         "brier_of_base_rate": round(float(bad.mean() * (1 - bad.mean())), 4),
         "log_loss": round(float(log_loss(bad, chance)), 4),
-        "expected_calibration_error": round(
-            float(np.mean([abs(one["expected"] - one["observed"]) for one in fifths])),
-            4,  # type: ignore[operator]
-        ),
+        "expected_calibration_error": round(float(np.mean(gaps)), 4),
         "fifths": fifths,
     }
 
@@ -296,9 +299,9 @@ def _write(card: Scorecard, weights: Path, metrics: dict[str, Any], data: Path) 
                 "scale": "650 at 20 good to 1 bad, 50 points double the odds, clamped to 350-950",
             },
             trained_on=(
-                "Credit card holders of one bank in Taiwan, April to September 2005; bad: default in October 2005. Foreign,"
-                " old and of another business: not the insurer's own customers, whose behaviour this score has not been"
-                " measured on."
+                "Credit card holders of one bank in Taiwan, April to September 2005; bad: default in October 2005."
+                " Foreign, old and of another business: not the insurer's own customers, on whom this score has not"
+                " been measured."
             ),
             metrics=metrics,
             limits=(
