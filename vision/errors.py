@@ -2,7 +2,8 @@
 
 VisionError
 ├── ImageRefused            this file is not turned into pixels; carries a stable code and a sentence for the claimant
-└── DecoderUnavailable      the decoder itself cannot run (not the file's doing); the same file may be tried again later
+├── DecoderUnavailable      the decoder itself cannot run (not the file's doing); the same file may be tried again later
+└── ReaderUnavailable       the OCR process cannot be started (not the page's doing); the same page may be tried again later
 """
 
 from __future__ import annotations
@@ -56,3 +57,7 @@ class ImageRefused(VisionError):
 
 class DecoderUnavailable(VisionError):
     """The decoding processes could not be started or do not answer. Says nothing about the file; try again later."""
+
+
+class ReaderUnavailable(VisionError):
+    """The OCR process could not be started or loaded. Says nothing about the page; try again later."""

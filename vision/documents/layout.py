@@ -1,0 +1,196 @@
+"""From loose lines to rows: levels a tilted page, groups lines that stand side by side, and finds values by their labels."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vision.documents.normalise import plain
+from vision.documents.page import Box, PageText, TextLine
+
+# Between two lines of one row: wide enough that no label pattern runs from one into the other.
+GAP = "  "
+_ROW_OVERLAP_MIN = 0.5  # of the smaller height
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A line on the levelled page; lengths in pixels of the picture, `text` normalised, `box` on the picture as taken."""
+
+    text: str
+    confidence: float
+    left: float
+    right: float
+    middle: float
+    height: float
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Cells side by side, left to right. `text` joins them with GAP."""
+
+    cells: tuple[Cell, ...]
+    text: str
+
+    @property
+    def middle(self) -> float:
+        return sum(cell.middle for cell in self.cells) / len(self.cells)
+
+    def spans(self) -> Iterable[tuple[int, int, Cell]]:
+        """(start, end) of every cell in `text`."""
+        start = 0
+        for cell in self.cells:
+            yield start, start + len(cell.text), cell
+            start += len(cell.text) + len(GAP)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A piece of a row's text with its least confidence and where it stands on the page."""
+
+    text: str
+    confidence: float
+    box: Box
+    row: int  # index of its row
+    end: int  # where the piece ends in the row's text
+
+
+def rows_of(page: PageText) -> tuple[Row, ...]:
+    """Rows from top to bottom. Lines that stand upright (a turned page, a bar code's edge) count like any other."""
+    lines = [line for line in page.lines if plain(line.text)]
+    if not lines:
+        return ()
+    slope = _slopes(lines, page.width_px, page.height_px)
+    cells = sorted((_cell(line, page, slope) for line in lines), key=lambda cell: cell.middle)
+    groups: list[list[Cell]] = []
+    for cell in cells:
+        home = next((group for group in reversed(groups[-4:]) if _same_row(group, cell)), None)
+        if home is None:
+            groups.append([cell])
+        else:
+            home.append(cell)
+    rows = []
+    for group in groups:
+        ordered = tuple(sorted(group, key=lambda cell: cell.left))
+        rows.append(Row(ordered, GAP.join(cell.text for cell in ordered)))
+    return tuple(sorted(rows, key=lambda row: row.middle))
+
+
+def _same_row(group: Sequence[Cell], cell: Cell) -> bool:
+    nearest = min(group, key=lambda other: max(other.left - cell.right, cell.left - other.right))
+    overlap = min(nearest.middle + nearest.height / 2, cell.middle + cell.height / 2) - max(
+        nearest.middle - nearest.height / 2, cell.middle - cell.height / 2
+    )
+    beside = nearest.right <= cell.left + 0.5 * cell.height or cell.right <= nearest.left + 0.5 * cell.height
+    return beside and overlap >= _ROW_OVERLAP_MIN * min(nearest.height, cell.height)
+
+
+def _slopes(lines: Sequence[TextLine], width_px: int, height_px: int) -> tuple[float, float]:
+    """Slope of the text as a + b * (y / height): b takes up the perspective. Fitted to the wide lines, weighted by their width."""
+    rows, slopes, weights = [], [], []
+    for line in lines:
+        (x0, y0), (x1, y1), (x2, y2), (x3, y3) = line.corners
+        width = (x1 + x2 - x0 - x3) / 2
+        height = max(1.0, math.hypot(x3 - x0, y3 - y0))
+        if width < 3 * height:
+            continue
+        rows.append([1.0, (y0 + y2) / 2 / height_px])
+        slopes.append((y1 + y2 - y0 - y3) / 2 / width)
+        weights.append(width)
+    if len(rows) < 3:
+        middle = float(np.average(slopes, weights=weights)) if rows else 0.0
+        return middle, 0.0
+    design, target, weight = np.array(rows), np.array(slopes), np.sqrt(np.array(weights))
+    keep = np.ones(len(target), dtype=bool)
+    for _ in range(2):
+        solution = np.linalg.lstsq(design[keep] * weight[keep, None], target[keep] * weight[keep], rcond=None)[0]
+        off = np.abs(design @ solution - target)
+        keep = off <= max(0.01, 2.5 * float(np.median(off)))
+        if int(keep.sum()) < 3:
+            break
+    return float(solution[0]), float(solution[1])
+
+
+def _cell(line: TextLine, page: PageText, slope: tuple[float, float]) -> Cell:
+    xs = [x for x, _ in line.corners]
+    ys = [y for _, y in line.corners]
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = line.corners
+    height = max(1.0, (math.hypot(x3 - x0, y3 - y0) + math.hypot(x2 - x1, y2 - y1)) / 2)
+    centre_x, centre_y = sum(xs) / 4, sum(ys) / 4
+    tilt = slope[0] + slope[1] * centre_y / page.height_px
+    return Cell(
+        text=plain(line.text),
+        confidence=line.confidence,
+        left=min(xs),
+        right=max(xs),
+        middle=centre_y - tilt * (centre_x - page.width_px / 2),
+        height=height,
+        box=_box(min(xs), min(ys), max(xs), max(ys), page),
+    )
+
+
+def _box(left: float, top: float, right: float, bottom: float, page: PageText) -> Box:
+    def fraction(value: float, whole: int) -> float:
+        return round(min(1.0, max(0.0, value / whole)), 4)
+
+    return Box(
+        fraction(left, page.width_px),
+        fraction(top, page.height_px),
+        fraction(right, page.width_px),
+        fraction(bottom, page.height_px),
+    )
+
+
+def piece(rows: Sequence[Row], row_index: int, start: int, end: int) -> Found:
+    """The text from `start` to `end` of a row, with the part of the page it stands on (by character position within each cell)."""
+    row = rows[row_index]
+    boxes: list[Box] = []
+    confidences: list[float] = []
+    for cell_start, cell_end, cell in row.spans():
+        low, high = max(start, cell_start), min(end, cell_end)
+        if low >= high:
+            continue
+        share = (cell.box.right - cell.box.left) / max(1, len(cell.text))
+        boxes.append(
+            Box(
+                round(cell.box.left + share * (low - cell_start), 4),
+                cell.box.top,
+                round(cell.box.left + share * (high - cell_start), 4),
+                cell.box.bottom,
+            )
+        )
+        confidences.append(cell.confidence)
+    if not boxes:
+        raise ValueError(f"row {row_index} has no text from {start} to {end}")
+    return Found(row.text[start:end].strip(), min(confidences), union(boxes), row_index, end)
+
+
+def union(boxes: Sequence[Box]) -> Box:
+    """The smallest box around all of them."""
+    return Box(
+        min(box.left for box in boxes),
+        min(box.top for box in boxes),
+        max(box.right for box in boxes),
+        max(box.bottom for box in boxes),
+    )
+
+
+def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -> list[Found]:
+    """Every value that stands right of its label in one row, in reading order.
+
+    label, value: regular expressions; between them a colon or space may stand, and with `gap` also the space between two cells.
+    The value is the part matched by `value`.
+    """
+    between = rf"\s*[:;]?\s{{0,{2 + len(GAP) if gap else 1}}}"
+    pattern = re.compile(rf"(?:{label}){between}(?P<value>{value})", re.IGNORECASE)
+    found = []
+    for index, row in enumerate(rows):
+        for match in pattern.finditer(row.text):
+            if match["value"].strip():
+                found.append(piece(rows, index, *match.span("value")))
+    return found

@@ -1,0 +1,190 @@
+"""One OCR process from the parent's side: started, spoken to under a time and memory limit, killed when it breaks one."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+import vision
+from vision.documents.ocr_child import frame_head
+from vision.documents.page import TextLine
+from vision.documents.views import Corners
+from vision.errors import ReaderUnavailable
+
+_POLL_SECONDS = 0.05
+_REPLY_BYTES_MAX = 16 << 20
+
+
+class PageLost(Exception):
+    """This page's process was killed or died. `reason` says which limit; the process is gone, other pages are not touched."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLimits:
+    """start_seconds_max covers import and loading; page_seconds_max one request; memory is the process's resident size."""
+
+    start_seconds_max: float
+    page_seconds_max: float
+    memory_bytes_max: int
+
+
+class Worker:
+    """A running OCR process. Not thread-safe: one thread speaks to it at a time."""
+
+    def __init__(self, config: Mapping[str, Any], limits: WorkerLimits, cache_dir: Path) -> None:
+        self._limits = limits
+        self._cache_dir = cache_dir
+        self._ready = False
+        self._deadline = time.monotonic() + limits.start_seconds_max
+        self.pages_read = 0
+        self._log = (cache_dir / f"ocr-{time.monotonic_ns()}.log").open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "vision.documents.ocr_child", json.dumps(dict(config))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=_environment(cache_dir),
+            cwd=cache_dir,
+        )
+        os.set_blocking(self._stdin().fileno(), False)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def memory_bytes(self) -> int:
+        """Resident size, 0 when the process is gone."""
+        try:
+            return int(psutil.Process(self.pid).memory_info().rss)
+        except psutil.NoSuchProcess:
+            return 0
+
+    def wait_ready(self) -> None:
+        """Blocks until the models are loaded. Raises ReaderUnavailable when that fails or takes too long."""
+        if self._ready:
+            return
+        try:
+            header = self._reply(self._deadline, "loading the OCR models")
+        except PageLost as error:
+            raise ReaderUnavailable(f"the OCR process did not start: {error.reason}: {self._last_words()}") from error
+        if header.get("ready") is not True:
+            self.kill()
+            raise ReaderUnavailable(f"the OCR process began with {header!r}")
+        self._ready = True
+
+    def read(self, pixels: npt.NDArray[np.uint8], model: str) -> tuple[list[TextLine], float]:
+        """Lines of `pixels` (h, w, 3) sRGB by the model of that short name, and CPU seconds spent. Raises PageLost, ReaderUnavailable."""
+        self.wait_ready()
+        deadline = time.monotonic() + self._limits.page_seconds_max
+        height, width = pixels.shape[:2]
+        self._send(
+            {"model": model, "height": height, "width": width}, np.ascontiguousarray(pixels).data.cast("B"), deadline
+        )
+        header = self._reply(deadline, "reading a page")
+        self.pages_read += 1
+        lines = [
+            TextLine(text, confidence, cast(Corners, tuple((x, y) for x, y in corners)))
+            for text, confidence, corners in header["lines"]
+        ]
+        return lines, float(header["cpu_seconds"])
+
+    def kill(self) -> None:
+        """Ends the process now; safe to call twice."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._log):
+            if stream is not None and not stream.closed:
+                try:
+                    stream.close()
+                except BrokenPipeError:
+                    continue  # unsent bytes to a process that is gone
+
+    def _send(self, header: dict[str, Any], payload: memoryview, deadline: float) -> None:
+        descriptor = self._stdin().fileno()
+        for rest in (memoryview(frame_head(header, len(payload))), payload):
+            while rest:
+                self._check(deadline, "sending a page")
+                if select.select([], [descriptor], [], _POLL_SECONDS)[1]:
+                    try:
+                        rest = rest[os.write(descriptor, rest[: 1 << 20]) :]
+                    except BrokenPipeError as error:
+                        raise self._lost("the OCR process died") from error
+
+    def _reply(self, deadline: float, doing: str) -> dict[str, Any]:
+        received = bytearray()
+        needed = 4
+        stdout = self._process.stdout
+        if stdout is None:
+            raise ReaderUnavailable("the OCR process has no output pipe")
+        descriptor = stdout.fileno()
+        while len(received) < needed:
+            self._check(deadline, doing)
+            if not select.select([descriptor], [], [], _POLL_SECONDS)[0]:
+                continue
+            piece = os.read(descriptor, 1 << 16)
+            if not piece:
+                raise self._lost(f"the OCR process died {doing}")
+            received += piece
+            if needed == 4 and len(received) >= 4:
+                needed = 4 + int.from_bytes(received[:4], "big")
+                if needed > _REPLY_BYTES_MAX:
+                    raise self._lost("the OCR process sent more than a page can hold")
+        header: dict[str, Any] = json.loads(received[4:needed])
+        return header
+
+    def _check(self, deadline: float, doing: str) -> None:
+        if time.monotonic() > deadline:
+            raise self._lost(f"{doing} took longer than allowed")
+        memory = self.memory_bytes()
+        if memory > self._limits.memory_bytes_max:
+            raise self._lost(f"{doing} took {memory >> 20} MiB of memory, more than allowed")
+
+    def _lost(self, reason: str) -> PageLost:
+        self.kill()
+        return PageLost(reason)
+
+    def _stdin(self) -> Any:
+        if self._process.stdin is None:
+            raise ReaderUnavailable("the OCR process has no input pipe")
+        return self._process.stdin
+
+    def _last_words(self) -> str:
+        with open(self._log.name, "rb") as log:
+            return log.read()[-600:].decode(errors="replace")
+
+
+def _environment(cache_dir: Path) -> dict[str, str]:
+    """Nothing of ours but what the process needs: no secrets, no proxies; downloads and their checks switched off."""
+    kept = {
+        name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ
+    }
+    return kept | {
+        "HOME": str(cache_dir),
+        "PYTHONPATH": str(Path(next(iter(vision.__path__))).parent),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK": "True",
+        "PADDLE_PDX_CACHE_HOME": str(cache_dir / "paddlex"),
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
