@@ -7,7 +7,7 @@ were not there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from claims.claim import Claim, EvidenceKind, Status
 from claims.errors import Conflict, CurrencyMismatch, InvalidTransition, NotFound, TooManyFiles
 from claims.policy import Policy
-from claims.store import audit, queue, referrals, statuses
+from claims.store import audit, outbox, queue, referrals, statuses
 from claims.store.adjudication import policy_of
 from claims.store.tables import claim_history, claimants, claims, decisions, evidence, jobs, pets, policies
 
@@ -55,6 +55,34 @@ async def upsert_claimant(
         .on_conflict_do_update(index_elements=["id"], set_=values)
     )
     await audit.append(conn, actor, "claimant.recorded", claimant_id, values, now)
+
+
+async def ensure_claimant(
+    conn: AsyncConnection, claimant_id: str, name: str, now: datetime, *, actor: str = "platform"
+) -> None:
+    """Make the claimant known, or rename them; credit attributes stay as they are."""
+    await conn.execute(
+        upsert(claimants)
+        .values(id=claimant_id, name=name, created_at=now)
+        .on_conflict_do_update(index_elements=["id"], set_={"name": name})
+    )
+    await audit.append(conn, actor, "claimant.recorded", claimant_id, {"name": name}, now)
+
+
+async def enrol(
+    conn: AsyncConnection, pet_id: str, enrolment_id: str, photo_sha256s: Sequence[str], now: datetime, *, actor: str
+) -> None:
+    """Have a worker measure these nose photos and put their templates in place of the pet's old ones. The message in
+    the outbox is `{"pet_id": .., "sha256s": [..]}`; its failure for good says what was wrong with the photos.
+
+    Raises NotFound for an unknown pet.
+    """
+    known = await conn.execute(select(pets.c.id).where(pets.c.id == pet_id))
+    if known.first() is None:
+        raise NotFound(f"no pet {pet_id}")
+    payload = {"pet_id": pet_id, "sha256s": list(photo_sha256s)}
+    await outbox.put(conn, "enrol", enrolment_id, payload, now)
+    await audit.append(conn, actor, "pet.enrolment_requested", pet_id, {"photos": list(photo_sha256s)}, now)
 
 
 async def upsert_pet(

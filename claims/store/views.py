@@ -9,9 +9,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, exists, select
+from sqlalchemy import ColumnElement, Row, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.claim import EvidenceKind, Status
@@ -24,7 +24,8 @@ from claims.store.adjudication import EvidenceRow, policy_of
 from claims.store.figures import OperatorFigures, operator_figures
 from claims.store.payouts import Payout
 from claims.store.referrals import Referral
-from claims.store.tables import claim_history, claims, decisions, evidence
+from claims.store.tables import claim_history, claims, decisions, evidence, nose_templates, outbox
+from claims.store.tables import payouts as payout_rows
 from claims.store.tables import referrals as referral_rows
 from claims.wire import from_plain
 
@@ -123,6 +124,15 @@ class QueueRow:
     decision: Decision | None
 
 
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """none: no photos yet; pending: being measured; enrolled; refused: `problem` says why (older templates stay)."""
+
+    state: Literal["none", "pending", "enrolled", "refused"]
+    templates: int
+    problem: str
+
+
 async def claim_view(
     conn: AsyncConnection, claim_id: str, *, claimant_id: str | None = None, partner: str | None = None
 ) -> ClaimView:
@@ -206,6 +216,31 @@ async def queue_rows(
     )
     decision_by_id = {row.id: _decision(row.decision) for row in decided}
     return [QueueRow(one, by_id[one.claim_id], decision_by_id.get(one.decision_id)) for one in waiting]
+
+
+async def enrolment(conn: AsyncConnection, pet_id: str) -> Enrolment:
+    """How far the pet's nose enrolment is. An unknown pet has none."""
+    counted = await conn.execute(select(func.count()).where(nose_templates.c.pet_id == pet_id))
+    templates = counted.scalar_one()
+    newest = (
+        await conn.execute(
+            select(outbox.c.state, outbox.c.last_error)
+            .where(outbox.c.topic == "enrol", outbox.c.payload["pet_id"].astext == pet_id)
+            .order_by(outbox.c.id.desc())
+            .limit(1)
+        )
+    ).first()
+    if newest is not None and newest.state in ("due", "leased"):
+        return Enrolment("pending", templates, "")
+    if newest is not None and (newest.state == "dead" or not templates):
+        return Enrolment("refused", templates, newest.last_error)
+    return Enrolment("enrolled" if templates else "none", templates, "")
+
+
+async def payouts_by_state(conn: AsyncConnection) -> dict[str, int]:
+    """How many payouts are reserved, sent, paid and failed, of all time."""
+    rows = await conn.execute(select(payout_rows.c.state, func.count()).group_by(payout_rows.c.state))
+    return {row.state: row[1] for row in rows}
 
 
 def _visible(claimant_id: str | None, partner: str | None) -> list[ColumnElement[bool]]:
