@@ -49,6 +49,8 @@ class DecodeLimits:
     pixels_max: int = 50_000_000
     cpu_seconds_max: int = 10
     wall_seconds_max: float = 30.0
+    pdf_cpu_seconds_max: int = 30
+    pdf_wall_seconds_max: float = 90.0
     memory_bytes_max: int = 1024 * MIB
     pdf_pages_max: int = 50
     pdf_page_pixels_max: int = 4_000_000
@@ -127,10 +129,13 @@ class Lane:
     def run(self, data: bytes, request: Mapping[str, object]) -> list[Decoded]:
         """Decode `data` in a fresh child. Raises ImageRefused for the file, DecoderUnavailable for the machine."""
         limits = self._limits
+        is_pdf = request["kind"] == "pdf"
+        cpu_seconds_max = limits.pdf_cpu_seconds_max if is_pdf else limits.cpu_seconds_max
+        wall_seconds_max = limits.pdf_wall_seconds_max if is_pdf else limits.wall_seconds_max
         whole = {
             **request,
-            "cpu_seconds_max": limits.cpu_seconds_max,
-            "wall_seconds_max": limits.wall_seconds_max,
+            "cpu_seconds_max": cpu_seconds_max,
+            "wall_seconds_max": wall_seconds_max,
             "memory_bytes_max": limits.memory_bytes_max,
             "pixels_max": limits.pixels_max,
             "syscall_filter_required": limits.syscall_filter_required,
@@ -139,19 +144,20 @@ class Lane:
         target = os.memfd_create("miaopei-answer", os.MFD_CLOEXEC)
         try:
             _write(source, data)
-            _check_ending(self._ask(json.dumps(whole).encode(), source, target), limits)
+            reply = self._ask(json.dumps(whole).encode(), source, target, wall_seconds_max)
+            _check_ending(reply, cpu_seconds_max, wall_seconds_max)
             return _read_answer(target)
         finally:
             os.close(source)
             os.close(target)
 
-    def _ask(self, message: bytes, source: int, target: int) -> dict[str, Any]:
+    def _ask(self, message: bytes, source: int, target: int, wall_seconds_max: float) -> dict[str, Any]:
         # A zygote that was killed from outside is replaced once; a second death is the machine's trouble.
         for _attempt in range(2):
             try:
                 control = self._started()
                 socket.send_fds(control, [message], [source, target])
-                control.settimeout(self._limits.wall_seconds_max + _GRACE_SECONDS)
+                control.settimeout(wall_seconds_max + _GRACE_SECONDS)
                 reply = control.recv(_REPLY_BYTES_MAX)
             except TimeoutError:
                 self.kill()
@@ -183,19 +189,19 @@ def _write(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _check_ending(reply: Mapping[str, Any], limits: DecodeLimits) -> None:
+def _check_ending(reply: Mapping[str, Any], cpu_seconds_max: int, wall_seconds_max: float) -> None:
     """Turn how the child ended into an error, unless it ended well."""
     if reply["timed_out"]:
-        raise ImageRefused("decode_timeout", f"decoding took longer than {limits.wall_seconds_max:g} s")
+        raise ImageRefused("decode_timeout", f"decoding took longer than {wall_seconds_max:g} s")
     status = int(reply["status"])
     if status == 0:
         return
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_NOT_CONFINED:
         raise DecoderUnavailable("this kernel has no system call filter (seccomp); nothing is decoded without one")
     killer = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-    spent = float(reply["cpu_seconds"]) >= limits.cpu_seconds_max - 0.1
+    spent = float(reply["cpu_seconds"]) >= cpu_seconds_max - 0.1
     if killer == signal.SIGXCPU or (killer == signal.SIGKILL and spent):
-        raise ImageRefused("decode_timeout", f"decoding took more than {limits.cpu_seconds_max} s of CPU")
+        raise ImageRefused("decode_timeout", f"decoding took more than {cpu_seconds_max} s of CPU")
     if killer == signal.SIGKILL:  # nobody here sent it: the kernel did, for want of memory
         raise ImageRefused("decode_memory", "the file asks for more memory than the machine has")
     ending = f"signal {signal.Signals(killer).name}" if killer else f"exit status {os.waitstatus_to_exitcode(status)}"

@@ -20,6 +20,7 @@ from PIL import (
     MpoImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
+    UnidentifiedImageError,
     WebPImagePlugin,
 )
 
@@ -148,7 +149,9 @@ def _load(picture: Image.Image, scale: int, source: _Source, structure: JpegStru
 
 
 def _damaged(data: bytes, media_type: str, error: BaseException) -> Refused:
-    words = (str(error) or type(error).__name__)[:200]
+    # Pillow's own words for a header it cannot read name an object of ours by its address.
+    unread = isinstance(error, UnidentifiedImageError)
+    words = "its header cannot be read" if unread else (str(error) or type(error).__name__)[:200]
     code = "truncated" if "truncated" in words.lower() or _ends_early(data, media_type) else "broken"
     return Refused(code, f"the picture is damaged or incomplete ({words}); send it again")
 

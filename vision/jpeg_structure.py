@@ -18,7 +18,6 @@ _PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 # The end of entropy-coded data: a marker that is neither a stuffed zero, nor a restart, nor fill.
 _AFTER_SCAN: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-SCANS_MAX: Final = 500  # libjpeg-turbo's own guard against scan bombs; encoders write about ten
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +61,6 @@ def examine(data: bytes) -> JpegStructure:
         if marker != _SOS:
             continue
         scans += 1
-        if scans > SCANS_MAX:
-            return JpegStructure(single_scan, first_scan_end, f"more than {SCANS_MAX} scans")
         found = _AFTER_SCAN.search(data, position)
         if found is None:
             return JpegStructure(single_scan, first_scan_end, "the end of the picture is missing")
