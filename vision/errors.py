@@ -3,7 +3,9 @@
 VisionError
 ├── ImageRefused            this file is not turned into pixels; carries a stable code and a sentence for the claimant
 ├── DecoderUnavailable      the decoder itself cannot run (not the file's doing); the same file may be tried again later
-└── ReaderUnavailable       the OCR process cannot be started (not the page's doing); the same page may be tried again later
+├── ReaderUnavailable       the OCR process cannot be started (not the page's doing); the same page may be tried again later
+├── TemplateUnreadable      these bytes are no nose template of this format
+└── TemplatesIncompatible   nose templates of different models do not compare
 """
 
 from __future__ import annotations
@@ -61,3 +63,11 @@ class DecoderUnavailable(VisionError):
 
 class ReaderUnavailable(VisionError):
     """The OCR process could not be started or loaded. Says nothing about the page; try again later."""
+
+
+class TemplateUnreadable(VisionError):
+    """Bytes that are no nose template of this format: damaged, cut short, or of another version. The pet has to be enrolled again."""
+
+
+class TemplatesIncompatible(VisionError):
+    """Templates that different models made cannot be compared. The enrolment has to be repeated with the model in use."""

@@ -1,0 +1,17 @@
+"""Pets by their nose: find it, check the capture, keep a template, compare 1:1."""
+
+from vision.nose.capture import CaptureLimits, CaptureQuality
+from vision.nose.compare import EnrolmentLimits, NoseComparison, check_enrolment, compare
+from vision.nose.read import NoseReader
+from vision.nose.template import NoseTemplate
+
+__all__ = [
+    "CaptureLimits",
+    "CaptureQuality",
+    "EnrolmentLimits",
+    "NoseComparison",
+    "NoseReader",
+    "NoseTemplate",
+    "check_enrolment",
+    "compare",
+]

@@ -1,0 +1,253 @@
+"""Trains the nose finder and measures the thresholds of the nose comparison, on rendered pets.
+
+    python -m models.train.nose --photos ../shared/data/photos-caltech101.tar --work var/nose
+ Writes models/weights/nose_print.safetensors, models/cards/nose_print.yaml and models/results/nose_print.json. Two
+parts:
+
+1. The finder's head (mask of the rhinarium, two nostrils) is trained on renders, half of them pasted into
+   photographs, and on photographs without a nose
+   (Caltech 101, CC BY 4.0, classes of animals with a muzzle left out; by file hash: first byte of SHA-256 modulo 4
+   is 0 to train, 1 to select).
+2. The comparison itself has nothing to train. `benchmarks.noses` measures it on calibration pets, the thresholds
+   are read off there, and the
+   figures of the card come from test pets. The seeds of the three sets are disjoint (benchmarks.noses.SPLITS).
+
+Runs about 20 minutes on one core. Needs fixtures, so a checkout and not an installed wheel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from safetensors.numpy import save_file
+from torch import nn
+
+from fixtures.noses import NoseView, render_nose
+from vision.nose.find import CELLS, NoseFinder, stack
+from vision.nose.trunk import SIZE_PX, Trunk, letterbox
+
+SEED = 5
+PETS, CAPTURES = 420, 6
+RENDER_PX = 384
+EPOCHS, BATCH, LEARNING_RATE = 6, 32, 3e-3
+CHANNELS = (152, 32, 32, 24, 3)
+HEAT_CELLS = 1.0  # standard deviation of the nostrils' targets
+# Classes whose photographs may show a muzzle: neither noses nor certainly none.
+MUZZLES = frozenset(
+    {"dalmatian", "cougar_face", "cougar_body", "Leopards", "panda", "wild_cat", "gerenuk", "llama", "okapi"}
+    | {"hedgehog", "beaver", "platypus", "kangaroo", "elephant", "rhino", "bass", "emu", "koala"}
+)
+ROOT = Path(__file__).resolve().parent.parent
+WEIGHTS = ROOT / "weights" / "nose_print.safetensors"
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+class Head(nn.Module):
+    """The layers that `vision.nose.find.NoseFinder` runs in numpy, under the same names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(CHANNELS[0], CHANNELS[1], 1)
+        self.middle = nn.Conv2d(CHANNELS[1], CHANNELS[2], 3, padding=1)
+        self.last = nn.Conv2d(CHANNELS[2], CHANNELS[3], 3, padding=1)
+        self.out = nn.Conv2d(CHANNELS[3], CHANNELS[4], 1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(n, 152, 32, 32) -> logits (n, 3, 32, 32)."""
+        value = torch.relu(self.mix(features))
+        value = torch.relu(self.middle(value))
+        return torch.Tensor(self.out(torch.relu(self.last(value))))
+
+
+def photographs(archive: Path, part: int, *, muzzles: bool = False) -> list[Pixels]:
+    """Letterboxed photographs of one hash part (0..3); with `muzzles`, only of the classes that training leaves out."""
+    squares = []
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if not member.isfile() or not member.name.endswith(".jpg"):
+                continue
+            if (Path(member.name).parent.name in MUZZLES) != muzzles:
+                continue
+            file = tar.extractfile(member)
+            if file is None:
+                continue
+            content = file.read()
+            if hashlib.sha256(content).digest()[0] % 4 == part:
+                squares.append(letterbox(np.asarray(Image.open(io.BytesIO(content)).convert("RGB")))[0])
+    return squares
+
+
+def finder_set(photos: list[Pixels], pets: range, rng: np.random.Generator) -> tuple[Pixels, Floats, Floats]:
+    """Squares uint8 (n, 256, 256, 3), masks float32 (n, 32, 32), nostrils float32 (n, 2, 2) in square pixels, -1
+    without a nose.
+    """
+    squares, masks, nostrils = [], [], []
+    for pet in pets:
+        for capture in range(CAPTURES):
+            view = render_nose(
+                pet,
+                pet // 3,
+                1_000_000 + pet * 10 + capture,
+                size_px=RENDER_PX,
+                nose_share=rng.uniform(0.3, 0.85),
+                shift_x=rng.uniform(-0.12, 0.12),
+                shift_y=rng.uniform(-0.12, 0.12),
+                roll_deg=float(np.clip(rng.normal(0, 12), -35, 35)),
+            )
+            background = photos[int(rng.integers(len(photos)))] if rng.random() < 0.5 else None
+            square, mask, points = _place(view, background, rng)
+            squares.append(square)
+            masks.append(mask)
+            nostrils.append(points)
+    for photo in photos:
+        squares.append(photo)
+        masks.append(np.zeros((CELLS, CELLS), np.float32))
+        nostrils.append(np.full((2, 2), -1, np.float32))
+    return np.asarray(squares), np.asarray(masks, np.float32), np.asarray(nostrils, np.float32)
+
+
+def _place(view: NoseView, background: Pixels | None, rng: np.random.Generator) -> tuple[Pixels, Floats, Floats]:
+    """A render as a square: as it is, or with a ring of its fur pasted into a photograph; its colours shifted."""
+    mask = view.mask.astype(np.float32)
+    if background is None:
+        scale, dx, dy = SIZE_PX / RENDER_PX, 0.0, 0.0
+        alpha, behind = np.ones_like(mask), np.zeros((SIZE_PX, SIZE_PX, 3), np.float32)
+    else:
+        scale = rng.uniform(0.35, 1) * SIZE_PX / RENDER_PX
+        rows, columns = np.nonzero(view.mask)
+        x, y = columns.mean(), rows.mean()
+        ys, xs = np.mgrid[:RENDER_PX, :RENDER_PX]
+        radius = np.hypot(
+            (xs - x) / (view.width_px * rng.uniform(0.6, 1.6)), (ys - y) / (view.width_px * rng.uniform(0.6, 1.3))
+        )
+        alpha = np.maximum(np.clip((1 - radius) / 0.12, 0, 1), mask).astype(np.float32)
+        behind = background.astype(np.float32)
+        dx, dy = rng.uniform(0.3, 0.7) * SIZE_PX - x * scale, rng.uniform(0.3, 0.7) * SIZE_PX - y * scale
+    matrix = np.array([[scale, 0, dx], [0, scale, dy]], np.float32)
+    size = (SIZE_PX, SIZE_PX)
+    front = cv2.warpAffine(view.pixels.astype(np.float32), matrix, size)
+    ring = cv2.warpAffine(alpha, matrix, size)[..., None]
+    image = behind * (1 - ring) + front * ring
+    image = image * rng.uniform(0.6, 1.35, 3) * 0.5 + image * rng.uniform(0.6, 1.35) * 0.5
+    if rng.random() < 0.3:
+        image = image.mean(2, keepdims=True) * 0.7 + image * 0.3
+    small = cv2.resize(cv2.warpAffine(mask, matrix, size), (CELLS, CELLS), interpolation=cv2.INTER_AREA)
+    points = np.array([view.left_nostril, view.right_nostril]) * scale + [dx, dy]
+    return np.clip(image, 0, 255).astype(np.uint8), np.asarray(small, np.float32), points.astype(np.float32)
+
+
+def train_finder(squares: Pixels, masks: Floats, nostrils: Floats, trunk: Trunk) -> Head:
+    """Binary cross-entropy on the mask and on Gaussian heat maps; every second square is mirrored (left and right
+    nostril then change places).
+    """
+    torch.manual_seed(SEED)
+    mirror = np.random.default_rng(SEED).random(len(squares)) < 0.5
+    squares = np.where(mirror[:, None, None, None], squares[:, :, ::-1], squares)
+    targets = _targets(masks, nostrils)
+    targets = np.where(mirror[:, None, None, None], targets[:, [0, 2, 1], :, ::-1], targets)
+    features = torch.from_numpy(_features(squares, trunk))
+    wanted = torch.from_numpy(targets.astype(np.float16))
+    head = Head()
+    optimiser = torch.optim.AdamW(head.parameters(), lr=LEARNING_RATE, weight_decay=1e-4)
+    steps = EPOCHS * (len(features) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
+    weight = torch.tensor([1.0, 8.0, 8.0])[:, None, None]  # nostrils fill few cells
+    for epoch in range(EPOCHS):
+        order = torch.randperm(len(features))
+        total = 0.0
+        for step in range(len(features) // BATCH):
+            batch = order[step * BATCH : (step + 1) * BATCH]
+            logits = head(features[batch].float())
+            loss = (
+                nn.functional.binary_cross_entropy_with_logits(logits, wanted[batch].float(), reduction="none") * weight
+            ).mean()
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            total += loss.item()
+        print(f"epoch {epoch + 1}/{EPOCHS}: loss {total / (len(features) // BATCH):.4f}", flush=True)
+    return head
+
+
+def _features(squares: Pixels, trunk: Trunk) -> npt.NDArray[np.float16]:
+    features = np.empty((len(squares), CHANNELS[0], CELLS, CELLS), np.float16)
+    for start in range(0, len(squares), 16):
+        features[start : start + 16] = stack(*trunk.features(squares[start : start + 16]))
+    return features
+
+
+def _targets(masks: Floats, nostrils: Floats) -> Floats:
+    """(n, 3, 32, 32): mask, left heat, right heat."""
+    ys, xs = np.mgrid[:CELLS, :CELLS]
+    cells = nostrils / (SIZE_PX / CELLS) - 0.5
+    squared = (xs - cells[..., 0, None, None]) ** 2 + (ys - cells[..., 1, None, None]) ** 2
+    heat = np.exp(-squared / (2 * HEAT_CELLS**2)) * (nostrils[..., 0, None, None] >= 0)
+    return np.asarray(np.concatenate([masks[:, None], heat], 1), np.float32)
+
+
+def finder_figures(finder: NoseFinder, squares: Pixels, nostrils: Floats) -> dict[str, Any]:
+    """How far off the nostrils are, of the nose's width, and how often a picture without a nose shows one."""
+    errors, missed, ghosts, without = [], 0, 0, 0
+    for square, points in zip(squares, nostrils, strict=True):
+        found = finder.find(square)
+        if points[0, 0] < 0:
+            without += 1
+            ghosts += found is not None and found.confidence >= 0.5
+            continue
+        if found is None or found.confidence < 0.5:
+            missed += 1
+            continue
+        got = np.asarray([found.left_nostril, found.right_nostril])
+        errors.append(float(np.hypot(*(got - points).T).mean() / found.width_px))
+    return {
+        "noses": len(errors) + missed,
+        "missed_rate": round(missed / max(1, len(errors) + missed), 4),
+        "nostril_error_p50_of_width": round(float(np.percentile(errors, 50)), 4),
+        "nostril_error_p95_of_width": round(float(np.percentile(errors, 95)), 4),
+        "photos_without_nose": without,
+        "photos_without_nose_found_rate": round(ghosts / max(1, without), 4),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("var/nose"))
+    parser.add_argument("--finder-only", action="store_true", help="stop after the weights")
+    parser.add_argument("--measure-only", action="store_true", help="keep the weights, measure and write the card")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)
+    trunk = Trunk()
+    if not options.measure_only:
+        cache = options.work / "finder.npz"
+        if cache.exists():
+            with np.load(cache) as stored:
+                squares, masks, nostrils = stored["squares"], stored["masks"], stored["nostrils"]
+        else:
+            rng = np.random.default_rng(SEED)
+            squares, masks, nostrils = finder_set(photographs(options.photos, 0), range(PETS), rng)
+            np.savez(cache, squares=squares, masks=masks, nostrils=nostrils)
+        head = train_finder(squares, masks, nostrils, trunk)
+        WEIGHTS.parent.mkdir(exist_ok=True)
+        save_file({name: value.detach().numpy() for name, value in head.state_dict().items()}, WEIGHTS)
+    if options.finder_only:
+        return
+    measure(options.photos, trunk)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Capture gates: is this photo good enough to tell one nose from another? Each refusal says what is wrong and what
+to do, for the person holding the phone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vision.nose.find import NoseFound
+
+Floats = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureLimits:
+    """Gates of a nose photo; ratios are shares of the nose's visible surface. Where each comes from: docs/noses.md."""
+
+    confidence_min: float = 0.5  # of the finder, 0..1
+    width_px_min: int = 200
+    sharpness_min: float = 0.055
+    glare_ratio_max: float = 0.08
+    coverage_ratio_min: float = 0.60
+    bright_luma_min: float = 45.0  # the brightest tenth of the nose, of 255
+    contrast_luma_min: float = 4.0  # standard deviation of the detail, grey levels
+    turn_ratio_max: float = 0.16  # how far the nostrils' middle lies off the nose's middle, of its width
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureQuality:
+    """What the gates look at. sharpness: strength of detail finer than a bead against detail as large as one.
+    turn_ratio: 0 is frontal.
+    """
+
+    width_px: float
+    sharpness: float
+    glare_ratio: float
+    coverage_ratio: float
+    bright_luma: float
+    contrast_luma: float
+    turn_ratio: float
+
+
+def measure(frame: Pixels, mask: Floats, found: NoseFound) -> CaptureQuality:
+    """frame: the aligned nose, uint8 (320, 320, 3); mask: float32 (320, 320), probability of rhinarium in that
+    frame.
+    """
+    inside = mask > 0.5
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    luma = grey[inside]
+    fine = cv2.GaussianBlur(grey, (0, 0), 1.0) - cv2.GaussianBlur(grey, (0, 0), 2.0)
+    beads = cv2.GaussianBlur(grey, (0, 0), 1.0) - cv2.GaussianBlur(grey, (0, 0), 7.0)
+    core = cv2.erode(inside.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
+    core = core if core.any() else inside
+    contrast = float(beads[core].std())
+    # Crumbs, grass and cloth differ from the nose in colour; brightness is left to light and glare.
+    lab = cv2.cvtColor(frame, cv2.COLOR_RGB2LAB).astype(np.float32)[..., 1:]
+    usual = np.median(lab[inside], axis=0)
+    alike = np.linalg.norm(lab - usual, axis=2) < 20
+    columns = np.flatnonzero(inside.any(axis=0))
+    middle = (columns[0] + columns[-1]) / 2
+    return CaptureQuality(
+        width_px=found.width_px,
+        sharpness=float(fine[core].std()) / max(contrast, 1.0),
+        glare_ratio=float((luma >= 245).mean()),
+        coverage_ratio=float((alike & inside).sum() / inside.sum()),
+        bright_luma=float(np.percentile(luma, 90)),
+        contrast_luma=contrast,
+        turn_ratio=abs(float(middle) - frame.shape[1] / 2) / max(1.0, float(columns[-1] - columns[0])),
+    )
+
+
+def refusal(quality: CaptureQuality, limits: CaptureLimits) -> str:
+    """What is wrong with the photo, in words for the claimant; "" when it will do."""
+    if quality.width_px < limits.width_px_min:
+        return (
+            f"nose too small: {quality.width_px:.0f} pixels wide, at least {limits.width_px_min} are needed; "
+            "move closer until the nose fills half of the picture"
+        )
+    if quality.bright_luma < limits.bright_luma_min:
+        return (
+            f"too dark: the brightest tenth of the nose is at {quality.bright_luma:.0f} of 255, "
+            f"at least {limits.bright_luma_min:.0f} is needed; turn towards a window or switch on a light"
+        )
+    if quality.glare_ratio > limits.glare_ratio_max:
+        return (
+            f"too much glare: {quality.glare_ratio:.0%} of the nose is blown out, at most "
+            f"{limits.glare_ratio_max:.0%} may be; "
+            "dab the nose dry, switch the flash off and step out of direct sun"
+        )
+    if quality.coverage_ratio < limits.coverage_ratio_min:
+        return (
+            f"nose partly covered: only {quality.coverage_ratio:.0%} of it can be seen, at least "
+            f"{limits.coverage_ratio_min:.0%} is needed; "
+            "wipe it and keep hands and toys away"
+        )
+    if quality.turn_ratio > limits.turn_ratio_max:
+        return (
+            f"nose seen from the side: off centre by {quality.turn_ratio:.0%} of its width, at most "
+            f"{limits.turn_ratio_max:.0%} may be; "
+            "photograph it from straight ahead, both nostrils equally visible"
+        )
+    if quality.contrast_luma < limits.contrast_luma_min or quality.sharpness < limits.sharpness_min:
+        return (
+            f"too blurred: sharpness {quality.sharpness:.3f}, at least {limits.sharpness_min:.3f} is needed; "
+            "tap the nose on the screen to focus and hold still"
+        )
+    return ""

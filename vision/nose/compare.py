@@ -1,0 +1,114 @@
+"""One nose photo against the enrolment of one pet, and whether photos make an enrolment. Measurements only: accept,
+review and reject are claims' rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vision.errors import TemplatesIncompatible
+from vision.measurement import Unmeasured
+from vision.nose import keypoints, pattern
+from vision.nose.template import NoseTemplate
+
+ENROLMENT_MIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NoseComparison:
+    """similarity: -1..1, mean normalised correlation of the bead pattern with the best enrolled template. inliers:
+    keypoints that agree with one template on one transform, the most of any. templates: how many could be compared.
+    model: label of the card that made the templates.
+    """
+
+    similarity: float
+    inliers: int
+    templates: int
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentLimits:
+    """photos_min: photos that must agree. similarity_min: what any photo must reach with its best partner
+    (measured: docs/noses.md).
+
+    same_capture_similarity: above this, two photos are the same photo saved again: two captures of one nose never
+    came as close.
+    """
+
+    photos_min: int = ENROLMENT_MIN
+    similarity_min: float = 0.50
+    same_capture_similarity: float = 0.90
+
+
+def compare(probe: NoseTemplate, enrolled: Sequence[NoseTemplate]) -> NoseComparison | Unmeasured:
+    """1:1 verification. Raises TemplatesIncompatible when models differ.
+
+    Unmeasured without an enrolment, and where too little of the nose is visible in the probe and in every template
+    alike.
+    """
+    if not enrolled:
+        return Unmeasured("no enrolment: this pet's nose was never recorded")
+    pairs = [compare_pair(probe, template) for template in enrolled]
+    measured = [pair for pair in pairs if pair is not None]
+    if not measured:
+        return Unmeasured(
+            "too little of the nose is visible both in this photo and in the enrolled ones; take a "
+            "new one from straight ahead"
+        )
+    return NoseComparison(
+        similarity=max(similarity for similarity, _ in measured),
+        inliers=max(inliers for _, inliers in measured),
+        templates=len(measured),
+        model=probe.model,
+    )
+
+
+def compare_pair(first: NoseTemplate, second: NoseTemplate) -> tuple[float, int] | None:
+    """Similarity (-1..1) and inliers of two photos; None when too little is visible in both."""
+    if first.model != second.model:
+        raise TemplatesIncompatible(
+            f"nose templates of {first.model} and {second.model} cannot be compared; enrol the pet again"
+        )
+    agreement = keypoints.agree(first.keypoints, second.keypoints)
+    start = agreement.matrix if agreement.inliers >= pattern.INLIERS_TRUSTED else np.eye(2, 3)
+    similarity = pattern.correlate(first.pattern, second.pattern, start)
+    return None if similarity is None else (similarity, agreement.inliers)
+
+
+def check_enrolment(
+    templates: Sequence[NoseTemplate], photo_sha256s: Sequence[str], limits: EnrolmentLimits | None = None
+) -> list[str]:
+    """What stands against enrolling these photos as one pet, in words; empty when nothing does. `photo_sha256s`:
+    one per template, same order.
+    """
+    limits = limits or EnrolmentLimits()
+    if len(templates) != len(photo_sha256s):
+        raise ValueError(f"{len(templates)} templates but {len(photo_sha256s)} photo digests")
+    problems = []
+    if len(templates) < limits.photos_min:
+        problems.append(f"{len(templates)} usable nose photos, at least {limits.photos_min} are needed")
+    closest = [-1.0] * len(templates)
+    for i in range(len(templates)):
+        for j in range(i + 1, len(templates)):
+            if photo_sha256s[i] == photo_sha256s[j]:
+                problems.append(f"photos {i + 1} and {j + 1} are the same file; take a new one each time")
+                continue
+            pair = compare_pair(templates[i], templates[j])
+            if pair is None:
+                continue
+            if pair[0] > limits.same_capture_similarity:
+                problems.append(f"photos {i + 1} and {j + 1} are one photo saved twice; take a new one each time")
+                continue
+            closest[i], closest[j] = max(closest[i], pair[0]), max(closest[j], pair[0])
+    if len(templates) > 1:
+        problems += [
+            f"photo {index + 1} does not show the same nose as the others (similarity {best:.2f}, at "
+            f"least {limits.similarity_min:.2f} is needed)"
+            for index, best in enumerate(closest)
+            if best < limits.similarity_min
+        ]
+    return problems

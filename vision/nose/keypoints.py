@@ -1,0 +1,90 @@
+"""Keypoints of a nose in its frame: RootSIFT on CLAHE, mutual ratio matches, one similarity transform by RANSAC.
+ RootSIFT after Arandjelovic and Zisserman, 2012. Inliers vouch for sameness; their absence says little (blur and
+wetness remove keypoints).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vision.nose.align import FRAME_PX
+
+Floats = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
+
+KEYPOINTS_MAX = 300
+RATIO = 0.85
+NEAR = 0.15 * FRAME_PX  # the frame is already aligned: a match further off than this is another bead
+RANSAC_PX = 6.0
+SCALE_MIN, SCALE_MAX = 0.8, 1.25
+_DESCRIPTOR_SCALE = 512.0  # RootSIFT entries lie well below one half
+
+
+@dataclass(frozen=True, slots=True)
+class Keypoints:
+    """points: float32 (n, 2), frame pixels, to 1/64 px. descriptors: uint8 (n, 128), RootSIFT times 512."""
+
+    points: Floats
+    descriptors: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """inliers: matches that agree on `matrix`, float64 (2, 3), first frame to second; the identity when nothing
+    agrees (inliers 0).
+    """
+
+    inliers: int
+    matrix: npt.NDArray[np.float64]
+
+
+def extract(grey: Bytes, inside: npt.NDArray[np.bool_]) -> Keypoints:
+    """The strongest 300 keypoints of a frame, grey uint8 (320, 320), within `inside`. Strongest first; none is
+    allowed.
+    """
+    even = cv2.createCLAHE(3.0, (8, 8)).apply(grey)
+    sift = cv2.SIFT_create(nfeatures=3 * KEYPOINTS_MAX, contrastThreshold=0.01, edgeThreshold=20)  # type: ignore[attr-defined]
+    found, raw = sift.detectAndCompute(even, inside.astype(np.uint8))
+    if raw is None or not found:
+        return Keypoints(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
+    order = np.argsort([-point.response for point in found], kind="stable")[:KEYPOINTS_MAX]
+    points = np.asarray([found[index].pt for index in order], np.float32)
+    points = np.asarray(np.clip(np.round(points * 64), 0, FRAME_PX * 64) / 64, np.float32)
+    root = np.sqrt(raw[order] / np.maximum(raw[order].sum(axis=1, keepdims=True), 1e-6))
+    return Keypoints(points, np.clip(np.round(root * _DESCRIPTOR_SCALE), 0, 255).astype(np.uint8))
+
+
+def agree(first: Keypoints, second: Keypoints) -> Agreement:
+    """How many keypoints of two noses lie on one similarity transform. Deterministic."""
+    none = Agreement(0, np.eye(2, 3))
+    if len(first.points) < 4 or len(second.points) < 4:
+        return none
+    one, two = _unit(first.descriptors), _unit(second.descriptors)
+    distance = np.sqrt(np.maximum(2 - 2 * (one @ two.T), 0))
+    apart = np.hypot(*(first.points[:, None, axis] - second.points[None, :, axis] for axis in (0, 1)))
+    distance = np.where(apart < NEAR, distance, 9.0)
+    rows = np.arange(len(distance))
+    nearest = distance.argmin(axis=1)
+    best = distance[rows, nearest]
+    others = distance.copy()
+    others[rows, nearest] = 9.0
+    # Where the neighbourhood holds no second candidate, an ordinary distance of strangers stands in for it.
+    keep = (best < RATIO * np.minimum(others.min(axis=1), 1.2)) & (distance.argmin(axis=0)[nearest] == rows)
+    chosen = np.flatnonzero(keep)
+    if len(chosen) < 3:
+        return none
+    matrix, flags = cv2.estimateAffinePartial2D(
+        first.points[chosen], second.points[nearest[chosen]], method=cv2.RANSAC, ransacReprojThreshold=RANSAC_PX
+    )
+    if matrix is None or not SCALE_MIN < float(np.hypot(matrix[0, 0], matrix[1, 0])) < SCALE_MAX:
+        return none
+    return Agreement(int(flags.sum()), np.asarray(matrix, np.float64))
+
+
+def _unit(descriptors: Bytes) -> Floats:
+    values = descriptors.astype(np.float32)
+    return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6), np.float32)

@@ -1,0 +1,106 @@
+"""From a photo to a nose template, or to the reason why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load_file
+
+from models import registry
+from vision.image import Picture
+from vision.measurement import Unmeasured
+from vision.nose import keypoints, pattern
+from vision.nose.align import Floats, Pixels, frame_matrix, into_frame
+from vision.nose.capture import CaptureLimits, CaptureQuality, measure, refusal
+from vision.nose.find import NoseFinder, NoseFound
+from vision.nose.template import NoseTemplate
+from vision.nose.trunk import Trunk
+
+NAME = "nose_print"
+NOSTRIL_LUMA = 0.45  # of the nose's median: darker than this is a hole, not skin
+MASK_SHARE_MIN = 0.15  # of the frame: two dark dots without a nose around them are no nose
+_NO_NOSE = (
+    "no nose found: photograph the nose from straight ahead so that it fills half of the picture "
+    "and both nostrils are in it"
+)
+
+
+class NoseReader:
+    """Reads nose photos. Thread-safe, holds no picture. Raises ModelMissing or ModelCorrupt when a model file
+    cannot be had.
+    """
+
+    def __init__(self, limits: CaptureLimits | None = None, *, threads: int = 1, cards: Path = registry.CARDS) -> None:
+        self._limits = limits or CaptureLimits()
+        weights = load_file(str(registry.weights_path(NAME, cards=cards)))
+        self._finder = NoseFinder(Trunk(threads=threads), weights)
+        self.model = registry.card(NAME, cards).label
+
+    def __enter__(self) -> NoseReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def template(self, picture: Picture) -> NoseTemplate | Unmeasured:
+        """The template of the nose in the picture (decode it with a long edge of about 1,024 px), or what is wrong
+        with the photo.
+        """
+        return self.read_pixels(picture.pixels)
+
+    def read_pixels(self, pixels: Pixels) -> NoseTemplate | Unmeasured:
+        """As `template`, from uint8 (h, w, 3) sRGB."""
+        examined = self.examine(pixels)
+        if isinstance(examined, Unmeasured):
+            return examined
+        template, quality = examined
+        reason = refusal(quality, self._limits)
+        return Unmeasured(reason) if reason else template
+
+    def examine(self, pixels: Pixels) -> tuple[NoseTemplate, CaptureQuality] | Unmeasured:
+        """Template and quality before the gates judge; Unmeasured only where there is no nose to look at."""
+        aligned = self.align(pixels)
+        if isinstance(aligned, Unmeasured):
+            return aligned
+        frame, mask, found = aligned
+        quality = measure(frame, mask, found)
+        grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
+        inside = skin(grey, mask)
+        template = NoseTemplate(
+            pattern=pattern.extract(grey, inside),
+            keypoints=keypoints.extract(grey, inside),
+            model=self.model,
+            width_px=quality.width_px,
+            sharpness=quality.sharpness,
+            glare_ratio=quality.glare_ratio,
+        )
+        return template, quality
+
+    def align(self, pixels: Pixels) -> tuple[Pixels, Floats, NoseFound] | Unmeasured:
+        """The nose in its frame, uint8 (320, 320, 3); the mask there, float32 (320, 320); and where it was found."""
+        found = self._finder.find(pixels)
+        if found is None or found.confidence < self._limits.confidence_min:
+            return Unmeasured(_NO_NOSE)
+        matrix = frame_matrix(found)
+        frame = into_frame(pixels, matrix)
+        mask = found.mask_in(matrix, frame.shape[0])
+        if float((mask > 0.5).mean()) < MASK_SHARE_MIN:
+            return Unmeasured(_NO_NOSE)
+        return frame, mask, found
+
+
+def skin(grey: Pixels, mask: Floats) -> npt.NDArray[np.bool_]:
+    """The part of the frame that shows beads: inside the rhinarium, off its rim, outside the nostrils (litter-mates
+    share those). bool (320, 320).
+    """
+    inside = cv2.erode((mask > 0.5).astype(np.uint8), np.ones((9, 9), np.uint8))
+    smooth = cv2.GaussianBlur(grey, (0, 0), 6)
+    typical = float(np.median(smooth[inside > 0])) if inside.any() else 0.0
+    holes = cv2.dilate((smooth < NOSTRIL_LUMA * typical).astype(np.uint8), np.ones((7, 7), np.uint8))
+    return np.asarray((inside > 0) & (holes == 0))
