@@ -2,8 +2,8 @@
 
 Environment variables `MIAOPEI_...`; nested ones with two underscores, such as `MIAOPEI_HTTP__PAGE_ROWS_MAX`.
 
-Nothing here imports vision, flows or torch: the API starts with it. `api.processes` turns it into what each process of
-the flows is told.
+Nothing here imports vision, flows or torch: the API starts with it. `api.flow_settings` turns it into what each process
+of the flows is told.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class Settings(BaseSettings):
     )
     database_url: str = Field(
         default="",
-        description="`postgresql+asyncpg://user:password@host:port/name` of a server with pgvector; empty: the server in the "
-        "wheel, started by `miaopei up`",
+        description="`postgresql+asyncpg://user:password@host:port/name` of a server with pgvector; empty: the server "
+        "in the wheel, started by `miaopei up`",
         repr=False,
     )
     evidence_url: str = Field(

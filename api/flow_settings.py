@@ -1,0 +1,71 @@
+"""What each process of the flows is told, out of the settings."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from api.settings import Settings
+from flows.config import (
+    BankConfig,
+    LeaseLimits,
+    PartnerConfig,
+    PrefectConfig,
+    ReferConfig,
+    SettleConfig,
+    StoreConfig,
+    WorkerConfig,
+)
+
+
+def process_name(kind: str) -> str:
+    """Unique among live processes: kind, host and process id."""
+    return f"{kind}@{socket.gethostname()}:{os.getpid()}"
+
+
+def worker_config(settings: Settings) -> WorkerConfig:
+    work = settings.work
+    return WorkerConfig(
+        name=process_name("worker"),
+        store=_store(settings),
+        ocr_models=settings.ocr_models,
+        prefect=PrefectConfig(api_url=settings.prefect_api_url),
+        lease=LeaseLimits(
+            batch_max=work.batch_max,
+            batches_in_flight_max=work.batches_in_flight_max,
+            lease_seconds=work.lease_seconds,
+            heartbeat_seconds=work.lease_seconds / 4,
+            attempts_max=work.attempts_max,
+        ),
+        cores=work.cores,
+    )
+
+
+def settle_config(settings: Settings) -> SettleConfig:
+    bank = settings.bank
+    return SettleConfig(
+        name=process_name("settle"),
+        store=_store(settings),
+        bank=BankConfig(
+            url=bank.url, token=bank.token.get_secret_value(), reply_timeout_seconds=bank.reply_timeout_seconds
+        ),
+        prefect=PrefectConfig(api_url=settings.prefect_api_url),
+    )
+
+
+def refer_config(settings: Settings) -> ReferConfig:
+    partners = {
+        key: PartnerConfig(key, partner.webhook_url, partner.secret.get_secret_value())
+        for key, partner in settings.partners.items()
+    }
+    return ReferConfig(
+        name=process_name("refer"),
+        store=_store(settings),
+        partners=partners,
+        public_url=settings.public_url,
+        prefect=PrefectConfig(api_url=settings.prefect_api_url),
+    )
+
+
+def _store(settings: Settings) -> StoreConfig:
+    return StoreConfig(dsn=settings.database_url, evidence_url=settings.evidence_url)

@@ -1,0 +1,111 @@
+"""Child processes of one machine's stack: started with a log file each, waited for until ready, stopped in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from api.postgres import die_with_parent, tail
+
+Ready = Callable[[], bool]
+
+
+class StackFailed(Exception):
+    """A process did not become ready, or would not stay up; the message carries the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A process to run. ready: asked again and again until it is True; it must not block for more than a second or
+    so.
+    """
+
+    name: str
+    argv: Sequence[str]
+    ready: Ready
+    environment: Mapping[str, str] = field(default_factory=dict)  # added to the stack's
+    ready_seconds_max: float = 120.0
+
+
+class Process:
+    """A running Command. Its output goes to `log`; on Linux it gets SIGTERM when its starter dies."""
+
+    def __init__(self, command: Command, environment: Mapping[str, str], log: Path, cwd: Path) -> None:
+        self.command = command
+        self.log = log
+        self._environment = {**environment, **command.environment}
+        self._cwd = cwd
+        self._child: subprocess.Popen[bytes] | None = None
+        self.started_at = 0.0  # time.monotonic
+
+    @property
+    def pid(self) -> int:
+        """0 before the start."""
+        return self._child.pid if self._child is not None else 0
+
+    def start(self) -> None:
+        """Start without waiting. Call from the main thread: the child dies with the thread that started it."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(
+                list(self.command.argv),
+                cwd=self._cwd,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C goes to the stack alone, which stops the others in order
+                preexec_fn=die_with_parent(signal.SIGTERM),
+            )
+        self.started_at = time.monotonic()
+
+    def alive(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
+    def wait_ready(self) -> None:
+        """Raises StackFailed when the process ends or its time runs out before it is ready."""
+        deadline = self.started_at + self.command.ready_seconds_max
+        while True:
+            if not self.alive():
+                code = self._child.returncode if self._child is not None else "not started"
+                raise StackFailed(f"{self.command.name} ended (exit {code}); end of {self.log}:\n{tail(self.log)}")
+            if self.command.ready():
+                return
+            if time.monotonic() > deadline:
+                raise StackFailed(
+                    f"{self.command.name} was not ready after {self.command.ready_seconds_max:.0f} s; "
+                    f"end of {self.log}:\n{tail(self.log)}"
+                )
+            time.sleep(0.05)
+
+    def stop(self, seconds_max: float) -> None:
+        """SIGTERM, then SIGKILL to the process and what it started, when it takes longer than `seconds_max`."""
+        if self._child is None:
+            return
+        if self.alive():
+            self._child.terminate()
+            try:
+                self._child.wait(seconds_max)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+
+
+def answers(url: str, seconds_max: float = 1.0) -> Ready:
+    """Ready when GET `url` gives a 2xx."""
+
+    def ready() -> bool:
+        try:
+            with urllib.request.urlopen(url, timeout=seconds_max) as reply:
+                return 200 <= int(reply.status) < 300
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            return False
+
+    return ready
