@@ -32,7 +32,8 @@ class LeaseLimits:
     lease_seconds: float = 30.0
     heartbeat_seconds: float = 8.0
     poll_seconds: float = 0.1  # between looks at an empty queue
-    attempts_max: int = 3
+    attempts_max: int = 3  # failures of one claim before a person takes it
+    leases_max: int = 12  # leases of one claim, lost ones included: a claim that kills its worker again and again
     backoff_seconds: float = 2.0  # doubled at each further attempt
     backoff_seconds_max: float = 300.0
     shutdown_seconds: float = 20.0  # after SIGTERM, for claims under way; the rest is released
@@ -58,11 +59,13 @@ class WorkerConfig:
     prefect: PrefectConfig = field(default_factory=PrefectConfig)
     lease: LeaseLimits = field(default_factory=LeaseLimits)
     cores: int = 2  # threads of the vision pool, and decoder processes
+    readers: int = 1  # OCR processes, about 400 MB each
     claims_at_once: int = 8  # of a batch: bounds the pictures held in memory
     preview_long_edge_px: int = 1024
     photo_long_edge_px: int = 1024
     paper_long_edge_px: int = 1600
-    nose_long_edge_px: int = 1600
+    nose_long_edge_px: int = 1024
+    pdf_pages_read_max: int = 10  # OCR takes seconds a page; a longer PDF is refused with these words
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import structlog
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from claims.store.tables import worker_heartbeats
+from claims.store import heartbeats
 from flows.drain import STORE_AWAY, Drain
 from flows.queues import utc_now
 
@@ -59,6 +58,9 @@ async def live(
     finally:
         stop.set()
         reporter.cancel()
+        with contextlib.suppress(*STORE_AWAY):
+            async with engine.begin() as conn:
+                await heartbeats.forget(conn, name)
     log.info("stopped", process=name, kind=kind)
 
 
@@ -66,14 +68,9 @@ async def _report(
     engine: AsyncEngine, name: str, kind: str, report: Callable[[], dict[str, object]], seconds: float
 ) -> None:
     while True:
-        values: dict[str, object] = {"kind": kind, "at": utc_now(), "report": report()}
         try:
             async with engine.begin() as conn:
-                await conn.execute(
-                    insert(worker_heartbeats)
-                    .values(name=name, **values)
-                    .on_conflict_do_update(index_elements=["name"], set_=values)
-                )
+                await heartbeats.beat(conn, name, kind, report(), utc_now())
         except STORE_AWAY as error:
             log.warning("no report: the store is away", error=repr(error)[:200])
         await asyncio.sleep(seconds)

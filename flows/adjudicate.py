@@ -1,0 +1,295 @@
+"""The flow `adjudicate`: a batch of claims from their evidence to a recorded decision, each on its own.
+
+    cover -> photos -> papers -> nose -> credit -> fraud -> decide -> record
+
+A finished stage is stored, so a claim that is leased again after a crash goes on where it was. The decision is one
+transaction with everything that follows from it; until then nothing has happened that anybody could be paid for.
+A claim whose checking fails again and again goes to a person; the others of its batch notice nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import select
+
+from claims import decide as judging
+from claims.claim import Status
+from claims.decide import UncheckedInputs
+from claims.decision import Decision, Outcome
+from claims.errors import Conflict, CoverSpent, InvalidTransition, LeaseLost
+from claims.evidence import CreditFact, Facts, NoseFact, PhotoFact
+from claims.product import product_of
+from claims.rules import RULES
+from claims.store import adjudication, queue
+from claims.store.adjudication import ClaimFile
+from claims.store.queue import Lease
+from claims.store.tables import claims
+from claims.wire import canonical
+from flows.config import LeaseLimits
+from flows.drain import STORE_AWAY, Batch, backoff_seconds
+from flows.looking import Stopwatch
+from flows.stages import STAGES, Context
+from flows.tracking import Label, Row, Summary, Tracker, artifact_key
+
+log = structlog.get_logger(__name__)
+
+ACTOR = "flow:adjudicate"
+
+# A claim's cover may be used up by another claim between its `cover` stage and its decision; then it is measured again.
+COVER_TRIES_MAX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How one claim ended, as the flow run's table shows it."""
+
+    claim_id: str
+    outcome: str
+    amount: str
+    reason: str
+    seconds: float
+
+    def row(self) -> Row:
+        return {
+            "claim": self.claim_id,
+            "outcome": self.outcome,
+            "amount": self.amount,
+            "first reason": self.reason,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a claim is: named in the job's error, and in the reason when a person takes over."""
+
+    stage: str = "load"
+
+
+@dataclass(slots=True)
+class Adjudication:
+    """Adjudicates batches; one a worker. `lost_runs` are flow runs whose process died with claims in hand."""
+
+    context: Context
+    tracker: Tracker
+    limits: LeaseLimits
+    claims_at_once: int
+    decided: int = 0
+    lost_runs: set[str] = field(default_factory=set)
+
+    async def work(self, batch: Batch[Lease]) -> None:
+        """One flow run for the whole batch."""
+
+        async def body(run_id: str) -> Sequence[Line]:
+            return await self._batch(batch, run_id)
+
+        await self.tracker.run(_label(batch.leases), body, _summarise)
+        while self.lost_runs:
+            await self.tracker.mark_lost(self.lost_runs.pop())
+
+    async def _batch(self, batch: Batch[Lease], run_id: str) -> Sequence[Line]:
+        await self._name_run(batch.leases, run_id)
+        places = asyncio.Semaphore(self.claims_at_once)
+
+        async def one(lease: Lease) -> Line:
+            async with places:
+                return await self._one(batch, lease)
+
+        return await asyncio.gather(*(one(lease) for lease in batch.leases))
+
+    async def _name_run(self, leases: Sequence[Lease], run_id: str) -> None:
+        """Link claims and run, for the operator. A picture only: with the store away the claims show that
+        themselves.
+        """
+        if not run_id:
+            return
+        try:
+            async with self.context.engine.begin() as conn:
+                again = [lease.claim_id for lease in leases if lease.attempts > 1]
+                if again:
+                    found = await conn.execute(select(claims.c.flow_run_id).where(claims.c.id.in_(again)))
+                    self.lost_runs.update(old for old in found.scalars() if old)
+                await adjudication.set_flow_run(conn, [lease.claim_id for lease in leases], run_id)
+        except STORE_AWAY as error:
+            log.warning("the flow run is not linked", run_id=run_id, error=repr(error)[:200])
+
+    async def _one(self, batch: Batch[Lease], lease: Lease) -> Line:
+        began = time.perf_counter()
+        progress = Progress()
+        # A task, so that whatever it raises is recorded on this claim and does not end the others.
+        task = asyncio.ensure_future(self._adjudicate(lease, progress))
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        error = task.exception()
+        if error is None:
+            outcome, amount, reason = task.result()
+            self.decided += 1
+        elif isinstance(error, LeaseLost):
+            outcome, amount, reason = "taken over", "", ""
+        elif isinstance(error, Conflict | InvalidTransition):
+            outcome, amount, reason = "no longer due", "", ""
+            await self._finish(lease)
+        else:
+            outcome, amount, reason = await self._failed(lease, progress, error)
+        batch.close(lease)
+        seconds = time.perf_counter() - began
+        log.info("claim", claim=lease.claim_id, outcome=outcome, reason=reason, seconds=round(seconds, 3))
+        return Line(lease.claim_id, outcome, amount, reason, seconds)
+
+    async def _adjudicate(self, lease: Lease, progress: Progress) -> tuple[str, str, str]:
+        """Outcome, amount and first reason. Raises LeaseLost, Conflict, InvalidTransition, and whatever a stage
+        raises.
+        """
+        async with self.context.engine.connect() as conn:
+            file = await adjudication.load(conn, lease.claim_id)
+            done = await adjudication.stage_results(conn, lease.claim_id, lease.round)
+        if file.status is not Status.SUBMITTED or file.round != lease.round:
+            raise Conflict(f"claim {lease.claim_id} is {file.status}, round {file.round}")
+        if lease.attempts > self.limits.leases_max:
+            progress.stage = "lease"
+            raise LeasedTooOften(f"leased {lease.attempts} times without an end")
+        results: dict[str, Any] = {}
+        for name, (_, stored) in STAGES.items():
+            progress.stage = name
+            if name in done:
+                results[name] = stored.validate_python(done[name].result)
+            else:
+                results[name] = await self._run_stage(lease, file, name)
+        for _ in range(COVER_TRIES_MAX):
+            progress.stage = "decide"
+            try:
+                return await self._decide(lease, file, results)
+            except CoverSpent:
+                progress.stage = "cover"
+                results["cover"] = await self._run_stage(lease, file, "cover")
+        raise CoverSpent(f"the cover of claim {lease.claim_id} changed {COVER_TRIES_MAX} times while it was decided")
+
+    async def _run_stage(self, lease: Lease, file: ClaimFile, name: str) -> object:
+        stage, stored = STAGES[name]
+        watch = Stopwatch()
+        fact: object = await stage(self.context, file, watch)
+        async with self.context.engine.begin() as conn:
+            plain = stored.dump_python(fact, mode="json")
+            await adjudication.save_stage(conn, lease, name, plain, watch.seconds(), self.context.now())
+        return fact
+
+    async def _decide(self, lease: Lease, file: ClaimFile, results: Mapping[str, Any]) -> tuple[str, str, str]:
+        facts = Facts(
+            cover=results["cover"],
+            photos=results["photos"],
+            papers=results["papers"],
+            noses=results["nose"],
+            credit=results["credit"],
+            fraud=results["fraud"],
+        )
+        product = product_of(file.claim.product)
+        now = self.context.now()
+        judged = (file.claim, file.policy, product, facts, RULES, now, self._models(facts))
+        decision = judging.decide(*judged)
+        return await self._record(lease, file, decision, judging.inputs(*judged), product.partner)
+
+    async def _record(
+        self, lease: Lease, file: ClaimFile, decision: Decision, inputs: bytes, partner: str
+    ) -> tuple[str, str, str]:
+        async with self.context.engine.begin() as conn:
+            await adjudication.record_decision(
+                conn, lease, file, decision, inputs, self.context.now(), ACTOR, partner=partner
+            )
+        amount = f"{decision.payout.minor / 100:.2f} {decision.payout.currency}"
+        return decision.outcome, amount if decision.outcome is Outcome.PAY else "", decision.reasons[0].code
+
+    async def _failed(self, lease: Lease, progress: Progress, error: BaseException) -> tuple[str, str, str]:
+        """Try again after a pause, or refer to a person when that has been done often enough."""
+        words = f"{progress.stage}: {type(error).__name__}: {error}"
+        log.error("a claim could not be checked", claim=lease.claim_id, attempt=lease.attempts, exc_info=error)
+        try:
+            if lease.attempts >= self.limits.attempts_max:
+                return await self._refer_unchecked(lease, progress, error)
+            await self._postpone(lease, words)
+        except LeaseLost:
+            return "taken over", "", ""
+        except (Conflict, InvalidTransition):
+            await self._finish(lease)
+            return "no longer due", "", ""
+        except STORE_AWAY as away:
+            log.warning("the lease runs out by itself", claim=lease.claim_id, error=repr(away)[:200])
+        return "postponed", "", words[:200]
+
+    async def _postpone(self, lease: Lease, words: str) -> None:
+        retry_at = self.context.now() + timedelta(seconds=backoff_seconds(lease.attempts, self.limits))
+        async with self.context.engine.begin() as conn:
+            await queue.fail(conn, lease, words, retry_at, dead=False)
+
+    async def _refer_unchecked(self, lease: Lease, progress: Progress, error: BaseException) -> tuple[str, str, str]:
+        """Fail closed: whatever was found or not, a person decides. Never paid and never lost."""
+        async with self.context.engine.connect() as conn:
+            file = await adjudication.load(conn, lease.claim_id)
+        product = product_of(file.claim.product)
+        unchecked = UncheckedInputs(
+            claim=file.claim,
+            policy=file.policy,
+            product=product,
+            stage=progress.stage,
+            error=type(error).__name__,  # its words may quote what the claimant sent; they are in the job's last_error
+            attempts=lease.attempts,
+            rules=RULES,
+            now=self.context.now(),
+        )
+        decision = judging.could_not_check(unchecked)
+        return await self._record(lease, file, decision, canonical(unchecked), product.partner)
+
+    async def _finish(self, lease: Lease) -> None:
+        """The claim was withdrawn, or went on to another round: this job has nothing left to do."""
+        try:
+            async with self.context.engine.begin() as conn:
+                await queue.finish(conn, lease, self.context.now())
+        except LeaseLost:
+            return
+        except STORE_AWAY as error:
+            log.warning("the lease runs out by itself", claim=lease.claim_id, error=repr(error)[:200])
+
+    def _models(self, facts: Facts) -> tuple[str, ...]:
+        """Every model whose measurement is among the facts, by label."""
+        found: set[str] = set()
+        if any(isinstance(photo, PhotoFact) for photo in facts.photos):
+            found.update(self.context.looking.photo_models())
+        found.update(nose.model for nose in facts.noses if isinstance(nose, NoseFact))
+        if facts.papers:
+            found.update(self.context.looking.paper_models())
+        if isinstance(facts.credit, CreditFact):
+            found.add(facts.credit.model)
+        return tuple(sorted(found))
+
+
+class LeasedTooOften(Exception):
+    """A claim that was leased again and again without an end: it may be what kills the workers."""
+
+
+def _label(leases: Sequence[Lease]) -> Label:
+    ids = tuple(lease.claim_id for lease in leases)
+    one = len(ids) == 1
+    return Label(
+        flow="adjudicate",
+        run=f"claim {ids[0]}" if one else f"batch of {len(ids)} from {ids[0]}",
+        tags=(*(f"claim:{claim}" for claim in ids), *(() if one else ("batch",))),
+        items=ids,
+        artifact_key=artifact_key("claim", ids[0]) if one else "adjudicate-batch",
+    )
+
+
+def _summarise(lines: Sequence[Line]) -> Summary:
+    counts: dict[str, int] = {}
+    for line in lines:
+        counts[line.outcome] = counts.get(line.outcome, 0) + 1
+    message = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+    return Summary(message, [line.row() for line in lines])

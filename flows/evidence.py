@@ -1,0 +1,184 @@
+"""From vision's measurements to the facts of claims: names and units carried over, nothing judged.
+
+`vision` and `claims` do not know each other; this module is the only one that knows both vocabularies.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from claims.evidence import (
+    Box,
+    KeypointPair,
+    MatchOwner,
+    NoseFact,
+    PaperCheck,
+    PaperFact,
+    PaperField,
+    PaperItem,
+    PaperKind,
+    PhotoFact,
+    PhotoMatch,
+    PhotoVerdict,
+    Unmeasured,
+    UnmeasuredNose,
+    UnmeasuredPaper,
+    UnmeasuredPhoto,
+)
+from claims.store.adjudication import EvidenceRow
+from vision import measurement
+from vision.documents.page import PaperReading
+from vision.errors import ImageRefused
+from vision.nose import NoseComparison
+from vision.photos import PhotoExamination, PhotoRelation
+from vision.provenance import ExifReading
+
+PAIRS_MAX = 40  # as many lines as a person can follow on a screen
+
+E = TypeVar("E", datetime, str)
+
+# What makes a paper of a kind unique; a receipt has no number, but the same shop, day and total are one receipt.
+_IDENTITY: Mapping[PaperKind, tuple[str, ...]] = {
+    PaperKind.OUTPATIENT_INVOICE: ("number",),
+    PaperKind.PARCEL_SLIP: ("tracking_number",),
+    PaperKind.RECEIPT: ("company", "date", "total_minor"),
+    PaperKind.UNKNOWN: (),
+}
+_ITEM_CLASSES = {"自费": "own"}
+
+
+def photo_fact(
+    row: EvidenceRow,
+    width_px: int,
+    height_px: int,
+    exif: ExifReading,
+    examination: PhotoExamination,
+    same_claim: Sequence[EvidenceRow],
+) -> PhotoFact:
+    """A photo that was examined. `same_claim`: other files of the claim with the same bytes."""
+    matches = tuple(_match(relation) for relation in examination.matches)
+    return PhotoFact(
+        evidence_id=row.id,
+        name=row.name,
+        sha256=row.sha256,
+        width_px=width_px,
+        height_px=height_px,
+        verdict=PhotoVerdict(examination.verdict),
+        matches=matches + tuple(_twin(other) for other in same_claim),
+        taken_at=_exif(exif.taken_at),
+        software=_exif(exif.software),
+        camera=_exif(exif.camera),
+    )
+
+
+def refused_photo(row: EvidenceRow, refusal: ImageRefused | measurement.Unmeasured) -> UnmeasuredPhoto:
+    return UnmeasuredPhoto(row.id, row.name, row.sha256, *_words(refusal))
+
+
+def paper_fact(row: EvidenceRow, reading: PaperReading, claimed_before: tuple[str, ...]) -> PaperFact:
+    """One page. `claimed_before`: ids of other claims with this paper."""
+    return PaperFact(
+        evidence_id=row.id,
+        name=row.name,
+        sha256=row.sha256,
+        kind=PaperKind(reading.kind),
+        fields=tuple(
+            PaperField(
+                field.name,
+                field.value,
+                field.confidence,
+                Box(field.box.left, field.box.top, field.box.right, field.box.bottom),
+            )
+            for field in reading.fields
+        ),
+        items=tuple(
+            PaperItem(item.text, _ITEM_CLASSES.get(item.item_class, item.item_class), item.amount_minor)
+            for item in reading.items
+        ),
+        checks=tuple(PaperCheck(check.name, check.passed, check.detail) for check in reading.checks),
+        read_confidence=reading.read_confidence,
+        missing_fields=reading.missing_fields,
+        number_claimed_before=claimed_before,
+    )
+
+
+def refused_paper(row: EvidenceRow, refusal: ImageRefused | measurement.Unmeasured) -> UnmeasuredPaper:
+    return UnmeasuredPaper(row.id, row.name, row.sha256, *_words(refusal))
+
+
+def paper_identity(reading: PaperReading) -> str:
+    """`kind:number`, the same however the paper prints spaces, dashes or case; "" when it shows too little to tell."""
+    kind = PaperKind(reading.kind)
+    values = [re.sub(r"[\W_]+", "", reading.value(name)).upper() for name in _IDENTITY[kind]]
+    return f"{kind}:{'|'.join(values)}" if values and all(values) else ""
+
+
+def nose_fact(row: EvidenceRow, pet_id: str, comparison: NoseComparison) -> NoseFact:
+    return NoseFact(
+        evidence_id=row.id,
+        pet_id=pet_id,
+        similarity=comparison.similarity,
+        inliers=comparison.inliers,
+        templates=comparison.templates,
+        model=comparison.model,
+    )
+
+
+def refused_nose(row: EvidenceRow, pet_id: str, refusal: ImageRefused | measurement.Unmeasured) -> UnmeasuredNose:
+    return UnmeasuredNose(row.id, pet_id, *_words(refusal))
+
+
+def unenrolled_nose(row: EvidenceRow, pet_id: str) -> UnmeasuredNose:
+    """Not the photo's fault: another one would not help, so a person looks."""
+    return UnmeasuredNose(row.id, pet_id, "no enrolment: this pet's nose was never recorded", retryable=False)
+
+
+def _match(relation: PhotoRelation) -> PhotoMatch:
+    pairs = tuple(KeypointPair(*pair) for pair in relation.pairs[:PAIRS_MAX])
+    return PhotoMatch(
+        photo_id=relation.photo_id,
+        owner=_owner(relation),
+        claim_id=relation.owner_claim,
+        verdict=PhotoVerdict(relation.verdict),
+        probability=relation.probability,
+        inliers=relation.inliers,
+        transform=relation.transform,
+        pairs=pairs,
+        preview_sha256=relation.preview_sha256,
+    )
+
+
+def _owner(relation: PhotoRelation) -> MatchOwner:
+    if relation.source == "web":
+        return MatchOwner.WEB
+    if relation.source == "stock":
+        return MatchOwner.STOCK
+    return MatchOwner.OWN_EARLIER_CLAIM if relation.own else MatchOwner.OTHER_CLAIMANT
+
+
+def _twin(other: EvidenceRow) -> PhotoMatch:
+    return PhotoMatch(
+        photo_id=other.id,
+        owner=MatchOwner.SAME_CLAIM,
+        claim_id="",
+        verdict=PhotoVerdict.SAME_BYTES,
+        probability=1.0,
+        inliers=0,
+        transform="the same file",
+        pairs=(),
+        preview_sha256=other.preview_sha256,
+    )
+
+
+def _exif(value: E | measurement.Unmeasured) -> E | Unmeasured:
+    return Unmeasured(value.reason, retryable=False) if isinstance(value, measurement.Unmeasured) else value
+
+
+def _words(refusal: ImageRefused | measurement.Unmeasured) -> tuple[str, bool]:
+    """The reason, and whether better evidence could change it."""
+    if isinstance(refusal, ImageRefused):
+        return f"{refusal.code}: {refusal.detail}", refusal.retryable
+    return refusal.reason, True

@@ -1,0 +1,184 @@
+"""The vision of one worker: decoders, networks and readers, loaded once, worked by a pool of as many threads as cores.
+
+Decoding and OCR run in processes of their own, and torch and SIFT release the GIL, so threads keep all cores busy.
+Every function here takes bytes from the evidence store and gives measurements; nothing here knows a claim's rules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+
+from claims.store.adjudication import EvidenceRow
+from claims.store.blobs import BlobStore
+from flows.config import WorkerConfig
+from models.ocr_build import OCR_CARDS
+from models.registry import card
+from vision import measurement, photos
+from vision.copy_score import fusion_model
+from vision.documents import Reader
+from vision.documents.page import PaperReading
+from vision.errors import ImageRefused
+from vision.fingerprint import Fingerprint, Fingerprinter
+from vision.image import Decoder, Picture, preview_jpeg, sniff
+from vision.library import Candidate
+from vision.nose import NoseComparison, NoseReader, NoseTemplate, compare
+from vision.photos import PhotoExamination
+from vision.provenance import ExifReading
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SeenPhoto:
+    """A decoded and fingerprinted photo; its pixels are gone. Width and height are the file's own, upright."""
+
+    fingerprint: Fingerprint
+    exif: ExifReading
+    width_px: int
+    height_px: int
+    preview_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeenPaper:
+    """A paper page by page, and the preview of its first page."""
+
+    pages: tuple[PaperReading | measurement.Unmeasured, ...]
+    preview_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeenNose:
+    """A nose photo's template, or what is wrong with the photo."""
+
+    template: NoseTemplate | measurement.Unmeasured
+    preview_sha256: str
+
+
+class Stopwatch:
+    """Wall and pool seconds of one stage. `cpu` is this process's own; decoding and OCR children are not in it."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._cpu = 0.0
+
+    def add_cpu(self, seconds: float) -> None:
+        self._cpu += seconds
+
+    def seconds(self) -> dict[str, float]:
+        return {"wall": round(time.perf_counter() - self._began, 4), "cpu": round(self._cpu, 4)}
+
+
+class Looking:
+    """Thread-safe; built by `looking`."""
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        blobs: BlobStore,
+        pool: ThreadPoolExecutor,
+        decoder: Decoder,
+        reader: Reader,
+    ) -> None:
+        self._config = config
+        self._blobs = blobs
+        self._pool = pool
+        self._decoder = decoder
+        self._reader = reader
+        self._fingerprinter = Fingerprinter(threads=1)
+        self._noses = NoseReader()
+
+    async def compute(self, watch: Stopwatch, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking function in the pool; its CPU seconds go to `watch`."""
+
+        def timed() -> tuple[T, float]:
+            began = time.thread_time()
+            result = function(*args, **kwargs)
+            return result, time.thread_time() - began
+
+        result, cpu = await asyncio.get_running_loop().run_in_executor(self._pool, timed)
+        watch.add_cpu(cpu)
+        return result
+
+    def photo(self, row: EvidenceRow) -> SeenPhoto | ImageRefused:
+        """Decode, write the preview, fingerprint. A refusal is returned: it is a fact about the file."""
+        try:
+            picture = self._decoder.decode(self._blobs.read(row.sha256), self._config.photo_long_edge_px)
+        except ImageRefused as refusal:
+            return refusal
+        return SeenPhoto(
+            fingerprint=self._fingerprinter.fingerprint(picture, row.sha256),
+            exif=picture.exif,
+            width_px=picture.source_width_px,
+            height_px=picture.source_height_px,
+            preview_sha256=self._preview(picture),
+        )
+
+    def compare_photo(
+        self, fingerprint: Fingerprint, candidates: Sequence[Candidate], subject: str
+    ) -> PhotoExamination:
+        return photos.judge(fingerprint, candidates, subject)
+
+    def paper(self, row: EvidenceRow) -> SeenPaper | ImageRefused:
+        """Every page of a PDF, or the one of a photo."""
+        data = self._blobs.read(row.sha256)
+        try:
+            if sniff(data[:16]) == "application/pdf":
+                pictures = self._decoder.render_pdf(data, page_count_max=self._config.pdf_pages_read_max)
+            else:
+                pictures = [self._decoder.decode(data, self._config.paper_long_edge_px)]
+        except ImageRefused as refusal:
+            return refusal
+        pages = tuple(self._reader.read(picture) for picture in pictures)
+        return SeenPaper(pages, self._preview(pictures[0]))
+
+    def nose(self, sha256: str) -> SeenNose | ImageRefused:
+        try:
+            picture = self._decoder.decode(self._blobs.read(sha256), self._config.nose_long_edge_px)
+        except ImageRefused as refusal:
+            return refusal
+        return SeenNose(self._noses.template(picture), self._preview(picture))
+
+    def compare_nose(self, probe: NoseTemplate, enrolled: Sequence[bytes]) -> NoseComparison | measurement.Unmeasured:
+        """Raises TemplateUnreadable or TemplatesIncompatible for an enrolment of another version."""
+        return compare(probe, [NoseTemplate.from_bytes(template) for template in enrolled])
+
+    def photo_models(self) -> tuple[str, ...]:
+        """Labels of the models behind every examined photo."""
+        return (self._fingerprinter.model, fusion_model().label)
+
+    def paper_models(self) -> tuple[str, ...]:
+        """Labels of the models that may have read a page; a page's own is in its reading."""
+        return tuple(card(name).label for name in OCR_CARDS)
+
+    def warm(self) -> None:
+        """Start the child processes and load the networks, so that the first claim does not pay for it."""
+        self._reader.warm()
+        noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+        file = preview_jpeg(noise)
+        pictures = list(self._pool.map(self._decoder.decode, [file] * self._config.cores))
+        self._fingerprinter.fingerprint(pictures[0], hashlib.sha256(file).hexdigest())
+        self._noses.template(pictures[0])
+
+    def _preview(self, picture: Picture) -> str:
+        return self._blobs.put(preview_jpeg(picture.pixels, self._config.preview_long_edge_px))
+
+
+@contextlib.contextmanager
+def looking(config: WorkerConfig) -> Iterator[Looking]:
+    """Raises models.errors.ModelMissing or ModelCorrupt, which say what to do, before any claim is leased."""
+    with contextlib.ExitStack() as stack:
+        decoder = stack.enter_context(Decoder(processes=config.cores))
+        reader = stack.enter_context(Reader(config.ocr_models, processes=config.readers))
+        pool = stack.enter_context(ThreadPoolExecutor(config.cores, thread_name_prefix="look"))
+        yield Looking(config, BlobStore(config.store.evidence_url), pool, decoder, reader)

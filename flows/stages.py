@@ -1,0 +1,215 @@
+"""The stages of adjudication: each a plain function from a claim's file to facts, and how those facts are kept.
+
+    cover -> photos -> papers -> nose -> credit -> fraud
+
+Publish, then search: a photo's fingerprint and a paper's number are committed before others are looked for, so that of
+two claims that send one thing at the same moment at least one sees the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from claims import credit as scoring
+from claims.claim import EvidenceKind
+from claims.credit import Scorecard
+from claims.evidence import (
+    CoverFact,
+    CreditFact,
+    FraudFact,
+    NoseFact,
+    PaperFact,
+    PaperKind,
+    PhotoFact,
+    Unmeasured,
+    UnmeasuredNose,
+    UnmeasuredPaper,
+    UnmeasuredPhoto,
+)
+from claims.store import adjudication, counts, noses, papers
+from claims.store.adjudication import ClaimFile, EvidenceRow
+from flows import evidence
+from flows.looking import Looking, SeenPaper, SeenPhoto, Stopwatch
+from flows.queues import Clock, utc_now
+from vision.documents.page import PaperReading
+from vision.errors import ImageRefused
+from vision.library import LibraryPhoto, publish, search
+from vision.measurement import Unmeasured as NotMeasured
+
+PhotoFacts = tuple[PhotoFact | UnmeasuredPhoto, ...]
+PaperFacts = tuple[PaperFact | UnmeasuredPaper, ...]
+NoseFacts = tuple[NoseFact | UnmeasuredNose, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the stages work with; one a worker."""
+
+    engine: AsyncEngine
+    looking: Looking
+    scorecard: Scorecard
+    now: Clock = utc_now
+
+
+async def cover(context: Context, file: ClaimFile, watch: Stopwatch) -> CoverFact:  # noqa: ARG001  (one shape for all)
+    """What the policy has paid and promised already."""
+    async with context.engine.connect() as conn:
+        return await counts.cover(conn, file.claim.id)
+
+
+async def photos(context: Context, file: ClaimFile, watch: Stopwatch) -> PhotoFacts:
+    """Every photo of the damage: decoded, published to the library, then looked for in it."""
+    rows = _of_kind(file, EvidenceKind.PHOTO)
+    seen = await asyncio.gather(*(context.looking.compute(watch, context.looking.photo, row) for row in rows))
+    pairs = [(row, one) for row, one in zip(rows, seen, strict=True) if isinstance(one, SeenPhoto)]
+    async with context.engine.begin() as conn:
+        for row, one in pairs:
+            await adjudication.set_preview(conn, row.id, one.preview_sha256)
+        await publish(conn, [_library_photo(file, row, one) for row, one in pairs])
+    rows = [_with_preview(row, one) for row, one in zip(rows, seen, strict=True)]
+    return tuple(
+        await asyncio.gather(
+            *(_examined(context, file, row, one, rows, watch) for row, one in zip(rows, seen, strict=True))
+        )
+    )
+
+
+async def _examined(
+    context: Context,
+    file: ClaimFile,
+    row: EvidenceRow,
+    seen: SeenPhoto | ImageRefused,
+    rows: list[EvidenceRow],
+    watch: Stopwatch,
+) -> PhotoFact | UnmeasuredPhoto:
+    if isinstance(seen, ImageRefused):
+        return evidence.refused_photo(row, seen)
+    if seen.fingerprint.featureless:
+        # All white, or out of focus beyond use: nothing that could be compared with anything.
+        return evidence.refused_photo(row, NotMeasured(seen.fingerprint.featureless))
+    claim = file.claim
+    # Search and comparison apart, so that no connection is held while the pool is busy.
+    async with context.engine.begin() as conn:
+        candidates = await search(conn, seen.fingerprint, exclude_claim=claim.id)
+    looking = context.looking
+    examination = await looking.compute(watch, looking.compare_photo, seen.fingerprint, candidates, claim.claimant_id)
+    twins = [other for other in rows if other.id != row.id and other.sha256 == row.sha256]
+    return evidence.photo_fact(row, seen.width_px, seen.height_px, seen.exif, examination, twins)
+
+
+async def paper_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> PaperFacts:
+    """Every paper: read page by page, its number published, then looked for among other claims."""
+    rows = _of_kind(file, EvidenceKind.PAPER)
+    looking = context.looking
+    seen = await asyncio.gather(*(looking.compute(watch, looking.paper, row) for row in rows))
+    pages = [(row, page) for row, one in zip(rows, seen, strict=True) for page in _pages(one)]
+    identities = {id(page): evidence.paper_identity(page) for _, page in pages if isinstance(page, PaperReading)}
+    numbers = [(identities[id(page)], row.id) for row, page in pages if identities.get(id(page))]
+    async with context.engine.begin() as conn:
+        for row, one in zip(rows, seen, strict=True):
+            if isinstance(one, SeenPaper):
+                await adjudication.set_preview(conn, row.id, one.preview_sha256)
+        await papers.publish_numbers(conn, file.claim.id, numbers, context.now())
+    async with context.engine.connect() as conn:
+        before = await papers.claims_with_number(conn, [key for key, _ in numbers], exclude_claim=file.claim.id)
+    return tuple(
+        evidence.paper_fact(row, page, before.get(identities[id(page)], ()))
+        if isinstance(page, PaperReading)
+        else evidence.refused_paper(row, page)
+        for row, page in pages
+    )
+
+
+async def nose_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> NoseFacts:
+    """Every nose photo against the enrolment of the insured pet; nothing for a policy that insures no pet."""
+    rows = _of_kind(file, EvidenceKind.NOSE)
+    pet_id = file.policy.pet_id
+    if not rows or not pet_id:
+        return ()
+    async with context.engine.connect() as conn:
+        enrolled = [stored.template for stored in await noses.list_templates(conn, pet_id)]
+    return tuple(await asyncio.gather(*(_nose(context, row, pet_id, enrolled, watch) for row in rows)))
+
+
+async def _nose(
+    context: Context, row: EvidenceRow, pet_id: str, enrolled: list[bytes], watch: Stopwatch
+) -> NoseFact | UnmeasuredNose:
+    looking = context.looking
+    seen = await looking.compute(watch, looking.nose, row.sha256)
+    if isinstance(seen, ImageRefused):
+        return evidence.refused_nose(row, pet_id, seen)
+    async with context.engine.begin() as conn:
+        await adjudication.set_preview(conn, row.id, seen.preview_sha256)
+    if isinstance(seen.template, NotMeasured):
+        return evidence.refused_nose(row, pet_id, seen.template)
+    if not enrolled:
+        return evidence.unenrolled_nose(row, pet_id)
+    comparison = await looking.compute(watch, looking.compare_nose, seen.template, enrolled)
+    if isinstance(comparison, NotMeasured):
+        return evidence.refused_nose(row, pet_id, comparison)
+    return evidence.nose_fact(row, pet_id, comparison)
+
+
+async def credit(context: Context, file: ClaimFile, watch: Stopwatch) -> CreditFact | Unmeasured:  # noqa: ARG001
+    """The claimant's score, from what the platform supplied about them."""
+    return scoring.score(file.credit_attributes, context.scorecard)
+
+
+async def fraud(context: Context, file: ClaimFile, watch: Stopwatch) -> FraudFact | Unmeasured:  # noqa: ARG001
+    """How many claims share a device, an account, an address, a merchant or the claimant in windows before this one."""
+    async with context.engine.connect() as conn:
+        return FraudFact(await counts.window_counts(conn, file.claim.id))
+
+
+Stage = Callable[[Context, ClaimFile, Stopwatch], Awaitable[Any]]
+
+# In order; each with the type its stored result reads back into.
+STAGES: Mapping[str, tuple[Stage, TypeAdapter[Any]]] = MappingProxyType(
+    {
+        "cover": (cover, TypeAdapter(CoverFact)),
+        "photos": (photos, TypeAdapter(PhotoFacts)),
+        "papers": (paper_facts, TypeAdapter(PaperFacts)),
+        "nose": (nose_facts, TypeAdapter(NoseFacts)),
+        "credit": (credit, TypeAdapter(CreditFact | Unmeasured)),
+        "fraud": (fraud, TypeAdapter(FraudFact | Unmeasured)),
+    }
+)
+
+
+def _of_kind(file: ClaimFile, kind: EvidenceKind) -> list[EvidenceRow]:
+    return [row for row in file.evidence if row.kind is kind]
+
+
+def _with_preview(row: EvidenceRow, seen: SeenPhoto | ImageRefused) -> EvidenceRow:
+    return replace(row, preview_sha256=seen.preview_sha256) if isinstance(seen, SeenPhoto) else row
+
+
+def _library_photo(file: ClaimFile, row: EvidenceRow, seen: SeenPhoto) -> LibraryPhoto:
+    return LibraryPhoto(
+        photo_id=row.id,
+        source="claim",
+        fingerprint=seen.fingerprint,
+        owner_claim=file.claim.id,
+        owner_subject=file.claim.claimant_id,
+        reference=row.name,
+        preview_sha256=seen.preview_sha256,
+    )
+
+
+def _pages(seen: SeenPaper | ImageRefused) -> tuple[PaperReading | NotMeasured | ImageRefused, ...]:
+    """Of a file with several pages, those that are papers; the back of a bill, or its cover letter, is no second
+    bill.
+    """
+    if isinstance(seen, ImageRefused):
+        return (seen,)
+    known = tuple(
+        page for page in seen.pages if isinstance(page, PaperReading) and PaperKind(page.kind) is not PaperKind.UNKNOWN
+    )
+    return known or seen.pages[:1]

@@ -1,0 +1,61 @@
+"""The adjudicating process: a long-lived worker with its models loaded, draining the queue of due claims.
+
+Scale out by starting more of them on one database. Killing any of them at any moment loses nothing: what it held is
+leased again when the lease runs out, and finished stages are not repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from claims.credit import Scorecard
+from claims.store.engine import connect
+from flows.adjudicate import Adjudication
+from flows.config import WorkerConfig
+from flows.drain import Drain
+from flows.looking import looking
+from flows.process import live, stopping
+from flows.queues import ClaimQueue
+from flows.stages import Context
+from flows.tracking import tracking
+from models.registry import weights_path
+
+log = structlog.get_logger(__name__)
+
+
+async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
+    """Adjudicate until SIGTERM or `stop`. Raises models.errors.ModelMissing or ModelCorrupt before any claim is
+    leased.
+    """
+    stop, wake = stop or asyncio.Event(), asyncio.Event()
+    engine = connect(config.store.dsn, pool_size=config.store.pool_size)
+    scorecard = Scorecard.from_json(weights_path("credit_scorecard").read_bytes())
+    try:
+        with looking(config) as eyes:
+            async with tracking(config.prefect) as tracker, stopping(stop, [wake]):
+                await asyncio.to_thread(eyes.warm)
+                context = Context(engine, eyes, scorecard)
+                adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once)
+                queue = ClaimQueue(engine, config.name, config.lease.lease_seconds)
+                drain = Drain("adjudicate", queue, adjudication.work, config.lease, stop, wake)
+
+                def report() -> dict[str, object]:
+                    tally = tracker.tally
+                    return {
+                        "backlog": drain.backlog,
+                        "batch_size": drain.batch_size,
+                        "in_flight": drain.in_flight,
+                        "decided": adjudication.decided,
+                        "prefect": tracker.healthy,
+                        "tracked_runs": tally.tracked,
+                        "untracked_runs": tally.untracked,
+                        "work_seconds": round(tally.work_seconds, 3),
+                        "prefect_seconds": round(tally.around_seconds, 3),
+                    }
+
+                log.info("ready", process=config.name, cores=config.cores)
+                await live(engine, config.name, "worker", [drain], stop, report, config.lease.report_seconds)
+    finally:
+        await engine.dispose()
