@@ -1,12 +1,12 @@
-"""Names to weights: every model has a card in `models/cards/NAME.yaml`, and no weights load unless their SHA-256 is the card's.
+"""Names to weights. Every model has a card, `models/cards/NAME.yaml`; weights load only if their SHA-256 is the card's.
 
 A card's file lives in one of two places, told by its `path`:
 
 - `weights/lite0_whitening.safetensors`: below the `models` package (trained here and committed, or built at set-up);
 - `package:MODULE/inner/path.pth`: inside an installed package, found without importing it.
 
-An operator who has better weights puts a card of the same name in another folder and passes that folder as `cards`; relative paths then start
-at that folder's parent.
+An operator who has better weights puts a card of the same name in another folder and passes that folder as `cards`;
+relative paths then start at that folder's parent.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ class ModelFile:
 class Card:
     """What a model is, where its files are and what was measured about it.
 
-    files: by role; a model with one file calls it `weights`. how_to_get: the command or package that puts missing files in place.
-    preprocessing: what the input must look like. metrics: measured figures with the data they come from. certifies: what they do not show.
+    files: by role; a model with one file calls it `weights`. how_to_get: the command or package that puts missing
+    files in place. preprocessing: what the input must look like. metrics: measured figures with the data they come
+    from. limits: what those figures do not show.
     """
 
     name: str
@@ -103,7 +104,10 @@ def card(name: str, cards: Path = CARDS) -> Card:
 
 
 def weights_path(name: str, role: str = "weights", cards: Path = CARDS) -> Path:
-    """The verified file of a model. Reads the whole file once. Raises UnknownModel, InvalidCard, ModelMissing, ModelCorrupt."""
+    """The verified file of a model; reads the whole file once.
+
+    Raises UnknownModel, InvalidCard, ModelMissing, ModelCorrupt.
+    """
     found = card(name, cards)
     if role not in found.files:
         raise InvalidCard(f"model {name} has no file {role!r}; it has: {', '.join(found.files)}")
@@ -111,15 +115,12 @@ def weights_path(name: str, role: str = "weights", cards: Path = CARDS) -> Path:
     path = _locate(found, entry)
     if path is None or not path.is_file():
         raise ModelMissing(f"model {name}: {entry.path} is not there. To get it: {found.how_to_get}")
-    size = path.stat().st_size
-    if size != entry.size_bytes:
-        raise ModelCorrupt(
-            f"model {name}: {path} has {size} bytes, its card says {entry.size_bytes}. To replace it: {found.how_to_get}"
-        )
-    digest = sha256_of(path)
+    size_bytes = path.stat().st_size
+    digest = sha256_of(path) if size_bytes == entry.size_bytes else "not computed"
     if digest != entry.sha256:
         raise ModelCorrupt(
-            f"model {name}: {path} has SHA-256 {digest}, its card says {entry.sha256}. To replace it: {found.how_to_get}"
+            f"model {name}: {path} has {size_bytes} bytes and SHA-256 {digest}; its card says {entry.size_bytes} bytes"
+            f" and {entry.sha256}. To replace it: {found.how_to_get}"
         )
     return path
 

@@ -1,0 +1,147 @@
+"""How likely two pictures are one: a logistic model over what the descriptor, PDQ, the keypoints and the pixels
+themselves say.
+
+Trained by `models/train/copy_fusion.py`; the card copy_fusion says on what and how well it is calibrated.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.registry import card, weights_path
+from vision.geometry import Geometry
+
+NAME: Final = "copy_fusion"
+FEATURES: Final = (
+    "log_inliers",
+    "inlier_ratio",
+    "agreement",
+    "log_inliers_times_agreement",
+    "covers",
+    "pdq_nearness",
+    "cosine",
+    "cosine_excess",
+)
+_WINDOW: Final = (9, 9)
+_FLAT_LEVELS: Final = 3.0  # noise of compression; a patch that varies less says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class CopySignals:
+    """pdq_bits: 0..256, 256 where unusable. agreement: -1..1, see `agreement`; 0 without a geometry."""
+
+    geometry: Geometry
+    agreement: float
+    pdq_bits: int
+    cosine: float
+    cosine_excess: float
+
+    def features(self) -> NDArray[np.float64]:
+        """In the order of FEATURES."""
+        found = self.geometry
+        log_inliers = math.log1p(found.inliers)
+        return np.array(
+            [
+                log_inliers,
+                found.inliers / found.candidates if found.candidates else 0.0,
+                self.agreement,
+                log_inliers * max(0.0, self.agreement),
+                found.covers_ratio,
+                max(0.0, 1.0 - self.pdq_bits / 128),
+                self.cosine,
+                self.cosine_excess,
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FusionModel:
+    """Weights (8,) in the order of FEATURES, and the intercept. similar_cosine_min: above it two pictures look alike.
+    copy_probability_min: above it the calibration pairs held at most the card's share of wrong ones."""
+
+    weights: NDArray[np.float64]
+    intercept: float
+    copy_probability_min: float
+    similar_cosine_min: float
+    label: str
+
+    def probability(self, signals: CopySignals) -> float:
+        """0..1, calibrated on edited copies against look-alikes that a search brings up."""
+        return 1.0 / (1.0 + math.exp(-float(self.weights @ signals.features()) - self.intercept))
+
+
+@cache
+def fusion_model() -> FusionModel:
+    """The trained model. Raises ModelMissing, ModelCorrupt, ValueError when its features are not these."""
+    content = json.loads(weights_path(NAME).read_text(encoding="utf-8"))
+    if tuple(content["features"]) != FEATURES:
+        raise ValueError(f"the fusion was trained on other features: {content['features']}")
+    return FusionModel(
+        np.array(content["weights"], dtype=np.float64),
+        float(content["intercept"]),
+        float(content["copy_probability_min"]),
+        float(content["similar_cosine_min"]),
+        card(NAME).label,
+    )
+
+
+def agreement(
+    query: NDArray[np.uint8], match: NDArray[np.uint8], geometry: Geometry, query_ratio: float, match_ratio: float
+) -> float:
+    """Whether the pixels agree where the transform lays one picture over the other.
+
+    query, match: grey thumbnails of the two; query_ratio, match_ratio: their size as a share of the working pictures
+    that the geometry was found in. Returns the local correlation of 9 x 9 windows, -1..1, weighted by how much there
+    is to see in them, so that a shared label on two otherwise different photos scores low. 0 where the overlap is
+    too small.
+    """
+    if geometry.inliers == 0:
+        return 0.0
+    query_f, match_f = query.astype(np.float32), match.astype(np.float32)
+    if geometry.mirrored:
+        query_f = np.ascontiguousarray(query_f[:, ::-1])
+    matrix = geometry.matrix.copy()
+    matrix[:, :2] *= query_ratio / match_ratio
+    matrix[:, 2] *= query_ratio
+    scale = math.hypot(matrix[0, 0], matrix[1, 0])
+    if scale <= 1.0:  # compare in the coarser frame: the finer picture is blurred down to it
+        return _correlation(query_f, *_laid_over(match_f, matrix, query_f.shape, 1.0 / max(scale, 1e-3)))
+    inverse = np.asarray(cv2.invertAffineTransform(matrix), dtype=np.float64)
+    return _correlation(match_f, *_laid_over(query_f, inverse, match_f.shape, scale))
+
+
+def _laid_over(
+    picture: NDArray[np.float32], matrix: NDArray[np.float64], shape: tuple[int, ...], shrink: float
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The picture moved by the matrix into a frame of that shape, and where the frame is covered by it."""
+    sigma = 0.45 * math.sqrt(max(0.0, shrink**2 - 1.0))
+    smooth = cv2.GaussianBlur(picture, (0, 0), sigma) if sigma > 0.3 else picture
+    size = (shape[1], shape[0])
+    moved = cv2.warpAffine(smooth, matrix, size, flags=cv2.INTER_LINEAR)
+    covered = cv2.warpAffine(np.ones_like(picture), matrix, size, flags=cv2.INTER_NEAREST)
+    return np.asarray(moved, dtype=np.float32), np.asarray(covered > 0.5, dtype=np.bool_)
+
+
+def _correlation(a: NDArray[np.float32], b: NDArray[np.float32], covered: NDArray[np.bool_]) -> float:
+    """Mean local correlation of a and b inside `covered`."""
+    kernel = np.ones(_WINDOW, np.uint8)
+    inside = cv2.erode(covered.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1)
+    if int(inside.sum()) < _WINDOW[0] * _WINDOW[1]:
+        return 0.0
+    a, b = np.asarray(cv2.GaussianBlur(a, (0, 0), 0.8)), np.asarray(cv2.GaussianBlur(b, (0, 0), 0.8))
+    mean_a, mean_b = cv2.blur(a, _WINDOW), cv2.blur(b, _WINDOW)
+    var_a = np.maximum(cv2.blur(a * a, _WINDOW) - mean_a * mean_a, 0.0)
+    var_b = np.maximum(cv2.blur(b * b, _WINDOW) - mean_b * mean_b, 0.0)
+    both = cv2.blur(a * b, _WINDOW) - mean_a * mean_b
+    correlation = both / np.sqrt((var_a + _FLAT_LEVELS**2) * (var_b + _FLAT_LEVELS**2))
+    weight = np.sqrt(np.maximum(var_a, var_b)) * (inside > 0)
+    total = float(weight.sum())
+    return float((correlation * weight).sum() / total) if total > _FLAT_LEVELS else 0.0

@@ -1,0 +1,109 @@
+"""The learnt descriptor of a photo: EfficientNet-Lite0, GeM pooling, PCA-whitening to 256 numbers, L2-normalised.
+
+Runs on onnxruntime; nothing here imports torch. After Jégou and Chum, Negative evidences and co-occurences, 2012
+(whitening), and Radenovic et al., Fine-tuning CNN image retrieval with no human annotation, 2019 (GeM).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from models import lite0_build
+from models.registry import card, weights_path
+
+WHITENING = "lite0_whitening"
+DIMENSIONS = 256
+CROWD_NEIGHBOURS = 6
+_BATCH_MAX = 8  # more at a time is no faster on a CPU and only costs memory
+
+
+class FeatureNetwork:
+    """The network up to its pooled features, before whitening: what the whitening recipe trains on. Thread-safe.
+
+    threads: of onnxruntime for one call. Raises ModelMissing or ModelCorrupt.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False  # the arena would keep the largest batch's memory for ever
+        self._session = onnxruntime.InferenceSession(
+            str(lite0_build.ensure()), options, providers=["CPUExecutionProvider"]
+        )
+        preprocessing = card(lite0_build.NAME).preprocessing
+        self._size_px = int(preprocessing["size_px"])
+        self._mean = np.float32(preprocessing["mean"])
+        self._scale = np.float32(preprocessing["scale"])
+
+    def pooled(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """pictures: uint8 (h, w, 3) sRGB each, any sizes. Returns float32 (n, 1280)."""
+        out = np.empty((len(pictures), 1280), dtype=np.float32)
+        for start in range(0, len(pictures), _BATCH_MAX):
+            batch = np.stack([self._input(picture) for picture in pictures[start : start + _BATCH_MAX]])
+            out[start : start + len(batch)] = self._session.run(["pooled"], {"pixels": batch})[0]
+        return out
+
+    def _input(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        small = cv2.resize(picture, (self._size_px, self._size_px), interpolation=cv2.INTER_AREA)
+        scaled = (small.astype(np.float32) - self._mean) / self._scale
+        return np.ascontiguousarray(scaled.transpose(2, 0, 1))
+
+
+class DescriptorModel:
+    """Photos in, L2-normalised descriptors out. Thread-safe. Raises ModelMissing or ModelCorrupt."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self._network = FeatureNetwork(threads)
+        tensors = load_file(weights_path(WHITENING))
+        self._mean: NDArray[np.float32] = tensors["mean"]
+        self._projection: NDArray[np.float32] = tensors["projection"]
+        self._background: NDArray[np.float32] = tensors["background"].astype(np.float32)
+        self.label = f"{card(lite0_build.NAME).label}+{card(WHITENING).label}"
+
+    def describe(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """pictures: uint8 (h, w, 3) sRGB each. Returns float32 (n, 256); each row has length 1."""
+        return whiten(self._network.pooled(pictures), self._mean, self._projection)
+
+    def crowd(self, descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How near mere look-alikes come: for each row of (n, 256), its mean cosine with the nearest of a fixed set
+        of photos.
+
+        What exceeds it speaks for a copy: score normalisation as in Pizzi et al., SSCD, 2022.
+        """
+        nearest = np.partition(descriptors @ self._background.T, -CROWD_NEIGHBOURS, axis=1)[:, -CROWD_NEIGHBOURS:]
+        return np.asarray(nearest.mean(axis=1), dtype=np.float32)
+
+
+def whiten(
+    pooled: NDArray[np.float32], mean: NDArray[np.float32], projection: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """pooled: (n, 1280). mean: (1280,) of L2-normalised rows. projection: (1280, 256). Returns (n, 256), rows of
+    length 1."""
+    return normalise((normalise(pooled) - mean) @ projection)
+
+
+def normalise(rows: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Rows scaled to length 1; a row of zeros stays zero."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+_shared: dict[int, DescriptorModel] = {}
+_shared_lock = threading.Lock()
+
+
+def shared_model(threads: int = 1) -> DescriptorModel:
+    """One model a process and thread count: the network is 13 MB of weights, and sessions may be used from many
+    threads."""
+    with _shared_lock:
+        if threads not in _shared:
+            _shared[threads] = DescriptorModel(threads)
+        return _shared[threads]

@@ -1,0 +1,277 @@
+"""Do two photos show one picture? Keypoints matched, one similarity transform fitted, and the fit checked for sense.
+
+SIFT after Lowe, Distinctive image features from scale-invariant keypoints, 2004; RootSIFT after Arandjelović and
+Zisserman, 2012; RANSAC after Fischler and Bolles, 1981. A mirrored photo needs no second extraction: mirroring maps
+a SIFT descriptor to a permutation of itself (rows of its 4 x 4 grid in reverse order, orientation bins negated),
+which equals what OpenCV extracts from the mirrored pixels.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_HEADER: Final = struct.Struct("<4sHHH")
+_MAGIC: Final = b"SKP1"
+_GRID = np.arange(128).reshape(4, 4, 8)
+_MIRROR: Final = np.flip(_GRID, axis=0)[:, :, (-np.arange(8)) % 8].reshape(-1)
+
+
+@dataclass(frozen=True, slots=True)
+class GeometryLimits:
+    """What counts as one transform. Lengths in pixels of the working picture (long edge `work_edge_px`).
+
+    The consistency limits compare each keypoint pair's own turn and scale with the fitted transform: a pair that
+    lies on the right spot but points elsewhere is chance.
+    """
+
+    work_edge_px: int = 512
+    keypoints_max: int = 300
+    ratio_max: float = 0.85  # nearest against second nearest distance
+    reprojection_px: float = 5.0
+    ransac_iterations_max: int = 1000
+    ransac_confidence: float = 0.995
+    turn_degrees_max: float = 25.0
+    scale_octaves_max: float = 0.8
+    scale_min: float = 0.08
+    scale_max: float = 12.0
+    spread_px_min: float = 6.0  # of the inliers across their narrower direction, in both pictures
+    pairs_max: int = 40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Keypoints:
+    """points: float32 (n, 4): x, y, size in working pixels, angle in degrees. descriptors: uint8 (n, 128), raw SIFT.
+
+    width_px, height_px: of the working picture.
+    """
+
+    width_px: int
+    height_px: int
+    points: NDArray[np.float32]
+    descriptors: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def mirrored(self) -> Keypoints:
+        """The keypoints of the same picture mirrored left to right."""
+        points = self.points.copy()
+        points[:, 0] = self.width_px - 1 - points[:, 0]
+        points[:, 3] = (180.0 - points[:, 3]) % 360.0
+        return Keypoints(self.width_px, self.height_px, points, self.descriptors[:, _MIRROR])
+
+    def to_bytes(self) -> bytes:
+        """144 bytes a keypoint; read back by `from_bytes` on any machine."""
+        header = _HEADER.pack(_MAGIC, len(self), self.width_px, self.height_px)
+        return header + self.points.astype("<f4").tobytes() + self.descriptors.tobytes()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Keypoints:
+        """Raises ValueError when `data` is not what `to_bytes` wrote."""
+        if len(data) < _HEADER.size:
+            raise ValueError("keypoints: too short")
+        magic, count, width_px, height_px = _HEADER.unpack_from(data)
+        if magic != _MAGIC or len(data) != _HEADER.size + count * 144:
+            raise ValueError("keypoints: not in the format SKP1")
+        split = _HEADER.size + count * 16
+        points = np.frombuffer(data[_HEADER.size : split], dtype="<f4").reshape(count, 4).astype(np.float32)
+        descriptors = np.frombuffer(data[split:], dtype=np.uint8).reshape(count, 128)
+        return Keypoints(width_px, height_px, points, descriptors)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Geometry:
+    """The transform on which keypoints agree.
+
+    inliers: keypoint pairs that agree; 0 when there is no sensible transform. matrix: float64 (2, 3), from working
+    pixels of the match (the original) to working pixels of the query, after mirroring the query when `mirrored`.
+    pairs: query and match as fractions (x, y, match_x, match_y) of width and height, best spread first, in
+    unmirrored query coordinates. shown_ratio: share of the original's area that the query shows. covers_ratio: share
+    of the query's area that it fills.
+    """
+
+    inliers: int
+    candidates: int  # keypoint pairs that went into the fit
+    mirrored: bool
+    matrix: NDArray[np.float64]
+    scale: float
+    degrees: float
+    shown_ratio: float
+    covers_ratio: float
+    pairs: tuple[tuple[float, float, float, float], ...]
+
+
+NO_GEOMETRY: Final = Geometry(0, 0, False, np.zeros((2, 3)), 0.0, 0.0, 0.0, 0.0, ())
+
+
+def extract(grey: NDArray[np.uint8], limits: GeometryLimits = GeometryLimits(), count: int = 0) -> Keypoints:
+    """grey: uint8 (h, w), clean pixels at working size. count: how many keypoints at most, 0 for
+    `limits.keypoints_max`."""
+    sift = cv2.SIFT.create(nfeatures=count or limits.keypoints_max)
+    found, descriptors = sift.detectAndCompute(grey, None)
+    height, width = grey.shape
+    if descriptors is None:
+        return Keypoints(width, height, np.empty((0, 4), np.float32), np.empty((0, 128), np.uint8))
+    wanted = count or limits.keypoints_max
+    points = np.array([(k.pt[0], k.pt[1], k.size, k.angle) for k in found[:wanted]], dtype=np.float32)
+    return Keypoints(width, height, points, descriptors[:wanted].astype(np.uint8))
+
+
+def relate(
+    query: Keypoints, match: Keypoints, limits: GeometryLimits = GeometryLimits(), *, also_mirrored: bool = True
+) -> Geometry:
+    """The best transform from `match` to `query`, straight or mirrored; NO_GEOMETRY where none makes sense."""
+    if len(query) < 3 or len(match) < 3:
+        return NO_GEOMETRY
+    target = _root(match.descriptors)
+    best = _fit(query, match, target, limits, mirrored=False)
+    if also_mirrored:
+        turned = _fit(query.mirrored(), match, target, limits, mirrored=True)
+        best = max(best, turned, key=lambda geometry: geometry.inliers)
+    return best
+
+
+def describe(geometry: Geometry, source_scale: float = 1.0) -> str:
+    """The transform in words, from the original to the photo at hand.
+
+    source_scale: how much the files' own resolutions differ from the working pictures' (1.0 when unknown).
+    """
+    words = ["mirrored"] if geometry.mirrored else []
+    scale = geometry.scale * source_scale
+    words.append("same scale" if abs(math.log(max(scale, 1e-6))) < math.log(1.03) else f"scaled to {scale * 100:.0f}%")
+    degrees = round(geometry.degrees)
+    words.append("not rotated" if abs(degrees) <= 1 else f"rotated {degrees} degrees")
+    if geometry.shown_ratio < 0.97:
+        words.append(f"cropped to {geometry.shown_ratio * 100:.0f}% of the original")
+    else:
+        words.append("whole original shown")
+    if geometry.covers_ratio < 0.9:
+        words.append(f"it fills {geometry.covers_ratio * 100:.0f}% of this picture")
+    return ", ".join(words)
+
+
+def _root(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """RootSIFT: rows of length 1 whose dot product is the Hellinger kernel."""
+    value = descriptors.astype(np.float32)
+    rooted: NDArray[np.float32] = np.sqrt(value / np.maximum(value.sum(axis=1, keepdims=True), 1e-6))
+    return rooted
+
+
+def _fit(
+    query: Keypoints, match: Keypoints, target: NDArray[np.float32], limits: GeometryLimits, *, mirrored: bool
+) -> Geometry:
+    pairs = _nearest(_root(query.descriptors), target, limits.ratio_max)
+    if len(pairs) < 3:
+        return NO_GEOMETRY
+    at, of = query.points[pairs[:, 0]], match.points[pairs[:, 1]]
+    fitted, mask = cv2.estimateAffinePartial2D(
+        np.ascontiguousarray(of[:, :2]),
+        np.ascontiguousarray(at[:, :2]),
+        method=cv2.RANSAC,
+        ransacReprojThreshold=limits.reprojection_px,
+        maxIters=limits.ransac_iterations_max,
+        confidence=limits.ransac_confidence,
+        refineIters=5,
+    )
+    if fitted is None:
+        return NO_GEOMETRY
+    matrix = np.asarray(fitted, dtype=np.float64)
+    scale = math.hypot(matrix[0, 0], matrix[1, 0])
+    if not limits.scale_min <= scale <= limits.scale_max:
+        return NO_GEOMETRY
+    degrees = math.degrees(math.atan2(matrix[1, 0], matrix[0, 0]))
+    turns = (at[:, 3] - of[:, 3] - degrees + 180.0) % 360.0 - 180.0
+    octaves = np.log2(np.maximum(at[:, 2], 1e-3) / np.maximum(of[:, 2], 1e-3)) - math.log2(scale)
+    agree = mask.ravel().astype(bool)
+    agree &= (np.abs(turns) <= limits.turn_degrees_max) & (np.abs(octaves) <= limits.scale_octaves_max)
+    agree = _distinct(agree, at, of)
+    inliers = int(agree.sum())
+    if inliers < 3 or min(_spread(at[agree, :2]), _spread(of[agree, :2])) < limits.spread_px_min:
+        return NO_GEOMETRY
+    shown, covers = _overlap(matrix, query, match)
+    return Geometry(
+        inliers=inliers,
+        candidates=len(pairs),
+        mirrored=mirrored,
+        matrix=matrix,
+        scale=scale,
+        degrees=degrees,
+        shown_ratio=shown,
+        covers_ratio=covers,
+        pairs=_fractions(at[agree], of[agree], query, match, mirrored, limits.pairs_max),
+    )
+
+
+def _nearest(query: NDArray[np.float32], target: NDArray[np.float32], ratio_max: float) -> NDArray[np.intp]:
+    """Pairs (query, target) that are each other's nearest, clearly nearer than the second."""
+    similarity = query @ target.T
+    order = np.argpartition(-similarity, 1, axis=1)[:, :2]
+    two = np.take_along_axis(similarity, order, axis=1)
+    swap = two[:, 1] > two[:, 0]
+    order[swap] = order[swap][:, ::-1]
+    two[swap] = two[swap][:, ::-1]
+    distance = np.sqrt(np.maximum(2.0 - 2.0 * two, 0.0))
+    rows = np.arange(len(query))
+    keep = (distance[:, 0] < ratio_max * distance[:, 1]) & (similarity.argmax(axis=0)[order[:, 0]] == rows)
+    return np.stack([rows[keep], order[keep, 0]], axis=1)
+
+
+def _distinct(agree: NDArray[np.bool_], at: NDArray[np.float32], of: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """One pair a spot: SIFT gives several keypoints (of several angles) at one place, which prove nothing more."""
+    kept = np.zeros_like(agree)
+    seen: set[tuple[int, int]] = set()
+    for index in np.flatnonzero(agree):
+        spots = (
+            (int(at[index, 0] / 2), int(at[index, 1] / 2)),
+            (-1 - int(of[index, 0] / 2), int(of[index, 1] / 2)),
+        )
+        if not any(spot in seen for spot in spots):
+            seen.update(spots)
+            kept[index] = True
+    return kept
+
+
+def _spread(points: NDArray[np.float32]) -> float:
+    """Standard deviation across the narrower direction, in pixels: near 0 when all lie on one line or spot."""
+    covariance = np.cov(points, rowvar=False)
+    return math.sqrt(max(0.0, float(np.linalg.eigvalsh(covariance)[0])))
+
+
+def _overlap(matrix: NDArray[np.float64], query: Keypoints, match: Keypoints) -> tuple[float, float]:
+    corners = np.array(
+        [[0, 0], [match.width_px, 0], [match.width_px, match.height_px], [0, match.height_px]], dtype=np.float64
+    )
+    placed = (corners @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+    frame = np.array(
+        [[0, 0], [query.width_px, 0], [query.width_px, query.height_px], [0, query.height_px]], dtype=np.float32
+    )
+    common, _ = cv2.intersectConvexConvex(placed, frame)
+    whole = abs(float(cv2.contourArea(placed)))
+    return min(1.0, common / max(whole, 1e-6)), min(1.0, common / (query.width_px * query.height_px))
+
+
+def _fractions(
+    at: NDArray[np.float32],
+    of: NDArray[np.float32],
+    query: Keypoints,
+    match: Keypoints,
+    mirrored: bool,
+    pairs_max: int,
+) -> tuple[tuple[float, float, float, float], ...]:
+    x = at[:, 0] / query.width_px
+    columns = [
+        1.0 - x if mirrored else x,
+        at[:, 1] / query.height_px,
+        of[:, 0] / match.width_px,
+        of[:, 1] / match.height_px,
+    ]
+    rows = np.clip(np.stack(columns, axis=1), 0.0, 1.0)
+    chosen = np.linspace(0, len(rows) - 1, min(pairs_max, len(rows))).round().astype(int)
+    return tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in rows[chosen])

@@ -1,0 +1,112 @@
+"""Putting photos into the library and taking them out."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vision.fingerprint import Fingerprint
+
+Source = Literal["claim", "web", "stock"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LibraryPhoto:
+    """A picture to publish.
+
+    photo_id: unique; a claim's photo uses its evidence id. owner_claim, owner_subject: the claim and the claimant,
+    "" for web and stock. reference: file name or address of an imported picture. preview_sha256: of a clean JPEG in
+    the evidence store.
+    """
+
+    photo_id: str
+    source: Source
+    fingerprint: Fingerprint
+    owner_claim: str = ""
+    owner_subject: str = ""
+    reference: str = ""
+    preview_sha256: str = ""
+
+
+# Casts go through text, so that no codec has to be registered on whatever connection the caller has.
+_INSERT: Final = text(
+    """
+    INSERT INTO library_photos (
+        photo_id, source, owner_claim, owner_subject, reference, preview_sha256, sha256, pixel_sha256, phash, dhash,
+        whash, pdq, pdq_quality, descriptor, descriptor_model, keypoints, thumbnail, thumbnail_width, thumbnail_height,
+        width_px, height_px
+    ) VALUES (
+        :photo_id, :source, :owner_claim, :owner_subject, :reference, :preview_sha256, :sha256, :pixel_sha256,
+        :phash, :dhash, :whash, CAST(CAST(:pdq AS text) AS bit(256)), :pdq_quality,
+        CAST(CAST(:descriptor AS text) AS halfvec(256)), :descriptor_model, :keypoints, :thumbnail,
+        :thumbnail_width, :thumbnail_height, :width_px, :height_px
+    )
+    ON CONFLICT (photo_id) DO NOTHING
+    """
+)
+_REMOVE: Final = text("DELETE FROM library_photos WHERE owner_claim = :claim_id AND source = 'claim'")
+
+
+async def publish(conn: AsyncConnection, photos: Sequence[LibraryPhoto]) -> None:
+    """Inserts the photos; one already there under its id stays as it is. The caller commits, and only then searches.
+
+    A picture of low PDQ quality is not found by PDQ; a featureless one only by its bytes and pixels.
+    """
+    if photos:
+        await conn.execute(_INSERT, [_row(photo) for photo in photos])
+
+
+async def remove_claim(conn: AsyncConnection, claim_id: str) -> int:
+    """Takes a claim's photos out, as erasure and withdrawal do. Returns how many there were. The caller commits."""
+    if not claim_id:
+        raise ValueError("remove_claim needs a claim id: an empty one would name every web and stock picture")
+    return (await conn.execute(_REMOVE, {"claim_id": claim_id})).rowcount
+
+
+def vector_text(vector: NDArray[np.float32]) -> str:
+    """As pgvector reads it. Five decimals are finer than half precision near 1."""
+    return "[" + ",".join(f"{value:.5f}" for value in vector) + "]"
+
+
+def bits_text(data: bytes) -> str:
+    """Bytes as the text of a PostgreSQL bit string."""
+    return "x" + data.hex()
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def _row(photo: LibraryPhoto) -> dict[str, Any]:
+    found = photo.fingerprint
+    height, width = found.thumbnail.shape
+    return {
+        "photo_id": photo.photo_id,
+        "source": photo.source,
+        "owner_claim": photo.owner_claim,
+        "owner_subject": photo.owner_subject,
+        "reference": photo.reference,
+        "preview_sha256": photo.preview_sha256,
+        "sha256": found.sha256,
+        "pixel_sha256": found.pixel_sha256,
+        "phash": _signed(found.phash),
+        "dhash": _signed(found.dhash),
+        "whash": _signed(found.whash),
+        "pdq": bits_text(found.pdq) if found.pdq_usable else None,
+        "pdq_quality": found.pdq_quality,
+        "descriptor": None if found.featureless else vector_text(found.descriptor),
+        "descriptor_model": found.descriptor_model,
+        "keypoints": found.keypoints.to_bytes(),
+        "thumbnail": zlib.compress(found.thumbnail.tobytes(), 1),
+        "thumbnail_width": width,
+        "thumbnail_height": height,
+        "width_px": found.width_px,
+        "height_px": found.height_px,
+    }

@@ -1,0 +1,78 @@
+"""The photo library: every known picture, from claims, the web and stock, with what it is searched by.
+
+The table lies in the claims' database, so that a claim's photos are published and deleted in the claims' own
+transactions, but knows nothing of claims except opaque ids.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pgvector.sqlalchemy import BIT, HALFVEC
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+
+from vision.descriptor import DIMENSIONS
+
+metadata = MetaData(naming_convention={"ck": "ck_%(table_name)s_%(constraint_name)s", "pk": "pk_%(table_name)s"})
+
+PDQ_BITS: Final = 256
+HNSW: Final = {"m": 16, "ef_construction": 96}
+
+library_photos = Table(
+    "library_photos",
+    metadata,
+    Column("photo_id", Text, primary_key=True),  # of the evidence, or source and digest for an imported picture
+    Column("source", Text, nullable=False),  # claim, web, stock
+    Column("owner_claim", Text, nullable=False, server_default=""),
+    Column("owner_subject", Text, nullable=False, server_default=""),  # the claimant, opaque here
+    Column("reference", Text, nullable=False, server_default=""),  # file name or address of an imported picture
+    Column("preview_sha256", Text, nullable=False, server_default=""),  # clean JPEG in the evidence store
+    Column("sha256", Text, nullable=False),
+    Column("pixel_sha256", Text, nullable=False),
+    Column("phash", BigInteger, nullable=False),  # 64 bits, two's complement
+    Column("dhash", BigInteger, nullable=False),
+    Column("whash", BigInteger, nullable=False),
+    Column("pdq", BIT(PDQ_BITS)),  # NULL where the quality is too low to compare by
+    Column("pdq_quality", SmallInteger, nullable=False),
+    Column("descriptor", HALFVEC(DIMENSIONS)),  # NULL where the picture is featureless
+    Column("descriptor_model", Text, nullable=False),
+    Column("keypoints", LargeBinary, nullable=False),  # vision.geometry.Keypoints.to_bytes
+    Column("thumbnail", LargeBinary, nullable=False),  # zlib of thumbnail_height x thumbnail_width grey bytes
+    Column("thumbnail_width", SmallInteger, nullable=False),
+    Column("thumbnail_height", SmallInteger, nullable=False),
+    Column("width_px", Integer, nullable=False),
+    Column("height_px", Integer, nullable=False),
+    Column("published_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    CheckConstraint("source IN ('claim', 'web', 'stock')", name="source_known"),
+    CheckConstraint("(source = 'claim') = (owner_claim <> '')", name="claims_own_their_photos"),
+    Index("ix_library_photos_sha256", "sha256"),
+    Index("ix_library_photos_pixel_sha256", "pixel_sha256"),
+    Index("ix_library_photos_owner_claim", "owner_claim", postgresql_where=text("owner_claim <> ''")),
+    Index(
+        "ix_library_photos_pdq",
+        "pdq",
+        postgresql_using="hnsw",
+        postgresql_with=HNSW,
+        postgresql_ops={"pdq": "bit_hamming_ops"},
+    ),
+    Index(
+        "ix_library_photos_descriptor",
+        "descriptor",
+        postgresql_using="hnsw",
+        postgresql_with=HNSW,
+        postgresql_ops={"descriptor": "halfvec_cosine_ops"},
+    ),
+)

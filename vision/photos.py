@@ -1,0 +1,176 @@
+"""One photo against the library: what it is a copy of, how sure that is, and whose the other picture is.
+
+Publish, commit, then examine: of two claims that send one photo at the same moment at least one then sees the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from vision import geometry
+from vision.copy_score import CopySignals, FusionModel, agreement, fusion_model
+from vision.fingerprint import Fingerprint
+from vision.geometry import NO_GEOMETRY, Geometry, GeometryLimits
+from vision.library.photos import Source
+from vision.library.search import Candidate, SearchLimits, search
+from vision.measurement import Unmeasured
+
+
+class Verdict(StrEnum):
+    """How a photo relates to a picture of the library, strongest first."""
+
+    SAME_BYTES = "same_bytes"
+    SAME_PICTURE = "same_picture"  # other bytes, the same pixels
+    EDITED_COPY = "edited_copy"  # cropped, mirrored, recompressed, inside a screenshot, ...
+    SIMILAR = "similar"  # looks alike, no proof that it is the same picture
+    UNSEEN = "unseen"
+
+
+_ORDER = tuple(Verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class ExamineLimits:
+    """verify_max: how many candidates are compared point by point. relations_max: how many are reported."""
+
+    search: SearchLimits = field(default_factory=SearchLimits)
+    geometry: GeometryLimits = field(default_factory=GeometryLimits)
+    verify_max: int = 8
+    relations_max: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoRelation:
+    """One picture of the library that the photo relates to. All fields as measured; `owner_*` are "" for web and stock.
+
+    probability: calibrated, 0..1, that one is a copy of the other. inliers: keypoints that agree on one transform.
+    transform: that transform in words, from the library's picture to this photo. pairs: (x, y, match_x, match_y) as
+    fractions 0..1 of the width and height of this photo and of the match.
+    """
+
+    photo_id: str
+    source: Source
+    owner_claim: str
+    owner_subject: str
+    own: bool  # of the same subject: an earlier photo of the claimant's own
+    reference: str
+    verdict: Verdict
+    probability: float
+    inliers: int
+    transform: str
+    pairs: tuple[tuple[float, float, float, float], ...]
+    preview_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoExamination:
+    """verdict: that of the strongest relation, UNSEEN without one. matches: strongest first."""
+
+    verdict: Verdict
+    matches: tuple[PhotoRelation, ...]
+    models: tuple[str, ...]
+
+
+async def examine(
+    conn: AsyncConnection,
+    fingerprint: Fingerprint,
+    *,
+    claim_id: str,
+    subject: str,
+    limits: ExamineLimits = ExamineLimits(),
+) -> PhotoExamination | Unmeasured:
+    """Searches the library and judges what it brings up. The claim's own photos do not count; the subject's earlier
+    ones do.
+
+    A picture with nothing to compare by (all white, out of focus beyond use) is Unmeasured, and never a match.
+    """
+    if fingerprint.featureless:
+        return Unmeasured(fingerprint.featureless)
+    candidates = await search(conn, fingerprint, exclude_claim=claim_id, limits=limits.search)
+    return await asyncio.to_thread(judge, fingerprint, candidates, subject, limits)
+
+
+def judge(
+    fingerprint: Fingerprint, candidates: Sequence[Candidate], subject: str, limits: ExamineLimits = ExamineLimits()
+) -> PhotoExamination:
+    """The pure half of `examine`: candidates compared point by point, and a verdict on each."""
+    model = fusion_model()
+    relations = [
+        _relation(fingerprint, candidate, subject, model, limits, verify=rank < limits.verify_max)
+        for rank, candidate in enumerate(candidates)
+    ]
+    kept = [relation for relation in relations if relation.verdict is not Verdict.UNSEEN]
+    kept.sort(key=lambda relation: (_ORDER.index(relation.verdict), -relation.probability, relation.photo_id))
+    return PhotoExamination(
+        verdict=kept[0].verdict if kept else Verdict.UNSEEN,
+        matches=tuple(kept[: limits.relations_max]),
+        models=(fingerprint.descriptor_model, model.label),
+    )
+
+
+def signals(
+    fingerprint: Fingerprint, candidate: Candidate, limits: ExamineLimits, *, verify: bool = True
+) -> CopySignals:
+    """All that speaks for or against `candidate` being the photo's original; without `verify`, keypoints and pixels
+    are not compared."""
+    found = NO_GEOMETRY
+    agreed = 0.0
+    if verify:
+        found = geometry.relate(fingerprint.search_keypoints, candidate.keypoints, limits.geometry)
+        agreed = agreement(
+            fingerprint.thumbnail,
+            candidate.thumbnail,
+            found,
+            fingerprint.thumbnail.shape[1] / fingerprint.keypoints.width_px,
+            candidate.thumbnail.shape[1] / candidate.keypoints.width_px,
+        )
+    return CopySignals(found, agreed, candidate.pdq_bits, candidate.cosine, candidate.cosine_excess)
+
+
+def _relation(
+    fingerprint: Fingerprint,
+    candidate: Candidate,
+    subject: str,
+    model: FusionModel,
+    limits: ExamineLimits,
+    *,
+    verify: bool,
+) -> PhotoRelation:
+    measured = signals(fingerprint, candidate, limits, verify=verify)
+    probability = 1.0 if candidate.same_bytes or candidate.same_pixels else model.probability(measured)
+    if candidate.same_bytes:
+        verdict, transform = Verdict.SAME_BYTES, "the same file"
+    elif candidate.same_pixels:
+        verdict, transform = Verdict.SAME_PICTURE, "the same pixels in another file"
+    elif probability >= model.copy_probability_min:
+        verdict, transform = Verdict.EDITED_COPY, _words(fingerprint, candidate, measured.geometry)
+    else:
+        alike = candidate.cosine >= model.similar_cosine_min
+        verdict, transform = (Verdict.SIMILAR if alike else Verdict.UNSEEN), ""
+    return PhotoRelation(
+        photo_id=candidate.photo_id,
+        source=candidate.source,
+        owner_claim=candidate.owner_claim,
+        owner_subject=candidate.owner_subject,
+        own=bool(subject) and candidate.owner_subject == subject,
+        reference=candidate.reference,
+        verdict=verdict,
+        probability=probability,
+        inliers=measured.geometry.inliers,
+        transform=transform,
+        pairs=measured.geometry.pairs,
+        preview_sha256=candidate.preview_sha256,
+    )
+
+
+def _words(fingerprint: Fingerprint, candidate: Candidate, found: Geometry) -> str:
+    if found.inliers == 0:
+        return "the whole picture, recognised by its appearance"
+    query_scale = fingerprint.width_px / fingerprint.keypoints.width_px
+    match_scale = candidate.width_px / candidate.keypoints.width_px
+    return geometry.describe(found, query_scale / match_scale)

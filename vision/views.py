@@ -1,0 +1,161 @@
+"""Where else to look inside a picture: without its uniform border, the photo inside an app's screenshot, the cells
+of a collage.
+
+A recursive XY-cut (after Nagy and Seth, Hierarchical representation of optically scanned documents, 1984): a region
+is trimmed of uniform lines, then parted at uniform lines, or else at one straight edge across its whole width or
+height. Most photos have neither and cost only the looking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ViewLimits:
+    """Lengths are shares of the whole picture's edges; levels are of 255."""
+
+    work_edge_px: int = 384
+    uniform_levels_max: int = 14  # spread of a line that still counts as uniform
+    edge_levels_min: int = 16  # step between two lines that counts at one point
+    edge_share_min: float = 0.72  # of the line's points that must step
+    side_ratio_min: float = 0.14  # a narrower part is a caption or a button
+    area_ratio_min: float = 0.04
+    area_ratio_max: float = 0.96  # larger is the picture itself
+    depth_max: int = 3
+    views_max: int = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Left, top, right, bottom in whole pixels of some picture; right and bottom exclusive."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def area(self) -> int:
+        return self.width * self.height
+
+
+def find(pixels: NDArray[np.uint8], limits: ViewLimits = ViewLimits()) -> tuple[Box, ...]:
+    """pixels: uint8 (h, w, 3). Boxes in its pixels, largest first, at most `limits.views_max`; the whole picture is
+    not one of them."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, limits.work_edge_px / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY).astype(np.int16)
+    whole = Box(0, 0, size[0], size[1])
+    found: list[Box] = []
+    for box in sorted(_parts(small, whole, limits, depth=0), key=lambda box: -box.area):
+        ratio = box.area / whole.area
+        if limits.area_ratio_min <= ratio <= limits.area_ratio_max and not any(_same(box, other) for other in found):
+            found.append(box)
+    return tuple(_scaled(box, 1 / scale, width, height) for box in found[: limits.views_max])
+
+
+def _parts(grey: NDArray[np.int16], box: Box, limits: ViewLimits, depth: int) -> Iterator[Box]:
+    """Regions below `box`, parents before their children."""
+    trimmed = _trim(grey, box, limits)
+    if trimmed is None:
+        return
+    if depth or trimmed != box:
+        yield trimmed
+    if depth >= limits.depth_max:
+        return
+    pieces = _split(grey, trimmed, limits)
+    if len(pieces) < 2:
+        return
+    side_min = limits.side_ratio_min * min(grey.shape)
+    for piece in pieces:
+        if min(piece.width, piece.height) >= side_min:
+            yield from _parts(grey, piece, limits, depth + 1)
+
+
+def _uniform(lines: NDArray[np.int16], limits: ViewLimits) -> NDArray[np.bool_]:
+    """For each row of `lines`: whether all but a hundredth of it is of one level."""
+    low, high = np.percentile(lines, [1, 99], axis=1)
+    result: NDArray[np.bool_] = (high - low) <= limits.uniform_levels_max
+    return result
+
+
+def _trim(grey: NDArray[np.int16], box: Box, limits: ViewLimits) -> Box | None:
+    """Without uniform lines on any side; None when nothing is left."""
+    for _ in range(2):  # columns may become uniform only once the rows are gone
+        region = grey[box.top : box.bottom, box.left : box.right]
+        rows = np.flatnonzero(~_uniform(region, limits))
+        if len(rows) == 0:
+            return None
+        top, bottom = box.top + int(rows[0]), box.top + int(rows[-1]) + 1
+        columns = np.flatnonzero(~_uniform(grey[top:bottom, box.left : box.right].T, limits))
+        if len(columns) == 0:
+            return None
+        box = Box(box.left + int(columns[0]), top, box.left + int(columns[-1]) + 1, bottom)
+    return box
+
+
+def _split(grey: NDArray[np.int16], box: Box, limits: ViewLimits) -> list[Box]:
+    region = grey[box.top : box.bottom, box.left : box.right]
+    for spans in (_spans(_uniform(region, limits)),):
+        if len(spans) > 1:
+            return [Box(box.left, box.top + a, box.right, box.top + b) for a, b in spans]
+    spans = _spans(_uniform(region.T, limits))
+    if len(spans) > 1:
+        return [Box(box.left + a, box.top, box.left + b, box.bottom) for a, b in spans]
+    cut = _cut(region, limits)
+    if cut:
+        return [Box(box.left, box.top, box.right, box.top + cut), Box(box.left, box.top + cut, box.right, box.bottom)]
+    cut = _cut(region.T, limits)
+    if cut:
+        return [Box(box.left, box.top, box.left + cut, box.bottom), Box(box.left + cut, box.top, box.right, box.bottom)]
+    return []
+
+
+def _spans(uniform: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Runs of lines that are not uniform, as (start, end)."""
+    edges = np.diff(np.concatenate([[True], uniform, [True]]).astype(np.int8))
+    return list(zip(np.flatnonzero(edges == -1).tolist(), np.flatnonzero(edges == 1).tolist(), strict=True))
+
+
+def _cut(lines: NDArray[np.int16], limits: ViewLimits) -> int:
+    """The row at which nearly the whole line steps, away from the ends; 0 when there is none."""
+    count = len(lines)
+    margin = max(2, int(count * limits.side_ratio_min))
+    if count < 2 * margin + 2:
+        return 0
+    steps = np.abs(lines[1:] - lines[:-1])
+    # A seam can fall between two pixel rows after scaling: take the step over two rows as well.
+    steps[:-1] = np.maximum(steps[:-1], np.abs(lines[2:] - lines[:-2]))
+    shares = (steps >= limits.edge_levels_min).mean(axis=1)[margin - 1 : count - margin]
+    best = int(shares.argmax())
+    return best + margin if shares[best] >= limits.edge_share_min else 0
+
+
+def _same(a: Box, b: Box) -> bool:
+    across = max(0, min(a.right, b.right) - max(a.left, b.left))
+    down = max(0, min(a.bottom, b.bottom) - max(a.top, b.top))
+    return across * down >= 0.93 * max(a.area, b.area)
+
+
+def _scaled(box: Box, factor: float, width: int, height: int) -> Box:
+    return Box(
+        max(0, round(box.left * factor)),
+        max(0, round(box.top * factor)),
+        min(width, max(round(box.left * factor) + 1, round(box.right * factor))),
+        min(height, max(round(box.top * factor) + 1, round(box.bottom * factor))),
+    )
