@@ -2,7 +2,7 @@
 
 Environment variables `MIAOPEI_...`; nested ones with two underscores, such as `MIAOPEI_HTTP__PAGE_ROWS_MAX`.
 
-Nothing here imports vision, flows or torch: the API starts with it. `api.flow_settings` turns it into what each process
+Nothing here imports vision, flows or torch: the API starts with it. `api.processes` turns it into what each process
 of the flows is told.
 """
 

@@ -29,7 +29,7 @@ from api.settings import Settings
 from claims.store import heartbeats, migrate
 from claims.store.engine import connect
 
-__all__ = ["Command", "Postgres", "PostgresFailed", "Stack", "StackFailed", "answers", "database", "free_port"]
+__all__ = ["Command", "Postgres", "PostgresFailed", "Stack", "StackFailed", "answers", "free_port", "open_database"]
 
 DATABASE: Final = "miaopei"
 PREFECT_DATABASE: Final = "prefect"
@@ -39,18 +39,16 @@ log = structlog.get_logger(__name__)
 
 
 @contextmanager
-def database(settings: Settings) -> Iterator[Settings]:
-    """Settings with a DSN that works and the newest schema: the DSN given, or the server in `home`, started for the
-    while if it is not up.
-    """
+def open_database(settings: Settings) -> Iterator[str]:
+    """A DSN that works, its schema the newest: the one given, or the server in `home`, started for the while if need be."""
     if settings.database_url:
         upgrade(settings.database_url)
-        yield settings
+        yield settings.database_url
         return
     with Postgres(settings.home) as server:
         dsn = server.ensure_database(DATABASE)
         upgrade(dsn)
-        yield settings.model_copy(update={"database_url": dsn})
+        yield dsn
 
 
 def upgrade(dsn: str) -> None:
@@ -154,6 +152,24 @@ class Stack:
                 restarted.append(name)
         return restarted
 
+    def dead(self) -> str:
+        """Name of a process that ended by itself, or ""."""
+        if self.postgres is not None and self.postgres.process is not None and not self.postgres.alive():
+            return "postgres"
+        return next((name for name, process in self.processes.items() if not process.alive()), "")
+
+    @property
+    def logs(self) -> Path:
+        """The folder with every process's log."""
+        return self.settings.home / "logs"
+
+    def urls(self) -> dict[str, str]:
+        """What a person may want to open."""
+        found = {"pages": f"{self.api_url}/", "API": f"{self.api_url}/v1/openapi.json"}
+        if self.settings.prefect_api_url:
+            found["Prefect"] = self.settings.prefect_ui_url or self.settings.prefect_api_url.removesuffix("/api")
+        return found
+
     @property
     def api_url(self) -> str:
         """Where the API answers on this machine."""
@@ -209,9 +225,7 @@ class Stack:
         return Command(name, argv, ready, ready_seconds_max=self._ready_seconds_max)
 
     def _start(self, command: Command) -> None:
-        process = Process(
-            command, self._environment(), self.settings.home / "logs" / f"{command.name}.log", cwd=_CHECKOUT
-        )
+        process = Process(command, self._environment(), self.logs / f"{command.name}.log", cwd=_CHECKOUT)
         self.processes[command.name] = process
         process.start()
 
