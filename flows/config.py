@@ -58,6 +58,8 @@ class WorkerConfig:
     ocr_models: Path
     prefect: PrefectConfig = field(default_factory=PrefectConfig)
     lease: LeaseLimits = field(default_factory=LeaseLimits)
+    # Enrolments come rarely and wait for nobody: looked for at leisure, one batch at a time.
+    enrol_lease: LeaseLimits = LeaseLimits(batch_max=4, batches_in_flight_max=1, poll_seconds=0.5)
     cores: int = 2  # threads of the vision pool, and decoder processes
     readers: int = 1  # OCR processes, about 400 MB each
     claims_at_once: int = 8  # of a batch: bounds the pictures held in memory

@@ -28,7 +28,7 @@ class Line:
     """How one message ended, as the flow run's table shows it."""
 
     key: str
-    claim_id: str
+    subject: str  # the claim's or the pet's id
     outcome: str
     detail: str
     seconds: float
@@ -36,7 +36,7 @@ class Line:
     def row(self) -> Row:
         return {
             "key": self.key,
-            "claim": self.claim_id,
+            "about": self.subject,
             "outcome": self.outcome,
             "detail": self.detail,
             "seconds": round(self.seconds, 3),
@@ -54,6 +54,7 @@ class Sending:
     tracker: Tracker
     handle: Callable[[Message], Awaitable[tuple[str, str]]]
     limits: LeaseLimits
+    about: str = "claim"  # what `{about}_id` in a message's payload names, for tags
 
     async def work(self, batch: Batch[Message]) -> None:
         async def body(run_id: str) -> Sequence[Line]:  # noqa: ARG001  (messages do not name their run)
@@ -65,8 +66,7 @@ class Sending:
         began = time.perf_counter()
         outcome, detail = await self._guarded(message)
         batch.close(message)
-        claim_id = str(message.payload.get("claim_id", ""))
-        return Line(message.key, claim_id, outcome, detail, time.perf_counter() - began)
+        return Line(message.key, self._subject(message), outcome, detail, time.perf_counter() - began)
 
     async def _guarded(self, message: Message) -> tuple[str, str]:
         # A task, so that whatever it raises is an outcome to record and not an end of the others.
@@ -94,13 +94,16 @@ class Sending:
         except STORE_AWAY as error:
             log.warning("not postponed: the lease runs out by itself", key=message.key, error=repr(error)[:200])
 
+    def _subject(self, message: Message) -> str:
+        return str(message.payload.get(f"{self.about}_id", ""))
+
     def _label(self, messages: Sequence[Message]) -> Label:
-        claims = tuple(dict.fromkeys(str(message.payload.get("claim_id", "")) for message in messages))
+        subjects = tuple(dict.fromkeys(self._subject(message) for message in messages))
         one = len(messages) == 1
         return Label(
             flow=self.flow,
             run=f"{self.flow} {messages[0].key if one else f'{len(messages)} messages'}",
-            tags=(*(f"claim:{claim}" for claim in claims), *(() if one else ("batch",))),
+            tags=(*(f"{self.about}:{subject}" for subject in subjects), *(() if one else ("batch",))),
             items=tuple(message.key for message in messages),
             artifact_key=artifact_key(self.flow, messages[0].key if one else "batch"),
         )

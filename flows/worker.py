@@ -15,9 +15,11 @@ from claims.store.engine import connect
 from flows.adjudicate import Adjudication
 from flows.config import WorkerConfig
 from flows.drain import Drain
+from flows.enrol import Enrolling
 from flows.looking import looking
 from flows.process import live, stopping
-from flows.queues import ClaimQueue
+from flows.queues import ClaimQueue, OutboxQueue
+from flows.sending import Sending
 from flows.stages import Context
 from flows.tracking import tracking
 from models.registry import weights_path
@@ -29,17 +31,22 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
     """Adjudicate until SIGTERM or `stop`. Raises models.errors.ModelMissing or ModelCorrupt before any claim is
     leased.
     """
-    stop, wake = stop or asyncio.Event(), asyncio.Event()
+    stop, wake, enrol_wake = stop or asyncio.Event(), asyncio.Event(), asyncio.Event()
     engine = connect(config.store.dsn, pool_size=config.store.pool_size)
     scorecard = Scorecard.from_json(weights_path("credit_scorecard").read_bytes())
     try:
         with looking(config) as eyes:
-            async with tracking(config.prefect) as tracker, stopping(stop, [wake]):
+            async with tracking(config.prefect) as tracker, stopping(stop, [wake, enrol_wake]):
                 await asyncio.to_thread(eyes.warm)
                 context = Context(engine, eyes, scorecard)
                 adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once)
                 queue = ClaimQueue(engine, config.name, config.lease.lease_seconds)
                 drain = Drain("adjudicate", queue, adjudication.work, config.lease, stop, wake)
+                enrolling = Sending(
+                    "enrol", engine, tracker, Enrolling(engine, eyes).enrol, config.enrol_lease, about="pet"
+                )
+                enrolments = OutboxQueue(engine, "enrol", config.name, config.enrol_lease.lease_seconds)
+                enrol = Drain("enrol", enrolments, enrolling.work, config.enrol_lease, stop, enrol_wake)
 
                 def report() -> dict[str, object]:
                     tally = tracker.tally
@@ -56,6 +63,6 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     }
 
                 log.info("ready", process=config.name, cores=config.cores)
-                await live(engine, config.name, "worker", [drain], stop, report, config.lease.report_seconds)
+                await live(engine, config.name, "worker", [drain, enrol], stop, report, config.lease.report_seconds)
     finally:
         await engine.dispose()

@@ -1,0 +1,66 @@
+"""Enrolments of pets' noses: photos from the outbox to templates, or to what is wrong with the photos."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from claims.store import noses, outbox
+from claims.store.noses import StoredTemplate
+from claims.store.outbox import Message
+from flows.looking import Looking, Stopwatch
+from flows.queues import utc_now
+from vision.errors import ImageRefused
+from vision.measurement import Unmeasured
+from vision.nose import NoseTemplate, check_enrolment
+
+ACTOR = "flow:enrol"
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolling:
+    """Enrols one pet at a time."""
+
+    engine: AsyncEngine
+    looking: Looking
+
+    async def enrol(self, message: Message) -> tuple[str, str]:
+        """Returns ("enrolled", how many templates) or ("refused", what is wrong).
+
+        A bad photo does not spoil the others: what is left must make an enrolment by itself. A refused enrolment leaves
+        the pet's old templates as they are; the message is set aside with the words, which the API shows.
+        """
+        pet_id = str(message.payload["pet_id"])
+        photos = [str(sha256) for sha256 in message.payload["sha256s"]]
+        usable, problems = await self._read(photos)
+        templates = [template for _, template in usable]
+        against = await asyncio.to_thread(check_enrolment, templates, [sha256 for sha256, _ in usable])
+        if against:
+            words = "; ".join([*problems, *against])
+            async with self.engine.begin() as conn:
+                await outbox.fail(conn, message, words, utc_now(), dead=True)
+            return "refused", words
+        stored = [StoredTemplate(sha256, template.to_bytes(), template.model) for sha256, template in usable]
+        async with self.engine.begin() as conn:
+            await noses.replace_templates(conn, pet_id, stored, utc_now(), actor=ACTOR)
+            await outbox.finish(conn, message, utc_now())
+        return "enrolled", f"{len(stored)} templates"
+
+    async def _read(self, photos: list[str]) -> tuple[list[tuple[str, NoseTemplate]], list[str]]:
+        """Templates of the photos that have one, and a sentence on each of the others."""
+        watch = Stopwatch()
+        seen = await asyncio.gather(*(self.looking.compute(watch, self.looking.nose, sha256) for sha256 in photos))
+        usable: list[tuple[str, NoseTemplate]] = []
+        problems: list[str] = []
+        for number, (sha256, one) in enumerate(zip(photos, seen, strict=True), start=1):
+            if isinstance(one, ImageRefused):
+                problems.append(f"photo {number}: {one.detail}")
+            elif isinstance(one.template, Unmeasured):
+                problems.append(f"photo {number}: {one.template.reason}")
+            elif any(sha256 == other for other, _ in usable):
+                problems.append(f"photo {number} is the same file as another; take a new one each time")
+            else:
+                usable.append((sha256, one.template))
+        return usable, problems
