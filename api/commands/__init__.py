@@ -1,0 +1,1 @@
+"""The commands of `miaopei`, one module a subject. Heavy imports stay inside the commands that need them."""

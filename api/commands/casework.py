@@ -1,0 +1,155 @@
+"""`miaopei claims`, `tokens`, `audit` and `reconcile`: one claim, one token, the books."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+import typer
+from rich.table import Table
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.commands.opening import JsonFlag, console, fail, print_json, settings, with_store
+from claims.errors import BrokenChain, NotFound
+
+claims_app = typer.Typer(no_args_is_help=True, help="Claims and their decisions")
+tokens_app = typer.Typer(no_args_is_help=True, help="Bearer tokens")
+audit_app = typer.Typer(no_args_is_help=True, help="The audit chain")
+
+Language = Annotated[str, typer.Option("--language", help="zh or en")]
+
+
+@claims_app.command("list")
+def list_claims(limit: int = typer.Option(50, min=1, max=1000), as_json: JsonFlag = False) -> None:
+    """The newest claims."""
+    from claims.store.views import list_claims as newest
+
+    async def work(conn: AsyncConnection) -> None:
+        rows = await newest(conn, limit=limit)
+        if as_json:
+            for row in rows:
+                print_json({"id": row.id, "product": row.product,
+                            "status": row.status, "amount_minor": row.amount.minor,
+                            "currency": row.amount.currency, "submitted_at": row.submitted_at})  # fmt: skip
+            return
+        table = Table("claim", "product", "status", "amount", "submitted")
+        for row in rows:
+            submitted = f"{row.submitted_at:%Y-%m-%d %H:%M:%S}" if row.submitted_at else "draft"
+            table.add_row(row.id, row.product, row.status, _money(row.amount.minor, row.amount.currency), submitted)
+        console.print(table)
+
+    with_store(work)
+
+
+@claims_app.command("show")
+def show(claim_id: str, language: Language = "en", as_json: JsonFlag = False) -> None:
+    """One claim: its way so far, and every decision with its reasons."""
+    from claims.explain import benefit_text, reason_text, status_text
+    from claims.store.views import claim_view
+    from claims.wire import to_plain
+
+    if language not in ("zh", "en"):
+        raise fail("the language is zh or en")
+    spoken: Literal["zh", "en"] = "zh" if language == "zh" else "en"
+
+    async def work(conn: AsyncConnection) -> None:
+        view = await claim_view(conn, claim_id)
+        decisions = [{"id": one.id, "seq": one.seq, **to_plain(one.decision)} for one in view.decisions]
+        if as_json:
+            timeline = [{"status": one.status, "at": one.at, "actor": one.actor} for one in view.timeline]
+            print_json({"id": view.claim.id, "status": view.claim.status, "timeline": timeline, "decisions": decisions})
+            return
+        console.print(f"[bold]{view.claim.id}[/bold] {view.claim.product}: {status_text(view.claim.status, spoken)}")
+        for entry in view.timeline:
+            console.print(f"  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.status}  {entry.note}", highlight=False)
+        for row in view.decisions:
+            made = row.decision
+            console.print(
+                f"decision {row.seq}: [bold]{made.outcome}[/bold] {_money(made.payout.minor, made.payout.currency)}"
+                f" by {made.decided_by}, rules {made.rules_version}"
+            )
+            table = Table("reason", "in words", "value", "threshold")
+            for reason in made.reasons:
+                table.add_row(reason.code, reason_text(reason, spoken), reason.value, reason.threshold)
+            console.print(table)
+            for line in made.benefit:
+                amount = _money(line.amount.minor, line.amount.currency)
+                console.print(f"  {benefit_text(line, spoken)}: {amount}", highlight=False)
+
+    try:
+        with_store(work)
+    except NotFound as error:
+        raise fail(str(error)) from error
+
+
+@claims_app.command("replay")
+def replay(claim_id: str, as_json: JsonFlag = False) -> None:
+    """Decide again from the recorded facts; exit code 1 unless every decision agrees byte for byte."""
+    from claims.decide import replay as decide_again
+    from claims.store.views import claim_view
+    from claims.wire import canonical
+
+    async def work(conn: AsyncConnection) -> list[tuple[int, bool]]:
+        view = await claim_view(conn, claim_id)
+        return [(row.seq, decide_again(row.inputs) == canonical(row.decision)) for row in view.decisions]
+
+    try:
+        results = with_store(work)
+    except NotFound as error:
+        raise fail(str(error)) from error
+    for seq, agrees in results:
+        if as_json:
+            print_json({"claim": claim_id, "decision": seq, "agrees": agrees})
+        else:
+            console.print(f"decision {seq}: {'agrees byte for byte' if agrees else '[red]DIFFERS[/red]'}")
+    if not results:
+        raise fail(f"claim {claim_id} has no decision yet")
+    if not all(agrees for _, agrees in results):
+        raise typer.Exit(1)
+
+
+@tokens_app.command("issue")
+def issue_token(
+    role: Annotated[str, typer.Option(help="claimant, adjuster, partner, operator or platform")],
+    subject: Annotated[str, typer.Option(help="claimant id, person, key of the partner, ...")],
+    hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="0 is not forever")] = 12.0,
+) -> None:
+    """Print a signed bearer token."""
+    from api.http.tokens import TokenRefused, issue, load_key
+
+    config = settings()
+    try:
+        key = load_key(config.token_key, config.home)
+        token = issue(role, subject, key=key, now=datetime.now(UTC), valid_for=timedelta(hours=hours))
+    except TokenRefused as error:
+        raise fail(str(error)) from error
+    console.print(token, highlight=False, soft_wrap=True)
+
+
+@audit_app.command("verify")
+def verify_audit(as_json: JsonFlag = False) -> None:
+    """Recompute the whole hash chain; exit code 1 at the first record that does not follow."""
+    from claims.store import audit
+
+    async def work(conn: AsyncConnection) -> tuple[int, str]:
+        tip = await audit.verify(conn)
+        return await audit.count(conn), tip.hash
+
+    try:
+        count, tip = with_store(work)
+    except BrokenChain as error:
+        raise fail(f"the chain is broken: {error}", code=1) from error
+    if as_json:
+        print_json({"records": count, "tip": tip})
+    else:
+        console.print(f"{count} records, unbroken, tip {tip[:16]}", highlight=False)
+
+
+def _money(minor: int, currency: str) -> str:
+    return f"{minor / 100:,.2f} {currency}"
+
+
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(claims_app, name="claims")
+    app.add_typer(tokens_app, name="tokens")
+    app.add_typer(audit_app, name="audit")

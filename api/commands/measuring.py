@@ -1,0 +1,285 @@
+"""`miaopei photos`, `documents` and `noses`: what the pipeline sees in a file, without a claim."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from api.commands.opening import JsonFlag, console, database, error_console, fail, print_json, settings, with_store
+
+if TYPE_CHECKING:
+    from vision.image import Decoder, Picture
+    from vision.nose import NoseTemplate
+
+photos_app = typer.Typer(no_args_is_help=True, help="The photo library")
+documents_app = typer.Typer(no_args_is_help=True, help="Papers")
+noses_app = typer.Typer(no_args_is_help=True, help="Pets by their nose")
+
+Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True)]
+Pet = Annotated[str, typer.Option("--pet", help="Id of a registered pet")]
+NOSE_EDGE_PX, PAPER_EDGE_PX = 1024, 1600
+
+
+@photos_app.command("import")
+def import_photos(
+    sources: Annotated[list[Path], typer.Argument(exists=True, help="Folders or tar files of pictures")],
+    source: Annotated[str, typer.Option(help="web or stock: where these pictures are known from")] = "web",
+    as_json: JsonFlag = False,
+) -> None:
+    """Add pictures to the library. Picks up where it stopped; skips what is there already."""
+    from api.commands.importing import import_folder
+
+    if source not in ("web", "stock"):
+        raise fail("--source is web or stock")
+    known_from: Literal["web", "stock"] = "web" if source == "web" else "stock"
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    config = settings()
+    with Progress(*columns, console=error_console) as progress, database(config) as dsn:
+        task = progress.add_task("importing", total=None)
+
+        def advance(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        report = asyncio.run(import_folder(dsn, config, sources, source=known_from, advance=advance))
+    if as_json:
+        print_json(report)
+        return
+    console.print(f"{report['added']} added, {report['known']} known before, {len(report['refused'])} refused")
+    for name, why in report["refused"].items():
+        console.print(f"  {name}: {why}", highlight=False)
+
+
+@photos_app.command("check")
+def check_photos(files: Files, as_json: JsonFlag = False) -> None:
+    """Compare each photo with the library: same bytes, same picture, edited copy, similar, or unseen."""
+    config = settings()
+    with database(config) as dsn:
+        results = asyncio.run(_check(dsn, files))
+    for result in results:
+        if as_json:
+            print_json(result)
+    if as_json:
+        return
+    table = Table("file", "verdict", "probability", "best match", "inliers", "transform")
+    for result in results:
+        best = result["matches"][0] if result["matches"] else {}
+        table.add_row(
+            result["file"], result["verdict"], f"{result['probability']:.3f}" if result["matches"] else "-",
+            f"{best.get('source', '-')} {best.get('file', '')}", str(best.get("inliers", "-")),
+            best.get("transform", result.get("reason", "")),
+        )  # fmt: skip
+    console.print(table)
+
+
+async def _check(dsn: str, files: list[Path]) -> list[dict[str, Any]]:
+    from claims.store.engine import connect
+    from vision.errors import ImageRefused
+    from vision.fingerprint import Fingerprinter
+    from vision.image import Decoder
+    from vision.measurement import Unmeasured
+    from vision.photos import examine
+
+    fingerprinter = Fingerprinter()
+    engine = connect(dsn, pool_size=1)
+    results: list[dict[str, Any]] = []
+    try:
+        with Decoder(processes=1) as decoder:
+            for path in files:
+                data = path.read_bytes()
+                nothing = {
+                    "file": str(path),
+                    "verdict": "unmeasured",
+                    "probability": 0.0,
+                    "matches": [],
+                    "provenance": {},
+                }
+                try:
+                    picture = decoder.decode(data)
+                except ImageRefused as refused:
+                    results.append({**nothing, "reason": f"{refused.code}: {refused.detail}"})
+                    continue
+                fingerprint = fingerprinter.fingerprint(picture, hashlib.sha256(data).hexdigest())
+                async with engine.connect() as conn:
+                    found = await examine(conn, fingerprint, claim_id="", subject="")
+                provenance = {
+                    name: {"unmeasured": fact.reason} if isinstance(fact, Unmeasured) else fact
+                    for name, fact in (
+                        ("taken_at", picture.exif.taken_at),
+                        ("software", picture.exif.software),
+                        ("camera", picture.exif.camera),
+                    )
+                }
+                if isinstance(found, Unmeasured):
+                    results.append({**nothing, "reason": found.reason, "provenance": provenance})
+                    continue
+                matches = [
+                    {"file": one.reference or one.photo_id, "source": one.source,
+                     "probability": round(one.probability, 4),
+                     "inliers": one.inliers, "transform": one.transform, "verdict": one.verdict}
+                    for one in found.matches
+                ]  # fmt: skip
+                best = max((one.probability for one in found.matches), default=0.0)
+                results.append({"file": str(path), "verdict": found.verdict, "probability": round(best, 4),
+                                "matches": matches, "provenance": provenance})  # fmt: skip
+    finally:
+        await engine.dispose()
+    return results
+
+
+@documents_app.command("read")
+def read_documents(files: Files, as_json: JsonFlag = False) -> None:
+    """Read papers (pictures or PDF) into fields, with the checks that hold between them."""
+    from vision.documents import Reader
+    from vision.errors import ImageRefused
+    from vision.image import Decoder
+    from vision.measurement import Unmeasured
+
+    with Decoder(processes=1) as decoder, Reader(settings().ocr_models) as reader:
+        for path in files:
+            try:
+                pages = list(_pages(decoder, path))
+            except ImageRefused as refused:
+                _print_paper(
+                    {"file": str(path), "kind": "unmeasured", "reason": f"{refused.code}: {refused.detail}"}, as_json
+                )
+                continue
+            for page_number, picture in enumerate(pages, start=1):
+                found = reader.read(picture)
+                head = {"file": str(path), "page": page_number}
+                if isinstance(found, Unmeasured):
+                    _print_paper({**head, "kind": "unmeasured", "reason": found.reason}, as_json)
+                    continue
+                fields = {
+                    field.name: {"value": field.value, "confidence": round(field.confidence, 4),
+                                 "box": [field.box.left, field.box.top, field.box.right, field.box.bottom]}
+                    for field in found.fields
+                }  # fmt: skip
+                checks = [
+                    {"name": check.name, "passed": check.passed, "detail": check.detail} for check in found.checks
+                ]
+                items = [{"text": item.text, "class": item.item_class, "amount_minor": item.amount_minor}
+                         for item in found.items]  # fmt: skip
+                _print_paper(
+                    {**head, "kind": found.kind, "fields": fields, "items": items, "checks": checks,
+                     "missing": list(found.missing_fields), "lines": list(found.lines)}, as_json,
+                )  # fmt: skip
+
+
+def _pages(decoder: Decoder, path: Path) -> Iterator[Picture]:
+    from vision.image import sniff
+
+    data = path.read_bytes()
+    if sniff(data[:64]) == "application/pdf":
+        yield from decoder.render_pdf(data)
+    else:
+        yield decoder.decode(data, PAPER_EDGE_PX)
+
+
+def _print_paper(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(result)
+        return
+    console.print(f"[bold]{result['file']}[/bold] {result['kind']} {result.get('reason', '')}", highlight=False)
+    table = Table("field", "value", "confidence")
+    for name, field in result.get("fields", {}).items():
+        table.add_row(name, field["value"], f"{field['confidence']:.2f}")
+    console.print(table)
+    for check in result.get("checks", []):
+        console.print(f"  {'ok  ' if check['passed'] else 'FAIL'} {check['name']}: {check['detail']}", highlight=False)
+
+
+@noses_app.command("enrol")
+def enrol_nose(files: Files, pet: Pet, as_json: JsonFlag = False) -> None:
+    """Enrol a registered pet from at least three photos that agree with one another."""
+    from datetime import UTC, datetime
+
+    from claims.store import noses
+    from vision.nose import check_enrolment
+
+    templates = [(path, _template(path)) for path in files]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    problems = list(check_enrolment([template for _, template in templates], digests))
+    if problems:
+        raise fail("; ".join(problems))
+    stored = [noses.StoredTemplate(digest, template.to_bytes(), template.model)
+              for digest, (_, template) in zip(digests, templates, strict=True)]  # fmt: skip
+    with_store(
+        lambda conn: noses.replace_templates(conn, pet, stored, datetime.now(UTC), actor="operator:command line")
+    )
+    if as_json:
+        print_json({"pet": pet, "templates": len(stored)})
+    else:
+        console.print(f"{pet}: {len(stored)} templates enrolled")
+
+
+@noses_app.command("verify")
+def verify_nose(files: Files, pet: Pet, as_json: JsonFlag = False) -> None:
+    """Compare photos with a pet's enrolment: accept, review or reject."""
+    from claims.store import noses
+    from vision.nose import NoseTemplate
+
+    stored = with_store(lambda conn: noses.list_templates(conn, pet))
+    if not stored:
+        raise fail(f"{pet} has no enrolment: miaopei noses enrol --pet {pet} FILE...")
+    enrolled = [NoseTemplate.from_bytes(one.template) for one in stored]
+    for path in files:
+        _print_comparison(path, _template(path), enrolled, as_json)
+
+
+@noses_app.command("compare")
+def compare_noses(first: Path, second: Path, as_json: JsonFlag = False) -> None:
+    """Compare two nose photos."""
+    _print_comparison(first, _template(first), [_template(second)], as_json)
+
+
+def _template(path: Path) -> NoseTemplate:
+    """The template of one photo, or an exit that says what is wrong with it."""
+    from vision.errors import ImageRefused
+    from vision.image import Decoder
+    from vision.measurement import Unmeasured
+    from vision.nose import NoseReader
+
+    if not path.is_file():
+        raise fail(f"{path}: no such file")
+    try:
+        with Decoder(processes=1) as decoder, NoseReader() as reader:
+            found = reader.template(decoder.decode(path.read_bytes(), NOSE_EDGE_PX))
+    except ImageRefused as refused:
+        raise fail(f"{path}: {refused.code}: {refused.detail}") from refused
+    if isinstance(found, Unmeasured):
+        raise fail(f"{path}: {found.reason}")
+    return found
+
+
+def _print_comparison(path: Path, probe: NoseTemplate, enrolled: list[NoseTemplate], as_json: bool) -> None:
+    from claims.judge.nose import verdict
+    from claims.rules import RULES
+    from vision.measurement import Unmeasured
+    from vision.nose import compare
+
+    found = compare(probe, enrolled)
+    if isinstance(found, Unmeasured):
+        raise fail(f"{path}: {found.reason}")
+    said = verdict(found.similarity, found.inliers, RULES)
+    result = {"file": str(path), "verdict": said, "similarity": round(found.similarity, 4), "inliers": found.inliers,
+              "templates": found.templates, "model": found.model}  # fmt: skip
+    if as_json:
+        print_json(result)
+    else:
+        console.print(
+            f"{path}: [bold]{said}[/bold], similarity {found.similarity:.2f}, {found.inliers} inliers,"
+            f" {found.templates} templates", highlight=False,
+        )  # fmt: skip
+
+
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(photos_app, name="photos")
+    app.add_typer(documents_app, name="documents")
+    app.add_typer(noses_app, name="noses")

@@ -1,0 +1,70 @@
+"""What several commands need opened: the settings, the database, output as table or JSON, errors in words."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.settings import Settings
+
+T = TypeVar("T")
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+console = Console()
+error_console = Console(stderr=True)
+
+
+def fail(message: str, code: int = 2) -> typer.Exit:
+    """Print the message to standard error; `raise fail(...)` ends the command."""
+    error_console.print(f"[red]{message}[/red]", highlight=False)
+    return typer.Exit(code)
+
+
+def settings() -> Settings:
+    """The settings from the environment, or an exit that names the wrong ones."""
+    from pydantic import ValidationError
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise fail(f"wrong settings: {problems}") from error
+
+
+@contextmanager
+def database(config: Settings) -> Iterator[str]:
+    """The store's DSN: the configured server, else the one in the home folder, started for this command if need be."""
+    from api.stack import open_database
+
+    with open_database(config) as dsn:
+        yield dsn
+
+
+def with_store(work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    """Run `work` in one transaction on the store."""
+    from claims.store.engine import connect
+
+    async def run(dsn: str) -> T:
+        engine = connect(dsn, pool_size=1)
+        try:
+            async with engine.begin() as conn:
+                return await work(conn)
+        finally:
+            await engine.dispose()
+
+    with database(settings()) as dsn:
+        return asyncio.run(run(dsn))
+
+
+def print_json(value: Any) -> None:
+    """One line of JSON on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,71 @@
+"""`miaopei up`, its processes one by one, and the demo."""
+
+from __future__ import annotations
+
+import asyncio
+
+import typer
+
+from api.commands.opening import JsonFlag, console, error_console, fail, settings
+
+
+def up() -> None:
+    """Start the whole stack on this machine and keep it up until Ctrl-C."""
+    from api.stack import PostgresFailed, Stack, StackFailed
+
+    def started(stack: Stack) -> None:
+        for name, url in stack.urls().items():
+            console.print(f"{name:<10} {url}", highlight=False)
+        console.print(f"logs       {stack.logs}\nCtrl-C stops everything.", highlight=False)
+
+    error_console.print("starting PostgreSQL, Prefect, API, worker, settle and refer", highlight=False)
+    try:
+        Stack(settings()).run(started)
+    except (StackFailed, PostgresFailed) as error:
+        raise fail(str(error), code=1) from error
+
+
+def api() -> None:
+    """Serve the HTTP API and the pages."""
+    from api.http.serve import serve
+
+    serve(settings())
+
+
+def worker() -> None:
+    """Adjudicate due claims until SIGTERM."""
+    from api.processes import worker_config
+    from flows.worker import run
+
+    asyncio.run(run(worker_config(settings())))
+
+
+def settle() -> None:
+    """Send approved payouts to the bank until SIGTERM."""
+    from api.processes import settle_config
+    from flows.settle import run
+
+    asyncio.run(run(settle_config(settings())))
+
+
+def refer() -> None:
+    """Hand referrals to the partner insurers until SIGTERM."""
+    from api.processes import refer_config
+    from flows.refer import run
+
+    asyncio.run(run(refer_config(settings())))
+
+
+def demo(
+    keep: bool = typer.Option(False, "--keep", help="Leave the stack up afterwards, until Ctrl-C"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Start everything, send real claims over HTTP, print what became of them; exit code 0 if all is as expected."""
+    from api.demo import run
+
+    raise typer.Exit(run(settings(), keep=keep, as_json=as_json))
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (up, api, worker, settle, refer, demo):
+        app.command()(command)

@@ -1,0 +1,145 @@
+"""The stack with a bank and two partner insurers around it, on one machine: for the demo, the benchmarks, the tests.
+
+Nothing is imitated inside the product: bank and insurers are HTTP servers of `fixtures`, in processes of their own.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import SecretStr
+
+from api.http.tokens import Role, issue, load_key
+from api.postgres import die_with_parent, free_port, tail
+from api.settings import BankSettings, PartnerSettings, Settings
+from api.stack import Stack
+
+PARTNERS = ("anshun", "heyuan")
+READY_SECONDS_MAX = 30.0
+STOP_SECONDS_MAX = 10.0
+
+
+class SandboxFailed(Exception):
+    """A sandbox server did not come up; the message carries the end of its log."""
+
+
+class Sandbox:
+    """`base`: settings to start from; home, ports, bank and partners are filled in. Use as a context manager.
+
+    Raises SandboxFailed or api.stack.StackFailed when something does not come up.
+    """
+
+    def __init__(self, base: Settings, home: Path, **changes: Any) -> None:
+        self.home = home
+        self.logs = home / "logs"
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._secrets = {name: "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode() for name in PARTNERS}
+        self._bank_token = secrets.token_hex(16)
+        port = free_port()
+        self.settings = base.model_copy(
+            update={
+                "home": home,
+                "evidence_url": (home / "evidence").resolve().as_uri(),
+                "http_port": port,
+                "public_url": f"http://127.0.0.1:{port}",
+                **changes,
+            }
+        )
+        self.stack: Stack | None = None
+        self.bank_url = ""
+        self.insurer_urls: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def api_url(self) -> str:
+        return self.settings.public_url
+
+    def token(self, role: Role, subject: str) -> str:
+        """A bearer token good for this sandbox."""
+        key = load_key(self.settings.token_key, self.home)
+        return issue(role, subject, key=key, now=datetime.now(UTC), valid_for=timedelta(hours=12))
+
+    def start(self) -> None:
+        """The bank and the insurers first, then the stack that talks to them."""
+        self.start_bank()
+        for name in PARTNERS:
+            arguments = ["--name", name, "--secret", self._secrets[name], "--api", self.api_url]
+            arguments += ["--token", self.token(Role.PARTNER, name), "--state", str(self.home / f"{name}.sqlite3")]
+            self.insurer_urls[name] = self._serve(f"insurer-{name}", "fixtures.sandbox_insurer", arguments)
+        partners = {
+            name: PartnerSettings(webhook_url=f"{url}/webhooks", secret=SecretStr(self._secrets[name]))
+            for name, url in self.insurer_urls.items()
+        }
+        bank = BankSettings(url=self.bank_url, token=SecretStr(self._bank_token))
+        self.settings = self.settings.model_copy(update={"bank": bank, "partners": partners})
+        self.stack = Stack(self.settings)
+        self.stack.start()
+
+    def start_bank(self, port: int = 0) -> None:
+        """Start the bank, or start it again on its old port after `kill_bank`."""
+        arguments = ["--port", str(port), "--state", str(self.home / "bank.sqlite3"), "--token", self._bank_token]
+        self.bank_url = self._serve("bank", "fixtures.sandbox_bank", arguments)
+
+    def kill_bank(self) -> int:
+        """SIGKILL; the port it was on."""
+        process = self._processes.pop("bank")
+        process.kill()
+        process.wait()
+        return int(self.bank_url.rsplit(":", 1)[1])
+
+    def stop(self) -> None:
+        """The stack, then the servers around it."""
+        if self.stack is not None:
+            self.stack.stop()
+            self.stack = None
+        for process in self._processes.values():
+            process.terminate()
+        for process in self._processes.values():
+            try:
+                process.wait(STOP_SECONDS_MAX)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._processes.clear()
+
+    def _serve(self, name: str, module: str, arguments: list[str]) -> str:
+        ready = self.home / f"{name}.url"
+        ready.unlink(missing_ok=True)
+        log = self.logs / f"{name}.log"
+        with log.open("ab") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments, "--ready-file", str(ready)],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                preexec_fn=die_with_parent(signal.SIGTERM),
+            )
+        self._processes[name] = process
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while not ready.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SandboxFailed(f"{module} did not come up:\n{tail(log)}")
+            time.sleep(0.05)
+        return ready.read_text(encoding="utf-8").strip()
