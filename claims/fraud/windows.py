@@ -1,7 +1,7 @@
 """Fraud, version 1: how many claims and claimants share a device, an account, an address or a merchant in a window of
 days.
 
-The store counts (`claims.store.counts`), this module compares with limits. A count over its limit refers the claim; it
+The store counts (`WINDOWS` says what), this module compares with limits. A count over its limit refers the claim; it
 never declines.
 """
 
@@ -25,6 +25,21 @@ class WindowLimit:
     window_days: int
     claims_max: int
     claimants_max: int
+
+
+# Every (key, days) that the rules may ask for; the store counts all of them.
+WINDOWS: tuple[tuple[Key, int], ...] = (
+    ("device", 7),
+    ("device", 30),
+    ("payee", 7),
+    ("payee", 30),
+    ("address", 7),
+    ("address", 30),
+    ("merchant", 7),
+    ("merchant", 30),
+    ("claimant", 7),
+    ("claimant", 30),
+)
 
 
 def count_of(counts: Sequence[WindowCount], key: Key, window_days: int) -> tuple[WindowCount, ...]:
