@@ -255,10 +255,14 @@ async def add_evidence(
     return file.id
 
 
-async def submit(conn: AsyncConnection, claim_id: str, claimant_id: str, now: datetime, *, actor: str) -> int:
-    """Make the claim due for adjudication and return the round. Raises NotFound, InvalidTransition."""
+async def submit(
+    conn: AsyncConnection, claim_id: str, claimant_id: str, now: datetime, *, actor: str, note: str = ""
+) -> int:
+    """Make the claim due for adjudication and return the round; `note` goes into the history. Raises NotFound,
+    InvalidTransition.
+    """
     status, round_number = await statuses.lock(conn, claim_id, claimant_id)
-    await statuses.move(conn, claim_id, status, Status.SUBMITTED, actor=actor, note="", now=now)
+    await statuses.move(conn, claim_id, status, Status.SUBMITTED, actor=actor, note=note, now=now)
     coming = round_number + 1
     await conn.execute(
         update(claims)
