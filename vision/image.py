@@ -119,6 +119,11 @@ class Decoder:
     ) -> None:
         self.close()
 
+    @property
+    def process_ids(self) -> tuple[int, ...]:
+        """Of the zygotes that run now."""
+        return tuple(lane.process_id for lane in self._all if lane.process_id)
+
     def close(self) -> None:
         """End the decoding processes, after the files under way."""
         self._closed.set()

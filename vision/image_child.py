@@ -121,13 +121,15 @@ def confine(request: dict[str, Any], libc: ctypes.CDLL) -> bool:
     fonts = request["kind"] == "pdf" and confinement.read_fonts_only(libc)
     limits = {
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_CPU: int(request["cpu_seconds_max"]),
         resource.RLIMIT_FSIZE: int(request["answer_bytes_max"]),
         resource.RLIMIT_AS: present_bytes + int(request["memory_bytes_max"]),
         resource.RLIMIT_NOFILE: 16 if fonts else 0,  # no new descriptor: no file, no socket, no pipe
     }
     for which, limit in limits.items():
         resource.setrlimit(which, (limit, limit))
+    cpu_seconds_max = int(request["cpu_seconds_max"])
+    # SIGXCPU first, which tells the ending apart from other kills; SIGKILL a second later for whoever ignores it.
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds_max, cpu_seconds_max + 1))
     return confinement.filter_system_calls(libc, fonts) or not request["syscall_filter_required"]
 
 
