@@ -1,0 +1,93 @@
+"""The application: middleware, routes, problems. It imports neither vision nor torch nor prefect: the store is the
+hand-off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.staticfiles import StaticFiles
+
+import api.pages
+from api.http import described, problems, tokens
+from api.http.body import BodyGuard
+from api.http.context import Context, utc_now
+from api.http.headers import ResponseHeaders
+from api.http.metrics import Metrics, RequestMetrics
+from api.http.routes import claims, evidence, health, insured, operations, queue, referrals
+from api.settings import Settings
+from claims.product import load_catalogue
+from claims.store.blobs import BlobStore
+from claims.store.engine import connect
+
+DESCRIPTION = """Consumer-insurance claims, decided in seconds: photos and papers in, a decision with its reasons out.
+
+Bearer tokens carry a role (claimant, adjuster, partner, operator, platform) and a subject. What belongs to somebody
+else does not exist (404). Every POST that creates needs an `Idempotency-Key`; repeat a request with its key as often as
+you like. Amounts are integers in minor units; times are ISO 8601. Refusals are RFC 9457 problems: branch on `code`."""
+_STATIC = Path(api.pages.__file__).parent / "static"
+
+
+def create_app(settings: Settings, now: Callable[[], datetime] = utc_now) -> FastAPI:
+    """The application for `settings`. Opens the store when it starts, not before; `now` must give UTC."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        engine = connect(settings.database_url)
+        app.state.context = Context(
+            settings=settings,
+            limits=settings.http,
+            engine=engine,
+            blobs=BlobStore(settings.evidence_url),
+            catalogue=load_catalogue(),
+            token_key=tokens.load_key(settings.token_key, settings.home),
+            now=now,
+        )
+        try:
+            yield
+        finally:
+            await engine.dispose()
+
+    app = FastAPI(
+        title="Miaopei",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,  # its scripts come from a foreign origin
+        redoc_url=None,
+        generate_unique_id_function=_operation_id,
+        separate_input_output_schemas=False,
+    )
+    app.state.metrics = Metrics()
+    problems.install(app)
+    for module in (insured, claims, evidence, queue, referrals, operations, health):
+        app.include_router(module.router)
+    described.describe(app)
+    _include_pages(app)
+    # The last added is the outermost: headers and trace, then figures, then the guard on bodies.
+    app.add_middleware(BodyGuard, limits=settings.http)
+    app.add_middleware(RequestMetrics, metrics=app.state.metrics)
+    app.add_middleware(ResponseHeaders)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _include_pages(app: FastAPI) -> None:
+    """The pages live beside this package and are optional: the API runs without them."""
+    if find_spec("api.pages.routes") is not None:
+        pages: Any = import_module("api.pages.routes")
+        app.include_router(pages.router, include_in_schema=False)
+    if _STATIC.is_dir():
+        app.mount("/static", StaticFiles(directory=_STATIC), name="static")

@@ -1,0 +1,41 @@
+"""What every route needs, made once at start: the store, the evidence files, the catalogue, the key, the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.http.limits import HttpLimits
+from api.settings import Settings
+from claims.product import Product
+from claims.store.blobs import BlobStore
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`now` gives UTC; tests may pass their own clock to `create_app`."""
+
+    settings: Settings
+    limits: HttpLimits
+    engine: AsyncEngine
+    blobs: BlobStore
+    catalogue: Mapping[str, Product]
+    token_key: bytes
+    now: Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+Ctx = Annotated[Context, Depends(_context)]

@@ -1,0 +1,206 @@
+"""Problem details (RFC 9457). Every refusal has a stable `code`; clients branch on the code, never on the words.
+
+HTTPException (starlette)
+└── Problem      one refusal: code, detail, extra members
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from starlette.exceptions import HTTPException
+
+from api.http.headers import SECURITY_HEADERS
+from claims.errors import (
+    ClaimsError,
+    Conflict,
+    CurrencyMismatch,
+    InvalidDecision,
+    InvalidTransition,
+    NotFound,
+    TooManyFiles,
+)
+
+MEDIA_TYPE = "application/problem+json"
+log = structlog.get_logger("api.http")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is fixed about a code: the HTTP status and the title."""
+
+    status: int
+    title: str
+
+
+KINDS: dict[str, Kind] = {
+    "bad_request": Kind(400, "The request cannot be read"),
+    "malformed_multipart": Kind(400, "The multipart body is broken"),
+    "idempotency_key_missing": Kind(400, "This request needs an Idempotency-Key"),
+    "idempotency_key_invalid": Kind(400, "The Idempotency-Key is not usable"),
+    "unauthenticated": Kind(401, "A bearer token is needed"),
+    "token_invalid": Kind(401, "The bearer token is not valid"),
+    "token_expired": Kind(401, "The bearer token has expired"),
+    "forbidden": Kind(403, "This role may not do that"),
+    "not_found": Kind(404, "Not found"),
+    "preview_pending": Kind(404, "The clean preview is not made yet"),
+    "method_not_allowed": Kind(405, "Method not allowed"),
+    "slow_upload": Kind(408, "The body came too slowly"),
+    "in_flight": Kind(409, "The first request with this key is still in flight"),
+    "invalid_transition": Kind(409, "The claim's status does not allow that"),
+    "conflict": Kind(409, "The record changed or exists already"),
+    "file_too_large": Kind(413, "A file is too large"),
+    "request_too_large": Kind(413, "The request is too large"),
+    "json_too_large": Kind(413, "The JSON is too large"),
+    "unsupported_media": Kind(415, "This kind of file is not accepted"),
+    "unsupported_content_type": Kind(415, "This content type is not accepted here"),
+    "invalid_request": Kind(422, "The request does not fit the schema"),
+    "idempotency_key_reused": Kind(422, "This Idempotency-Key belongs to another request"),
+    "unknown_product": Kind(422, "No such product"),
+    "unknown_pet": Kind(422, "The claimant has no such pet"),
+    "product_mismatch": Kind(422, "The policy is of another product"),
+    "peril_not_of_product": Kind(422, "The product knows no such peril"),
+    "currency_mismatch": Kind(422, "The policy is in another currency"),
+    "event_in_future": Kind(422, "The event lies in the future"),
+    "claim_part_missing": Kind(422, "The part `claim` is missing"),
+    "unknown_part": Kind(422, "A part has a name that is not known here"),
+    "empty_file": Kind(422, "A file is empty"),
+    "no_files": Kind(422, "No file was sent"),
+    "too_many_files": Kind(422, "Too many files"),
+    "evidence_name_invalid": Kind(422, "The evidence name is not usable"),
+    "decision_not_allowed": Kind(422, "The contract does not allow that decision"),
+    "internal_error": Kind(500, "Something went wrong here"),
+    "store_unavailable": Kind(503, "The store cannot be reached"),
+}
+
+
+class Problem(HTTPException):
+    """A refusal by one of the codes in KINDS. `members` are further members of the problem object."""
+
+    def __init__(self, code: str, detail: str, headers: Mapping[str, str] | None = None, **members: Any) -> None:
+        super().__init__(KINDS[code].status, detail, dict(headers) if headers else None)
+        self.code = code
+        self.members = members
+
+
+def body(code: str, detail: str, trace_id: str, **members: Any) -> dict[str, Any]:
+    """The problem object of one refusal."""
+    kind = KINDS[code]
+    return {
+        "type": f"urn:miaopei:problem:{code}",
+        "title": kind.title,
+        "status": kind.status,
+        "code": code,
+        "detail": detail,
+        "trace_id": trace_id,
+        **members,
+    }
+
+
+def response(request: Request, problem: Problem) -> JSONResponse:
+    """The response for `problem`."""
+    headers = dict(problem.headers or {})
+    if problem.status_code == 401:
+        headers.setdefault("WWW-Authenticate", 'Bearer realm="miaopei"')
+    content = body(problem.code, problem.detail, trace_id(request), **problem.members)
+    return JSONResponse(content, problem.status_code, headers, media_type=MEDIA_TYPE)
+
+
+def trace_id(request: Request) -> str:
+    """The W3C trace id of the request: 32 hex digits."""
+    value: str = getattr(request.state, "trace_id", "")
+    return value
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    return "/" + "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def invalid_request(errors: list[dict[str, Any]]) -> Problem:
+    """pydantic's errors as one problem, with a pointer to each place. What was sent is not repeated: it may be
+    personal.
+    """
+    listed = [{"pointer": _pointer(error["loc"]), "code": error["type"], "detail": error["msg"]} for error in errors]
+    return Problem(
+        "invalid_request", "; ".join(f"{e['pointer']}: {e['detail']}" for e in listed[:3]), errors=listed[:20]
+    )
+
+
+# Starlette's own refusals (no route, wrong method, broken body) come as plain HTTPExceptions.
+_CODES_BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
+
+
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    if not isinstance(error, Problem):
+        code = _CODES_BY_STATUS.get(error.status_code, "bad_request" if error.status_code < 500 else "internal_error")
+        error = Problem(code, KINDS[code].title, error.headers)
+    return response(request, error)
+
+
+async def _on_validation(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return response(request, invalid_request([dict(entry) for entry in error.errors()]))
+
+
+# Refusals by the domain and the store; other ClaimsErrors are faults of ours.
+_CODES_BY_ERROR: dict[type[ClaimsError], str] = {
+    Conflict: "conflict",
+    CurrencyMismatch: "currency_mismatch",
+    InvalidDecision: "decision_not_allowed",
+    InvalidTransition: "invalid_transition",
+    TooManyFiles: "too_many_files",
+}
+
+
+async def _on_not_found(request: Request, error: Exception) -> JSONResponse:
+    log.info("not_found", detail=str(error), trace_id=trace_id(request))
+    return response(request, Problem("not_found", "No such thing, or not yours."))
+
+
+async def _on_refused(request: Request, error: Exception) -> JSONResponse:
+    code = next(code for kind, code in _CODES_BY_ERROR.items() if isinstance(error, kind))
+    return response(request, Problem(code, str(error)))
+
+
+async def _on_database(request: Request, error: Exception) -> JSONResponse:
+    """A database that cannot be reached is a 503 to try again; any other database error is a fault of ours."""
+    if isinstance(error, OperationalError | InterfaceError) or getattr(error, "connection_invalidated", False):
+        log.error("store_unavailable", error=str(error), trace_id=trace_id(request))
+        problem = Problem("store_unavailable", "The database cannot be reached. Try again.", {"Retry-After": "5"})
+        return response(request, problem)
+    return await _on_crash(request, error)
+
+
+async def _on_crash(request: Request, error: Exception) -> JSONResponse:
+    log.error("internal_error", trace_id=trace_id(request), exc_info=error)
+    # The outermost layer answers here, outside the middleware that sets these headers elsewhere.
+    problem = Problem("internal_error", "Quote the trace id when you report this.", SECURITY_HEADERS)
+    return response(request, problem)
+
+
+def install(app: FastAPI) -> None:
+    """Turn every refusal and failure of `app` into a problem response."""
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(NotFound, _on_not_found)
+    for refusal in _CODES_BY_ERROR:
+        app.add_exception_handler(refusal, _on_refused)
+    app.add_exception_handler(DBAPIError, _on_database)
+    app.add_exception_handler(OSError, _on_os_error)
+    app.add_exception_handler(Exception, _on_crash)
+
+
+async def _on_os_error(request: Request, error: Exception) -> JSONResponse:
+    """asyncpg raises plain OSErrors when nothing listens; a full disk or a lost object store comes this way too."""
+    log.error("store_unavailable", error=str(error), trace_id=trace_id(request), exc_info=error)
+    return response(
+        request, Problem("store_unavailable", "Storage cannot be reached. Try again.", {"Retry-After": "5"})
+    )

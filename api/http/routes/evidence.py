@@ -1,0 +1,169 @@
+"""The files of a claim: raw upload to a draft, originals as attachments, clean previews, and the pictures that photos
+matched.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from api.http import described, names, showing
+from api.http.access import Adjuster, Claimant, Party
+from api.http.context import Context, Ctx
+from api.http.problems import Problem
+from api.http.routes.claims import scope
+from api.http.schemas import claims as wire
+from api.http.schemas.words import Id
+from api.http.upload import receive_file
+from claims.claim import EvidenceKind, Status
+from claims.errors import InvalidTransition, NotFound
+from claims.store import intake, views
+from claims.store.intake import NewEvidence
+
+router = APIRouter(prefix="/v1/claims/{claim_id}", tags=["evidence"])
+_PIECE_BYTES = 256 * 1024
+_BINARY = {"application/octet-stream": {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}}
+_ATTACHMENT: described.Responses = {
+    200: {"description": "The bytes as received", "content": _BINARY},
+}
+_JPEG: described.Responses = {
+    200: {"description": "A JPEG encoded anew", "content": {"image/jpeg": {"schema": {"type": "string"}}}},
+}
+
+
+@router.put(
+    "/evidence/{name}",
+    summary="Send one file, raw, to a draft or to a claim that waits for more",
+    description="Repeat it as often as you like: the same bytes change nothing, other bytes replace a "
+    "file that was not judged yet.",
+    responses=described.refusals(
+        *described.READS,
+        *described.UPLOADS,
+        "slow_upload",
+        "conflict",
+        "invalid_transition",
+        "evidence_name_invalid",
+    ),
+    openapi_extra=described.body(_BINARY),
+)
+async def put_evidence(
+    context: Ctx,
+    principal: Claimant,
+    request: Request,
+    claim_id: Id,
+    name: str,
+    kind: Annotated[EvidenceKind, Query(description="What the file shows")],
+) -> wire.Evidence:
+    names.check(name, context.limits.name_characters_max)
+    async with context.engine.connect() as conn:
+        row = await views.claim_row(conn, claim_id, claimant_id=principal.subject)
+    if row.status not in (Status.DRAFT, Status.AWAITING_INFORMATION):
+        raise InvalidTransition(f"a claim that is {row.status} takes no evidence")
+    async with receive_file(request, context.blobs, context.limits, kind=kind, name=name) as form:
+        upload = form.uploads[0]
+        await form.keep()
+        async with context.engine.begin() as conn:
+            file = NewEvidence(
+                id=f"E-{secrets.token_hex(10)}",
+                name=name,
+                kind=kind,
+                media_type=upload.media_type,
+                size_bytes=upload.size_bytes,
+                sha256=upload.sha256,
+            )
+            await intake.add_evidence(
+                conn, claim_id, principal.subject, file, context.now(), files_max=context.limits.files_per_claim_max
+            )
+            stored = await views.evidence_file(conn, claim_id, name, claimant_id=principal.subject)
+    return showing.evidence(claim_id, stored)
+
+
+@router.get(
+    "/evidence/{name}",
+    summary="A file as it was sent, as an attachment",
+    response_class=StreamingResponse,
+    responses=_ATTACHMENT | described.refusals(*described.READS),
+)
+async def get_evidence(context: Ctx, principal: Party, claim_id: Id, name: str) -> StreamingResponse:
+    async with context.engine.connect() as conn:
+        file = await views.evidence_file(conn, claim_id, name, **scope(principal))
+    headers = {
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}",
+        "Content-Length": str(file.size_bytes),
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+    }
+    return await _stream(context, file.sha256, file.media_type, headers)
+
+
+@router.get(
+    "/evidence/{name}/preview",
+    summary="A file as a clean picture",
+    description="Encoded anew from decoded pixels by the pipeline: safe to show.",
+    response_class=StreamingResponse,
+    responses=_JPEG | described.refusals(*described.READS, "preview_pending"),
+)
+async def get_preview(context: Ctx, principal: Party, claim_id: Id, name: str) -> StreamingResponse:
+    async with context.engine.connect() as conn:
+        file = await views.evidence_file(conn, claim_id, name, **scope(principal))
+    if not file.preview_sha256:
+        raise Problem("preview_pending", "The pipeline has not decoded this file (yet).", {"Retry-After": "2"})
+    return await _stream(context, file.preview_sha256, "image/jpeg", _cacheable(file.preview_sha256))
+
+
+@router.get(
+    "/matches/{photo_id}/preview",
+    summary="The picture that a photo of this claim matched",
+    description="For adjusters: it may be another claimant's. Only pictures named in the claim's decisions are served.",
+    response_class=StreamingResponse,
+    responses=_JPEG | described.refusals(*described.READS, "preview_pending"),
+)
+async def get_match_preview(context: Ctx, _: Adjuster, claim_id: Id, photo_id: str) -> StreamingResponse:
+    async with context.engine.connect() as conn:
+        view = await views.claim_view(conn, claim_id)
+    sha256 = next(
+        (
+            match["preview_sha256"]
+            for row in reversed(view.decisions)
+            for match in _matches(row.inputs)
+            if match["photo_id"] == photo_id
+        ),
+        None,
+    )
+    if sha256 is None:
+        raise NotFound(f"claim {claim_id} matched no picture {photo_id!r}")
+    if not sha256:
+        raise Problem("preview_pending", "This picture has no preview.")
+    return await _stream(context, sha256, "image/jpeg", _cacheable(sha256))
+
+
+def _matches(inputs: bytes) -> Iterator[dict[str, Any]]:
+    """The photo matches among a decision's facts; a person's decision has no facts of its own."""
+    for photo in json.loads(inputs).get("facts", {}).get("photos", ()):
+        yield from photo.get("matches", ())
+
+
+def _cacheable(sha256: str) -> dict[str, str]:
+    # Named by its hash, so it cannot change; private, because it is somebody's photo.
+    return {"Cache-Control": "private, max-age=3600", "ETag": f'"{sha256}"', "Content-Disposition": "inline"}
+
+
+async def _stream(context: Context, sha256: str, media_type: str, headers: dict[str, str]) -> StreamingResponse:
+    """The file is opened before the answer begins, so that a missing one is a 404 and not a broken body."""
+    opened = context.blobs.open(sha256)
+    file = await run_in_threadpool(opened.__enter__)
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            while piece := file.read(_PIECE_BYTES):
+                yield piece
+        finally:
+            opened.__exit__(None, None, None)
+
+    return StreamingResponse(pieces(), media_type=media_type, headers=headers)

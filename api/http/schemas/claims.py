@@ -1,0 +1,205 @@
+"""Claims on the wire: what a claimant sends, and what the parties to a claim are shown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import ConfigDict, Field, JsonValue
+
+from api.http.schemas.words import Currency, Id, Incoming, Line, Minor, Moment, Name, Outgoing, Words
+from claims.claim import EvidenceKind, Status
+from claims.decision import Ground, Outcome
+
+CLAIM_EXAMPLE: dict[str, JsonValue] = {
+    "policy_id": "pol-2026-000017",
+    "product": "fresh_food_rot",
+    "peril": "rot",
+    "amount_minor": 5980,
+    "currency": "CNY",
+    "occurred_at": "2026-11-20T09:30:00+08:00",
+    "description": "到货时半箱草莓已经发霉。",
+    "payee_account": "6222020200112233",
+    "device_id": "ios-3f9a",
+    "address": "杭州市西湖区文三路 90 号",
+    "merchant_id": "m-fresh-204",
+    "order_number": "2026111900417",
+}
+
+
+class ClaimRequest(Incoming):
+    """What the claimant states. `product` may be left out; where it is given it must be the policy's."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [CLAIM_EXAMPLE]})
+
+    policy_id: Id
+    product: Line = ""
+    peril: Line = Field(min_length=1, description="One of the product's perils")
+    amount_minor: Minor
+    currency: Currency
+    occurred_at: Moment
+    description: Words = ""
+    payee_account: Name
+    device_id: Line = ""
+    address: Line = ""
+    merchant_id: Line = ""
+    order_number: Line = ""
+
+
+class Evidence(Outgoing):
+    """One file of a claim. `href` is the original, `preview_href` a clean JPEG or "" while none is made."""
+
+    id: str
+    name: str
+    kind: EvidenceKind
+    media_type: str
+    size_bytes: int
+    sha256: str
+    received_at: datetime
+    href: str
+    preview_href: str
+
+
+class TimelineEntry(Outgoing):
+    """One change of status. `by` is the kind of actor; staff also see who."""
+
+    status: Status
+    text: str
+    at: datetime
+    by: str
+    note: str
+
+
+class ReasonView(Outgoing):
+    """One fact that counted. For claimants, `value`, `threshold` and `detail` of a suspicion are blank: they may tell
+    of other people.
+    """
+
+    code: str
+    text: str
+    ground: Ground
+    pulls: Outcome
+    value: str
+    threshold: str
+    evidence_id: str
+    clause: str
+    detail: str
+
+
+class BenefitView(Outgoing):
+    code: str
+    text: str
+    amount_minor: int
+    currency: str
+
+
+class DecisionView(Outgoing):
+    """`payout_minor` is zero unless the outcome is `pay`. `decided_by` is "rules" or "person"; staff see the person's
+    subject.
+    """
+
+    outcome: Outcome
+    outcome_text: str
+    payout_minor: int
+    currency: str
+    reasons: list[ReasonView]
+    benefit: list[BenefitView]
+    rules_version: str
+    models: list[str]
+    decided_at: datetime
+    decided_by: str
+
+
+class PayoutView(Outgoing):
+    id: str
+    amount_minor: int
+    currency: str
+    state: str = Field(description="reserved, sent, paid, failed")
+    settled_at: datetime | None
+
+
+class ClaimView(Outgoing):
+    """A claim as its parties see it. `decision` is the newest one, null before the first."""
+
+    id: str
+    status: Status
+    status_text: str
+    product: str
+    product_name: str
+    policy_id: str
+    peril: str
+    amount_minor: int
+    payout_minor: int = Field(description="Approved so far; zero before an approval")
+    currency: str
+    occurred_at: datetime
+    created_at: datetime
+    submitted_at: datetime | None
+    closed_at: datetime | None
+    description: str
+    order_number: str
+    round: int = Field(
+        description="Adjudications so far: 1 at first submission, one more each time more information came"
+    )
+    evidence: list[Evidence]
+    timeline: list[TimelineEntry]
+    decision: DecisionView | None
+    payouts: list[PayoutView]
+    next_steps: list[str] = Field(
+        description="What this caller may do now: submit, add_evidence, withdraw, appeal, review"
+    )
+    trace_id: str
+    flow_run_id: str = Field(description="The Prefect flow run; blank for claimants and partners")
+
+
+class ClaimRow(Outgoing):
+    id: str
+    status: Status
+    status_text: str
+    product: str
+    amount_minor: int
+    currency: str
+    created_at: datetime
+    submitted_at: datetime | None
+
+
+class ClaimList(Outgoing):
+    claims: list[ClaimRow]
+
+
+class NoteRequest(Incoming):
+    """Words of the claimant."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"note": "照片是当天拍的，请人工复核。"}]})
+
+    note: Words = ""
+
+
+class AppealRequest(Incoming):
+    """Why the claimant disagrees: a person reads it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"note": "照片是当天拍的，请人工复核。"}]})
+
+    note: Words = Field(min_length=1)
+
+
+class ClaimTaken(Outgoing):
+    """The claim after the request: follow `href`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "C20261122-9f3ac01b7e",
+                    "status": "submitted",
+                    "status_text": "Being looked at",
+                    "round": 1,
+                    "href": "/v1/claims/C20261122-9f3ac01b7e",
+                }
+            ]
+        }
+    )
+
+    id: str
+    status: Status
+    status_text: str
+    round: int
+    href: str

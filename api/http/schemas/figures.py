@@ -1,0 +1,54 @@
+"""Operators' figures on the wire."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from api.http.schemas.words import Outgoing
+
+
+class Backlog(Outgoing):
+    """due: waiting and due now; later: waiting for a time to come; dead: given up, a person must look."""
+
+    due: int
+    later: int
+    leased: int
+    dead: int
+    oldest_seconds: float = Field(description="How long the oldest due one has been due")
+
+
+class Process(Outgoing):
+    name: str
+    kind: str
+    at: datetime
+    report: dict[str, Any]
+
+
+class Operations(Outgoing):
+    """Of the window, except payouts by state, backlogs, open referrals and processes, which are of now. Null: nothing
+    to measure.
+    """
+
+    at: datetime
+    window_hours: int
+    submitted: int
+    claims_by_status: dict[str, int]
+    decisions_by_outcome: dict[str, int]
+    closed: int
+    closed_untouched: int
+    straight_through_rate: float | None = Field(description="Closed with no touch / all closed, 0..1")
+    decision_seconds_p50: float | None
+    decision_seconds_p95: float | None
+    paid_minor: dict[str, int]
+    payouts_by_state: dict[str, int]
+    payouts_failed: int
+    referrals_open: int
+    referrals_overdue: int
+    adjudication: Backlog
+    settle: Backlog
+    refer: Backlog
+    processes: list[Process]
+    prefect_ui_url: str

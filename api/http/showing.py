@@ -1,0 +1,221 @@
+"""The store's read models as the API's documents: who sees what, in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from api.http.languages import Lang
+from api.http.schemas import claims as wire
+from api.http.schemas import insured, work
+from api.http.tokens import Principal, Role
+from claims import explain
+from claims.claim import Status
+from claims.decision import Decision, Ground, Reason
+from claims.policy import Policy
+from claims.product import Product
+from claims.store.adjudication import EvidenceRow
+from claims.store.referrals import OPEN
+from claims.store.views import ClaimRow, ClaimView, QueueRow
+
+
+def claim(view: ClaimView, catalogue: Mapping[str, Product], principal: Principal, lang: Lang) -> wire.ClaimView:
+    """The claim as `principal` may see it."""
+    row, newest = view.claim, view.decision
+    product = catalogue.get(row.product)
+    return wire.ClaimView(
+        id=row.id,
+        status=row.status,
+        status_text=explain.status_text(row.status, lang),
+        product=row.product,
+        product_name=product.name.in_language(lang) if product is not None else row.product,
+        policy_id=row.policy_id,
+        peril=row.peril,
+        amount_minor=row.amount.minor,
+        payout_minor=view.promised.minor,
+        currency=row.amount.currency,
+        occurred_at=row.occurred_at,
+        created_at=row.created_at,
+        submitted_at=row.submitted_at,
+        closed_at=row.closed_at,
+        description=row.description,
+        order_number=row.order_number,
+        round=row.round,
+        evidence=[evidence(row.id, file) for file in view.evidence],
+        timeline=[
+            wire.TimelineEntry(
+                status=entry.status,
+                text=explain.status_text(entry.status, lang),
+                at=entry.at,
+                by=_actor(entry.actor, principal),
+                note=entry.note,
+            )
+            for entry in view.timeline
+        ],
+        decision=decision(newest.decision, principal, lang) if newest is not None else None,
+        payouts=[
+            wire.PayoutView(
+                id=payout.id,
+                amount_minor=payout.amount.minor,
+                currency=payout.amount.currency,
+                state=payout.state,
+                settled_at=payout.settled_at,
+            )
+            for payout in view.payouts
+        ],
+        next_steps=next_steps(view, principal),
+        trace_id=row.trace_id,
+        flow_run_id=row.flow_run_id if principal.role is Role.ADJUSTER else "",
+    )
+
+
+def evidence(claim_id: str, file: EvidenceRow) -> wire.Evidence:
+    href = f"/v1/claims/{claim_id}/evidence/{quote(file.name, safe='')}"
+    return wire.Evidence(
+        id=file.id,
+        name=file.name,
+        kind=file.kind,
+        media_type=file.media_type,
+        size_bytes=file.size_bytes,
+        sha256=file.sha256,
+        received_at=file.received_at,
+        href=href,
+        preview_href=f"{href}/preview" if file.preview_sha256 else "",
+    )
+
+
+def decision(decided: Decision, principal: Principal, lang: Lang) -> wire.DecisionView:
+    by_rules = decided.decided_by == "rules"
+    return wire.DecisionView(
+        outcome=decided.outcome,
+        outcome_text=explain.outcome_text(decided.outcome, lang),
+        payout_minor=decided.payout.minor,
+        currency=decided.payout.currency,
+        reasons=[_reason(one, principal, lang) for one in decided.reasons],
+        benefit=[
+            wire.BenefitView(
+                code=line.label,
+                text=explain.benefit_text(line, lang),
+                amount_minor=line.amount.minor,
+                currency=line.amount.currency,
+            )
+            for line in decided.benefit
+        ],
+        rules_version=decided.rules_version,
+        models=list(decided.models),
+        decided_at=decided.decided_at,
+        decided_by="rules" if by_rules else decided.decided_by if principal.role is Role.ADJUSTER else "person",
+    )
+
+
+def next_steps(view: ClaimView, principal: Principal) -> list[str]:
+    """What this caller may ask for now. The store has the last word."""
+    status = view.claim.status
+    if principal.role is not Role.CLAIMANT:
+        return ["review"] if any(one.state in OPEN for one in view.referrals) else []
+    steps = {
+        Status.DRAFT: ["add_evidence", "submit", "withdraw"],
+        Status.SUBMITTED: ["withdraw"],
+        Status.AWAITING_INFORMATION: ["add_evidence", "withdraw"],
+        Status.REFERRED: ["withdraw"],
+        Status.PAID: ["appeal"],
+        Status.DECLINED: ["appeal"],
+    }
+    return list(steps.get(status, []))
+
+
+def claim_row(row: ClaimRow, lang: Lang) -> wire.ClaimRow:
+    return wire.ClaimRow(
+        id=row.id,
+        status=row.status,
+        status_text=explain.status_text(row.status, lang),
+        product=row.product,
+        amount_minor=row.amount.minor,
+        currency=row.amount.currency,
+        created_at=row.created_at,
+        submitted_at=row.submitted_at,
+    )
+
+
+def queue_row(row: QueueRow, lang: Lang) -> work.QueueRow:
+    first = _first_reason(row.decision)
+    return work.QueueRow(
+        referral_id=row.referral.id,
+        claim_id=row.claim.id,
+        product=row.claim.product,
+        partner=row.referral.partner,
+        cause=row.referral.cause,
+        state=row.referral.state,
+        amount_minor=row.claim.amount.minor,
+        currency=row.claim.amount.currency,
+        first_reason=first.code if first is not None else "",
+        first_reason_text=explain.reason_text(first, lang) if first is not None else "",
+        assigned_to=row.referral.assigned_to,
+        due_at=row.referral.due_at,
+        created_at=row.referral.created_at,
+        claim_href=f"/v1/claims/{row.claim.id}",
+        decision_href=f"/v1/claims/{row.claim.id}/review",
+    )
+
+
+def referral_row(row: QueueRow, lang: Lang) -> work.ReferralRow:
+    first = _first_reason(row.decision)
+    return work.ReferralRow(
+        id=row.referral.id,
+        claim_id=row.claim.id,
+        product=row.claim.product,
+        cause=row.referral.cause,
+        state=row.referral.state,
+        amount_minor=row.claim.amount.minor,
+        currency=row.claim.amount.currency,
+        first_reason=first.code if first is not None else "",
+        first_reason_text=explain.reason_text(first, lang) if first is not None else "",
+        due_at=row.referral.due_at,
+        created_at=row.referral.created_at,
+        claim_href=f"/v1/claims/{row.claim.id}",
+        decision_href=f"/v1/referrals/{row.referral.id}/decision",
+    )
+
+
+def policy(terms: Policy) -> insured.PolicyView:
+    return insured.PolicyView(
+        id=terms.id,
+        number=terms.number,
+        product=terms.product,
+        claimant_id=terms.claimant_id,
+        insured_name=terms.insured_name,
+        pet_id=terms.pet_id,
+        starts_at=terms.starts_at,
+        ends_at=terms.ends_at,
+        currency=terms.sum_insured.currency,
+        sum_insured_minor=terms.sum_insured.minor,
+        insured_value_minor=terms.insured_value.minor,
+    )
+
+
+def _first_reason(decided: Decision | None) -> Reason | None:
+    return decided.reasons[0] if decided is not None and decided.reasons else None
+
+
+def _reason(reason: Reason, principal: Principal, lang: Lang) -> wire.ReasonView:
+    """A claimant is not told what of a suspicion could speak of other people, nor how near a threshold was."""
+    to_claimant = principal.role is Role.CLAIMANT
+    hidden = to_claimant and reason.ground is Ground.SUSPICION
+    return wire.ReasonView(
+        code=reason.code,
+        text=explain.claimant_text(reason, lang) if to_claimant else explain.reason_text(reason, lang),
+        ground=reason.ground,
+        pulls=reason.pulls,
+        value="" if hidden else reason.value,
+        threshold="" if hidden else reason.threshold,
+        evidence_id=reason.evidence_id,
+        clause=reason.clause,
+        detail="" if hidden else reason.detail,
+    )
+
+
+def _actor(actor: str, principal: Principal) -> str:
+    """Staff see who; claimants and partners see what kind of actor, and themselves."""
+    if principal.role is Role.ADJUSTER or actor == str(principal):
+        return actor
+    return actor.split(":", 1)[0]

@@ -1,0 +1,154 @@
+"""The application over real HTTP, and what tests say to it."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from PIL import Image
+from skimage import data
+
+from api.http import tokens
+from api.http.serve import config
+from api.settings import Settings
+
+_keys = itertools.count(1)
+
+
+@dataclass
+class Api:
+    """A running server and what a test says to it."""
+
+    url: str
+    settings: Settings
+    clients: list[httpx.Client] = field(default_factory=list)
+
+    def token(self, role: str, subject: str, **options: Any) -> str:
+        key = tokens.load_key(self.settings.token_key, self.settings.home)
+        return tokens.issue(role, subject, key=key, now=datetime.now(UTC), **options)
+
+    def as_(self, role: str, subject: str) -> httpx.Client:
+        client = httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {self.token(role, subject)}"},
+            timeout=30,
+            trust_env=False,
+        )
+        self.clients.append(client)
+        return client
+
+    def anonymous(self) -> httpx.Client:
+        client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self.clients.append(client)
+        return client
+
+    def blobs(self) -> list[Path]:
+        """Every file of the evidence store, drafts included."""
+        root = Path(self.settings.evidence_url.removeprefix("file://"))
+        return sorted(path for path in root.rglob("*") if path.is_file()) if root.exists() else []
+
+
+class running:
+    """A context manager: the application of `settings` on a free port, in a thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def __enter__(self) -> Api:
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.server = uvicorn.Server(config(self.settings))
+        self.thread = threading.Thread(target=self.server.run, args=([self.socket],), daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            assert self.thread.is_alive(), "the server did not start"
+            time.sleep(0.01)
+        self.api = Api(f"http://127.0.0.1:{self.socket.getsockname()[1]}", self.settings)
+        return self.api
+
+    def __exit__(self, *_: object) -> None:
+        for client in self.api.clients:
+            client.close()
+        self.server.should_exit = True
+        self.thread.join(10)
+        self.socket.close()
+
+
+def key() -> dict[str, str]:
+    """A fresh Idempotency-Key header."""
+    return {"Idempotency-Key": f"key-{next(_keys)}"}
+
+
+def jpeg(seed: int = 0, width_px: int = 320) -> bytes:
+    """A real photograph (scikit-image's cat), a different crop for every seed."""
+    picture = Image.fromarray(data.chelsea())
+    cut = picture.crop((seed % 90, seed % 50, 330 + seed % 90, 240 + seed % 50)).resize((width_px, width_px * 3 // 4))
+    out = io.BytesIO()
+    cut.save(out, "JPEG", quality=80)
+    return out.getvalue()
+
+
+def policy(policy_id: str = "pol-1", claimant_id: str = "clm-a", **changed: Any) -> dict[str, Any]:
+    terms = {
+        "id": policy_id,
+        "number": f"NO-{policy_id}",
+        "product": "fresh_food_rot",
+        "claimant": {"id": claimant_id, "name": "李晓雯", "credit_attributes": {"duration_months": 12}},
+        "insured_name": "李晓雯",
+        "starts_at": (datetime.now(UTC) - timedelta(days=100)).isoformat(),
+        "ends_at": (datetime.now(UTC) + timedelta(days=200)).isoformat(),
+        "currency": "CNY",
+        "sum_insured_minor": 500_000,
+        "insured_value_minor": 5_980,
+    }
+    return terms | changed
+
+
+def statement(policy_id: str = "pol-1", **changed: Any) -> dict[str, Any]:
+    """The JSON of a claim."""
+    claim = {
+        "policy_id": policy_id,
+        "product": "fresh_food_rot",
+        "peril": "rot",
+        "amount_minor": 5_980,
+        "currency": "CNY",
+        "occurred_at": (datetime.now(UTC) - timedelta(hours=5)).isoformat(),
+        "description": "到货时半箱草莓已经发霉。",
+        "payee_account": "6222020200112233",
+        "device_id": "ios-3f9a",
+        "merchant_id": "m-fresh-204",
+        "order_number": "2026111900417",
+    }
+    return {name: value for name, value in (claim | changed).items() if value is not None}
+
+
+def parts(claim: dict[str, Any] | None, *photos: bytes, part: str = "photo") -> list[tuple[str, Any]]:
+    """The `files` of a multipart request: the JSON part and the photos."""
+    first = [("claim", (None, json.dumps(claim), "application/json"))] if claim is not None else []
+    return [*first, *((part, (f"photo-{number}.jpg", data, "image/jpeg")) for number, data in enumerate(photos, 1))]
+
+
+def register(api: Api, **changed: Any) -> dict[str, Any]:
+    """A policy in the store, registered by the platform."""
+    answer = api.as_("platform", "shop").post("/v1/policies", json=policy(**changed), headers=key())
+    assert answer.status_code == 201, answer.text
+    registered: dict[str, Any] = answer.json()
+    return registered
+
+
+def submit(api: Api, claimant_id: str = "clm-a", *photos: bytes, **changed: Any) -> dict[str, Any]:
+    """A submitted claim of that claimant."""
+    files = parts(statement(**changed), *(photos or (jpeg(),)))
+    answer = api.as_("claimant", claimant_id).post("/v1/claims", files=files, headers=key())
+    assert answer.status_code == 202, answer.text
+    claim: dict[str, Any] = answer.json()
+    return claim
