@@ -1,20 +1,49 @@
-"""Real sandbox servers in processes of their own, for the tests that need an outside world."""
+"""Real sandbox servers in processes of their own, and claims with real files in a real store."""
 
 from __future__ import annotations
 
+import asyncio
+import io
+import itertools
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+import skimage.data
+from PIL import Image
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from claims.claim import Claim, EvidenceKind, Status
+from claims.decision import Decision, Outcome
+from claims.money import Money
+from claims.policy import Policy
+from claims.reasons import reason
+from claims.store import adjudication, intake, queue
+from claims.store.blobs import BlobStore
+from claims.store.intake import NewEvidence
+from claims.store.tables import claims
+from flows.config import BankConfig, LeaseLimits, SettleConfig, StoreConfig, WorkerConfig
+from models.ocr_build import default_target
+from vision.image import sniff
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS_MAX = 20.0
+
+# As in production, but impatient: a test that waits for a lease to run out waits two seconds.
+LIMITS = LeaseLimits(
+    lease_seconds=2, heartbeat_seconds=0.5, poll_seconds=0.05, backoff_seconds=0.1, shutdown_seconds=15
+)
 
 
 @dataclass
@@ -34,15 +63,8 @@ class Server:
     def start(self) -> None:
         ready = self.folder / "url"
         ready.unlink(missing_ok=True)
-        command = [
-            sys.executable,
-            "-m",
-            self.module,
-            "--port",
-            str(self.port),
-            "--state",
-            str(self.folder / "state.sqlite3"),
-        ]
+        state = self.folder / "state.sqlite3"
+        command = [sys.executable, "-m", self.module, "--port", str(self.port), "--state", str(state)]
         self.process = subprocess.Popen([*command, "--ready-file", str(ready), *self.options], cwd=ROOT)
         deadline = time.monotonic() + START_SECONDS_MAX
         while not ready.exists():
@@ -59,9 +81,12 @@ class Server:
     def faults(self, **faults: float) -> None:
         httpx.post(f"{self.url}/faults", json=faults, trust_env=False).raise_for_status()
 
+    def get(self, path: str) -> Any:
+        headers = {"Authorization": "Bearer bank-token"}
+        return httpx.get(f"{self.url}{path}", headers=headers, trust_env=False).raise_for_status().json()
+
     def tally(self) -> dict[str, dict[str, int]]:
-        response = httpx.get(f"{self.url}/tally", headers={"Authorization": "Bearer bank-token"}, trust_env=False)
-        tally: dict[str, dict[str, int]] = response.raise_for_status().json()
+        tally: dict[str, dict[str, int]] = self.get("/tally")
         return tally
 
 
@@ -73,3 +98,171 @@ def bank(tmp_path: Path) -> Iterator[Server]:
     server.start()
     yield server
     server.kill()
+
+
+@dataclass
+class World:
+    """A store with claimants who have policies; `claim` files one with real evidence, ready for adjudication."""
+
+    engine: AsyncEngine
+    dsn: str
+    blobs: BlobStore
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    async def policy(self, claimant: str, product: str = "fresh_food_rot", pet_id: str = "", **changes: Any) -> Policy:
+        now = datetime.now(UTC)
+        number = next(self.numbers)
+        values: dict[str, Any] = {
+            "id": f"pol_{number}",
+            "number": f"P-{number:06}",
+            "product": product,
+            "claimant_id": claimant,
+            "insured_name": "张伟",
+            "pet_id": pet_id,
+            "starts_at": now - timedelta(days=60),
+            "ends_at": now + timedelta(days=300),
+            "sum_insured": Money(500_000, "CNY"),
+            "insured_value": Money(20_000, "CNY"),
+        }
+        policy = Policy(**(values | changes))
+        async with self.engine.begin() as conn:
+            await intake.upsert_claimant(conn, claimant, "张伟", {}, now)
+            if pet_id:
+                await intake.upsert_pet(conn, pet_id, claimant, "豆豆", "dog", now)
+            await intake.upsert_policy(conn, policy, now)
+        return policy
+
+    async def claim(
+        self, policy: Policy, files: dict[str, tuple[EvidenceKind, bytes]], minor: int = 3_000, **changes: Any
+    ) -> str:
+        """Created, with its evidence, and submitted; returns its id."""
+        now = datetime.now(UTC)
+        number = next(self.numbers)
+        claim = Claim(
+            **{
+                "id": f"clm_{number}",
+                "policy_id": policy.id,
+                "claimant_id": policy.claimant_id,
+                "product": policy.product,
+                "peril": "rot",
+                "amount": Money(minor, "CNY"),
+                "occurred_at": now - timedelta(hours=5),
+                "submitted_at": now,
+                "description": "坏了",
+                "payee_account": f"6222{policy.claimant_id}",
+                "device_id": f"device-{policy.claimant_id}",
+                "address": "",
+                "merchant_id": "",
+                "order_number": "",
+            }
+            | changes
+        )
+        async with self.engine.begin() as conn:
+            await intake.create_claim(conn, claim, now, actor="test")
+            for name, (kind, data) in files.items():
+                sha256 = self.blobs.put(data)
+                row = NewEvidence(f"ev_{number}_{name}", name, kind, sniff(data[:16]), len(data), sha256)
+                await intake.add_evidence(conn, claim.id, claim.claimant_id, row, now)
+            await intake.submit(conn, claim.id, claim.claimant_id, now, actor="test")
+        return claim.id
+
+    async def photo_claim(self, claimant: str, data: bytes, minor: int = 3_000) -> str:
+        return await self.claim(await self.policy(claimant), {"damage.jpg": (EvidenceKind.PHOTO, data)}, minor)
+
+    async def approve(self, claimant: str, minor: int = 3_000, account: str = "") -> tuple[str, str]:
+        """A claim that the rules approved; returns its id and its payout's."""
+        changes = {"payee_account": account} if account else {}
+        claim_id = await self.claim(await self.policy(claimant), {}, minor, **changes)
+        now = datetime.now(UTC)
+        amount = Money(minor, "CNY")
+        decision = Decision(Outcome.PAY, amount, (), (reason("within_auto_pay"),), "test", (), now, "rules")
+        async with self.engine.begin() as conn:
+            (lease,) = await queue.lease(conn, "test", 1, 30, now)
+            assert lease.claim_id == claim_id
+            file = await adjudication.load(conn, claim_id)
+            recorded = await adjudication.record_decision(
+                conn, lease, file, decision, b"{}", now, "test", partner="anshun"
+            )
+        return claim_id, recorded.payout_id
+
+    async def status(self, claim_id: str) -> Status:
+        async with self.engine.connect() as conn:
+            return (await adjudication.load(conn, claim_id)).status
+
+    async def statuses(self) -> dict[str, str]:
+        async with self.engine.connect() as conn:
+            return {row.id: row.status for row in await conn.execute(select(claims.c.id, claims.c.status))}
+
+    def worker_config(self, name: str = "worker-1", **changes: Any) -> WorkerConfig:
+        values: dict[str, Any] = {"lease": LIMITS, "ocr_models": default_target()} | changes
+        return WorkerConfig(name=name, store=StoreConfig(self.dsn, self.blobs.url), **values)
+
+    def settle_config(self, bank_url: str) -> SettleConfig:
+        config = BankConfig(url=bank_url, token="bank-token", reply_timeout_seconds=1)
+        return SettleConfig(name="settle-1", store=StoreConfig(self.dsn, self.blobs.url), bank=config, lease=LIMITS)
+
+
+@pytest.fixture
+def world(engine: AsyncEngine, database_url: str, tmp_path: Path) -> World:
+    return World(engine, database_url, BlobStore((tmp_path / "evidence").as_uri()))
+
+
+_PICTURES = ("coffee", "astronaut", "chelsea", "rocket", "cat")
+
+
+def photo(number: int, quality: int = 90) -> bytes:
+    """A JPEG of a real photograph; each number another picture, of other pixels."""
+    pixels = np.asarray(getattr(skimage.data, _PICTURES[number % len(_PICTURES)])())
+    shown = Image.fromarray(pixels)
+    if number >= len(_PICTURES):
+        # Another scene altogether: tiles of the photograph in an order of its own.
+        rng = np.random.default_rng(number)
+        tiles = [
+            np.rot90(tile, rng.integers(4)) for row in np.split(_square(pixels), 4) for tile in np.split(row, 4, 1)
+        ]
+        order = rng.permutation(len(tiles))
+        rows = [np.concatenate([tiles[i] for i in order[start : start + 4]], 1) for start in range(0, 16, 4)]
+        shown = Image.fromarray(np.concatenate(rows))
+    target = io.BytesIO()
+    shown.save(target, "JPEG", quality=quality)
+    return target.getvalue()
+
+
+def _square(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    edge = min(pixels.shape[:2]) // 4 * 4
+    return pixels[:edge, :edge]
+
+
+@pytest.fixture
+def photograph() -> Any:
+    return photo
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+    """Wait until the condition holds; fails when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, f"not so within {seconds} s: {condition}"
+        await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def running(start: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> AsyncIterator[asyncio.Task[None]]:
+    """A process of the flows inside this one, stopped as SIGTERM stops it."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(start(stop))
+    try:
+        yield task
+    finally:
+        stop.set()
+        await task
+
+
+@pytest.fixture
+def wait_until() -> Any:
+    return until
+
+
+@pytest.fixture
+def run_process() -> Any:
+    return running
