@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[str]:
-    """A DSN that works, its schema the newest: the one given, or the server in `home`, started for the while if need be."""
+    """A DSN whose schema is the newest: the one given, or the server in `home`, started for the while if need be."""
     if settings.database_url:
         upgrade(settings.database_url)
         yield settings.database_url
@@ -214,7 +214,7 @@ class Stack:
     def _start_own(self) -> None:
         cli = [sys.executable, "-m", "api.cli"]
         since = datetime.now(UTC)
-        self._start(self._own("api", [*cli, "api"], answers(f"{self.api_url}/health")))
+        self._start(self._own("api", [*cli, "api"], answers(f"{self.api_url}/readyz")))
         for number in range(1, self._workers + 1):
             name = "worker" if self._workers == 1 else f"worker-{number}"
             self._start(self._own(name, [*cli, "worker"], self._reported("worker", since, self._workers)))
