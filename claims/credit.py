@@ -2,6 +2,14 @@
 
 score = base + the points of each attribute's bin, clamped. The points come from `models/train/credit.py`; how the score
 counts is in `claims.rules`: never alone.
+
+The attributes describe six months up to the claim; all the card's names are required, others are ignored:
+`months_late_now` how many months the oldest payment due is late; `months_late_count_6m` in how many months something
+was late; `months_late_sum_6m` and `months_late_worst_6m` the sum and the largest of the months' lateness;
+`months_paid_in_full_6m`, `months_revolving_6m` in how many months all, or only a part, was paid; `credit_line_minor`
+the credit granted; `utilisation_now_ratio`, `utilisation_mean_6m_ratio` owed / granted, now and on average;
+`repaid_share_6m_ratio` repaid / owed; `repaid_last_month_minor`, `repaid_mean_6m_minor`, `repaid_least_6m_minor` repaid
+in the last, the average and the poorest month. Amounts are fen.
 """
 
 from __future__ import annotations

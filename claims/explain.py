@@ -268,12 +268,12 @@ BENEFITS: Mapping[str, tuple[str, str]] = {
     "claimed": ("申请金额", "claimed"),
     "insured_value": ("以保险价值为限", "limited to the insured value"),
     "paper_total": ("单据合计", "total on the paper"),
-    "insurance_paid": ("减：医保已支付", "less the state insurance's part"),
+    "insurance_paid": ("医保已支付", "paid by the state insurance"),
     "loss": ("可赔损失", "loss that counts"),
-    "deductible": ("减：免赔额", "less the deductible"),
-    "co_pay": ("减：自付部分", "less your own share"),
-    "per_claim_limit": ("减：超过单次限额的部分", "less what is above the limit of a claim"),
-    "limit_left": ("减：超过剩余保额的部分", "less what is above the sum insured that is left"),
+    "deductible": ("免赔额", "deductible"),
+    "co_pay": ("自付部分", "your own share"),
+    "per_claim_limit": ("超过单次限额的部分", "above the limit of a claim"),
+    "limit_left": ("超过剩余保额的部分", "above the sum insured that is left"),
     "due": ("应付金额", "amount due"),
     "set_by_person": ("人工核定金额", "set by the person deciding"),
     "payout": ("本次赔付", "paid out"),
@@ -311,12 +311,12 @@ def outcome_text(outcome: Outcome, lang: Language) -> str:
 
 
 def benefit_text(line: BenefitLine, lang: Language) -> str:
-    """The label with its amount: "less the deductible: -¥100.00"."""
+    """The label with its amount: "deductible: -¥100.00"."""
     text = BENEFITS[line.label][_index(lang)]
     if line.label == "co_pay" and line.detail:
         item_class, _, rate = line.detail.partition(" ")
         named = {"-": ("未分类", "unclassed"), "own": ("自费", "own cost")}.get(item_class, (item_class, item_class))
-        words = ("{}，赔付{}%", "{}, paid at {}%")[_index(lang)].format(named[_index(lang)], int(rate) / 100)
+        words = ("{}，赔付{}%", "{}, paid at {}%")[_index(lang)].format(named[_index(lang)], f"{int(rate) / 100:g}")
         text += f"（{words}）" if lang == "zh" else f" ({words})"
     elif line.label in ("paper_total", "insurance_paid") and line.detail:
         text += f"（{line.detail}）" if lang == "zh" else f" ({line.detail})"

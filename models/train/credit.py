@@ -18,6 +18,7 @@ import csv
 import hashlib
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +124,20 @@ def evidence_weights(values: Floats, bad: Labels, cuts: list[float]) -> list[flo
     return weights
 
 
+def monotone_cuts(values: Floats, bad: Labels, *, higher_is_better: bool) -> list[float]:
+    """The tree's edges less those that rounding left between two bins in the wrong order."""
+    cuts = edges(values, bad, higher_is_better=higher_is_better)
+    while True:
+        weights = evidence_weights(values, bad, cuts)
+        steps = [b - a if higher_is_better else a - b for a, b in pairwise(weights)]
+        if all(step >= 0 for step in steps):
+            return cuts
+        cuts.pop(int(np.argmin(steps)))
+
+
 def fit(attributes: dict[str, Floats], bad: Labels) -> dict[str, Any]:
     """The scorecard as plain data, ready to be written."""
-    cuts = {n: edges(values, bad, higher_is_better=ATTRIBUTES[n][0]) for n, values in attributes.items()}
+    cuts = {n: monotone_cuts(values, bad, higher_is_better=ATTRIBUTES[n][0]) for n, values in attributes.items()}
     woe = {n: evidence_weights(values, bad, cuts[n]) for n, values in attributes.items()}
     names = [n for n in attributes if cuts[n]]
     while True:

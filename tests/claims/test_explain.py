@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import string
+
+import pytest
+
+from claims import explain
+from claims.claim import Status
+from claims.decision import BenefitLine, Ground, Outcome
+from claims.evidence import MatchOwner, PhotoVerdict
+from claims.product import Language
+from claims.reasons import CODES, reason
+from fixtures.cases import book, in_order, match, photo, yuan
+
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
+
+
+def has_chinese(text: str) -> bool:
+    return any("一" <= letter <= "鿿" for letter in text)
+
+
+def test_every_code_has_words_in_both_languages_and_no_words_are_left_over() -> None:
+    assert set(explain.REASONS) == set(CODES)
+    for chinese, english in explain.REASONS.values():
+        assert has_chinese(chinese)
+        assert not has_chinese(english)
+        used = {name for text in (chinese, english) for _, name, _, _ in string.Formatter().parse(text) if name}
+        assert used <= {"value", "threshold", "detail", "value_money", "threshold_money"}
+
+
+def test_every_status_outcome_and_benefit_label_has_words() -> None:
+    for language in LANGUAGES:
+        assert all(explain.status_text(status, language) for status in Status)
+        assert all(explain.outcome_text(outcome, language) for outcome in Outcome)
+    for words in (*explain.STATUSES.values(), *explain.OUTCOMES.values(), *explain.BENEFITS.values()):
+        assert has_chinese(words[0])
+        assert not has_chinese(words[1])
+
+
+def test_everything_that_a_random_book_decides_can_be_explained() -> None:
+    for case in book(seed=7, count=400):
+        decision = case.decision()
+        for language in LANGUAGES:
+            assert all(explain.reason_text(one, language) for one in decision.reasons)
+            assert all(explain.benefit_text(line, language) for line in decision.benefit)
+            assert explain.claimant_texts(decision, language)
+
+
+@pytest.mark.parametrize("code", [code for code, known in CODES.items() if known.ground is Ground.SUSPICION])
+def test_claimant_reads_of_a_suspicion_only_that_a_person_looks(code: str) -> None:
+    told = reason(code, "claim-0, 143 points", "0", detail="claim claim-0")
+    assert explain.claimant_text(told, "en") == (
+        "your claim needs a closer look; a person is going through everything you sent"
+    )
+
+
+def test_words_name_the_numbers_and_the_clause() -> None:
+    decision = in_order("fresh_food_rot").with_claim(peril="taste").decision()
+    assert explain.reason_text(decision.reasons[0], "en") == (
+        "the event “taste” is not covered (covered: dead_on_arrival, rot, thawed) (clause 2.1)"
+    )
+    assert explain.reason_text(decision.reasons[0], "zh").endswith("（条款 2.1）")
+
+
+def test_amounts_read_as_money() -> None:
+    above = reason("above_auto_pay", "123456 CNY", "<= 30000 CNY")
+    assert explain.reason_text(above, "en") == "¥1,234.56 due is above the automatic ceiling of ¥300.00"
+    assert explain.benefit_text(BenefitLine("deductible", yuan(-10_000), ""), "zh") == "免赔额：-¥100.00"
+    assert explain.benefit_text(BenefitLine("co_pay", yuan(-5), "乙 8000"), "en") == (
+        "your own share (乙, paid at 80%): -¥0.05"
+    )
+
+
+def test_claimant_of_a_referred_copy_is_not_told_whose_it_is() -> None:
+    copied = photo("photo-0", PhotoVerdict.EDITED_COPY, [match(MatchOwner.OTHER_CLAIMANT)])
+    decision = in_order("fresh_food_rot").with_facts(photos=(copied,)).decision()
+    told = " ".join(explain.claimant_texts(decision, "en"))
+    assert "claim-0" not in told
+    assert "copy" not in told

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from claims.errors import InvalidProduct, UnknownProduct
+from claims.product import CATALOGUE, Product, load_catalogue, product_of, read_product
+from claims.wire import canonical, from_plain
+
+FOOD = (CATALOGUE / "fresh_food_rot.yaml").read_text(encoding="utf-8")
+
+
+def test_catalogue_holds_six_products_of_two_insurers() -> None:
+    catalogue = load_catalogue()
+    assert set(catalogue) == {
+        "fresh_food_rot",
+        "cosmetics_allergy",
+        "parcel_damage",
+        "return_freight",
+        "outpatient_medical",
+        "pet_medical",
+    }
+    assert {product.partner for product in catalogue.values()} == {"anshun", "heyuan"}
+    assert {product.currency for product in catalogue.values()} == {"CNY"}
+
+
+def test_products_survive_the_record_of_a_decision() -> None:
+    for product in load_catalogue().values():
+        recorded = canonical(product)
+        assert from_plain(Product, json.loads(recorded)) == product
+        assert canonical(from_plain(Product, json.loads(recorded))) == recorded
+
+
+def test_unknown_product_names_those_there_are() -> None:
+    with pytest.raises(UnknownProduct, match="fresh_food_rot"):
+        product_of("moon_travel")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("key: fresh_food_rot", "key: other", "says key 'other'"),
+        ("per_claim_max_minor: 50000", "per_claim_max_minor: -1", "per_claim_max_minor"),
+        ("per_claim_max_minor: 50000", "per_claim_max_minor: 100", "auto_pay_max_minor above"),
+        ('pays_basis_points: {"": 10000}', 'pays_basis_points: {"": 10001}', "10000"),
+        ('pays_basis_points: {"": 10000}', "pays_basis_points: {甲: 10000}", "no class"),
+        ("photos_min: 1", "photos_min: 0", "on words alone"),
+        ("photos_min: 1", "photos: 1", "photos"),
+        ("benefit: stated_amount", "benefit: paper_total", "papers_min"),
+        ("  waiting:", "  wating:", "clauses missing: waiting"),
+        ("waiting_days: 0", "waiting_days: [", "fresh_food_rot"),
+    ],
+)
+def test_product_file_that_makes_no_sense_is_refused(old: str, new: str, complaint: str) -> None:
+    assert old in FOOD
+    with pytest.raises(InvalidProduct, match=complaint):
+        read_product(FOOD.replace(old, new), "fresh_food_rot")
+
+
+def test_folder_without_products_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidProduct, match="no product files"):
+        load_catalogue(tmp_path)
+
+
+def test_clause_is_quoted_by_its_number() -> None:
+    assert "thirty days" in load_catalogue()["outpatient_medical"].clause_text("1.3", "en")
+    assert load_catalogue()["outpatient_medical"].clause_text("9.9", "en") == ""

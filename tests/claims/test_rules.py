@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from inline_snapshot import snapshot
+
+from claims.fraud.windows import WINDOWS
+from claims.rules import RULES
+from claims.wire import to_plain
+
+
+def test_thresholds_change_only_together_with_the_version() -> None:
+    assert to_plain(RULES) == snapshot(
+        {
+            "version": "1.0",
+            "code": 1,
+            "paper_read_confidence_min": 0.8,
+            "nose_accept_similarity_min": 0.8,
+            "nose_review_similarity_min": 0.5,
+            "nose_accept_inliers_min": 12,
+            "photo_days_before_event_max": 1,
+            "credit_low_score": 425,
+            "credit_low_claims_max": 2,
+            "credit_low_claims_window_days": 7,
+            "auto_pay_share_low_credit": 3000,
+            "auto_pay_share_unscored": 6000,
+            "fraud_limits": [
+                {"key": "device", "window_days": 30, "claims_max": 12, "claimants_max": 2},
+                {"key": "payee", "window_days": 30, "claims_max": 12, "claimants_max": 2},
+                {"key": "address", "window_days": 30, "claims_max": 30, "claimants_max": 15},
+                {"key": "merchant", "window_days": 7, "claims_max": 60, "claimants_max": 50},
+                {"key": "claimant", "window_days": 30, "claims_max": 10, "claimants_max": 1},
+            ],
+            "rounds_asked_max": 2,
+        }
+    )
+
+
+def test_store_counts_every_window_that_the_rules_judge() -> None:
+    asked = {(limit.key, limit.window_days) for limit in RULES.fraud_limits}
+    assert asked | {("claimant", RULES.credit_low_claims_window_days)} <= set(WINDOWS)
+
+
+def test_review_band_of_the_nose_lies_below_acceptance() -> None:
+    assert -1 <= RULES.nose_review_similarity_min <= RULES.nose_accept_similarity_min <= 1
