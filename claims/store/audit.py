@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import Connection, Transaction, delete, event, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims import audit as chain
 from claims.audit import Content, Record, Tip
+from claims.errors import StoreError
 from claims.store.tables import audit, audit_contents
 from claims.wire import canonical
 
@@ -19,33 +22,62 @@ _LOCK: Final = 0x61756469
 _PAGE_ROWS: Final = 2000
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    content: bytes
+
+
+# What each open transaction will append when it commits; gone with the transaction when it rolls back.
+_waiting: WeakKeyDictionary[Transaction, list[_Entry]] = WeakKeyDictionary()
+
+
 async def append(
     conn: AsyncConnection, actor: str, action: str, subject: str, content: Mapping[str, object], now: datetime
-) -> Record:
-    """Add one record in the caller's transaction, last of all its writes: other appends wait for its end.
+) -> None:
+    """Add one record to the chain with the caller's transaction: both are kept or neither.
 
-    actor: `role:subject` or a process's name; subject: the id of the claim, policy, ... that it is about; content:
-    plain JSON data.
+    The record is written just before the commit, so the one lock that orders all records is taken last, whatever the
+    transaction does after this call: no deadlock, and nobody waits for a slow transaction. Not inside savepoints, whose
+    rollback would go unseen: StoreError.
+
+    actor: `role:subject` or a process's name; subject: the id of the claim, policy, ... it is about; content: plain
+    JSON.
     """
-    await conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    newest = (await conn.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1))).first()
+    if conn.in_nested_transaction():
+        raise StoreError("an audit record cannot be added inside a savepoint")
+    if not conn.in_transaction():
+        await conn.begin()
+    sync = conn.sync_connection
+    transaction = sync.get_transaction() if sync is not None else None
+    if sync is None or transaction is None:
+        raise StoreError("an audit record needs an open connection")
+    if not event.contains(sync, "commit", _write):
+        event.listen(sync, "commit", _write)
+    entry = _Entry(now, actor, action, subject, canonical(dict(content)))
+    _waiting.setdefault(transaction, []).append(entry)
+
+
+def _write(conn: Connection) -> None:
+    """Before a commit: chain what is waiting onto the newest record."""
+    transaction = conn.get_transaction()
+    entries = _waiting.pop(transaction, []) if transaction is not None else []
+    if not entries:
+        return
+    conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    newest = conn.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).first()
     tip = chain.START if newest is None else Tip(newest.seq, newest.hash)
-    body = Content(secrets.token_bytes(chain.SALT_BYTES), canonical(dict(content)))
-    record = chain.append(tip, at=now, actor=actor, action=action, subject=subject, content=body)
-    await conn.execute(
-        insert(audit).values(
-            seq=record.seq,
-            at=record.at,
-            actor=record.actor,
-            action=record.action,
-            subject=record.subject,
-            commitment=record.commitment,
-            previous_hash=record.previous_hash,
-            hash=record.hash,
+    for entry in entries:
+        body = Content(secrets.token_bytes(chain.SALT_BYTES), entry.content)
+        record = chain.append(
+            tip, at=entry.at, actor=entry.actor, action=entry.action, subject=entry.subject, content=body
         )
-    )
-    await conn.execute(insert(audit_contents).values(seq=record.seq, salt=body.salt, content=body.content))
-    return record
+        conn.execute(insert(audit).values({name: getattr(record, name) for name in Record.__slots__}))
+        conn.execute(insert(audit_contents).values(seq=record.seq, salt=body.salt, content=body.content))
+        tip = Tip(record.seq, record.hash)
 
 
 async def verify(conn: AsyncConnection) -> Tip:

@@ -82,13 +82,15 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class DecisionRow:
-    """seq counts from 1 within the claim; inputs are the canonical bytes that a replay needs."""
+    """seq counts from 1 within the claim; inputs: the canonical bytes that a replay needs; stored: the decision's own
+    canonical bytes, which the replay must give again."""
 
     id: str
     seq: int
     round: int
     decision: Decision
     inputs: bytes
+    stored: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,8 @@ async def claim_view(
         evidence=await _evidence(conn, evidence.c.claim_id == claim_id),
         timeline=tuple(TimelineEntry(Status(one.status), one.actor, one.note, one.at) for one in history),
         decisions=tuple(
-            DecisionRow(one.id, one.seq, one.round, _decision(one.decision), one.inputs) for one in decided
+            DecisionRow(one.id, one.seq, one.round, _decision(one.decision), one.inputs, one.decision)
+            for one in decided
         ),
         payouts=tuple(await payouts.of_claim(conn, claim_id)),
         referrals=tuple(referrals.from_row(one) for one in await conn.execute(referred)),
