@@ -45,7 +45,7 @@ class Told:
 
 def run(base: Settings, *, keep: bool, as_json: bool) -> int:
     """0 if every outcome is the expected one and every payout left exactly once."""
-    out, err = Console(), Console(stderr=True)
+    out, err = _wide(), Console(stderr=True)
     home = base.home / "demo"
     if home.exists():
         shutil.rmtree(home)
@@ -213,7 +213,7 @@ def _report(out: Console, sandbox: Sandbox, told: list[Told], books: list[str], 
             f"[link={prefect}/runs/flow-run/{one.flow_run_id}]{one.flow_run_id[:8]}[/link]" if one.flow_run_id else "-"
         )
         table.add_row(
-            f"{one.claim.title}\n[dim]{one.id}[/dim]", one.product, " or ".join(sorted(one.claim.expected)), outcome,
+            one.claim.title, one.product, " or ".join(sorted(one.claim.expected)), outcome,
             f"{one.paid_minor / 100:.2f}", f"{one.seconds:.1f}", one.first_reason, link,
         )  # fmt: skip
     out.print(table)
@@ -234,6 +234,12 @@ def _wait(out: Console, sandbox: Sandbox) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     stopped.wait()
+
+
+def _wide() -> Console:
+    """The table needs some 150 columns; where the output is no terminal, it gets them."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
 
 
 def _first_reason(seen: dict[str, Any]) -> str:

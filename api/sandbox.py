@@ -33,13 +33,16 @@ class SandboxFailed(Exception):
 
 
 class Sandbox:
-    """`base`: settings to start from; home, ports, bank and partners are filled in. Use as a context manager.
+    """`base`: settings to start from; home, ports, bank and partners are filled in, `changes` replace others.
+
+    Use as a context manager. Without `prefect` the worker calls its functions plainly.
 
     Raises SandboxFailed or api.stack.StackFailed when something does not come up.
     """
 
-    def __init__(self, base: Settings, home: Path, **changes: Any) -> None:
+    def __init__(self, base: Settings, home: Path, *, prefect: bool = True, **changes: Any) -> None:
         self.home = home
+        self._prefect = prefect
         self.logs = home / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -94,7 +97,7 @@ class Sandbox:
         }
         bank = BankSettings(url=self.bank_url, token=SecretStr(self._bank_token))
         self.settings = self.settings.model_copy(update={"bank": bank, "partners": partners})
-        self.stack = Stack(self.settings)
+        self.stack = Stack(self.settings, prefect=self._prefect)
         self.stack.start()
 
     def start_bank(self, port: int = 0) -> None:
