@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 
 class Incoming(BaseModel):
@@ -23,15 +23,17 @@ def _storable(text: str) -> str:
     # PostgreSQL stores no NUL; other control characters would only confuse whoever reads the claim.
     if any(ord(character) < 32 and character not in "\n\t" for character in text):
         raise ValueError("control characters are not accepted")
-    return text.strip()
+    return text
 
 
 Id = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:\-]{0,99}$", description="Letters, digits and . _ : -, at most 100")
 ]
-Line = Annotated[str, Field(max_length=200), AfterValidator(_storable)]
-Words = Annotated[str, Field(max_length=4000), AfterValidator(_storable)]
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
+# Stripped before the lengths are checked: a blank name is no name.
+_Stripped = StringConstraints(strip_whitespace=True)
+Line = Annotated[str, _Stripped, Field(max_length=200), AfterValidator(_storable)]
+Words = Annotated[str, _Stripped, Field(max_length=4000), AfterValidator(_storable)]
+Name = Annotated[str, _Stripped, Field(min_length=1, max_length=200), AfterValidator(_storable)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217")]
 Minor = Annotated[int, Field(strict=True, gt=0, le=10**12, description="Minor units (fen, cents)")]
 MinorOrZero = Annotated[int, Field(strict=True, ge=0, le=10**12, description="Minor units (fen, cents)")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import itertools
 import json
@@ -17,10 +18,16 @@ import httpx
 import uvicorn
 from PIL import Image
 from skimage import data
+from sqlalchemy import text
 
 from api.http import tokens
 from api.http.serve import config
 from api.settings import Settings
+from claims.decision import Decision, Ground, Outcome, Reason
+from claims.product import product_of
+from claims.store import adjudication, queue
+from claims.store.engine import connect
+from claims.wire import canonical
 
 _keys = itertools.count(1)
 
@@ -43,12 +50,13 @@ class Api:
             headers={"Authorization": f"Bearer {self.token(role, subject)}"},
             timeout=30,
             trust_env=False,
+            verify=False,
         )
         self.clients.append(client)
         return client
 
     def anonymous(self) -> httpx.Client:
-        client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        client = httpx.Client(base_url=self.url, timeout=30, trust_env=False, verify=False)
         self.clients.append(client)
         return client
 
@@ -152,3 +160,51 @@ def submit(api: Api, claimant_id: str = "clm-a", *photos: bytes, **changed: Any)
     assert answer.status_code == 202, answer.text
     claim: dict[str, Any] = answer.json()
     return claim
+
+
+def decide(api: Api, claim_id: str, outcome: Outcome, *reasons: Reason, payout_minor: int = 0) -> None:
+    """What a worker records: the decision on a submitted claim, with its lease."""
+    asyncio.run(_decide(api.settings.database_url, claim_id, outcome, reasons, payout_minor))
+
+
+async def _decide(dsn: str, claim_id: str, outcome: Outcome, reasons: tuple[Reason, ...], payout_minor: int) -> None:
+    engine, now = connect(dsn), datetime.now(UTC)
+    product = product_of("fresh_food_rot")
+    try:
+        async with engine.begin() as conn:
+            leases = await queue.lease(conn, "test", 10, 30.0, now)
+        lease = next(one for one in leases if one.claim_id == claim_id)
+        async with engine.begin() as conn:
+            file = await adjudication.load(conn, claim_id)
+            facts = {"photos": [{"matches": [{"photo_id": "p-1", "preview_sha256": ""}]}]}
+            decision = Decision(outcome, product.money(payout_minor), (), reasons, "1.0", ("photo@abc",), now, "rules")
+            await adjudication.record_decision(
+                conn,
+                lease,
+                file,
+                decision,
+                canonical({"facts": facts}),
+                now,
+                "flow:adjudicate",
+                partner=product.partner,
+            )
+    finally:
+        await engine.dispose()
+
+
+def rows(api: Api, query: str) -> list[tuple[Any, ...]]:
+    """What the store says to a query."""
+
+    async def ask() -> list[tuple[Any, ...]]:
+        engine = connect(api.settings.database_url)
+        async with engine.connect() as conn:
+            found = [tuple(row) for row in await conn.execute(text(query))]
+        await engine.dispose()
+        return found
+
+    return asyncio.run(ask())
+
+
+SUSPICION = Reason(
+    "photo_of_another_claim", Ground.SUSPICION, Outcome.REFER, "0.99", "<= 0.50", "E-1", detail="claim C20260101-aa"
+)
