@@ -39,8 +39,8 @@ def first_amount(rows: Sequence[Row], name: str, labels: Sequence[str], value: s
 
 
 def first_date(rows: Sequence[Row], labels: Sequence[str]) -> PaperField | None:
-    """The date in a row with one of the labels, else the first date on the page."""
-    for label in (*labels, ""):
+    """The date right of one of the labels, else one with a time of day beside it, else the first on the page."""
+    for label in labels:
         for index, row in enumerate(rows):
             mark = re.search(label, row.text, re.IGNORECASE)
             if mark is None:
@@ -48,4 +48,8 @@ def first_date(rows: Sequence[Row], labels: Sequence[str]) -> PaperField | None:
             for start, end, day in dates(row.text):
                 if start >= mark.end():
                     return from_found("date", piece(rows, index, start, end), day.isoformat())
+    everywhere = [(index, *found) for index, row in enumerate(rows) for found in dates(row.text)]
+    timed = [found for found in everywhere if re.search(r"\d{1,2}:\d{2}", rows[found[0]].text)]
+    for index, start, end, day in timed or everywhere:
+        return from_found("date", piece(rows, index, start, end), day.isoformat())
     return None

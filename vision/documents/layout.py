@@ -62,10 +62,10 @@ class Found:
 
 def rows_of(page: PageText) -> tuple[Row, ...]:
     """Rows from top to bottom. Lines that stand upright (a turned page, a bar code's edge) count like any other."""
-    lines = [line for line in page.lines if plain(line.text)]
+    lines = [part for line in page.lines if plain(line.text) for part in _unstacked(line)]
     if not lines:
         return ()
-    slope = _slopes(lines, page.width_px, page.height_px)
+    slope = _slopes(lines, page.height_px)
     cells = sorted((_cell(line, page, slope) for line in lines), key=lambda cell: cell.middle)
     groups: list[list[Cell]] = []
     for cell in cells:
@@ -90,7 +90,31 @@ def _same_row(group: Sequence[Cell], cell: Cell) -> bool:
     return beside and overlap >= _ROW_OVERLAP_MIN * min(nearest.height, cell.height)
 
 
-def _slopes(lines: Sequence[TextLine], width_px: int, height_px: int) -> tuple[float, float]:
+def _unstacked(line: TextLine) -> list[TextLine]:
+    """One line, or one for each character where cells of a narrow column were read as one upright line (乙 above 丙)."""
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = line.corners
+    text = plain(line.text)
+    across, down = math.hypot(x1 - x0, y1 - y0), math.hypot(x3 - x0, y3 - y0)
+    if len(text) < 2 or len(text) > 12 or down < 0.8 * len(text) * across:
+        return [line]
+
+    def between(start: tuple[float, float], end: tuple[float, float], share: float) -> tuple[float, float]:
+        return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
+
+    parts = []
+    for index, character in enumerate(text):
+        top, bottom = index / len(text), (index + 1) / len(text)
+        corners = (
+            between((x0, y0), (x3, y3), top),
+            between((x1, y1), (x2, y2), top),
+            between((x1, y1), (x2, y2), bottom),
+            between((x0, y0), (x3, y3), bottom),
+        )
+        parts.append(TextLine(character, line.confidence, corners))
+    return parts
+
+
+def _slopes(lines: Sequence[TextLine], height_px: int) -> tuple[float, float]:
     """Slope of the text as a + b * (y / height): b takes up the perspective. Fitted to the wide lines, weighted by their width."""
     rows, slopes, weights = [], [], []
     for line in lines:

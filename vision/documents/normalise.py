@@ -34,7 +34,7 @@ _MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _YEAR_FIRST = re.compile(
     r"(?<!\d)((?:19|20)\d{2})\s?(?:年|[-/.])\s?(\d{1,2})\s?(?:月|[-/.])\s?(\d{1,2})(?:\s?日)?(?!\d{3})"
 )
-_DAY_FIRST = re.compile(r"(?<!\d)(\d{1,2})\s?[-/.]\s?(\d{1,2})\s?[-/.]\s?((?:19|20)\d{2}|\d{2}(?!\d))")
+_DAY_FIRST = re.compile(r"(?<![\d-])(\d{1,2})(\s?[-/.]\s?)(\d{1,2})\2((?:19|20)\d{2}|\d{2}(?!\d))")
 _DAY_MONTH_NAME = re.compile(rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th)?[\s\-/.,']*{_MONTH}[\s\-/.,']*((?:19|20)\d{{2}}|\d{{2}}(?!\d))", re.IGNORECASE)  # fmt: skip
 _MONTH_NAME_DAY = re.compile(rf"(?<![a-z]){_MONTH}[\s\-/.,]*(\d{{1,2}})(?:st|nd|rd|th)?[\s,\-/]+((?:19|20)\d{{2}})", re.IGNORECASE)  # fmt: skip
 _COMPACT = re.compile(r"(?<!\d)((?:19|20)\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?!\d)")
@@ -70,9 +70,9 @@ def dates(text: str) -> list[tuple[int, int, date]]:
     for match in _MONTH_NAME_DAY.finditer(text):
         add(match, (int(match[3]), _MONTHS[match[1].lower()], int(match[2])))
     for match in _DAY_FIRST.finditer(text):
-        first, second, year = int(match[1]), int(match[2]), int(match[3])
+        first, second, year = int(match[1]), int(match[3]), int(match[4])
         attempts = [(year, second, first), (year, first, second)]
-        if len(match[3]) == 2 and first > 12:
+        if len(match[4]) == 2 and first > 12:
             attempts.append((first, second, year))
         add(match, *attempts)
     for match in _COMPACT.finditer(text):

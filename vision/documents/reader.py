@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -49,18 +50,20 @@ class ReaderLimits:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """When a page counts as unreadable.
+    """When a page counts as unreadable, and when one pass over it is enough.
 
-    characters_min: fewer and there is no paper to read. confidence_min: mean over characters below which the words are guesses. smear_px: edge width
-    from which blur is named as the cause.
+    characters_min: fewer, and there is no paper to read. confidence_min: mean over characters; below it the words are guesses.
+    upside_down_confidence: below it the page is tried the other way up (upright pages reach 0.97, turned ones 0.65).
+    settled_confidence_min: least confidence of a money field that the fast model may settle alone. red_share_min: share of
+    red pixels from which red ink is lifted off. smear_px: edge width from which blur is named as the cause (in focus: 7 at most).
     """
 
     characters_min: int = 8
     confidence_min: float = 0.75
-    upside_down_confidence: float = 0.85
+    upside_down_confidence: float = 0.8
     settled_confidence_min: float = 0.9
-    red_share_min: float = 0.001
-    smear_px: float = 8.0
+    red_share_min: float = 0.0015
+    smear_px: float = 9.0
     dark_luma: float = 50.0
 
 
@@ -100,6 +103,8 @@ class Reader:
             "detection_edge_px_max": self._limits.detection_edge_px_max,
         }
         self._pool = Pool(config, self._limits.pool(), processes)
+        self._lock = threading.Lock()
+        self._cpu_seconds = 0.0
 
     def __enter__(self) -> Reader:
         return self
@@ -117,6 +122,12 @@ class Reader:
     def pids(self) -> tuple[int, ...]:
         """Of the running OCR processes, for metrics."""
         return self._pool.pids
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Spent on pages so far, by all OCR processes, loading not counted."""
+        with self._lock:
+            return self._cpu_seconds
 
     def warm(self) -> None:
         """Starts every process and waits until the models are loaded, so that no page pays for it. Raises ReaderUnavailable."""
@@ -140,41 +151,45 @@ class Reader:
 
     def _passes(self, worker: Worker, pixels: Pixels) -> PaperReading | Unmeasured:
         """Cheapest first; stops as soon as everything was found and agrees."""
-        view, lines = self._upright(worker, pixels)
+        red = red_share(pixels) > self._quality.red_share_min
+        plain_view, view, lines = self._upright(worker, pixels, red)
         readings = [self._parsed(lines, view, _TINY)]
         if settled(readings[0], self._quality.settled_confidence_min):
             return readings[0]
         refused = self._unreadable(lines, pixels)
         if refused is not None:
             return refused
-        looks = [view]
-        if red_share(pixels) > self._quality.red_share_min:
-            looks.insert(0, without_red(view))
-        for look in looks:
-            lines, _ = worker.read(look.pixels, _SMALL)
+        # The plain view last: what is printed in red stands only there.
+        for look in (view, plain_view) if red else (view,):
+            lines = self._lines(worker, look, _SMALL)
             readings.append(self._parsed(lines, look, _SMALL))
             if settled(readings[-1], self._quality.settled_confidence_min):
                 return readings[-1]
         return best(readings, self._today())
 
-    def _upright(self, worker: Worker, pixels: Pixels) -> tuple[View, list[TextLine]]:
-        """The picture turned so that its print stands upright, with what the tiny model reads there."""
-        view = View(pixels)
-        lines, _ = worker.read(pixels, _TINY)
+    def _upright(self, worker: Worker, pixels: Pixels, red: bool) -> tuple[View, View, list[TextLine]]:
+        """The picture turned so that its print stands upright; the same with red ink lifted off; what the tiny model reads there."""
+
+        def look(quarter_turns: int) -> tuple[View, View, list[TextLine]]:
+            plain_view = turned(pixels, quarter_turns) if quarter_turns else View(pixels)
+            view = without_red(plain_view) if red else plain_view
+            return plain_view, view, self._lines(worker, view, _TINY)
+
+        first = look(0)
+        lines = first[2]
+        turns: tuple[int, ...] = ()
         if upright_share(lines) > 0.5:
             turns = (1, 3)
-        elif (
-            _characters(lines) >= self._quality.characters_min
-            and _confidence(lines) < self._quality.upside_down_confidence
-        ):
-            turns = (2,)
-        else:
-            return view, lines
-        options = [(view, lines)]
-        for quarter_turns in turns:
-            option = turned(pixels, quarter_turns)
-            options.append((option, worker.read(option.pixels, _TINY)[0]))
-        return max(options, key=lambda option: _confidence(option[1]) * (1 - upright_share(option[1])))
+        elif _characters(lines) >= self._quality.characters_min:
+            turns = (2,) if _confidence(lines) < self._quality.upside_down_confidence else ()
+        options = [first, *(look(quarter_turns) for quarter_turns in turns)]
+        return max(options, key=lambda option: _confidence(option[2]) * (1 - upright_share(option[2])))
+
+    def _lines(self, worker: Worker, view: View, model: str) -> list[TextLine]:
+        lines, cpu_seconds = worker.read(view.pixels, model)
+        with self._lock:
+            self._cpu_seconds += cpu_seconds
+        return lines
 
     def _parsed(self, lines: Sequence[TextLine], view: View, model: str) -> PaperReading:
         height, width = view.pixels.shape[:2]

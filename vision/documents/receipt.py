@@ -6,41 +6,63 @@ import re
 from collections.abc import Sequence
 
 from vision.documents.fields import first_date, from_found
-from vision.documents.layout import Row, piece
+from vision.documents.layout import Row, piece, union
 from vision.documents.normalise import amounts
 from vision.documents.page import PaperField
 
 REQUIRED = ("company", "date", "total_minor")
 
-# Words of a total and how surely the amount beside them is what was paid. Tried in order; the first that matches a row counts.
+# Words of a total and how surely the amount beside them is what was paid. The first pattern that matches a row counts; -1: the row states another sum.
 _TOTAL_WORDS: tuple[tuple[str, int], ...] = (
-    (r"SUB\s?-?\s?T[O0]TA[LI]|小计|TOTAL\s*(?:QTY|QUANTITY|ITEM|PCS|SAVING|DISC|GST|TAX|\(?EXCL|EXCLUD|BEFORE|W/?O|WITHOUT|RM\s?EXCL)|TAXABLE|TOTAL\s?POINT|QTY\s?TOTAL|ITEMS?\s?TOTAL", -1),
-    (r"GST\s?TOTAL|TAX\s?TOTAL|TOTAL\s?AMOUNT\s?\(?EXCL|TOTAL\s?EXCL|TOTAL\s?\(?GST\)?$|DISCOUNT\s?TOTAL", -1),
-    (r"GRAND\s?TOTAL|NETT?\s?TOTA[LI]|ROUND(?:ED|ING)?\s?TOTAL|TOTAL\s?ROUND|TOTAL\s?(?:AMOUNT\s?)?(?:DUE|PAYABLE)|AMOUNT\s?(?:DUE|PAYABLE)|TOTAL\s?AFTER|FINAL\s?TOTAL|应付金额|应付|应收|NETT?\s?AMOUNT|TOTAL\s?TO\s?PAY|BALANCE\s?DUE", 9),
-    (r"TOTAL\s?(?:SALES?\s?)?\(?(?:INCL|INCLUSIVE|WITH)|TOTAL\s?INC", 8),
+    (r"SUB\s?-?\s?T[O0]TA[LI]|小计|TAXABLE|ROUND\w*\s?ADJ", -1),
+    (r"TOTAL\s*(?:QTY|QUANTITY|ITEM|PCS|SAVING|DISC|GST|TAX|POINT|BEFORE|W/?O\b|WITHOUT)", -1),
+    (r"TOTAL\s*(?:AMOUNT|SALES|RM)?\s*\(?\s*EXC|(?:QTY|ITEMS?|GST|TAX|DISCOUNT)\s?TOTAL", -1),
+    (r"GRAND\s?TOTAL|NETT?\s?(?:TOTA[LI]|AMOUNT)|ROUND(?:ED|ING)?\s?TOTAL|TOTAL\s?ROUND|ROUNDING\s?R[MH]", 9),
+    (
+        r"TOTAL\s?(?:AMOUNT\s?)?(?:DUE|PAYABLE|TO\s?PAY)|(?:AMOUNT|BALANCE)\s?(?:DUE|PAYABLE)|OTAL\s?AFTER|FINAL\s?TOTAL",
+        9,
+    ),
+    (r"应付金额|应付|应收", 9),
+    (r"TOTAL\s?(?:SALES?\s?)?\(?(?:INC|WITH)|INCLUSIVE\s?(?:OF\s?)?GST", 8),
     (r"T[O0]TA[LI]\s?(?:AMOUNT|AMT|SALES?|RM|MYR|\(RM\)|PRICE|BILL)|合计金额|总金额", 7),
-    (r"(?<![A-Z])T[O0]TA[LI]\b|(?<![A-Z])TOTA[LI](?=RM|:|\d|\()|合\s{0,3}计|总\s?计", 6),
+    (r"(?<![A-Z])T[O0]TA[LI](?:\b|(?=RM|:|\d|\())|合\s{0,3}计|总\s?计", 6),
     (r"实付|实收|微信支付|支付宝", 3),
     (r"\bCASH\b|现金|\bVISA\b|MASTER\s?CARD|\bDEBIT\b|AMOUNT\b", 1),
-)  # fmt: skip
+)
+_ROUNDING = re.compile(r"ROUND\w*\s?ADJ|ROUNDING", re.IGNORECASE)
+_TAX_SUMMARY = re.compile(r"(?:GST|TAX)\s?SUMMARY", re.IGNORECASE)
+
 _COMPANY_END = re.compile(
-    r"\b(?:SDN|BHD|ENTERPRISE|TRADING|RESTAURANT|RESTORAN|STORE|MART|SUPERMARKET|HARDWARE|COMPANY|CO|SHOP|CAFE|HOUSE|CENTRE|CENTER|STATIONERY|BOOKS|INC|LTD|LLC|PLT"
-    r"|PHARMACY|FARMASI|KEDAI|PERNIAGAAN|SYARIKAT|PASARAYA|BAKERY|MINIMARKET|MARKET)\b|超市|商店|便利店|水果|生鲜|药房|餐厅|公司|商场|百货",
+    r"\b(?:SDN|BHD|S/B|ENTERPRISE|TRADING|COMPANY|INC|LTD|LLC|PLT|CO\.?)\W*(?:\([A-Z]+\))?\W*$|(?:超市|商店|便利店|公司|商场|百货|水果|生鲜|药房|餐厅)$",
     re.IGNORECASE,
 )
+_COMPANY_FORM = re.compile(r"\b(?:SDN|BHD|S/B|ENTERPRISE|TRADING|COMPANY|CO)\b|\(.*", re.IGNORECASE)
+_OWN_WORDS_MIN = 8  # letters beside the legal form that make a row a name by itself
 _NOT_COMPANY = re.compile(
-    r"^(?:TAX\s?INVOICE|INVOICE|RECEIPT|CASH\s?(?:BILL|RECEIPT|SALES)|WELCOME|欢迎光临|购物小票|销售单|小票|THANK)|^\W*\d|TEL\b|电话|GST\b|REG\b|FAX\b",
+    r"TAX\s?INVOICE|^\W*(?:INVOICE|RECEIPT|CASH\s?(?:BILL|RECEIPT|SALES)|WELCOME|THANK|POSTED|COPY|DUPLICATE)|欢迎|小票|销售单"
+    r"|^\W*\d{4,}|FOR\s?SHOPPING",
+    re.IGNORECASE,
+)
+# Registration and tax numbers, telephones: what stands between the merchant's name and the list.
+_REGISTRATION = re.compile(
+    r"\b(?:GST|SST|REG|ROC|BRN|BR\sNO|CO\.?\s?NO|COMPANY\s?NO|TEL|TE1|PHONE|FAX|MOBILE|H/?P|E-?MAIL|WWW|HOTLINE)\b"
+    r"|^\W*\(?\d{5,7}-?[A-Z]\)?\W*$|电话|\+?\d{2,4}\s?-\s?\d{3,4}\s?\d{3,4}",
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(
-    r"\b(?:JALAN|JLN|LOT|TAMAN|NO[.,]?\s?\d|LORONG|PERSIARAN|LEBUH|KAWASAN|SEKSYEN|BANDAR|FLOOR|FLR|LEVEL|PLAZA|MALL|STREET|ROAD|AVENUE|LRG|KAMPUNG|BATU|BLOCK|WISMA|MENARA)\b"
-    r"|^\W*\d{1,5}[A-Z]?\s?[,&-]|\b\d{5}\b\s*[A-Z]|SELANGOR|KUALA\s?LUMPUR|JOHOR|MELAKA|PENANG|路|街|巷|号",
+    r"\b(?:JA[LI1]AN|JLN|LOT|TAMAN|LORONG|PERSIARAN|LEBUH|LEBUHRAYA|KAWASAN|SEKSYEN|BANDAR|FLOOR|FLR|LEVEL|PLAZA|STREET|ROAD|AVENUE|LRG|KAMPUNG|BLOCK"
+    r"|WISMA|MENARA|BASEMENT)\b|\bNO\s?[.,]?\s?\d|NO\.\s?[A-Z]-|^\W*\d{1,5}[A-Z]?\s?[,&-]|\b\d{5}\s*[A-Z]{3}"
+    r"|SELANGOR|KUALA\s?LUMPUR|JOHOR|MELAKA|PENANG|^地址|[市区县].*[路街巷号]",
     re.IGNORECASE,
 )
+_PLACE = re.compile(r"SELANGOR|KUALA\s?LUMPUR|JOHOR|MELAKA|PENANG|PERAK|KEDAH|MALAYSIA|PAHANG|SEREMBAN", re.IGNORECASE)
 _ADDRESS_END = re.compile(
-    r"\bTEL\b|TEL[:.\s]|PHONE|FAX|GST|INVOICE|RECEIPT|DATE|E-?MAIL|WWW|电话|单号|流水号|日期|REG\.?\s?NO|CO\.?\s?(?:REG|NO)|ROC|COMPANY\s?NO|BILL|TABLE|CASHIER|HOTLINE|\bH/?P\b",
+    r"INVOICE|RECEIPT|\bDATE\b|\bBILL\b|TABLE|CASHIER|SHOPPING\s?HOURS|CUSTOMER|单号|流水号|小票号|日期|时间|商品",
     re.IGNORECASE,
 )
+_HEADER_ROWS_MAX = 12
+_NAME_ROWS_MAX = 3
+_ADDRESS_ROWS_MAX = 6
 
 
 def fields(rows: Sequence[Row]) -> list[PaperField]:
@@ -62,8 +84,15 @@ def _total(rows: Sequence[Row]) -> PaperField | None:
     """
     candidates: list[tuple[int, int, int, int, int]] = []  # strength, row, start, end, minor
     cash, change = _tendered(rows)
+    rounded = False
     for index, row in enumerate(rows):
+        if candidates and _TAX_SUMMARY.search(row.text):
+            break
         strength, word_end = _strength(row.text)
+        if _ROUNDING.search(row.text):
+            rounded = True
+        elif rounded and strength > 3:
+            strength += 3  # a total after the rounding line has it in
         if strength <= 0:
             continue
         for at in (index, index + 1, index - 1):
@@ -109,23 +138,35 @@ def _tendered(rows: Sequence[Row]) -> tuple[int, int]:
 
 
 def _company(rows: Sequence[Row]) -> tuple[PaperField, int] | None:
-    """The merchant and the row its name ends in: the first row near the top that reads like a firm, else the first with enough letters."""
-    top = [(index, row) for index, row in enumerate(rows[:12]) if _letters(row.text) >= 4]
-    named = [(index, row) for index, row in top if _COMPANY_END.search(row.text) and not _NOT_COMPANY.search(row.text)]
-    plain_rows = [
-        (index, row) for index, row in top if not _NOT_COMPANY.search(row.text) and not _ADDRESS.search(row.text)
-    ]
-    chosen = (named or plain_rows)[:1]
+    """The merchant and the row its name ends in: the rows on top of the address and the registration numbers."""
+    chosen: list[int] = []
+    for index, row in enumerate(rows[:_HEADER_ROWS_MAX]):
+        if _letters(row.text) < 4 or _NOT_COMPANY.search(row.text):
+            if chosen:
+                break
+            continue
+        bare = _without_registration(row.text)
+        if _ADDRESS.search(bare) or (_REGISTRATION.search(bare) and not _COMPANY_END.search(bare)):
+            if chosen:
+                break
+            continue
+        chosen.append(index)
+        if _COMPANY_END.search(bare) or len(chosen) == _NAME_ROWS_MAX:
+            break
     if not chosen:
         return None
-    index, row = chosen[0]
-    field = from_found("company", piece(rows, index, 0, len(row.text)), _company_text(row.text))
-    return field, index
+    own_words = _letters(_COMPANY_FORM.sub("", rows[chosen[-1]].text))
+    if _COMPANY_END.search(_without_registration(rows[chosen[-1]].text)) and own_words >= _OWN_WORDS_MIN:
+        chosen = chosen[-1:]  # a whole name in one row: what stands above it was written there later
+    pieces = [piece(rows, index, 0, len(rows[index].text)) for index in chosen]
+    name = " ".join(_without_registration(rows[index].text) for index in chosen)
+    confidence = min(one.confidence for one in pieces)
+    return PaperField("company", name, round(confidence, 4), union([one.box for one in pieces])), chosen[-1]
 
 
-def _company_text(text: str) -> str:
+def _without_registration(text: str) -> str:
     """Without the registration number in brackets that many firms print beside the name."""
-    return re.sub(r"\s*\((?:CO\.?\s*NO\.?|ROC|REG)?[^()A-Z]*\d{4,}[^()]*\)\s*$", "", text, flags=re.IGNORECASE).strip()
+    return re.sub(r"\s*\([^()]*\d{4,}[^()]*\)?\s*$", "", re.sub(r"\b5/[8B]\b|\bS/8\b", "S/B", text)).strip()
 
 
 def _letters(text: str) -> int:
@@ -133,24 +174,21 @@ def _letters(text: str) -> int:
 
 
 def _address(rows: Sequence[Row], begin: int) -> PaperField | None:
-    start = next(
-        (index for index in range(begin, min(len(rows), begin + 6)) if _ADDRESS.search(rows[index].text)), None
-    )
+    near = range(begin, min(len(rows), begin + _ADDRESS_ROWS_MAX))
+    start = next((i for i in near if _ADDRESS.search(rows[i].text) and not _REGISTRATION.search(rows[i].text)), None)
     if start is None:
         return None
     texts: list[str] = []
     pieces = []
-    for index in range(start, min(len(rows), start + 6)):
+    posted = False
+    for index in range(start, min(len(rows), start + _ADDRESS_ROWS_MAX)):
         text = rows[index].text
-        if _ADDRESS_END.search(text):
+        if _REGISTRATION.search(text) or _ADDRESS_END.search(text) or (posted and not _PLACE.search(text)):
             break
         texts.append(re.sub(r"^地址\s?:?\s*", "", text))
         pieces.append(piece(rows, index, 0, len(text)))
+        posted = posted or re.search(r"(?<!LOT )\b\d{5}(?!\d)", text) is not None
     if not pieces:
         return None
-    box = pieces[0].box
-    for other in pieces[1:]:
-        box = type(box)(
-            min(box.left, other.box.left), box.top, max(box.right, other.box.right), max(box.bottom, other.box.bottom)
-        )
-    return PaperField("address", " ".join(texts), round(min(one.confidence for one in pieces), 4), box)
+    confidence = min(one.confidence for one in pieces)
+    return PaperField("address", " ".join(texts), round(confidence, 4), union([one.box for one in pieces]))
