@@ -77,7 +77,7 @@ def judge(
         found.append(reason("paper_missing", str(len(sound)), f">= {needed}", detail=" ".join(product.evidence.papers)))
     troubled = {one.evidence_id for one in found}
     found += [
-        reason("paper_in_order", f"{paper.read_confidence:.2f}", f">= {rules.paper_read_confidence_min:.2f}",
+        reason("paper_in_order", f"{_least_confidence(product, paper):.2f}", f">= {rules.paper_read_confidence_min:.2f}",
                evidence_id=paper.evidence_id, detail=paper.kind)
         for paper in sound
         if paper.evidence_id not in troubled
@@ -128,10 +128,16 @@ def _bad_dates(paper: PaperFact) -> list[str]:
 
 
 def _least_confidence(product: Product, paper: PaperFact) -> float:
-    """The reader's least confidence among what this product judges by: the money, and the patient where that
-    matters."""
-    patient = [field.confidence for field in paper.fields if field.name == "patient"]
-    return min([paper.read_confidence, *patient] if product.evidence.patient_is_insured else [paper.read_confidence])
+    """The reader's least confidence among what this product judges by.
+
+    Where the bill is paid: its money, and the patient where that matters. Where the paper only proves the event: its
+    number and date; a parcel slip need not show any money.
+    """
+    names = {"number", "tracking_number", "company", "date"} if product.benefit == "stated_amount" else set()
+    if product.evidence.patient_is_insured:
+        names.add("patient")
+    found = [field.confidence for field in paper.fields if field.name in names]
+    return min(found, default=0.0) if product.benefit == "stated_amount" else min([paper.read_confidence, *found])
 
 
 def _suspicions(policy: Policy, product: Product, paper: PaperFact, rules: Rules) -> list[Reason]:

@@ -240,6 +240,13 @@ def test_paper_read_below_the_confidence_is_asked_for_again() -> None:
     assert (decision.reasons[0].value, decision.reasons[0].threshold) == ("0.50", ">= 0.80")
 
 
+def test_slip_that_shows_no_money_is_judged_by_its_number_and_date() -> None:
+    plain = replace(slip(), read_confidence=0.0)
+    assert in_order("parcel_damage").with_facts(papers=(plain,)).decision().outcome is Outcome.PAY
+    faint = replace(plain, fields=tuple(replace(field, confidence=0.6) for field in plain.fields))
+    assert carried(in_order("parcel_damage").with_facts(papers=(faint,)).decision()) == ["paper_read_unsure"]
+
+
 def test_paper_without_its_total_is_asked_for_again() -> None:
     decision = in_order("outpatient_medical").with_facts(papers=(invoice(missing=["total_minor"]),)).decision()
     assert (decision.outcome, carried(decision)) == (Outcome.ASK, ["paper_fields_missing"])

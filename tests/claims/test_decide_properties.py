@@ -213,6 +213,14 @@ def test_photo_known_from_elsewhere_is_never_paid(case: Case) -> None:
     assert decision.outcome in (Outcome.REFER, Outcome.DECLINE)
 
 
+def test_claim_that_could_not_be_checked_goes_to_a_person_and_replays() -> None:
+    case = in_order("fresh_food_rot")
+    failed = decisions.UncheckedInputs(case.claim, case.policy, case.product, "photos", "MemoryError", 5, RULES, NOW)
+    decision = decisions.could_not_check(failed)
+    assert (decision.outcome, decision.reasons[0].code) == (Outcome.REFER, "could_not_check")
+    assert decisions.replay(canonical(failed)) == canonical(decision)
+
+
 def test_inputs_judged_by_other_code_are_not_replayed() -> None:
     case = in_order("fresh_food_rot")
     other = replace(RULES, code=RULES.code + 1)
