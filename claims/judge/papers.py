@@ -76,12 +76,11 @@ def judge(
         # Everything sent was read, and it is still too little, e.g. the same bill photographed twice.
         found.append(reason("paper_missing", str(len(sound)), f">= {needed}", detail=" ".join(product.evidence.papers)))
     troubled = {one.evidence_id for one in found}
-    found += [
-        reason("paper_in_order", f"{_least_confidence(product, paper):.2f}", f">= {rules.paper_read_confidence_min:.2f}",
-               evidence_id=paper.evidence_id, detail=paper.kind)
-        for paper in sound
-        if paper.evidence_id not in troubled
-    ]  # fmt: skip
+    least = f">= {rules.paper_read_confidence_min:.2f}"
+    for paper in sound:
+        if paper.evidence_id not in troubled:
+            read = f"{_least_confidence(product, paper):.2f}"
+            found.append(reason("paper_in_order", read, least, evidence_id=paper.evidence_id, detail=paper.kind))
     return found
 
 
