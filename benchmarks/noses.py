@@ -132,7 +132,7 @@ def scores(probe: Photo, enrolled: Sequence[Photo]) -> dict[str, float]:
 
 
 def compare_world(
-    world: World, *, strangers: int = 6, seed: int = 1
+    world: World, *, strangers: int = 4, seed: int = 1
 ) -> tuple[dict[str, dict[str, Floats]], list[float]]:
     """Scores by kind (genuine, litter, stranger) and method, and milliseconds of each comparison with one enrolment."""
     rng = np.random.default_rng(seed)

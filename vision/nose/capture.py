@@ -20,9 +20,10 @@ Pixels = npt.NDArray[np.uint8]
 class CaptureLimits:
     """Gates of a nose photo; ratios are shares of the nose's visible surface. Where each comes from: docs/noses.md."""
 
-    confidence_min: float = 0.5  # of the finder, 0..1
+    confidence_min: float = 0.35  # of the finder, 0..1
     width_px_min: int = 200
-    sharpness_min: float = 0.055
+    picture_luma_min: float = 30.0  # brightest twentieth of the whole picture, of 255
+    sharpness_min: float = 0.235
     glare_ratio_max: float = 0.08
     coverage_ratio_min: float = 0.60
     bright_luma_min: float = 45.0  # the brightest tenth of the nose, of 255
@@ -32,7 +33,7 @@ class CaptureLimits:
 
 @dataclass(frozen=True, slots=True)
 class CaptureQuality:
-    """What the gates look at. sharpness: strength of detail finer than a bead against detail as large as one.
+    """What the gates look at. sharpness: slope of the beads in the most blurred direction against their contrast.
     turn_ratio: 0 is frontal.
     """
 
@@ -52,8 +53,8 @@ def measure(frame: Pixels, mask: Floats, found: NoseFound) -> CaptureQuality:
     inside = mask > 0.5
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
     luma = grey[inside]
-    fine = cv2.GaussianBlur(grey, (0, 0), 1.0) - cv2.GaussianBlur(grey, (0, 0), 2.0)
-    beads = cv2.GaussianBlur(grey, (0, 0), 1.0) - cv2.GaussianBlur(grey, (0, 0), 7.0)
+    smooth = cv2.GaussianBlur(grey, (0, 0), 1.0)  # takes the sensor's noise away
+    beads = smooth - cv2.GaussianBlur(grey, (0, 0), 7.0)
     core = cv2.erode(inside.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
     core = core if core.any() else inside
     contrast = float(beads[core].std())
@@ -65,13 +66,22 @@ def measure(frame: Pixels, mask: Floats, found: NoseFound) -> CaptureQuality:
     middle = (columns[0] + columns[-1]) / 2
     return CaptureQuality(
         width_px=found.width_px,
-        sharpness=float(fine[core].std()) / max(contrast, 1.0),
+        sharpness=_least_slope(np.asarray(smooth, np.float32), core) / max(contrast, 1.0),
         glare_ratio=float((luma >= 245).mean()),
         coverage_ratio=float((alike & inside).sum() / inside.sum()),
         bright_luma=float(np.percentile(luma, 90)),
         contrast_luma=contrast,
         turn_ratio=abs(float(middle) - frame.shape[1] / 2) / max(1.0, float(columns[-1] - columns[0])),
     )
+
+
+def _least_slope(smooth: Floats, core: npt.NDArray[np.bool_]) -> float:
+    """Root mean square slope, grey levels a pixel, in the direction where it is least: a smear keeps the slopes across
+    it and takes those along it.
+    """
+    across, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0)[core] / 8, cv2.Sobel(smooth, cv2.CV_32F, 0, 1)[core] / 8
+    xx, yy, xy = float((across**2).mean()), float((down**2).mean()), float((across * down).mean())
+    return float(np.sqrt(max(0.0, (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy))))
 
 
 def refusal(quality: CaptureQuality, limits: CaptureLimits) -> str:

@@ -74,9 +74,14 @@ def compare_pair(first: NoseTemplate, second: NoseTemplate) -> tuple[float, int]
             f"nose templates of {first.model} and {second.model} cannot be compared; enrol the pet again"
         )
     agreement = keypoints.agree(first.keypoints, second.keypoints)
-    start = agreement.matrix if agreement.inliers >= pattern.INLIERS_TRUSTED else np.eye(2, 3)
-    similarity = pattern.correlate(first.pattern, second.pattern, start)
-    return None if similarity is None else (similarity, agreement.inliers)
+    # The nostrils align most pairs; where yaw or a lifted lip has moved them, the keypoints do. Neither start is always
+    # better.
+    starts = [np.eye(2, 3)]
+    if agreement.inliers >= pattern.INLIERS_TRUSTED:
+        starts.append(agreement.matrix)
+    found = [pattern.correlate(first.pattern, second.pattern, start) for start in starts]
+    similarities = [similarity for similarity in found if similarity is not None]
+    return (max(similarities), agreement.inliers) if similarities else None
 
 
 def check_enrolment(

@@ -67,12 +67,13 @@ class NoseFinder:
         square, box = letterbox(pixels)
         maps = self.maps(square)
         mask, left_map, right_map = maps
-        area = float((mask > 0.5).mean())
-        if area == 0:
-            return None
         left, left_peak = _peak(left_map)
         right, right_peak = _peak(right_map)
         if right[0] <= left[0]:
+            return None
+        mask = _component(mask, ((left[0] + right[0]) / 2, (left[1] + right[1]) / 2))
+        area = float((mask > 0.5).mean())
+        if area == 0:
             return None
         across = np.asarray(right) - np.asarray(left)
         across = across / np.linalg.norm(across)
@@ -111,6 +112,18 @@ def stack(fine: Floats, coarse: Floats) -> Floats:
         [cv2.resize(item.transpose(1, 2, 0), (CELLS, CELLS), interpolation=cv2.INTER_LINEAR) for item in coarse]
     )
     return np.asarray(np.concatenate([fine, grown.transpose(0, 3, 1, 2)], 1) / 4, np.float32)
+
+
+def _component(mask: Floats, middle: tuple[float, float]) -> Floats:
+    """Only the patch of the mask that lies between the nostrils (x, y, in cells); what lies elsewhere is no nose."""
+    count, labels = cv2.connectedComponents((mask > 0.5).astype(np.uint8))
+    if count == 1:
+        return np.zeros_like(mask)
+    rows, columns = np.nonzero(labels)
+    nearest = int(np.hypot(columns - middle[0], rows - middle[1]).argmin())
+    own = labels == labels[rows[nearest], columns[nearest]]
+    # Half-sure cells around the patch belong to its soft edge.
+    return np.asarray(mask * cv2.dilate(own.astype(np.uint8), np.ones((5, 5), np.uint8)), np.float32)
 
 
 def _convolve(value: Floats, weight: Floats, bias: Floats) -> Floats:

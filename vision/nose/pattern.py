@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 
 PATTERN_PX = 144
-INLIERS_TRUSTED = 7  # from here on the keypoints' transform starts the registration, else the nostrils alone
+INLIERS_TRUSTED = 4  # from here on the keypoints' transform is a second start of the registration
 COARSE_PX, COARSE_REACH = 28, 7
 FINE_PX, FINE_REACH = 20, 2
 BLOCKS_MIN = 6

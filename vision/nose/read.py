@@ -23,8 +23,13 @@ from vision.nose.trunk import Trunk
 NAME = "nose_print"
 NOSTRIL_LUMA = 0.45  # of the nose's median: darker than this is a hole, not skin
 MASK_SHARE_MIN = 0.15  # of the frame: two dark dots without a nose around them are no nose
+NOSE_AREA_MIN = 0.03  # of the square: so large a patch of rhinarium without clear nostrils is a nose that is hidden
+_HIDDEN = (
+    "nose partly covered: its two nostrils cannot both be seen; wipe it, keep hands and toys away "
+    "and photograph it from straight ahead"
+)
 _NO_NOSE = (
-    "no nose found: photograph the nose from straight ahead so that it fills half of the picture "
+    "no nose found: photograph the uncovered nose from straight ahead so that it fills half of the picture "
     "and both nostrils are in it"
 )
 
@@ -84,9 +89,17 @@ class NoseReader:
 
     def align(self, pixels: Pixels) -> tuple[Pixels, Floats, NoseFound] | Unmeasured:
         """The nose in its frame, uint8 (320, 320, 3); the mask there, float32 (320, 320); and where it was found."""
+        brightest = float(np.percentile(pixels[::4, ::4].max(axis=2), 95))
+        if brightest < self._limits.picture_luma_min:
+            return Unmeasured(
+                f"too dark: the brightest twentieth of the picture is at {brightest:.0f} of 255, "
+                f"at least {self._limits.picture_luma_min:.0f} is needed; turn towards a window or switch on a light"
+            )
         found = self._finder.find(pixels)
-        if found is None or found.confidence < self._limits.confidence_min:
+        if found is None:
             return Unmeasured(_NO_NOSE)
+        if found.confidence < self._limits.confidence_min:
+            return Unmeasured(_HIDDEN if found.area_ratio >= NOSE_AREA_MIN else _NO_NOSE)
         matrix = frame_matrix(found)
         frame = into_frame(pixels, matrix)
         mask = found.mask_in(matrix, frame.shape[0])
