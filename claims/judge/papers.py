@@ -55,6 +55,7 @@ def judge(
     # A bill that could not be read is money not counted: ask once even though others could be read. A blurred copy of a
     # read one stays behind.
     set_aside = len(sound) >= needed and (rounds_asked > 0 or product.benefit == "stated_amount")
+    read_files = {paper.evidence_id for paper in sound}
     for paper in papers:
         if isinstance(paper, UnmeasuredPaper):
             problems = [_unreadable(paper)]
@@ -63,7 +64,8 @@ def judge(
             found += _suspicions(policy, product, paper, rules)
         found += [
             reason("paper_set_aside", one.code, one.threshold, evidence_id=one.evidence_id, detail=one.detail)
-            if set_aside
+            # The back page of a file whose bill was read says nothing about the bill.
+            if set_aside or (one.code == "paper_of_other_kind" and one.evidence_id in read_files)
             else one
             for one in problems
         ]

@@ -12,6 +12,7 @@ from claims.evidence import (
     CreditFact,
     FraudFact,
     MatchOwner,
+    PaperKind,
     PhotoVerdict,
     Unmeasured,
     UnmeasuredNose,
@@ -263,6 +264,13 @@ def test_part_of_the_state_insurance_that_nobody_read_is_not_zero() -> None:
 def test_paper_of_another_kind_is_asked_to_be_replaced() -> None:
     decision = in_order("parcel_damage").with_facts(papers=(receipt(),)).decision()
     assert (decision.outcome, carried(decision)) == (Outcome.ASK, ["paper_of_other_kind"])
+
+
+def test_back_page_of_a_file_whose_bill_was_read_is_set_aside() -> None:
+    back = replace(receipt(), kind=PaperKind.UNKNOWN)
+    decision = in_order("outpatient_medical").with_facts(papers=(invoice(), back)).decision()
+    assert decision.outcome is Outcome.PAY
+    assert "paper_set_aside" in [one.code for one in decision.reasons]
 
 
 def test_unreadable_bill_is_asked_for_once_then_the_readable_one_is_paid() -> None:
