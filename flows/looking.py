@@ -161,9 +161,12 @@ class Looking:
         """Labels of the models that may have read a page; a page's own is in its reading."""
         return tuple(card(name).label for name in OCR_CARDS)
 
-    def warm(self) -> None:
-        """Start the child processes and load the networks, so that the first claim does not pay for it."""
+    def warm_papers(self) -> None:
+        """Start the OCR processes. Papers that come earlier wait for them; photos need not."""
         self._reader.warm()
+
+    def warm_photos(self) -> None:
+        """Start the decoders and load the networks, so that the first claim does not pay for it."""
         noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
         file = preview_jpeg(noise)
         pictures = list(self._pool.map(self._decoder.decode, [file] * self._config.cores))

@@ -16,13 +16,14 @@ from flows.adjudicate import Adjudication
 from flows.config import WorkerConfig
 from flows.drain import Drain
 from flows.enrol import Enrolling
-from flows.looking import looking
+from flows.looking import Looking, looking
 from flows.process import live, stopping
 from flows.queues import ClaimQueue, OutboxQueue
 from flows.sending import Sending
 from flows.stages import Context
 from flows.tracking import tracking
 from models.registry import weights_path
+from vision.errors import ReaderUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +38,7 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
     try:
         with looking(config) as eyes:
             async with tracking(config.prefect) as tracker, stopping(stop, [wake, enrol_wake]):
-                await asyncio.to_thread(eyes.warm)
+                await asyncio.to_thread(eyes.warm_photos)
                 context = Context(engine, eyes, scorecard)
                 adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once)
                 queue = ClaimQueue(engine, config.name, config.lease.lease_seconds)
@@ -63,6 +64,17 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     }
 
                 log.info("ready", process=config.name, cores=config.cores)
-                await live(engine, config.name, "worker", [drain, enrol], stop, report, config.lease.report_seconds)
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(_warm_papers(eyes))
+                    await live(engine, config.name, "worker", [drain, enrol], stop, report, config.lease.report_seconds)
     finally:
         await engine.dispose()
+
+
+async def _warm_papers(eyes: Looking) -> None:
+    """Beside the work: it takes seconds, and photos need not wait for it."""
+    try:
+        await asyncio.to_thread(eyes.warm_papers)
+    except ReaderUnavailable as error:
+        # The next paper tries again to start it; a paper that cannot be read at all goes to a person in the end.
+        log.error("papers cannot be read yet", error=str(error)[:500])

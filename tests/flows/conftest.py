@@ -6,6 +6,7 @@ import asyncio
 import io
 import itertools
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -266,3 +267,17 @@ def wait_until() -> Any:
 @pytest.fixture
 def run_process() -> Any:
     return running
+
+
+@pytest.fixture(scope="session")
+def worker_limits() -> Callable[[str], WorkerConfig]:
+    """A worker's limits over an evidence store and no database: what loading vision needs."""
+    return lambda url: WorkerConfig("worker", StoreConfig("postgresql+asyncpg://nowhere", url), default_target())
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return int(opened.getsockname()[1])
