@@ -25,7 +25,7 @@ from vision.provenance import ExifReading
 __all__ = ["DecodeLimits", "Decoder", "Picture", "preview_jpeg", "sniff"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """A decoded picture.
 
@@ -98,7 +98,8 @@ class Decoder:
     """Decodes in other processes, at most `processes` files at a time. Thread-safe; a context manager.
 
     The decoding processes start on entering (or at the first file that needs one) and end with this process, however it
-    ends. A file that kills its decoder harms no other file.
+    ends. A file that kills its decoder harms no other file. Calls block until the file is done or its time is up; from
+    async code call them in a thread.
     """
 
     def __init__(self, limits: DecodeLimits | None = None, processes: int = 2) -> None:

@@ -30,6 +30,7 @@ HEADER_BYTES: Final = 65_536
 EXIT_NOT_CONFINED: Final = 71
 
 _REPLY_BYTES_MAX: Final = 65_536
+_EDGE_PX_MAX: Final = 50_000_000  # one row of as many pixels as are ever allowed
 _GRACE_SECONDS: Final = 5.0  # the zygote keeps the time limit; this much later it is itself taken for stuck
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _START: Final = (
@@ -58,7 +59,7 @@ class DecodeLimits:
     syscall_filter_required: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
     """One picture as a child handed it over, checked. Fields as in `vision.image.Picture`."""
 
@@ -146,7 +147,7 @@ class Lane:
             _write(source, data)
             reply = self._ask(json.dumps(whole).encode(), source, target, wall_seconds_max)
             _check_ending(reply, cpu_seconds_max, wall_seconds_max)
-            return _read_answer(target)
+            return read_answer(target)
         finally:
             os.close(source)
             os.close(target)
@@ -208,8 +209,12 @@ def _check_ending(reply: Mapping[str, Any], cpu_seconds_max: int, wall_seconds_m
     raise ImageRefused("decode_crashed", f"the decoder died on this file ({ending})")
 
 
-def _read_answer(target: int) -> list[Decoded]:
-    """Check what the child wrote: a taken-over decoder may write anything, and gets through pixels and short texts."""
+def read_answer(target: int) -> list[Decoded]:
+    """Check what the child wrote: a taken-over decoder may write anything, and gets through pixels and short texts.
+
+    target: descriptor of the answer, laid out as `vision.image_child` says. Raises ImageRefused: the child's, or for an
+    answer that is none.
+    """
     try:
         (length,) = struct.unpack(">Q", os.pread(target, 8, 0))
         if length > HEADER_BYTES - 8:
@@ -223,22 +228,31 @@ def _read_answer(target: int) -> list[Decoded]:
         pictures: list[Decoded] = []
         offset = HEADER_BYTES
         for plain in answer["pictures"]:
-            width, height = int(plain["width_px"]), int(plain["height_px"])
-            data = os.pread(target, width * height * 3, offset)
-            if min(width, height) < 1 or len(data) != width * height * 3:
-                raise ValueError("pixels missing")
-            offset += len(data)
-            pictures.append(
-                Decoded(
-                    pixels=np.frombuffer(data, dtype=np.uint8).reshape(height, width, 3),
-                    source_width_px=int(plain["source_width_px"]),
-                    source_height_px=int(plain["source_height_px"]),
-                    pixel_sha256=bytes.fromhex(plain["pixel_sha256"]).hex(),
-                    exif=exif_reading({str(name): str(text)[:300] for name, text in plain["exif"].items()}),
-                )
-            )
+            pictures.append(_checked(target, offset, plain))
+            offset += pictures[-1].pixels.nbytes
         if not pictures:
             raise ValueError("no picture")
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise ImageRefused("decode_crashed", f"the decoder's answer cannot be used ({error})") from None
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, struct.error) as error:
+        raise ImageRefused("decode_crashed", f"the decoder's answer cannot be used ({str(error)[:100]})") from None
     return pictures
+
+
+def _checked(target: int, offset: int, plain: Mapping[str, Any]) -> Decoded:
+    width_px, height_px = int(plain["width_px"]), int(plain["height_px"])
+    source_width_px, source_height_px = int(plain["source_width_px"]), int(plain["source_height_px"])
+    size = width_px * height_px * 3
+    if min(width_px, height_px, source_width_px, source_height_px) < 1 or offset + size > os.fstat(target).st_size:
+        raise ValueError("pixels missing")
+    if max(source_width_px, source_height_px) > _EDGE_PX_MAX:
+        raise ValueError("impossible size")
+    digest = bytes.fromhex(plain["pixel_sha256"])
+    if len(digest) != 32:
+        raise ValueError("no digest")
+    pixels = np.frombuffer(os.pread(target, size, offset), dtype=np.uint8).reshape(height_px, width_px, 3)
+    return Decoded(
+        pixels=pixels,
+        source_width_px=source_width_px,
+        source_height_px=source_height_px,
+        pixel_sha256=digest.hex(),
+        exif=exif_reading({str(name): str(text)[:300] for name, text in plain["exif"].items()}),
+    )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
+import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -30,6 +32,7 @@ from vision.errors import ImageRefused
 from vision.image import Decoder, preview_jpeg, sniff
 
 Pixels = NDArray[np.uint8]
+SHARED_DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 
 
 @pytest.fixture(scope="module")
@@ -303,3 +306,20 @@ def test_a_preview_is_small_and_carries_no_metadata(decoder: Decoder) -> None:
         assert max(opened.size) == 320
         assert not opened.getexif()
     assert difference(np.asarray(Image.open(io.BytesIO(preview))), cat().resize(opened.size)) < 6
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the measuring data is not beside the checkout")
+@pytest.mark.parametrize("archive", ["photos-caltech101.tar", "receipts-sroie-dev.tar"])
+def test_photos_and_scans_from_the_world_all_decode(decoder: Decoder, archive: str) -> None:
+    with tarfile.open(SHARED_DATA / archive) as file:
+        members = [member for member in file if member.name.lower().endswith((".jpg", ".jpeg", ".png"))]
+        for member in members[:: max(1, len(members) // 20)]:
+            opened = file.extractfile(member)
+            assert opened is not None
+            data = opened.read()
+            oracle = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+            picture = decoder.decode(data)
+            assert (picture.source_width_px, picture.source_height_px) == oracle.size
+            height, width = picture.pixels.shape[:2]
+            assert difference(picture.pixels, oracle.resize((width, height), Image.Resampling.BOX)) < 8

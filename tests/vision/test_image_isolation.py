@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import pytest
 from fixtures.hostile_files import jpeg, jpeg_scan_bomb, jpeg_segment, jpeg_with, pdf, photo, png
 from vision.errors import DecoderUnavailable, ImageRefused
 from vision.image import DecodeLimits, Decoder
+from vision.image_lane import HEADER_BYTES, read_answer
 
 SLOW = jpeg_scan_bomb(2500, 2500, scans=2000)  # about 8 s of work
 ROOT = Path(__file__).resolve().parents[2]
@@ -228,7 +230,7 @@ def test_closing_ends_every_process_and_a_closed_decoder_says_so() -> None:
 
 
 def test_one_stuck_file_does_not_hold_up_the_others() -> None:
-    with Decoder(DecodeLimits(cpu_seconds_max=3), processes=2) as decoder:
+    with Decoder(DecodeLimits(cpu_seconds_max=2), processes=2) as decoder:
         decoder.decode(jpeg())
 
         def work() -> None:
@@ -241,3 +243,60 @@ def test_one_stuck_file_does_not_hold_up_the_others() -> None:
             decoder.decode(jpeg(photo(64, 48)))
         assert slow.is_alive()
         slow.join()
+
+
+GOOD = {
+    "width_px": 2,
+    "height_px": 1,
+    "source_width_px": 2,
+    "source_height_px": 1,
+    "pixel_sha256": "00" * 32,
+    "exif": {},
+}
+
+
+def answer_of(text: bytes, pixels: bytes = bytes(6), length: int | None = None) -> int:
+    target = os.memfd_create("answer")
+    os.pwrite(target, struct.pack(">Q", len(text) if length is None else length) + text, 0)
+    os.pwrite(target, pixels, HEADER_BYTES)
+    return target
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"null",
+        b"[" * 60_000,
+        b'{"pictures": []}',
+        b'{"refused": "made_up", "detail": ""}',
+        *(
+            json.dumps({"pictures": [GOOD | change]}).encode()
+            for change in (
+                {"width_px": 10**12},
+                {"width_px": -2, "height_px": -1},
+                {"height_px": float("inf")},
+                {"source_width_px": 10**30},
+                {"pixel_sha256": "00"},
+                {"pixel_sha256": None},
+                {"exif": "none"},
+                {"height_px": 2},
+            )
+        ),
+    ],
+)
+def test_a_taken_over_decoder_cannot_answer_nonsense(text: bytes) -> None:
+    for length in (None, 2**60):
+        target = answer_of(text, length=length)
+        with pytest.raises(ImageRefused) as refused:
+            read_answer(target)
+        os.close(target)
+        assert refused.value.code == "decode_crashed"
+
+
+def test_a_plain_answer_is_read() -> None:
+    target = answer_of(json.dumps({"pictures": [GOOD]}).encode(), bytes(range(6)))
+    (picture,) = read_answer(target)
+    os.close(target)
+    assert picture.pixels.tolist() == [[[0, 1, 2], [3, 4, 5]]]
+    assert not picture.pixels.flags.writeable
