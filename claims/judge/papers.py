@@ -8,7 +8,7 @@ from datetime import date
 
 from claims.benefit import amount_on, own_cost
 from claims.claim import Claim
-from claims.decision import Reason
+from claims.decision import Ground, Reason
 from claims.evidence import PaperFact, PaperKind, Unmeasured, UnmeasuredPaper
 from claims.judge.cover import first_covered_day, last_covered_day, local_date
 from claims.policy import Policy
@@ -72,10 +72,8 @@ def judge(
         if isinstance(paper, PaperFact) and not problems:
             found += _contradictions(claim, policy, product, paper)
     found += _disagreements(product, papers, rules)
-    if len(sound) < needed and not papers:
-        found.append(reason("paper_missing", str(len(sound)), f">= {needed}", detail=" ".join(product.evidence.papers)))
-    elif len(sound) < needed and not any(one.ground == "evidence" for one in found):
-        # Everything sent was read, and it is still too little, e.g. the same bill photographed twice.
+    if len(sound) < needed and not any(one.ground is Ground.EVIDENCE for one in found):
+        # Nothing came, or all that came was read and is still too little, e.g. one bill photographed twice.
         found.append(reason("paper_missing", str(len(sound)), f">= {needed}", detail=" ".join(product.evidence.papers)))
     troubled = {one.evidence_id for one in found}
     least = f">= {rules.paper_read_confidence_min:.2f}"
