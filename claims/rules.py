@@ -62,7 +62,7 @@ RULES = Rules(
     # On the scorecard's holdout 9.5% of people stand below this score, and 68% of those defaulted
     # (models/results/credit.csv comes from the same run; the table is in the card under below_score_holdout).
     credit_low_score=425,
-    # A policy choice, not a measurement: who claims a third time within a week is seen by a person when the score is
+    # A policy choice, not a measurement: who claims a fourth time within a week is seen by a person when the score is
     # low.
     credit_low_claims_max=2,
     credit_low_claims_window_days=7,
