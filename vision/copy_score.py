@@ -25,13 +25,14 @@ FEATURES: Final = (
     "inlier_ratio",
     "agreement",
     "log_inliers_times_agreement",
-    "covers",
+    "span",
     "pdq_nearness",
     "cosine",
     "cosine_excess",
 )
 _WINDOW: Final = (9, 9)
 _FLAT_LEVELS: Final = 3.0  # noise of compression; a patch that varies less says nothing
+_ENOUGH_LEVELS: Final = 20.0  # a patch that varies more counts no more: else one bold label outweighs the scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class CopySignals:
     cosine_excess: float
 
     def features(self) -> NDArray[np.float64]:
-        """In the order of FEATURES."""
+        """In the order of FEATURES. span: a true copy shows most of the original, or is filled by it; a shared label is
+        a small part of both."""
         found = self.geometry
         log_inliers = math.log1p(found.inliers)
         return np.array(
@@ -54,7 +56,7 @@ class CopySignals:
                 found.inliers / found.candidates if found.candidates else 0.0,
                 self.agreement,
                 log_inliers * max(0.0, self.agreement),
-                found.covers_ratio,
+                max(found.shown_ratio, found.covers_ratio),
                 max(0.0, 1.0 - self.pdq_bits / 128),
                 self.cosine,
                 self.cosine_excess,
@@ -142,6 +144,6 @@ def _correlation(a: NDArray[np.float32], b: NDArray[np.float32], covered: NDArra
     var_b = np.maximum(cv2.blur(b * b, _WINDOW) - mean_b * mean_b, 0.0)
     both = cv2.blur(a * b, _WINDOW) - mean_a * mean_b
     correlation = both / np.sqrt((var_a + _FLAT_LEVELS**2) * (var_b + _FLAT_LEVELS**2))
-    weight = np.sqrt(np.maximum(var_a, var_b)) * (inside > 0)
+    weight = np.minimum(np.sqrt(np.maximum(var_a, var_b)), _ENOUGH_LEVELS) * (inside > 0)
     total = float(weight.sum())
     return float((correlation * weight).sum() / total) if total > _FLAT_LEVELS else 0.0

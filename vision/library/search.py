@@ -193,6 +193,27 @@ def pdq_bits(fingerprint: Fingerprint, pdq: bytes) -> int:
     return int(np.bitwise_count(turned ^ other).sum(axis=1).min())
 
 
+def candidate_from(photo_id: str, found: Fingerprint, fingerprint: Fingerprint, seen: tuple[float, float]) -> Candidate:
+    """A candidate made of a fingerprint in memory, for measuring without a database. seen: cosine and its excess."""
+    return Candidate(
+        photo_id=photo_id,
+        source="stock",
+        owner_claim="",
+        owner_subject="",
+        reference="",
+        preview_sha256="",
+        same_bytes=found.sha256 == fingerprint.sha256,
+        same_pixels=found.pixel_sha256 == fingerprint.pixel_sha256,
+        pdq_bits=pdq_bits(fingerprint, found.pdq) if found.pdq_usable else NO_PDQ,
+        cosine=seen[0],
+        cosine_excess=seen[1],
+        keypoints=found.keypoints,
+        thumbnail=found.thumbnail,
+        width_px=found.width_px,
+        height_px=found.height_px,
+    )
+
+
 def _candidate(row: Any, fingerprint: Fingerprint, cosines: dict[str, tuple[float, float]]) -> Candidate:
     cosine, excess = cosines.get(row.photo_id, (0.0, 0.0))
     if row.photo_id not in cosines and row.descriptor and row.descriptor_model == fingerprint.descriptor_model:
