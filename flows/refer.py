@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import httpx
 from sqlalchemy import select
@@ -70,10 +71,10 @@ class Delivery:
             cause=referral.cause,
             reasons=await _reasons(conn, referral.decision_id),
             evidence=tuple(
-                EvidenceLink(one.id, one.kind, f"{base}/v1/claims/{file.claim.id}/evidence/{one.id}")
+                EvidenceLink(one.id, one.kind, f"{base}/v1/claims/{file.claim.id}/evidence/{quote(one.name, safe='')}")
                 for one in file.evidence
             ),
-            referral_url=f"{base}/v1/referrals/{referral.id}",
+            claim_url=f"{base}/v1/claims/{file.claim.id}",
             decision_url=f"{base}/v1/referrals/{referral.id}/decision",
             created_at=referral.created_at,
             due_at=referral.due_at,

@@ -77,7 +77,7 @@ class Sending:
             return task.result()
         if isinstance(error, LeaseLost):
             return "taken over", str(error)
-        if not isinstance(error, Postponed | STORE_AWAY):
+        if not isinstance(error, (Postponed, *STORE_AWAY)):
             log.error("a message could not be handled", flow=self.flow, key=message.key, exc_info=error)
         words = str(error) if isinstance(error, Postponed) else f"{type(error).__name__}: {error}"
         await self._postpone(message, words)

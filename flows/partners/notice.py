@@ -42,7 +42,7 @@ class Notice:
     cause: str
     reasons: tuple[dict[str, str], ...]
     evidence: tuple[EvidenceLink, ...]
-    referral_url: str
+    claim_url: str
     decision_url: str
     created_at: datetime
     due_at: datetime
@@ -59,7 +59,7 @@ class Notice:
             "cause": self.cause,
             "reasons": list(self.reasons),
             "evidence": [{"id": link.id, "kind": link.kind, "url": link.url} for link in self.evidence],
-            "referral_url": self.referral_url,
+            "claim_url": self.claim_url,
             "decision_url": self.decision_url,
             "due_at": self.due_at.isoformat(),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import itertools
 import signal
@@ -34,7 +35,7 @@ from claims.store import adjudication, intake, queue
 from claims.store.blobs import BlobStore
 from claims.store.intake import NewEvidence
 from claims.store.tables import claims
-from flows.config import BankConfig, LeaseLimits, SettleConfig, StoreConfig, WorkerConfig
+from flows.config import BankConfig, LeaseLimits, PartnerConfig, ReferConfig, SettleConfig, StoreConfig, WorkerConfig
 from models.ocr_build import default_target
 from vision.image import sniff
 
@@ -96,6 +97,19 @@ def bank(tmp_path: Path) -> Iterator[Server]:
     folder = tmp_path / "bank"
     folder.mkdir()
     server = Server("fixtures.sandbox_bank", folder, ("--token", "bank-token"))
+    server.start()
+    yield server
+    server.kill()
+
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four b").decode()
+
+
+@pytest.fixture
+def insurer(tmp_path: Path) -> Iterator[Server]:
+    folder = tmp_path / "insurer"
+    folder.mkdir()
+    server = Server("fixtures.sandbox_insurer", folder, ("--name", "anshun", "--secret", SECRET))
     server.start()
     yield server
     server.kill()
@@ -174,17 +188,31 @@ class World:
         """A claim that the rules approved; returns its id and its payout's."""
         changes = {"payee_account": account} if account else {}
         claim_id = await self.claim(await self.policy(claimant), {}, minor, **changes)
+        pay = Decision(
+            Outcome.PAY, Money(minor, "CNY"), (), (reason("within_auto_pay"),), "test", (), datetime.now(UTC), "rules"
+        )
+        return claim_id, (await self.decide(claim_id, pay)).payout_id
+
+    async def refer(self, claimant: str, *codes: str) -> tuple[str, str]:
+        """A claim with one file that the rules referred; returns its id and its referral's."""
+        files = {"损坏 1.jpg": (EvidenceKind.PHOTO, photo(0))}
+        claim_id = await self.claim(await self.policy(claimant), files)
+        reasons = tuple(reason(code, "李四", "张伟") for code in codes)
+        refer = Decision(Outcome.REFER, Money(0, "CNY"), (), reasons, "test", (), datetime.now(UTC), "rules")
+        return claim_id, (await self.decide(claim_id, refer)).referral_id
+
+    async def decide(self, claim_id: str, decision: Decision) -> adjudication.Recorded:
         now = datetime.now(UTC)
-        amount = Money(minor, "CNY")
-        decision = Decision(Outcome.PAY, amount, (), (reason("within_auto_pay"),), "test", (), now, "rules")
         async with self.engine.begin() as conn:
             (lease,) = await queue.lease(conn, "test", 1, 30, now)
             assert lease.claim_id == claim_id
             file = await adjudication.load(conn, claim_id)
-            recorded = await adjudication.record_decision(
-                conn, lease, file, decision, b"{}", now, "test", partner="anshun"
-            )
-        return claim_id, recorded.payout_id
+            return await adjudication.record_decision(conn, lease, file, decision, b"{}", now, "test", partner="anshun")
+
+    def refer_config(self, insurer_url: str, secret: str = SECRET) -> ReferConfig:
+        partner = PartnerConfig("anshun", f"{insurer_url}/webhooks", secret)
+        store = StoreConfig(self.dsn, self.blobs.url)
+        return ReferConfig("refer-1", store, {"anshun": partner}, "http://api.example", lease=LIMITS)
 
     async def status(self, claim_id: str) -> Status:
         async with self.engine.connect() as conn:
