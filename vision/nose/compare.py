@@ -40,7 +40,7 @@ class EnrolmentLimits:
     """
 
     photos_min: int = ENROLMENT_MIN
-    similarity_min: float = 0.50
+    similarity_min: float = 0.48
     same_capture_similarity: float = 0.90
 
 

@@ -6,29 +6,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from skimage import data
 
-from fixtures.noses import draw_capture, render_nose
+from fixtures.noses import CAREFUL, draw_capture, render_nose
 from vision.errors import TemplatesIncompatible
 from vision.measurement import Unmeasured
 from vision.nose import NoseComparison, NoseReader, NoseTemplate, check_enrolment, compare
 
 LITTER = 41_000
 PETS = (410_001, 410_002, 410_003)
-GOOD = {
-    "wetness": 0.3,
-    "defocus_px": 0.5,
-    "motion_px": 0.0,
-    "cover": 0.0,
-    "noise": 2.0,
-    "yaw_deg": 4.0,
-    "pitch_deg": -3.0,
-    "light": 1.4,
-    "nose_share": 0.55,
-}
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +26,8 @@ def reader() -> NoseReader:
     return NoseReader()
 
 
-def template(reader: NoseReader, pet: int, capture: int, **changes: float) -> NoseTemplate:
-    read = reader.read_pixels(render_nose(pet, LITTER, capture, **(GOOD | changes)).pixels)
+def template(reader: NoseReader, pet: int, capture: int, **changes: Any) -> NoseTemplate:
+    read = reader.read_pixels(render_nose(pet, LITTER, capture, **(dict(CAREFUL) | changes)).pixels)
     assert isinstance(read, NoseTemplate), read
     return read
 
@@ -54,7 +44,7 @@ def test_three_look_alike_litter_mates_are_told_apart_in_under_a_second_of_compu
     reader: NoseReader, enrolled: dict[int, list[NoseTemplate]]
 ) -> None:
     for pet in PETS:
-        photo = render_nose(pet, LITTER, 42_000_000 + pet, **GOOD).pixels
+        photo = render_nose(pet, LITTER, 42_000_000 + pet, **CAREFUL).pixels
         start = time.process_time()
         probe = reader.read_pixels(photo)
         assert isinstance(probe, NoseTemplate)
@@ -101,7 +91,7 @@ def test_an_enrolment_refuses_a_litter_mate_a_repeated_photo_and_too_few(
 
 
 def test_a_photo_saved_twice_is_one_photo(reader: NoseReader, enrolled: dict[int, list[NoseTemplate]]) -> None:
-    pixels = render_nose(PETS[0], LITTER, 41_000_000, **GOOD).pixels
+    pixels = render_nose(PETS[0], LITTER, 41_000_000, **CAREFUL).pixels
     again = np.clip(pixels.astype(np.int16) + 4, 0, 255).astype(np.uint8)
     first, second = reader.read_pixels(pixels), reader.read_pixels(again)
     assert isinstance(first, NoseTemplate)
@@ -122,7 +112,7 @@ def test_a_photo_saved_twice_is_one_photo(reader: NoseReader, enrolled: dict[int
     ],
 )
 def test_a_bad_capture_is_refused_with_what_is_wrong(reader: NoseReader, changes: dict[str, float], word: str) -> None:
-    read = reader.read_pixels(render_nose(PETS[0], LITTER, 43_000_000, **(GOOD | changes)).pixels)
+    read = reader.read_pixels(render_nose(PETS[0], LITTER, 43_000_000, **(dict(CAREFUL) | changes)).pixels)
     assert isinstance(read, Unmeasured)
     assert word in read.reason
 
