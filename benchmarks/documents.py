@@ -1,8 +1,9 @@
 """How well papers are read: `python -m benchmarks.documents [--json] [--pages N]`.
 
-Two sets, reported apart. `rendered`: synthetic pages of `fixtures.papers`, on seeds that nothing was tuned on; a field counts when its
-value is exactly the printed one. `sroie`: 60 scanned receipts (ICDAR 2019 SROIE) on which the receipt rules were tuned, so an upper
-bound; total and date must be equal, company and address at least 0.9 alike (letters and digits only, case ignored).
+Two sets, reported apart. `rendered`: synthetic pages of `fixtures.papers`, on seeds that nothing was tuned on; a
+field counts when its value is exactly the printed one. `sroie`: 60 scanned receipts (ICDAR 2019 SROIE) on which the
+receipt rules were tuned, so an upper bound; total and date must be equal, company and address at least 0.9 alike
+(letters and digits only, case ignored).
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ Progress = Callable[[str], None]
 def run(pages: int = 60, sroie_tar: Path | None = SROIE_TAR, progress: Progress | None = None) -> dict[str, Any]:
     """Accuracies 0..1 by field, `unmeasured` pages, `cpu_s_per_page` of OCR alone.
 
-    pages: rendered ones, half invoices, a quarter each slips and receipts. sroie is null where the archive is not there.
+    pages: rendered ones, half invoices, a quarter each slips and receipts. sroie is null where the archive is not
+    there.
     """
     progress = progress if progress is not None else _silent
     with Decoder(DecodeLimits(), processes=1) as decoder, Reader() as reader:

@@ -30,8 +30,8 @@ def find(text: str) -> tuple[int, int]:
 def parse(text: str) -> int | Unmeasured:
     """Minor units of an amount such as 壹仟零贰拾元伍角整; 人民币 before it is allowed, spaces are ignored.
 
-    Strict: units must descend, a digit needs its unit, 角 and 分 hold one digit each. Anything else is Unmeasured, because an
-    amount guessed from half of its characters would defeat the check that it is for.
+    Strict: units must descend, a digit needs its unit, 角 and 分 hold one digit each. Anything else is Unmeasured,
+    because an amount guessed from half of its characters would defeat the check that it is for.
     """
     cleaned = re.sub(r"\s", "", text).translate(_SAME).removeprefix("人民币").removesuffix("整")
     if not cleaned:

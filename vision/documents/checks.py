@@ -28,7 +28,8 @@ def checks(kind: PaperKind, fields: Sequence[PaperField], items: Sequence[PaperI
         if "insurance_paid_minor" in values and "cash_paid_minor" in values:
             insurance, cash = int(values["insurance_paid_minor"]), int(values["cash_paid_minor"])
             account = int(values.get("account_paid_minor", "0"))
-            detail = f"insurance {_yuan(insurance)} + account {_yuan(account)} + cash {_yuan(cash)}, the total says {_yuan(total)}"
+            parts = f"insurance {_yuan(insurance)} + account {_yuan(account)} + cash {_yuan(cash)}"
+            detail = f"{parts}, the total says {_yuan(total)}"
             made.append(PaperCheck("insurance_and_cash_equal_total", insurance + account + cash == total, detail))
     if "date" in values:
         day = date.fromisoformat(values["date"])

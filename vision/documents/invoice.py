@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from vision.documents import capital
 from vision.documents.fields import first_amount, first_date, first_text, from_found
@@ -92,12 +93,12 @@ def _hospital(rows: Sequence[Row]) -> PaperField | None:
 
 
 def _number(rows: Sequence[Row]) -> PaperField | None:
-    labels = (r"票据号码?|发票号码?|收据号码?|票\s?号|票据编号", r"\bN[Oo0]\s?[.:°º]?")
+    labels = (r"(?:票据号码?|发票号码?|收据号码?|票\s?号|票据编号)(?:\s*:?\s*N[Oo0]\s?[.:])?", r"\bN[Oo0]\s?[.:°º]?")
     return first_text(rows, "number", labels, _NUMBER, normalise=number_key)
 
 
 def number_key(text: str) -> str:
-    """A paper number as the key that claims are compared by: capitals and digits only, the letter O in digits read as 0."""
+    """A paper number as the key that claims are compared by: capitals and digits, an O among digits read as 0."""
     letters = re.match(r"[A-Z]*?(?=[\dO]{4})", text.upper())
     prefix = letters[0] if letters else ""
     return prefix + re.sub(r"[^0-9A-Z]", "", text.upper()[len(prefix) :]).replace("O", "0")
@@ -124,12 +125,14 @@ def _capital_total(rows: Sequence[Row]) -> PaperField | None:
     return None
 
 
+def _is_heading(text: str) -> bool:
+    named = "金额" in text and re.search(r"项目|名称|收费", text) is not None
+    return named and re.search(r"\d\.\d{2}", text) is None
+
+
 def items(rows: Sequence[Row]) -> list[PaperItem]:
     """The item list: what stands between the heading with 金额 and the totals. Empty when there is no such heading."""
-    heading = next(
-        (index for index, row in enumerate(rows) if "金额" in row.text and re.search(r"项目|名称|收费", row.text) and not re.search(r"\d\.\d{2}", row.text)),
-        None,
-    )  # fmt: skip
+    heading = next((index for index, row in enumerate(rows) if _is_heading(row.text)), None)
     if heading is None:
         return []
     blocks = _blocks(rows[heading])
@@ -161,7 +164,7 @@ def _blocks(heading: Row) -> list[tuple[float, float]]:
         after = [start for start in starts if start > end]
         edges.append((end + min(after)) / 2 if after else end)
     edges.append(float("inf"))
-    return list(zip(edges, edges[1:], strict=False))
+    return list(pairwise(edges))
 
 
 def _item(cells: Sequence[Cell], class_middles: Sequence[float]) -> PaperItem | None:

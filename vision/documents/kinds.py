@@ -39,7 +39,7 @@ _SCORE_MIN = 4  # one telling word, or two that lean the same way
 
 
 def classify(lines: Sequence[str]) -> PaperKind:
-    """The kind whose words weigh most; UNKNOWN when too few were found or two kinds weigh the same. `lines` are normalised."""
+    """The kind whose words weigh most in normalised `lines`; UNKNOWN when there are too few, or two kinds draw."""
     text = "\n".join(lines).upper()
     scores = {
         kind: sum(weight for pattern, weight in words if re.search(pattern, text, re.IGNORECASE))

@@ -1,4 +1,4 @@
-"""From loose lines to rows: levels a tilted page, groups lines that stand side by side, and finds values by their labels."""
+"""From loose lines to rows: levels a tilted page, groups lines side by side, and finds values by their labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROW_OVERLAP_MIN = 0.5  # of the smaller height
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A line on the levelled page; lengths in pixels of the picture, `text` normalised, `box` on the picture as taken."""
+    """A line on the levelled page: lengths in pixels, `text` normalised, `box` on the picture as it was read."""
 
     text: str
     confidence: float
@@ -91,7 +91,7 @@ def _same_row(group: Sequence[Cell], cell: Cell) -> bool:
 
 
 def _unstacked(line: TextLine) -> list[TextLine]:
-    """One line, or one for each character where cells of a narrow column were read as one upright line (乙 above 丙)."""
+    """One line, or one for each character where a narrow column's cells were read as one upright line (乙 above 丙)."""
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = line.corners
     text = plain(line.text)
     across, down = math.hypot(x1 - x0, y1 - y0), math.hypot(x3 - x0, y3 - y0)
@@ -115,7 +115,9 @@ def _unstacked(line: TextLine) -> list[TextLine]:
 
 
 def _slopes(lines: Sequence[TextLine], height_px: int) -> tuple[float, float]:
-    """Slope of the text as a + b * (y / height): b takes up the perspective. Fitted to the wide lines, weighted by their width."""
+    """Slope of the text as a + b * (y / height): b takes up the perspective. Fitted to the wide lines, weighted by
+    their width.
+    """
     rows, slopes, weights = [], [], []
     for line in lines:
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = line.corners
@@ -171,7 +173,7 @@ def _box(left: float, top: float, right: float, bottom: float, page: PageText) -
 
 
 def piece(rows: Sequence[Row], row_index: int, start: int, end: int) -> Found:
-    """The text from `start` to `end` of a row, with the part of the page it stands on (by character position within each cell)."""
+    """The text from `start` to `end` of a row, and the part of the page it stands on (by character position)."""
     row = rows[row_index]
     boxes: list[Box] = []
     confidences: list[float] = []
@@ -207,8 +209,8 @@ def union(boxes: Sequence[Box]) -> Box:
 def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -> list[Found]:
     """Every value that stands right of its label in one row, in reading order.
 
-    label, value: regular expressions; between them a colon or space may stand, and with `gap` also the space between two cells.
-    The value is the part matched by `value`.
+    label, value: regular expressions; between them a colon or space may stand, and with `gap` also the space between
+    two cells. The value is the part matched by `value`.
     """
     between = rf"\s*[:;]?\s{{0,{2 + len(GAP) if gap else 1}}}"
     pattern = re.compile(rf"(?:{label}){between}(?P<value>{value})", re.IGNORECASE)

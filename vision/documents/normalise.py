@@ -1,4 +1,4 @@
-"""Text of papers to values: widths, amounts, dates, weights. Pure; everything takes text that went through `plain` first."""
+"""Text of papers to values: widths, amounts, dates, weights. All but `plain` take text that went through it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from datetime import date
 
 from vision.measurement import Unmeasured
 
-_DASHES = str.maketrans({"–": "-", "—": "-", "−": "-", "‐": "-", "一": "一", "，": ",", "。": ".", "【": "[", "】": "]", "〔": "[", "〕": "]"})  # fmt: skip
+_ONE_KIND = str.maketrans("–—−‐，。【】〔〕", "----,.[][]")
 
-# One, then groups of three after commas, or plain digits; a fraction of one or two digits. Spaces inside come from the reader.
-AMOUNT = r"(?:\d{1,3}(?:\s?,\s?\d{3})+|\d+)(?:\s?\.\s?\d{1,2})?(?!\d)"
-_AMOUNT = re.compile(AMOUNT)
+# One, then groups of three after commas, or plain digits; a fraction of one or two digits. Spaces inside come from
+# the reader.
+# At most twelve digits: what is longer is a number of something else.
+AMOUNT = r"(?:\d{1,3}(?:\s?,\s?\d{3}){1,3}|\d{1,12})(?:\s?\.\s?\d{1,2})?(?!\d)"
+_AMOUNT = re.compile(r"(?<!\d)" + AMOUNT)
 
 
 def plain(text: str) -> str:
     """NFKC (full-width digits, ：, ￥ become ASCII ones or ¥), one kind of dash and bracket, single spaces."""
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text).translate(_DASHES)).strip()
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text).translate(_ONE_KIND)).strip()
 
 
 def amount_minor(text: str) -> int | Unmeasured:
@@ -29,14 +31,18 @@ def amount_minor(text: str) -> int | Unmeasured:
     return int(whole) * 100 + int((fraction + "00")[:2])
 
 
-_MONTHS = {name: number for number, name in enumerate(("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1)}  # fmt: skip
-_MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_NAMES = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_MONTHS = {name: number for number, name in enumerate(_NAMES.split("|"), 1)}
+_MONTH = rf"({_NAMES})[a-z]*"
+_YEAR = r"((?:19|20)\d{2}|\d{2}(?!\d))"
 _YEAR_FIRST = re.compile(
     r"(?<!\d)((?:19|20)\d{2})\s?(?:年|[-/.])\s?(\d{1,2})\s?(?:月|[-/.])\s?(\d{1,2})(?:\s?日)?(?!\d{3})"
 )
-_DAY_FIRST = re.compile(r"(?<![\d-])(\d{1,2})(\s?[-/.]\s?)(\d{1,2})\2((?:19|20)\d{2}|\d{2}(?!\d))")
-_DAY_MONTH_NAME = re.compile(rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th)?[\s\-/.,']*{_MONTH}[\s\-/.,']*((?:19|20)\d{{2}}|\d{{2}}(?!\d))", re.IGNORECASE)  # fmt: skip
-_MONTH_NAME_DAY = re.compile(rf"(?<![a-z]){_MONTH}[\s\-/.,]*(\d{{1,2}})(?:st|nd|rd|th)?[\s,\-/]+((?:19|20)\d{{2}})", re.IGNORECASE)  # fmt: skip
+_DAY_FIRST = re.compile(r"(?<![\d-])(\d{1,2})(\s?[-/.]\s?)(\d{1,2})\2" + _YEAR)
+_DAY_MONTH_NAME = re.compile(rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th)?[\s\-/.,']*{_MONTH}[\s\-/.,']*{_YEAR}", re.IGNORECASE)
+_MONTH_NAME_DAY = re.compile(
+    rf"(?<![a-z]){_MONTH}[\s\-/.,]*(\d{{1,2}})(?:st|nd|rd|th)?[\s,\-/]+((?:19|20)\d{{2}})", re.IGNORECASE
+)
 _COMPACT = re.compile(r"(?<!\d)((?:19|20)\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?!\d)")
 
 
@@ -50,7 +56,7 @@ def _day(year: int, month: int, day: int) -> date | None:
 def dates(text: str) -> list[tuple[int, int, date]]:
     """Every date in `text` as (start, end, date), in order.
 
-    Day before month where both orders are possible (12/03/2018 is 12 March); month first only where nothing else is a date.
+    Day before month where both orders are possible (12/03/2018 is 12 March); month first only where nothing else is.
     """
     found: list[tuple[int, int, date]] = []
 
@@ -93,7 +99,7 @@ def weight_g(text: str) -> int | Unmeasured:
 
 
 def amounts(text: str, decimals_required: bool = False) -> list[tuple[int, int, int]]:
-    """Every amount in `text` as (start, end, minor units), in order; `decimals_required` leaves out whole numbers (counts, codes)."""
+    """Every amount in `text` as (start, end, minor units); `decimals_required` leaves out counts and codes."""
     found = []
     for match in _AMOUNT.finditer(text):
         if decimals_required and not re.search(r"\.\s?\d{2}$", match[0]):

@@ -1,10 +1,13 @@
-"""The OCR process: `python -m vision.documents.ocr_child CONFIG`, spoken to over its standard input and output by `vision.documents.reader`.
+"""The OCR process: `python -m vision.documents.ocr_child CONFIG`, spoken to over its standard input and output by
+`vision.documents.reader`.
 
-It holds the engine, reads one page at a time and touches no network: every attempt to connect or to resolve a name raises. CONFIG is JSON:
-models_dir, engines ({short name: [detection model, recognition model]}), threads, detection_edge_px_max.
+It holds the engine, reads one page at a time and touches no network: every attempt to connect or to resolve a name
+raises. CONFIG is JSON: models_dir, engines ({short name: [detection model, recognition model]}), threads,
+detection_edge_px_max.
 
-A frame is four bytes of header length (big endian), the header as JSON, then `payload_bytes` bytes. Requests: {model, height, width} with
-height * width * 3 bytes of sRGB. Replies: {ready: true} once at the start, then {lines: [[text, confidence, corners], ...], cpu_seconds} each.
+A frame is four bytes of header length (big endian), the header as JSON, then `payload_bytes` bytes. Requests:
+{model, height, width} with height * width * 3 bytes of sRGB. Replies: {ready: true} once at the start, then
+{lines: [[text, confidence, corners], ...], cpu_seconds} each.
 """
 
 from __future__ import annotations

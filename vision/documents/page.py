@@ -28,7 +28,8 @@ class Box:
 class TextLine:
     """One line as the engine found it.
 
-    corners: four (x, y) in pixels of the picture read, clockwise from the text's own top left. confidence: 0..1, the mean over the line's characters.
+    corners: four (x, y) in pixels of the picture read, clockwise from the text's own top left. confidence: 0..1, the
+    mean over the line's characters.
     """
 
     text: str
@@ -48,7 +49,9 @@ class PageText:
 
 @dataclass(frozen=True, slots=True)
 class PaperField:
-    """A field: `value` normalised (ISO dates, minor units as digits); `confidence` is the least of the lines it was read from."""
+    """A field: `value` normalised (ISO dates, minor units as digits); `confidence` is the least of the lines it was
+    read from.
+    """
 
     name: str
     value: str
@@ -72,7 +75,9 @@ CheckName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class PaperCheck:
-    """An arithmetic or format check within one paper; `detail` shows both sides. A check whose sides were not both read is absent."""
+    """An arithmetic or format check within one paper; `detail` shows both sides. A check whose sides were not both
+    read is absent.
+    """
 
     name: CheckName
     passed: bool
@@ -83,8 +88,9 @@ class PaperCheck:
 class PaperReading:
     """One paper as read.
 
-    lines: the normalised text of each line, top to bottom. read_confidence: the least confidence among the money-relevant fields
-    (`parse.MONEY_FIELDS`), 0 when none of them was found: then nothing is known of the amount. missing_fields: required for the kind, not found.
+    lines: the normalised text of each line, top to bottom. read_confidence: the least confidence among the
+    money-relevant fields (`parse.MONEY_FIELDS`), 0 when none of them was found: then nothing is known of the amount.
+    missing_fields: required for the kind, not found.
     """
 
     kind: PaperKind

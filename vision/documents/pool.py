@@ -1,4 +1,4 @@
-"""A fixed number of OCR processes: lent to one page at a time, replaced after a break, too many pages or too much memory."""
+"""A fixed number of OCR processes: lent to one page at a time, replaced when they broke or are worn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vision.errors import ReaderUnavailable
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """recycle_*: a process is replaced after its page once it read that many, or grew to that resident size (the engine's memory grows)."""
+    """recycle_*: a process is replaced once it read that many pages or grew to that size (the engine leaks)."""
 
     worker: WorkerLimits
     queue_seconds_max: float

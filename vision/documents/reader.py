@@ -1,4 +1,6 @@
-"""Reads papers: OCR in processes of its own, tiny model first, the small one and other views of the page where the reading does not add up."""
+"""Reads papers: OCR in processes of its own, tiny model first, the small one and other views of the page where the
+reading does not add up.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,9 @@ from vision.measurement import Unmeasured
 class ReaderLimits:
     """What reading one page may cost, and when its process is replaced.
 
-    page_seconds_max: wall clock of one pass over the page; a page takes up to four. memory_bytes_max: resident size at which a process is killed;
-    recycle_memory_bytes: at which it is replaced after its page (the engine's memory grows). queue_seconds_max: waiting for a free process.
+    page_seconds_max: wall clock of one pass over the page; a page takes up to four. memory_bytes_max: resident size
+    at which a process is killed; recycle_memory_bytes: at which it is replaced after its page (the engine's memory
+    grows). queue_seconds_max: waiting for a free process.
     detection_edge_px_max: the page is scaled to this for finding lines; characters are read at full size.
     """
 
@@ -52,10 +55,12 @@ class ReaderLimits:
 class Quality:
     """When a page counts as unreadable, and when one pass over it is enough.
 
-    characters_min: fewer, and there is no paper to read. confidence_min: mean over characters; below it the words are guesses.
+    characters_min: fewer, and there is no paper to read. confidence_min: mean over characters; below it the words are
+    guesses.
     upside_down_confidence: below it the page is tried the other way up (upright pages reach 0.97, turned ones 0.65).
-    settled_confidence_min: least confidence of a money field that the fast model may settle alone. red_share_min: share of
-    red pixels from which red ink is lifted off. smear_px: edge width from which blur is named as the cause (in focus: 7 at most).
+    settled_confidence_min: least confidence of a money field that the fast model may settle alone. red_share_min:
+    share of red pixels from which red ink is lifted off. smear_px: edge width from which blur is named as the cause
+    (in focus: 7 at most).
     """
 
     characters_min: int = 8
@@ -78,8 +83,8 @@ _TINY, _SMALL = (_short(name) for name in OCR_CARDS)
 class Reader:
     """Thread-safe context manager over `processes` OCR processes; each reads one page at a time, further pages wait.
 
-    `today` gives the date against which a paper's date is judged. Raises models.errors.ModelMissing or ModelCorrupt when the
-    model folders are not in order, before any process starts.
+    `today` gives the date against which a paper's date is judged. Raises models.errors.ModelMissing or ModelCorrupt
+    when the model folders are not in order, before any process starts.
     """
 
     def __init__(
@@ -130,13 +135,14 @@ class Reader:
             return self._cpu_seconds
 
     def warm(self) -> None:
-        """Starts every process and waits until the models are loaded, so that no page pays for it. Raises ReaderUnavailable."""
+        """Starts every process and waits until its models are loaded. Raises ReaderUnavailable."""
         self._pool.warm()
 
     def read(self, picture: Picture) -> PaperReading | Unmeasured:
         """The paper in `picture` (decode it with a long edge of about 1,600 px), or why it cannot be read.
 
-        Unmeasured: too small, blurred, dark, no print, or its OCR process hit a limit or died. Raises ReaderUnavailable when no process can be had.
+        Unmeasured: too small, blurred, dark, no print, or its OCR process hit a limit or died. Raises
+        ReaderUnavailable when no process can be had.
         """
         height, width = picture.pixels.shape[:2]
         if min(height, width) < self._limits.short_edge_px_min:
@@ -168,7 +174,9 @@ class Reader:
         return best(readings, self._today())
 
     def _upright(self, worker: Worker, pixels: Pixels, red: bool) -> tuple[View, View, list[TextLine]]:
-        """The picture turned so that its print stands upright; the same with red ink lifted off; what the tiny model reads there."""
+        """The picture turned so that its print stands upright; the same with red ink lifted off; what the tiny model
+        reads there.
+        """
 
         def look(quarter_turns: int) -> tuple[View, View, list[TextLine]]:
             plain_view = turned(pixels, quarter_turns) if quarter_turns else View(pixels)
@@ -206,7 +214,7 @@ class Reader:
             return None
         seen = f"{characters} characters at a mean confidence of {confidence:.2f}" if characters else "no text"
         width = edge_width_px(pixels)
-        if width >= self._quality.smear_px:
+        if self._quality.smear_px <= width < float("inf"):
             return Unmeasured(
                 f"too blurred to read: edges are {width:.0f} px wide, {seen}; hold still and let the camera focus"
             )

@@ -12,7 +12,8 @@ from vision.documents.page import PaperField
 
 REQUIRED = ("company", "date", "total_minor")
 
-# Words of a total and how surely the amount beside them is what was paid. The first pattern that matches a row counts; -1: the row states another sum.
+# Words of a total and how surely the amount beside them is what was paid. The first pattern that matches a row
+# counts; -1: the row states another sum.
 _TOTAL_WORDS: tuple[tuple[str, int], ...] = (
     (r"SUB\s?-?\s?T[O0]TA[LI]|小计|TAXABLE|ROUND\w*\s?ADJ", -1),
     (r"TOTAL\s*(?:QTY|QUANTITY|ITEM|PCS|SAVING|DISC|GST|TAX|POINT|BEFORE|W/?O\b|WITHOUT)", -1),
@@ -78,7 +79,8 @@ def fields(rows: Sequence[Row]) -> list[PaperField]:
 
 
 def _total(rows: Sequence[Row]) -> PaperField | None:
-    """The amount beside the word that most surely means the total; of equals the one further down, where rounding and tax are in.
+    """The amount beside the word that most surely means the total; of equals the one further down, where rounding and
+    tax are in.
 
     When cash given less change comes to another candidate, that one is taken: it is what left the customer's purse.
     """
@@ -115,7 +117,9 @@ def _total(rows: Sequence[Row]) -> PaperField | None:
 
 
 def _strength(text: str) -> tuple[int, int]:
-    """(how surely the row states the total, where its word ends): 0 for no such word, -1 for a row that states another sum."""
+    """(how surely the row states the total, where its word ends): 0 for no such word, -1 for a row that states
+    another sum.
+    """
     for pattern, strength in _TOTAL_WORDS:
         found = re.search(pattern, text, re.IGNORECASE)
         if found:

@@ -15,7 +15,8 @@ _PROOFS = frozenset({"items_sum_to_total", "capital_amount_equals_total", "insur
 
 
 def settled(reading: PaperReading, confidence_min: float) -> bool:
-    """Nothing required is missing, every check holds, and the paper's own arithmetic (or the reader's confidence) vouches for the amounts.
+    """Nothing required is missing, every check holds, and the paper's own arithmetic (or the reader's confidence)
+    vouches for the amounts.
 
     Receipts have no arithmetic that every shop prints, so the fast model alone never settles one.
     """

@@ -1,4 +1,6 @@
-"""Other looks at one picture that may read better: turned, or without red ink. Corners found on a view map back to the picture."""
+"""Other looks at one picture that may read better: turned, or without red ink. Corners found on a view map back to
+the picture.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def back(corners: Corners, quarter_turns: int, width_px: float, height_px: float
 
 
 def upright_share(lines: Sequence[TextLine]) -> float:
-    """Share (by characters) of lines of three characters or more that stand upright: near 1 on a page that lies on its side."""
+    """Share (by characters) of lines of three characters or more that stand upright: near 1 on a page that lies on
+    its side.
+    """
     upright = total = 0
     for line in lines:
         if len(line.text) < 3:
@@ -69,8 +73,8 @@ def red_share(pixels: Pixels) -> float:
 def without_red(view: View) -> View:
     """Lifts a red seal off the print below it.
 
-    In the red channel, red ink is nearly as bright as paper and black print stays black. Dividing by the paper's own brightness
-    around takes out shadows, so that one cut between ink and seal serves the whole page.
+    In the red channel, red ink is nearly as bright as paper and black print stays black. Dividing by the paper's own
+    brightness around takes out shadows, so that one cut between ink and seal serves the whole page.
     """
     red = Image.fromarray(np.ascontiguousarray(view.pixels[..., 0]))
     small = red.resize((max(1, red.width // 8), max(1, red.height // 8)), Image.Resampling.BOX)
@@ -82,10 +86,11 @@ def without_red(view: View) -> View:
 
 
 def edge_width_px(pixels: Pixels) -> float:
-    """About how many pixels the sharpest edges take from dark to light: 2 to 7 in focus, above 30 where no print can be read.
+    """About how many pixels the sharpest edges take from dark to light: 2 to 7 in focus, from 9 on hardly readable.
 
-    The range of brightness (1st to 99th percentile) over the steepest step (99.9th percentile of the difference of neighbours), both on
-    means of 4 x 4 pixels, so that sensor noise does not pass for sharpness.
+    The range of brightness (1st to 99th percentile) over the steepest step (99.9th percentile of the difference of
+    neighbours), both on means of 4 x 4 pixels, so that sensor noise does not pass for sharpness. Infinite on a page of
+    one brightness.
     """
     block = 4
     height, width = (side // block * block for side in pixels.shape[:2])

@@ -1,4 +1,6 @@
-"""One OCR process from the parent's side: started, spoken to under a time and memory limit, killed when it breaks one."""
+"""One OCR process from the parent's side: started, spoken to under a time and memory limit, killed when it breaks
+one.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ _REPLY_BYTES_MAX = 16 << 20
 
 
 class PageLost(Exception):
-    """This page's process was killed or died. `reason` says which limit; the process is gone, other pages are not touched."""
+    """This page's process was killed or died. `reason` says which limit; the process is gone, other pages are not
+    touched.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -37,7 +41,9 @@ class PageLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
-    """start_seconds_max covers import and loading; page_seconds_max one request; memory is the process's resident size."""
+    """start_seconds_max covers import and loading; page_seconds_max one request; memory is the process's resident
+    size.
+    """
 
     start_seconds_max: float
     page_seconds_max: float
@@ -92,7 +98,9 @@ class Worker:
         self._ready = True
 
     def read(self, pixels: npt.NDArray[np.uint8], model: str) -> tuple[list[TextLine], float]:
-        """Lines of `pixels` (h, w, 3) sRGB by the model of that short name, and CPU seconds spent. Raises PageLost, ReaderUnavailable."""
+        """Lines of `pixels` (h, w, 3) sRGB by the model of that short name, and CPU seconds spent. Raises PageLost,
+        ReaderUnavailable.
+        """
         self.wait_ready()
         deadline = time.monotonic() + self._limits.page_seconds_max
         height, width = pixels.shape[:2]
