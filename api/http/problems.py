@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from api.http.headers import SECURITY_HEADERS
 from claims.errors import (
@@ -170,6 +171,12 @@ async def _on_refused(request: Request, error: Exception) -> JSONResponse:
     return response(request, Problem(code, str(error)))
 
 
+async def _on_disconnect(request: Request, _: Exception) -> JSONResponse:
+    """The client went away in the middle of its body. Nobody reads this answer; the figures count it as a 400."""
+    log.info("client_gone", trace_id=trace_id(request))
+    return response(request, Problem("bad_request", "The body ended early."))
+
+
 async def _on_database(request: Request, error: Exception) -> JSONResponse:
     """A database that cannot be reached is a 503 to try again; any other database error is a fault of ours."""
     if isinstance(error, OperationalError | InterfaceError) or getattr(error, "connection_invalidated", False):
@@ -193,6 +200,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(NotFound, _on_not_found)
     for refusal in _CODES_BY_ERROR:
         app.add_exception_handler(refusal, _on_refused)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(DBAPIError, _on_database)
     app.add_exception_handler(OSError, _on_os_error)
     app.add_exception_handler(Exception, _on_crash)

@@ -59,6 +59,12 @@ def bounded_protocol(limits: HttpLimits) -> type[asyncio.Protocol]:
             self._unwatch_head()
             super().connection_lost(exc)
 
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            # Answered before the body was whole, so the rest is unwanted; uvicorn alone would go on swallowing it.
+            if self.conn.their_state is h11.SEND_BODY:
+                self.transport.close()
+
         def _watch_head(self) -> None:
             """A timer runs from the first moment a head is due until it is whole; keep-alive between requests is
             uvicorn's own timer.

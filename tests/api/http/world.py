@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ def key() -> dict[str, str]:
     return {"Idempotency-Key": f"key-{next(_keys)}"}
 
 
+@cache
 def jpeg(seed: int = 0, width_px: int = 320) -> bytes:
     """A real photograph (scikit-image's cat), a different crop for every seed."""
     picture = Image.fromarray(data.chelsea())
