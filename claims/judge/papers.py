@@ -30,12 +30,10 @@ def to_pay_on(product: Product, papers: Papers, rules: Rules) -> tuple[PaperFact
     """The papers of a kind the product takes that were read surely, each paper once however often it was
     photographed."""
     once: dict[tuple[str, ...], PaperFact] = {}
-    for paper in papers:
-        if isinstance(paper, PaperFact) and not _problems(product, paper, rules):
-            key = _identity(paper)
-            if key not in once or _surer(paper, once[key]):
-                once[key] = paper
-    return tuple(sorted(once.values(), key=lambda paper: paper.evidence_id))
+    for paper in sorted((one for one in papers if isinstance(one, PaperFact)), key=_surest_first):
+        if not _problems(product, paper, rules):
+            once.setdefault(_identity(paper), paper)
+    return tuple(once[key] for key in sorted(once))
 
 
 def judge(
@@ -199,8 +197,9 @@ def _identity(paper: PaperFact) -> tuple[str, ...]:
     return (paper.kind, *(paper.value(name) for name in ("company", "hospital", "carrier", "date", "total_minor")))
 
 
-def _surer(paper: PaperFact, than: PaperFact) -> bool:
-    return (paper.read_confidence, than.evidence_id) > (than.read_confidence, paper.evidence_id)
+def _surest_first(paper: PaperFact) -> tuple[float, str, str, str]:
+    """Ties go by what is on the page, never by the order in which pages came."""
+    return (-paper.read_confidence, paper.evidence_id, paper.value("total_minor"), repr((paper.fields, paper.items)))
 
 
 def _date(text: str) -> date | Unmeasured:

@@ -295,6 +295,12 @@ def test_one_bill_photographed_twice_is_paid_once() -> None:
     assert two.payout == yuan(88_000)
 
 
+def test_pages_of_one_file_come_out_alike_in_any_order() -> None:
+    pages = (receipt(9_000), receipt(7_000))
+    case = in_order("pet_medical", claimed_minor=20_000)
+    assert case.with_facts(papers=pages).decision() == case.with_facts(papers=pages[::-1]).decision()
+
+
 def test_two_pictures_of_one_bill_with_different_totals_are_referred() -> None:
     papers = (invoice(60_000), invoice(80_000, evidence_id="paper-1"))
     assert carried(in_order("outpatient_medical").with_facts(papers=papers).decision()) == ["papers_disagree"]

@@ -5,17 +5,18 @@ from inline_snapshot import snapshot
 from claims.fraud.windows import WINDOWS
 from claims.rules import RULES
 from claims.wire import to_plain
+from models import registry
 
 
 def test_thresholds_change_only_together_with_the_version() -> None:
     assert to_plain(RULES) == snapshot(
         {
-            "version": "1.0",
+            "version": "1.1",
             "code": 1,
             "paper_read_confidence_min": 0.8,
-            "nose_accept_similarity_min": 0.8,
-            "nose_review_similarity_min": 0.5,
-            "nose_accept_inliers_min": 12,
+            "nose_accept_similarity_min": 0.48,
+            "nose_review_similarity_min": 0.37,
+            "nose_accept_inliers_min": 7,
             "photo_days_before_event_max": 1,
             "credit_low_score": 425,
             "credit_low_claims_max": 2,
@@ -37,6 +38,14 @@ def test_thresholds_change_only_together_with_the_version() -> None:
 def test_store_counts_every_window_that_the_rules_judge() -> None:
     asked = {(limit.key, limit.window_days) for limit in RULES.fraud_limits}
     assert asked | {("claimant", RULES.credit_low_claims_window_days)} <= set(WINDOWS)
+
+
+def test_nose_thresholds_are_those_its_card_states() -> None:
+    assert registry.card("nose_print").metrics["thresholds"] == {
+        "nose_accept_similarity_min": RULES.nose_accept_similarity_min,
+        "nose_accept_inliers_min": RULES.nose_accept_inliers_min,
+        "nose_review_similarity_min": RULES.nose_review_similarity_min,
+    }
 
 
 def test_review_band_of_the_nose_lies_below_acceptance() -> None:
