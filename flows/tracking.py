@@ -3,7 +3,7 @@
 Prefect shows and schedules; it is never the authority on a claim's state or on money. So the work is done exactly once
 here, whatever happens to the server: a run that cannot be registered is run untracked, and a server that dies in the
 middle of a run loses the picture of it, not the result. Flow runs have no tasks: a task for every claim would cost
-several requests each (0.6 to 2.3 runs/s; docs/decisions/prefect-runs.md).
+several requests each (docs/decisions/0004-prefect-shows.md).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # our own log says i
 
 from prefect import Flow
 from prefect.artifacts import acreate_table_artifact
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import AsyncClientContext
-from prefect.exceptions import PrefectException, PrefectSignal
+from prefect.exceptions import ObjectNotFound, PrefectException, PrefectSignal
 from prefect.flow_engine import run_flow
 from prefect.settings import (
     PREFECT_API_REQUEST_TIMEOUT,
@@ -56,6 +56,7 @@ log = structlog.get_logger(__name__)
 TRACKING_ERRORS = (PrefectException, PrefectSignal, httpx.HTTPError, OSError, TimeoutError)
 
 ARTIFACT_ROWS_MAX = 64
+UNENDED_MAX = 1_000  # lost runs remembered for a server that comes back
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,10 @@ class _Work(Generic[T]):
         finally:
             self.seconds = time.perf_counter() - began
 
+    @property
+    def message(self) -> str:
+        return self._summarise(self.result).message
+
     async def show(self) -> str:
         summary = self._summarise(self.result)
         await acreate_table_artifact(
@@ -158,6 +163,7 @@ class Tracker:
         self._flows: dict[str, Flow[..., object]] = {}
         self._healthy = False
         self._known_until = 0.0  # on the monotonic clock
+        self._unended: dict[UUID, str] = {}  # runs whose work is done and whose end the server never heard of
         self.tally = Tally()
 
     @property
@@ -200,7 +206,9 @@ class Tracker:
         flow = self._flows.setdefault(label.flow, _flow(label.flow))
         parameters = {"items": list(label.items)}
         token = None
+        run: FlowRun | None = None
         try:
+            await self._end_runs()
             # Created here, with its name, and not by the engine: one request less than a name given afterwards.
             run = await self._clients.client.create_flow_run(
                 flow, name=label.run, parameters=parameters, tags=label.tags
@@ -210,6 +218,8 @@ class Tracker:
         except TRACKING_ERRORS as error:
             if work.failed:
                 raise
+            if run is not None and len(self._unended) < UNENDED_MAX:
+                self._unended[run.id] = work.message if work.done else ""
             self._healthy = False
             self._known_until = time.monotonic() + self._config.retry_after_seconds
             log.warning(
@@ -218,6 +228,15 @@ class Tracker:
         finally:
             if token is not None:
                 _current.reset(token)
+
+    async def _end_runs(self) -> None:
+        """Tell the server, back again, how the runs ended that it lost."""
+        assert self._clients is not None
+        for run_id, message in list(self._unended.items()):
+            state: State[object] = Completed(message=message) if message else Crashed(message="it was run untracked")
+            with contextlib.suppress(ObjectNotFound):  # another server, or an empty one: nothing to end
+                await self._clients.client.set_flow_run_state(run_id, state, force=True)
+            self._unended.pop(run_id, None)
 
     async def _reachable(self) -> bool:
         if self._clients is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import subprocess
 import sys
@@ -18,11 +17,16 @@ from flows import settle
 from flows.reconcile import reconcile
 
 pytestmark = pytest.mark.anyio
+COUNT = 30
 ROOT = Path(__file__).resolve().parents[2]
 
 
 async def settled(world: Any) -> bool:
     return all(status in (Status.PAID, Status.PAYOUT_FAILED) for status in (await world.statuses()).values())
+
+
+async def paid_at_least(world: Any, count: int) -> bool:
+    return list((await world.statuses()).values()).count(Status.PAID) >= count
 
 
 async def test_an_approved_claim_is_paid_and_bank_and_books_agree(
@@ -104,15 +108,15 @@ async def test_a_dead_bank_delays_a_payout_and_loses_nothing(
 async def test_two_settling_processes_killed_again_and_again_pay_each_claim_once(
     world: Any, bank: Any, wait_until: Any
 ) -> None:
-    bank.faults(lose_reply_rate=0.2, error_rate=0.1, seed=3)
-    for number in range(60):
+    bank.faults(lose_reply_rate=0.2, error_rate=0.1, stall_rate=0.2, stall_s=0.3, seed=3)
+    for number in range(COUNT):
         await world.approve(f"claimant-{number}", 1_000 + number)
     config = world.settle_config(bank.url)
     code = (
         "import asyncio, dataclasses, os, sys\n"
         "from flows import settle\n"
         "from flows.config import *\n"
-        "lease = LeaseLimits(lease_seconds=1, heartbeat_seconds=0.3, backoff_seconds=0.1, batch_max=8)\n"
+        "lease = LeaseLimits(4, 1, lease_seconds=1, heartbeat_seconds=0.3, backoff_seconds=0.1)\n"
         f"config = SettleConfig('settle', StoreConfig({config.store.dsn!r}, {config.store.evidence_url!r}),"
         f" BankConfig({bank.url!r}, 'bank-token', 1, 1), lease=lease)\n"
         "config = dataclasses.replace(config, name=f'settle-{os.getpid()}')\n"
@@ -120,8 +124,9 @@ async def test_two_settling_processes_killed_again_and_again_pay_each_claim_once
     )
     processes = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(2)]
     try:
-        for turn in range(4):
-            await asyncio.sleep(2.0)
+        for turn in range(2):
+            # Mid-way: each kill comes after some more were paid, and before the rest.
+            await wait_until(lambda enough=4 * (turn + 1): paid_at_least(world, enough), 40)
             victim = processes[turn % 2]
             victim.send_signal(signal.SIGKILL)
             victim.wait()
@@ -134,7 +139,7 @@ async def test_two_settling_processes_killed_again_and_again_pay_each_claim_once
     assert set((await world.statuses()).values()) == {"paid"}
     assert {one["made"] for one in bank.tally().values()} == {1}
     report = await reconcile(config)
-    assert (report.differences, report.payments) == ((), 60)
+    assert (report.differences, report.payments) == ((), COUNT)
 
 
 async def test_reconciliation_names_what_differs(world: Any, bank: Any, run_process: Any, wait_until: Any) -> None:
