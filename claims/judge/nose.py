@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from claims.decision import Reason
 from claims.evidence import NoseFact, UnmeasuredNose
@@ -35,12 +36,23 @@ def _measured(policy: Policy, nose: NoseFact, rules: Rules) -> Reason:
         return reason("pet_not_insured", nose.pet_id, policy.pet_id, evidence_id=where)
     if nose.templates < 1:
         return reason("nose_enrolment_missing", str(nose.templates), ">= 1 template", evidence_id=where)
-    if nose.similarity < rules.nose_review_similarity_min:
-        review = f">= {rules.nose_review_similarity_min:.3f}"
-        return reason("nose_of_another_pet", value, review, evidence_id=where, detail=nose.model)
-    if nose.similarity >= rules.nose_accept_similarity_min and nose.inliers >= rules.nose_accept_inliers_min:
-        return reason("nose_recognised", value, accept, evidence_id=where, detail=nose.model)
-    return reason("nose_unsure", value, accept, evidence_id=where, detail=nose.model)
+    match verdict(nose.similarity, nose.inliers, rules):
+        case "reject":
+            review = f">= {rules.nose_review_similarity_min:.3f}"
+            return reason("nose_of_another_pet", value, review, evidence_id=where, detail=nose.model)
+        case "accept":
+            return reason("nose_recognised", value, accept, evidence_id=where, detail=nose.model)
+        case "review":
+            return reason("nose_unsure", value, accept, evidence_id=where, detail=nose.model)
+
+
+def verdict(similarity: float, inliers: int, rules: Rules) -> Literal["accept", "review", "reject"]:
+    """Accept needs both the similarity and agreeing points; below the review threshold it is another animal."""
+    if similarity < rules.nose_review_similarity_min:
+        return "reject"
+    if similarity >= rules.nose_accept_similarity_min and inliers >= rules.nose_accept_inliers_min:
+        return "accept"
+    return "review"
 
 
 def _unmeasured(nose: UnmeasuredNose, *, enough: bool) -> Reason:
