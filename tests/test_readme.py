@@ -1,0 +1,75 @@
+"""The README's commands do what it says: its `sh` block is run line by line, and each line's JSON is read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from api.cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LINES = re.search(r"```sh\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, object]]]:
+    """What each command of the block printed, by its line."""
+    assert LINES is not None
+    folder = tmp_path_factory.mktemp("readme")
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "MIAOPEI_HOME": str(folder / "home"),
+    }
+    found: dict[str, list[dict[str, object]]] = {}
+    for line in LINES.group(1).strip().splitlines():
+        done = subprocess.run(
+            line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        found[line] = [json.loads(row) for row in done.stdout.splitlines()] if "--json" in line else []
+    return found
+
+
+def output(printed: dict[str, list[dict[str, object]]], words: str) -> list[dict[str, object]]:
+    return next(rows for line, rows in printed.items() if words in line)
+
+
+def test_the_web_photo_is_found_inside_the_screenshot_and_the_other_photo_is_unseen(
+    printed: dict[str, list[dict[str, object]]],
+) -> None:
+    screenshot, coffee = output(printed, "photos check")
+    assert screenshot["verdict"] == "edited_copy"
+    assert screenshot["matches"][0]["file"] == "china.jpg"  # type: ignore[index]
+    assert coffee["verdict"] == "unseen"
+    assert coffee["matches"] == []
+
+
+def test_the_invoice_is_read_into_fields_that_agree(printed: dict[str, list[dict[str, object]]]) -> None:
+    (paper,) = output(printed, "documents read")
+    assert paper["kind"] == "outpatient_invoice"
+    assert paper["fields"]["patient"]["value"] == "王思远"  # type: ignore[index]
+    assert all(check["passed"] for check in paper["checks"])  # type: ignore[attr-defined]
+
+
+def test_one_pup_is_accepted_and_its_litter_mate_is_not(printed: dict[str, list[dict[str, object]]]) -> None:
+    (same,) = output(printed, "nose-2.jpg")
+    (other,) = output(printed, "nose-other.jpg")
+    assert same["verdict"] == "accept"
+    assert other["verdict"] == "reject"
+
+
+def test_every_command_is_named_in_the_docs() -> None:
+    documents = README + "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))
+    group = get_command(app)
+    missing = [name for name in group.commands if f"miaopei {name}" not in documents]  # type: ignore[attr-defined]
+    assert not missing, missing
