@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: setup demo up test check format bench clean
 
-setup: $(VENV)/.installed api/pages/static/vendor/.ready models/ocr/.ready
+setup: $(VENV)/.installed api/pages/static/vendor/.ready models/ocr/.ready models/onnx/.ready
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
@@ -22,6 +22,11 @@ api/pages/static/vendor/.ready: package-lock.json api/pages/vendor.py $(VENV)/.i
 
 models/ocr/.ready: models/ocr_build.py $(VENV)/.installed
 	$(BIN)/python -m models.ocr_build
+	touch $@
+
+models/onnx/.ready: models/lite0_build.py models/nose_build.py $(VENV)/.installed
+	$(BIN)/python -m models.lite0_build
+	$(BIN)/python -m models.nose_build
 	touch $@
 
 # The browser tests drive Debian's chromium; as root on a Debian machine it is installed here, elsewhere have one on the PATH.
