@@ -65,9 +65,9 @@ async def test_a_claim_in_another_currency_or_for_another_product_is_refused(wor
 async def test_the_thirteenth_file_is_refused_even_when_two_arrive_at_once(world: Any, engine: AsyncEngine) -> None:
     await _draft(world)
 
-    async def add(number: int) -> str:
+    async def add(number: int) -> None:
         async with engine.begin() as conn:
-            return await world.file(conn, "c", f"photo-{number}.jpg")
+            await world.file(conn, "c", f"photo-{number}.jpg")
 
     for number in range(11):
         await add(number)

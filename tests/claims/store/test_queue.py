@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from claims.errors import LeaseLost
 from claims.store import outbox, queue
@@ -43,12 +44,13 @@ async def test_an_expired_lease_goes_to_another_and_the_old_holder_can_no_longer
     assert await world.lease("w2", seconds=29) == []
     (new,) = await world.lease("w2", seconds=31)
     assert (new.fence, new.attempts) == (old.fence + 1, 2)
-    for write in (
+    writes: list[Callable[[AsyncConnection], Awaitable[None]]] = [
         lambda conn: queue.hold(conn, old),
         lambda conn: queue.finish(conn, old, world.now),
         lambda conn: queue.fail(conn, old, "late", world.now, dead=False),
         lambda conn: queue.heartbeat(conn, [old], 30, world.now),
-    ):
+    ]
+    for write in writes:
         async with engine.begin() as conn:
             with pytest.raises(LeaseLost):
                 await write(conn)
