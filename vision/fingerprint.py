@@ -87,7 +87,7 @@ class Fingerprint:
 
 
 class Fingerprinter:
-    """Thread-safe. threads: of the descriptor network for one call; the rest runs on the calling thread.
+    """Thread-safe. threads: of the descriptor network and of OpenCV (in the whole process) for one call.
 
     Raises ModelMissing or ModelCorrupt when the network's files are not what their cards say.
     """
@@ -95,6 +95,9 @@ class Fingerprinter:
     def __init__(self, threads: int = 1, limits: FingerprintLimits = FingerprintLimits()) -> None:
         self.limits = limits
         self._model: DescriptorModel = shared_model(threads)
+        # Callers look at several photos in threads of their own: OpenCV's threads beneath those would only get in
+        # the way.
+        cv2.setNumThreads(threads)
 
     @property
     def model(self) -> str:

@@ -63,6 +63,7 @@ class Candidate:
     height_px: int
 
 
+# Texts become vectors once, outside the lateral join: inside, a sequential scan would parse them anew for every row.
 # A web or stock picture has owner_claim '' and so is never excluded: no claim has an empty id.
 _EXACT: Final = text(
     """
@@ -74,22 +75,22 @@ _EXACT: Final = text(
 _BY_DESCRIPTOR: Final = text(
     """
     SELECT q.view, n.photo_id, n.cosine
-    FROM unnest(CAST(:vectors AS text[])) WITH ORDINALITY AS q(vector, view)
+    FROM unnest(CAST(CAST(:vectors AS text[]) AS halfvec(256)[])) WITH ORDINALITY AS q(vector, view)
     CROSS JOIN LATERAL (
-        SELECT photo_id, 1 - (descriptor <=> CAST(q.vector AS halfvec(256))) AS cosine
+        SELECT photo_id, 1 - (descriptor <=> q.vector) AS cosine
         FROM library_photos WHERE owner_claim <> :claim AND descriptor_model = :model AND descriptor IS NOT NULL
-        ORDER BY descriptor <=> CAST(q.vector AS halfvec(256)) LIMIT :k
+        ORDER BY descriptor <=> q.vector LIMIT :k
     ) AS n
     """
 )
 _BY_PDQ: Final = text(
     """
     SELECT n.photo_id, CAST(n.bits AS integer) AS bits
-    FROM unnest(CAST(:hashes AS text[])) AS q(hash)
+    FROM unnest(CAST(CAST(:hashes AS text[]) AS bit(256)[])) AS q(hash)
     CROSS JOIN LATERAL (
-        SELECT photo_id, pdq <~> CAST(q.hash AS bit(256)) AS bits
+        SELECT photo_id, pdq <~> q.hash AS bits
         FROM library_photos WHERE owner_claim <> :claim AND pdq IS NOT NULL
-        ORDER BY pdq <~> CAST(q.hash AS bit(256)) LIMIT :k
+        ORDER BY pdq <~> q.hash LIMIT :k
     ) AS n
     """
 )
