@@ -23,6 +23,7 @@ from api.http.context import Context, utc_now
 from api.http.headers import ResponseHeaders
 from api.http.metrics import Metrics, RequestMetrics
 from api.http.routes import claims, evidence, health, insured, operations, queue, referrals
+from api.http.schemas.claims import ClaimRequest
 from api.settings import Settings
 from claims.product import load_catalogue
 from claims.store.blobs import BlobStore
@@ -71,7 +72,7 @@ def create_app(settings: Settings, now: Callable[[], datetime] = utc_now) -> Fas
     problems.install(app)
     for module in (insured, claims, evidence, queue, referrals, operations, health):
         app.include_router(module.router)
-    described.describe(app)
+    described.describe(app, ClaimRequest)
     _include_pages(app)
     # The last added is the outermost: headers and trace, then figures, then the guard on bodies.
     app.add_middleware(BodyGuard, limits=settings.http)

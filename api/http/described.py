@@ -89,9 +89,9 @@ def body(content: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def describe(app: FastAPI) -> None:
-    """Let `app.openapi()` know the Problem schema: no route returns it as its own answer, so FastAPI would not collect
-    it.
+def describe(app: FastAPI, *streamed: type[BaseModel]) -> None:
+    """Let `app.openapi()` know the schemas that FastAPI does not collect: Problem, which no route returns as its own
+    answer, and `streamed`, the documents that handlers read from the body themselves.
     """
     generate = app.openapi
 
@@ -102,6 +102,8 @@ def describe(app: FastAPI) -> None:
             problem = ProblemView.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(problem.pop("$defs"))
             schemas["Problem"] = problem
+            for kind in streamed:
+                schemas[kind.__name__] = kind.model_json_schema(ref_template="#/components/schemas/{model}")
         return document
 
     app.openapi = with_problem  # type: ignore[method-assign]

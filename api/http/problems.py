@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -183,14 +184,25 @@ async def _on_database(request: Request, error: Exception) -> JSONResponse:
         log.error("store_unavailable", error=str(error), trace_id=trace_id(request))
         problem = Problem("store_unavailable", "The database cannot be reached. Try again.", {"Retry-After": "5"})
         return response(request, problem)
+    log.error("database_error", trace_id=trace_id(request), exc_info=error)
     return await _on_crash(request, error)
 
 
 async def _on_crash(request: Request, error: Exception) -> JSONResponse:
-    log.error("internal_error", trace_id=trace_id(request), exc_info=error)
+    log.error("internal_error", error=type(error).__name__, trace_id=trace_id(request))  # uvicorn logs the traceback
     # The outermost layer answers here, outside the middleware that sets these headers elsewhere.
     problem = Problem("internal_error", "Quote the trace id when you report this.", SECURITY_HEADERS)
     return response(request, problem)
+
+
+async def _on_os_error(request: Request, error: Exception) -> JSONResponse:
+    """asyncpg raises plain OSErrors when nothing listens; a full disk, a lost object store, an exhausted pool come so
+    too.
+    """
+    log.error("store_unavailable", error=str(error), trace_id=trace_id(request))
+    return response(
+        request, Problem("store_unavailable", "Storage cannot be reached. Try again.", {"Retry-After": "5"})
+    )
 
 
 def install(app: FastAPI) -> None:
@@ -202,13 +214,6 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(refusal, _on_refused)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(DBAPIError, _on_database)
+    app.add_exception_handler(PoolTimeout, _on_os_error)
     app.add_exception_handler(OSError, _on_os_error)
     app.add_exception_handler(Exception, _on_crash)
-
-
-async def _on_os_error(request: Request, error: Exception) -> JSONResponse:
-    """asyncpg raises plain OSErrors when nothing listens; a full disk or a lost object store comes this way too."""
-    log.error("store_unavailable", error=str(error), trace_id=trace_id(request), exc_info=error)
-    return response(
-        request, Problem("store_unavailable", "Storage cannot be reached. Try again.", {"Retry-After": "5"})
-    )

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from api.settings import Settings
+from claims.decision import Ground, Outcome, Reason
+from tests.api.http.world import SUSPICION, Api, decide, register, running, submit
+
+ROOT = Path(__file__).parents[3]
+CLEAR = Reason("photo_unseen", Ground.CLEAR, Outcome.PAY, "", "")
+
+
+def series(api: Api) -> dict[tuple[str, ...], float]:
+    """Every sample of /metrics under its name and label values."""
+    answer = api.anonymous().get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_operators_see_the_figures_and_prometheus_the_same(api: Api) -> None:
+    operator = api.as_("operator", "ops")
+    empty = operator.get("/v1/operations").json()
+    assert (empty["submitted"], empty["straight_through_rate"], empty["decision_seconds_p50"]) == (0, None, None)
+    assert ("miaopei_straight_through_ratio",) not in series(api)
+    register(api)
+    for outcome, reason in ((Outcome.PAY, CLEAR), (Outcome.REFER, SUSPICION)):
+        decide(api, submit(api)["id"], outcome, reason, payout_minor=100 if outcome is Outcome.PAY else 0)
+    waiting = submit(api)
+    seen = operator.get("/v1/operations").json()
+    assert seen["decisions_by_outcome"] == {"pay": 1, "refer": 1}
+    assert seen["payouts_by_state"] == {"reserved": 1}
+    assert (seen["adjudication"]["due"], seen["referrals_open"]) == (1, 1)
+    api.anonymous().get("/v1/nothing-here")
+    samples = series(api)
+    assert samples["miaopei_store_up",] == 1
+    assert samples["miaopei_claims_decided", "pay"] == 1
+    assert samples["miaopei_payouts", "reserved"] == 1
+    assert samples["miaopei_backlog_due", "adjudication"] == 1
+    assert samples["miaopei_backlog_oldest_seconds", "adjudication"] >= 0
+    assert samples["miaopei_http_requests_total", "POST", "/v1/claims", "202"] == 3
+    assert samples["miaopei_http_requests_total", "any", "unmatched", "404"] == 1
+    assert samples["miaopei_http_request_seconds_count", "POST", "/v1/claims"] == 3
+    assert waiting["id"] not in api.anonymous().get("/metrics").text
+
+
+def test_readiness_names_what_does_not_answer_and_claims_get_a_503(settings: Settings) -> None:
+    away = settings.model_copy(update={"database_url": "postgresql+asyncpg://nobody@127.0.0.1:9/none"})
+    with running(away) as api:
+        client = api.anonymous()
+        assert client.get("/healthz").json() == {"status": "ok"}
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["checks"]) == (503, {"database": "unavailable", "evidence": "ok"})
+        answer = api.as_("claimant", "clm-a").get("/v1/claims")
+        assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+        assert answer.headers["Retry-After"]
+        assert series(api)["miaopei_store_up",] == 0
+
+
+def test_a_server_that_is_ready_says_so(api: Api) -> None:
+    ready = api.anonymous().get("/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"status": "ok", "checks": {"database": "ok", "evidence": "ok"}})
+
+
+def test_every_answer_carries_the_security_headers(api: Api) -> None:
+    for path, status in (("/healthz", 200), ("/v1/claims", 401), ("/v1/nothing", 404)):
+        answer = api.anonymous().get(path)
+        assert answer.status_code == status
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+        assert "server" not in answer.headers
+    assert api.anonymous().get("/v1/claims").headers["Cache-Control"] == "no-store"
+
+
+def test_the_app_starts_without_vision_torch_or_prefect() -> None:
+    heavy = "('torch', 'torchvision', 'prefect', 'vision', 'models', 'flows', 'cv2', 'onnxruntime', 'fixtures')"
+    script = f"import sys, api.http.serve, api.http.openapi\nprint([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"
