@@ -87,11 +87,10 @@ def replay(claim_id: str, as_json: JsonFlag = False) -> None:
     """Decide again from the recorded facts; exit code 1 unless every decision agrees byte for byte."""
     from claims.decide import replay as decide_again
     from claims.store.views import claim_view
-    from claims.wire import canonical
 
     async def work(conn: AsyncConnection) -> list[tuple[int, bool]]:
         view = await claim_view(conn, claim_id)
-        return [(row.seq, decide_again(row.inputs) == canonical(row.decision)) for row in view.decisions]
+        return [(row.seq, decide_again(row.inputs) == row.stored) for row in view.decisions]
 
     try:
         results = with_store(work)
