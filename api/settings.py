@@ -1,6 +1,6 @@
 """Every setting of the product, in one class.
 
-Environment variables `MIAOPEI_...`; nested ones with two underscores, such as `MIAOPEI_HTTP__PAGE_ROWS_MAX`.
+Environment variables `MIAOPEI_...`; nested ones with two underscores, such as `MIAOPEI_HTTP__FILES_PER_CLAIM_MAX`.
 
 Nothing here imports vision, flows or torch: the API starts with it. `api.processes` turns it into what each process
 of the flows is told.

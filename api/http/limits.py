@@ -44,4 +44,3 @@ class HttpLimits:
     in_flight_seconds_max: int = 60
     # A claimant's clock may run ahead of ours by this much before an event counts as lying in the future.
     clock_skew_seconds_max: int = 300
-    page_rows_max: int = 200
