@@ -38,8 +38,8 @@ class ReaderLimits:
     start_seconds_max: float = 60.0
     page_seconds_max: float = 30.0
     queue_seconds_max: float = 300.0
-    memory_bytes_max: int = 2 << 30
-    recycle_memory_bytes: int = 1200 << 20
+    memory_bytes_max: int = 1536 << 20
+    recycle_memory_bytes: int = 900 << 20
     recycle_pages: int = 300
     short_edge_px_min: int = 200
     detection_edge_px_max: int = 960
