@@ -1,4 +1,4 @@
-"""The HTTP API as a platform, a claimant's app or an adjuster uses it: what the demo, the benchmarks and the tests call.
+"""The HTTP API as a platform, a claimant's app or an adjuster uses it: for the demo, the benchmarks and the tests.
 
 ApiRefused      a problem document came back (RFC 9457); `code` is its stable code
 """
@@ -89,7 +89,7 @@ class ApiClient:
     async def wait_while(
         self, claim_id: str, statuses: frozenset[str], *, timeout_seconds: float, poll_seconds: float = 0.1
     ) -> dict[str, Any]:
-        """The claim as soon as its status is none of `statuses`. Raises TimeoutError that names the status it is stuck in."""
+        """The claim once its status is none of `statuses`. Raises TimeoutError with the status it is stuck in."""
         deadline = asyncio.get_running_loop().time() + timeout_seconds
         while True:
             seen = await self.claim(claim_id)

@@ -6,6 +6,7 @@ import asyncio
 
 import typer
 
+from api import logs
 from api.commands.opening import JsonFlag, console, error_console, fail, settings
 
 
@@ -37,6 +38,7 @@ def worker() -> None:
     from api.processes import worker_config
     from flows.worker import run
 
+    logs.configure()
     asyncio.run(run(worker_config(settings())))
 
 
@@ -45,6 +47,7 @@ def settle() -> None:
     from api.processes import settle_config
     from flows.settle import run
 
+    logs.configure()
     asyncio.run(run(settle_config(settings())))
 
 
@@ -53,6 +56,7 @@ def refer() -> None:
     from api.processes import refer_config
     from flows.refer import run
 
+    logs.configure()
     asyncio.run(run(refer_config(settings())))
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import Any
 
 import h11
-import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.http.app import create_app
 from api.http.limits import HttpLimits
+from api.logs import configure
 from api.settings import Settings
 
 
@@ -40,24 +39,8 @@ def config(settings: Settings, app: Any = None) -> uvicorn.Config:
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight are finished first, for at most `shutdown_seconds_max`."""
-    log_json_lines()
+    configure()
     uvicorn.Server(config(settings)).run()
-
-
-def log_json_lines() -> None:
-    """One JSON object a line on stderr. Tracebacks are plain: the default ones print local variables, which hold
-    people's data.
-    """
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def bounded_protocol(limits: HttpLimits) -> type[asyncio.Protocol]:

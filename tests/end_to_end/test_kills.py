@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
-import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -19,7 +18,6 @@ from api.client import ApiClient, ApiRefused, Upload
 from api.http.tokens import Role
 from api.processes import settle_config
 from api.sandbox import Sandbox
-from api.settings import Settings
 from claims.store.engine import connect
 from fixtures import demo_world
 from flows.reconcile import reconcile
@@ -29,14 +27,6 @@ PICTURES = ("brick", "grass", "gravel", "coins", "moon", "camera", "page", "coff
 SETTLED_SECONDS_MAX = 120.0
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    # Short leases: what a killed worker held comes back within the test's patience.
-    settings = Settings(work={"lease_seconds": 3.0})  # type: ignore[arg-type]
-    with Sandbox(settings, tmp_path_factory.mktemp("kills"), prefect=False) as running:
-        yield running
-
-
 def test_whatever_is_killed_every_claim_is_decided_and_every_payout_leaves_once(sandbox: Sandbox) -> None:
     asyncio.run(_play(sandbox))
 
@@ -44,7 +34,7 @@ def test_whatever_is_killed_every_claim_is_decided_and_every_payout_leaves_once(
 async def _play(sandbox: Sandbox) -> None:
     now = datetime.now(UTC)
     policies = [
-        demo_world.Policy(f"pol-{n}", "fresh_food_rot", f"claimant-{n}", f"claimant {n}") for n in range(CLAIMS)
+        demo_world.Policy(f"pol-kills-{n}", "fresh_food_rot", f"kills-{n}", f"claimant {n}") for n in range(CLAIMS)
     ]
     async with ApiClient(sandbox.api_url, sandbox.token(Role.PLATFORM, "shop")) as platform:
         for policy in policies:
@@ -59,7 +49,7 @@ async def _play(sandbox: Sandbox) -> None:
     assert sandbox.stack is not None
     books = await _patiently(lambda: reconcile(settle_config(sandbox.stack.settings)))
     assert books.differences == ()
-    assert books.payouts == books.payments == CLAIMS
+    assert books.payouts == books.payments >= CLAIMS
 
 
 async def _send(sandbox: Sandbox, policy: demo_world.Policy, number: int, now: datetime) -> str:

@@ -1,0 +1,18 @@
+"""One whole stack for the tests of this folder: real processes, a sandbox bank, two insurers; no Prefect server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from api.sandbox import Sandbox
+from api.settings import Settings, WorkSettings
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    # Short leases: what a killed worker held comes back within a test's patience.
+    settings = Settings(work=WorkSettings(lease_seconds=3.0))
+    with Sandbox(settings, tmp_path_factory.mktemp("stack"), prefect=False) as running:
+        yield running

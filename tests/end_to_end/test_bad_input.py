@@ -1,0 +1,180 @@
+"""What should not have been sent, through the whole stack: nothing is paid, nothing breaks, the claimant hears why."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from api.client import ApiClient, ApiRefused, Upload
+from api.http.tokens import Role
+from api.sandbox import Sandbox
+from fixtures import demo_world, hostile_files
+
+NOW = datetime.now(UTC)
+# Pictures of this file alone: the stack is shared, and a photo of another test's claim would be a match.
+PHOTO, LATE, ONCE = (demo_world.nose(seed, seed) for seed in (901, 902, 903))
+DECIDED_SECONDS_MAX = 90.0
+
+
+def white(width_px: int, height_px: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width_px, height_px), "white").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+async def register(sandbox: Sandbox, policy: demo_world.Policy) -> None:
+    async with ApiClient(sandbox.api_url, sandbox.token(Role.PLATFORM, "shop")) as platform:
+        if policy.pet_id:
+            pet = {"id": policy.pet_id, "claimant": {"id": policy.claimant_id, "name": policy.insured_name},
+                   "name": "豆豆", "species": "dog"}  # fmt: skip
+            await platform.post("/v1/pets", pet)
+        await platform.post("/v1/policies", demo_world.policy_body(policy, NOW))
+
+
+async def send(sandbox: Sandbox, policy: demo_world.Policy, files: list[Upload], **changes: Any) -> dict[str, Any]:
+    """The claim once it is decided."""
+    claim = demo_world.DemoClaim("bad input", policy.id, "rot", 4_000, (), frozenset())
+    body = demo_world.claim_body(claim, policy, NOW) | changes
+    async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
+        claim_id = await claimant.submit_claim(body, files)
+        return await claimant.wait_while(
+            claim_id, frozenset({"submitted"}), timeout_seconds=DECIDED_SECONDS_MAX, poll_seconds=0.2
+        )
+
+
+def codes(seen: dict[str, Any]) -> set[str]:
+    return {reason["code"] for reason in seen["decision"]["reasons"]}
+
+
+PICTURES = {
+    "cut-short": hostile_files.jpeg()[:2000],
+    "closed-early": hostile_files.jpeg_closed_early(),
+    "header-bomb": hostile_files.jpeg_header_bomb(),
+    "png-bomb": hostile_files.png_header_bomb(30_000, 30_000),
+    "text-bomb": hostile_files.png_text_bomb(),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_that_cannot_be_decoded_is_asked_for_again(sandbox: Sandbox, name: str) -> None:
+    policy = demo_world.Policy(f"pol-bad-{name}", "fresh_food_rot", f"bad-{name}", "张三")
+
+    async def play() -> dict[str, Any]:
+        await register(sandbox, policy)
+        return await send(sandbox, policy, [Upload("photo", f"{name}.jpg", PICTURES[name])])
+
+    seen = asyncio.run(play())
+    assert seen["status"] == "awaiting_information"
+    assert "photo_unreadable" in codes(seen)
+
+
+def test_an_all_white_photo_proves_nothing_and_matches_nothing(sandbox: Sandbox) -> None:
+    first = demo_world.Policy("pol-white-1", "fresh_food_rot", "white-1", "白一")
+    second = demo_world.Policy("pol-white-2", "fresh_food_rot", "white-2", "白二")
+
+    async def play() -> list[dict[str, Any]]:
+        found = []
+        for policy, size in ((first, (800, 600)), (second, (801, 600))):
+            await register(sandbox, policy)
+            found.append(await send(sandbox, policy, [Upload("photo", "white.jpg", white(*size))]))
+        return found
+
+    for seen in asyncio.run(play()):
+        assert seen["status"] == "awaiting_information"
+        assert "photo_of_another_claim" not in codes(seen)
+
+
+def test_a_pdf_of_ten_thousand_pages_is_asked_for_again(sandbox: Sandbox) -> None:
+    policy = demo_world.Policy("pol-pages", "outpatient_medical", "pages", "页多")
+
+    async def play() -> dict[str, Any]:
+        await register(sandbox, policy)
+        paper = Upload("paper", "bill.pdf", hostile_files.pdf(10_000), "application/pdf")
+        return await send(sandbox, policy, [paper], peril="illness", amount_minor=40_000)
+
+    seen = asyncio.run(play())
+    assert seen["status"] == "awaiting_information"
+    assert "paper_unreadable" in codes(seen)
+
+
+def test_the_same_file_twelve_times_in_one_claim_is_one_photo_and_is_paid(sandbox: Sandbox) -> None:
+    policy = demo_world.Policy("pol-twelve", "fresh_food_rot", "twelve", "十二")
+
+    async def play() -> dict[str, Any]:
+        await register(sandbox, policy)
+        return await send(sandbox, policy, [Upload("photo", f"{n}.jpg", PHOTO) for n in range(12)])
+
+    assert asyncio.run(play())["status"] in ("approved", "paid")
+
+
+def test_an_expired_policy_is_declined_with_its_clause(sandbox: Sandbox) -> None:
+    policy = demo_world.Policy("pol-over", "fresh_food_rot", "over", "过期", began_days_ago=60, ends_in_days=-30)
+
+    async def play() -> dict[str, Any]:
+        await register(sandbox, policy)
+        photo = Upload("photo", "late.jpg", LATE)
+        return await send(sandbox, policy, [photo])
+
+    seen = asyncio.run(play())
+    assert seen["status"] == "declined"
+    (reason,) = [one for one in seen["decision"]["reasons"] if one["code"] == "cover_ended"]
+    assert reason["clause"]
+
+
+REFUSED_AT_THE_DOOR = {
+    "thirteen files": ({}, [Upload("photo", f"{n}.jpg", PHOTO) for n in range(13)], 422, "too_many_files"),
+    "26 MB": ({}, [Upload("photo", "big.jpg", PHOTO + bytes(26_000_000))], 413, "file_too_large"),
+    "empty": ({}, [Upload("photo", "empty.jpg", b"")], 422, "empty_file"),
+    "svg named jpg": ({}, [Upload("photo", "x.jpg", hostile_files.SVG)], 415, "unsupported_media"),
+    "unknown product": ({"product": "moon_travel"}, [Upload("photo", "a.jpg", PHOTO)], 422, "unknown_product"),
+    "negative amount": ({"amount_minor": -5}, [Upload("photo", "a.jpg", PHOTO)], 422, "invalid_request"),
+    "another currency": ({"currency": "USD"}, [Upload("photo", "a.jpg", PHOTO)], 422, "currency_mismatch"),
+    "somebody else's policy": ({"policy_id": "pol-of-another"}, [Upload("photo", "a.jpg", PHOTO)], 404, "not_found"),
+}  # fmt: skip
+
+
+def test_what_cannot_be_a_claim_is_refused_at_the_door_and_leaves_nothing(sandbox: Sandbox) -> None:
+    policy = demo_world.Policy("pol-door", "fresh_food_rot", "door", "门外")
+    pet = demo_world.Policy("pol-of-another", "pet_medical", "another", "别人", pet_id="pet-of-another")
+
+    async def play() -> tuple[dict[str, tuple[int, str]], list[Any]]:
+        await register(sandbox, policy)
+        await register(sandbox, pet)
+        claim = demo_world.DemoClaim("bad input", policy.id, "rot", 4_000, (), frozenset())
+        body = demo_world.claim_body(claim, policy, NOW)
+        found = {}
+        async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
+            for name, (changes, files, _, _) in REFUSED_AT_THE_DOOR.items():
+                with pytest.raises(ApiRefused) as refused:
+                    await claimant.submit_claim(body | changes, files)
+                found[name] = (refused.value.status, refused.value.code)
+            return found, (await claimant.get("/v1/claims"))["claims"]
+
+    found, claims = asyncio.run(play())
+    assert found == {name: (status, code) for name, (_, _, status, code) in REFUSED_AT_THE_DOOR.items()}
+    assert claims == []
+
+
+def test_a_repeated_key_gives_the_first_answer_and_another_body_is_refused(sandbox: Sandbox) -> None:
+    policy = demo_world.Policy("pol-key", "fresh_food_rot", "key", "重复")
+
+    async def play() -> tuple[Any, Any, ApiRefused]:
+        await register(sandbox, policy)
+        claim = demo_world.DemoClaim("bad input", policy.id, "rot", 4_000, (), frozenset())
+        body = demo_world.claim_body(claim, policy, NOW)
+        photo = [Upload("photo", "a.jpg", ONCE)]
+        async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
+            first = await claimant.upload("/v1/claims", photo, {"claim": body}, key="once")
+            again = await claimant.upload("/v1/claims", photo, {"claim": body}, key="once")
+            with pytest.raises(ApiRefused) as refused:
+                await claimant.upload("/v1/claims", photo, {"claim": body | {"amount_minor": 3_999}}, key="once")
+        return first, again, refused.value
+
+    first, again, refused = asyncio.run(play())
+    assert first == again
+    assert (refused.status, refused.code) == (422, "idempotency_key_reused")
