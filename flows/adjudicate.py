@@ -87,15 +87,17 @@ class Adjudication:
     async def work(self, batch: Batch[Lease]) -> None:
         """One flow run for the whole batch."""
 
-        async def body(run_id: str) -> Sequence[Line]:
-            return await self._batch(batch, run_id)
+        async def body() -> Sequence[Line]:
+            return await self._batch(batch)
 
-        await self.tracker.run(_label(batch.leases), body, _summarise)
+        async def linked(run_id: str) -> None:
+            await self._link(batch.leases, run_id)
+
+        await self.tracker.run(_label(batch.leases), body, _summarise, linked)
         while self.lost_runs:
             await self.tracker.mark_lost(self.lost_runs.pop())
 
-    async def _batch(self, batch: Batch[Lease], run_id: str) -> Sequence[Line]:
-        await self._name_run(batch.leases, run_id)
+    async def _batch(self, batch: Batch[Lease]) -> Sequence[Line]:
         places = asyncio.Semaphore(self.claims_at_once)
 
         async def one(lease: Lease) -> Line:
@@ -104,12 +106,8 @@ class Adjudication:
 
         return await asyncio.gather(*(one(lease) for lease in batch.leases))
 
-    async def _name_run(self, leases: Sequence[Lease], run_id: str) -> None:
-        """Link claims and run, for the operator. A picture only: with the store away the claims show that
-        themselves.
-        """
-        if not run_id:
-            return
+    async def _link(self, leases: Sequence[Lease], run_id: str) -> None:
+        """Link claims and run, for the operator. A picture only: without it the claims are decided all the same."""
         try:
             async with self.context.engine.begin() as conn:
                 again = [lease.claim_id for lease in leases if lease.attempts > 1]

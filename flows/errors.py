@@ -4,7 +4,7 @@ FlowsError
 ├── RailError                 the payout rail could not be used at all (not a payout's own outcome)
 ├── Postponed                 this message cannot be finished now; it is tried again after a pause
 │   └── DeliveryFailed        a partner did not take a notice
-└── UnknownPartner            a product routes to a partner that has no address or no secret
+└── RunLost                   the Prefect server let a run down; the work itself is not concerned
 """
 
 from __future__ import annotations
@@ -23,4 +23,4 @@ class Postponed(FlowsError): ...
 class DeliveryFailed(Postponed): ...
 
 
-class UnknownPartner(FlowsError): ...
+class RunLost(FlowsError): ...

@@ -57,7 +57,7 @@ class Sending:
     about: str = "claim"  # what `{about}_id` in a message's payload names, for tags
 
     async def work(self, batch: Batch[Message]) -> None:
-        async def body(run_id: str) -> Sequence[Line]:  # noqa: ARG001  (messages do not name their run)
+        async def body() -> Sequence[Line]:
             return await asyncio.gather(*(self._one(batch, message) for message in batch.leases))
 
         await self.tracker.run(self._label(batch.leases), body, _summarise)
