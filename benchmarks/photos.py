@@ -57,7 +57,7 @@ class Size:
     unseen_edits: int
 
 
-FULL: Final = Size(library=1600, copied=120, unseen=400, unseen_edits=3)
+FULL: Final = Size(library=1200, copied=80, unseen=400, unseen_edits=1)
 QUICK: Final = Size(library=200, copied=10, unseen=30, unseen_edits=1)
 
 

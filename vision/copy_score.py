@@ -25,11 +25,11 @@ FEATURES: Final = (
     "inlier_ratio",
     "agreement",
     "log_inliers_times_agreement",
-    "span",
+    "log_inliers_times_span",
     "pdq_nearness",
-    "cosine",
     "cosine_excess",
 )
+PDQ_FAR_BITS: Final = 64  # from here on PDQ says nothing: unrelated photos come as near as 70 bits
 _WINDOW: Final = (9, 9)
 _FLAT_LEVELS: Final = 3.0  # noise of compression; a patch that varies less says nothing
 _ENOUGH_LEVELS: Final = 20.0  # a patch that varies more counts no more: else one bold label outweighs the scene
@@ -56,9 +56,8 @@ class CopySignals:
                 found.inliers / found.candidates if found.candidates else 0.0,
                 self.agreement,
                 log_inliers * max(0.0, self.agreement),
-                max(found.shown_ratio, found.covers_ratio),
-                max(0.0, 1.0 - self.pdq_bits / 128),
-                self.cosine,
+                log_inliers * max(found.shown_ratio, found.covers_ratio),
+                max(0.0, 1.0 - self.pdq_bits / PDQ_FAR_BITS),
                 self.cosine_excess,
             ]
         )
@@ -66,7 +65,7 @@ class CopySignals:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FusionModel:
-    """Weights (8,) in the order of FEATURES, and the intercept. similar_cosine_min: above it two pictures look alike.
+    """Weights (7,) in the order of FEATURES, and the intercept. similar_cosine_min: above it two pictures look alike.
     copy_probability_min: above it the calibration pairs held at most the card's share of wrong ones."""
 
     weights: NDArray[np.float64]

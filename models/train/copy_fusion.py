@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
-from sklearn.linear_model import LogisticRegression
+from scipy.optimize import minimize
 
 from fixtures import caltech, edits
 from models.registry import CARDS, Card, ModelFile, sha256_of, write_card
@@ -34,6 +34,8 @@ from vision.photos import ExamineLimits, signals
 
 SEED: Final = 20260118
 LIBRARY: Final = 700  # photos
+LABELS: Final = 60  # each on a photo in the library and on others that are not: one brand's parcel, two photos
+LABEL_QUERIES: Final = 3  # a label
 SCREENSHOTS: Final = 50  # of yet other photos, in the library too: one app's screen is no copy of another
 COPIED: Final = 70  # of the library's photos, each edited in every way
 UNSEEN: Final = 350  # photos outside the library, each unedited and edited in some ways
@@ -42,8 +44,10 @@ OTHERS: Final = 200  # photos to fill collages with
 HELD_OUT_SHARE: Final = 0.4
 PRECISION_MIN: Final = 0.99  # of `edited copy` on the held-out photos
 FALSE_ACCUSATION_MAX: Final = 0.002  # share of unseen unedited photos for which anything is called a copy
+CUT_OFF_FLOOR: Final = 0.9  # some hundred honest photos cannot vouch for a lower one
 SIMILAR_QUANTILE: Final = 0.98  # of the best cosine of unseen photos: above it they are called similar
-INVERSE_REGULARISATION: Final = 1.0
+RIDGE: Final = 1.0
+LABELLED: Final = "labelled"  # an unseen photo, unedited, that shares a label with one in the library
 RESULTS: Final = Path(__file__).parent.parent / "results" / "copy_fusion.csv"
 WEIGHTS: Final = Path(__file__).parent.parent / "weights" / "copy_fusion.json"
 
@@ -57,6 +61,11 @@ class Example:
     features: NDArray[np.float64]
     copy: bool
 
+    @property
+    def honest(self) -> bool:
+        """Whether the query is an unseen photo as it was taken."""
+        return self.edit in ("", LABELLED)
+
 
 def main() -> None:
     started = time.monotonic()
@@ -67,7 +76,10 @@ def main() -> None:
     library_ids, unseen_ids = order[:LIBRARY], order[LIBRARY : LIBRARY + UNSEEN]
     outside = [photos[i].pixels for i in order[LIBRARY + UNSEEN : LIBRARY + UNSEEN + SCREENSHOTS + OTHERS]]
     shots = {-1 - k: edits.apply("screenshot", outside[k], rng) for k in range(SCREENSHOTS)}
-    contents = {int(index): photos[index].pixels for index in library_ids} | shots
+    labels = [_label(outside[SCREENSHOTS + k], rng) for k in range(LABELS)]
+    parcels = photos_after(order[LIBRARY + UNSEEN + SCREENSHOTS + OTHERS :], photos)
+    branded = {-1000 - k: edits.with_label(next(parcels), label, rng) for k, label in enumerate(labels)}
+    contents = {int(index): photos[index].pixels for index in library_ids} | shots | branded
     library = MemoryLibrary(
         [
             (str(index), fingerprinter.fingerprint(caltech.as_picture(pixels), ""))
@@ -79,12 +91,16 @@ def main() -> None:
     for i in unseen_ids:
         queries.append((int(i), ""))
         queries += [(int(i), str(name)) for name in rng.choice(list(edits.EDITS), UNSEEN_EDITS, replace=False)]
+    queries += [(-10_000 - k, LABELLED) for k in range(LABELS * LABEL_QUERIES)]
     examples: list[Example] = []
     missed: list[tuple[int, str]] = []  # copies that the search did not bring up
     best_cosines: list[float] = []
     for index, name in track(queries, description="queries"):
         others = [outside[k] for k in rng.integers(SCREENSHOTS, len(outside), 3)]
-        pixels = edits.apply(name, photos[index].pixels, rng, others) if name else photos[index].pixels
+        if name == LABELLED:
+            pixels = edits.with_label(next(parcels), labels[(-10_000 - index) // LABEL_QUERIES], rng)
+        else:
+            pixels = edits.apply(name, photos[index].pixels, rng, others) if name else photos[index].pixels
         query = fingerprinter.fingerprint(caltech.as_picture(pixels), "")
         if query.featureless:
             continue
@@ -101,6 +117,19 @@ def main() -> None:
         if not name:
             best_cosines.append(max(candidate.cosine for candidate in candidates))
     _fit(examples, missed, best_cosines, time.monotonic() - started)
+
+
+def photos_after(order: NDArray[np.intp], photos: Sequence[caltech.CaltechPhoto]) -> Iterator[NDArray[np.uint8]]:
+    """Photos that nothing else uses, one after another."""
+    return (photos[index].pixels for index in order)
+
+
+def _label(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A piece out of the middle of a picture, as a label would be printed."""
+    height, width = pixels.shape[:2]
+    part_h, part_w = int(height * rng.uniform(0.4, 0.8)), int(width * rng.uniform(0.4, 0.8))
+    top, left = (height - part_h) // 2, (width - part_w) // 2
+    return np.ascontiguousarray(pixels[top : top + part_h, left : left + part_w])
 
 
 class MemoryLibrary:
@@ -153,15 +182,12 @@ def _fit(examples: list[Example], missed: list[tuple[int, str]], best_cosines: l
     held = np.array([photo in held_photos for photo in photos])
     features = np.stack([example.features for example in examples])
     copies = np.array([example.copy for example in examples])
-    scale = features[~held].std(axis=0)
-    model = LogisticRegression(C=INVERSE_REGULARISATION, max_iter=5000)
-    model.fit(features[~held] / scale, copies[~held])
-    weights, intercept = model.coef_[0] / scale, float(model.intercept_[0])
+    weights, intercept = fit_monotone(features[~held], copies[~held])
     probability = 1 / (1 + np.exp(-(features @ weights + intercept)))
     cut = _cut_off([e for e, h in zip(examples, held, strict=True) if h], probability[held])
     calls = held & (probability >= cut)
-    honest = {e.photo for e, h in zip(examples, held, strict=True) if h and not e.edit}
-    accused = {e.photo for e, call in zip(examples, calls, strict=True) if call and not e.edit}
+    honest = {e.photo for e, h in zip(examples, held, strict=True) if h and e.honest}
+    accused = {e.photo for e, call in zip(examples, calls, strict=True) if call and e.honest}
     looked_for = int((copies & held).sum()) + sum(photo in held_photos for photo, _ in missed)
     figures = {
         "precision": round(float(copies[calls].mean()), 4),
@@ -184,20 +210,43 @@ def _fit(examples: list[Example], missed: list[tuple[int, str]], best_cosines: l
     _record(figures, cut, seconds)
 
 
+def fit_monotone(features: NDArray[np.float64], copies: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
+    """Logistic regression with a ridge, in which no feature may speak against a copy: each is evidence for one.
+
+    Unconstrained, features that say much the same get weights of opposite signs, and a copy that only one of them sees
+    is lost. Returns the weights (n_features,) of the features as they are, and the intercept.
+    """
+    scale = features.std(axis=0)
+    scaled, sign = features / scale, np.where(copies, 1.0, -1.0)
+
+    def loss(at: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        margin = sign * (scaled @ at[:-1] + at[-1])
+        pull = -sign / (1.0 + np.exp(np.minimum(margin, 500.0)))
+        slope = np.append(scaled.T @ pull + RIDGE * at[:-1], pull.sum())
+        return float(np.logaddexp(0.0, -margin).sum() + RIDGE / 2 * (at[:-1] ** 2).sum()), slope
+
+    bounds = [(0.0, None)] * features.shape[1] + [(None, None)]
+    start = np.zeros(features.shape[1] + 1)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 5000})
+    if not found.success:
+        raise RuntimeError(f"the fit did not converge: {found.message}")
+    return np.asarray(found.x[:-1] / scale, dtype=np.float64), float(found.x[-1])
+
+
 def _cut_off(examples: Sequence[Example], probability: NDArray[np.float64]) -> float:
     """The lowest probability from which on both limits hold: precision over pairs, and honest photos accused."""
     copies = np.array([example.copy for example in examples])
-    honest = {example.photo for example in examples if not example.edit}
+    honest = {example.photo for example in examples if example.honest}
     order = np.argsort(-probability)
     wrong, accused = 0, set[int]()
     lowest = 1.0
     for count, index in enumerate(order, start=1):
         wrong += not copies[index]
-        if not examples[index].edit:
+        if examples[index].honest:
             accused.add(examples[index].photo)
         if 1 - wrong / count >= PRECISION_MIN and len(accused) <= FALSE_ACCUSATION_MAX * len(honest):
             lowest = float(probability[index])
-    return round(min(0.999, max(0.5, lowest)), 3)
+    return round(min(0.999, max(CUT_OFF_FLOOR, lowest)), 3)
 
 
 def _card(pairs: int, figures: dict[str, float]) -> Card:
