@@ -53,8 +53,8 @@ CODES: Mapping[str, Code] = MappingProxyType(
     | _codes(
         Ground.CLEAR,
         Outcome.PAY,
-        "cover_in_force photo_unseen photo_similar photo_set_aside paper_in_order paper_set_aside nose_recognised"
-        " nose_set_aside counts_in_order credit_in_order credit_low credit_unscored within_auto_pay",
+        "nose_recognised paper_in_order photo_unseen photo_similar cover_in_force within_auto_pay counts_in_order"
+        " credit_in_order credit_low credit_unscored photo_set_aside paper_set_aside nose_set_aside",
     )
     | {
         "person_approved": Code(Ground.PERSON, Outcome.PAY),

@@ -320,8 +320,8 @@ def test_return_is_paid_with_a_slip_or_a_photo_and_asks_when_there_is_neither() 
 @pytest.mark.parametrize(
     ("similarity", "inliers", "outcome", "code"),
     [
-        (0.97, 60, Outcome.PAY, "cover_in_force"),
-        (RULES.nose_accept_similarity_min, RULES.nose_accept_inliers_min, Outcome.PAY, "cover_in_force"),
+        (0.97, 60, Outcome.PAY, "nose_recognised"),
+        (RULES.nose_accept_similarity_min, RULES.nose_accept_inliers_min, Outcome.PAY, "nose_recognised"),
         (0.97, RULES.nose_accept_inliers_min - 1, Outcome.REFER, "nose_unsure"),
         (RULES.nose_accept_similarity_min - 0.001, 60, Outcome.REFER, "nose_unsure"),
         (RULES.nose_review_similarity_min - 0.001, 60, Outcome.REFER, "nose_of_another_pet"),
