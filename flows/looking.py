@@ -166,7 +166,11 @@ class Looking:
         self._reader.warm()
 
     def warm_photos(self) -> None:
-        """Start the decoders and load the networks, so that the first claim does not pay for it."""
+        """Start the decoders and load the networks, so that the first claim does not pay for it.
+
+        A model that does not fit the code shows here, before any claim is leased.
+        """
+        self.photo_models()
         noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
         file = preview_jpeg(noise)
         pictures = list(self._pool.map(self._decoder.decode, [file] * self._config.cores))

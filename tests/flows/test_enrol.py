@@ -1,0 +1,101 @@
+"""Enrolments from the outbox: three photos of one nose are enrolled and recognised; bad ones are refused in words."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from claims.claim import EvidenceKind
+from claims.store import adjudication, intake, views
+from claims.store.blobs import BlobStore
+from fixtures.noses import render_nose
+from flows.drain import Drain
+from flows.enrol import Enrolling
+from flows.looking import Looking, Stopwatch, looking
+from flows.queues import OutboxQueue, utc_now
+from flows.sending import Sending
+from flows.stages import Context, nose_facts
+from flows.tracking import tracking
+
+pytestmark = pytest.mark.anyio
+
+
+def nose(pet: int, capture: int) -> bytes:
+    target = io.BytesIO()
+    Image.fromarray(render_nose(pet, 11, capture).pixels).save(target, "JPEG", quality=92)
+    return target.getvalue()
+
+
+@pytest.fixture(scope="module")
+def eyes(tmp_path_factory: pytest.TempPathFactory, worker_limits: Any) -> Iterator[tuple[Looking, str]]:
+    url = (tmp_path_factory.mktemp("blobs") / "evidence").as_uri()
+    with looking(worker_limits(url)) as loaded:
+        yield loaded, url
+
+
+@pytest.fixture
+def kennel(world: Any, eyes: tuple[Looking, str]) -> Any:
+    return replace(world, blobs=BlobStore(eyes[1]))
+
+
+async def enrol(kennel: Any, eyes: Looking, key: str, photos: list[bytes], wait_until: Any) -> views.Enrolment:
+    """Ask for an enrolment of pet_1, drain the outbox, return how it went."""
+    async with kennel.engine.begin() as conn:
+        sha256s = [kennel.blobs.put(data) for data in photos]
+        await intake.enrol(conn, "pet_1", key, sha256s, utc_now(), actor="platform")
+    limits = kennel.worker_config().lease
+    stop, wake = asyncio.Event(), asyncio.Event()
+
+    async def done() -> bool:
+        async with kennel.engine.connect() as conn:
+            return (await views.enrolment(conn, "pet_1")).state != "pending"
+
+    from flows.config import PrefectConfig
+
+    async with tracking(PrefectConfig()) as tracker:
+        sending = Sending("enrol", kennel.engine, tracker, Enrolling(kennel.engine, eyes).enrol, limits, about="pet")
+        drain = Drain("enrol", OutboxQueue(kennel.engine, "enrol", "test", 2), sending.work, limits, stop, wake)
+        task = asyncio.create_task(drain.run())
+        await wait_until(done)
+        stop.set()
+        await task
+    async with kennel.engine.connect() as conn:
+        return await views.enrolment(conn, "pet_1")
+
+
+async def test_three_photos_of_one_nose_are_enrolled_and_the_pet_is_recognised(
+    kennel: Any, eyes: Any, wait_until: Any
+) -> None:
+    policy = await kennel.policy("anna", "pet_medical", pet_id="pet_1")
+    found = await enrol(kennel, eyes[0], "pet_1:a", [nose(1, capture) for capture in (1, 2, 3)], wait_until)
+    assert (found.state, found.templates) == ("enrolled", 3)
+    claim_id = await kennel.claim(
+        policy,
+        {"own.jpg": (EvidenceKind.NOSE, nose(1, 9)), "sister.jpg": (EvidenceKind.NOSE, nose(2, 9))},
+        peril="illness",
+    )
+    async with kennel.engine.connect() as conn:
+        file = await adjudication.load(conn, claim_id)
+    own, sister = await nose_facts(Context(kennel.engine, eyes[0], Any), file, Stopwatch())  # type: ignore[arg-type]
+    assert own.similarity > sister.similarity + 0.2
+    assert own.templates == 3
+
+
+async def test_photos_that_make_no_enrolment_are_refused_in_words_and_leave_the_old_one(
+    kennel: Any, eyes: Any, wait_until: Any
+) -> None:
+    await kennel.policy("anna", "pet_medical", pet_id="pet_1")
+    same = nose(1, 1)
+    found = await enrol(kennel, eyes[0], "pet_1:a", [same, same, b"not a picture"], wait_until)
+    assert (found.state, found.templates) == ("refused", 0)
+    assert "photo 2 is the same file as another" in found.problem
+    assert "photo 3" in found.problem
+    await enrol(kennel, eyes[0], "pet_1:b", [nose(1, capture) for capture in (1, 2, 3)], wait_until)
+    found = await enrol(kennel, eyes[0], "pet_1:c", [nose(1, 4)], wait_until)
+    assert (found.state, found.templates) == ("refused", 3)
