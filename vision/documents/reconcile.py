@@ -23,6 +23,8 @@ def settled(reading: PaperReading, confidence_min: float) -> bool:
     if reading.missing_fields or not all(check.passed for check in reading.checks):
         return False
     if reading.kind is PaperKind.OUTPATIENT_INVOICE:
+        if 0 < _unclassed(reading) < len(reading.items):
+            return False  # a class that was not read pays another share
         return {check.name for check in reading.checks} >= _PROOFS and reading.read_confidence >= confidence_min
     if reading.kind is PaperKind.PARCEL_SLIP:
         return reading.value("declared_value_minor") != "" and reading.read_confidence >= confidence_min
@@ -54,7 +56,17 @@ def best(readings: Sequence[PaperReading], today: date) -> PaperReading:
     )
 
 
-def _merit(reading: PaperReading) -> tuple[int, int, int, int]:
+def _unclassed(reading: PaperReading) -> int:
+    return sum(not item.item_class for item in reading.items)
+
+
+def _merit(reading: PaperReading) -> tuple[int, int, int, int, int]:
     failed = sum(not check.passed for check in reading.checks)
     proofs = sum(check.passed and check.name in _PROOFS for check in reading.checks)
-    return (int(reading.kind is not PaperKind.UNKNOWN), -failed, proofs, -len(reading.missing_fields))
+    return (
+        int(reading.kind is not PaperKind.UNKNOWN),
+        -failed,
+        proofs,
+        -len(reading.missing_fields),
+        -_unclassed(reading),
+    )
