@@ -42,23 +42,27 @@ from vision.photos import ExamineLimits, Verdict, judge, signals
 
 SEED: Final = 20260119
 PRECISION: Final = 0.99
+LABELLED: Final = "labelled"
 PHONE_PHOTOS: Final = 12  # of 12 Mpx, for the seconds by stage
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """library: photos published. copied: of those, each edited in every way. unseen: photos outside, unedited and
-    edited."""
+    """library: photos published. copied: of those, each edited in every way. unseen: photos outside, unedited and edited.
+
+    labels: as many photos more in the library, and as many honest ones, share one printed label a pair.
+    """
 
     library: int
     copied: int
     unseen: int
     unseen_edits: int
+    labels: int
 
 
-FULL: Final = Size(library=1200, copied=80, unseen=400, unseen_edits=1)
-QUICK: Final = Size(library=200, copied=10, unseen=30, unseen_edits=1)
+FULL: Final = Size(library=1200, copied=80, unseen=400, unseen_edits=1, labels=80)
+QUICK: Final = Size(library=200, copied=10, unseen=30, unseen_edits=1, labels=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Answer:
     """A query and the best picture that each method named, with its score (higher is surer)."""
 
     photo: int
-    edit: str  # "" for a photo as it is
+    edit: str  # "" for a photo as it is, LABELLED for one that shares a label with a photo in the library
     seen: bool
     best: dict[str, tuple[int, float]]
     verdict: Verdict | None  # None: featureless, not measured
@@ -122,21 +126,30 @@ async def _measure(dsn: str, size: Size, progress: Progress, quick: bool) -> dic
     started = time.monotonic()
     rng = np.random.default_rng(SEED)
     photos = list(caltech.photos("test"))
-    if len(photos) < size.library + size.unseen:
-        raise ValueError(f"the test half has {len(photos)} photos, {size.library + size.unseen} are needed")
+    needed = size.library + size.unseen + 3 * size.labels
+    if len(photos) < needed:
+        raise ValueError(f"the test half has {len(photos)} photos, {needed} are needed")
     order = rng.permutation(len(photos)).tolist()
     library, unseen = order[: size.library], order[size.library : size.library + size.unseen]
     queries = [(photo, name) for photo in library[: size.copied] for name in edits.EDITS]
     queries += [(photo, "") for photo in unseen]
     queries += [(p, str(n)) for p in unseen for n in rng.choice(list(edits.EDITS), size.unseen_edits, replace=False)]
-    total, done = size.library + len(queries), 0
+    spare = order[size.library + size.unseen :]
+    labels = [edits.label_from(photos[spare.pop()].pixels, rng) for _ in range(size.labels)]
+    shown = {photo: photos[photo].pixels for photo in library}
+    for label in labels:
+        photo = spare.pop()
+        shown[photo] = edits.with_label(photos[photo].pixels, label, rng)
+    branded = {spare.pop(): label for label in labels}
+    queries += [(photo, LABELLED) for photo in branded]
+    total, done = len(shown) + len(queries), 0
     fingerprinter, stages = Fingerprinter(), Stages()
     engine = create_async_engine(dsn)
     try:
         with Decoder(processes=1) as decoder:
             known: list[tuple[int, Fingerprint]] = []
-            for photo in library:
-                found = _fingerprint(edits.jpeg_bytes(photos[photo].pixels, 92), decoder, fingerprinter, Stages())
+            for photo, pixels in shown.items():
+                found = _fingerprint(edits.jpeg_bytes(pixels, 92), decoder, fingerprinter, Stages())
                 known.append((photo, found))
                 async with engine.begin() as conn:
                     await publish(conn, [LibraryPhoto(str(photo), "web", found, reference=photos[photo].name)])
@@ -145,7 +158,10 @@ async def _measure(dsn: str, size: Size, progress: Progress, quick: bool) -> dic
             baselines = Baselines(known)
             answers = []
             for photo, name in queries:
-                content = _query(photos, unseen, photo, name, rng)
+                if name == LABELLED:
+                    content = edits.jpeg_bytes(edits.with_label(photos[photo].pixels, branded[photo], rng), 92)
+                else:
+                    content = _query(photos, unseen, photo, name, rng)
                 async with engine.connect() as conn:
                     answers.append(
                         await _answer(
@@ -225,6 +241,7 @@ def _verdicts(answers: Sequence[Answer]) -> dict[str, Any]:
     said_copy = (Verdict.SAME_BYTES, Verdict.SAME_PICTURE, Verdict.EDITED_COPY)
     copies = [answer for answer in answers if answer.seen]
     honest = [answer for answer in answers if not answer.seen and not answer.edit]
+    branded = [answer for answer in answers if answer.edit == LABELLED]
     called = [answer for answer in answers if answer.verdict in said_copy]
     right = [answer for answer in called if answer.seen and answer.accused_of == answer.photo]
     return {
@@ -233,6 +250,8 @@ def _verdicts(answers: Sequence[Answer]) -> dict[str, Any]:
         "honest_photos": len(honest),
         "honest_called_copy": sum(answer.verdict in said_copy for answer in honest),
         "honest_called_similar": sum(answer.verdict is Verdict.SIMILAR for answer in honest),
+        "same_label_photos": len(branded),
+        "same_label_called_copy": sum(answer.verdict in said_copy for answer in branded),
         "honest_unmeasured": sum(answer.verdict is None for answer in honest),
     }
 

@@ -76,7 +76,7 @@ def main() -> None:
     library_ids, unseen_ids = order[:LIBRARY], order[LIBRARY : LIBRARY + UNSEEN]
     outside = [photos[i].pixels for i in order[LIBRARY + UNSEEN : LIBRARY + UNSEEN + SCREENSHOTS + OTHERS]]
     shots = {-1 - k: edits.apply("screenshot", outside[k], rng) for k in range(SCREENSHOTS)}
-    labels = [_label(outside[SCREENSHOTS + k], rng) for k in range(LABELS)]
+    labels = [edits.label_from(outside[SCREENSHOTS + k], rng) for k in range(LABELS)]
     parcels = photos_after(order[LIBRARY + UNSEEN + SCREENSHOTS + OTHERS :], photos)
     branded = {-1000 - k: edits.with_label(next(parcels), label, rng) for k, label in enumerate(labels)}
     contents = {int(index): photos[index].pixels for index in library_ids} | shots | branded
@@ -122,14 +122,6 @@ def main() -> None:
 def photos_after(order: NDArray[np.intp], photos: Sequence[caltech.CaltechPhoto]) -> Iterator[NDArray[np.uint8]]:
     """Photos that nothing else uses, one after another."""
     return (photos[index].pixels for index in order)
-
-
-def _label(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A piece out of the middle of a picture, as a label would be printed."""
-    height, width = pixels.shape[:2]
-    part_h, part_w = int(height * rng.uniform(0.4, 0.8)), int(width * rng.uniform(0.4, 0.8))
-    top, left = (height - part_h) // 2, (width - part_w) // 2
-    return np.ascontiguousarray(pixels[top : top + part_h, left : left + part_w])
 
 
 class MemoryLibrary:
