@@ -26,6 +26,7 @@ ENROL_SECONDS_MAX = 60.0
 CLAIM_SECONDS_MAX = 120.0
 OPEN = frozenset({"submitted", "approved"})  # not yet where it will stay by itself
 ADJUSTER = "zhang-li"
+WIDE_COLUMNS = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,26 +201,31 @@ def _report(out: Console, sandbox: Sandbox, told: list[Told], books: list[str], 
             print_json({"claim": one.id, "title": one.claim.title, "product": one.product,
                         "expected": sorted(one.claim.expected),
                         "outcome": one.status, "paid_minor": one.paid_minor, "seconds": round(one.seconds, 2),
-                        "first_reason": one.first_reason, "problem": one.problem})  # fmt: skip
+                        "first_reason": one.first_reason, "problem": one.problem,
+                        "flow_run": _link(prefect, one)})  # fmt: skip
         print_json({"claims": len(told), "problems": sum(bool(one.problem) for one in told), "differences": books})
         return
+    wide = out.width >= WIDE_COLUMNS
     table = Table("claim", "product", "expected", "outcome", "amount", "seconds", "first reason", "flow run")
     for one in told:
         if not one.claim.listed and not one.problem:
             continue
         colour = "red" if one.problem else "green"
         outcome = f"[{colour}]{one.status}[/{colour}]" + (f" ({one.problem})" if one.problem else "")
-        link = (
-            f"[link={prefect}/runs/flow-run/{one.flow_run_id}]{one.flow_run_id[:8]}[/link]" if one.flow_run_id else "-"
-        )
+        link = _link(prefect, one)
         table.add_row(
             one.claim.title, one.product, " or ".join(sorted(one.claim.expected)), outcome,
-            f"{one.paid_minor / 100:.2f}", f"{one.seconds:.1f}", one.first_reason, link,
+            f"{one.paid_minor / 100:.2f}", f"{one.seconds:.1f}", one.first_reason,
+            f"[link={link}]{link if wide else one.flow_run_id[:8]}[/link]" if link else "-",
         )  # fmt: skip
     out.print(table)
     wrong = sum(bool(one.problem) for one in told)
     out.print(f"{len(told)} claims, {wrong} not as expected; " + ("; ".join(books) or "every payout left exactly once"))
     out.print(f"flow runs: {prefect}/runs", highlight=False)
+
+
+def _link(prefect: str, one: Told) -> str:
+    return f"{prefect}/runs/flow-run/{one.flow_run_id}" if prefect and one.flow_run_id else ""
 
 
 def _wait(out: Console, sandbox: Sandbox) -> None:
@@ -237,9 +243,9 @@ def _wait(out: Console, sandbox: Sandbox) -> None:
 
 
 def _wide() -> Console:
-    """The table needs some 150 columns; where the output is no terminal, it gets them."""
+    """Where the output is no terminal, the table gets the columns that whole links need."""
     console = Console()
-    return console if console.is_terminal else Console(width=160)
+    return console if console.is_terminal else Console(width=WIDE_COLUMNS)
 
 
 def _first_reason(seen: dict[str, Any]) -> str:
