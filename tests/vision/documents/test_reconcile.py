@@ -11,8 +11,8 @@ from vision.documents.reconcile import best, settled
 
 TODAY = date(2026, 11, 22)
 VALUES = {
-    "hospital": "杭州市协济医院", "patient": "范天丽", "date": "2026-09-11", "number": "00123456", "total_minor": "5000",
-    "capital_total_minor": "5000", "insurance_paid_minor": "3000", "cash_paid_minor": "2000",
+    "hospital": "杭州市协济医院", "patient": "范天丽", "date": "2026-09-11", "number": "00123456",
+    "total_minor": "5000", "capital_total_minor": "5000", "insurance_paid_minor": "3000", "cash_paid_minor": "2000",
 }  # fmt: skip
 ITEMS = (PaperItem("静脉输液", "甲", 2000), PaperItem("换药费", "乙", 3000))
 
