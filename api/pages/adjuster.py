@@ -1,0 +1,272 @@
+"""The queue and the case: what waits for a person, taken by one person at a time, decided in a few keys.
+
+Adjusters see every case, a partner insurer's people those referred to them.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import datetime
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.http.context import Context, Ctx
+from api.http.judging import judge
+from api.http.problems import Problem, invalid_request
+from api.http.repeats import Reply, once
+from api.http.schemas.words import Id
+from api.http.schemas.work import VerdictRequest
+from api.http.tokens import Principal, Role
+from api.http.upload import fingerprint
+from api.pages import casefile, words
+from api.pages.claimant import form_key
+from api.pages.failures import FORM_ERRORS, PageRoute, code_of, message_of
+from api.pages.rendering import Visitor, language, money_input, render
+from api.pages.session import Handler, posted
+from claims import explain
+from claims.decision import Outcome
+from claims.errors import Conflict
+from claims.store import referrals, views
+from claims.store.referrals import OPEN, Referral
+
+router = APIRouter(route_class=PageRoute)
+QUEUE_ROWS: Final = 200
+_AMOUNT: Final = re.compile(r"(\d{1,10})(?:\.(\d{1,2}))?")
+_VERDICTS: Final = {"approve": Outcome.PAY, "refuse": Outcome.DECLINE, "ask": Outcome.ASK}
+
+
+@router.get("/queue")
+async def queue_page(
+    context: Ctx, visitor: Handler, request: Request, product: str = "", cause: str = "", who: str = "", done: str = ""
+) -> Response:
+    shown = await _queue(context, visitor, request, product, cause, who)
+    decided = done if done in _VERDICTS else ""
+    return render(request, "queue.html", visitor, **shown, done=decided, keys=_KEYS_QUEUE)
+
+
+@router.get("/queue/rows")
+async def queue_rows(
+    context: Ctx, visitor: Handler, request: Request, product: str = "", cause: str = "", who: str = ""
+) -> Response:
+    """The table alone, asked for again and again."""
+    return render(request, "_queue_rows.html", visitor, **await _queue(context, visitor, request, product, cause, who))
+
+
+@router.post("/cases/next")
+async def take_next(context: Ctx, visitor: Handler, request: Request) -> Response:
+    """Take the most urgent case that nobody has."""
+    await posted(request, visitor)
+    return RedirectResponse(await _next(context, visitor.principal, ""), 303)
+
+
+@router.get("/cases/{referral_id}")
+async def case_page(context: Ctx, visitor: Handler, request: Request, referral_id: Id, done: str = "") -> Response:
+    shown = await _case(context, visitor, request, referral_id)
+    return render(request, "case.html", visitor, **shown, done=done if done in _VERDICTS else "")
+
+
+@router.post("/cases/{referral_id}/take")
+async def take(context: Ctx, visitor: Handler, request: Request, referral_id: Id) -> Response:
+    """Take the case, or keep it longer; while it is somebody else's, it can only be read."""
+    await posted(request, visitor)
+    principal = visitor.principal
+    try:
+        async with context.engine.begin() as conn:
+            taken = await referrals.take(
+                conn, referral_id, _name(principal), context.now(), partner=_partner(principal)
+            )
+    except Conflict as error:
+        shown = await _case(context, visitor, request, referral_id)
+        failure = {"failure": message_of(request, error), "done": ""}
+        return render(request, "case.html", visitor, status=409, **shown | failure)
+    if "hx-request" in request.headers:
+        return render(request, "_lock.html", visitor, referral=taken)
+    return RedirectResponse(f"/cases/{referral_id}", 303)
+
+
+@router.post("/cases/{referral_id}/give-back")
+async def give_back(context: Ctx, visitor: Handler, request: Request, referral_id: Id) -> Response:
+    await posted(request, visitor)
+    async with context.engine.begin() as conn:
+        await referrals.get(conn, referral_id, _partner(visitor.principal))
+        await referrals.give_back(conn, referral_id, _name(visitor.principal))
+    return RedirectResponse("/queue", 303)
+
+
+@router.post("/cases/{referral_id}/verdict")
+async def verdict(context: Ctx, visitor: Handler, request: Request, referral_id: Id) -> Response:
+    """Decide the case and go on to the next one."""
+    fields = await posted(request, visitor)
+    principal = visitor.principal
+    try:
+        asked = _verdict(fields)
+
+        async def write(conn: AsyncConnection) -> Reply:
+            referral = await referrals.get(conn, referral_id, _partner(principal))
+            if referral.state not in OPEN:
+                raise Conflict(f"referral {referral_id} is {referral.state} already")
+            # Only who has taken the case may decide it: the page of somebody whose time ran out is old.
+            await referrals.take(conn, referral_id, _name(principal), context.now(), partner=_partner(principal))
+            return await judge(conn, context, principal, referral, asked)
+
+        mark = fingerprint("POST", request.url.path, asked.model_dump(mode="json"))
+        await once(context, principal, form_key(fields), mark, write)
+    except FORM_ERRORS as error:
+        shown = await _case(context, visitor, request, referral_id)
+        typed = {name: fields.get(name, "") for name in ("verdict", "amount", "note")}
+        failure = {"failure": _why_not(request, error, fields), "typed": shown["typed"] | typed, "done": ""}
+        return render(request, "case.html", visitor, status=422, **shown | failure)
+    return RedirectResponse(await _next(context, principal, asked.verdict), 303)
+
+
+def minor_units(text: str) -> int:
+    """ "47", "47.5" or "1,047.50" as minor units. Raises Problem `invalid_request`."""
+    found = _AMOUNT.fullmatch(text.strip().replace(",", "").removeprefix("¥").strip())
+    if found is None:
+        raise Problem("invalid_request", "/amount: an amount such as 47.00")
+    return int(found[1]) * 100 + int((found[2] or "0").ljust(2, "0"))
+
+
+def _verdict(fields: dict[str, str]) -> VerdictRequest:
+    document: dict[str, Any] = {"verdict": fields.get("verdict", ""), "note": fields.get("note", "")}
+    if document["verdict"] == "approve":
+        document |= {"amount_minor": minor_units(fields.get("amount", "")), "currency": fields.get("currency", "")}
+    try:
+        return VerdictRequest.model_validate(document)
+    except ValidationError as error:
+        raise invalid_request(
+            [dict(entry) for entry in error.errors(include_input=False, include_url=False)]
+        ) from error
+
+
+def _why_not(request: Request, error: Exception, fields: dict[str, str]) -> str:
+    if code_of(error) == "invalid_request" and fields.get("verdict") in ("refuse", "ask") and not fields.get("note"):
+        return words.say(language(request), "case.note_needed")
+    return message_of(request, error)
+
+
+async def _next(context: Context, principal: Principal, done: str) -> str:
+    """Where the next free case is, taken already; the queue when none is left."""
+    suffix = f"?done={done}" if done else ""
+    now, name, partner = context.now(), _name(principal), _partner(principal)
+    async with context.engine.connect() as conn:
+        waiting = await referrals.list_open(conn, partner=partner, limit=QUEUE_ROWS)
+    for one in waiting:
+        if _holder(one, now) not in ("", name):
+            continue
+        try:
+            async with context.engine.begin() as conn:
+                await referrals.take(conn, one.id, name, now, partner=partner)
+        except Conflict:
+            continue  # somebody was faster
+        return f"/cases/{one.id}{suffix}"
+    return f"/queue{suffix}"
+
+
+async def _queue(
+    context: Context, visitor: Visitor, request: Request, product: str, cause: str, who: str
+) -> dict[str, Any]:
+    lang, now, name = language(request), context.now(), _name(visitor.principal)
+    async with context.engine.connect() as conn:
+        rows = await views.queue_rows(conn, partner=_partner(visitor.principal), limit=QUEUE_ROWS)
+    cases = [
+        {
+            "row": row,
+            "product": context.catalogue[row.claim.product].name.in_language(lang),
+            "reason": explain.reason_text(row.decision.reasons[0], lang) if row.decision is not None else "",
+            "more": sum(one.pulls is not Outcome.PAY for one in row.decision.reasons) - 1 if row.decision else 0,
+            "holder": _holder(row.referral, now),
+            "overdue": row.referral.due_at < now,
+        }
+        for row in rows
+        if product in ("", row.claim.product)
+        and cause in ("", row.referral.cause)
+        and (not who or _holder(row.referral, now) == ("" if who == "free" else name))
+    ]
+    products = {row.claim.product: context.catalogue[row.claim.product].name.in_language(lang) for row in rows}
+    query = "&".join(f"{key}={value}" for key, value in (("product", product), ("cause", cause), ("who", who)) if value)
+    return {
+        "cases": cases,
+        "waiting": len(rows),
+        "overdue": sum(row.referral.due_at < now for row in rows),
+        "free": sum(not _holder(row.referral, now) for row in rows),
+        "mine": sum(_holder(row.referral, now) == name for row in rows),
+        "products": products,
+        "chosen": {"product": product, "cause": cause, "who": who},
+        "query": query,
+        "me": name,
+        "rows_max": QUEUE_ROWS,
+    }
+
+
+async def _case(context: Context, visitor: Visitor, request: Request, referral_id: str) -> dict[str, Any]:
+    lang, principal, now = language(request), visitor.principal, context.now()
+    async with context.engine.connect() as conn:
+        referral = await referrals.get(conn, referral_id, _partner(principal))
+        case = await casefile.load(conn, referral, context.catalogue, partner=_partner(principal))
+    holder, name = _holder(referral, now), _name(principal)
+    return {
+        "case": case,
+        "claim": case.view.claim,
+        "referral": referral,
+        "matches_to_show": casefile.matches_to_show,
+        "product_name": case.product.name.in_language(lang),
+        "peril": case.product.perils[case.view.claim.peril].in_language(lang)
+        if case.view.claim.peril in case.product.perils
+        else case.view.claim.peril,
+        "reason_text": lambda reason: explain.reason_text(reason, lang),
+        "outcome_text": lambda outcome: explain.outcome_text(outcome, lang),
+        "status_text": lambda status: explain.status_text(status, lang),
+        "benefit_text": lambda line: explain.benefit_text(line, lang),
+        "clause_text": lambda number: case.product.clause_text(number, lang),
+        "open": referral.state in OPEN,
+        "holder": holder,
+        "mine": holder == name,
+        "staff": principal.role is Role.ADJUSTER,
+        "prefect": prefect_url(context) if principal.role is Role.ADJUSTER else "",
+        "key": secrets.token_urlsafe(24),
+        "typed": {"verdict": "approve", "amount": money_input(case.due), "note": ""},
+        "failure": "",
+        "keys": _KEYS_CASE,
+    }
+
+
+def prefect_url(context: Context) -> str:
+    """Root of Prefect's pages, "" where no server is known."""
+    settings = context.settings
+    return (settings.prefect_ui_url or settings.prefect_api_url.removesuffix("/api")).rstrip("/")
+
+
+def _holder(referral: Referral, now: datetime) -> str:
+    """Who has the case now, "" for nobody."""
+    if referral.assigned_until is None or referral.assigned_until < now:
+        return ""
+    return referral.assigned_to
+
+
+def _name(principal: Principal) -> str:
+    return principal.subject
+
+
+def _partner(principal: Principal) -> str | None:
+    return principal.subject if principal.role is Role.PARTNER else None
+
+
+_KEYS_QUEUE: Final = (("j", "next"), ("k", "previous"), ("Enter", "open"), ("n", "take_next"), ("?", "help"))
+_KEYS_CASE: Final = (
+    ("a", "approve"),
+    ("r", "refuse"),
+    ("q", "ask"),
+    ("Ctrl Enter", "send"),
+    ("b", "give_back"),
+    ("t", "take"),
+    ("l", "lines"),
+    ("o", "overlay"),
+    ("Esc", "leave"),
+    ("?", "help"),
+)

@@ -1,0 +1,129 @@
+"""One case as an adjuster judges it: the claim, the facts as they were recorded with the decision, what may be paid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from claims.decide import RulesInputs, person_limit
+from claims.decision import Decision, Outcome, Reason
+from claims.evidence import (
+    Facts,
+    NoseFact,
+    PaperFact,
+    PhotoFact,
+    PhotoMatch,
+    PhotoVerdict,
+    UnmeasuredNose,
+    UnmeasuredPaper,
+    UnmeasuredPhoto,
+)
+from claims.money import Money, smallest
+from claims.product import Product
+from claims.rules import Rules
+from claims.store import adjudication, counts, views
+from claims.store.adjudication import EvidenceRow
+from claims.store.referrals import Referral
+from claims.store.views import ClaimView, DecisionRow
+from claims.wire import from_plain
+
+_PROVEN = (PhotoVerdict.SAME_BYTES, PhotoVerdict.SAME_PICTURE, PhotoVerdict.EDITED_COPY)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An automatic decision with the facts and thresholds it was made from."""
+
+    row: DecisionRow
+    facts: Facts
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFile:
+    """`recorded` is None where checking failed before there were facts. `due`: what the calculation says, at most
+    `limit`; `limit`: the most that a person may approve for the whole claim.
+    """
+
+    view: ClaimView
+    claimant_name: str
+    referral: Referral
+    product: Product
+    recorded: Recorded | None
+    due: Money
+    limit: Money
+
+    @property
+    def decision(self) -> Decision | None:
+        """The decision that brought the claim here."""
+        named = (one.decision for one in self.view.decisions if one.id == self.referral.decision_id)
+        return next(named, self.view.decision.decision if self.view.decision is not None else None)
+
+    @property
+    def carrying(self) -> tuple[Reason, ...]:
+        """The reasons that carried the decision."""
+        decision = self.decision
+        return tuple(one for one in decision.reasons if one.pulls is not Outcome.PAY) if decision is not None else ()
+
+    @property
+    def in_order(self) -> tuple[Reason, ...]:
+        """What was looked at and found in order."""
+        decision = self.decision
+        return tuple(one for one in decision.reasons if one.pulls is Outcome.PAY) if decision is not None else ()
+
+    @property
+    def files(self) -> Mapping[str, EvidenceRow]:
+        """Evidence by its id."""
+        return {one.id: one for one in self.view.evidence}
+
+    @property
+    def photos(self) -> tuple[PhotoFact | UnmeasuredPhoto, ...]:
+        return self.recorded.facts.photos if self.recorded is not None else ()
+
+    @property
+    def papers(self) -> tuple[PaperFact | UnmeasuredPaper, ...]:
+        return self.recorded.facts.papers if self.recorded is not None else ()
+
+    @property
+    def noses(self) -> tuple[NoseFact | UnmeasuredNose, ...]:
+        return self.recorded.facts.noses if self.recorded is not None else ()
+
+    @property
+    def unexamined(self) -> tuple[EvidenceRow, ...]:
+        """Files that no recorded fact is about, such as those of a later round."""
+        seen = {one.evidence_id for one in (*self.photos, *self.papers, *self.noses)}
+        return tuple(one for one in self.view.evidence if one.id not in seen)
+
+
+async def load(
+    conn: AsyncConnection, referral: Referral, catalogue: Mapping[str, Product], *, partner: str | None
+) -> CaseFile:
+    """The case of `referral`. Raises NotFound as `views.claim_view` does."""
+    view = await views.claim_view(conn, referral.claim_id, partner=partner)
+    product = catalogue[view.claim.product]
+    recorded = _recorded(view)
+    cover = await counts.cover(conn, referral.claim_id)
+    file = await adjudication.load(conn, referral.claim_id)
+    limit = person_limit(file.claim, view.policy, product, cover.paid_to_date_minor)
+    lines = recorded.row.decision.benefit if recorded is not None else ()
+    calculated = next((line.amount for line in lines if line.label == "due"), view.claim.amount)
+    due = smallest(calculated, limit) if calculated.minor > 0 else limit
+    return CaseFile(view, file.claimant_name, referral, product, recorded, due, limit)
+
+
+def matches_to_show(photo: PhotoFact, *, most: int = 4) -> tuple[PhotoMatch, ...]:
+    """Proven copies first, then the most probable; what merely looks alike is left to the end of the list."""
+    ordered = sorted(photo.matches, key=lambda one: (one.verdict not in _PROVEN, -one.probability, -one.inliers))
+    return tuple(ordered[:most])
+
+
+def _recorded(view: ClaimView) -> Recorded | None:
+    for row in reversed(view.decisions):
+        plain = json.loads(row.inputs)
+        if plain.get("by") == "rules":
+            inputs = from_plain(RulesInputs, plain)
+            return Recorded(row, inputs.facts, inputs.rules)
+    return None

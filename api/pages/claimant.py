@@ -1,0 +1,247 @@
+"""The claimant's pages: own claims, a new claim, one claim and what became of it.
+
+Everything that changes a claim goes through the API's own functions; a form differs only in how it is signed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from api.http import showing
+from api.http.body import parse_json
+from api.http.context import Context, Ctx
+from api.http.problems import Problem
+from api.http.repeats import Key
+from api.http.routes import claims as intake_routes
+from api.http.schemas.claims import AppealRequest, NoteRequest
+from api.http.schemas.words import Id
+from api.pages.failures import FORM_ERRORS, PageRoute, message_of
+from api.pages.rendering import Visitor, language, render
+from api.pages.session import Claimant, check_csrf, posted
+from claims import explain
+from claims.claim import EvidenceKind, Status
+from claims.decision import Ground, Outcome
+from claims.errors import NotFound
+from claims.store import policies, views
+from claims.store.views import ClaimView
+from claims.wire import canonical
+
+router = APIRouter(prefix="/claims", route_class=PageRoute)
+PAGE_ROWS: Final = 30
+# How often a claim is asked after, by status; no entry: nothing will change by itself within minutes.
+_POLL: Final = {Status.SUBMITTED: "1s", Status.APPROVED: "1s", Status.REFERRED: "20s", Status.PAYOUT_FAILED: "20s"}
+Csrf = Annotated[str, Header(alias="X-CSRF-Token")]
+
+
+@router.get("")
+async def own_claims(
+    context: Ctx, visitor: Claimant, request: Request, before: Annotated[datetime | None, Query()] = None
+) -> Response:
+    if before is not None and before.tzinfo is None:
+        raise Problem("invalid_request", "/query/before: give the time with its offset")
+    claimant_id = visitor.principal.subject
+    async with context.engine.connect() as conn:
+        rows = await views.list_claims(conn, claimant_id=claimant_id, before=before, limit=PAGE_ROWS + 1)
+    more = rows[PAGE_ROWS - 1].created_at.isoformat() if len(rows) > PAGE_ROWS else ""
+    return render(
+        request,
+        "claims.html",
+        visitor,
+        rows=[(row, _product_name(context, row.product, request)) for row in rows[:PAGE_ROWS]],
+        status_text=lambda status: explain.status_text(status, language(request)),
+        more=more,
+    )
+
+
+@router.get("/new")
+async def new_claim(context: Ctx, visitor: Claimant, request: Request, policy: str = "") -> Response:
+    """Choose a policy (unless there is one only), then the form that fits its product."""
+    claimant_id = visitor.principal.subject
+    async with context.engine.connect() as conn:
+        own = await policies.of_claimant(conn, claimant_id)
+        payee = await policies.last_payee_account(conn, claimant_id)
+    offered = [(one, context.catalogue[one.product]) for one in own if one.product in context.catalogue]
+    chosen = offered[0] if len(offered) == 1 else next((pair for pair in offered if pair[0].id == policy), None)
+    if policy and chosen is None:
+        raise NotFound(f"no policy {policy} of this claimant")
+    if chosen is None:
+        return render(request, "policies.html", visitor, offered=offered, now=context.now())
+    return render(
+        request,
+        "claim_new.html",
+        visitor,
+        policy=chosen[0],
+        product=chosen[1],
+        only=len(offered) == 1,
+        payee=payee,
+        key=secrets.token_urlsafe(24),
+        limits=context.limits,
+    )
+
+
+@router.post("")
+async def make_claim(context: Ctx, visitor: Claimant, request: Request, key: Key, csrf: Csrf = "") -> Response:
+    """The multipart body of the API, sent by the page's script, which shows its progress."""
+    check_csrf(request, visitor.csrf, csrf)
+    return await intake_routes.create_claim(context, visitor.principal, key, language(request), request)
+
+
+@router.post("/{claim_id}/evidence")
+async def more_evidence(
+    context: Ctx, visitor: Claimant, request: Request, claim_id: Id, key: Key, csrf: Csrf = ""
+) -> Response:
+    check_csrf(request, visitor.csrf, csrf)
+    return await intake_routes.add_evidence(context, visitor.principal, key, language(request), request, claim_id)
+
+
+@router.get("/{claim_id}")
+async def claim_page(context: Ctx, visitor: Claimant, request: Request, claim_id: Id) -> Response:
+    return render(request, "claim.html", visitor, **await _shown(context, visitor, request, claim_id))
+
+
+@router.get("/{claim_id}/live")
+async def claim_live(context: Ctx, visitor: Claimant, request: Request, claim_id: Id, seen: str = "") -> Response:
+    """What changes while the claim is decided; 204 while nothing has."""
+    shown = await _shown(context, visitor, request, claim_id)
+    if shown["mark"] == seen:
+        return Response(status_code=204)
+    return render(request, "_claim_live.html", visitor, **shown)
+
+
+@router.post("/{claim_id}/appeal")
+async def appeal(context: Ctx, visitor: Claimant, request: Request, claim_id: Id) -> Response:
+    fields = await posted(request, visitor)
+    try:
+        words = parse_json(AppealRequest, canonical({"note": fields.get("note", "")}))
+        await intake_routes.appeal_claim(
+            context, visitor.principal, form_key(fields), language(request), request, claim_id, words
+        )
+    except FORM_ERRORS as error:
+        return await _again(context, visitor, request, claim_id, error)
+    return RedirectResponse(f"/claims/{claim_id}", 303)
+
+
+@router.post("/{claim_id}/withdraw")
+async def withdraw(context: Ctx, visitor: Claimant, request: Request, claim_id: Id) -> Response:
+    fields = await posted(request, visitor)
+    try:
+        words = parse_json(NoteRequest, canonical({"note": fields.get("note", "")}))
+        await intake_routes.withdraw_claim(
+            context, visitor.principal, form_key(fields), language(request), request, claim_id, words
+        )
+    except FORM_ERRORS as error:
+        return await _again(context, visitor, request, claim_id, error)
+    return RedirectResponse(f"/claims/{claim_id}", 303)
+
+
+@router.post("/{claim_id}/submit")
+async def submit(context: Ctx, visitor: Claimant, request: Request, claim_id: Id) -> Response:
+    """A draft that another client of the API began."""
+    fields = await posted(request, visitor)
+    try:
+        await intake_routes.submit_claim(
+            context, visitor.principal, form_key(fields), language(request), request, claim_id
+        )
+    except FORM_ERRORS as error:
+        return await _again(context, visitor, request, claim_id, error)
+    return RedirectResponse(f"/claims/{claim_id}", 303)
+
+
+def form_key(fields: dict[str, str]) -> str:
+    """The Idempotency-Key that the page put into its form. Raises Problem."""
+    key = fields.get("key", "")
+    if not 16 <= len(key) <= 64 or not key.isascii() or not key.isprintable() or " " in key:
+        raise Problem("idempotency_key_invalid", "The form has lost its key.")
+    return key
+
+
+async def _again(context: Context, visitor: Visitor, request: Request, claim_id: str, error: Exception) -> Response:
+    """The claim's page with what was wrong."""
+    shown = await _shown(context, visitor, request, claim_id)
+    return render(request, "claim.html", visitor, status=422, **shown | {"failure": message_of(request, error)})
+
+
+async def _shown(context: Context, visitor: Visitor, request: Request, claim_id: str) -> dict[str, Any]:
+    async with context.engine.connect() as conn:
+        view = await views.claim_view(conn, claim_id, claimant_id=visitor.principal.subject)
+    lang = language(request)
+    product = context.catalogue.get(view.claim.product)
+    newest = view.decision
+    decision = newest.decision if newest is not None and view.claim.status not in _BEFORE_DECISION else None
+    clauses = []
+    if decision is not None and product is not None:
+        cited = dict.fromkeys(
+            one.clause for one in decision.reasons if one.ground is Ground.CONTRACT and one.pulls is decision.outcome
+        )
+        clauses = [(number, product.clause_text(number, lang)) for number in cited if number]
+    return {
+        "view": view,
+        "claim": view.claim,
+        "product": product,
+        "product_name": _product_name(context, view.claim.product, request),
+        "decision": decision,
+        "why": explain.claimant_texts(decision, lang) if decision is not None else (),
+        "clauses": clauses,
+        "benefit": _benefit(view, decision is not None),
+        "benefit_text": lambda line: _label(explain.benefit_text(line, lang)),
+        "status_text": lambda status: explain.status_text(status, lang),
+        "timeline": _timeline(view),
+        "steps": showing.next_steps(view, visitor.principal),
+        "poll": _POLL.get(view.claim.status, ""),
+        "mark": f"{view.claim.round}-{len(view.timeline)}-{sum(bool(one.preview_sha256) for one in view.evidence)}",
+        "seconds_to_decide": _seconds_to_decide(view),
+        "key": secrets.token_urlsafe(24),
+        "limits": context.limits,
+        "files_left": context.limits.files_per_claim_max - len(view.evidence),
+        "kinds": [kind.value for kind in EvidenceKind if _asked(kind, product)],
+        "failure": "",
+    }
+
+
+_BEFORE_DECISION: Final = frozenset({Status.DRAFT, Status.SUBMITTED})
+
+
+def _asked(kind: EvidenceKind, product: Any) -> bool:
+    """Whether the product has any use for this kind of file."""
+    if product is None or kind is EvidenceKind.PHOTO:
+        return True
+    return bool(product.evidence.papers) if kind is EvidenceKind.PAPER else bool(product.evidence.nose)
+
+
+def _benefit(view: ClaimView, decided: bool) -> tuple[Any, ...]:
+    """The calculation, once something is paid on it: before, it is the pipeline's guess and nobody's promise."""
+    if not decided or view.claim.status not in (Status.APPROVED, Status.PAID, Status.PAYOUT_FAILED):
+        return ()
+    paying = (one.decision for one in reversed(view.decisions) if one.decision.outcome is Outcome.PAY)
+    found = next(paying, None)
+    return found.benefit if found is not None else ()
+
+
+def _label(text: str) -> str:
+    """ "deductible: -¥100.00" without its amount, which stands in a column of its own."""
+    return text.rpartition("：" if "：" in text else ": ")[0]
+
+
+def _timeline(view: ClaimView) -> list[views.TimelineEntry]:
+    """Newest first; a draft that was submitted in the same breath is no event."""
+    entries = list(view.timeline)
+    if len(entries) > 1 and entries[0].status is Status.DRAFT and entries[0].at == entries[1].at:
+        entries = entries[1:]
+    return entries[::-1]
+
+
+def _seconds_to_decide(view: ClaimView) -> float | None:
+    """From submission to the first decision when the rules made it."""
+    if not view.decisions or view.claim.submitted_at is None or view.decisions[0].decision.decided_by != "rules":
+        return None
+    return (view.decisions[0].decision.decided_at - view.claim.submitted_at).total_seconds()
+
+
+def _product_name(context: Context, key: str, request: Request) -> str:
+    product = context.catalogue.get(key)
+    return product.name.in_language(language(request)) if product is not None else key

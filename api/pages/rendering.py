@@ -1,0 +1,126 @@
+"""Templates to responses. Everything is escaped; an unknown name in a template is an error, not a blank."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from markupsafe import Markup
+
+from api.http.languages import Lang, preferred
+from api.http.tokens import Principal
+from api.pages import words
+from claims.explain import money_text
+from claims.money import Money
+
+LANGUAGE_COOKIE: Final = "miaopei_lang"
+_STATIC: Final = Path(__file__).parent / "static"
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Vary": "Cookie, Accept-Language",
+    # With no-referrer, browsers send `Origin: null` with our own forms, and no form could be told from a foreign one.
+    "Referrer-Policy": "same-origin",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who is signed in. `csrf` must come back with every form."""
+
+    principal: Principal
+    csrf: str
+    expires_at: datetime
+
+
+def language(request: Request) -> Lang:
+    """The language chosen on the page, else the browser's."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE, "")
+    if chosen in words.LANGUAGES:
+        return "zh" if chosen == "zh" else "en"
+    return preferred(request.headers.get("accept-language", "zh"))
+
+
+def render(
+    request: Request, template: str, visitor: Visitor | None = None, *, status: int = 200, **values: Any
+) -> HTMLResponse:
+    """`template` with `values` for this visitor, in their language."""
+    lang = language(request)
+
+    def say(key: str, **fields: object) -> str:
+        return words.say(lang, key, **fields)
+
+    def label(group: str, name: str) -> str:
+        return words.label(lang, group, name)
+
+    shown = {
+        "request": request,
+        "visitor": visitor,
+        "role": visitor.principal.role.value if visitor is not None else "",
+        "lang": lang,
+        "t": say,
+        "label": label,
+        "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+    }
+    return HTMLResponse(_environment.get_template(template).render(shown | values), status, dict(_HEADERS))
+
+
+def money_input(amount: Money) -> str:
+    """An amount as people type it: 4700 minor units are "47.00"."""
+    return f"{amount.minor // 100}.{amount.minor % 100:02d}"
+
+
+def _moment(at: datetime) -> Markup:
+    """A time element: the browser shows it in its own zone; without JavaScript it reads as UTC."""
+    utc = at.astimezone(UTC)
+    return Markup('<time datetime="{}" data-local>{} UTC</time>').format(
+        utc.isoformat(timespec="seconds"), utc.strftime("%Y-%m-%d %H:%M")
+    )
+
+
+def _seconds(value: float) -> str:
+    """A duration with as many digits as matter: 0.84 s, 12.4 s, 3 min 05 s."""
+    if value < 10:
+        return f"{value:.2f} s"
+    if value < 100:
+        return f"{value:.1f} s"
+    if value < 6000:
+        return f"{int(value) // 60} min {int(value) % 60:02d} s"
+    return f"{value / 3600:.1f} h"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1_000_000:.1f} MB" if count >= 100_000 else f"{count / 1000:.0f} kB"
+
+
+def _asset(name: str) -> str:
+    """A static file's address; it changes with the file, so that no browser keeps an old one."""
+    return f"/static/{name}?v={int((_STATIC / name).stat().st_mtime)}"
+
+
+def _make_environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "money": money_text,
+        "money_input": money_input,
+        "moment": _moment,
+        "seconds": _seconds,
+        "size": _size,
+        "json": json.dumps,
+    }
+    environment.globals |= {"asset": _asset, "Money": Money}
+    return environment
+
+
+_environment: Final = _make_environment()

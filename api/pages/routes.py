@@ -1,0 +1,11 @@
+"""All pages as one router, for `api.http.app` to include."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from api.pages import adjuster, claimant, files, operator, session
+
+router = APIRouter()
+for _part in (session, files, claimant, adjuster, operator):
+    router.include_router(_part.router)

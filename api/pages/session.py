@@ -1,0 +1,171 @@
+"""Signing in: a bearer token is pasted once and becomes a session; the cookie holds a random name for it, no token."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+
+from api.http import tokens
+from api.http.context import Context, Ctx
+from api.http.problems import Problem
+from api.http.tokens import Principal, Role
+from api.pages import words
+from api.pages.failures import FormRefused, PageRoute, SignInNeeded
+from api.pages.rendering import LANGUAGE_COOKIE, Visitor, render
+from claims.store import sessions
+
+router = APIRouter(route_class=PageRoute)
+SESSION_COOKIE: Final = "miaopei_session"
+SIGN_IN_COOKIE: Final = "miaopei_sign_in"
+HOME: Final[Mapping[Role, str]] = {
+    Role.CLAIMANT: "/claims",
+    Role.ADJUSTER: "/queue",
+    Role.PARTNER: "/queue",
+    Role.OPERATOR: "/operations",
+}
+_LANGUAGE_SECONDS: Final = 365 * 24 * 3600
+
+
+async def visitor_of(context: Context, request: Request) -> Visitor:
+    """Who is signed in. Raises SignInNeeded."""
+    token = request.cookies.get(SESSION_COOKIE, "")
+    if not token:
+        raise SignInNeeded(ended=False)
+    async with context.engine.connect() as conn:
+        session = await sessions.find(conn, token, context.now())
+    if session is None:
+        raise SignInNeeded(ended=True)
+    return Visitor(Principal(Role(session.role), session.subject), session.csrf, session.expires_at)
+
+
+def signed_in(*roles: Role) -> Any:
+    """A dependency that yields the Visitor when their role is among `roles`; sign-in page or 403 otherwise."""
+
+    async def check(context: Ctx, request: Request) -> Visitor:
+        visitor = await visitor_of(context, request)
+        if visitor.principal.role not in roles:
+            raise Problem("forbidden", f"Only for: {', '.join(roles)}.")
+        return visitor
+
+    return Depends(check)
+
+
+Claimant = Annotated[Visitor, signed_in(Role.CLAIMANT)]
+Handler = Annotated[Visitor, signed_in(Role.ADJUSTER, Role.PARTNER)]
+Operator = Annotated[Visitor, signed_in(Role.OPERATOR)]
+Party = Annotated[Visitor, signed_in(Role.CLAIMANT, Role.ADJUSTER, Role.PARTNER)]
+
+
+async def form_fields(request: Request) -> dict[str, str]:
+    """The fields of an ordinary form, each once. Raises Problem for anything else."""
+    if request.headers.get("content-type", "").split(";")[0].strip() != "application/x-www-form-urlencoded":
+        raise Problem("unsupported_content_type", "Send an ordinary form.")
+    try:
+        pairs = parse_qsl((await request.body()).decode(), keep_blank_values=True, max_num_fields=50)
+    except ValueError as error:
+        raise Problem("bad_request", "The form cannot be read.") from error
+    return dict(pairs)
+
+
+async def posted(request: Request, visitor: Visitor) -> dict[str, str]:
+    """The fields of a form that this visitor's own page sent. Raises FormRefused for any other."""
+    fields = await form_fields(request)
+    check_csrf(request, visitor.csrf, fields.get("csrf", ""))
+    return fields
+
+
+def check_csrf(request: Request, expected: str, given: str) -> None:
+    """Raises FormRefused unless the request comes from our own page and carries its token."""
+    origin = request.headers.get("origin", "")
+    public = request.app.state.context.settings.public_url  # behind a proxy, Host may be another name
+    if origin and urlsplit(origin).netloc not in (request.headers.get("host", ""), urlsplit(public).netloc):
+        raise FormRefused("the request comes from another site")
+    if not expected or not secrets.compare_digest(expected.encode(), given.encode()):
+        raise FormRefused("the token is missing or another session's")
+
+
+@router.get("/")
+async def home(context: Ctx, request: Request) -> Response:
+    """Everybody's own page."""
+    visitor = await visitor_of(context, request)
+    return RedirectResponse(HOME[visitor.principal.role], 303)
+
+
+@router.get("/sign-in")
+async def sign_in_page(request: Request, ended: str = "") -> Response:
+    return _form(request, message="session.ended" if ended else "")
+
+
+@router.post("/sign-in")
+async def sign_in(context: Ctx, request: Request) -> Response:
+    fields = await form_fields(request)
+    check_csrf(request, request.cookies.get(SIGN_IN_COOKIE, ""), fields.get("csrf", ""))
+    now, pasted = context.now(), "".join(fields.get("token", "").split()).removeprefix("Bearer")
+    try:
+        principal = tokens.verify(pasted, key=context.token_key, now=now)
+    except tokens.TokenExpired:
+        return _form(request, message="session.token_expired", status=401)
+    except tokens.TokenInvalid:
+        return _form(request, message="session.token_invalid", status=401)
+    if principal.role not in HOME:
+        return _form(request, message="session.role_without_pages", status=403)
+    # A session never outlives the token that opened it.
+    expires_at = min(now + timedelta(hours=context.settings.session_hours), _expiry(pasted))
+    token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    async with context.engine.begin() as conn:
+        await sessions.purge(conn, now)
+        await sessions.create(conn, token, principal.role, principal.subject, csrf, now, expires_at)
+    answer = RedirectResponse(HOME[principal.role], 303)
+    seconds = max(1, int((expires_at - now).total_seconds()))
+    _set_cookie(answer, context, SESSION_COOKIE, token, seconds)
+    answer.delete_cookie(SIGN_IN_COOKIE)
+    return answer
+
+
+@router.post("/sign-out")
+async def sign_out(context: Ctx, request: Request) -> Response:
+    visitor = await visitor_of(context, request)
+    await posted(request, visitor)
+    async with context.engine.begin() as conn:
+        await sessions.end(conn, request.cookies.get(SESSION_COOKIE, ""))
+    answer = RedirectResponse("/sign-in", 303)
+    answer.delete_cookie(SESSION_COOKIE)
+    return answer
+
+
+@router.get("/language/{lang}")
+async def choose_language(context: Ctx, lang: str, back: str = "/") -> Response:
+    """Remember the language and return to the page."""
+    # "//host" and "/\host" are other sites to a browser.
+    safe = back.startswith("/") and not back.startswith(("//", "/\\")) and back.isprintable()
+    answer = RedirectResponse(back if safe else "/", 303)
+    if lang in words.LANGUAGES:
+        _set_cookie(answer, context, LANGUAGE_COOKIE, lang, _LANGUAGE_SECONDS)
+    return answer
+
+
+def _form(request: Request, *, message: str, status: int = 200) -> Response:
+    csrf = request.cookies.get(SIGN_IN_COOKIE, "") or secrets.token_urlsafe(32)
+    answer = render(request, "sign_in.html", status=status, message=message, csrf=csrf)
+    _set_cookie(answer, request.app.state.context, SIGN_IN_COOKIE, csrf, 3600)
+    return answer
+
+
+def _set_cookie(answer: Response, context: Context, name: str, value: str, seconds: int) -> None:
+    secure = context.settings.public_url.startswith("https://")
+    answer.set_cookie(name, value, max_age=seconds, httponly=True, samesite="strict", secure=secure, path="/")
+
+
+def _expiry(token: str) -> datetime:
+    """When a token ends. The token has been verified; only its own number is read here."""
+    payload = token.split(".")[1]
+    claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return datetime.fromtimestamp(int(claims["exp"]), UTC)
