@@ -49,7 +49,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """library: photos published. copied: of those, each edited in every way. unseen: photos outside, unedited and edited.
+    """library: photos published. copied: of those, each edited in every way. unseen: photos outside, plain and edited.
 
     labels: as many photos more in the library, and as many honest ones, share one printed label a pair.
     """

@@ -22,8 +22,8 @@ from vision.geometry import Geometry
 NAME: Final = "copy_fusion"
 FEATURES: Final = (
     "log_inliers",
-    "inlier_ratio",
     "agreement",
+    "inlier_ratio_times_agreement",
     "log_inliers_times_agreement",
     "log_inliers_times_span",
     "pdq_nearness",
@@ -53,8 +53,8 @@ class CopySignals:
         return np.array(
             [
                 log_inliers,
-                found.inliers / found.candidates if found.candidates else 0.0,
                 self.agreement,
+                found.inliers / max(1, found.candidates) * max(0.0, self.agreement),
                 log_inliers * max(0.0, self.agreement),
                 log_inliers * max(found.shown_ratio, found.covers_ratio),
                 max(0.0, 1.0 - self.pdq_bits / PDQ_FAR_BITS),

@@ -226,19 +226,21 @@ def fit_monotone(features: NDArray[np.float64], copies: NDArray[np.bool_]) -> tu
 
 
 def _cut_off(examples: Sequence[Example], probability: NDArray[np.float64]) -> float:
-    """The lowest probability from which on both limits hold: precision over pairs, and honest photos accused."""
+    """From where on both limits hold, precision over pairs and honest photos accused; never below CUT_OFF_FLOOR."""
     copies = np.array([example.copy for example in examples])
     honest = {example.photo for example in examples if example.honest}
     order = np.argsort(-probability)
     wrong, accused = 0, set[int]()
-    lowest = 1.0
+    breach = 0.0  # the surest example, below the last point where the limits hold, that breaks one of them
     for count, index in enumerate(order, start=1):
         wrong += not copies[index]
         if examples[index].honest:
             accused.add(examples[index].photo)
         if 1 - wrong / count >= PRECISION_MIN and len(accused) <= FALSE_ACCUSATION_MAX * len(honest):
-            lowest = float(probability[index])
-    return round(min(0.999, max(CUT_OFF_FLOOR, lowest)), 3)
+            breach = 0.0
+        else:
+            breach = max(breach, float(probability[index]))
+    return round(min(0.999, max(CUT_OFF_FLOOR, breach + 0.001)), 3)
 
 
 def _card(pairs: int, figures: dict[str, float]) -> Card:
