@@ -3,7 +3,7 @@
 VisionError
 ├── ImageRefused            this file is not turned into pixels; carries a stable code and a sentence for the claimant
 ├── DecoderUnavailable      the decoder itself cannot run (not the file's doing); the same file may be tried again later
-├── ReaderUnavailable       the OCR process cannot be started (not the page's doing); the same page may be tried again later
+├── ReaderUnavailable       the OCR process cannot be started (not the page's doing); the page may be tried again later
 ├── TemplateUnreadable      these bytes are no nose template of this format
 └── TemplatesIncompatible   nose templates of different models do not compare
 """
@@ -66,8 +66,8 @@ class ReaderUnavailable(VisionError):
 
 
 class TemplateUnreadable(VisionError):
-    """Bytes that are no nose template of this format: damaged, cut short, or of another version. The pet has to be enrolled again."""
+    """Bytes that are no nose template of this format: damaged, cut short, of another version. Enrol the pet again."""
 
 
 class TemplatesIncompatible(VisionError):
-    """Templates that different models made cannot be compared. The enrolment has to be repeated with the model in use."""
+    """Templates that different models made cannot be compared. Enrol the pet again with the model in use."""
