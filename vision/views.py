@@ -111,9 +111,9 @@ def _trim(grey: NDArray[np.int16], box: Box, limits: ViewLimits) -> Box | None:
 
 def _split(grey: NDArray[np.int16], box: Box, limits: ViewLimits) -> list[Box]:
     region = grey[box.top : box.bottom, box.left : box.right]
-    for spans in (_spans(_uniform(region, limits)),):
-        if len(spans) > 1:
-            return [Box(box.left, box.top + a, box.right, box.top + b) for a, b in spans]
+    spans = _spans(_uniform(region, limits))
+    if len(spans) > 1:
+        return [Box(box.left, box.top + a, box.right, box.top + b) for a, b in spans]
     spans = _spans(_uniform(region.T, limits))
     if len(spans) > 1:
         return [Box(box.left + a, box.top, box.left + b, box.bottom) for a, b in spans]
