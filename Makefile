@@ -24,9 +24,8 @@ models/ocr/.ready: models/ocr_build.py $(VENV)/.installed
 	$(BIN)/python -m models.ocr_build
 	touch $@
 
-models/onnx/.ready: models/lite0_build.py models/nose_build.py $(VENV)/.installed
-	$(BIN)/python -m models.lite0_build
-	$(BIN)/python -m models.nose_build
+models/onnx/.ready: models/onnx_build.py $(VENV)/.installed
+	$(BIN)/python -m models.onnx_build
 	touch $@
 
 # The browser tests drive Debian's chromium; as root on a Debian machine it is installed here, elsewhere have one on the PATH.

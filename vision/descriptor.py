@@ -15,7 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from models import lite0_build
+from models import onnx_build
 from models.registry import card, weights_path
 
 WHITENING = "lite0_whitening"
@@ -36,9 +36,9 @@ class FeatureNetwork:
         options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = False  # the arena would keep the largest batch's memory for ever
         self._session = onnxruntime.InferenceSession(
-            str(lite0_build.ensure()), options, providers=["CPUExecutionProvider"]
+            str(onnx_build.ensure(onnx_build.LITE0_FEATURES)), options, providers=["CPUExecutionProvider"]
         )
-        preprocessing = card(lite0_build.NAME).preprocessing
+        preprocessing = card(onnx_build.LITE0_FEATURES).preprocessing
         self._size_px = int(preprocessing["size_px"])
         self._mean = np.float32(preprocessing["mean"])
         self._scale = np.float32(preprocessing["scale"])
@@ -66,7 +66,7 @@ class DescriptorModel:
         self._mean: NDArray[np.float32] = tensors["mean"]
         self._projection: NDArray[np.float32] = tensors["projection"]
         self._background: NDArray[np.float32] = tensors["background"].astype(np.float32)
-        self.label = f"{card(lite0_build.NAME).label}+{card(WHITENING).label}"
+        self.label = f"{card(onnx_build.LITE0_FEATURES).label}+{card(WHITENING).label}"
 
     def describe(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """pictures: uint8 (h, w, 3) sRGB each. Returns float32 (n, 256); each row has length 1."""

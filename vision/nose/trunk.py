@@ -1,5 +1,5 @@
 """The convolutional trunk shared by finding and describing: card `nose_trunk`, run by onnxruntime
-(`models.nose_build` builds the file).
+(`models.onnx_build` builds the file).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from models import nose_build
+from models import onnx_build
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 
-SIZE_PX = nose_build.SIZE_PX
+SIZE_PX = onnx_build.TRUNK_SIZE_PX
 _MEAN, _STD = 0.498, 0.502
 
 
@@ -50,7 +50,7 @@ class Trunk:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(
-            str(path or nose_build.ensure()), options, providers=["CPUExecutionProvider"]
+            str(path or onnx_build.ensure(onnx_build.NOSE_TRUNK)), options, providers=["CPUExecutionProvider"]
         )
 
     def features(self, squares: Pixels) -> tuple[Floats, Floats]:

@@ -1,0 +1,46 @@
+"""The ONNX graphs against the torch model they come from."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+import torch
+from efficientnet_lite_pytorch import EfficientNet
+
+from models import onnx_build
+from models.registry import weights_path
+
+
+def test_the_onnx_graph_gives_what_torch_gives() -> None:
+    network = EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(torch.load(weights_path(onnx_build.SOURCE), map_location="cpu", weights_only=True))
+    network.eval()
+    pixels = np.random.default_rng(0).normal(size=(2, 3, 224, 224)).astype(np.float32)
+    with torch.inference_mode():
+        features = network.extract_features(torch.from_numpy(pixels)).clamp(1e-6)
+        expected = features.pow(3).mean((2, 3)).pow(1 / 3).numpy()
+    session = onnxruntime.InferenceSession(
+        str(onnx_build.ensure(onnx_build.LITE0_FEATURES)), providers=["CPUExecutionProvider"]
+    )
+    found = session.run(["pooled"], {"pixels": pixels})[0]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_the_nose_trunk_gives_the_blocks_of_the_torch_network() -> None:
+    network = EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(torch.load(weights_path(onnx_build.SOURCE), map_location="cpu", weights_only=True))
+    network.eval()
+    pixels = np.random.default_rng(1).normal(size=(1, 3, 256, 256)).astype(np.float32)
+    expected = {}
+    with torch.inference_mode():
+        value = network._relu(network._bn0(network._conv_stem(torch.from_numpy(pixels))))
+        for index, block in enumerate(network._blocks[: onnx_build.COARSE_BLOCK + 1]):
+            value = block(value)
+            if index == onnx_build.FINE_BLOCK:
+                expected["fine"] = value.numpy()
+        expected["coarse"] = value.numpy()
+    session = onnxruntime.InferenceSession(
+        str(onnx_build.ensure(onnx_build.NOSE_TRUNK)), providers=["CPUExecutionProvider"]
+    )
+    for name, found in zip(("fine", "coarse"), session.run(["fine", "coarse"], {"pixels": pixels}), strict=True):
+        np.testing.assert_allclose(found, expected[name], atol=1e-3)
