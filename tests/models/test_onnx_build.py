@@ -33,7 +33,7 @@ def test_the_nose_trunk_gives_the_blocks_of_the_torch_network() -> None:
     pixels = np.random.default_rng(1).normal(size=(1, 3, 256, 256)).astype(np.float32)
     expected = {}
     with torch.inference_mode():
-        value = network._relu(network._bn0(network._conv_stem(torch.from_numpy(pixels))))
+        value = torch.nn.functional.relu6(network._bn0(network._conv_stem(torch.from_numpy(pixels))))
         for index, block in enumerate(network._blocks[: onnx_build.COARSE_BLOCK + 1]):
             value = block(value)
             if index == onnx_build.FINE_BLOCK:
