@@ -1,0 +1,222 @@
+"""Claims and decisions for the pages to show, made through the API and the store; no worker is needed.
+
+Everything runs in a thread of its own: Playwright's loop holds the test's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from claims import decide
+from claims.decision import Decision
+from claims.evidence import (
+    Box,
+    CoverFact,
+    CreditFact,
+    CreditReason,
+    Facts,
+    FraudFact,
+    KeypointPair,
+    MatchOwner,
+    NoseFact,
+    PaperCheck,
+    PaperFact,
+    PaperField,
+    PaperItem,
+    PaperKind,
+    PhotoFact,
+    PhotoMatch,
+    PhotoVerdict,
+    Unmeasured,
+)
+from claims.product import product_of
+from claims.rules import RULES
+from claims.store import adjudication, counts, heartbeats, payouts, queue, views
+from claims.store.blobs import BlobStore
+from claims.store.engine import connect
+from tests.api.http import world
+from tests.api.http.world import Api, jpeg
+
+Result = TypeVar("Result")
+PAIRS = tuple(
+    KeypointPair(0.1 + 0.02 * i, 0.2 + 0.05 * (i % 7), 0.9 - 0.02 * i, 0.2 + 0.05 * (i % 7)) for i in range(20)
+)
+
+
+def apart(function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
+    """`function` in a thread where no event loop runs."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function, *arguments, **options).result()
+
+
+def stored(api: Api, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+    """`work` in one transaction of the site's database."""
+
+    async def run() -> Result:
+        engine = connect(api.settings.database_url)
+        try:
+            async with engine.begin() as conn:
+                return await work(conn)
+        finally:
+            await engine.dispose()
+
+    return apart(lambda: asyncio.run(run()))
+
+
+def register(api: Api, claimant_id: str, policy_id: str, **changed: Any) -> None:
+    apart(world.register, api, policy_id=policy_id, claimant_id=claimant_id, **changed)
+
+
+def claim(api: Api, claimant_id: str, policy_id: str, part: str = "photo", seed: int = 0, **changed: Any) -> str:
+    """A submitted claim with one file; its id."""
+    statement = world.statement(policy_id, payee_account=f"62220202001{seed:05d}", **changed)
+    parts = world.parts(statement, jpeg(seed), part=part)
+    answer = apart(api.as_("claimant", claimant_id).post, "/v1/claims", files=parts, headers=world.key())
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def photo_facts(row: adjudication.EvidenceRow, *matches: PhotoMatch) -> PhotoFact:
+    no_exif = Unmeasured("no EXIF", retryable=False)
+    verdict = matches[0].verdict if matches else PhotoVerdict.UNSEEN
+    return PhotoFact(row.id, row.name, row.sha256, 320, 240, verdict, matches, no_exif, no_exif, "Apple iPhone 15")
+
+
+def copy_of(claim_id: str, preview_sha256: str) -> PhotoMatch:
+    return PhotoMatch(
+        "photo-other", MatchOwner.OTHER_CLAIMANT, claim_id, PhotoVerdict.EDITED_COPY, 0.9987, 65,
+        "mirrored, same scale, shows 52% of the original", PAIRS, preview_sha256,
+    )  # fmt: skip
+
+
+def invoice_facts(row: adjudication.EvidenceRow) -> PaperFact:
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    read = {
+        "hospital": "杭州市第一人民医院",
+        "patient": "李晓雯",
+        "date": yesterday,
+        "number": f"33{row.sha256[:8]}",
+        "total_minor": "94000",
+        "capital_total_minor": "94000",
+        "insurance_paid_minor": "0",
+        "cash_paid_minor": "94000",
+    }
+    fields = tuple(
+        PaperField(name, value, 0.97, Box(0.1, 0.1 * place, 0.4, 0.1 * place + 0.08))
+        for place, (name, value) in enumerate(read.items())
+    )
+    checks = (
+        PaperCheck("items_sum_to_total", False, "2 items sum to 170.00, the total says 940.00"),
+        PaperCheck("date_is_plausible", True, "dated yesterday"),
+    )
+    items = (PaperItem("门诊诊查费", "甲", 5_000), PaperItem("血常规检验", "甲", 12_000))
+    return PaperFact(row.id, row.name, row.sha256, PaperKind.OUTPATIENT_INVOICE, fields, items, checks, 0.97, (), ())
+
+
+def record(
+    api: Api, claim_id: str, facts_of: Callable[[adjudication.ClaimFile, str], dict[str, Any]] | None = None
+) -> Decision:
+    """What a worker records: previews, facts, and the decision that the rules take on them."""
+    preview = BlobStore(api.settings.evidence_url).put(jpeg(1))
+
+    async def work(conn: AsyncConnection) -> Decision:
+        now = datetime.now(UTC)
+        leases = await queue.lease(conn, "test", 50, 30.0, now)
+        lease = next(one for one in leases if one.claim_id == claim_id)
+        await queue.release(conn, [one for one in leases if one is not lease], now)
+        file = await adjudication.load(conn, claim_id)
+        for row in file.evidence:
+            await adjudication.set_preview(conn, row.id, preview)
+        reasons = (CreditReason("repaid_mean_6m_minor", "0 to 95020", 31.0),)
+        facts = Facts(
+            CoverFact(0, "CNY", 0, file.claim.occurred_at.date()),
+            tuple(photo_facts(row) for row in file.evidence if row.kind == "photo"),
+            (),
+            (),
+            CreditFact(639, reasons, "credit@1"),
+            FraudFact(await counts.window_counts(conn, claim_id)),
+        )
+        if facts_of is not None:
+            facts = replace(facts, **facts_of(file, preview))
+        product = product_of(file.claim.product)
+        terms = (file.claim, file.policy, product, facts, RULES, now, ("copy_fusion@4eaee48eac95",))
+        decision = decide.decide(*terms)
+        await adjudication.record_decision(
+            conn, lease, file, decision, decide.inputs(*terms), now, "flow:adjudicate", partner=product.partner
+        )
+        await adjudication.set_flow_run(conn, [claim_id], "0f0e0d0c-0000-4000-8000-000000000001")
+        return decision
+
+    return stored(api, work)
+
+
+def refer_for_copy(api: Api, claim_id: str, original: str) -> Decision:
+    """Its photo is an edited copy of the photo of another claimant's claim `original`."""
+
+    def facts(file: adjudication.ClaimFile, preview: str) -> dict[str, Any]:
+        return {"photos": tuple(photo_facts(row, copy_of(original, preview)) for row in file.evidence)}
+
+    return record(api, claim_id, facts)
+
+
+def refer_for_paper(api: Api, claim_id: str) -> Decision:
+    def facts(file: adjudication.ClaimFile, _: str) -> dict[str, Any]:
+        return {"papers": tuple(invoice_facts(row) for row in file.evidence)}
+
+    return record(api, claim_id, facts)
+
+
+def refer_for_nose(api: Api, claim_id: str) -> Decision:
+    def facts(file: adjudication.ClaimFile, _: str) -> dict[str, Any]:
+        return {"noses": tuple(NoseFact(row.id, "pet-1", 0.21, 2, 3, "nose_print@1") for row in file.evidence)}
+
+    return record(api, claim_id, facts)
+
+
+def pay_out(api: Api, claim_id: str) -> None:
+    """The bank confirms."""
+
+    async def work(conn: AsyncConnection) -> None:
+        for payout in await payouts.of_claim(conn, claim_id):
+            await payouts.mark_sent(conn, payout.id, datetime.now(UTC))
+            await payouts.mark_paid(conn, payout.id, f"bank-{payout.id[:8]}", datetime.now(UTC))
+
+    stored(api, work)
+
+
+def beat(api: Api, kind: str) -> None:
+    async def work(conn: AsyncConnection) -> None:
+        await heartbeats.beat(conn, f"{kind}@host:1", kind, {"batch_size": 4, "prefect": True}, datetime.now(UTC))
+
+    stored(api, work)
+
+
+def referral_of(api: Api, claim_id: str) -> str:
+    async def work(conn: AsyncConnection) -> str:
+        return (await views.claim_view(conn, claim_id)).referrals[-1].id
+
+    return stored(api, work)
+
+
+def status_of(api: Api, claim_id: str) -> str:
+    async def work(conn: AsyncConnection) -> str:
+        return str((await views.claim_row(conn, claim_id)).status)
+
+    return stored(api, work)
+
+
+def late_event() -> str:
+    """A time too long ago for fresh food."""
+    return (datetime.now(UTC) - timedelta(days=6)).isoformat()
+
+
+def rows(api: Api, query: str) -> list[tuple[Any, ...]]:
+    """What the store says to a query."""
+    return apart(world.rows, api, query)
