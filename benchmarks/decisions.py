@@ -7,10 +7,8 @@ that every replay agrees byte for byte, and that no claim with something wrong i
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
-import sys
 import time
 from collections import Counter
 from typing import Any
@@ -73,14 +71,3 @@ def _inputs(case: Case) -> bytes:
 
 def _replays(case: Case, decision: Decision) -> bool:
     return judging.replay(_inputs(case)) == canonical(decision)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    json.dump(run(quick=parser.parse_args().quick), sys.stdout, ensure_ascii=False)
-    sys.stdout.write("\n")
-
-
-if __name__ == "__main__":
-    main()

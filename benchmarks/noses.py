@@ -1,17 +1,15 @@
 """How well noses are told apart, on rendered pets: litter-mates are the hard impostors, and enrolment and claim are
 different capture sessions.
 
-    python -m benchmarks.noses --split test --litters 20 --pups 6
- Everything measured here is synthetic (`fixtures.noses`). It shows that the pipeline works and what its thresholds
+    miaopei bench noses
+
+Everything measured here is synthetic (`fixtures.noses`). It shows that the pipeline works and what its thresholds
 certify on such pictures; what it reaches on real noses is unmeasured. Thresholds come from the split `calibration`,
 error rates from the split `test`; no pet, litter or capture seed is in two splits.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,8 +19,11 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
+from rich.progress import Progress
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.report import figures_table, machine
 from fixtures.noses import render_nose
 from vision.descriptor import FeatureNetwork
 from vision.measurement import Unmeasured
@@ -35,6 +36,7 @@ Floats = npt.NDArray[np.float64]
 # below 10,000, captures from 1,000,000.
 SPLITS = {"calibration": (20_000, 200_000, 20_000_000), "test": (30_000, 300_000, 30_000_000)}
 PROBES = 2
+LITTERS, LITTERS_QUICK, PUPS = 16, 2, 6
 CAPTURES_MAX = 14  # an owner who fails this often gives up
 METHODS = ("similarity", "inliers", "lite0_cosine", "thumbnail")
 
@@ -218,10 +220,22 @@ def spread(table: dict[str, dict[str, Floats]]) -> dict[str, Any]:
     }
 
 
-def run(
-    litters: int = 20,
-    pups: int = 6,
-    split: str = "test",
+def run(*, quick: bool = False) -> dict[str, Any]:
+    """Test pets; the figures of the card come from the same number of litters."""
+    cv2.setNumThreads(1)
+    litters = LITTERS_QUICK if quick else LITTERS
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("reading noses", total=None)
+        figures = measure(
+            litters, PUPS, "test", progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    return {**figures, "machine": machine()}
+
+
+def measure(
+    litters: int,
+    pups: int,
+    split: str,
     *,
     thresholds: tuple[float, int, float] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -270,21 +284,6 @@ def card_thresholds() -> tuple[float, int, float]:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--split", choices=sorted(SPLITS), default="test")
-    parser.add_argument("--litters", type=int, default=20)
-    parser.add_argument("--pups", type=int, default=6)
-    options = parser.parse_args()
-    cv2.setNumThreads(1)
-    figures = run(options.litters, options.pups, options.split, progress=_to_stderr)
-    sys.stdout.write(json.dumps(figures) + "\n")
-
-
-def _to_stderr(done: int, total: int) -> None:
-    if done % 10 == 0 or done == total:
-        sys.stderr.write(f"{done}/{total} pets\n")
-
-
-if __name__ == "__main__":
-    main()
+def show(result: dict[str, Any]) -> None:
+    """The same as a table."""
+    figures_table("noses, rendered", result)

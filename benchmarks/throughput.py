@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
 import shutil
 import statistics
 import tempfile
@@ -34,6 +33,7 @@ from api.client import ApiClient, Upload
 from api.http.tokens import Role
 from api.sandbox import Sandbox
 from api.settings import Settings
+from benchmarks.report import machine
 from fixtures import demo_world
 from fixtures.phone_photos import phone_photos
 
@@ -107,7 +107,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         "photos_per_claim": PHOTOS_PER_CLAIM,
         "megabytes_per_claim": round(bytes_per_claim / 1e6, 1),
         "senders": SENDERS,
-        "machine": f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.machine()}",
+        "machine": machine(),
         "data": f"{len(photos)} photos of 12 Mpx made from {ARCHIVE.name}; detail, claimants and policies synthetic",
     }
 

@@ -34,7 +34,8 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from benchmarks.noses import capture_world, compare_world, run, spread
+from benchmarks.noses import capture_world, compare_world, spread
+from benchmarks.noses import measure as measure_noses
 from fixtures.noses import NoseView, render_nose
 from models.registry import Card, ModelFile, sha256_of, write_card
 from vision.measurement import Unmeasured
@@ -253,7 +254,7 @@ def measure(photos: Path, trunk: Trunk) -> None:
     print(json.dumps({"thresholds": thresholds, "calibration": spread(table)}), flush=True)
     order = ("nose_accept_similarity_min", "nose_accept_inliers_min", "nose_review_similarity_min")
     accept, inliers, review = (thresholds[name] for name in order)
-    tested = run(*TEST, "test", thresholds=(accept, int(inliers), review))
+    tested = measure_noses(*TEST, "test", thresholds=(accept, int(inliers), review))
     print(json.dumps(tested), flush=True)
     nothing = not_noses(photos)
     print(json.dumps(nothing), flush=True)
