@@ -230,7 +230,7 @@ async def _case(context: Context, visitor: Visitor, request: Request, referral_i
         "staff": principal.role is Role.ADJUSTER,
         "prefect": prefect_url(context) if principal.role is Role.ADJUSTER else "",
         "key": secrets.token_urlsafe(24),
-        "typed": {"verdict": "approve", "amount": money_input(case.due), "note": ""},
+        "typed": {"verdict": "", "amount": money_input(case.due), "note": ""},
         "failure": "",
         "keys": _KEYS_CASE,
     }

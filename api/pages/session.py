@@ -136,7 +136,8 @@ async def sign_out(context: Ctx, request: Request) -> Response:
     await posted(request, visitor)
     async with context.engine.begin() as conn:
         await sessions.end(conn, request.cookies.get(SESSION_COOKIE, ""))
-    answer = RedirectResponse("/sign-in", 303)
+    # Previews may lie in the browser's cache; whoever sits there next must not find them.
+    answer = RedirectResponse("/sign-in", 303, {"Clear-Site-Data": '"cache"'})
     answer.delete_cookie(SESSION_COOKIE)
     return answer
 

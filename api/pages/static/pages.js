@@ -4,13 +4,14 @@ const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const lang = document.documentElement.lang;
 const moment = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" });
+const clock = new Intl.DateTimeFormat(lang, { timeStyle: "short" });
 
 // ---- times: local zone, countdowns
 
 function showTimes() {
   const now = Date.now();
   for (const element of $$("time[data-local]")) {
-    const text = moment.format(new Date(element.dateTime));
+    const text = (element.dataset.local === "time" ? clock : moment).format(new Date(element.dateTime));
     if (element.textContent !== text) element.textContent = text;
   }
   for (const element of $$("time[data-countdown]")) {

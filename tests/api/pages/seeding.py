@@ -35,6 +35,7 @@ from claims.evidence import (
     PhotoMatch,
     PhotoVerdict,
     Unmeasured,
+    UnmeasuredPaper,
 )
 from claims.product import product_of
 from claims.rules import RULES
@@ -76,7 +77,8 @@ def register(api: Api, claimant_id: str, policy_id: str, **changed: Any) -> None
 
 def claim(api: Api, claimant_id: str, policy_id: str, part: str = "photo", seed: int = 0, **changed: Any) -> str:
     """A submitted claim with one file; its id."""
-    statement = world.statement(policy_id, payee_account=f"62220202001{seed:05d}", **changed)
+    own = {"payee_account": f"62220202001{seed:05d}", "device_id": f"telephone-of-{claimant_id}"}
+    statement = world.statement(policy_id, **own | changed)
     parts = world.parts(statement, jpeg(seed), part=part)
     answer = apart(api.as_("claimant", claimant_id).post, "/v1/claims", files=parts, headers=world.key())
     assert answer.status_code == 202, answer.text
@@ -173,9 +175,24 @@ def refer_for_paper(api: Api, claim_id: str) -> Decision:
     return record(api, claim_id, facts)
 
 
-def refer_for_nose(api: Api, claim_id: str) -> Decision:
+def ask_for_paper(api: Api, claim_id: str) -> Decision:
+    """The paper cannot be read."""
+
     def facts(file: adjudication.ClaimFile, _: str) -> dict[str, Any]:
-        return {"noses": tuple(NoseFact(row.id, "pet-1", 0.21, 2, 3, "nose_print@1") for row in file.evidence)}
+        blurred = [UnmeasuredPaper(row.id, row.name, row.sha256, "too blurred", True) for row in file.evidence]
+        return {"papers": tuple(blurred)}
+
+    return record(api, claim_id, facts)
+
+
+def refer_for_nose(api: Api, claim_id: str) -> Decision:
+    """A nose far from the enrolled ones, on a claim that a copied photo brings to a person."""
+
+    def facts(file: adjudication.ClaimFile, _: str) -> dict[str, Any]:
+        return {
+            "photos": tuple(photo_facts(row, copy_of("", "")) for row in file.evidence),
+            "noses": tuple(NoseFact(row.id, "pet-1", 0.21, 2, 3, "nose_print@1") for row in file.evidence),
+        }
 
     return record(api, claim_id, facts)
 
@@ -187,6 +204,16 @@ def pay_out(api: Api, claim_id: str) -> None:
         for payout in await payouts.of_claim(conn, claim_id):
             await payouts.mark_sent(conn, payout.id, datetime.now(UTC))
             await payouts.mark_paid(conn, payout.id, f"bank-{payout.id[:8]}", datetime.now(UTC))
+
+    stored(api, work)
+
+
+def fail_payout(api: Api, claim_id: str) -> None:
+    """The bank refuses for good."""
+
+    async def work(conn: AsyncConnection) -> None:
+        for payout in await payouts.of_claim(conn, claim_id):
+            await payouts.mark_failed(conn, payout.id, "account closed", datetime.now(UTC), partner="anshun")
 
     stored(api, work)
 

@@ -143,6 +143,24 @@ def test_files_that_cannot_be_taken_are_refused_in_words(browser: Browser, site:
     assert seeding.rows(site, "SELECT count(*) FROM claims WHERE claimant_id = 'clm-gif'")[0] == (0,)
 
 
+def test_a_claimant_supplies_what_was_asked_for(browser: Browser, site: Api) -> None:
+    seeding.register(site, "clm-ask", "pol-ask", product="outpatient_medical")
+    claim_id = seeding.claim(
+        site, "clm-ask", "pol-ask", "paper", seed=15, product="outpatient_medical", peril="illness",
+        amount_minor=40_000,
+    )  # fmt: skip
+    seeding.ask_for_paper(site, claim_id)
+    with a_visit(browser, site, "claimant", "clm-ask") as page:
+        page.goto(f"/claims/{claim_id}")
+        expect(page.locator(".why")).to_contain_text("please photograph it again")
+        examine(page)
+        page.set_input_files("#files-paper", [picture("clear.jpg", 16)])  # type: ignore[list-item]
+        page.fill("#supply-note", "Photographed again by daylight.")
+        page.get_by_role("button", name="Send and have it checked again").click()
+        expect(page.get_by_role("heading", name="We are looking at your claim")).to_be_visible()
+        expect(page.locator(".timeline q").first).to_have_text("Photographed again by daylight.")
+
+
 def test_an_adjuster_decides_case_after_case_by_keyboard(browser: Browser, site: Api) -> None:
     seeding.register(site, "clm-first", "pol-first")
     seeding.register(site, "clm-copy", "pol-copy")
@@ -216,6 +234,17 @@ def test_an_adjuster_reads_a_paper_and_pays_what_is_due(browser: Browser, site: 
         expect(page.get_by_role("status")).to_contain_text("Approved.")
     paid = seeding.rows(site, f"SELECT amount_minor FROM payouts WHERE claim_id = '{claim_id}'")
     assert paid == [(round(float(prefilled) * 100),)]
+
+
+def test_an_adjuster_sees_a_nose_against_its_thresholds(browser: Browser, site: Api) -> None:
+    seeding.register(site, "clm-nose", "pol-nose")
+    claim_id = seeding.claim(site, "clm-nose", "pol-nose", seed=17, amount_minor=5_000)
+    seeding.refer_for_nose(site, claim_id)
+    with a_visit(browser, site, "adjuster", "sun-mei", locale="zh-CN") as page:
+        page.goto(f"/cases/{seeding.referral_of(site, claim_id)}")
+        expect(page.locator(".gauge .needle")).to_be_visible()
+        expect(page.locator(".gauge")).to_have_accessible_name("相似度 0.210")
+        examine(page)
 
 
 def test_an_operator_sees_rates_backlog_processes_and_flow_runs(browser: Browser, site: Api) -> None:

@@ -169,6 +169,30 @@ def test_the_page_tells_the_claimant_nothing_of_whose_photo_it_was(small_world: 
     assert "copy" not in page.split("<main")[1]
 
 
+def test_a_claim_in_every_status_has_its_page(small_world: World) -> None:
+    api = small_world.api
+    seeding.register(api, "clm-all", "pol-all")
+    claims = [seeding.claim(api, "clm-all", "pol-all", seed=50 + number) for number in range(3)]
+    seeding.record(api, claims[0])
+    seeding.fail_payout(api, claims[0])
+    draft = api.as_("claimant", "clm-all").post("/v1/claims", json=world.statement("pol-all"), headers=world.key())
+    seat = sign_in(api, "claimant", "clm-all")
+    assert seat.post(f"/claims/{claims[1]}/withdraw").status_code == 303
+    shown = {
+        claims[0]: "the payment did not go through",
+        claims[1]: "You have withdrawn this claim",
+        claims[2]: "We are looking at your claim",
+        draft.json()["id"]: "Not sent yet",
+    }
+    for claim_id, words in shown.items():
+        page = seat.client.get(f"/claims/{claim_id}")
+        assert (page.status_code, words in page.text) == (200, True), claim_id
+    assert "Your ¥59.80 are safe" in seat.client.get(f"/claims/{claims[0]}").text
+    failed = sign_in(api, "adjuster", "zhang").client.get(f"/cases/{seeding.referral_of(api, claims[0])}")
+    assert "payment failed" in failed.text
+    assert seat.post(f"/claims/{claims[1]}/appeal", note="why").status_code == 422
+
+
 def test_originals_leave_as_attachments_only(small_world: World) -> None:
     answer = sign_in(small_world.api, "adjuster", "zhang").client.get(f"/claims/{small_world.mine}/files/photo-1.jpg")
     assert answer.headers["content-disposition"].startswith("attachment")
