@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +36,7 @@ from api.sandbox import Sandbox
 from api.settings import Settings
 from benchmarks.report import machine
 from fixtures import demo_world
-from fixtures.phone_photos import phone_photos
+from fixtures.phone_photos import distinct_sources, phone_photo
 
 PHOTOS_PER_CLAIM = 4
 IDLE_CLAIMS, IDLE_CLAIMS_QUICK = 20, 3
@@ -136,12 +137,14 @@ class _Measured:
 
 def _photos(folder: Path, count: int) -> list[Path]:
     folder.mkdir(parents=True)
-    paths = []
-    made = phone_photos(ARCHIVE, count, SEED)
-    for name, data in track(made, "making photos", total=count, console=Console(stderr=True)):
-        path = folder / name
-        path.write_bytes(data)
-        paths.append(path)
+    sources = distinct_sources(ARCHIVE, count, SEED)
+    paths = [folder / f"{index:04d}.jpg" for index in range(count)]
+    with ProcessPoolExecutor() as pool:
+        made = pool.map(phone_photo, (data for _, data in sources), range(SEED, SEED + count), chunksize=4)
+        for path, data in track(
+            zip(paths, made, strict=True), "making photos", total=count, console=Console(stderr=True)
+        ):
+            path.write_bytes(data)
     return paths
 
 
