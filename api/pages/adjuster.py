@@ -26,7 +26,7 @@ from api.http.upload import fingerprint
 from api.pages import casefile, words
 from api.pages.claimant import form_key
 from api.pages.failures import FORM_ERRORS, PageRoute, code_of, message_of
-from api.pages.rendering import Visitor, language, money_input, render
+from api.pages.rendering import Visitor, language, money_input, product_name, render
 from api.pages.session import Handler, posted
 from claims import explain
 from claims.decision import Outcome
@@ -177,7 +177,7 @@ async def _queue(
     cases = [
         {
             "row": row,
-            "product": context.catalogue[row.claim.product].name.in_language(lang),
+            "product": product_name(context.catalogue, row.claim.product, lang),
             "reason": explain.reason_text(row.decision.reasons[0], lang) if row.decision is not None else "",
             "more": sum(one.pulls is not Outcome.PAY for one in row.decision.reasons) - 1 if row.decision else 0,
             "holder": _holder(row.referral, now),
@@ -188,7 +188,7 @@ async def _queue(
         and cause in ("", row.referral.cause)
         and (not who or _holder(row.referral, now) == ("" if who == "free" else name))
     ]
-    products = {row.claim.product: context.catalogue[row.claim.product].name.in_language(lang) for row in rows}
+    products = {row.claim.product: product_name(context.catalogue, row.claim.product, lang) for row in rows}
     query = "&".join(f"{key}={value}" for key, value in (("product", product), ("cause", cause), ("who", who)) if value)
     return {
         "cases": cases,

@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from claims.decide import RulesInputs, person_limit
+from claims.decide import person_limit
 from claims.decision import Decision, Outcome, Reason
 from claims.evidence import (
     Facts,
@@ -44,8 +45,9 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class CaseFile:
-    """`recorded` is None where checking failed before there were facts. `due`: what the calculation says, at most
-    `limit`; `limit`: the most that a person may approve for the whole claim.
+    """`recorded` is None where checking failed before there were facts, or another version recorded them.
+
+    `due`: what the calculation says, at most `limit`; `limit`: the most that a person may approve for the whole claim.
     """
 
     view: ClaimView
@@ -124,6 +126,9 @@ def _recorded(view: ClaimView) -> Recorded | None:
     for row in reversed(view.decisions):
         plain = json.loads(row.inputs)
         if plain.get("by") == "rules":
-            inputs = from_plain(RulesInputs, plain)
-            return Recorded(row, inputs.facts, inputs.rules)
+            try:
+                return Recorded(row, from_plain(Facts, plain["facts"]), from_plain(Rules, plain["rules"]))
+            except ValidationError:
+                # Recorded by another version. The reasons still tell what was found; the case must not be stuck.
+                return None
     return None

@@ -21,7 +21,7 @@ from api.http.routes import claims as intake_routes
 from api.http.schemas.claims import AppealRequest, NoteRequest
 from api.http.schemas.words import Id
 from api.pages.failures import FORM_ERRORS, PageRoute, message_of
-from api.pages.rendering import Visitor, language, render
+from api.pages.rendering import Visitor, language, product_name, render
 from api.pages.session import Claimant, check_csrf, posted
 from claims import explain
 from claims.claim import EvidenceKind, Status
@@ -52,7 +52,7 @@ async def own_claims(
         request,
         "claims.html",
         visitor,
-        rows=[(row, _product_name(context, row.product, request)) for row in rows[:PAGE_ROWS]],
+        rows=[(row, product_name(context.catalogue, row.product, language(request))) for row in rows[:PAGE_ROWS]],
         status_text=lambda status: explain.status_text(status, language(request)),
         more=more,
     )
@@ -183,7 +183,7 @@ async def _shown(context: Context, visitor: Visitor, request: Request, claim_id:
         "view": view,
         "claim": view.claim,
         "product": product,
-        "product_name": _product_name(context, view.claim.product, request),
+        "product_name": product_name(context.catalogue, view.claim.product, lang),
         "decision": decision,
         "why": explain.claimant_texts(decision, lang) if decision is not None else (),
         "clauses": clauses,
@@ -240,8 +240,3 @@ def _seconds_to_decide(view: ClaimView) -> float | None:
     if not view.decisions or view.claim.submitted_at is None or view.decisions[0].decision.decided_by != "rules":
         return None
     return (view.decisions[0].decision.decided_at - view.claim.submitted_at).total_seconds()
-
-
-def _product_name(context: Context, key: str, request: Request) -> str:
-    product = context.catalogue.get(key)
-    return product.name.in_language(language(request)) if product is not None else key

@@ -70,7 +70,7 @@ class PageRoute(APIRoute):
                 code = code_of(error)
                 status = KINDS[code].status
                 if status >= 500:
-                    log.error(code, error=str(error), trace_id=trace_id(request), exc_info=error)
+                    log.error(code, error=str(error), trace_id=trace_id(request))
                 return _refusal(request, code, status, error.members if isinstance(error, Problem) else {})
 
         return handle

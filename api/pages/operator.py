@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from api.http.context import Context, Ctx
 from api.pages.adjuster import prefect_url
 from api.pages.failures import PageRoute
-from api.pages.rendering import language, render
+from api.pages.rendering import language, product_name, render
 from api.pages.session import Operator
 from claims import explain
 from claims.claim import Status
@@ -60,9 +60,8 @@ async def _figures(context: Context, request: Request, hours: int) -> dict[str, 
         "payouts": [(state, payouts.get(state, 0)) for state in ("reserved", "sent", "paid", "failed")],
         "backlogs": [("adjudication", seen.adjudication), ("settle", seen.settle), ("refer", seen.refer)],
         "recent": [
-            (row, explain.status_text(row.status, lang), context.catalogue[row.product].name.in_language(lang))
+            (row, explain.status_text(row.status, lang), product_name(context.catalogue, row.product, lang))
             for row in recent
-            if row.product in context.catalogue
         ],
         "prefect": prefect_url(context),
     }

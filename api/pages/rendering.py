@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from api.http.tokens import Principal
 from api.pages import words
 from claims.explain import money_text
 from claims.money import Money
+from claims.product import Product
 
 LANGUAGE_COOKIE: Final = "miaopei_lang"
 _STATIC: Final = Path(__file__).parent / "static"
@@ -68,6 +70,12 @@ def render(
         "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
     }
     return HTMLResponse(_environment.get_template(template).render(shown | values), status, dict(_HEADERS))
+
+
+def product_name(catalogue: Mapping[str, Product], key: str, lang: Lang) -> str:
+    """The product's name; its key where it is not offered any more."""
+    product = catalogue.get(key)
+    return product.name.in_language(lang) if product is not None else key
 
 
 def money_input(amount: Money) -> str:

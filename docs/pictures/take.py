@@ -12,7 +12,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 PICTURE = Path(__file__).with_name("queue.png")
-WIDTH_PX, HEIGHT_PX = 1280, 1000
+WIDTH_PX, HEIGHT_PX = 1280, 1130
 
 
 def main(url: str, token: str) -> None:

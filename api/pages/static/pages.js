@@ -227,7 +227,6 @@ function compare(figure) {
     copy.className = "overlay";
     copy.style.width = `${other.naturalWidth}px`;
     copy.style.height = `${other.naturalHeight}px`;
-    copy.style.top = `${mine.offsetTop}px`;
     copy.style.transform = `matrix(${fit.join(",")})`;
     copy.style.opacity = $(".blend input", figure).value;
     laid.append(copy);
