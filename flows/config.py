@@ -98,7 +98,7 @@ class SettleConfig:
     # A payout whose outcome is unknown is asked for again and again, however long it takes: money is never given up
     # by a counter.
     lease: LeaseLimits = field(
-        default_factory=lambda: LeaseLimits(batch_max=32, backoff_seconds=0.5, backoff_seconds_max=60)
+        default_factory=lambda: LeaseLimits(batch_max=32, poll_seconds=0.5, backoff_seconds=0.5, backoff_seconds_max=60)
     )
 
 
@@ -110,6 +110,6 @@ class ReferConfig:
     public_url: str  # of our own API, for the links in a notice
     prefect: PrefectConfig = field(default_factory=PrefectConfig)
     lease: LeaseLimits = field(
-        default_factory=lambda: LeaseLimits(batch_max=32, backoff_seconds=1, backoff_seconds_max=600)
+        default_factory=lambda: LeaseLimits(batch_max=32, poll_seconds=0.5, backoff_seconds=1, backoff_seconds_max=600)
     )
     timeout_seconds: float = 5.0

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from claims.store.adjudication import EvidenceRow
 from claims.store.blobs import BlobStore
@@ -185,6 +186,8 @@ class Looking:
 def looking(config: WorkerConfig) -> Iterator[Looking]:
     """Raises models.errors.ModelMissing or ModelCorrupt, which say what to do, before any claim is leased."""
     with contextlib.ExitStack() as stack:
+        # The pool has a thread for each core: BLAS threads of its own would only fight over them.
+        stack.enter_context(threadpool_limits(limits=1))
         decoder = stack.enter_context(Decoder(processes=config.cores))
         reader = stack.enter_context(Reader(config.ocr_models, processes=config.readers))
         pool = stack.enter_context(ThreadPoolExecutor(config.cores, thread_name_prefix="look"))

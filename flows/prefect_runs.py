@@ -33,6 +33,7 @@ from prefect.exceptions import ObjectNotFound, PrefectException, PrefectSignal
 from prefect.flow_engine import run_flow
 from prefect.settings import (
     PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_API_TLS_INSECURE_SKIP_VERIFY,
     PREFECT_API_URL,
     PREFECT_CLIENT_MAX_RETRIES,
     PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED,
@@ -133,6 +134,8 @@ async def prefect_runs(config: PrefectConfig) -> AsyncIterator[PrefectRuns]:
         PREFECT_CLIENT_MAX_RETRIES: 0,
         PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False,
         PREFECT_EVENTS_WORKER_MAX_QUEUE_SIZE: config.events_queue_max,
+        # Over plain HTTP no certificate is looked at; yet each client that the engine makes would load them all.
+        PREFECT_API_TLS_INSECURE_SKIP_VERIFY: config.api_url.startswith("http://"),
         PREFECT_LOGGING_TO_API_ENABLED: False,  # a claim's log lines stay in our own log
     }
     with temporary_settings(settings):
