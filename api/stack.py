@@ -165,7 +165,12 @@ class Stack:
 
     def urls(self) -> dict[str, str]:
         """What a person may want to open."""
-        found = {"pages": f"{self.api_url}/", "API": f"{self.api_url}/v1/openapi.json"}
+        found = {
+            "claims": f"{self.api_url}/claims",
+            "queue": f"{self.api_url}/queue",
+            "operations": f"{self.api_url}/operations",
+            "API": f"{self.api_url}/v1/openapi.json",
+        }
         if self.settings.prefect_api_url:
             found["Prefect"] = self.settings.prefect_ui_url or self.settings.prefect_api_url.removesuffix("/api")
         return found
