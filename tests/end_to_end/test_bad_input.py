@@ -17,7 +17,7 @@ from fixtures import demo_world, hostile_files
 
 NOW = datetime.now(UTC)
 # Pictures of this file alone: the stack is shared, and a photo of another test's claim would be a match.
-PHOTO, LATE, ONCE = (demo_world.nose(seed, seed) for seed in (901, 902, 903))
+PHOTO, LATE, ONCE = (demo_world.sample_photo(name) for name in ("rocket.jpg", "ihc.png", "motorcycle_left.png"))
 DECIDED_SECONDS_MAX = 90.0
 
 
