@@ -105,8 +105,11 @@ async def _statuses(sandbox: Sandbox, ids: list[str]) -> dict[str, str]:
         await engine.dispose()
 
 
-async def _patiently(attempt: Callable[[], Awaitable[Any]], seconds_max: float = 60.0) -> Any:
-    """Again until it is answered: a killed server is a refused or broken connection, or a 5xx, for a while."""
+async def _patiently(attempt: Callable[[], Awaitable[Any]], seconds_max: float = 120.0) -> Any:
+    """Again until it is answered: a killed server is a refused or broken connection, or a 5xx, for a while.
+
+    A request that was under way when the API died holds its idempotency key for up to a minute: 409 until then.
+    """
     deadline = time.monotonic() + seconds_max
     while True:
         try:
