@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import signal
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -102,9 +102,7 @@ async def _seed(sandbox: Sandbox, world: World, now: datetime) -> None:
     async with ApiClient(sandbox.api_url, sandbox.token(Role.PLATFORM, "demo-shop")) as platform:
         for policy in world.policies:
             if policy.pet_id:
-                pet = {"id": policy.pet_id, "claimant": {"id": policy.claimant_id, "name": policy.insured_name},
-                       "name": "豆豆", "species": "dog"}  # fmt: skip
-                await platform.post("/v1/pets", pet)
+                await platform.post("/v1/pets", demo_world.pet_body(policy))
                 await platform.upload(f"/v1/pets/{policy.pet_id}/noses", _uploads(world.pet_noses))
             await platform.post("/v1/policies", demo_world.policy_body(policy, now))
         for pet_id in {policy.pet_id for policy in world.policies if policy.pet_id}:
@@ -178,8 +176,6 @@ def _never_both(told: list[Told]) -> list[Told]:
     twins = [one for one in told if "one second" in one.claim.title and one.status == "paid"]
     if len(twins) < 2:
         return told
-    from dataclasses import replace
-
     return [replace(one, problem="both were paid") if one in twins else one for one in told]
 
 

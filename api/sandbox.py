@@ -21,15 +21,11 @@ from pydantic import SecretStr
 from api.http.tokens import Role, issue, load_key
 from api.postgres import die_with_parent, free_port, tail
 from api.settings import BankSettings, PartnerSettings, Settings
-from api.stack import Stack
+from api.stack import Stack, StackFailed
 
 PARTNERS = ("anshun", "heyuan")
 READY_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 10.0
-
-
-class SandboxFailed(Exception):
-    """A sandbox server did not come up; the message carries the end of its log."""
 
 
 class Sandbox:
@@ -37,7 +33,7 @@ class Sandbox:
 
     Use as a context manager. Without `prefect` the worker calls its functions plainly.
 
-    Raises SandboxFailed or api.stack.StackFailed when something does not come up.
+    Raises StackFailed when something does not come up.
     """
 
     def __init__(self, base: Settings, home: Path, *, prefect: bool = True, **changes: Any) -> None:
@@ -143,6 +139,6 @@ class Sandbox:
         deadline = time.monotonic() + READY_SECONDS_MAX
         while not ready.exists():
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SandboxFailed(f"{module} did not come up:\n{tail(log)}")
+                raise StackFailed(f"{module} did not come up:\n{tail(log)}")
             time.sleep(0.05)
         return ready.read_text(encoding="utf-8").strip()

@@ -203,13 +203,13 @@ def enrol_nose(files: Files, pet: Pet, as_json: JsonFlag = False) -> None:
     from claims.store import noses
     from vision.nose import check_enrolment
 
-    templates = [(path, _template(path)) for path in files]
+    templates = _templates(files)
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
-    problems = list(check_enrolment([template for _, template in templates], digests))
+    problems = list(check_enrolment(templates, digests))
     if problems:
         raise fail("; ".join(problems))
     stored = [noses.StoredTemplate(digest, template.to_bytes(), template.model)
-              for digest, (_, template) in zip(digests, templates, strict=True)]  # fmt: skip
+              for digest, template in zip(digests, templates, strict=True)]  # fmt: skip
     with_store(
         lambda conn: noses.replace_templates(conn, pet, stored, datetime.now(UTC), actor="operator:command line")
     )
@@ -229,33 +229,37 @@ def verify_nose(files: Files, pet: Pet, as_json: JsonFlag = False) -> None:
     if not stored:
         raise fail(f"{pet} has no enrolment: miaopei noses enrol --pet {pet} FILE...")
     enrolled = [NoseTemplate.from_bytes(one.template) for one in stored]
-    for path in files:
-        _print_comparison(path, _template(path), enrolled, as_json)
+    for path, probe in zip(files, _templates(files), strict=True):
+        _print_comparison(path, probe, enrolled, as_json)
 
 
 @noses_app.command("compare")
 def compare_noses(first: Path, second: Path, as_json: JsonFlag = False) -> None:
     """Compare two nose photos."""
-    _print_comparison(first, _template(first), [_template(second)], as_json)
+    probe, enrolled = _templates([first, second])
+    _print_comparison(first, probe, [enrolled], as_json)
 
 
-def _template(path: Path) -> NoseTemplate:
-    """The template of one photo, or an exit that says what is wrong with it."""
+def _templates(paths: list[Path]) -> list[NoseTemplate]:
+    """The template of each photo, or an exit that says what is wrong with the first that has none."""
     from vision.errors import ImageRefused
     from vision.image import Decoder
     from vision.measurement import Unmeasured
     from vision.nose import NoseReader
 
-    if not path.is_file():
-        raise fail(f"{path}: no such file")
-    try:
-        with Decoder(processes=1) as decoder, NoseReader() as reader:
-            found = reader.template(decoder.decode(path.read_bytes(), NOSE_EDGE_PX))
-    except ImageRefused as refused:
-        raise fail(f"{path}: {refused.code}: {refused.detail}") from refused
-    if isinstance(found, Unmeasured):
-        raise fail(f"{path}: {found.reason}")
-    return found
+    templates = []
+    with Decoder(processes=1) as decoder, NoseReader() as reader:
+        for path in paths:
+            if not path.is_file():
+                raise fail(f"{path}: no such file")
+            try:
+                found = reader.template(decoder.decode(path.read_bytes(), NOSE_EDGE_PX))
+            except ImageRefused as refused:
+                raise fail(f"{path}: {refused.code}: {refused.detail}") from refused
+            if isinstance(found, Unmeasured):
+                raise fail(f"{path}: {found.reason}")
+            templates.append(found)
+    return templates
 
 
 def _print_comparison(path: Path, probe: NoseTemplate, enrolled: list[NoseTemplate], as_json: bool) -> None:

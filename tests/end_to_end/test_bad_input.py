@@ -30,9 +30,7 @@ def white(width_px: int, height_px: int) -> bytes:
 async def register(sandbox: Sandbox, policy: demo_world.Policy) -> None:
     async with ApiClient(sandbox.api_url, sandbox.token(Role.PLATFORM, "shop")) as platform:
         if policy.pet_id:
-            pet = {"id": policy.pet_id, "claimant": {"id": policy.claimant_id, "name": policy.insured_name},
-                   "name": "豆豆", "species": "dog"}  # fmt: skip
-            await platform.post("/v1/pets", pet)
+            await platform.post("/v1/pets", demo_world.pet_body(policy))
         await platform.post("/v1/policies", demo_world.policy_body(policy, NOW))
 
 
