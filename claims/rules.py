@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from claims.fraud.windows import WindowLimit
 
-RULES_CODE = 1  # what `decide` does with facts and thresholds; a replay under another code is refused, not guessed
+RULES_CODE = 2  # what `decide` does with facts and thresholds; a replay under another code is refused, not guessed
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Rules:
 
 
 RULES = Rules(
-    version="1.1",
+    version="2.0",
     code=RULES_CODE,
     # Conservative until the reader's errors are certified by confidence: papers under it go back to the claimant, which
     # costs time, not money.

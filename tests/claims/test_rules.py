@@ -11,8 +11,8 @@ from models import registry
 def test_thresholds_change_only_together_with_the_version() -> None:
     assert to_plain(RULES) == snapshot(
         {
-            "version": "1.1",
-            "code": 1,
+            "version": "2.0",
+            "code": 2,
             "paper_read_confidence_min": 0.8,
             "nose_accept_similarity_min": 0.48,
             "nose_review_similarity_min": 0.37,

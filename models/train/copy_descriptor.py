@@ -1,0 +1,309 @@
+"""Fine-tunes EfficientNet-Lite0 into the copy descriptor: near for edited copies, far for look-alikes.
+
+    python -m models.train.copy_descriptor [--out DIR] [--threads N]
+
+After Pizzi et al., A self-supervised descriptor for image copy detection (SSCD), 2022: InfoNCE across strong edits,
+with collages as copies of all their parts, and the KoLeo term that spreads descriptors evenly. Differs from SSCD in
+what a small machine asks for: it starts from the packaged ImageNet weights and from the learnt whitening
+(`models/train/whitening.py`) as its last layer, keeps the batch norms' statistics, fills batches with look-alikes of
+one class, and takes further strangers from a queue of recent descriptors (Wang et al., Cross-batch memory, 2020).
+
+Data: the train half of the Caltech photos (`fixtures.caltech`, by file hash) without HELD_OUT of them, which the figures
+in between are measured on. Resumable: DIR keeps a checkpoint, and the same command goes on from it. Progress goes to
+DIR/log.csv. Ends by writing weights/copy_descriptor.safetensors, its card and a row of results/copy_descriptor.csv.
+About 80 minutes on two cores; on a GPU, where there is one, minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from safetensors.numpy import load_file
+from torch.utils.data import DataLoader
+
+from fixtures import caltech, edits
+from models.onnx_build import GEM_P, lite0
+from models.registry import weights_path
+from models.train.copy_views import PHOTOS_A_BATCH, Batch, Batches, fit_square
+from vision.descriptor import CROWD_NEIGHBOURS, DIMENSIONS
+
+SEED: Final = 20261122
+STEPS: Final = 1000
+HELD_OUT: Final = 240  # photos, the first by file hash
+HELD_OUT_EDITS: Final = tuple(name for name in edits.EDITS if name != "copied")
+TEMPERATURE: Final = 0.05
+KOLEO_WEIGHT: Final = 8.0
+QUEUE: Final = 24  # batches whose first views serve as strangers
+LEARNING_RATE: Final = 4e-4
+WARM_UP_STEPS: Final = 40
+WEIGHT_DECAY: Final = 1e-4
+AVERAGE_DECAY: Final = 0.99
+CHECKPOINT_EVERY: Final = 25
+MEASURE_EVERY: Final = 200
+EVALUATION_PX: Final = 224
+
+
+class CopyNetwork(nn.Module):
+    """pixels: float (n, 3, size, size), normalised as Lite0's card says. Returns (n, 256), rows of length 1."""
+
+    def __init__(self, mean: NDArray[np.float32], projection: NDArray[np.float32]) -> None:
+        super().__init__()
+        self.trunk = lite0()
+        self.mean = nn.Parameter(torch.from_numpy(mean.copy()))
+        self.projection = nn.Parameter(torch.from_numpy(projection.copy()))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.project(self.pooled(pixels))
+
+    def pooled(self, pixels: Tensor) -> Tensor:
+        """(n, 1280), generalised means of the last feature map."""
+        features = self.trunk.extract_features(pixels).float()
+        pooled: Tensor = features.clamp(min=1e-6).pow(GEM_P).mean((2, 3)).pow(1 / GEM_P)
+        return pooled
+
+    def project(self, pooled: Tensor) -> Tensor:
+        return functional.normalize((functional.normalize(pooled) - self.mean) @ self.projection)
+
+
+class Queue:
+    """Recent first views as strangers: their descriptors, detached, and which photo each shows."""
+
+    def __init__(self, batches: int) -> None:
+        self._held: deque[tuple[Tensor, Tensor]] = deque(maxlen=batches)
+
+    def add(self, descriptors: Tensor, photos: Tensor) -> None:
+        self._held.append((descriptors.detach(), photos))
+
+    def all(self) -> tuple[Tensor, Tensor]:
+        """(n, 256) and (n,). Raises IndexError while empty."""
+        return torch.cat([rows for rows, _ in self._held]), torch.cat([photos for _, photos in self._held])
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def state(self) -> list[tuple[Tensor, Tensor]]:
+        return list(self._held)
+
+    def restore(self, state: Sequence[tuple[Tensor, Tensor]]) -> None:
+        self._held.extend(state)
+
+
+def losses(descriptors: Tensor, batch: Batch, queue: Queue) -> tuple[Tensor, Tensor]:
+    """InfoNCE over every pair of copies, and KoLeo. descriptors: (2 n, 256) in the batch's order."""
+    device = descriptors.device
+    shows = torch.from_numpy(batch.shows).to(device).float()
+    hints = torch.from_numpy(batch.shows | batch.hints).to(device).float()
+    count = len(descriptors)
+    itself = torch.eye(count, dtype=torch.bool, device=device)
+    copies = ((shows @ shows.T) > 0) & ~itself
+    neutral = (((hints @ hints.T) > 0) & ~copies) | itself
+    cosines = descriptors @ descriptors.T
+    strangers = cosines.masked_fill(copies | neutral, -math.inf)
+    if len(queue):
+        older, photos = queue.all()
+        here = torch.from_numpy(batch.photos).to(device)
+        known = (hints @ (here[:, None] == photos[None]).float()) > 0
+        strangers = torch.cat([strangers, (descriptors @ older.T).masked_fill(known, -math.inf)], dim=1)
+    against = torch.logsumexp(strangers / TEMPERATURE, dim=1, keepdim=True)
+    each = torch.logaddexp(cosines / TEMPERATURE, against) - cosines / TEMPERATURE
+    contrast = (each * copies).sum(dim=1) / copies.sum(dim=1)
+    nearest = strangers.max(dim=1).values
+    spread = -torch.log((2 - 2 * nearest).clamp(min=1e-6).sqrt())
+    return contrast.mean(), spread.mean()
+
+
+def normalised(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """uint8 (n, h, w, 3) as the network takes it."""
+    value = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
+    return ((value - 127.0) / 128.0).contiguous(memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def describe(network: CopyNetwork, pictures: Sequence[NDArray[np.uint8]], device: torch.device) -> NDArray[np.float32]:
+    """Pooled features (n, 1280) of pictures of any size, at the size that the product uses."""
+    rows = []
+    for start in range(0, len(pictures), 32):
+        squares = np.stack([fit_square(picture, EVALUATION_PX) for picture in pictures[start : start + 32]])
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            rows.append(network.pooled(normalised(squares, device)).float().cpu().numpy())
+    return np.concatenate(rows)
+
+
+def measure(
+    library: NDArray[np.float32], queries: NDArray[np.float32], photos: NDArray[np.intp], background: NDArray[np.float32]
+) -> dict[str, float]:
+    """library, queries, background: descriptors. photos: (queries,), the row of the library each is a copy of.
+
+    Recall at rank 1, and recall at 99% precision with the score normalised by the nearness of look-alikes.
+    """
+    cosines = queries @ library.T
+    best = cosines.argmax(axis=1)
+    crowd = np.partition(queries @ background.T, -CROWD_NEIGHBOURS, axis=1)[:, -CROWD_NEIGHBOURS:].mean(axis=1)
+    right = best == photos
+    order = np.argsort(-(cosines.max(axis=1) - crowd))
+    precision = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    enough = np.flatnonzero(precision >= 0.99)
+    at_p99 = float(right[order][: enough[-1] + 1].sum() / len(order)) if len(enough) else 0.0
+    return {"recall_at_1": round(float(right.mean()), 4), "recall_at_p99": round(at_p99, 4)}
+
+
+class HeldOut:
+    """Copies of the photos that training never sees, to be found among them and as many training photos again."""
+
+    def __init__(self, held: Sequence[NDArray[np.uint8]], trained: Sequence[NDArray[np.uint8]]) -> None:
+        rng = np.random.default_rng(SEED + 1)
+        self.library = [*held, *trained[: 3 * len(held)]]
+        self.background = list(trained[3 * len(held) : 3 * len(held) + 700])
+        self.queries: list[NDArray[np.uint8]] = []
+        photos = []
+        for index, pixels in enumerate(held):
+            for name in rng.choice(HELD_OUT_EDITS, 4, replace=False):
+                others = [held[k] for k in rng.choice([k for k in range(len(held)) if k != index], 3, replace=False)]
+                self.queries.append(edits.apply(str(name), pixels, rng, others))
+                photos.append(index)
+        self.photos = np.array(photos)
+
+    def measure(self, network: CopyNetwork, device: torch.device) -> dict[str, float]:
+        rows = [
+            network.project(torch.from_numpy(describe(network, part, device)).to(device)).detach().cpu().numpy()
+            for part in (self.library, self.queries, self.background)
+        ]
+        return measure(rows[0], rows[1], self.photos, rows[2])
+
+
+def rate(step: int) -> float:
+    """Share of the learning rate: a warm-up, then half a cosine."""
+    if step < WARM_UP_STEPS:
+        return (step + 1) / WARM_UP_STEPS
+    return 0.5 * (1 + math.cos(math.pi * (step - WARM_UP_STEPS) / (STEPS - WARM_UP_STEPS)))
+
+
+class Training:
+    """Everything that a checkpoint holds."""
+
+    def __init__(self, network: CopyNetwork, out: Path) -> None:
+        self.network = network.eval()  # also while training: the batch norms keep their statistics
+        self.average = {name: value.detach().clone() for name, value in network.named_parameters()}
+        self.optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+        self.queue = Queue(QUEUE)
+        self.step = 0
+        self._file = out / "checkpoint.pt"
+        if self._file.exists():
+            state: dict[str, Any] = torch.load(self._file, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.average = state["average"]
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.queue.restore(state["queue"])
+            self.step = state["step"]
+
+    def save(self) -> None:
+        part = self._file.with_suffix(".part")
+        torch.save(
+            {
+                "network": self.network.state_dict(),
+                "average": self.average,
+                "optimiser": self.optimiser.state_dict(),
+                "queue": self.queue.state(),
+                "step": self.step,
+            },
+            part,
+        )
+        part.replace(self._file)
+
+    def advance(self, batch: Batch, device: torch.device) -> tuple[float, float]:
+        for group in self.optimiser.param_groups:
+            group["lr"] = LEARNING_RATE * rate(self.step)
+        pixels = normalised(batch.pixels, device)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            pooled = self.network.pooled(pixels)
+        descriptors = self.network.project(pooled.float())
+        contrast, spread = losses(descriptors, batch, self.queue)
+        self.optimiser.zero_grad()
+        (contrast + KOLEO_WEIGHT * spread).backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimiser.step()
+        self.queue.add(descriptors[:PHOTOS_A_BATCH], torch.from_numpy(batch.photos).to(device))
+        decay = min(AVERAGE_DECAY, (self.step + 1) / (self.step + 10))
+        with torch.no_grad():
+            for name, value in self.network.named_parameters():
+                self.average[name].lerp_(value, 1 - decay)
+        self.step += 1
+        return float(contrast), float(spread)
+
+    def averaged(self) -> CopyNetwork:
+        """The network with the running average of its weights."""
+        mean, projection = (getattr(self.network, name).detach().cpu().numpy() for name in ("mean", "projection"))
+        other = CopyNetwork(mean, projection).eval()
+        other.load_state_dict({**self.network.state_dict(), **self.average})
+        return other
+
+
+def main() -> None:
+    options = argparse.ArgumentParser()
+    options.add_argument("--out", type=Path, default=Path("build/copy_descriptor"))
+    options.add_argument("--threads", type=int, default=2)
+    chosen = options.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(SEED)
+    torch.set_num_threads(chosen.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    photos = list(caltech.photos("train"))
+    held, used = photos[:HELD_OUT], photos[HELD_OUT:]
+    training = Training(starting_point().to(device, memory_format=torch.channels_last), chosen.out)
+    test = HeldOut([photo.pixels for photo in held], [photo.pixels for photo in used])
+    batches = Batches([photo.pixels for photo in used], [photo.category for photo in used], STEPS, SEED)
+    started = time.monotonic()
+    if training.step == 0:
+        _log(chosen.out, 0, 0.0, 0.0, 0.0, test.measure(training.averaged().to(device), device))
+    # Spawned, not forked: OpenCV's threads do not outlive a fork.
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(training.step, STEPS),
+        num_workers=1,
+        prefetch_factor=6,
+        multiprocessing_context="spawn",
+    )
+    recent: deque[tuple[float, float]] = deque(maxlen=CHECKPOINT_EVERY)
+    for batch in loader:
+        recent.append(training.advance(batch, device))
+        if training.step % CHECKPOINT_EVERY == 0 or training.step == STEPS:
+            training.save()
+            measured = training.step % MEASURE_EVERY == 0 or training.step == STEPS
+            figures = test.measure(training.averaged().to(device), device) if measured else {}
+            contrast, spread = np.mean(recent, axis=0)
+            _log(chosen.out, training.step, time.monotonic() - started, contrast, spread, figures)
+
+
+def starting_point() -> CopyNetwork:
+    """The packaged network with the learnt whitening as its last layer."""
+    tensors = load_file(weights_path("lite0_whitening"))
+    return CopyNetwork(tensors["mean"], tensors["projection"])
+
+
+def _log(out: Path, step: int, seconds: float, contrast: float, spread: float, figures: dict[str, float]) -> None:
+    path = out / "log.csv"
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if new:
+            writer.writerow(["step", "seconds", "contrast", "koleo", "recall_at_1", "recall_at_p99"])
+        row = [step, round(seconds), round(contrast, 4), round(spread, 4), *figures.values()]
+        writer.writerow(row)
+    print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Training batches for the copy descriptor: of each photo one view nearly as it is, and one as a fraudster sends it.
+
+A batch is a function of its number and the seed alone, so that an interrupted training goes on with the batches it
+would have had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fixtures import edits
+
+Pixels = NDArray[np.uint8]
+
+CATEGORIES_A_BATCH: Final = 8
+PHOTOS_A_CATEGORY: Final = 8
+PHOTOS_A_BATCH: Final = CATEGORIES_A_BATCH * PHOTOS_A_CATEGORY
+SIZES_PX: Final = (112, 128, 160, 192)  # of the network's input, one a batch
+PLAIN_SHARE: Final = 0.5  # of the first views that are the photo untouched
+SINGLE_SHARE: Final = 0.55  # of the second views with one edit; the others have two or three
+PASTED_SHARE: Final = 0.06  # of the second views laid onto another photo
+_GEOMETRY: Final = ("cropped_50", "cropped_25", "mirrored", "rotated_15", "rotated_90", "crop_mirror_recompress")
+_COLOUR: Final = ("recoloured", "grey", "jpeg_20", "blurred", "resized_30", "copied")
+_AROUND: Final = ("text_and_emoji", "bordered", "screenshot", "rephotographed", "collage")
+_WEAK: Final = ("recoloured", "jpeg_20", "resized_30", "cropped_50", "text_and_emoji", "bordered")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """pixels: uint8 (2 n, size, size, 3), the n first views and then the n second ones. photos: (n,) indices.
+
+    shows: bool (2 n, n), which of the batch's photos a view is a copy of. hints: bool, the same shape, which others
+    it shows in part (the photo beneath a pasted one): neither a copy nor a stranger.
+    """
+
+    pixels: Pixels
+    photos: NDArray[np.intp]
+    shows: NDArray[np.bool_]
+    hints: NDArray[np.bool_]
+
+
+class Batches:
+    """Indexed by number. photos: uint8 (h, w, 3) each. categories: the photo's class, one a photo.
+
+    Half of what makes a copy hard to tell is the look-alike of the same class, so a batch holds several of each.
+    """
+
+    def __init__(self, photos: Sequence[Pixels], categories: Sequence[str], count: int, seed: int) -> None:
+        by_category: dict[str, list[int]] = {}
+        for index, category in enumerate(categories):
+            by_category.setdefault(category, []).append(index)
+        self._photos = photos
+        self._by_category: Mapping[str, list[int]] = {
+            name: members for name, members in by_category.items() if len(members) >= PHOTOS_A_CATEGORY
+        }
+        self._count = count
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: int) -> Batch:
+        if not 0 <= number < self._count:
+            raise IndexError(number)
+        cv2.setNumThreads(1)
+        rng = np.random.default_rng((self._seed, number))
+        size = SIZES_PX[int(rng.integers(len(SIZES_PX)))]
+        names = rng.choice(sorted(self._by_category), CATEGORIES_A_BATCH, replace=False)
+        photos = np.concatenate(
+            [rng.choice(self._by_category[str(name)], PHOTOS_A_CATEGORY, replace=False) for name in names]
+        )
+        count = len(photos)
+        pixels = np.empty((2 * count, size, size, 3), np.uint8)
+        shows = np.tile(np.eye(count, dtype=bool), (2, 1))
+        hints = np.zeros_like(shows)
+        for place, photo in enumerate(photos):
+            pixels[place] = fit_square(weak(self._photos[photo], rng), size)
+            others = [int(k) for k in rng.choice([k for k in range(count) if k != place], 3, replace=False)]
+            second, uses, beneath = strong(self._photos[photo], rng, [self._photos[photos[k]] for k in others])
+            pixels[count + place] = fit_square(second, size)
+            if uses:
+                shows[count + place, others] = True
+            if beneath:
+                hints[count + place, others[0]] = True
+        return Batch(pixels, photos, shows, hints)
+
+
+def fit_square(pixels: Pixels, size_px: int) -> Pixels:
+    """As the descriptor sees a picture: squeezed to a square."""
+    return np.asarray(cv2.resize(pixels, (size_px, size_px), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def weak(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """The photo as it lies in the library: untouched, or lightly edited."""
+    if rng.random() < PLAIN_SHARE:
+        return pixels
+    return edits.EDITS[str(rng.choice(_WEAK))](pixels, rng, ())
+
+
+def strong(
+    pixels: Pixels, rng: np.random.Generator, others: Sequence[Pixels]
+) -> tuple[Pixels, bool, bool]:
+    """An edited copy; whether it is a collage that shows the three `others`, too; whether others[0] lies beneath it."""
+    if rng.random() < PASTED_SHARE:
+        return _jpeg(pasted(pixels, others[0], rng), rng), False, True
+    if rng.random() < SINGLE_SHARE:
+        names = [str(rng.choice(list(edits.EDITS)))]
+    else:
+        groups = [_GEOMETRY, _COLOUR, _AROUND]
+        kept = sorted(rng.choice(3, int(rng.integers(2, 4)), replace=False).tolist())
+        names = [str(rng.choice(groups[group])) for group in kept]
+    for name in names:
+        if min(pixels.shape[:2]) < 24 and name.startswith("crop"):
+            continue
+        pixels = edits.EDITS[name](pixels, rng, others)
+    return _jpeg(pixels, rng), "collage" in names, False
+
+
+def pasted(pixels: Pixels, beneath: Pixels, rng: np.random.Generator) -> Pixels:
+    """The photo laid onto another one, on 30% to 70% of its area."""
+    height, width = beneath.shape[:2]
+    share = float(rng.uniform(0.3, 0.7)) ** 0.5
+    size = (max(8, int(width * share)), max(8, int(height * share)))
+    top, left = int(rng.integers(0, height - size[1] + 1)), int(rng.integers(0, width - size[0] + 1))
+    out = beneath.copy()
+    out[top : top + size[1], left : left + size[0]] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return out
+
+
+def _jpeg(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    return edits.through_jpeg(pixels, int(rng.integers(35, 93)))
