@@ -2,10 +2,13 @@
 
     python -m models.onnx_build
 
-Both come from EfficientNet-Lite0 (card efficientnet_lite0; Tan and Le, 2019) with the batch norms folded into the
+All come from EfficientNet-Lite0 (card efficientnet_lite0; Tan and Le, 2019) with the batch norms folded into the
 convolutions, written with `onnx.helper`. Folding is done in float64 and serialisation is deterministic, so the bytes do
 not depend on the machine and the cards can state their SHA-256.
 
+lite0_classes: the whole network as published, with its classifier.
+    `pixels` float32 (n, 3, 224, 224) -> `probabilities` float32 (n, 1000), each row sums to 1. The names of the classes,
+    in order, are the graph's metadata `classes`, a JSON list: ImageNet's as torchvision (BSD-3-Clause) lists them.
 lite0_features: the whole network, then generalised-mean pooling (GeM, p = 3; Radenovic et al., 2019).
     `pixels` float32 (n, 3, 224, 224) -> `pooled` float32 (n, 1280)
 nose_trunk: the first eleven blocks, which keep textures and leave out objects.
@@ -14,6 +17,9 @@ nose_trunk: the first eleven blocks, which keep textures and leave out objects.
 
 from __future__ import annotations
 
+import ast
+import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -28,6 +34,7 @@ from numpy.typing import NDArray
 from models.errors import ModelMissing
 from models.registry import card, weights_path
 
+LITE0_CLASSES: Final = "lite0_classes"
 LITE0_FEATURES: Final = "lite0_features"
 NOSE_TRUNK: Final = "nose_trunk"
 SOURCE: Final = "efficientnet_lite0"
@@ -66,9 +73,10 @@ def ensure(name: str) -> Path:
 
 
 def build() -> None:
-    """Writes both graphs where their cards say, each in one move.
+    """Writes every graph where its card says, each in one move.
 
-    Raises ModelMissing or ModelCorrupt for the source weights, OSError for the folder.
+    Raises ModelMissing or ModelCorrupt for the source weights and for the names of their classes, OSError for the
+    folder.
     """
     network = lite0()
     for name, draw in _GRAPHS.items():
@@ -89,6 +97,37 @@ def lite0() -> Any:
     network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(weights_path(SOURCE), map_location="cpu", weights_only=True))
     return network.eval()
+
+
+def imagenet_classes() -> list[str]:
+    """The names of ImageNet's 1,000 classes in the order of the network's outputs. Raises ModelMissing.
+
+    Read out of torchvision's source without importing it: its import needs compiled operators that PyPI's build does
+    not find beside a CPU build of torch.
+    """
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelMissing("torchvision, which names ImageNet's classes, is not installed")
+    path = Path(next(iter(spec.submodule_search_locations))) / "models" / "_meta.py"
+    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "_IMAGENET_CATEGORIES":
+            return [str(name) for name in ast.literal_eval(statement.value)]
+    raise ModelMissing(f"{path} does not name ImageNet's classes; torchvision 0.28.0 does")
+
+
+def _lite0_classes(network: Any) -> bytes:
+    graph = _Graph()
+    value = graph.convolution("pixels", network._conv_stem, network._bn0, relu6=True)
+    for block in network._blocks:
+        value = graph.block(value, block)
+    value = graph.convolution(value, network._conv_head, network._bn1, relu6=True)
+    value = graph.node("Flatten", [graph.node("GlobalAveragePool", [value])])
+    weight, bias = (part.detach().numpy().astype(np.float32) for part in (network._fc.weight, network._fc.bias))
+    value = graph.node("Gemm", [value, graph.tensor(weight), graph.tensor(bias)], transB=1)
+    graph.node("Softmax", [value], output="probabilities", axis=1)
+    size, names = FEATURES_SIZE_PX, imagenet_classes()
+    metadata = {"classes": json.dumps(names)}
+    return graph.model(LITE0_CLASSES, {"pixels": (3, size, size)}, {"probabilities": (len(names),)}, metadata)
 
 
 def _lite0_features(network: Any) -> bytes:
@@ -119,7 +158,11 @@ def _nose_trunk(network: Any) -> bytes:
     return graph.model(NOSE_TRUNK, {"pixels": (3, size, size)}, outputs)
 
 
-_GRAPHS: Final[Mapping[str, Callable[[Any], bytes]]] = {LITE0_FEATURES: _lite0_features, NOSE_TRUNK: _nose_trunk}
+_GRAPHS: Final[Mapping[str, Callable[[Any], bytes]]] = {
+    LITE0_CLASSES: _lite0_classes,
+    LITE0_FEATURES: _lite0_features,
+    NOSE_TRUNK: _nose_trunk,
+}
 
 
 class _Graph:
@@ -178,7 +221,13 @@ class _Graph:
         )
         return self.node("Clip", [result, self.constant(0.0), self.constant(6.0)]) if relu6 else result
 
-    def model(self, name: str, inputs: Mapping[str, Sequence[int]], outputs: Mapping[str, Sequence[int]]) -> bytes:
+    def model(
+        self,
+        name: str,
+        inputs: Mapping[str, Sequence[int]],
+        outputs: Mapping[str, Sequence[int]],
+        metadata: Mapping[str, str] | None = None,
+    ) -> bytes:
         """The checked, serialised model; shapes are without the batch, which is free."""
         from onnx import TensorProto, checker, helper
 
@@ -191,6 +240,7 @@ class _Graph:
         graph = helper.make_graph(self._nodes, name, described(inputs), described(outputs), self._weights)
         model = helper.make_model(graph, producer_name="miaopei", opset_imports=[helper.make_opsetid("", _OPSET)])
         model.ir_version = _IR_VERSION
+        helper.set_model_props(model, dict(metadata or {}))
         checker.check_model(model)
         content: bytes = model.SerializeToString(deterministic=True)
         return content

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import onnxruntime
 import torch
@@ -44,3 +46,17 @@ def test_the_nose_trunk_gives_the_blocks_of_the_torch_network() -> None:
     )
     for name, found in zip(("fine", "coarse"), session.run(["fine", "coarse"], {"pixels": pixels}), strict=True):
         np.testing.assert_allclose(found, expected[name], atol=1e-3)
+
+
+def test_the_classifier_gives_what_torch_gives_and_names_its_classes() -> None:
+    network = onnx_build.lite0()
+    pixels = np.random.default_rng(2).normal(size=(2, 3, 224, 224)).astype(np.float32)
+    with torch.inference_mode():
+        expected = torch.softmax(network(torch.from_numpy(pixels)), dim=1).numpy()
+    session = onnxruntime.InferenceSession(
+        str(onnx_build.ensure(onnx_build.LITE0_CLASSES)), providers=["CPUExecutionProvider"]
+    )
+    found = session.run(["probabilities"], {"pixels": pixels})[0]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    names = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
+    assert (len(names), names[251], names[949]) == (1000, "dalmatian", "strawberry")
