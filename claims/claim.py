@@ -29,8 +29,9 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     ),
     Status.AWAITING_INFORMATION: frozenset({Status.SUBMITTED, Status.WITHDRAWN, Status.REFERRED}),
     Status.REFERRED: frozenset(
-        # PAID: an appeal of a paid claim that changes nothing.
-        {Status.APPROVED, Status.DECLINED, Status.AWAITING_INFORMATION, Status.WITHDRAWN, Status.PAID}
+        # PAID: an appeal of a paid claim that changes nothing. SUBMITTED: what it waited for was ruled on for many
+        # claims at once, and it is decided anew.
+        {Status.SUBMITTED, Status.APPROVED, Status.DECLINED, Status.AWAITING_INFORMATION, Status.WITHDRAWN, Status.PAID}
     ),
     Status.APPROVED: frozenset({Status.PAID, Status.PAYOUT_FAILED}),
     Status.PAYOUT_FAILED: frozenset({Status.REFERRED, Status.APPROVED}),

@@ -14,7 +14,9 @@ ClaimsError
 └── StoreError
     ├── NotFound            no such row, or not yours
     ├── Conflict            the row changed, or exists already
-    │   └── CoverSpent      other payouts have used up the sum insured since the facts were taken
+    │   ├── CoverSpent      other payouts have used up the sum insured since the facts were taken
+    │   ├── FloodRuled      the flood that a claim was to wait for was ruled on since the facts were taken
+    │   └── RuledAlready    a person has said what these pictures are
     ├── TooManyFiles        a claim's evidence is limited in number
     ├── FileTooLarge        an evidence file is limited in size
     └── LeaseLost           the fencing token is no longer the newest
@@ -67,6 +69,12 @@ class Conflict(StoreError): ...
 
 
 class CoverSpent(Conflict): ...
+
+
+class FloodRuled(Conflict): ...
+
+
+class RuledAlready(Conflict): ...
 
 
 class TooManyFiles(StoreError): ...

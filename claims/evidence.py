@@ -11,6 +11,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
 
+from claims.subject import SubjectFact
+
 
 @dataclass(frozen=True, slots=True)
 class Unmeasured:
@@ -35,6 +37,7 @@ class MatchOwner(StrEnum):
     """Whose the matching picture is."""
 
     SAME_CLAIM = "same_claim"
+    SAME_EVENT = "same_event"  # another claim of the claimant about the same damage (`claims.events`)
     OWN_EARLIER_CLAIM = "own_earlier_claim"
     OTHER_CLAIMANT = "other_claimant"
     WEB = "web"
@@ -51,6 +54,32 @@ class KeypointPair:
     match_y: float
 
 
+class MatchRuling(StrEnum):
+    """What a person said about two pictures."""
+
+    CONFIRM = "confirm"  # one is a copy of the other
+    REJECT = "reject"  # two photos of their own: not raised again
+    COMMON = "common"  # what they share is what everybody photographs
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the matching picture (the original) lies in the photo, by the one transform on which keypoints agree.
+
+    scale: pixels of the photo a pixel of the original, both as sent. degrees: turned by, -180..180, after mirroring.
+    shown_ratio: share of the original's area that the photo shows. covers_ratio: share of the photo's area that it
+    fills. outline: the original's corners as fractions of the photo's width and height, which may lie outside of 0..1.
+    """
+
+    scale: float
+    degrees: float
+    mirrored: bool
+    shown_ratio: float
+    covers_ratio: float
+    outline: tuple[tuple[float, float], ...]
+    fact: Literal["placement"] = "placement"
+
+
 @dataclass(frozen=True, slots=True)
 class PhotoMatch:
     """A library picture this photo relates to; `probability` (0..1, calibrated) that one is a copy of the other."""
@@ -64,6 +93,12 @@ class PhotoMatch:
     transform: str  # e.g. "mirrored, scaled to 62%, rotated 0 degrees, shows 55% of the original"
     pairs: tuple[KeypointPair, ...]  # at most 40, to draw
     preview_sha256: str  # of the match's preview picture in the evidence store
+    placement: Placement | Unmeasured = Unmeasured("no points agree on a transform", retryable=False)
+    overlay_sha256: str = ""  # of the picture that proves it to a person, in the evidence store
+    claim_status: str = ""  # of the claim that the match belongs to, when the photo was examined
+    common: str = ""  # the picture of the negative bank that explains what the two share
+    flood: str = ""  # the open flood that this match was counted in and waits for
+    ruling: str = ""  # what a person said of these two pictures (`MatchRuling`), "" for nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +116,8 @@ class PhotoFact:
     software: str | Unmeasured  # EXIF Software
     camera: str | Unmeasured  # EXIF make and model
     fact: Literal["photo"] = "photo"
+    common: str = ""  # the picture of the negative bank that this photo is, pixel for pixel
+    subject: SubjectFact | Unmeasured = Unmeasured("not looked", retryable=False)
 
 
 @dataclass(frozen=True, slots=True)

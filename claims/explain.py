@@ -53,6 +53,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "照片已在本人先前的理赔中使用（{value}）",
         "the photo was used in an earlier claim of the same claimant ({value})",
     ),
+    "photo_in_flood": (
+        "同一图片短时间内出现在多件理赔中，等待统一裁定（{value}）",
+        "one picture suddenly appears in many claims; this claim waits for the ruling on all of them ({value})",
+    ),
     "photo_copy_unattributed": (
         "照片被判定为复制件（{value}），来源未能确定",
         "the photo was found to be a copy ({value}) of a picture that could not be named",
@@ -97,6 +101,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "photo_unreadable": (
         "照片无法查看，请重新提供：{value}",
         "a photo could not be examined, please send it again: {value}",
+    ),
+    "photo_of_another_thing": (
+        "照片看起来不是投保的物品（{value}；{detail}）",
+        "the photo seems to show something else than what is insured ({value}; {detail})",
     ),
     "paper_unreadable": (
         "单据无法识别，请重新拍摄：{value}",
@@ -150,6 +158,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "the nose is neither surely the pet's nor surely another's ({value}, needs {threshold})",
     ),
     "nose_enrolment_missing": ("没有可比对的宠物鼻纹档案", "there is no enrolled nose to compare with"),
+    "same_event_claimed_before": (
+        "同一申请人已就同一事故申请过理赔（{value}），须避免重复赔付",
+        "the claimant has claimed for the same event before ({value}); it must not be paid twice",
+    ),
     "photo_unmeasured": ("照片无法检验：{value}", "a photo could not be examined: {value}"),
     "paper_unmeasured": ("单据无法检验：{value}", "a paper could not be examined: {value}"),
     "nose_unmeasured": ("鼻纹无法检验：{value}", "the nose could not be examined: {value}"),
@@ -186,7 +198,27 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "the event on {value} is within the cover ({threshold})",
     ),
     "photo_unseen": ("照片未在图库中出现过", "the photo was not seen before"),
+    "photo_beside_the_claim": (
+        "一张照片看起来是别的物品，其余照片已足够（{value}；{detail}）",
+        "one photo seems to show something else; the others are enough ({value}; {detail})",
+    ),
     "photo_similar": ("有相似照片，但没有复制的证据", "similar photos exist, with no proof of a copy"),
+    "photo_of_withdrawn_claim": (
+        "照片曾用于本人就同一事故提交并已撤回的申请，该申请未获赔付",
+        "the photo was in the claimant's own claim about the same event, which was withdrawn and paid nothing",
+    ),
+    "photo_shows_common": (
+        "照片与其他图片仅在众人常拍的部分相同（{value}）",
+        "the photo shares with another picture only what everybody photographs ({value})",
+    ),
+    "photo_is_common": (
+        "这张图片人人都有，不能证明损失，不计入照片数",
+        "everybody has this very picture: it proves no damage and is not counted as a photo",
+    ),
+    "photo_copy_rejected": (
+        "人工已认定这两张照片并非复制关系（{value}）",
+        "a person found that these two photos are no copies of each other ({value})",
+    ),
     "photo_set_aside": (
         "一张照片无法检验，其余照片已足够：{value}",
         "one photo could not be examined and was not needed: {value}",
@@ -235,8 +267,24 @@ _CLAIMANT: Mapping[str, tuple[str, str]] = {
     ),
     "paper_in_order": ("单据已读取，前后一致", "your paper was read and is consistent"),
     "nose_recognised": ("已确认是投保的宠物", "your pet was recognised"),
+    "photo_of_another_thing": (
+        "照片看起来不是投保的物品，请拍摄受损的物品本身后重新提供",
+        "the photo seems to show something else than what is insured; please send one of the damaged goods themselves",
+    ),
+    "photo_beside_the_claim": ("照片已查看", "your photo was examined"),
     "photo_similar": ("照片已查看", "your photo was examined"),
     "photo_unseen": ("照片已查看", "your photo was examined"),
+    "photo_of_withdrawn_claim": ("照片已查看", "your photo was examined"),
+    "photo_shows_common": ("照片已查看", "your photo was examined"),
+    "photo_copy_rejected": ("照片已查看", "your photo was examined"),
+    "photo_is_common": (
+        "这张图片不能证明损失，请提供您自己拍摄的照片",
+        "this picture does not show your damage; please send a photo of your own",
+    ),
+    "same_event_claimed_before": (
+        "您已就同一事故申请过理赔，工作人员会将两件一并核对",
+        "you have claimed for the same event before; a person looks at both together",
+    ),
     "could_not_check": _LOOKING,
     "fraud_unmeasured": _LOOKING,
     "photo_older_than_event": _LOOKING,

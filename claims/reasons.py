@@ -32,13 +32,14 @@ CODES: Mapping[str, Code] = MappingProxyType(
         Ground.SUSPICION,
         Outcome.REFER,
         "photo_of_another_claim photo_from_web photo_from_stock photo_of_own_earlier_claim photo_copy_unattributed"
+        " photo_in_flood"
         " paper_claimed_before nose_of_another_pet pet_not_insured patient_is_not_insured"
         " device_shared payee_shared address_shared merchant_over_limit claimant_over_limit",
     )
     | _codes(
         Ground.EVIDENCE,
         Outcome.ASK,
-        "photos_missing paper_missing nose_missing photo_unreadable paper_unreadable paper_of_other_kind"
+        "photos_missing paper_missing nose_missing photo_of_another_thing photo_unreadable paper_unreadable paper_of_other_kind"
         " paper_fields_missing paper_read_unsure nose_unreadable",
     )
     | _codes(
@@ -46,15 +47,17 @@ CODES: Mapping[str, Code] = MappingProxyType(
         Outcome.REFER,
         "items_do_not_sum capital_amount_differs insurance_and_cash_do_not_sum papers_disagree paper_date_implausible"
         " paper_date_outside_cover photo_older_than_event event_after_claim nose_unsure nose_enrolment_missing"
-        " could_not_check photo_unmeasured paper_unmeasured nose_unmeasured fraud_unmeasured asked_enough"
+        " same_event_claimed_before could_not_check photo_unmeasured"
+        " paper_unmeasured nose_unmeasured fraud_unmeasured asked_enough"
         " benefit_unknown policy_does_not_fit currency_differs insured_value_missing",
     )
     | _codes(Ground.LIMIT, Outcome.REFER, "low_credit_many_claims above_auto_pay")
     | _codes(
         Ground.CLEAR,
         Outcome.PAY,
-        "nose_recognised paper_in_order photo_unseen photo_similar cover_in_force within_auto_pay counts_in_order"
-        " credit_in_order credit_low credit_unscored photo_set_aside paper_set_aside nose_set_aside",
+        "nose_recognised paper_in_order photo_beside_the_claim photo_unseen photo_similar cover_in_force within_auto_pay counts_in_order"
+        " credit_in_order credit_low credit_unscored photo_of_withdrawn_claim"
+        " photo_shows_common photo_is_common photo_copy_rejected photo_set_aside paper_set_aside nose_set_aside",
     )
     | {
         "person_approved": Code(Ground.PERSON, Outcome.PAY),

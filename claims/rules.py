@@ -35,6 +35,14 @@ class Rules:
     # event.
     photo_days_before_event_max: int
 
+    # A photo shows another thing when one subject that the product does not expect reaches the first, and all that it
+    # does expect together stay within the second.
+    subject_other_min: float
+    subject_expected_max: float
+
+    # Claims of one claimant under one policy whose events lie at most so far apart are about one event.
+    same_event_hours_max: int
+
     # Credit never counts alone. Below `credit_low_score` the amount paid with no person looking shrinks, and many
     # claims in a week refer.
     credit_low_score: int
@@ -59,6 +67,11 @@ RULES = Rules(
     nose_review_similarity_min=0.37,
     nose_accept_inliers_min=7,
     photo_days_before_event_max=1,
+    subject_other_min=0.9,
+    subject_expected_max=0.02,
+    # A policy choice, not a measurement: people tell the time of an event from memory, a day out either way. Past it
+    # the same photo is a suspicion instead of a doubt; neither is ever paid without a person.
+    same_event_hours_max=48,
     # On the scorecard's holdout 9.5% of people stand below this score, and 68% of those defaulted
     # (models/results/credit.csv comes from the same run; the table is in the card under below_score_holdout).
     credit_low_score=425,

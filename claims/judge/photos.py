@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from claims.claim import Claim
+from claims.claim import Claim, Status
 from claims.decision import Reason
-from claims.evidence import MatchOwner, PhotoFact, PhotoMatch, PhotoVerdict, UnmeasuredPhoto
+from claims.evidence import MatchOwner, MatchRuling, PhotoFact, PhotoMatch, PhotoVerdict, UnmeasuredPhoto
+from claims.floods import COPIES
 from claims.judge.cover import local_date
 from claims.product import Product
 from claims.reasons import reason
 from claims.rules import Rules
 
-COPIES = frozenset({PhotoVerdict.SAME_BYTES, PhotoVerdict.SAME_PICTURE, PhotoVerdict.EDITED_COPY})
 _CODE_BY_OWNER = {
     MatchOwner.OTHER_CLAIMANT: "photo_of_another_claim",
     MatchOwner.OWN_EARLIER_CLAIM: "photo_of_own_earlier_claim",
@@ -23,8 +23,9 @@ _CODE_BY_OWNER = {
 
 
 def measured_count(photos: Sequence[PhotoFact | UnmeasuredPhoto]) -> int:
-    """Distinct photos that could be examined: one file sent twice is one photo."""
-    return len({photo.sha256 for photo in photos if isinstance(photo, PhotoFact)})
+    """Distinct photos that could be examined: one file sent twice is one photo, and a picture that everybody has is
+    none."""
+    return len({photo.sha256 for photo in photos if isinstance(photo, PhotoFact) and not photo.common})
 
 
 def judge(
@@ -50,12 +51,10 @@ def _unmeasured(photo: UnmeasuredPhoto, *, enough: bool) -> Reason:
 
 
 def _provenance(claim: Claim, product: Product, photo: PhotoFact, rules: Rules) -> list[Reason]:
-    found = []
-    foreign = [match for match in photo.matches if match.owner is not MatchOwner.SAME_CLAIM]
-    copies = [match for match in foreign if match.verdict in COPIES]
-    for match in copies:
-        code = _CODE_BY_OWNER[match.owner]
-        found.append(reason(code, _value(match), "similar or unseen", evidence_id=photo.evidence_id, detail=_of(match)))
+    copies = [match for match in photo.matches if match.owner is not MatchOwner.SAME_CLAIM and match.verdict in COPIES]
+    found = [_copy(photo, match) for match in copies]
+    if photo.common:
+        found.append(reason("photo_is_common", photo.common, evidence_id=photo.evidence_id))
     if photo.verdict in COPIES and not copies:
         # The examination says copy but not of what: not a clean photo, and nobody to name.
         found.append(
@@ -79,6 +78,29 @@ def _provenance(claim: Claim, product: Product, photo: PhotoFact, rules: Rules) 
     if not found:
         found.append(reason("photo_unseen", photo.verdict, "no proven copy", evidence_id=photo.evidence_id))
     return found
+
+
+def _copy(photo: PhotoFact, match: PhotoMatch) -> Reason:
+    """What follows from one proven copy. A person's word on the pair goes first, then what the two share, then whose
+    the other picture is."""
+    value, detail = _value(match), _of(match)
+    if match.ruling == MatchRuling.REJECT:
+        return reason("photo_copy_rejected", value, evidence_id=photo.evidence_id, detail=detail)
+    confirmed = match.ruling == MatchRuling.CONFIRM
+    if match.common and not confirmed:
+        return reason("photo_shows_common", f"{value}, {match.common}", evidence_id=photo.evidence_id, detail=detail)
+    if confirmed:
+        detail += ", confirmed by a person"
+    if match.owner is MatchOwner.SAME_EVENT:
+        # Withdrawn is for good and pays nothing; whatever else became of it, the damage must not be paid twice.
+        closed = match.claim_status == Status.WITHDRAWN
+        code = "photo_of_withdrawn_claim" if closed else "same_event_claimed_before"
+        said = f"claim {match.claim_id} is {match.claim_status or 'of unknown status'}"
+        return reason(code, said, str(Status.WITHDRAWN), evidence_id=photo.evidence_id, detail=detail)
+    if match.flood and not confirmed:
+        return reason("photo_in_flood", match.flood, "ruled on", evidence_id=photo.evidence_id, detail=detail)
+    code = _CODE_BY_OWNER[match.owner]
+    return reason(code, value, "similar or unseen", evidence_id=photo.evidence_id, detail=detail)
 
 
 def _value(match: PhotoMatch) -> str:

@@ -17,9 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from claims.claim import Claim, EvidenceKind, Status
 from claims.decision import Decision, Outcome
 from claims.errors import Conflict, CoverSpent, CurrencyMismatch, LeaseLost, NotFound
+from claims.floods import waits_for
 from claims.money import Money
 from claims.policy import Policy
-from claims.store import audit, payouts, queue, referrals, statuses
+from claims.store import audit, floods, payouts, queue, referrals, statuses
 from claims.store.queue import Lease
 from claims.store.tables import claimants, claims, decisions, evidence, policies
 from claims.store.tables import payouts as payout_rows
@@ -223,7 +224,7 @@ async def record_decision(
     paid or promised is taken off, so an appeal pays the difference only. partner: the insurer that a referral goes to.
 
     Raises LeaseLost (fence, or withdrawn meanwhile), Conflict (another round), CoverSpent (take the cover facts again),
-    InvalidTransition.
+    FloodRuled (look at the photos again), InvalidTransition.
     """
     claim = file.claim
     status, round_number = await statuses.lock(conn, claim.id)
@@ -253,7 +254,10 @@ async def record_decision(
         due = Money(left, decision.payout.currency)
         payout_id = await payouts.reserve(conn, claim.id, decision_id, due, claim.payee_account, now)
     if decision.outcome is Outcome.REFER:
-        referral_id = await referrals.open_referral(conn, claim.id, decision_id, partner, "refer", now, sla=sla)
+        waits = await floods.hold(conn, waits_for(decision))
+        cause: referrals.Cause = "flood" if waits else "refer"
+        referral_id = await referrals.open_referral(conn, claim.id, decision_id, partner, cause, now, sla=sla)
+        await floods.join(conn, waits, claim.id, referral_id, now)
     if lease is not None:
         await queue.finish(conn, lease, now)
     content = {

@@ -17,7 +17,7 @@ from claims.store import leasing
 from claims.store.leasing import Backlog, Held
 from claims.store.tables import outbox
 
-Topic = Literal["settle", "refer", "enrol"]
+Topic = Literal["settle", "refer", "enrol", "teach"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from claims.errors import Conflict, NotFound, StoreError
 from claims.store import outbox
 from claims.store.tables import referrals
 
-Cause = Literal["refer", "appeal", "payout_failed"]
+Cause = Literal["refer", "appeal", "payout_failed", "flood"]
 Verdict = Literal["approve", "refuse", "ask"]
 OPEN: Final = ("open", "delivered")
 SLA: Final = timedelta(hours=24)
@@ -57,7 +57,7 @@ async def open_referral(
     sla: timedelta = SLA,
 ) -> str:
     """Put a claim before a person of `partner` and the message to the partner into the outbox; returns the referral's
-    id.
+    id. Of a claim that waits for a flood the partner is told only if the ruling leaves it to them.
 
     The same decision and cause give the same id, so a retry opens nothing twice. Raises Conflict when another referral
     of the claim is open.
@@ -86,9 +86,33 @@ async def open_referral(
         if same.first() is None:
             raise Conflict(f"claim {claim_id} is before a person already")
         return referral_id
+    if cause != "flood":
+        await _tell(conn, referral_id, claim_id, partner, cause, now)
+    return referral_id
+
+
+async def hand_on(conn: AsyncConnection, referral_id: str, now: datetime, *, sla: timedelta = SLA) -> bool:
+    """A claim that waited for a flood is now a case like any other: its time begins, and the partner is told. False
+    when it is no longer open."""
+    row = (
+        await conn.execute(
+            update(referrals)
+            .where(referrals.c.id == referral_id, referrals.c.state.in_(OPEN))
+            .values(cause="refer", due_at=now + sla)
+            .returning(referrals.c.claim_id, referrals.c.partner)
+        )
+    ).first()
+    if row is None:
+        return False
+    await _tell(conn, referral_id, row.claim_id, row.partner, "refer", now)
+    return True
+
+
+async def _tell(
+    conn: AsyncConnection, referral_id: str, claim_id: str, partner: str, cause: Cause, now: datetime
+) -> None:
     payload = {"claim_id": claim_id, "partner": partner, "cause": cause}
     await outbox.put(conn, "refer", referral_id, payload, now)
-    return referral_id
 
 
 async def get(conn: AsyncConnection, referral_id: str, partner: str | None = None) -> Referral:
@@ -102,10 +126,12 @@ async def open_of_claim(conn: AsyncConnection, claim_id: str, partner: str | Non
 
 
 async def list_open(
-    conn: AsyncConnection, *, partner: str | None = None, limit: int = 50, offset: int = 0
+    conn: AsyncConnection, *, partner: str | None = None, limit: int = 50, offset: int = 0, held: bool = False
 ) -> list[Referral]:
-    """Referrals that wait, the most urgent first; only one partner's when `partner` is given."""
+    """Referrals that wait, the most urgent first; only one partner's when `partner` is given. held: those that wait for
+    a flood instead of the others."""
     query = select(referrals).where(referrals.c.state.in_(OPEN)).order_by(referrals.c.due_at, referrals.c.id)
+    query = query.where(referrals.c.cause == "flood" if held else referrals.c.cause != "flood")
     if partner is not None:
         query = query.where(referrals.c.partner == partner)
     return [from_row(row) for row in await conn.execute(query.limit(limit).offset(offset))]

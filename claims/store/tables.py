@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -283,7 +284,7 @@ referrals = Table(
     Column("decision_id", Text, nullable=False),
     Column("partner", Text, nullable=False, index=True),  # key of the partner insurer, from the product
     Column("state", Text, nullable=False),  # open, delivered, decided, closed
-    Column("cause", Text, nullable=False),  # refer, appeal, payout_failed
+    Column("cause", Text, nullable=False),  # refer, appeal, payout_failed, flood
     Column("assigned_to", Text, nullable=False, server_default=""),
     _time("assigned_until", nullable=True),
     _time("due_at"),  # SLA
@@ -296,6 +297,76 @@ referrals = Table(
     Index("ix_referrals_open", "due_at", postgresql_where=text("state IN ('open', 'delivered')")),
     # At most one person at a time is asked about a claim.
     Index("uq_referrals_open_claim", "claim_id", unique=True, postgresql_where=text("state IN ('open', 'delivered')")),
+)
+
+# What a person said about two pictures. `measured`: probability, inliers, verdict, transform as they were then.
+match_rulings = Table(
+    "match_rulings",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("photo_id", Text, nullable=False, index=True),  # the claim's photo: its evidence id
+    Column("match_photo_id", Text, nullable=False, index=True),  # the library's picture
+    Column("match_claim_id", Text, nullable=False, server_default="", index=True),  # "" for web and stock
+    # Of the decoded pixels, filled in by the worker that learns from the ruling: files of the same pixels are the same
+    # pair.
+    Column("photo_pixels", Text, nullable=False, server_default="", index=True),
+    Column("match_pixels", Text, nullable=False, server_default="", index=True),
+    Column("ruling", Text, nullable=False),  # claims.evidence.MatchRuling
+    Column("note", Text, nullable=False, server_default=""),
+    Column("measured", JSONB, nullable=False),
+    Column("ruled_by", Text, nullable=False),  # role:subject
+    _time("ruled_at"),
+    CheckConstraint("ruling IN ('confirm', 'reject', 'common')", name="ruling_known"),
+)
+# One ruling a pair, whichever of the two was sent first.
+Index(
+    "uq_match_rulings_pair",
+    func.least(match_rulings.c.photo_id, match_rulings.c.match_photo_id),
+    func.greatest(match_rulings.c.photo_id, match_rulings.c.match_photo_id),
+    unique=True,
+)
+
+# Pictures that matched one another, in clusters. claim_id: of the claim whose photo matched; NULL for what it matched.
+photo_sightings = Table(
+    "photo_sightings",
+    metadata,
+    Column("photo_id", Text, primary_key=True),
+    Column("cluster_id", Text, nullable=False),
+    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), index=True),
+    _time("seen_at"),
+    Index("ix_photo_sightings_cluster_seen", "cluster_id", "seen_at"),
+)
+
+# A cluster that suddenly matches many claims, for a person to look at once.
+floods = Table(
+    "floods",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("cluster_id", Text, nullable=False, index=True),
+    Column("state", Text, nullable=False),  # open, ruled
+    _time("opened_at"),
+    Column("ruling", Text, nullable=False, server_default=""),  # common, copies
+    Column("note", Text, nullable=False, server_default=""),
+    Column("ruled_by", Text, nullable=False, server_default=""),
+    _time("ruled_at", nullable=True),
+    CheckConstraint("state IN ('open', 'ruled')", name="state_known"),
+    CheckConstraint("ruling IN ('', 'common', 'copies')", name="ruling_known"),
+    Index("uq_floods_open_cluster", "cluster_id", unique=True, postgresql_where=text("state = 'open'")),
+)
+
+# Claims that nothing holds but a flood. held; released: decided anew; kept: before a person like any other; over: no
+# longer before anybody when the flood was ruled on.
+flood_claims = Table(
+    "flood_claims",
+    metadata,
+    Column("flood_id", Text, ForeignKey("floods.id", ondelete="CASCADE"), primary_key=True),
+    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("referral_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    _time("held_at"),
+    _time("ended_at", nullable=True),
+    CheckConstraint("state IN ('held', 'released', 'kept', 'over')", name="state_known"),
 )
 
 # Append-only hash chain; commitments instead of personal data, so that erasure keeps it valid (claims.audit).

@@ -208,10 +208,11 @@ async def evidence_file(
 
 
 async def queue_rows(
-    conn: AsyncConnection, *, partner: str | None = None, limit: int = 50, offset: int = 0
+    conn: AsyncConnection, *, partner: str | None = None, limit: int = 50, offset: int = 0, held: bool = False
 ) -> list[QueueRow]:
-    """What waits for a person, the most urgent first; only one partner's when `partner` is given."""
-    waiting = await referrals.list_open(conn, partner=partner, limit=limit, offset=offset)
+    """What waits for a person, the most urgent first; only one partner's when `partner` is given. held: what waits for
+    a flood instead of the rest."""
+    waiting = await referrals.list_open(conn, partner=partner, limit=limit, offset=offset, held=held)
     claim_rows = await conn.execute(select(claims).where(claims.c.id.in_([one.claim_id for one in waiting])))
     by_id = {row.id: _claim(row) for row in claim_rows}
     decided = await conn.execute(

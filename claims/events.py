@@ -1,0 +1,44 @@
+"""Whose a matching picture is: when are two claims of one claimant about one event?
+
+An appeal and a round with more information are the same claim, whose own photos are never searched. What is left is
+the claimant who claims anew: because the first claim was withdrawn, because they think that it was lost, or to be paid
+twice. The photo alone cannot tell these apart, the standing of the earlier claim can: a withdrawn claim is closed for
+good and pays nothing, so its photos may be used again; any other may still be paid, was paid, or was refused by a
+person whose word a second try must not get around.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from claims.claim import Claim, Status
+from claims.evidence import MatchOwner
+from claims.rules import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class OtherClaim:
+    """Of a claim that a matching picture belongs to: what decides whose the match is."""
+
+    id: str
+    claimant_id: str
+    policy_id: str
+    occurred_at: datetime
+    status: Status
+
+
+def owner_of(claim: Claim, other: OtherClaim, rules: Rules) -> MatchOwner:
+    """Whose claim `other` is, seen from `claim`.
+
+    One event: the same claimant, the same policy, and at most `rules.same_event_hours_max` between the times at which
+    the two claims say that it happened. The peril does not count: who names another one speaks of the same damage.
+    """
+    if other.id == claim.id:
+        return MatchOwner.SAME_CLAIM
+    if other.claimant_id != claim.claimant_id:
+        return MatchOwner.OTHER_CLAIMANT
+    apart = abs(other.occurred_at - claim.occurred_at)
+    if other.policy_id == claim.policy_id and apart <= timedelta(hours=rules.same_event_hours_max):
+        return MatchOwner.SAME_EVENT
+    return MatchOwner.OWN_EARLIER_CLAIM

@@ -1,0 +1,296 @@
+"""Floods: pictures that suddenly match many claims, looked at by a person once.
+
+A worker reports each proven copy with `sight`; past the limit a flood opens. A claim that nothing else brings before a
+person is held for it. `rule` records a person's one word on all of them, and the worker that learns from it lets the
+claims go (`let_go`), a few at a time: killed in between, it goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from sqlalchemy import Row, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from claims.claim import Status
+from claims.errors import FloodRuled, NotFound, RuledAlready
+from claims.floods import FloodLimits
+from claims.store import audit, outbox, queue, referrals, statuses
+from claims.store.tables import claims, flood_claims, floods, photo_sightings
+from claims.store.tables import referrals as referral_rows
+
+FloodRuling = Literal["common", "copies"]
+ACTOR: Final = "flow:teach"
+_LOCK: Final = 0x666C6F64
+_FLOODS: Final = uuid.UUID("9d6b1f58-3b6f-5c0e-8f1c-6a1f8f0f0b3d")
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """claims_held: claims that wait for this flood alone; claims_seen: all whose photos matched one another."""
+
+    id: str
+    cluster_id: str
+    state: str  # open, ruled
+    opened_at: datetime
+    ruling: str  # "", common, copies
+    note: str
+    ruled_by: str
+    ruled_at: datetime | None
+    claims_seen: int
+    claims_held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sighted:
+    """A picture of a flood; `claim_id` is "" for what was there before, from the web or another claim."""
+
+    photo_id: str
+    claim_id: str
+    seen_at: datetime
+
+
+async def sight(
+    conn: AsyncConnection,
+    claim_id: str,
+    photo_id: str,
+    match_ids: Sequence[str],
+    now: datetime,
+    limits: FloodLimits,
+) -> str:
+    """The claim's photo is a proven copy of these pictures. Returns the open flood that it belongs to, "" for none.
+
+    Publishes the sighting and counts the claims of its cluster in one step: of workers that report copies of one
+    picture at the same moment one opens the flood and the others find it. Again for the same photo changes nothing.
+    """
+    if not match_ids:
+        return ""
+    await conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    cluster = await _cluster(conn, [photo_id, *match_ids], fresh=match_ids[0])
+    known = insert(photo_sightings).on_conflict_do_nothing(index_elements=["photo_id"])
+    await conn.execute(
+        known, [{"photo_id": one, "cluster_id": cluster, "claim_id": None, "seen_at": now} for one in match_ids]
+    )
+    mine = {"cluster_id": cluster, "claim_id": claim_id}
+    await conn.execute(
+        insert(photo_sightings)
+        .values(photo_id=photo_id, seen_at=now, **mine)
+        .on_conflict_do_update(index_elements=["photo_id"], set_=mine)
+    )
+    newest = (
+        await conn.execute(
+            select(floods).where(floods.c.cluster_id == cluster).order_by(floods.c.opened_at.desc()).limit(1)
+        )
+    ).first()
+    if newest is not None and newest.state == "open":
+        return str(newest.id)
+    if newest is not None and newest.ruling == "copies":
+        return ""  # a person has seen these: each further claim is a case of its own
+    since = now - timedelta(hours=limits.window_hours)
+    if newest is not None:
+        since = max(since, newest.ruled_at)
+    counted = await conn.execute(
+        select(func.count(photo_sightings.c.claim_id.distinct())).where(
+            photo_sightings.c.cluster_id == cluster, photo_sightings.c.seen_at > since
+        )
+    )
+    if counted.scalar_one() <= limits.claims_max:
+        return ""
+    return await _open(conn, cluster, newest.id if newest is not None else "", now)
+
+
+async def hold(conn: AsyncConnection, flood_ids: Sequence[str]) -> tuple[str, ...]:
+    """Keep these floods from being ruled on until the transaction ends. Raises FloodRuled when one has been."""
+    if not flood_ids:
+        return ()
+    found = await conn.execute(
+        select(floods.c.id, floods.c.state)
+        .where(floods.c.id.in_(flood_ids))
+        .order_by(floods.c.id)
+        .with_for_update(read=True)
+    )
+    states = {row.id: row.state for row in found}
+    ruled = [one for one in flood_ids if states.get(one) != "open"]
+    if ruled:
+        raise FloodRuled(f"flood {', '.join(ruled)} was ruled on meanwhile")
+    return tuple(flood_ids)
+
+
+async def join(conn: AsyncConnection, flood_ids: Sequence[str], claim_id: str, referral_id: str, now: datetime) -> None:
+    """The claim waits for these floods, which `hold` holds."""
+    values = {"referral_id": referral_id, "state": "held", "held_at": now, "ended_at": None}
+    for flood_id in flood_ids:
+        await conn.execute(
+            insert(flood_claims)
+            .values(flood_id=flood_id, claim_id=claim_id, **values)
+            .on_conflict_do_update(index_elements=["flood_id", "claim_id"], set_=values)
+        )
+
+
+async def get(conn: AsyncConnection, flood_id: str) -> Flood:
+    """Raises NotFound."""
+    row = (await conn.execute(_flood_query().where(floods.c.id == flood_id))).first()
+    if row is None:
+        raise NotFound(f"no flood {flood_id}")
+    return _flood(row)
+
+
+async def list_floods(conn: AsyncConnection, *, state: str = "open", limit: int = 50) -> list[Flood]:
+    """Floods in that state, the oldest open one or the newest ruled one first."""
+    order = floods.c.opened_at if state == "open" else floods.c.ruled_at.desc()
+    query = _flood_query().where(floods.c.state == state).order_by(order, floods.c.id).limit(limit)
+    return [_flood(row) for row in await conn.execute(query)]
+
+
+async def pictures(conn: AsyncConnection, flood_id: str, limit: int = 12) -> list[Sighted]:
+    """Pictures of the flood's cluster, those that were there first before the others. Raises NotFound."""
+    flood = await get(conn, flood_id)
+    rows = await conn.execute(
+        select(photo_sightings)
+        .where(photo_sightings.c.cluster_id == flood.cluster_id)
+        .order_by(photo_sightings.c.claim_id.is_not(None), photo_sightings.c.seen_at, photo_sightings.c.photo_id)
+        .limit(limit)
+    )
+    return [Sighted(row.photo_id, row.claim_id or "", row.seen_at) for row in rows]
+
+
+async def rule(
+    conn: AsyncConnection, flood_id: str, ruling: FloodRuling, note: str, now: datetime, *, actor: str
+) -> Flood:
+    """A person's one word on all claims of the flood; a worker carries it out. Raises NotFound, RuledAlready."""
+    row = (await conn.execute(select(floods).where(floods.c.id == flood_id).with_for_update())).first()
+    if row is None:
+        raise NotFound(f"no flood {flood_id}")
+    if row.state != "open":
+        raise RuledAlready(f"flood {flood_id} was ruled on by {row.ruled_by}: {row.ruling}")
+    await conn.execute(
+        update(floods)
+        .where(floods.c.id == flood_id)
+        .values(state="ruled", ruling=ruling, note=note, ruled_by=actor, ruled_at=now)
+    )
+    await outbox.put(conn, "teach", flood_id, {"kind": "flood", "flood_id": flood_id, "ruling": ruling}, now)
+    await audit.append(conn, actor, "flood.ruled", flood_id, {"ruling": ruling, "note": note}, now)
+    return await get(conn, flood_id)
+
+
+async def let_go(conn: AsyncConnection, flood_id: str, now: datetime, *, limit: int = 20) -> int:
+    """Carry the ruling out on up to `limit` claims that still wait for it; 0 when none is left.
+
+    common: back to the queue, decided anew. copies: before a person like any other. A claim that somebody is judging
+    at this moment stays theirs. Raises NotFound.
+    """
+    flood = await get(conn, flood_id)
+    waiting = await conn.execute(
+        select(flood_claims.c.claim_id, flood_claims.c.referral_id)
+        .where(flood_claims.c.flood_id == flood_id, flood_claims.c.state == "held")
+        .order_by(flood_claims.c.claim_id)
+        .limit(limit)
+    )
+    rows = waiting.all()
+    for row in rows:
+        ended = await _end(conn, flood, row.claim_id, row.referral_id, now)
+        await conn.execute(
+            update(flood_claims)
+            .where(
+                flood_claims.c.flood_id == flood_id,
+                flood_claims.c.claim_id == row.claim_id,
+                flood_claims.c.state == "held",  # unless another process was faster
+            )
+            .values(state=ended, ended_at=now)
+        )
+    return len(rows)
+
+
+async def counted(conn: AsyncConnection) -> Mapping[str, int]:
+    """open: floods that wait for a person; held: claims that wait for one of them."""
+    waiting = await conn.execute(select(func.count()).where(floods.c.state == "open"))
+    held = await conn.execute(
+        select(func.count(flood_claims.c.claim_id.distinct())).where(flood_claims.c.state == "held")
+    )
+    return {"open": waiting.scalar_one(), "held": held.scalar_one()}
+
+
+async def _end(conn: AsyncConnection, flood: Flood, claim_id: str, referral_id: str, now: datetime) -> str:
+    """What became of one held claim."""
+    status, round_number = await statuses.lock(conn, claim_id)
+    referral = (
+        await conn.execute(select(referral_rows).where(referral_rows.c.id == referral_id).with_for_update())
+    ).first()
+    if status is not Status.REFERRED or referral is None or referral.state not in referrals.OPEN:
+        return "over"
+    others = await conn.execute(
+        select(func.count())
+        .join(floods, floods.c.id == flood_claims.c.flood_id)
+        .where(flood_claims.c.claim_id == claim_id, flood_claims.c.state == "held", floods.c.state == "open")
+    )
+    judged = referral.assigned_until is not None and referral.assigned_until > now
+    if flood.ruling != "common" or judged:
+        await referrals.hand_on(conn, referral_id, now)
+        return "kept"
+    if others.scalar_one():
+        return "over"  # it waits for another flood as well, whose ruling lets it go
+    await referrals.close_of_claim(conn, claim_id, now)
+    note = f"flood {flood.id}: {flood.ruling}"
+    await statuses.move(conn, claim_id, status, Status.SUBMITTED, actor=ACTOR, note=note, now=now)
+    await conn.execute(update(claims).where(claims.c.id == claim_id).values(round=round_number + 1, touched=True))
+    await queue.put(conn, claim_id, round_number + 1, now)
+    content = {"flood_id": flood.id, "ruling": flood.ruling, "round": round_number + 1}
+    await audit.append(conn, ACTOR, "claim.released", claim_id, content, now)
+    return "released"
+
+
+async def _cluster(conn: AsyncConnection, photo_ids: Sequence[str], fresh: str) -> str:
+    """The cluster that these pictures are of, one from now on.
+
+    Two clusters that each have an open flood stay apart: a person is asked about each already.
+    """
+    rows = await conn.execute(
+        select(photo_sightings.c.cluster_id, floods.c.opened_at)
+        .distinct()
+        .outerjoin(floods, (floods.c.cluster_id == photo_sightings.c.cluster_id) & (floods.c.state == "open"))
+        .where(photo_sightings.c.photo_id.in_(photo_ids))
+    )
+    found = {str(row.cluster_id): row.opened_at for row in rows}
+    if not found:
+        return fresh
+    flooded = sorted((one for one in found if found[one] is not None), key=lambda one: (found[one], one))
+    kept = flooded[0] if flooded else min(found)
+    merged = [one for one in found if one != kept and found[one] is None]
+    if merged:
+        for table in (photo_sightings, floods):
+            await conn.execute(update(table).where(table.c.cluster_id.in_(merged)).values(cluster_id=kept))
+    return kept
+
+
+async def _open(conn: AsyncConnection, cluster: str, after: str, now: datetime) -> str:
+    flood_id = f"F-{uuid.uuid5(_FLOODS, f'{cluster}:{after}').hex[:20]}"
+    await conn.execute(
+        insert(floods)
+        .values(id=flood_id, cluster_id=cluster, state="open", opened_at=now)
+        .on_conflict_do_nothing(index_elements=["id"])
+    )
+    await audit.append(conn, "flow:adjudicate", "flood.opened", flood_id, {"cluster_id": cluster}, now)
+    return flood_id
+
+
+def _flood_query() -> Any:
+    seen = (
+        select(func.count(photo_sightings.c.claim_id.distinct()))
+        .where(photo_sightings.c.cluster_id == floods.c.cluster_id)
+        .scalar_subquery()
+    )
+    held = (
+        select(func.count())
+        .where(flood_claims.c.flood_id == floods.c.id, flood_claims.c.state == "held")
+        .scalar_subquery()
+    )
+    return select(floods, seen.label("claims_seen"), held.label("claims_held"))
+
+
+def _flood(row: Row[Any]) -> Flood:
+    return Flood(**{name: getattr(row, name) for name in Flood.__slots__})
