@@ -28,6 +28,8 @@ FEATURES: Final = (
     "log_inliers_times_span",
     "pdq_nearness",
     "cosine_excess",
+    "fit_agreement",
+    "cosine_excess_times_agreement",
 )
 PDQ_FAR_BITS: Final = 64  # from here on PDQ says nothing: unrelated photos come as near as 70 bits
 _WINDOW: Final = (9, 9)
@@ -37,10 +39,12 @@ _ENOUGH_LEVELS: Final = 20.0  # a patch that varies more counts no more: else on
 
 @dataclass(frozen=True, slots=True)
 class CopySignals:
-    """pdq_bits: 0..256, 256 where unusable. agreement: -1..1, see `agreement`; 0 without a geometry."""
+    """pdq_bits: 0..256, 256 where unusable. agreement: -1..1, see `agreement`; 0 without a geometry. fit_agreement: the
+    same where the two are simply stretched over one another."""
 
     geometry: Geometry
     agreement: float
+    fit_agreement: float
     pdq_bits: int
     cosine: float
     cosine_excess: float
@@ -59,13 +63,15 @@ class CopySignals:
                 log_inliers * max(found.shown_ratio, found.covers_ratio),
                 max(0.0, 1.0 - self.pdq_bits / PDQ_FAR_BITS),
                 self.cosine_excess,
+                max(0.0, self.fit_agreement),
+                max(0.0, self.cosine_excess) * max(0.0, self.agreement, self.fit_agreement),
             ]
         )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FusionModel:
-    """Weights (7,) in the order of FEATURES, and the intercept. similar_cosine_min: above it two pictures look alike.
+    """Weights (9,) in the order of FEATURES, and the intercept. similar_cosine_min: above it two pictures look alike.
     copy_probability_min: above it the calibration pairs held at most the card's share of wrong ones."""
 
     weights: NDArray[np.float64]
@@ -106,12 +112,26 @@ def agreement(
     """
     if geometry.inliers == 0:
         return 0.0
-    query_f, match_f = query.astype(np.float32), match.astype(np.float32)
-    if geometry.mirrored:
-        query_f = np.ascontiguousarray(query_f[:, ::-1])
     matrix = geometry.matrix.copy()
     matrix[:, :2] *= query_ratio / match_ratio
     matrix[:, 2] *= query_ratio
+    return _overlaid(query, match, matrix, mirrored=geometry.mirrored)
+
+
+def fit_agreement(query: NDArray[np.uint8], match: NDArray[np.uint8]) -> float:
+    """The agreement when one thumbnail is stretched over the other, straight or mirrored: what is left to compare where
+    there are too few keypoints for a transform."""
+    matrix = np.zeros((2, 3))
+    matrix[0, 0], matrix[1, 1] = query.shape[1] / match.shape[1], query.shape[0] / match.shape[0]
+    return max(_overlaid(query, match, matrix, mirrored=mirrored) for mirrored in (False, True))
+
+
+def _overlaid(
+    query: NDArray[np.uint8], match: NDArray[np.uint8], matrix: NDArray[np.float64], *, mirrored: bool
+) -> float:
+    query_f, match_f = query.astype(np.float32), match.astype(np.float32)
+    if mirrored:
+        query_f = np.ascontiguousarray(query_f[:, ::-1])
     scale = math.hypot(matrix[0, 0], matrix[1, 0])
     if scale <= 1.0:  # compare in the coarser frame: the finer picture is blurred down to it
         return _correlation(query_f, *_laid_over(match_f, matrix, query_f.shape, 1.0 / max(scale, 1e-3)))

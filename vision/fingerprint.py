@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -39,18 +40,37 @@ class FingerprintLimits:
     views: ViewLimits = field(default_factory=ViewLimits)
     pdq_quality_min: int = 50
     featureless_keypoints_max: int = 12
-    view_keypoints: int = 200
-    views_with_keypoints_max: int = 3
+    view_keypoints: int = 300
     thumbnail_edge_px: int = 128
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class View:
-    """A part of the picture looked at by itself. box: in working pixels. descriptor, crowd: as of the whole picture."""
+    """A part of the picture looked at by itself. box: in working pixels. descriptor, crowd: as of the whole picture.
+
+    grey: uint8 (h, w), the part at working size. Its keypoints are taken only when a candidate asks for them: most
+    parts resemble nothing.
+    """
 
     box: Box
     descriptor: NDArray[np.float32]
     crowd: float
+    grey: NDArray[np.uint8]
+    limits: FingerprintLimits
+
+    @property
+    def factor(self) -> float:
+        """Working pixels of the whole picture a pixel of `grey`."""
+        return self.box.width / int(self.grey.shape[1])
+
+    @cached_property
+    def keypoints(self) -> Keypoints:
+        """In pixels of `grey`: in a screenshot the text takes most of the whole picture's."""
+        return geometry.extract(self.grey, self.limits.geometry, self.limits.view_keypoints)
+
+    @cached_property
+    def thumbnail(self) -> NDArray[np.uint8]:
+        return fit(self.grey, self.limits.thumbnail_edge_px)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +81,7 @@ class Fingerprint:
     (256,), length 1, comparable only with those of the same `descriptor_model`. crowd: cosine of its look-alikes
     among pictures that have nothing to do with it. keypoints: at most 300, in working pixels. thumbnail: uint8 (h,
     w) grey. width_px, height_px: of the source file, upright. For searching only: pdq_turned, the eight
-    orientations; views; search_keypoints, those of the views added. featureless: "" or why there is nothing to
-    compare by.
+    orientations; views. featureless: "" or why there is nothing to compare by.
     """
 
     sha256: str
@@ -82,7 +101,6 @@ class Fingerprint:
     height_px: int
     pdq_turned: tuple[bytes, ...]
     views: tuple[View, ...]
-    search_keypoints: Keypoints
     featureless: str
 
 
@@ -159,31 +177,15 @@ class Fingerprinter:
             height_px=picture.source_height_px,
             pdq_turned=hashes,
             views=tuple(
-                View(_times(box, scale), row, float(crowd))
+                View(_times(box, scale), row, float(crowd), self._grey(picture.pixels, box), limits)
                 for box, row, crowd in zip(boxes, descriptors[1:], crowds[1:], strict=True)
             ),
-            search_keypoints=self._with_views(picture.pixels, boxes, keypoints, scale),
             featureless=self._featureless(len(keypoints), int(quality)),
         )
 
-    def _with_views(
-        self, pixels: NDArray[np.uint8], boxes: Sequence[Box], keypoints: Keypoints, scale: float
-    ) -> Keypoints:
-        """Keypoints of the largest views, at the views' own resolution, beside those of the whole picture: in a
-        screenshot the text takes most of the 300."""
-        points, descriptors = [keypoints.points], [keypoints.descriptors]
-        for box in boxes[: self.limits.views_with_keypoints_max]:
-            part = fit(_crop(pixels, box), self.limits.geometry.work_edge_px)
-            grey = np.asarray(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-            found = geometry.extract(grey, self.limits.geometry, self.limits.view_keypoints)
-            factor = scale * box.width / part.shape[1]
-            moved = found.points.copy()
-            moved[:, :3] *= factor
-            moved[:, 0] += box.left * scale
-            moved[:, 1] += box.top * scale
-            points.append(moved)
-            descriptors.append(found.descriptors)
-        return Keypoints(keypoints.width_px, keypoints.height_px, np.concatenate(points), np.concatenate(descriptors))
+    def _grey(self, pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+        part = fit(_crop(pixels, box), self.limits.geometry.work_edge_px)
+        return np.asarray(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
     def _featureless(self, keypoints: int, quality: int) -> str:
         if keypoints <= self.limits.featureless_keypoints_max and quality < self.limits.pdq_quality_min:

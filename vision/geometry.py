@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -136,6 +136,32 @@ def relate(
         turned = _fit(query.mirrored(), match, target, limits, mirrored=True)
         best = max(best, turned, key=lambda geometry: geometry.inliers)
     return best
+
+
+def placed(geometry: Geometry, at: tuple[float, float], factor: float, part: Keypoints, whole: Keypoints) -> Geometry:
+    """The geometry of a part of the query, in working pixels of the whole query.
+
+    at: left and top of the part. factor: working pixels of the whole a pixel of the part. part, whole: whose frames the
+    geometry was found in and is wanted in.
+    """
+    left, top = at
+    if geometry.inliers == 0:
+        return geometry
+    matrix = geometry.matrix * factor
+    # A mirrored query is measured from its right edge.
+    matrix[0, 2] += whole.width_px - 1 - left - (part.width_px - 1) * factor if geometry.mirrored else left
+    matrix[1, 2] += top
+    across, down = part.width_px * factor, part.height_px * factor
+    return replace(
+        geometry,
+        matrix=matrix,
+        scale=geometry.scale * factor,
+        covers_ratio=min(1.0, geometry.covers_ratio * across * down / (whole.width_px * whole.height_px)),
+        pairs=tuple(
+            ((left + x * across) / whole.width_px, (top + y * down) / whole.height_px, match_x, match_y)
+            for x, y, match_x, match_y in geometry.pairs
+        ),
+    )
 
 
 def describe(geometry: Geometry, source_scale: float = 1.0) -> str:

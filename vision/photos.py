@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vision import geometry
-from vision.copy_score import CopySignals, FusionModel, agreement, fusion_model
+from vision.copy_score import CopySignals, FusionModel, agreement, fit_agreement, fusion_model
 from vision.fingerprint import Fingerprint
-from vision.geometry import NO_GEOMETRY, Geometry, GeometryLimits
+from vision.geometry import NO_GEOMETRY, Geometry, GeometryLimits, Keypoints
 from vision.library.photos import Source
 from vision.library.search import Candidate, SearchLimits, search
 from vision.measurement import Unmeasured
@@ -36,11 +38,13 @@ _ORDER = tuple(Verdict)
 
 @dataclass(frozen=True, slots=True)
 class ExamineLimits:
-    """verify_max: how many candidates are compared point by point. relations_max: how many are reported."""
+    """verify_max: how many candidates are compared point by point. certain_inliers: from here on the
+    whole picture's keypoints say enough, and a part's are not asked. relations_max: how many are reported."""
 
     search: SearchLimits = field(default_factory=SearchLimits)
     geometry: GeometryLimits = field(default_factory=GeometryLimits)
     verify_max: int = 8
+    certain_inliers: int = 40
     relations_max: int = 5
 
 
@@ -118,18 +122,30 @@ def signals(
 ) -> CopySignals:
     """All that speaks for or against `candidate` being the photo's original; without `verify`, keypoints and pixels
     are not compared."""
-    found = NO_GEOMETRY
-    agreed = 0.0
+    found, agreed, fitted = NO_GEOMETRY, 0.0, 0.0
     if verify:
-        found = geometry.relate(fingerprint.search_keypoints, candidate.keypoints, limits.geometry)
-        agreed = agreement(
-            fingerprint.thumbnail,
-            candidate.thumbnail,
-            found,
-            fingerprint.thumbnail.shape[1] / fingerprint.keypoints.width_px,
-            candidate.thumbnail.shape[1] / candidate.keypoints.width_px,
-        )
-    return CopySignals(found, agreed, candidate.pdq_bits, candidate.cosine, candidate.cosine_excess)
+        whole = fingerprint.keypoints
+        found = geometry.relate(whole, candidate.keypoints, limits.geometry)
+        agreed = _agreement(found, fingerprint.thumbnail, whole, candidate)
+        fitted = fit_agreement(fingerprint.thumbnail, candidate.thumbnail)
+        if candidate.view and found.inliers < limits.certain_inliers:
+            view = fingerprint.views[candidate.view - 1]
+            part = geometry.relate(view.keypoints, candidate.keypoints, limits.geometry)
+            fitted = max(fitted, fit_agreement(view.thumbnail, candidate.thumbnail))
+            if part.inliers > found.inliers:
+                agreed = _agreement(part, view.thumbnail, view.keypoints, candidate)
+                found = geometry.placed(part, (view.box.left, view.box.top), view.factor, view.keypoints, whole)
+    return CopySignals(found, agreed, fitted, candidate.pdq_bits, candidate.cosine, candidate.cosine_excess)
+
+
+def _agreement(found: Geometry, thumbnail: NDArray[np.uint8], keypoints: Keypoints, candidate: Candidate) -> float:
+    return agreement(
+        thumbnail,
+        candidate.thumbnail,
+        found,
+        thumbnail.shape[1] / keypoints.width_px,
+        candidate.thumbnail.shape[1] / candidate.keypoints.width_px,
+    )
 
 
 def _relation(

@@ -8,9 +8,9 @@ what a small machine asks for: it starts from the packaged ImageNet weights and 
 (`models/train/whitening.py`) as its last layer, keeps the batch norms' statistics, fills batches with look-alikes of
 one class, and takes further strangers from a queue of recent descriptors (Wang et al., Cross-batch memory, 2020).
 
-Data: the train half of the Caltech photos (`fixtures.caltech`, by file hash) without HELD_OUT of them, which the figures
-in between are measured on. Resumable: DIR keeps a checkpoint, and the same command goes on from it. Progress goes to
-DIR/log.csv. Ends by writing weights/copy_descriptor.safetensors, its card and a row of results/copy_descriptor.csv.
+Data: the train half of the Caltech photos (`fixtures.caltech`, by file hash) without HELD_OUT of them, on which the
+figures in between are measured. Resumable: DIR keeps a checkpoint, and the same command goes on from it. Progress goes
+to DIR/log.csv. Ends by writing weights/copy_descriptor.safetensors, its card and a row of results/copy_descriptor.csv.
 About 80 minutes on two cores; on a GPU, where there is one, minutes.
 """
 
@@ -28,19 +28,19 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 from torch import Tensor, nn
 from torch.nn import functional
-from safetensors.numpy import load_file
 from torch.utils.data import DataLoader
 
 from fixtures import caltech, edits
 from models.onnx_build import GEM_P, lite0
 from models.registry import weights_path
 from models.train.copy_views import PHOTOS_A_BATCH, Batch, Batches, fit_square
-from vision.descriptor import CROWD_NEIGHBOURS, DIMENSIONS
+from vision.descriptor import CROWD_NEIGHBOURS
 
 SEED: Final = 20261122
-STEPS: Final = 1000
+STEPS: Final = 700
 HELD_OUT: Final = 240  # photos, the first by file hash
 HELD_OUT_EDITS: Final = tuple(name for name in edits.EDITS if name != "copied")
 TEMPERATURE: Final = 0.05
@@ -142,7 +142,10 @@ def describe(network: CopyNetwork, pictures: Sequence[NDArray[np.uint8]], device
 
 
 def measure(
-    library: NDArray[np.float32], queries: NDArray[np.float32], photos: NDArray[np.intp], background: NDArray[np.float32]
+    library: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    photos: NDArray[np.intp],
+    background: NDArray[np.float32],
 ) -> dict[str, float]:
     """library, queries, background: descriptors. photos: (queries,), the row of the library each is a copy of.
 
@@ -268,7 +271,7 @@ def main() -> None:
     if training.step == 0:
         _log(chosen.out, 0, 0.0, 0.0, 0.0, test.measure(training.averaged().to(device), device))
     # Spawned, not forked: OpenCV's threads do not outlive a fork.
-    loader = DataLoader(
+    loader: DataLoader[Batch] = DataLoader(
         batches,
         batch_size=None,
         sampler=range(training.step, STEPS),

@@ -26,10 +26,10 @@ from rich.progress import track
 from scipy.optimize import minimize
 
 from fixtures import caltech, edits
+from fixtures.photo_library import MemoryLibrary
 from models.registry import CARDS, Card, ModelFile, sha256_of, write_card
 from vision.copy_score import FEATURES, NAME
-from vision.fingerprint import Fingerprint, Fingerprinter
-from vision.library.search import NO_PDQ, Candidate, SearchLimits, candidate_from
+from vision.fingerprint import Fingerprinter
 from vision.photos import ExamineLimits, signals
 
 SEED: Final = 20260118
@@ -122,48 +122,6 @@ def main() -> None:
 def photos_after(order: NDArray[np.intp], photos: Sequence[caltech.CaltechPhoto]) -> Iterator[NDArray[np.uint8]]:
     """Photos that nothing else uses, one after another."""
     return (photos[index].pixels for index in order)
-
-
-class MemoryLibrary:
-    """The library's search, done exactly and in memory."""
-
-    def __init__(self, photos: Sequence[tuple[str, Fingerprint]], limits: SearchLimits) -> None:
-        self.photos = [(name, found) for name, found in photos if not found.featureless]
-        self.ids = {int(name) for name, _ in self.photos}
-        self._limits = limits
-        self._descriptors = np.stack([found.descriptor for _, found in self.photos])
-        self._pdq = np.stack([np.frombuffer(found.pdq, dtype=np.uint8) for _, found in self.photos])
-        self._pdq_usable = np.array([found.pdq_usable for _, found in self.photos])
-
-    def search(self, query: Fingerprint) -> list[Candidate]:
-        """As `vision.library.search`, without exact matches."""
-        every = [(query.descriptor, query.crowd), *((view.descriptor, view.crowd) for view in query.views)]
-        cosines: dict[int, tuple[float, float]] = {}
-        for number, (descriptor, crowd) in enumerate(every):
-            row = self._descriptors @ descriptor
-            keep = self._limits.by_view if number else self._limits.by_descriptor
-            for index in np.argsort(-row)[:keep].tolist():
-                cosines[index] = max(cosines.get(index, (-1.0, 0.0)), (float(row[index]), float(row[index]) - crowd))
-        bits = self._pdq_bits(query)
-        near = [index for index in np.argsort(bits).tolist() if bits[index] <= self._limits.pdq_bits_max]
-        ranked = sorted(cosines, key=lambda index: -cosines[index][0])
-        wanted = list(dict.fromkeys(near[: self._limits.by_pdq] + ranked))[: self._limits.candidates_max]
-        out = []
-        for index in wanted:
-            name, found = self.photos[index]
-            seen = cosines.get(index) or max(
-                (float(descriptor @ found.descriptor), float(descriptor @ found.descriptor) - crowd)
-                for descriptor, crowd in every
-            )
-            out.append(candidate_from(name, found, query, seen))
-        return out
-
-    def _pdq_bits(self, query: Fingerprint) -> NDArray[np.intp]:
-        if not query.pdq_usable:
-            return np.full(len(self.photos), NO_PDQ)
-        turned = np.stack([np.frombuffer(pdq, dtype=np.uint8) for pdq in query.pdq_turned])
-        bits = np.bitwise_count(turned[:, None] ^ self._pdq[None]).sum(axis=2, dtype=np.intp).min(axis=0)
-        return np.where(self._pdq_usable, bits, NO_PDQ)
 
 
 def _fit(examples: list[Example], missed: list[tuple[int, str]], best_cosines: list[float], seconds: float) -> None:

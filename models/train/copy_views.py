@@ -13,6 +13,7 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
 from fixtures import edits
 
@@ -45,7 +46,7 @@ class Batch:
     hints: NDArray[np.bool_]
 
 
-class Batches:
+class Batches(Dataset[Batch]):
     """Indexed by number. photos: uint8 (h, w, 3) each. categories: the photo's class, one a photo.
 
     Half of what makes a copy hard to tell is the look-alike of the same class, so a batch holds several of each.
@@ -103,9 +104,7 @@ def weak(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     return edits.EDITS[str(rng.choice(_WEAK))](pixels, rng, ())
 
 
-def strong(
-    pixels: Pixels, rng: np.random.Generator, others: Sequence[Pixels]
-) -> tuple[Pixels, bool, bool]:
+def strong(pixels: Pixels, rng: np.random.Generator, others: Sequence[Pixels]) -> tuple[Pixels, bool, bool]:
     """An edited copy; whether it is a collage that shows the three `others`, too; whether others[0] lies beneath it."""
     if rng.random() < PASTED_SHARE:
         return _jpeg(pasted(pixels, others[0], rng), rng), False, True

@@ -4,18 +4,23 @@ verdicts."""
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from functools import cache
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from vision.errors import SearchTimedOut
 from vision.fingerprint import Fingerprint
 from vision.geometry import Keypoints
 from vision.library.photos import Source, bits_text, vector_text
 
+_QUERY_CANCELED: Final = "57014"  # SQLSTATE
 NO_PDQ: Final = 256  # bits: as far as can be; also where either picture has no usable PDQ
 
 
@@ -23,8 +28,9 @@ NO_PDQ: Final = 256  # bits: as far as can be; also where either picture has no 
 class SearchLimits:
     """How many neighbours each way of looking brings, and how many of them all are returned.
 
-    hnsw_ef_search: breadth of the approximate search. Neighbours filtered out (the claim's own photos) are made up
-    for by pgvector's iterative scan, up to `hnsw_scan_tuples_max`.
+    hnsw_ef_search: breadth of the approximate search with the whole picture's descriptor, `_view` with those of its
+    views, `_pdq` with the eight hashes. Neighbours filtered out (the claim's own photos) are made up for by pgvector's
+    iterative scan, up to `hnsw_scan_tuples_max`. seconds_max: of each statement, then SearchTimedOut.
     """
 
     exact_max: int = 20
@@ -34,7 +40,10 @@ class SearchLimits:
     pdq_bits_max: int = 90
     candidates_max: int = 10
     hnsw_ef_search: int = 80
+    hnsw_ef_search_view: int = 80
+    hnsw_ef_search_pdq: int = 80
     hnsw_scan_tuples_max: int = 20_000
+    seconds_max: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +52,8 @@ class Candidate:
 
     pdq_bits: Hamming distance of the nearest of eight orientations, 256 where not comparable. cosine: of the
     descriptors, the best over the whole picture and its views. cosine_excess: how far that is above the cosine of
-    mere look-alikes (`vision.descriptor.DescriptorModel.crowd`).
+    mere look-alikes (`vision.descriptor.DescriptorModel.crowd`). view: which of them that was, 0 for the whole picture,
+    k for its k-th view.
     """
 
     photo_id: str
@@ -57,41 +67,60 @@ class Candidate:
     pdq_bits: int
     cosine: float
     cosine_excess: float
+    view: int
     keypoints: Keypoints
     thumbnail: NDArray[np.uint8]
     width_px: int
     height_px: int
 
 
-# Texts become vectors once, outside the lateral join: inside, a sequential scan would parse them anew for every row.
+class Nearness(NamedTuple):
+    """How near a candidate is by descriptor, in the order that candidates are ranked by; see `Candidate`."""
+
+    excess: float
+    cosine: float
+    view: int
+
+
+# One statement for every way of looking. Texts become vectors once, outside the lateral join: inside, a sequential
+# scan would parse them anew for every row. The breadth of each look is set by the subquery `set` just before its own
+# index scan: the scan's vector comes out of that subquery, and OFFSET 0 keeps the planner from merging the two. Limits
+# stand in the text and not in parameters, so that a plan made once for all values still knows to stop early.
 # A web or stock picture has owner_claim '' and so is never excluded: no claim has an empty id.
-_EXACT: Final = text(
-    """
-    SELECT photo_id FROM library_photos
-    WHERE owner_claim <> :claim AND (sha256 = :sha256 OR pixel_sha256 = :pixel_sha256)
-    ORDER BY (sha256 = :sha256) DESC, published_at, photo_id LIMIT :k
-    """
-)
-_BY_DESCRIPTOR: Final = text(
-    """
-    SELECT q.view, n.photo_id, n.cosine
-    FROM unnest(CAST(CAST(:vectors AS text[]) AS halfvec(256)[])) WITH ORDINALITY AS q(vector, view)
+_FIND: Final = """
+    (
+        SELECT 'exact' AS way, row_number() OVER (ORDER BY (sha256 = :sha256) DESC, published_at, photo_id) AS look,
+               photo_id, CAST(0 AS double precision) AS value
+        FROM library_photos
+        WHERE owner_claim <> :claim AND (sha256 = :sha256 OR pixel_sha256 = :pixel_sha256)
+        ORDER BY look LIMIT {exact_max}
+    )
+    UNION ALL
+    SELECT 'descriptor', q.look, n.photo_id, n.cosine
+    FROM unnest(CAST(CAST(:vectors AS text[]) AS halfvec(256)[]), CAST(:breadths AS text[]))
+         WITH ORDINALITY AS q(vector, breadth, look)
+    CROSS JOIN LATERAL (SELECT q.vector, set_config('hnsw.ef_search', q.breadth, true) OFFSET 0) AS set
     CROSS JOIN LATERAL (
-        SELECT photo_id, 1 - (descriptor <=> q.vector) AS cosine
+        SELECT photo_id, 1 - (descriptor <=> set.vector) AS cosine
         FROM library_photos WHERE owner_claim <> :claim AND descriptor_model = :model AND descriptor IS NOT NULL
-        ORDER BY descriptor <=> q.vector LIMIT :k
+        ORDER BY descriptor <=> set.vector LIMIT {by_descriptor}
     ) AS n
-    """
-)
-_BY_PDQ: Final = text(
-    """
-    SELECT n.photo_id, CAST(n.bits AS integer) AS bits
-    FROM unnest(CAST(CAST(:hashes AS text[]) AS bit(256)[])) AS q(hash)
+    UNION ALL
+    SELECT 'pdq', q.look, n.photo_id, n.bits
+    FROM unnest(CAST(CAST(:hashes AS text[]) AS bit(256)[])) WITH ORDINALITY AS q(hash, look)
+    CROSS JOIN LATERAL (SELECT q.hash, set_config('hnsw.ef_search', :pdq_breadth, true) OFFSET 0) AS set
     CROSS JOIN LATERAL (
-        SELECT photo_id, pdq <~> q.hash AS bits
+        SELECT photo_id, pdq <~> set.hash AS bits
         FROM library_photos WHERE owner_claim <> :claim AND pdq IS NOT NULL
-        ORDER BY pdq <~> q.hash LIMIT :k
+        ORDER BY pdq <~> set.hash LIMIT {by_pdq}
     ) AS n
+"""
+# Relaxed order: the rows are sorted here anyway, and strict order throws away what a second round finds too late.
+_SETTINGS: Final = text(
+    """
+    SELECT set_config('statement_timeout', :milliseconds, true),
+           set_config('hnsw.iterative_scan', 'relaxed_order', true),
+           set_config('hnsw.max_scan_tuples', :scan, true)
     """
 )
 _ROWS: Final = text(
@@ -110,78 +139,83 @@ async def search(
     """Candidates, likeliest first: exact matches, then by descriptor and PDQ. A featureless picture has only exact
     ones.
 
-    Sees whatever was committed before the call. Sets pgvector's search settings for the caller's transaction only.
-    exclude_claim: that claim's own photos are left out; "" excludes none.
+    Sees whatever was committed before the call. Sets pgvector's search settings and the statement timeout for the rest
+    of the caller's transaction. exclude_claim: that claim's own photos are left out; "" excludes none. Raises
+    SearchTimedOut, and the transaction is then of no further use.
     """
-    claim = exclude_claim or "\n"  # an id that no row has: '' would exclude web and stock
-    found = await conn.execute(
-        _EXACT,
-        {
-            "claim": claim,
-            "sha256": fingerprint.sha256,
-            "pixel_sha256": fingerprint.pixel_sha256,
-            "k": limits.exact_max,
-        },
-    )
-    exact = [str(row.photo_id) for row in found]
-    cosines: dict[str, tuple[float, float]] = {}
-    bits: dict[str, int] = {}
-    if not fingerprint.featureless:
-        await conn.execute(
-            text(
-                "SELECT set_config('hnsw.ef_search', :ef, true),"
-                " set_config('hnsw.iterative_scan', 'strict_order', true),"
-                " set_config('hnsw.max_scan_tuples', :scan, true)"
-            ),
-            {"ef": str(limits.hnsw_ef_search), "scan": str(limits.hnsw_scan_tuples_max)},
-        )
-        cosines = await _by_descriptor(conn, fingerprint, claim, limits)
-        bits = await _by_pdq(conn, fingerprint, claim, limits)
-    ranked = sorted(cosines, key=lambda photo_id: -cosines[photo_id][0])
-    near = [photo_id for photo_id in sorted(bits, key=bits.__getitem__) if bits[photo_id] <= limits.pdq_bits_max]
-    wanted = list(dict.fromkeys(exact + near[: limits.by_pdq] + ranked))[: max(len(exact), limits.candidates_max)]
-    if not wanted:
-        return []
-    rows = {str(row.photo_id): row for row in await conn.execute(_ROWS, {"ids": wanted})}
+    try:
+        looks = await _look(conn, fingerprint, exclude_claim, limits)
+        exact = [photo_id for _, photo_id, _ in sorted(looks["exact"])]
+        cosines = _by_descriptor(looks["descriptor"], fingerprint, limits)
+        bits: dict[str, int] = {}
+        for _, photo_id, distance in looks["pdq"]:
+            bits[photo_id] = min(int(distance), bits.get(photo_id, NO_PDQ))
+        ranked = sorted(cosines, key=cosines.__getitem__, reverse=True)
+        near = [photo_id for photo_id in sorted(bits, key=bits.__getitem__) if bits[photo_id] <= limits.pdq_bits_max]
+        wanted = list(dict.fromkeys(exact + near[: limits.by_pdq] + ranked))[: max(len(exact), limits.candidates_max)]
+        if not wanted:
+            return []
+        rows = {str(row.photo_id): row for row in await conn.execute(_ROWS, {"ids": wanted})}
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", "") == _QUERY_CANCELED:
+            raise SearchTimedOut(f"the library's search took longer than {limits.seconds_max:g} s") from error
+        raise
     # A row may have gone between the two statements: its claim was erased, so it no longer counts.
     return [_candidate(rows[photo_id], fingerprint, cosines) for photo_id in wanted if photo_id in rows]
 
 
-async def _by_descriptor(
-    conn: AsyncConnection, fingerprint: Fingerprint, claim: str, limits: SearchLimits
-) -> dict[str, tuple[float, float]]:
-    """photo_id to (cosine, excess), the best over the whole picture and its views."""
-    vectors = [fingerprint.descriptor, *(view.descriptor for view in fingerprint.views)]
-    crowds = [fingerprint.crowd, *(view.crowd for view in fingerprint.views)]
+async def _look(
+    conn: AsyncConnection, fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits
+) -> dict[str, list[tuple[int, str, float]]]:
+    """By way of looking (exact, descriptor, pdq): (number of the look from 1, photo_id, cosine or bits)."""
+    await conn.execute(
+        _SETTINGS, {"milliseconds": str(int(limits.seconds_max * 1000)), "scan": str(limits.hnsw_scan_tuples_max)}
+    )
+    vectors, hashes = [], []
+    if not fingerprint.featureless:
+        vectors = [fingerprint.descriptor, *(view.descriptor for view in fingerprint.views)]
+        hashes = list(fingerprint.pdq_turned) if fingerprint.pdq_usable else []
     found = await conn.execute(
-        _BY_DESCRIPTOR,
+        _statement(limits.exact_max, limits.by_descriptor, limits.by_pdq),
         {
-            "vectors": [vector_text(vector) for vector in vectors],
-            "claim": claim,
+            "claim": exclude_claim or "\n",  # an id that no row has: '' would exclude web and stock
+            "sha256": fingerprint.sha256,
+            "pixel_sha256": fingerprint.pixel_sha256,
             "model": fingerprint.descriptor_model,
-            "k": limits.by_descriptor,
+            "vectors": [vector_text(vector) for vector in vectors],
+            "breadths": [str(limits.hnsw_ef_search), *(str(limits.hnsw_ef_search_view) for _ in vectors[1:])][
+                : len(vectors)
+            ],
+            "hashes": [bits_text(value) for value in hashes],
+            "pdq_breadth": str(limits.hnsw_ef_search_pdq),
         },
     )
-    by_view: dict[int, list[tuple[str, float]]] = {}
+    looks: dict[str, list[tuple[int, str, float]]] = {"exact": [], "descriptor": [], "pdq": []}
     for row in found:
-        by_view.setdefault(int(row.view), []).append((str(row.photo_id), float(row.cosine)))
-    best: dict[str, tuple[float, float]] = {}
+        looks[row.way].append((int(row.look), str(row.photo_id), float(row.value)))
+    return looks
+
+
+@cache
+def _statement(exact_max: int, by_descriptor: int, by_pdq: int) -> TextClause:
+    return text(_FIND.format(exact_max=int(exact_max), by_descriptor=int(by_descriptor), by_pdq=int(by_pdq)))
+
+
+def _by_descriptor(
+    found: Sequence[tuple[int, str, float]], fingerprint: Fingerprint, limits: SearchLimits
+) -> dict[str, Nearness]:
+    """By photo_id, the best over the whole picture and its views."""
+    crowds = [fingerprint.crowd, *(view.crowd for view in fingerprint.views)]
+    by_view: dict[int, list[tuple[str, float]]] = {}
+    for view, photo_id, cosine in found:
+        by_view.setdefault(view, []).append((photo_id, cosine))
+    best: dict[str, Nearness] = {}
     for view, neighbours in by_view.items():
         neighbours.sort(key=lambda item: -item[1])
         keep = limits.by_descriptor if view == 1 else limits.by_view
         for photo_id, cosine in neighbours[:keep]:
-            best[photo_id] = max(best.get(photo_id, (-1.0, 0.0)), (cosine, cosine - crowds[view - 1]))
-    return best
-
-
-async def _by_pdq(conn: AsyncConnection, fingerprint: Fingerprint, claim: str, limits: SearchLimits) -> dict[str, int]:
-    """photo_id to bits, the nearest of the eight orientations."""
-    if not fingerprint.pdq_usable:
-        return {}
-    hashes = [bits_text(value) for value in fingerprint.pdq_turned]
-    best: dict[str, int] = {}
-    for row in await conn.execute(_BY_PDQ, {"hashes": hashes, "claim": claim, "k": limits.by_pdq}):
-        best[str(row.photo_id)] = min(int(row.bits), best.get(str(row.photo_id), NO_PDQ))
+            seen = Nearness(cosine - crowds[view - 1], cosine, view - 1)
+            best[photo_id] = max(best.get(photo_id, seen), seen)
     return best
 
 
@@ -194,8 +228,8 @@ def pdq_bits(fingerprint: Fingerprint, pdq: bytes) -> int:
     return int(np.bitwise_count(turned ^ other).sum(axis=1).min())
 
 
-def candidate_from(photo_id: str, found: Fingerprint, fingerprint: Fingerprint, seen: tuple[float, float]) -> Candidate:
-    """A candidate made of a fingerprint in memory, for measuring without a database. seen: cosine and its excess."""
+def candidate_from(photo_id: str, found: Fingerprint, fingerprint: Fingerprint, seen: Nearness) -> Candidate:
+    """A candidate made of a fingerprint in memory, for measuring without a database."""
     return Candidate(
         photo_id=photo_id,
         source="stock",
@@ -206,8 +240,9 @@ def candidate_from(photo_id: str, found: Fingerprint, fingerprint: Fingerprint, 
         same_bytes=found.sha256 == fingerprint.sha256,
         same_pixels=found.pixel_sha256 == fingerprint.pixel_sha256,
         pdq_bits=pdq_bits(fingerprint, found.pdq) if found.pdq_usable else NO_PDQ,
-        cosine=seen[0],
-        cosine_excess=seen[1],
+        cosine=seen.cosine,
+        cosine_excess=seen.excess,
+        view=seen.view,
         keypoints=found.keypoints,
         thumbnail=found.thumbnail,
         width_px=found.width_px,
@@ -215,12 +250,20 @@ def candidate_from(photo_id: str, found: Fingerprint, fingerprint: Fingerprint, 
     )
 
 
-def _candidate(row: Any, fingerprint: Fingerprint, cosines: dict[str, tuple[float, float]]) -> Candidate:
-    cosine, excess = cosines.get(row.photo_id, (0.0, 0.0))
+def nearness(fingerprint: Fingerprint, descriptor: NDArray[np.float32]) -> Nearness:
+    """Of a picture with that descriptor, the best over the whole query and its views."""
+    parts = [
+        (fingerprint.descriptor, fingerprint.crowd),
+        *((view.descriptor, view.crowd) for view in fingerprint.views),
+    ]
+    cosines = [(float(seen @ descriptor), crowd) for seen, crowd in parts]
+    return max(Nearness(cosine - crowd, cosine, view) for view, (cosine, crowd) in enumerate(cosines))
+
+
+def _candidate(row: Any, fingerprint: Fingerprint, cosines: dict[str, Nearness]) -> Candidate:
+    seen = cosines.get(row.photo_id, Nearness(0.0, 0.0, 0))
     if row.photo_id not in cosines and row.descriptor and row.descriptor_model == fingerprint.descriptor_model:
-        vector = np.array(row.descriptor.strip("[]").split(","), dtype=np.float32)
-        every = [(fingerprint.descriptor, fingerprint.crowd), *((v.descriptor, v.crowd) for v in fingerprint.views)]
-        cosine, excess = max((float(seen @ vector), float(seen @ vector) - crowd) for seen, crowd in every)
+        seen = nearness(fingerprint, np.array(row.descriptor.strip("[]").split(","), dtype=np.float32))
     grey = np.frombuffer(zlib.decompress(row.thumbnail), dtype=np.uint8)
     return Candidate(
         photo_id=row.photo_id,
@@ -232,8 +275,9 @@ def _candidate(row: Any, fingerprint: Fingerprint, cosines: dict[str, tuple[floa
         same_bytes=row.sha256 == fingerprint.sha256,
         same_pixels=row.pixel_sha256 == fingerprint.pixel_sha256,
         pdq_bits=NO_PDQ if row.pdq is None else pdq_bits(fingerprint, int(row.pdq, 2).to_bytes(32, "big")),
-        cosine=cosine,
-        cosine_excess=excess,
+        cosine=seen.cosine,
+        cosine_excess=seen.excess,
+        view=seen.view,
         keypoints=Keypoints.from_bytes(row.keypoints),
         thumbnail=grey.reshape(row.thumbnail_height, row.thumbnail_width),
         width_px=row.width_px,

@@ -42,7 +42,6 @@ def random_fingerprint(seed: int) -> Fingerprint:
         height_px=8,
         pdq_turned=(pdq,) * 8,
         views=(),
-        search_keypoints=nothing,
         featureless="",
     )
 
