@@ -16,7 +16,7 @@ from claims.claim import Claim
 from claims.decision import BenefitLine, Decision, Outcome, Reason
 from claims.errors import InvalidDecision, UnknownRules
 from claims.evidence import Facts, Unmeasured
-from claims.judge import cover, nose, papers, photos, standing
+from claims.judge import cover, nose, papers, photos, standing, subject
 from claims.money import Money, smallest
 from claims.policy import Policy
 from claims.product import Product
@@ -89,6 +89,7 @@ def decide(
     reasons = [
         *cover.judge(claim, policy, product, facts.cover),
         *photos.judge(claim, product, facts.photos, rules, needed=photos_needed),
+        *subject.judge(product, facts.photos, rules, needed=photos_needed),
         *papers.judge(claim, policy, product, facts.papers, rules, needed=papers_needed, rounds_asked=asked),
         *nose.judge(policy, product, facts.noses, rules),
         *standing.judge_counts(claim, facts.fraud, rules),

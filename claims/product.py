@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from claims.errors import InvalidProduct, UnknownProduct
 from claims.evidence import PaperKind
 from claims.money import Money
+from claims.subject import Subject
 
 CATALOGUE = Path(__file__).parent / "products"
 
@@ -57,6 +58,8 @@ class Evidence(_Terms):
     photo_or_paper: bool = False
     nose: bool = False
     patient_is_insured: bool = False  # the paper must name the insured as the patient
+    # What a photo may show; one that surely shows something else is asked for again. Empty: anything may be shown.
+    expected_subjects: tuple[Subject, ...] = ()
 
 
 class Product(_Terms):

@@ -29,12 +29,14 @@ from claims.evidence import (
     UnmeasuredPhoto,
 )
 from claims.store.adjudication import EvidenceRow
+from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
 from vision import measurement
 from vision.documents.page import PaperReading
 from vision.errors import ImageRefused
 from vision.nose import NoseComparison
 from vision.photos import PhotoExamination, PhotoRelation
 from vision.provenance import ExifReading
+from vision.subject import SubjectReading
 
 PAIRS_MAX = 40  # as many lines as a person can follow on a screen
 
@@ -57,8 +59,9 @@ def photo_fact(
     exif: ExifReading,
     examination: PhotoExamination,
     same_claim: Sequence[EvidenceRow],
+    shows: SubjectReading | measurement.Unmeasured,
 ) -> PhotoFact:
-    """A photo that was examined. `same_claim`: other files of the claim with the same bytes."""
+    """A photo that was examined. `same_claim`: other files of the claim with the same bytes. `shows`: what it shows."""
     matches = tuple(_match(relation) for relation in examination.matches)
     return PhotoFact(
         evidence_id=row.id,
@@ -71,6 +74,17 @@ def photo_fact(
         taken_at=_exif(exif.taken_at),
         software=_exif(exif.software),
         camera=_exif(exif.camera),
+        subject=_subject(shows),
+    )
+
+
+def _subject(shows: SubjectReading | measurement.Unmeasured) -> SubjectFact | Unmeasured:
+    if isinstance(shows, measurement.Unmeasured):
+        return Unmeasured(shows.reason, retryable=False)
+    return SubjectFact(
+        subjects=tuple(SubjectShare(Subject(name), probability) for name, probability in shows.subjects),
+        classes=tuple(ClassShare(name, probability) for name, probability in shows.classes),
+        model=shows.model,
     )
 
 

@@ -34,6 +34,7 @@ from vision.library import Candidate
 from vision.nose import NoseComparison, NoseReader, NoseTemplate, compare
 from vision.photos import PhotoExamination
 from vision.provenance import ExifReading
+from vision.subject import SubjectReading, shared_subject_model
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class SeenPhoto:
     width_px: int
     height_px: int
     preview_sha256: str
+    subject: SubjectReading | measurement.Unmeasured
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class Looking:
         self._decoder = decoder
         self._reader = reader
         self._fingerprinter = Fingerprinter(threads=1)
+        self._subjects = shared_subject_model(threads=1)
         self._noses = NoseReader()
 
     async def compute(self, watch: Stopwatch, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -123,6 +126,7 @@ class Looking:
             width_px=picture.source_width_px,
             height_px=picture.source_height_px,
             preview_sha256=self._preview(picture),
+            subject=self._subjects.look([picture.pixels])[0],
         )
 
     def compare_photo(
@@ -156,7 +160,7 @@ class Looking:
 
     def photo_models(self) -> tuple[str, ...]:
         """Labels of the models behind every examined photo."""
-        return (self._fingerprinter.model, fusion_model().label)
+        return (self._fingerprinter.model, fusion_model().label, self._subjects.label)
 
     def paper_models(self) -> tuple[str, ...]:
         """Labels of the models that may have read a page; a page's own is in its reading."""
@@ -176,6 +180,7 @@ class Looking:
         file = preview_jpeg(noise)
         pictures = list(self._pool.map(self._decoder.decode, [file] * self._config.cores))
         self._fingerprinter.fingerprint(pictures[0], hashlib.sha256(file).hexdigest())
+        self._subjects.look([pictures[0].pixels])
         self._noses.template(pictures[0])
 
     def _preview(self, picture: Picture) -> str:

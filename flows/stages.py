@@ -101,7 +101,7 @@ async def _examined(
     looking = context.looking
     examination = await looking.compute(watch, looking.compare_photo, seen.fingerprint, candidates, claim.claimant_id)
     twins = [other for other in rows if other.id != row.id and other.sha256 == row.sha256]
-    return evidence.photo_fact(row, seen.width_px, seen.height_px, seen.exif, examination, twins)
+    return evidence.photo_fact(row, seen.width_px, seen.height_px, seen.exif, examination, twins, seen.subject)
 
 
 async def paper_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> PaperFacts:

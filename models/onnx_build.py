@@ -7,8 +7,9 @@ convolutions, written with `onnx.helper`. Folding is done in float64 and seriali
 not depend on the machine and the cards can state their SHA-256.
 
 lite0_classes: the whole network as published, with its classifier.
-    `pixels` float32 (n, 3, 224, 224) -> `probabilities` float32 (n, 1000), each row sums to 1. The names of the classes,
-    in order, are the graph's metadata `classes`, a JSON list: ImageNet's as torchvision (BSD-3-Clause) lists them.
+    `pixels` float32 (n, 3, 224, 224) -> `probabilities` float32 (n, 1000), each row sums to 1. The names of the
+    classes, in order, are the graph's metadata `classes`, a JSON list: ImageNet's as torchvision (BSD-3-Clause) lists
+    them.
 lite0_features: the whole network, then generalised-mean pooling (GeM, p = 3; Radenovic et al., 2019).
     `pixels` float32 (n, 3, 224, 224) -> `pooled` float32 (n, 1280)
 nose_trunk: the first eleven blocks, which keep textures and leave out objects.
