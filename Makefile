@@ -54,6 +54,11 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# One photo in 50 claims at once, 100 times over; `make test` runs 10 rounds.
+.PHONY: race
+race: setup
+	MIAOPEI_RACE_ROUNDS=100 $(BIN)/python -m pytest tests/end_to_end/test_race.py -s
+
 # make bench NAME=throughput
 bench: setup
 	$(BIN)/miaopei bench $(NAME)

@@ -36,9 +36,10 @@ class Sandbox:
     Raises StackFailed when something does not come up.
     """
 
-    def __init__(self, base: Settings, home: Path, *, prefect: bool = True, **changes: Any) -> None:
+    def __init__(self, base: Settings, home: Path, *, prefect: bool = True, workers: int = 1, **changes: Any) -> None:
         self.home = home
         self._prefect = prefect
+        self._workers = workers
         self.logs = home / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -93,7 +94,7 @@ class Sandbox:
         }
         bank = BankSettings(url=self.bank_url, token=SecretStr(self._bank_token))
         self.settings = self.settings.model_copy(update={"bank": bank, "partners": partners})
-        self.stack = Stack(self.settings, prefect=self._prefect)
+        self.stack = Stack(self.settings, workers=self._workers, prefect=self._prefect)
         self.stack.start()
 
     def start_bank(self, port: int = 0) -> None:

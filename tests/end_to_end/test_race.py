@@ -1,0 +1,287 @@
+"""One photo in fifty claims of fifty people at once, again and again: never is more than one of them paid.
+
+Real processes: the API over HTTP, two workers that drain one queue in small batches, settle, refer, PostgreSQL and the
+sandbox bank. The rounds follow one another without a pause, each with a photo of its own, and all claims of a round
+arrive together, so that both workers examine claims of one round at the same moment.
+
+MIAOPEI_RACE_ROUNDS sets how many rounds (10; `make race` runs 100).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from sqlalchemy import text
+
+from api.http.tokens import Role
+from api.processes import settle_config
+from api.sandbox import Sandbox
+from api.settings import Settings, WorkSettings
+from claims.judge.photos import COPIES
+from claims.store.engine import connect
+from fixtures import demo_world, edits
+from fixtures.scenes import Pixels, scene
+from flows.reconcile import reconcile
+from vision.fingerprint import Fingerprint, Fingerprinter
+from vision.image import Decoder
+from vision.library.search import candidate_from
+from vision.photos import Verdict, judge
+
+ROUNDS = int(os.environ.get("MIAOPEI_RACE_ROUNDS", "10"))
+EDITED_ROUNDS = max(2, ROUNDS // 5)
+CLAIMS = 50
+WAITING = ("submitted", "approved")
+COPIED = frozenset({"photo_of_another_claim", "photo_in_flood"})
+# A claim of one small photo takes about a quarter of a second of two busy cores.
+SECONDS_MAX = 120 + 1.5 * CLAIMS * ROUNDS
+EDITED_FROM = 1_000  # numbers of the scenes of the second test
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """One claim of one round. `file` is what it sends."""
+
+    round: int
+    policy: demo_world.Policy
+    file: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the store says of a claim in the end."""
+
+    round: int
+    status: str
+    codes: frozenset[str]
+    copied_from: frozenset[str]  # claims that its photo was found to be a copy of
+    worker: str
+    published_at: datetime
+    decided_at: datetime
+
+
+@pytest.fixture(scope="module")
+def racing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    settings = Settings(work=WorkSettings(cores=1, batch_max=8))
+    home = tmp_path_factory.mktemp("race")
+    with Sandbox(settings, home, prefect=False, workers=2) as running:
+        yield running
+
+
+def test_of_fifty_claims_with_one_photo_at_once_at_most_one_is_paid(racing: Sandbox) -> None:
+    pictures = distinct(range(2 * ROUNDS), ROUNDS)
+    entrants = [
+        Entrant(number, entrant(f"same-{number}-{place}"), edits.jpeg_bytes(picture))
+        for number, picture in enumerate(pictures)
+        for place in range(CLAIMS)
+    ]
+    outcomes = asyncio.run(run(racing, entrants))
+    check(outcomes, ROUNDS)
+
+
+def test_of_fifty_claims_half_of_them_with_the_photo_edited_at_most_one_is_paid(racing: Sandbox) -> None:
+    """Every second file is cropped, at most a tenth off each side, and compressed anew."""
+    pictures = distinct(range(EDITED_FROM, EDITED_FROM + 2 * EDITED_ROUNDS), EDITED_ROUNDS)
+    entrants = [
+        Entrant(number, entrant(f"edited-{number}-{place}"), edited(picture, place) if place % 2 else plain)
+        for number, picture in enumerate(pictures)
+        for plain in [edits.jpeg_bytes(picture)]
+        for place in range(CLAIMS)
+    ]
+    assert len({one.file for one in entrants if one.round == 0}) == 1 + CLAIMS // 2
+    outcomes = asyncio.run(run(racing, entrants))
+    check(outcomes, EDITED_ROUNDS)
+
+
+def check(outcomes: dict[str, Outcome], rounds: int) -> None:
+    by_round: dict[int, dict[str, Outcome]] = defaultdict(dict)
+    for claim_id, outcome in outcomes.items():
+        by_round[outcome.round][claim_id] = outcome
+    assert sorted(by_round) == list(range(rounds))
+    for number, entered in by_round.items():
+        assert len(entered) == CLAIMS
+        paid = [claim_id for claim_id, one in entered.items() if one.status == "paid"]
+        assert len(paid) <= 1, f"round {number}: {paid} were all paid"
+        assert {one.status for one in entered.values()} <= {"paid", "referred"}
+        for claim_id, one in entered.items():
+            if claim_id in paid:
+                continue
+            assert one.codes & COPIED, (number, claim_id, one)
+            # Of this round only: the paid one, or one another.
+            assert one.copied_from, (number, claim_id)
+            assert one.copied_from <= entered.keys() - {claim_id}, (number, claim_id, one.copied_from)
+        # It was a race: both workers ran in it, and several photos were published before the first claim was decided.
+        assert len({one.worker for one in entered.values()}) == 2, number
+    races = Counter(sum(one.status == "paid" for one in entered.values()) for entered in by_round.values())
+    abreast = [at_once(entered) for entered in by_round.values()]
+    assert np.median(abreast) >= 2, abreast
+    print(
+        f"{rounds} rounds of {CLAIMS}: one paid in {races[1]}, none in {races[0]};"
+        f" {min(abreast)} to {max(abreast)} claims of a round under way at once, median {np.median(abreast):.0f}"
+    )
+
+
+def at_once(entered: dict[str, Outcome]) -> int:
+    """How many claims of a round had published their photo before the first of them was decided."""
+    first = min(one.decided_at for one in entered.values())
+    return sum(one.published_at < first for one in entered.values())
+
+
+async def run(sandbox: Sandbox, entrants: list[Entrant]) -> dict[str, Outcome]:
+    """Send every round, wait until no claim waits for a machine, and hold the books against the bank."""
+    now = datetime.now(UTC)
+    began = time.monotonic()
+    limits = httpx.Limits(max_connections=CLAIMS, max_keepalive_connections=CLAIMS)
+    async with httpx.AsyncClient(base_url=sandbox.api_url, timeout=120, limits=limits) as http:
+        await all_of(entrants, lambda one: register(http, sandbox, one, now))
+        registered = time.monotonic()
+        numbers: dict[str, int] = {}
+        for number in sorted({one.round for one in entrants}):
+            entering = [one for one in entrants if one.round == number]
+            sent = await asyncio.gather(*(send(http, sandbox, one, now) for one in entering))
+            numbers |= dict.fromkeys(sent, number)
+    submitted = time.monotonic()
+    assert len(numbers) == len(entrants)
+    await decided(sandbox, list(numbers))
+    assert sandbox.stack is not None
+    books = await reconcile(settle_config(sandbox.stack.settings))
+    assert books.differences == ()
+    outcomes = await read(sandbox, numbers)
+    assert books.payments >= sum(one.status == "paid" for one in outcomes.values())
+    print(
+        f"registered in {registered - began:.0f} s, submitted in {submitted - registered:.0f} s,"
+        f" all decided {time.monotonic() - submitted:.0f} s later"
+    )
+    return outcomes
+
+
+async def all_of(entrants: list[Entrant], work: Callable[[Entrant], Any]) -> None:
+    for start in range(0, len(entrants), CLAIMS):
+        await asyncio.gather(*(work(one) for one in entrants[start : start + CLAIMS]))
+
+
+async def register(http: httpx.AsyncClient, sandbox: Sandbox, one: Entrant, now: datetime) -> None:
+    headers = {"Authorization": f"Bearer {sandbox.token(Role.PLATFORM, 'shop')}", "Idempotency-Key": one.policy.id}
+    body = demo_world.policy_body(one.policy, now)
+    (await http.post("/v1/policies", json=body, headers=headers)).raise_for_status()
+
+
+async def send(http: httpx.AsyncClient, sandbox: Sandbox, one: Entrant, now: datetime) -> str:
+    """The claim in one multipart request; its id."""
+    claim = demo_world.DemoClaim("race", one.policy.id, "rot", 4_000, (), frozenset())
+    # Nothing but the photo is shared: no address, device, account or shop.
+    body = demo_world.claim_body(claim, one.policy, now) | {"merchant_id": f"shop-{one.policy.id}"}
+    headers = {
+        "Authorization": f"Bearer {sandbox.token(Role.CLAIMANT, one.policy.claimant_id)}",
+        "Idempotency-Key": "the-only-one",
+    }
+    parts = [
+        ("claim", (None, json.dumps(body).encode(), "application/json")),
+        ("photo", ("rot.jpg", one.file, "image/jpeg")),
+    ]
+    answer = await http.post("/v1/claims", files=parts, headers=headers)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+async def decided(sandbox: Sandbox, claim_ids: list[str]) -> None:
+    assert sandbox.stack is not None
+    engine = connect(sandbox.stack.settings.database_url, pool_size=1)
+    deadline = time.monotonic() + SECONDS_MAX
+    query = text("SELECT count(*) FROM claims WHERE id = ANY(:ids) AND status = ANY(:waiting)")
+    try:
+        while True:
+            async with engine.connect() as conn:
+                left = (await conn.execute(query, {"ids": claim_ids, "waiting": list(WAITING)})).scalar_one()
+            if not left:
+                return
+            assert time.monotonic() < deadline, f"{left} of {len(claim_ids)} claims are not decided"
+            await asyncio.sleep(0.5)
+    finally:
+        await engine.dispose()
+
+
+async def read(sandbox: Sandbox, numbers: dict[str, int]) -> dict[str, Outcome]:
+    assert sandbox.stack is not None
+    engine = connect(sandbox.stack.settings.database_url, pool_size=1)
+    query = text(
+        "SELECT c.id, c.status, d.decision, d.inputs, d.decided_at, j.leased_by, l.published_at FROM claims AS c"
+        " JOIN decisions AS d ON d.claim_id = c.id JOIN jobs AS j ON j.claim_id = c.id"
+        " JOIN library_photos AS l ON l.owner_claim = c.id WHERE c.id = ANY(:ids)"
+    )
+    try:
+        async with engine.connect() as conn:
+            rows = (await conn.execute(query, {"ids": list(numbers)})).all()
+    finally:
+        await engine.dispose()
+    assert len(rows) == len(numbers), "a claim without a decision, or with two"
+    return {
+        row.id: Outcome(
+            numbers[row.id],
+            row.status,
+            frozenset(reason["code"] for reason in json.loads(row.decision)["reasons"]),
+            frozenset(
+                match["claim_id"]
+                for photo in json.loads(row.inputs)["facts"]["photos"]
+                for match in photo["matches"]
+                if match["verdict"] in COPIES
+            ),
+            row.leased_by,
+            row.published_at,
+            row.decided_at,
+        )
+        for row in rows
+    }
+
+
+def entrant(name: str) -> demo_world.Policy:
+    return demo_world.Policy(f"pol-{name}", "fresh_food_rot", f"who-{name}", f"Claimant {name}")
+
+
+def edited(picture: Pixels, seed: int) -> bytes:
+    rng = np.random.default_rng(seed)
+    height, width = picture.shape[:2]
+    top, bottom = (int(height * share) for share in rng.uniform(0, 0.1, 2))
+    left, right = (int(width * share) for share in rng.uniform(0, 0.1, 2))
+    return edits.jpeg_bytes(picture[top : height - bottom, left : width - right], int(rng.integers(50, 85)))
+
+
+def distinct(numbers: range, count: int) -> list[Pixels]:
+    """The first `count` scenes of which the pipeline itself takes none for a copy of another: rounds whose photos were
+    look-alikes would disturb each other.
+    """
+    fingerprinter = Fingerprinter(threads=1)
+    kept: list[Pixels] = []
+    known: list[Fingerprint] = []
+    with Decoder(processes=1) as decoder:
+        for number in numbers:
+            pixels = scene(number)
+            file = edits.jpeg_bytes(pixels)
+            found = fingerprinter.fingerprint(decoder.decode(file), hashlib.sha256(file).hexdigest())
+            if not alike(found, known):
+                kept.append(pixels)
+                known.append(found)
+            if len(kept) == count:
+                return kept
+    raise AssertionError(f"only {len(kept)} of {len(numbers)} scenes are distinct")
+
+
+def alike(found: Fingerprint, known: list[Fingerprint]) -> bool:
+    cosines = [float(found.descriptor @ other.descriptor) for other in known]
+    nearest = np.argsort(cosines)[::-1][:8]
+    candidates = [
+        candidate_from(str(place), known[place], found, (cosines[place], cosines[place] - found.crowd))
+        for place in nearest
+    ]
+    return judge(found, candidates, "").verdict in (Verdict.SAME_PICTURE, Verdict.EDITED_COPY)
