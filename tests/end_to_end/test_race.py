@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 import json
 import os
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -126,9 +127,9 @@ def check(outcomes: dict[str, Outcome], rounds: int) -> None:
     races = Counter(sum(one.status == "paid" for one in entered.values()) for entered in by_round.values())
     abreast = [at_once(entered) for entered in by_round.values()]
     assert np.median(abreast) >= 2, abreast
-    print(
+    sys.stdout.write(
         f"{rounds} rounds of {CLAIMS}: one paid in {races[1]}, none in {races[0]};"
-        f" {min(abreast)} to {max(abreast)} claims of a round under way at once, median {np.median(abreast):.0f}"
+        f" {min(abreast)} to {max(abreast)} claims of a round under way at once, median {np.median(abreast):.0f}\n"
     )
 
 
@@ -159,9 +160,9 @@ async def run(sandbox: Sandbox, entrants: list[Entrant]) -> dict[str, Outcome]:
     assert books.differences == ()
     outcomes = await read(sandbox, numbers)
     assert books.payments >= sum(one.status == "paid" for one in outcomes.values())
-    print(
+    sys.stdout.write(
         f"registered in {registered - began:.0f} s, submitted in {submitted - registered:.0f} s,"
-        f" all decided {time.monotonic() - submitted:.0f} s later"
+        f" all decided {time.monotonic() - submitted:.0f} s later\n"
     )
     return outcomes
 
