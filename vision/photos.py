@@ -21,6 +21,7 @@ from vision.geometry import NO_GEOMETRY, Geometry, GeometryLimits, Keypoints
 from vision.library.photos import Source
 from vision.library.search import Candidate, SearchLimits, search
 from vision.measurement import Unmeasured
+from vision.placement import Placement, place
 
 
 class Verdict(StrEnum):
@@ -54,7 +55,8 @@ class PhotoRelation:
 
     probability: calibrated, 0..1, that one is a copy of the other. inliers: keypoints that agree on one transform.
     transform: that transform in words, from the library's picture to this photo. pairs: (x, y, match_x, match_y) as
-    fractions 0..1 of the width and height of this photo and of the match.
+    fractions 0..1 of the width and height of this photo and of the match. placement: the transform in numbers.
+    geometry: the same in working pixels, for whoever compares further.
     """
 
     photo_id: str
@@ -69,6 +71,8 @@ class PhotoRelation:
     transform: str
     pairs: tuple[tuple[float, float, float, float], ...]
     preview_sha256: str
+    placement: Placement | Unmeasured = Unmeasured("not compared point by point")
+    geometry: Geometry = NO_GEOMETRY
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,23 +91,32 @@ async def examine(
     claim_id: str,
     subject: str,
     limits: ExamineLimits = ExamineLimits(),
+    fusion: FusionModel | None = None,
 ) -> PhotoExamination | Unmeasured:
     """Searches the library and judges what it brings up. The claim's own photos do not count; the subject's earlier
-    ones do.
+    ones do. fusion: as for `judge`.
 
     A picture with nothing to compare by (all white, out of focus beyond use) is Unmeasured, and never a match.
     """
     if fingerprint.featureless:
         return Unmeasured(fingerprint.featureless)
     candidates = await search(conn, fingerprint, exclude_claim=claim_id, limits=limits.search)
-    return await asyncio.to_thread(judge, fingerprint, candidates, subject, limits)
+    return await asyncio.to_thread(judge, fingerprint, candidates, subject, limits, fusion)
 
 
 def judge(
-    fingerprint: Fingerprint, candidates: Sequence[Candidate], subject: str, limits: ExamineLimits = ExamineLimits()
+    fingerprint: Fingerprint,
+    candidates: Sequence[Candidate],
+    subject: str,
+    limits: ExamineLimits = ExamineLimits(),
+    fusion: FusionModel | None = None,
 ) -> PhotoExamination:
-    """The pure half of `examine`: candidates compared point by point, and a verdict on each."""
-    model = fusion_model()
+    """The pure half of `examine`: candidates compared point by point, and a verdict on each.
+
+    fusion: the model fitted for the fingerprint's descriptor (`Fingerprinter.fusion`); that of our own where none is
+    given.
+    """
+    model = fusion or fusion_model()
     relations = [
         _relation(fingerprint, candidate, subject, model, limits, verify=rank < limits.verify_max)
         for rank, candidate in enumerate(candidates)
@@ -181,12 +194,20 @@ def _relation(
         transform=transform,
         pairs=measured.geometry.pairs,
         preview_sha256=candidate.preview_sha256,
+        placement=place(
+            measured.geometry, fingerprint.keypoints, candidate.keypoints, _source_scale(fingerprint, candidate)
+        ),
+        geometry=measured.geometry,
     )
 
 
 def _words(fingerprint: Fingerprint, candidate: Candidate, found: Geometry) -> str:
     if found.inliers == 0:
         return "the whole picture, recognised by its appearance"
+    return geometry.describe(found, _source_scale(fingerprint, candidate))
+
+
+def _source_scale(fingerprint: Fingerprint, candidate: Candidate) -> float:
+    """How much the files' own resolutions differ from those of the working pictures."""
     query_scale = fingerprint.width_px / fingerprint.keypoints.width_px
-    match_scale = candidate.width_px / candidate.keypoints.width_px
-    return geometry.describe(found, query_scale / match_scale)
+    return query_scale / (candidate.width_px / candidate.keypoints.width_px)

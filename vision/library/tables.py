@@ -10,10 +10,13 @@ from typing import Final
 
 from pgvector.sqlalchemy import BIT, HALFVEC
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -75,4 +78,25 @@ library_photos = Table(
         postgresql_with=HNSW,
         postgresql_ops={"descriptor": "halfvec_cosine_ops"},
     ),
+)
+
+# The negative bank: pictures, and parts that pictures share, that everybody photographs. `whole`: a person said it of
+# this very picture, so its bytes and pixels are excused, too; otherwise only what the keypoints show.
+library_commons = Table(
+    "library_commons",
+    metadata,
+    Column("common_id", Text, primary_key=True),  # of the ruling or the flood, or a digest for an imported picture
+    Column("seq", BigInteger, Identity(always=True), nullable=False),
+    Column("source", Text, nullable=False),  # ruling, imported
+    Column("whole", Boolean, nullable=False),
+    Column("photo_ids", ARRAY(Text), nullable=False),  # of the library's pictures it was learnt from
+    Column("reference", Text, nullable=False, server_default=""),  # file name of an imported one
+    Column("preview_sha256", Text, nullable=False, server_default=""),
+    Column("sha256", Text, nullable=False, server_default=""),
+    Column("pixel_sha256", Text, nullable=False, server_default=""),
+    Column("keypoints", LargeBinary, nullable=False),  # of what is common, in the frame of the picture it lies in
+    Column("added_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    CheckConstraint("source IN ('ruling', 'imported')", name="source_known"),
+    CheckConstraint("whole = (pixel_sha256 <> '')", name="whole_has_pixels"),
+    Index("ix_library_commons_pixel_sha256", "pixel_sha256"),
 )

@@ -1,0 +1,133 @@
+"""What the negative bank removes and what it wrongly excuses: `python -m benchmarks.commons [--labels N]`.
+
+Photos are the test half of Caltech 101 (`fixtures.caltech`). A label, cut out of one photo, is pasted into five others
+(`fixtures.edits.with_label`, on 4% to 25% of the area): two of them teach the bank by a person's word, the other three
+and the two are honest photos that share just the label. The label is synthetic, so are its light and its turn. True
+copies are edits (`fixtures.edits`) of the labelled photos that the bank was learnt from, which is the hardest case: the
+bank knows the label that is in both. The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import itertools
+import json
+import sys
+from collections import Counter
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fixtures import caltech, edits
+from vision.fingerprint import Fingerprint, Fingerprinter
+from vision.library.commons import Bank, Common, CommonLimits, Known, assemble, explain, learn
+from vision.library.search import candidate_from, nearness
+from vision.photos import PhotoRelation, Verdict, judge
+
+SEED: Final = 20261122
+LIMITS: Final = CommonLimits()
+EDITS: Final = (
+    "copied", "jpeg_20", "recoloured", "mirrored", "rotated_15", "cropped_50", "cropped_25", "text_and_emoji",
+    "bordered", "screenshot", "rephotographed", "collage", "combination",
+)  # fmt: skip
+Pixels = NDArray[np.uint8]
+
+
+class Eye:
+    """Pixels to fingerprints, through a JPEG as every upload."""
+
+    def __init__(self) -> None:
+        self._fingerprinter = Fingerprinter(threads=1)
+
+    def see(self, pixels: Pixels) -> Fingerprint:
+        data = edits.jpeg_bytes(pixels)
+        picture = caltech.as_picture(edits.through_jpeg(pixels, 88))
+        return self._fingerprinter.fingerprint(picture, hashlib.sha256(data).hexdigest())
+
+
+def relation(query: Fingerprint, match: Fingerprint) -> PhotoRelation | None:
+    """The product's word on the two, None when it says unseen."""
+    candidate = candidate_from("match", match, query, nearness(query, match.descriptor))
+    found = judge(query, [candidate], "").matches
+    return found[0] if found else None
+
+
+def excused(query: Fingerprint, match: Fingerprint, found: PhotoRelation, bank: Bank) -> bool:
+    return bool(explain(query, match.keypoints, match.thumbnail, found.geometry, bank, LIMITS))
+
+
+def known(name: str, seen: Fingerprint) -> Known:
+    return Known(name, seen.sha256, seen.pixel_sha256, "", seen.keypoints)
+
+
+def measure(labels: int) -> dict[str, object]:
+    """Figures of `labels` labels, each in five photos."""
+    rng, eye = np.random.default_rng(SEED), Eye()
+    source = itertools.islice(caltech.photos("test", per_category_max=8), labels * 6)
+    photos = [photo.pixels for photo in source]
+    rng.shuffle(photos)
+    commons: list[Common] = []
+    sets: list[list[Pixels]] = []
+    unlearnt = 0
+    for number in range(len(photos) // 6):
+        label = edits.label_from(photos[6 * number], rng)
+        shown = [edits.with_label(pixels, label, rng) for pixels in photos[6 * number + 1 : 6 * number + 6]]
+        sets.append(shown)
+        base, other = (known(f"{number}-{place}", eye.see(shown[place])) for place in (0, 1))
+        learnt = learn(f"label-{number}", base, [other], LIMITS)
+        if isinstance(learnt, Common):
+            commons.append(learnt)
+        else:
+            unlearnt += 1
+        _progress("labels", number + 1, len(photos) // 6)
+    bank = assemble(commons)
+    honest, copies = Counter[str](), Counter[str]()
+    by_edit: dict[str, Counter[str]] = {name: Counter() for name in EDITS}
+    for number, shown in enumerate(sets):
+        seen = [eye.see(pixels) for pixels in shown]
+        for a, b in itertools.combinations(range(len(seen)), 2):
+            found = relation(seen[a], seen[b])
+            honest["pairs"] += 1
+            if found is None or found.geometry.inliers < LIMITS.inliers_min:
+                continue
+            honest["sharing_points"] += 1
+            gone = excused(seen[a], seen[b], found, bank)
+            honest["sharing_points_excused"] += gone
+            if found.verdict is Verdict.EDITED_COPY:
+                honest["called_copies"] += 1
+                honest["called_copies_excused"] += gone
+        for name in EDITS:
+            others = [photos[int(one)] for one in rng.integers(0, len(photos), 4)]
+            copy = eye.see(edits.apply(name, shown[0], rng, others))
+            found = relation(copy, seen[0])
+            if found is None or found.verdict is not Verdict.EDITED_COPY:
+                continue
+            gone = excused(copy, seen[0], found, bank)
+            copies.update(found=1, wrongly_excused=int(gone))
+            by_edit[name].update(found=1, wrongly_excused=int(gone))
+        _progress("pairs", number + 1, len(sets))
+    return {
+        "labels": len(sets),
+        "labels_with_too_few_points_to_learn": unlearnt,
+        "same_label_pairs": dict(honest),
+        "true_copies": dict(copies),
+        "true_copies_by_edit": {name: dict(counted) for name, counted in by_edit.items()},
+        "limits": {name: getattr(LIMITS, name) for name in CommonLimits.__slots__},
+    }
+
+
+def _progress(what: str, done: int, of: int) -> None:
+    if sys.stderr.isatty() or done == of:
+        sys.stderr.write(f"\r{what}: {done} of {of}" + ("\n" if done == of else ""))
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--labels", type=int, default=40)
+    sys.stdout.write(json.dumps(measure(asked.parse_args().labels)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
