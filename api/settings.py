@@ -52,6 +52,20 @@ class WorkSettings(BaseModel):
     attempts_max: int = Field(default=3, ge=1, description="Then a person gets the claim")
 
 
+def _beside(torchscript: Path | None, suffix: str) -> Path | None:
+    return torchscript.with_suffix(suffix) if torchscript is not None else None
+
+
+class RetentionSettings(BaseModel):
+    """How long the evidence store keeps what belongs to nobody."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    incoming_hours: float = Field(default=24.0, gt=0, description="Uploads that broke off, since they were begun")
+    orphan_hours: float = Field(default=72.0, gt=0, description="Files that no claim, pet or library picture names")
+    every_seconds: float = Field(default=3_600.0, gt=0, description="Between looks for them, by one of the workers")
+
+
 class Settings(BaseSettings):
     """All of it. Unset values suit one machine: `miaopei up` fills in the database and Prefect's address by itself."""
 
@@ -105,9 +119,25 @@ class Settings(BaseSettings):
         default={}, description="Partner insurers by the key that product files name, as JSON"
     )
     work: WorkSettings = Field(default=WorkSettings(), description="How much a worker takes on")
+    retention: RetentionSettings = Field(
+        default=RetentionSettings(), description="When files that belong to nobody are deleted"
+    )
     ocr_models: Path = Field(
         default=Path(__file__).resolve().parent.parent / "models" / "ocr",
         description="Folder with the reader's models; `python -m models.ocr_build` makes it",
+    )
+    descriptor_torchscript: Path | None = Field(
+        default=None,
+        description="A TorchScript of Meta's SSCD to compare photos by instead of our own descriptor; the library must "
+        "then be fingerprinted anew (`miaopei photos refingerprint`)",
+    )
+    descriptor_whitening: Path | None = Field(
+        default_factory=lambda filled: _beside(filled["descriptor_torchscript"], ".whitening.safetensors"),
+        description="Its whitening, made by `python -m models.train.sscd`; unset: beside the TorchScript",
+    )
+    descriptor_thresholds: Path | None = Field(
+        default_factory=lambda filled: _beside(filled["descriptor_torchscript"], ".thresholds.json"),
+        description="Its thresholds, made by the same command; unset: beside the TorchScript",
     )
     referral_hours: float = Field(default=24.0, gt=0, description="In which a referral should be decided")
     idempotency_hours: float = Field(default=24.0, gt=0, description="How long an idempotency key is remembered")

@@ -10,6 +10,7 @@ import json
 import math
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 import cv2
@@ -88,7 +89,13 @@ class FusionModel:
 @cache
 def fusion_model() -> FusionModel:
     """The trained model. Raises ModelMissing, ModelCorrupt, ValueError when its features are not these."""
-    content = json.loads(weights_path(NAME).read_text(encoding="utf-8"))
+    return read_fusion(weights_path(NAME), card(NAME).label)
+
+
+def read_fusion(path: Path, label: str) -> FusionModel:
+    """A model as `models/train/copy_fusion.py` writes it. Raises ValueError or KeyError when it is none for these
+    features."""
+    content = json.loads(path.read_text(encoding="utf-8"))
     if tuple(content["features"]) != FEATURES:
         raise ValueError(f"the fusion was trained on other features: {content['features']}")
     return FusionModel(
@@ -96,7 +103,7 @@ def fusion_model() -> FusionModel:
         float(content["intercept"]),
         float(content["copy_probability_min"]),
         float(content["similar_cosine_min"]),
-        card(NAME).label,
+        label,
     )
 
 

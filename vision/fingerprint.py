@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vision import geometry, views
-from vision.descriptor import DescriptorModel, shared_model
+from vision.copy_score import FusionModel
+from vision.describing import Describing, Descriptor, describing
 from vision.geometry import GeometryLimits, Keypoints
 from vision.views import Box, ViewLimits
 
@@ -105,14 +106,21 @@ class Fingerprint:
 
 
 class Fingerprinter:
-    """Thread-safe. threads: of the descriptor network and of OpenCV (in the whole process) for one call.
+    """Thread-safe. threads: of the descriptor network and of OpenCV (in the whole process) for one call. describes:
+    the descriptor, our own where none is given.
 
     Raises ModelMissing or ModelCorrupt when the network's files are not what their cards say.
     """
 
-    def __init__(self, threads: int = 1, limits: FingerprintLimits = FingerprintLimits()) -> None:
+    def __init__(
+        self,
+        threads: int = 1,
+        limits: FingerprintLimits = FingerprintLimits(),
+        describes: Describing | None = None,
+    ) -> None:
         self.limits = limits
-        self._model: DescriptorModel = shared_model(threads)
+        self._describing = describes or describing(threads=threads)
+        self._model: Descriptor = self._describing.descriptor
         # Callers look at several photos in threads of their own: OpenCV's threads beneath those would only get in
         # the way.
         cv2.setNumThreads(threads)
@@ -121,6 +129,11 @@ class Fingerprinter:
     def model(self) -> str:
         """Name and digest of the descriptor, as decisions quote it."""
         return self._model.label
+
+    @property
+    def fusion(self) -> FusionModel:
+        """What `vision.photos.judge` must judge these fingerprints with. Raises ModelMissing or ModelCorrupt."""
+        return self._describing.fusion()
 
     def fingerprint(self, picture: Picture, sha256: str) -> Fingerprint:
         """sha256: hex, of the file the picture came from."""

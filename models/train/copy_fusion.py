@@ -67,10 +67,27 @@ class Example:
         return self.edit in ("", LABELLED)
 
 
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """content: of the file that `vision.copy_score.read_fusion` reads. figures: on the held-out photos. pairs: that it
+    was fitted on."""
+
+    content: dict[str, object]
+    figures: dict[str, float]
+    pairs: int
+
+
 def main() -> None:
     started = time.monotonic()
+    found = fitted(Fingerprinter())
+    WEIGHTS.write_text(json.dumps(found.content, indent=1) + "\n", encoding="utf-8")
+    write_card(_card(found.pairs, found.figures))
+    _record(found.figures, str(found.content["copy_probability_min"]), time.monotonic() - started)
+
+
+def fitted(fingerprinter: Fingerprinter) -> Fitted:
+    """The model for this fingerprinter's descriptor."""
     rng = np.random.default_rng(SEED)
-    fingerprinter = Fingerprinter()
     photos = list(caltech.photos("train"))
     order = rng.permutation(len(photos))
     library_ids, unseen_ids = order[:LIBRARY], order[LIBRARY : LIBRARY + UNSEEN]
@@ -116,7 +133,7 @@ def main() -> None:
             missed.append((index, name))
         if not name:
             best_cosines.append(max(candidate.cosine for candidate in candidates))
-    _fit(examples, missed, best_cosines, time.monotonic() - started)
+    return _fit(examples, missed, best_cosines)
 
 
 def photos_after(order: NDArray[np.intp], photos: Sequence[caltech.CaltechPhoto]) -> Iterator[NDArray[np.uint8]]:
@@ -124,7 +141,7 @@ def photos_after(order: NDArray[np.intp], photos: Sequence[caltech.CaltechPhoto]
     return (photos[index].pixels for index in order)
 
 
-def _fit(examples: list[Example], missed: list[tuple[int, str]], best_cosines: list[float], seconds: float) -> None:
+def _fit(examples: list[Example], missed: list[tuple[int, str]], best_cosines: list[float]) -> Fitted:
     photos = np.array([example.photo for example in examples])
     chosen = np.unique(photos)
     np.random.default_rng(SEED + 1).shuffle(chosen)
@@ -148,16 +165,14 @@ def _fit(examples: list[Example], missed: list[tuple[int, str]], best_cosines: l
         "pairs": int(held.sum()),
     }
     print(figures, dict(zip(FEATURES, weights.round(3).tolist(), strict=True)), round(intercept, 3), "cut", cut)
-    content = {
+    content: dict[str, object] = {
         "features": FEATURES,
         "weights": [round(float(weight), 6) for weight in weights],
         "intercept": round(intercept, 6),
         "copy_probability_min": cut,
         "similar_cosine_min": round(float(np.quantile(best_cosines, SIMILAR_QUANTILE)), 3),
     }
-    WEIGHTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    write_card(_card(int((~held).sum()), figures))
-    _record(figures, cut, seconds)
+    return Fitted(content, figures, int((~held).sum()))
 
 
 def fit_monotone(features: NDArray[np.float64], copies: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
@@ -220,7 +235,7 @@ def _card(pairs: int, figures: dict[str, float]) -> Card:
     )
 
 
-def _record(figures: dict[str, float], cut: float, seconds: float) -> None:
+def _record(figures: dict[str, float], cut: str, seconds: float) -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     new = not RESULTS.exists()
     with RESULTS.open("a", newline="", encoding="utf-8") as file:
