@@ -42,6 +42,9 @@ class Rules:
 
     # Claims of one claimant under one policy whose events lie at most so far apart are about one event.
     same_event_hours_max: int
+    # So many matches with the claimant's own withdrawn claims about one event are a second try; more, and a person
+    # looks.
+    same_event_withdrawn_max: int
 
     # Credit never counts alone. Below `credit_low_score` the amount paid with no person looking shrinks, and many
     # claims in a week refer.
@@ -72,6 +75,9 @@ RULES = Rules(
     # A policy choice, not a measurement: people tell the time of an event from memory, a day out either way. Past it
     # the same photo is a suspicion instead of a doubt; neither is ever paid without a person.
     same_event_hours_max=48,
+    # A policy choice: people withdraw and try again, seldom twice. It also keeps withdrawn claims from filling up the
+    # few matches that are reported, behind which another claimant's photo would go unseen.
+    same_event_withdrawn_max=2,
     # On the scorecard's holdout 9.5% of people stand below this score, and 68% of those defaulted
     # (models/results/credit.csv comes from the same run; the table is in the card under below_score_holdout).
     credit_low_score=425,

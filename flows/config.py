@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from claims.floods import FloodLimits
+
 
 @dataclass(frozen=True, slots=True)
 class PrefectConfig:
@@ -41,6 +43,19 @@ class LeaseLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionLimits:
+    """How long the evidence store keeps what belongs to nobody, and how often that is looked for.
+
+    Choices, not measurements: an upload takes minutes at most, and a claim that is worked on names its files within
+    seconds; the rest is time for a person to look at what went wrong.
+    """
+
+    incoming_hours: float = 24.0  # uploads that never got their key
+    orphan_hours: float = 72.0  # files that no row names
+    every_seconds: float = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
 class StoreConfig:
     """Where the truth and the evidence lie."""
 
@@ -50,16 +65,28 @@ class StoreConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DescriptorConfig:
+    """A TorchScript of SSCD to compare photos by instead of our own descriptor, with what was fitted for it."""
+
+    torchscript: Path
+    whitening: Path
+    thresholds: Path
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerConfig:
     """Of one adjudicating process."""
 
     name: str  # unique among live workers: host and process id
     store: StoreConfig
     ocr_models: Path
+    descriptor: DescriptorConfig | None = None  # our own
     prefect: PrefectConfig = field(default_factory=PrefectConfig)
     lease: LeaseLimits = field(default_factory=LeaseLimits)
     # Enrolments come rarely and wait for nobody: looked for at leisure, one batch at a time.
     enrol_lease: LeaseLimits = LeaseLimits(batch_max=4, batches_in_flight_max=1, poll_seconds=0.5)
+    retention: RetentionLimits = RetentionLimits()
+    floods: FloodLimits = field(default_factory=FloodLimits)
     cores: int = 2  # threads of the vision pool, and decoder processes
     readers: int = 1  # OCR processes, about 400 MB each
     claims_at_once: int = 8  # of a batch: bounds the pictures held in memory

@@ -23,6 +23,7 @@ from claims.evidence import (
     PhotoFact,
     PhotoMatch,
     PhotoVerdict,
+    Placement,
     Unmeasured,
     UnmeasuredNose,
     UnmeasuredPaper,
@@ -30,7 +31,7 @@ from claims.evidence import (
 )
 from claims.store.adjudication import EvidenceRow
 from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
-from vision import measurement
+from vision import measurement, placement
 from vision.documents.page import PaperReading
 from vision.errors import ImageRefused
 from vision.nose import NoseComparison
@@ -58,11 +59,13 @@ def photo_fact(
     height_px: int,
     exif: ExifReading,
     examination: PhotoExamination,
+    matches: Sequence[PhotoMatch],
+    common: str,
     same_claim: Sequence[EvidenceRow],
     shows: SubjectReading | measurement.Unmeasured,
 ) -> PhotoFact:
-    """A photo that was examined. `same_claim`: other files of the claim with the same bytes. `shows`: what it shows."""
-    matches = tuple(_match(relation) for relation in examination.matches)
+    """A photo that was examined. `matches`, `common`: as `flows.matches` weighed them. `same_claim`: other files of the
+    claim with the same bytes. `shows`: what it shows."""
     return PhotoFact(
         evidence_id=row.id,
         name=row.name,
@@ -70,10 +73,11 @@ def photo_fact(
         width_px=width_px,
         height_px=height_px,
         verdict=PhotoVerdict(examination.verdict),
-        matches=matches + tuple(_twin(other) for other in same_claim),
+        matches=(*matches, *(_twin(other) for other in same_claim)),
         taken_at=_exif(exif.taken_at),
         software=_exif(exif.software),
         camera=_exif(exif.camera),
+        common=common,
         subject=_subject(shows),
     )
 
@@ -150,11 +154,14 @@ def unenrolled_nose(row: EvidenceRow, pet_id: str) -> UnmeasuredNose:
     return UnmeasuredNose(row.id, pet_id, "no enrolment: this pet's nose was never recorded", retryable=False)
 
 
-def _match(relation: PhotoRelation) -> PhotoMatch:
+def photo_match(
+    relation: PhotoRelation, *, owner: MatchOwner | None, claim_status: str, common: str, ruling: str
+) -> PhotoMatch:
+    """One picture that the photo relates to. owner: whose it is, None where only the library can say."""
     pairs = tuple(KeypointPair(*pair) for pair in relation.pairs[:PAIRS_MAX])
     return PhotoMatch(
         photo_id=relation.photo_id,
-        owner=_owner(relation),
+        owner=owner if owner is not None else _owner(relation),
         claim_id=relation.owner_claim,
         verdict=PhotoVerdict(relation.verdict),
         probability=relation.probability,
@@ -162,10 +169,23 @@ def _match(relation: PhotoRelation) -> PhotoMatch:
         transform=relation.transform,
         pairs=pairs,
         preview_sha256=relation.preview_sha256,
+        placement=_placement(relation.placement),
+        claim_status=claim_status,
+        common=common,
+        ruling=ruling,
+    )
+
+
+def _placement(found: placement.Placement | measurement.Unmeasured) -> Placement | Unmeasured:
+    if isinstance(found, measurement.Unmeasured):
+        return Unmeasured(found.reason, retryable=False)
+    return Placement(
+        found.scale, found.degrees, found.mirrored, found.shown_ratio, found.covers_ratio, outline=found.outline
     )
 
 
 def _owner(relation: PhotoRelation) -> MatchOwner:
+    """Where the store knows no such claim: by what the picture was published with."""
     if relation.source == "web":
         return MatchOwner.WEB
     if relation.source == "stock":

@@ -13,31 +13,39 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from claims.errors import NotFound
+from claims.evidence import PhotoMatch, Placement
 from claims.store.adjudication import EvidenceRow
 from claims.store.blobs import BlobStore
-from flows.config import WorkerConfig
+from flows.config import DescriptorConfig, WorkerConfig
 from models.ocr_build import OCR_CARDS
 from models.registry import card
-from vision import measurement, photos
-from vision.copy_score import fusion_model
+from vision import measurement, overlay, photos
+from vision.describing import Describing, describing
 from vision.documents import Reader
 from vision.documents.page import PaperReading
 from vision.errors import ImageRefused
 from vision.fingerprint import Fingerprint, Fingerprinter
+from vision.geometry import Geometry
 from vision.image import Decoder, Picture, preview_jpeg, sniff
-from vision.library import Candidate
+from vision.library import Candidate, commons
+from vision.library.commons import Bank
 from vision.nose import NoseComparison, NoseReader, NoseTemplate, compare
-from vision.photos import PhotoExamination
+from vision.photos import ExamineLimits, PhotoExamination
 from vision.provenance import ExifReading
+from vision.sscd import SscdFiles
 from vision.subject import SubjectReading, shared_subject_model
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+# All of them are weighed against what people said (`flows.matches`), and only then cut to what a person reads.
+EVERY_RELATION: Final = ExamineLimits(relations_max=40)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,7 @@ class Looking:
         self._pool = pool
         self._decoder = decoder
         self._reader = reader
-        self._fingerprinter = Fingerprinter(threads=1)
+        self._fingerprinter = fingerprinter(config.descriptor)
         self._subjects = shared_subject_model(threads=1)
         self._noses = NoseReader()
 
@@ -132,7 +140,23 @@ class Looking:
     def compare_photo(
         self, fingerprint: Fingerprint, candidates: Sequence[Candidate], subject: str
     ) -> PhotoExamination:
-        return photos.judge(fingerprint, candidates, subject)
+        return photos.judge(fingerprint, candidates, subject, EVERY_RELATION, fusion=self._fingerprinter.fusion)
+
+    def explain_photo(self, fingerprint: Fingerprint, match: Candidate, found: Geometry, bank: Bank) -> str:
+        """The picture of the negative bank that explains this match, "" when none does."""
+        return commons.explain(fingerprint, match.keypoints, match.thumbnail, found, bank)
+
+    def overlay(self, preview_sha256: str, match: PhotoMatch) -> str:
+        """Draw the proof of a match from the two previews; its key in the evidence store, "" when one is no longer
+        there."""
+        try:
+            photo, other = (overlay.pixels_of(self._blobs.read(one)) for one in (preview_sha256, match.preview_sha256))
+        except NotFound:
+            return ""  # the other claim was erased meanwhile
+        outline = match.placement.outline if isinstance(match.placement, Placement) else ()
+        pairs = [(pair.x, pair.y, pair.match_x, pair.match_y) for pair in match.pairs]
+        words = [match.transform, f"probability {match.probability:.4f}, {match.inliers} points agree"]
+        return self._blobs.put(overlay.draw(photo, other, pairs, outline, words))
 
     def paper(self, row: EvidenceRow) -> SeenPaper | ImageRefused:
         """Every page of a PDF, or the one of a photo."""
@@ -158,9 +182,13 @@ class Looking:
         """Raises TemplateUnreadable or TemplatesIncompatible for an enrolment of another version."""
         return compare(probe, [NoseTemplate.from_bytes(template) for template in enrolled])
 
+    def has_files(self, sha256s: Sequence[str]) -> bool:
+        """Whether all of these are in the evidence store."""
+        return all(self._blobs.exists(sha256) for sha256 in sha256s)
+
     def photo_models(self) -> tuple[str, ...]:
         """Labels of the models behind every examined photo."""
-        return (self._fingerprinter.model, fusion_model().label, self._subjects.label)
+        return (self._fingerprinter.model, self._fingerprinter.fusion.label, self._subjects.label)
 
     def paper_models(self) -> tuple[str, ...]:
         """Labels of the models that may have read a page; a page's own is in its reading."""
@@ -185,6 +213,17 @@ class Looking:
 
     def _preview(self, picture: Picture) -> str:
         return self._blobs.put(preview_jpeg(picture.pixels, self._config.preview_long_edge_px))
+
+
+def fingerprinter(config: DescriptorConfig | None) -> Fingerprinter:
+    """What photos are compared by, as configured. Raises models.errors.ModelMissing or ModelCorrupt."""
+    return Fingerprinter(threads=1, describes=describes(config))
+
+
+def describes(config: DescriptorConfig | None) -> Describing:
+    """The descriptor as configured, with its thresholds. Raises models.errors.ModelMissing or ModelCorrupt."""
+    files = SscdFiles(config.torchscript, config.whitening, config.thresholds) if config is not None else None
+    return describing(files, threads=1)
 
 
 @contextlib.contextmanager

@@ -9,17 +9,19 @@ two claims that send one thing at the same moment at least one sees the other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from claims import credit as scoring
 from claims.claim import EvidenceKind
 from claims.credit import Scorecard
+from claims.errors import InFlight, StoreError
 from claims.evidence import (
     CoverFact,
     CreditFact,
@@ -33,10 +35,12 @@ from claims.evidence import (
     UnmeasuredPaper,
     UnmeasuredPhoto,
 )
-from claims.store import adjudication, counts, noses, papers
+from claims.floods import FloodLimits
+from claims.store import adjudication, counts, erasure, holding, noses, papers
 from claims.store.adjudication import ClaimFile, EvidenceRow
-from flows import evidence
+from flows import evidence, matches
 from flows.looking import Looking, SeenPaper, SeenPhoto, Stopwatch
+from flows.matches import BankKeeper
 from flows.queues import Clock, utc_now
 from vision.documents.page import PaperReading
 from vision.errors import ImageRefused
@@ -56,6 +60,8 @@ class Context:
     looking: Looking
     scorecard: Scorecard
     now: Clock = utc_now
+    floods: FloodLimits = field(default_factory=FloodLimits)
+    bank: BankKeeper = field(default_factory=BankKeeper)
 
 
 async def cover(context: Context, file: ClaimFile, watch: Stopwatch) -> CoverFact:  # noqa: ARG001  (one shape for all)
@@ -69,7 +75,7 @@ async def photos(context: Context, file: ClaimFile, watch: Stopwatch) -> PhotoFa
     rows = _of_kind(file, EvidenceKind.PHOTO)
     seen = await asyncio.gather(*(context.looking.compute(watch, context.looking.photo, row) for row in rows))
     pairs = [(row, one) for row, one in zip(rows, seen, strict=True) if isinstance(one, SeenPhoto)]
-    async with context.engine.begin() as conn:
+    async with _writing(context, file, [one.preview_sha256 for _, one in pairs]) as conn:
         for row, one in pairs:
             await adjudication.set_preview(conn, row.id, one.preview_sha256)
         await publish(conn, [_library_photo(file, row, one) for row, one in pairs])
@@ -101,7 +107,10 @@ async def _examined(
     looking = context.looking
     examination = await looking.compute(watch, looking.compare_photo, seen.fingerprint, candidates, claim.claimant_id)
     twins = [other for other in rows if other.id != row.id and other.sha256 == row.sha256]
-    return evidence.photo_fact(row, seen.width_px, seen.height_px, seen.exif, examination, twins, seen.subject)
+    weighed, common = await matches.of_photo(context, file, row, seen, examination, candidates, watch)
+    return evidence.photo_fact(
+        row, seen.width_px, seen.height_px, seen.exif, examination, weighed, common, twins, seen.subject
+    )
 
 
 async def paper_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> PaperFacts:
@@ -112,7 +121,8 @@ async def paper_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> Pa
     pages = [(row, page) for row, one in zip(rows, seen, strict=True) for page in _pages(one)]
     identities = {id(page): evidence.paper_identity(page) for _, page in pages if isinstance(page, PaperReading)}
     numbers = [(identities[id(page)], row.id) for row, page in pages if identities.get(id(page))]
-    async with context.engine.begin() as conn:
+    previews = [one.preview_sha256 for one in seen if isinstance(one, SeenPaper)]
+    async with _writing(context, file, previews) as conn:
         for row, one in zip(rows, seen, strict=True):
             if isinstance(one, SeenPaper):
                 await adjudication.set_preview(conn, row.id, one.preview_sha256)
@@ -135,17 +145,17 @@ async def nose_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> Nos
         return ()
     async with context.engine.connect() as conn:
         enrolled = [stored.template for stored in await noses.list_templates(conn, pet_id)]
-    return tuple(await asyncio.gather(*(_nose(context, row, pet_id, enrolled, watch) for row in rows)))
+    return tuple(await asyncio.gather(*(_nose(context, file, row, pet_id, enrolled, watch) for row in rows)))
 
 
 async def _nose(
-    context: Context, row: EvidenceRow, pet_id: str, enrolled: list[bytes], watch: Stopwatch
+    context: Context, file: ClaimFile, row: EvidenceRow, pet_id: str, enrolled: list[bytes], watch: Stopwatch
 ) -> NoseFact | UnmeasuredNose:
     looking = context.looking
     seen = await looking.compute(watch, looking.nose, row.sha256)
     if isinstance(seen, ImageRefused):
         return evidence.refused_nose(row, pet_id, seen)
-    async with context.engine.begin() as conn:
+    async with _writing(context, file, [seen.preview_sha256]) as conn:
         await adjudication.set_preview(conn, row.id, seen.preview_sha256)
     if isinstance(seen.template, NotMeasured):
         return evidence.refused_nose(row, pet_id, seen.template)
@@ -166,6 +176,26 @@ async def fraud(context: Context, file: ClaimFile, watch: Stopwatch) -> FraudFac
     """How many claims share a device, an account, an address, a merchant or the claimant in windows before this one."""
     async with context.engine.connect() as conn:
         return FraudFact(await counts.window_counts(conn, file.claim.id))
+
+
+@asynccontextmanager
+async def _writing(context: Context, file: ClaimFile, previews: Sequence[str]) -> AsyncIterator[AsyncConnection]:
+    """A transaction in which to write what was seen in the claim's files, and `previews` made of them.
+
+    Raises InFlight when the claim was erased meanwhile: a worker that had lost its lease brings nothing back. Raises
+    StoreError, to be tried again, when a preview was deleted with another claim that had the same picture.
+    """
+    try:
+        async with context.engine.begin() as conn:
+            await erasure.at_work(conn, file.claim.id)
+            yield conn
+            await holding.hold(conn, previews)
+            if not await asyncio.to_thread(context.looking.has_files, previews):
+                raise StoreError(f"a preview of claim {file.claim.id} was deleted with another claim's")
+    except InFlight:
+        async with context.engine.begin() as conn:
+            await erasure.leave_to_delete(conn, file.claim.id, previews, context.now())
+        raise
 
 
 Stage = Callable[[Context, ClaimFile, Stopwatch], Awaitable[Any]]

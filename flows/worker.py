@@ -9,43 +9,57 @@ from __future__ import annotations
 import asyncio
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from claims.credit import Scorecard
+from claims.store.blobs import BlobStore
 from claims.store.engine import connect
 from flows.adjudicate import Adjudication
 from flows.config import WorkerConfig
-from flows.drain import Drain
+from flows.drain import STORE_AWAY, Drain
 from flows.enrol import Enrolling
+from flows.erasure import tend
 from flows.looking import Looking, looking
 from flows.process import live, stopping
 from flows.queues import ClaimQueue, OutboxQueue
 from flows.sending import Sending
 from flows.stages import Context
+from flows.teach import Teaching
 from flows.tracking import tracking
 from models.registry import weights_path
 from vision.errors import ReaderUnavailable
+from vision.library.outdated import described_by
 
 log = structlog.get_logger(__name__)
+
+ONLY_OTHER_DESCRIPTORS = (
+    "no picture of the library was described by the descriptor in use: edited copies are not found by likeness until "
+    "`miaopei photos refingerprint` has run"
+)
 
 
 async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
     """Adjudicate until SIGTERM or `stop`. Raises models.errors.ModelMissing or ModelCorrupt before any claim is
     leased.
     """
-    stop, wake, enrol_wake = stop or asyncio.Event(), asyncio.Event(), asyncio.Event()
+    stop, wake = stop or asyncio.Event(), asyncio.Event()
+    enrol_wake, teach_wake = asyncio.Event(), asyncio.Event()
     engine = connect(config.store.dsn, pool_size=config.store.pool_size)
     scorecard = Scorecard.from_json(weights_path("credit_scorecard").read_bytes())
     try:
         with looking(config) as eyes:
-            async with tracking(config.prefect) as tracker, stopping(stop, [wake, enrol_wake]):
+            async with tracking(config.prefect) as tracker, stopping(stop, [wake, enrol_wake, teach_wake]):
                 await asyncio.to_thread(eyes.warm_photos)
-                context = Context(engine, eyes, scorecard)
+                context = Context(engine, eyes, scorecard, floods=config.floods)
                 adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once)
                 queue = ClaimQueue(engine, config.name, config.lease.lease_seconds)
                 drain = Drain("adjudicate", queue, adjudication.work, config.lease, stop, wake)
                 enrolling = Sending(
                     "enrol", engine, tracker, Enrolling(engine, eyes).enrol, config.enrol_lease, about="pet"
                 )
+                learning = Sending("teach", engine, tracker, Teaching(engine).teach, config.enrol_lease, about="claim")
+                words = OutboxQueue(engine, "teach", config.name, config.enrol_lease.lease_seconds)
+                teach = Drain("teach", words, learning.work, config.enrol_lease, stop, teach_wake)
                 enrolments = OutboxQueue(engine, "enrol", config.name, config.enrol_lease.lease_seconds)
                 enrol = Drain("enrol", enrolments, enrolling.work, config.enrol_lease, stop, enrol_wake)
 
@@ -66,7 +80,11 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                 log.info("ready", process=config.name, cores=config.cores)
                 async with asyncio.TaskGroup() as group:
                     group.create_task(_warm_papers(eyes))
-                    await live(engine, config.name, "worker", [drain, enrol], stop, report, config.lease.report_seconds)
+                    group.create_task(_check_library(engine, eyes.photo_models()[0]))
+                    group.create_task(tend(engine, BlobStore(config.store.evidence_url), config.retention, stop))
+                    await live(
+                        engine, config.name, "worker", [drain, enrol, teach], stop, report, config.lease.report_seconds
+                    )
     finally:
         await engine.dispose()
 
@@ -78,3 +96,17 @@ async def _warm_papers(eyes: Looking) -> None:
     except ReaderUnavailable as error:
         # The next paper tries again to start it; a paper that cannot be read at all goes to a person in the end.
         log.error("papers cannot be read yet", error=str(error)[:500])
+
+
+async def _check_library(engine: AsyncEngine, descriptor: str) -> None:
+    """Beside the work, since it reads the whole table: say so when most of the library cannot be found by likeness."""
+    try:
+        async with engine.connect() as conn:
+            labels = await described_by(conn)
+    except STORE_AWAY as error:
+        log.warning("the library was not looked through", error=repr(error)[:200])
+        return
+    if labels and descriptor not in labels:
+        log.error(ONLY_OTHER_DESCRIPTORS, in_use=descriptor, in_the_library=labels)
+    elif len(labels) > 1:
+        log.warning("some pictures of the library were described by another model", in_use=descriptor, labels=labels)

@@ -52,7 +52,8 @@ def _unmeasured(photo: UnmeasuredPhoto, *, enough: bool) -> Reason:
 
 def _provenance(claim: Claim, product: Product, photo: PhotoFact, rules: Rules) -> list[Reason]:
     copies = [match for match in photo.matches if match.owner is not MatchOwner.SAME_CLAIM and match.verdict in COPIES]
-    found = [_copy(photo, match) for match in copies]
+    again = sum(match.owner is MatchOwner.SAME_EVENT for match in copies)
+    found = [_copy(photo, match, may_repeat=again <= rules.same_event_withdrawn_max) for match in copies]
     if photo.common:
         found.append(reason("photo_is_common", photo.common, evidence_id=photo.evidence_id))
     if photo.verdict in COPIES and not copies:
@@ -80,7 +81,7 @@ def _provenance(claim: Claim, product: Product, photo: PhotoFact, rules: Rules) 
     return found
 
 
-def _copy(photo: PhotoFact, match: PhotoMatch) -> Reason:
+def _copy(photo: PhotoFact, match: PhotoMatch, *, may_repeat: bool) -> Reason:
     """What follows from one proven copy. A person's word on the pair goes first, then what the two share, then whose
     the other picture is."""
     value, detail = _value(match), _of(match)
@@ -93,7 +94,7 @@ def _copy(photo: PhotoFact, match: PhotoMatch) -> Reason:
         detail += ", confirmed by a person"
     if match.owner is MatchOwner.SAME_EVENT:
         # Withdrawn is for good and pays nothing; whatever else became of it, the damage must not be paid twice.
-        closed = match.claim_status == Status.WITHDRAWN
+        closed = may_repeat and match.claim_status == Status.WITHDRAWN
         code = "photo_of_withdrawn_claim" if closed else "same_event_claimed_before"
         said = f"claim {match.claim_id} is {match.claim_status or 'of unknown status'}"
         return reason(code, said, str(Status.WITHDRAWN), evidence_id=photo.evidence_id, detail=detail)

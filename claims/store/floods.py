@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from sqlalchemy import Row, func, select, text, update
+from sqlalchemy import Row, case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -47,40 +47,47 @@ class Flood:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighted:
-    """A picture of a flood; `claim_id` is "" for what was there before, from the web or another claim."""
+class Picture:
+    """A picture of the library; `claim_id` is "" for web and stock, and where the claim is not known here."""
 
     photo_id: str
     claim_id: str
+    preview_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sighted:
+    """A picture of a flood. matched: it was found to be a copy, and is not what others were found to be copies of."""
+
+    picture: Picture
+    matched: bool
     seen_at: datetime
 
 
 async def sight(
-    conn: AsyncConnection,
-    claim_id: str,
-    photo_id: str,
-    match_ids: Sequence[str],
-    now: datetime,
-    limits: FloodLimits,
+    conn: AsyncConnection, photo: Picture, copies_of: Sequence[Picture], now: datetime, limits: FloodLimits
 ) -> str:
-    """The claim's photo is a proven copy of these pictures. Returns the open flood that it belongs to, "" for none.
+    """A claim's photo is a proven copy of these pictures. Returns the open flood that it belongs to, "" for none.
 
     Publishes the sighting and counts the claims of its cluster in one step: of workers that report copies of one
     picture at the same moment one opens the flood and the others find it. Again for the same photo changes nothing.
     """
-    if not match_ids:
+    if not copies_of:
         return ""
     await conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    cluster = await _cluster(conn, [photo_id, *match_ids], fresh=match_ids[0])
+    cluster = await _cluster(conn, [photo.photo_id, *(one.photo_id for one in copies_of)], fresh=copies_of[0].photo_id)
     known = insert(photo_sightings).on_conflict_do_nothing(index_elements=["photo_id"])
-    await conn.execute(
-        known, [{"photo_id": one, "cluster_id": cluster, "claim_id": None, "seen_at": now} for one in match_ids]
-    )
-    mine = {"cluster_id": cluster, "claim_id": claim_id}
+    await conn.execute(known, [_row(one, cluster, now, matched=False) for one in copies_of])
+    mine = _row(photo, cluster, now, matched=True)
+    # The time of its first match stays: a claim that is decided again is no new one.
+    fresh = {"cluster_id": cluster, "matched": True}
     await conn.execute(
         insert(photo_sightings)
-        .values(photo_id=photo_id, seen_at=now, **mine)
-        .on_conflict_do_update(index_elements=["photo_id"], set_=mine)
+        .values(**mine)
+        .on_conflict_do_update(
+            index_elements=["photo_id"],
+            set_=fresh | {"seen_at": case((photo_sightings.c.matched, photo_sightings.c.seen_at), else_=now)},
+        )
     )
     newest = (
         await conn.execute(
@@ -96,7 +103,7 @@ async def sight(
         since = max(since, newest.ruled_at)
     counted = await conn.execute(
         select(func.count(photo_sightings.c.claim_id.distinct())).where(
-            photo_sightings.c.cluster_id == cluster, photo_sightings.c.seen_at > since
+            photo_sightings.c.cluster_id == cluster, photo_sightings.c.matched, photo_sightings.c.seen_at > since
         )
     )
     if counted.scalar_one() <= limits.claims_max:
@@ -153,10 +160,27 @@ async def pictures(conn: AsyncConnection, flood_id: str, limit: int = 12) -> lis
     rows = await conn.execute(
         select(photo_sightings)
         .where(photo_sightings.c.cluster_id == flood.cluster_id)
-        .order_by(photo_sightings.c.claim_id.is_not(None), photo_sightings.c.seen_at, photo_sightings.c.photo_id)
+        .order_by(photo_sightings.c.matched, photo_sightings.c.seen_at, photo_sightings.c.photo_id)
         .limit(limit)
     )
-    return [Sighted(row.photo_id, row.claim_id or "", row.seen_at) for row in rows]
+    return [
+        Sighted(Picture(row.photo_id, row.claim_id or "", row.preview_sha256), row.matched, row.seen_at) for row in rows
+    ]
+
+
+async def picture(conn: AsyncConnection, flood_id: str, photo_id: str) -> Picture:
+    """One picture of the flood. Raises NotFound, also for a picture that is not of it."""
+    flood = await get(conn, flood_id)
+    row = (
+        await conn.execute(
+            select(photo_sightings).where(
+                photo_sightings.c.cluster_id == flood.cluster_id, photo_sightings.c.photo_id == photo_id
+            )
+        )
+    ).first()
+    if row is None:
+        raise NotFound(f"flood {flood_id} has no picture {photo_id!r}")
+    return Picture(row.photo_id, row.claim_id or "", row.preview_sha256)
 
 
 async def rule(
@@ -278,10 +302,21 @@ async def _open(conn: AsyncConnection, cluster: str, after: str, now: datetime) 
     return flood_id
 
 
+def _row(one: Picture, cluster: str, now: datetime, *, matched: bool) -> dict[str, object]:
+    return {
+        "photo_id": one.photo_id,
+        "cluster_id": cluster,
+        "claim_id": one.claim_id or None,
+        "matched": matched,
+        "preview_sha256": one.preview_sha256,
+        "seen_at": now,
+    }
+
+
 def _flood_query() -> Any:
     seen = (
         select(func.count(photo_sightings.c.claim_id.distinct()))
-        .where(photo_sightings.c.cluster_id == floods.c.cluster_id)
+        .where(photo_sightings.c.cluster_id == floods.c.cluster_id, photo_sightings.c.matched)
         .scalar_subquery()
     )
     held = (

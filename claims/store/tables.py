@@ -327,13 +327,16 @@ Index(
     unique=True,
 )
 
-# Pictures that matched one another, in clusters. claim_id: of the claim whose photo matched; NULL for what it matched.
+# Pictures that matched one another, in clusters. claim_id: NULL for web and stock. matched: it was found to be a copy;
+# not for what others were found to be copies of.
 photo_sightings = Table(
     "photo_sightings",
     metadata,
     Column("photo_id", Text, primary_key=True),
     Column("cluster_id", Text, nullable=False),
     Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), index=True),
+    Column("matched", Boolean, nullable=False),
+    Column("preview_sha256", Text, nullable=False, server_default=""),
     _time("seen_at"),
     Index("ix_photo_sightings_cluster_seen", "cluster_id", "seen_at"),
 )
@@ -367,6 +370,32 @@ flood_claims = Table(
     _time("held_at"),
     _time("ended_at", nullable=True),
     CheckConstraint("state IN ('held', 'released', 'kept', 'over')", name="state_known"),
+)
+
+# Which claims share a photo or a paper, as found when `claim_id` was decided.
+claim_links = Table(
+    "claim_links",
+    metadata,
+    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), primary_key=True),
+    Column("other_claim_id", Text, primary_key=True, index=True),
+    Column("copied", Boolean, nullable=False),  # proven, and explained by nobody; false: merely named in the facts
+)
+
+# Pictures that the pipeline drew for a claim (a photo beside its match), as named in the facts of its decisions.
+claim_overlays = Table(
+    "claim_overlays",
+    metadata,
+    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), primary_key=True),
+    Column("sha256", Text, primary_key=True, index=True),  # key in the evidence store
+)
+
+# Keys in the evidence store that an erasure leaves to be deleted: gone from here once the file is gone, or in use again.
+blob_deletions = Table(
+    "blob_deletions",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("claim_id", Text, nullable=False, index=True),
+    _time("created_at"),
 )
 
 # Append-only hash chain; commitments instead of personal data, so that erasure keeps it valid (claims.audit).

@@ -21,6 +21,7 @@ def test_thresholds_change_only_together_with_the_version() -> None:
             "subject_other_min": 0.9,
             "subject_expected_max": 0.02,
             "same_event_hours_max": 48,
+            "same_event_withdrawn_max": 2,
             "credit_low_score": 425,
             "credit_low_claims_max": 2,
             "credit_low_claims_window_days": 7,

@@ -50,6 +50,8 @@ def upgrade() -> None:
         sa.Column("photo_id", sa.Text(), nullable=False),
         sa.Column("cluster_id", sa.Text(), nullable=False),
         sa.Column("claim_id", sa.Text(), nullable=True),
+        sa.Column("matched", sa.Boolean(), nullable=False),
+        sa.Column("preview_sha256", sa.Text(), server_default="", nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["claim_id"], ["claims.id"], name=op.f("fk_photo_sightings_claim_id"), ondelete="CASCADE"

@@ -1,0 +1,89 @@
+"""Learning from people: what somebody said about a match or a flood goes into the negative bank, and claims that waited
+for it go on. Every step may run twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from claims.errors import NotFound
+from claims.evidence import MatchRuling
+from claims.store import floods, outbox, rulings
+from claims.store.outbox import Message
+from flows.queues import utc_now
+from vision.library import commons
+from vision.library.commons import Common, Known
+from vision.measurement import Unmeasured
+
+FLOOD_PICTURES_MAX: Final = 13  # one, and those that it is compared with
+
+
+@dataclass(frozen=True, slots=True)
+class Teaching:
+    """Learns from one ruling at a time."""
+
+    engine: AsyncEngine
+
+    async def teach(self, message: Message) -> tuple[str, str]:
+        """Returns what was learnt, in a word and a detail. What it is about may have been erased meanwhile."""
+        try:
+            if message.payload["kind"] == "flood":
+                outcome, detail = await self._flood(str(message.payload["flood_id"]))
+            else:
+                outcome, detail = await self._pair(str(message.payload["ruling_id"]))
+        except NotFound as gone:
+            outcome, detail = "erased meanwhile", str(gone)
+        async with self.engine.begin() as conn:
+            await outbox.finish(conn, message, utc_now())
+        return outcome, detail
+
+    async def _pair(self, ruling_id: str) -> tuple[str, str]:
+        async with self.engine.begin() as conn:
+            ruling = await rulings.get(conn, ruling_id)
+            known = await commons.known(conn, [ruling.photo_id, ruling.match_photo_id])
+            photo, match = known.get(ruling.photo_id), known.get(ruling.match_photo_id)
+            await rulings.set_pixels(
+                conn, ruling_id, photo.pixel_sha256 if photo else "", match.pixel_sha256 if match else ""
+            )
+        if ruling.ruling is not MatchRuling.COMMON:
+            return str(ruling.ruling), ruling_id
+        if photo is None or match is None:
+            return "nothing to learn", f"{ruling_id}: a picture has left the library"
+        return await self._learn(ruling_id, match, [photo])
+
+    async def _flood(self, flood_id: str) -> tuple[str, str]:
+        async with self.engine.connect() as conn:
+            flood = await floods.get(conn, flood_id)
+            sighted = await floods.pictures(conn, flood_id, limit=FLOOD_PICTURES_MAX)
+            known = await commons.known(conn, [one.picture.photo_id for one in sighted])
+        learnt = ""
+        if flood.ruling == "common":
+            # In the order in which they were seen: what was there first is what the others show again.
+            there = [known[one.picture.photo_id] for one in sighted if one.picture.photo_id in known]
+            if len(there) > 1:
+                _, learnt = await self._learn(flood_id, there[0], there[1:])
+            else:
+                learnt = "its pictures have left the library"
+        freed = 0
+        while True:
+            async with self.engine.begin() as conn:
+                count = await floods.let_go(conn, flood_id, utc_now())
+            if not count:
+                return flood.ruling, f"{freed} claims; {learnt}" if learnt else f"{freed} claims"
+            freed += count
+
+    async def _learn(self, common_id: str, base: Known, others: list[Known]) -> tuple[str, str]:
+        found = await asyncio.to_thread(commons.learn, common_id, base, others)
+        if isinstance(found, Unmeasured):
+            return "nothing to learn", found.reason
+        async with self.engine.begin() as conn:
+            await commons.add(conn, found)
+        return "common", _words(found)
+
+
+def _words(common: Common) -> str:
+    return "the whole picture" if common.whole else f"{len(common.keypoints)} points"
