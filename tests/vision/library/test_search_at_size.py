@@ -1,18 +1,22 @@
-"""Search among hundreds of rows: the indices answer, own photos are made up for, a new row is seen at once."""
+"""Search among hundreds of rows: the indices answer, own photos are made up for, a new row is seen at once, and a
+search that takes too long says so."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import json
+from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from vision.errors import SearchTimedOut
 from vision.fingerprint import Fingerprint
 from vision.geometry import Keypoints
-from vision.library import LibraryPhoto, publish, search
+from vision.library import LibraryPhoto, SearchLimits, publish, search
 
 pytestmark = pytest.mark.anyio
 ROWS = 800
@@ -102,24 +106,99 @@ async def test_descriptors_of_another_model_are_not_compared(full: AsyncEngine) 
         assert await search(conn, query, exclude_claim="") == []
 
 
-async def test_the_searches_can_use_the_hnsw_indices(full: AsyncEngine) -> None:
+async def test_a_claim_with_more_look_alikes_than_the_search_is_wide_does_not_hide_anothers_photo(
+    full: AsyncEngine,
+) -> None:
+    """Twice as many of the claim's own photos as the index brings at first lie nearer than the one that counts."""
+    query = random_fingerprint(50_000)
+    limits = SearchLimits(hnsw_ef_search=40, hnsw_ef_search_pdq=40)
+    own = [
+        LibraryPhoto(f"own-{seed}", "claim", _near(query, seed, 0.2, bits=2), owner_claim="many")
+        for seed in range(60_000, 60_080)
+    ]
+    other = LibraryPhoto("other", "claim", _near(query, 70_000, 0.6, bits=20), owner_claim="another")
+    async with full.begin() as conn:
+        await publish(conn, [*own, other])
+    async with full.connect() as conn:
+        await conn.execute(text("SET LOCAL enable_seqscan = off"))
+        found = await search(conn, query, exclude_claim="many", limits=limits)
+    assert found[0].photo_id == "other"
+    assert found[0].pdq_bits == 20
+    assert all(not candidate.photo_id.startswith("own") for candidate in found)
+
+
+async def test_the_index_finds_what_comparing_every_row_finds(full: AsyncEngine) -> None:
+    rows = np.stack([random_fingerprint(seed).descriptor for seed in range(ROWS)])
+    limits = SearchLimits(by_descriptor=10, by_pdq=0, candidates_max=10)
+    hits, queries = 0, [_near(random_fingerprint(seed), 90_000 + seed, 1.5, bits=0) for seed in range(40)]
+    async with full.connect() as conn:
+        await conn.execute(text("SET LOCAL enable_seqscan = off"))
+        for query in queries:
+            query = _with(query, sha256="0" * 64, pixel_sha256="1" * 64, pdq_usable=False)
+            found = {candidate.photo_id for candidate in await search(conn, query, exclude_claim="", limits=limits)}
+            best = np.argsort(-(rows @ query.descriptor))[:10]
+            hits += len(found & {str(number) for number in best.tolist()})
+    assert hits / (10 * len(queries)) >= 0.99
+
+
+async def test_one_statement_uses_both_hnsw_indices_each_look_with_its_own_breadth(full: AsyncEngine) -> None:
     """`vision.library.search` the module: the package exports its function under the same name."""
-    module = importlib.import_module("vision.library.search")
-    query = random_fingerprint(9)
-    values = {"claim": "mine", "model": query.descriptor_model, "k": 5}
     async with full.connect() as conn:
         await conn.execute(text("SET LOCAL enable_seqscan = off"))  # at this size a scan would do as well
-        for statement, more, index in (
-            (
-                module._BY_DESCRIPTOR,
-                {"vectors": [module.vector_text(query.descriptor)]},
-                "ix_library_photos_descriptor",
-            ),
-            (module._BY_PDQ, {"hashes": [module.bits_text(query.pdq)]}, "ix_library_photos_pdq"),
-        ):
-            wanted = {name: value for name, value in (values | more).items() if f":{name}" in statement.text}
-            plan = await conn.execute(text(f"EXPLAIN {statement.text}"), wanted)
-            assert index in "\n".join(str(row[0]) for row in plan)
+        both = json.dumps(await _plan(conn, ["40"]))
+        assert "ix_library_photos_descriptor" in both
+        assert "ix_library_photos_pdq" in both
+        narrow, wide = await _touched(conn, ["4", "4"]), await _touched(conn, ["400", "400"])
+        mixed = await _touched(conn, ["4", "400"])
+    assert narrow * 2 < wide
+    assert abs(mixed - (narrow + wide) / 2) < 0.2 * wide
+
+
+async def test_a_search_that_waits_too_long_says_so_and_the_next_one_answers(full: AsyncEngine) -> None:
+    query = random_fingerprint(3)
+    async with full.connect() as other:
+        await other.execute(text("LOCK TABLE library_photos IN ACCESS EXCLUSIVE MODE"))
+        async with full.connect() as conn:
+            with pytest.raises(SearchTimedOut, match=r"longer than 0\.2 s"):
+                await search(conn, query, exclude_claim="", limits=SearchLimits(seconds_max=0.2))
+    async with full.connect() as conn:
+        assert (await search(conn, query, exclude_claim=""))[0].photo_id == "3"
+    async with full.connect() as conn:  # the connection's own timeout is back for whoever uses it next
+        assert (await conn.execute(text("SHOW statement_timeout"))).scalar_one() == "1min"
+
+
+async def _plan(conn: AsyncConnection, breadths: list[str]) -> Any:
+    module = importlib.import_module("vision.library.search")
+    query = random_fingerprint(9)
+    values = {
+        "claim": "mine",
+        "sha256": query.sha256,
+        "pixel_sha256": query.pixel_sha256,
+        "model": query.descriptor_model,
+        "vectors": [module.vector_text(query.descriptor)] * len(breadths),
+        "breadths": breadths,
+        "hashes": [module.bits_text(query.pdq)] if len(breadths) == 1 else [],
+        "pdq_breadth": "40",
+    }
+    statement = module._statement(20, 5, 2).text
+    explained = await conn.execute(text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"), values)
+    return explained.scalar_one()
+
+
+async def _touched(conn: AsyncConnection, breadths: list[str]) -> int:
+    """Pages of the database that a search with these breadths looks at."""
+    (found,) = await _plan(conn, breadths)
+    return int(found["Plan"]["Shared Hit Blocks"] + found["Plan"]["Shared Read Blocks"])
+
+
+def _near(fingerprint: Fingerprint, seed: int, distance: float, *, bits: int) -> Fingerprint:
+    """Another photo at that distance, before its length is made 1, and that many bits of PDQ away."""
+    other = random_fingerprint(seed)
+    mixed = fingerprint.descriptor + distance * other.descriptor
+    flipped = np.unpackbits(np.frombuffer(fingerprint.pdq, np.uint8))
+    flipped[np.random.default_rng(seed).choice(256, bits, replace=False)] ^= 1
+    pdq = np.packbits(flipped).tobytes()
+    return _with(other, descriptor=(mixed / np.linalg.norm(mixed)).astype(np.float32), pdq=pdq, pdq_turned=(pdq,) * 8)
 
 
 def _with(fingerprint: Fingerprint, **changes: object) -> Fingerprint:
