@@ -101,6 +101,37 @@ class PhotoMatch:
     ruling: str = ""  # what a person said of these two pictures (`MatchRuling`), "" for nothing
 
 
+class SignKind(StrEnum):
+    """What was looked for in a photo about its origin (docs/provenance.md)."""
+
+    EXIF_SOFTWARE = "exif_software"
+    EXIF_DATES = "exif_dates"
+    EXIF_THUMBNAIL = "exif_thumbnail"
+    C2PA = "c2pa"
+    SCREENSHOT = "screenshot"
+    RECAPTURE = "recapture"
+    WATERMARK = "watermark"
+    GENERATOR = "generator"
+    DOUBLE_JPEG = "double_jpeg"
+    COPY_MOVE = "copy_move"
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenanceSign:
+    """One sign of a photo's origin. None decides alone.
+
+    value: a stable word: of c2pa trusted, untrusted, expired or invalid, of generator generated or retouched, of
+    `unmeasured` crashed or not_applicable. detail: a sentence for the adjuster. score: the measure behind it
+    (docs/provenance.md), None where there is none.
+    """
+
+    kind: SignKind
+    state: Literal["found", "not_found", "unmeasured"]
+    value: str
+    detail: str
+    score: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class PhotoFact:
     """One photo of the claim. `verdict` is that of the strongest match outside this claim."""
@@ -118,6 +149,7 @@ class PhotoFact:
     fact: Literal["photo"] = "photo"
     common: str = ""  # the picture of the negative bank that this photo is, pixel for pixel
     subject: SubjectFact | Unmeasured = Unmeasured("not looked", retryable=False)
+    signs: tuple[ProvenanceSign, ...] = ()  # of its origin, at most one of a kind
 
 
 @dataclass(frozen=True, slots=True)

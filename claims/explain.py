@@ -88,6 +88,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "同一申请人的理赔过多：{value}（限 {threshold}）",
         "many claims of one claimant: {value} (limit {threshold})",
     ),
+    "photo_signs_combined": (
+        "照片有多项互不相干的来源疑点：{value}（{detail}）",
+        "the photo shows several signs of its origin that no one cause explains: {value} ({detail})",
+    ),
     # what to send
     "photos_missing": (
         "缺少损失照片：已有 {value} 张，需要 {threshold} 张",
@@ -163,6 +167,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "the claimant has claimed for the same event before ({value}); it must not be paid twice",
     ),
     "photo_unmeasured": ("照片无法检验：{value}", "a photo could not be examined: {value}"),
+    "photo_sign_unmeasured": (
+        "照片来源检查“{value}”未能完成：{detail}",
+        "the check of the photo's origin “{value}” could not be finished: {detail}",
+    ),
     "paper_unmeasured": ("单据无法检验：{value}", "a paper could not be examined: {value}"),
     "nose_unmeasured": ("鼻纹无法检验：{value}", "the nose could not be examined: {value}"),
     "fraud_unmeasured": ("风险统计未能完成：{value}", "the counts against fraud could not be made: {value}"),
@@ -219,6 +227,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "人工已认定这两张照片并非复制关系（{value}）",
         "a person found that these two photos are no copies of each other ({value})",
     ),
+    "photo_sign_noted": (
+        "照片来源提示“{value}”（{detail}），单独不作为依据",
+        "noted of the photo's origin: {value} ({detail}); by itself this decides nothing",
+    ),
     "photo_set_aside": (
         "一张照片无法检验，其余照片已足够：{value}",
         "one photo could not be examined and was not needed: {value}",
@@ -274,6 +286,8 @@ _CLAIMANT: Mapping[str, tuple[str, str]] = {
     "photo_beside_the_claim": ("照片已查看", "your photo was examined"),
     "photo_similar": ("照片已查看", "your photo was examined"),
     "photo_unseen": ("照片已查看", "your photo was examined"),
+    "photo_sign_noted": ("照片已查看", "your photo was examined"),
+    "photo_sign_unmeasured": _LOOKING,
     "photo_of_withdrawn_claim": ("照片已查看", "your photo was examined"),
     "photo_shows_common": ("照片已查看", "your photo was examined"),
     "photo_copy_rejected": ("照片已查看", "your photo was examined"),
@@ -303,6 +317,7 @@ STATUSES: Mapping[Status, tuple[str, str]] = {
     Status.PAYOUT_FAILED: ("打款未成功，人工处理中", "the payment did not go through; a person is on it"),
     Status.DECLINED: ("不予赔付，可申诉", "declined; you can appeal"),
     Status.WITHDRAWN: ("已撤回", "withdrawn"),
+    Status.ERASED: ("资料已删除", "erased"),
 }
 
 OUTCOMES: Mapping[Outcome, tuple[str, str]] = {

@@ -32,7 +32,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         Ground.SUSPICION,
         Outcome.REFER,
         "photo_of_another_claim photo_from_web photo_from_stock photo_of_own_earlier_claim photo_copy_unattributed"
-        " photo_in_flood"
+        " photo_in_flood photo_signs_combined"
         " paper_claimed_before nose_of_another_pet pet_not_insured patient_is_not_insured"
         " device_shared payee_shared address_shared merchant_over_limit claimant_over_limit",
     )
@@ -47,7 +47,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         Outcome.REFER,
         "items_do_not_sum capital_amount_differs insurance_and_cash_do_not_sum papers_disagree paper_date_implausible"
         " paper_date_outside_cover photo_older_than_event event_after_claim nose_unsure nose_enrolment_missing"
-        " same_event_claimed_before could_not_check photo_unmeasured"
+        " same_event_claimed_before could_not_check photo_unmeasured photo_sign_unmeasured"
         " paper_unmeasured nose_unmeasured fraud_unmeasured asked_enough"
         " benefit_unknown policy_does_not_fit currency_differs insured_value_missing",
     )
@@ -57,7 +57,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         Outcome.PAY,
         "nose_recognised paper_in_order photo_beside_the_claim photo_unseen photo_similar cover_in_force within_auto_pay counts_in_order"
         " credit_in_order credit_low credit_unscored photo_of_withdrawn_claim"
-        " photo_shows_common photo_is_common photo_copy_rejected photo_set_aside paper_set_aside nose_set_aside",
+        " photo_sign_noted photo_shows_common photo_is_common photo_copy_rejected photo_set_aside paper_set_aside nose_set_aside",
     )
     | {
         "person_approved": Code(Ground.PERSON, Outcome.PAY),

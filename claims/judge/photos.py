@@ -9,6 +9,7 @@ from claims.claim import Claim, Status
 from claims.decision import Reason
 from claims.evidence import MatchOwner, MatchRuling, PhotoFact, PhotoMatch, PhotoVerdict, UnmeasuredPhoto
 from claims.floods import COPIES
+from claims.judge import signs
 from claims.judge.cover import local_date
 from claims.product import Product
 from claims.reasons import reason
@@ -40,6 +41,7 @@ def judge(
             found.append(_unmeasured(photo, enough=measured >= needed))
         else:
             found += _provenance(claim, product, photo, rules)
+            found += signs.judge(photo)
     if measured < needed and not any(isinstance(photo, UnmeasuredPhoto) for photo in photos):
         found.append(reason("photos_missing", str(measured), f">= {needed}"))
     return found

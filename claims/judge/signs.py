@@ -1,0 +1,86 @@
+"""Signs of a photo's origin. One sign is noted and decides nothing; two that no single innocent cause explains go to a
+person (docs/decisions/0008-provenance-signs.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from types import MappingProxyType
+
+from claims.decision import Reason
+from claims.evidence import PhotoFact, ProvenanceSign, SignKind
+from claims.reasons import reason
+
+CRASHED = "crashed"  # value of an unmeasured sign whose check died
+
+# What makes an honest photo show the sign. Two signs count together when they have no such cause in common.
+INNOCENT_CAUSES: Mapping[SignKind, frozenset[str]] = MappingProxyType(
+    {
+        SignKind.EXIF_SOFTWARE: frozenset({"edited_in_an_app"}),
+        SignKind.EXIF_DATES: frozenset({"edited_in_an_app", "wrong_clock"}),
+        SignKind.EXIF_THUMBNAIL: frozenset({"edited_in_an_app"}),
+        SignKind.C2PA: frozenset({"edited_in_an_app"}),
+        SignKind.GENERATOR: frozenset({"made_by_a_generator"}),
+        SignKind.SCREENSHOT: frozenset({"shows_a_screen"}),
+        SignKind.RECAPTURE: frozenset({"shows_a_screen", "repeated_texture"}),
+        SignKind.WATERMARK: frozenset({"repeated_texture"}),
+        SignKind.COPY_MOVE: frozenset({"repeated_texture", "shows_a_screen"}),
+    }
+)
+# Found on a good part of honest photos, or found by what is no doubt at all: noted, never counted.
+_NEVER_COUNTED = frozenset({SignKind.EXIF_SOFTWARE, SignKind.DOUBLE_JPEG})
+_COUNTED_VALUES: Mapping[SignKind, frozenset[str]] = MappingProxyType(
+    {
+        # Untrusted and expired say who signed and when, not that the picture was changed.
+        SignKind.C2PA: frozenset({"invalid"}),
+        # A photo retouched by a phone's own assistant is still a photo.
+        SignKind.GENERATOR: frozenset({"generated"}),
+    }
+)
+# A trusted signature over an unchanged photo is the opposite of a doubt.
+_NOT_NOTED: Mapping[SignKind, frozenset[str]] = MappingProxyType({SignKind.C2PA: frozenset({"trusted"})})
+
+
+def counted(sign: ProvenanceSign) -> bool:
+    """Whether the sign may stand beside another as a reason to look."""
+    if sign.state != "found" or sign.kind in _NEVER_COUNTED:
+        return False
+    return sign.value in _COUNTED_VALUES.get(sign.kind, frozenset({sign.value}))
+
+
+def independent(one: ProvenanceSign, other: ProvenanceSign) -> bool:
+    """No innocent cause explains both."""
+    return not INNOCENT_CAUSES[one.kind] & INNOCENT_CAUSES[other.kind]
+
+
+def combined(signs: Sequence[ProvenanceSign]) -> tuple[ProvenanceSign, ...]:
+    """Every sign that stands beside an independent one, in the order of their kinds; () where none do."""
+    strong = sorted((sign for sign in signs if counted(sign)), key=lambda sign: sign.kind)
+    found = {sign.kind for pair in combinations(strong, 2) if independent(*pair) for sign in pair}
+    return tuple(sign for sign in strong if sign.kind in found)
+
+
+def judge(photo: PhotoFact) -> list[Reason]:
+    """Of one photo: what is noted, what refers together, and which check died."""
+    found = [
+        reason("photo_sign_noted", sign.kind, "none", evidence_id=photo.evidence_id, detail=sign.detail)
+        for sign in photo.signs
+        if sign.state == "found" and sign.value not in _NOT_NOTED.get(sign.kind, frozenset())
+    ]
+    together = combined(photo.signs)
+    if together:
+        found.append(
+            reason(
+                "photo_signs_combined",
+                " + ".join(sign.kind for sign in together),
+                "no two that one cause does not explain",
+                evidence_id=photo.evidence_id,
+                detail="; ".join(sign.detail for sign in together),
+            )
+        )
+    found += [
+        reason("photo_sign_unmeasured", sign.kind, "looked for", evidence_id=photo.evidence_id, detail=sign.detail)
+        for sign in photo.signs
+        if sign.state == "unmeasured" and sign.value == CRASHED
+    ]
+    return found
