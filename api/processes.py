@@ -6,12 +6,15 @@ import os
 import socket
 
 from api.settings import Settings
+from claims.floods import FloodLimits
 from flows.config import (
     BankConfig,
+    DescriptorConfig,
     LeaseLimits,
     PartnerConfig,
     PrefectConfig,
     ReferConfig,
+    RetentionLimits,
     SettleConfig,
     StoreConfig,
     WorkerConfig,
@@ -29,6 +32,7 @@ def worker_config(settings: Settings) -> WorkerConfig:
         name=process_name("worker"),
         store=_store(settings),
         ocr_models=settings.ocr_models,
+        descriptor=descriptor_config(settings),
         prefect=PrefectConfig(api_url=settings.prefect_api_url),
         lease=LeaseLimits(
             batch_max=work.batch_max,
@@ -37,8 +41,23 @@ def worker_config(settings: Settings) -> WorkerConfig:
             heartbeat_seconds=work.lease_seconds / 4,
             attempts_max=work.attempts_max,
         ),
+        floods=FloodLimits(settings.floods.claims_max, settings.floods.window_hours),
         cores=work.cores,
+        retention=RetentionLimits(
+            incoming_hours=settings.retention.incoming_hours,
+            orphan_hours=settings.retention.orphan_hours,
+            every_seconds=settings.retention.every_seconds,
+        ),
     )
+
+
+def descriptor_config(settings: Settings) -> DescriptorConfig | None:
+    """The operator's descriptor; None for our own."""
+    torchscript, whitening = settings.descriptor_torchscript, settings.descriptor_whitening
+    thresholds = settings.descriptor_thresholds
+    if torchscript is None or whitening is None or thresholds is None:
+        return None
+    return DescriptorConfig(torchscript, whitening, thresholds)
 
 
 def settle_config(settings: Settings) -> SettleConfig:

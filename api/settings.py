@@ -66,6 +66,17 @@ class RetentionSettings(BaseModel):
     every_seconds: float = Field(default=3_600.0, gt=0, description="Between looks for them, by one of the workers")
 
 
+class FloodSettings(BaseModel):
+    """When a picture that matches many claims is looked at once instead of claim by claim (`claims.floods`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    claims_max: int = Field(
+        default=5, ge=1, description="So many claims that match one picture are referred one by one; the next waits"
+    )
+    window_hours: float = Field(default=72.0, gt=0, description="Within which those claims are counted")
+
+
 class Settings(BaseSettings):
     """All of it. Unset values suit one machine: `miaopei up` fills in the database and Prefect's address by itself."""
 
@@ -118,6 +129,7 @@ class Settings(BaseSettings):
     partners: dict[str, PartnerSettings] = Field(
         default={}, description="Partner insurers by the key that product files name, as JSON"
     )
+    floods: FloodSettings = Field(default=FloodSettings(), description="Pictures that suddenly match many claims")
     work: WorkSettings = Field(default=WorkSettings(), description="How much a worker takes on")
     retention: RetentionSettings = Field(
         default=RetentionSettings(), description="When files that belong to nobody are deleted"

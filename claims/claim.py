@@ -20,14 +20,15 @@ class Status(StrEnum):
     PAYOUT_FAILED = "payout_failed"  # the rail refused for good; a person must look
     DECLINED = "declined"
     WITHDRAWN = "withdrawn"
+    ERASED = "erased"  # what it was about is gone; outcome, amounts and audit trail are kept
 
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
-    Status.DRAFT: frozenset({Status.SUBMITTED, Status.WITHDRAWN}),
+    Status.DRAFT: frozenset({Status.SUBMITTED, Status.WITHDRAWN, Status.ERASED}),
     Status.SUBMITTED: frozenset(
         {Status.APPROVED, Status.REFERRED, Status.AWAITING_INFORMATION, Status.DECLINED, Status.WITHDRAWN}
     ),
-    Status.AWAITING_INFORMATION: frozenset({Status.SUBMITTED, Status.WITHDRAWN, Status.REFERRED}),
+    Status.AWAITING_INFORMATION: frozenset({Status.SUBMITTED, Status.WITHDRAWN, Status.REFERRED, Status.ERASED}),
     Status.REFERRED: frozenset(
         # PAID: an appeal of a paid claim that changes nothing. SUBMITTED: what it waited for was ruled on for many
         # claims at once, and it is decided anew.
@@ -35,9 +36,10 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     ),
     Status.APPROVED: frozenset({Status.PAID, Status.PAYOUT_FAILED}),
     Status.PAYOUT_FAILED: frozenset({Status.REFERRED, Status.APPROVED}),
-    Status.PAID: frozenset({Status.REFERRED}),  # an appeal against the amount
-    Status.DECLINED: frozenset({Status.REFERRED}),  # an appeal
-    Status.WITHDRAWN: frozenset(),
+    Status.PAID: frozenset({Status.REFERRED, Status.ERASED}),  # an appeal against the amount
+    Status.DECLINED: frozenset({Status.REFERRED, Status.ERASED}),  # an appeal
+    Status.WITHDRAWN: frozenset({Status.ERASED}),
+    Status.ERASED: frozenset(),
 }
 
 

@@ -14,7 +14,7 @@ from typing import Literal, assert_never
 from claims.benefit import Benefit, calculate
 from claims.claim import Claim
 from claims.decision import BenefitLine, Decision, Outcome, Reason
-from claims.errors import InvalidDecision, UnknownRules
+from claims.errors import InputsErased, InvalidDecision, UnknownRules
 from claims.evidence import Facts, Unmeasured
 from claims.judge import cover, nose, papers, photos, standing, subject
 from claims.money import Money, smallest
@@ -205,10 +205,12 @@ def person_inputs(
 def replay(recorded: bytes) -> bytes:
     """Decides again from recorded inputs; equal to the recorded decision byte for byte.
 
-    Raises UnknownRules when the inputs were judged by other code than this, and pydantic.ValidationError when they are
-    not inputs at all.
+    Raises UnknownRules when the inputs were judged by other code than this, InputsErased when the claim was erased, and
+    pydantic.ValidationError when they are not inputs at all.
     """
     plain = json.loads(recorded)
+    if isinstance(plain, dict) and plain.get("by") == "erased":
+        raise InputsErased(f"the inputs were erased on {plain['erased_at']}: there is nothing left to decide again")
     if isinstance(plain, dict) and plain.get("by") == "person":
         person = from_plain(PersonInputs, plain)
         _check_code(person.rules)

@@ -8,6 +8,7 @@ ClaimsError
 ├── InvalidProduct          a product file that breaks its own schema
 ├── InvalidDecision         a person's decision that the contract does not allow
 ├── UnknownRules            recorded inputs that other code judged
+├── InputsErased            recorded inputs that were erased: nothing is left to judge again
 ├── InvalidScorecard        a weights file that is no scorecard
 ├── UnbalancedTransaction   ledger entries that do not sum to zero
 ├── BrokenChain             an audit record whose hash does not follow from the one before
@@ -15,6 +16,8 @@ ClaimsError
     ├── NotFound            no such row, or not yours
     ├── Conflict            the row changed, or exists already
     │   ├── CoverSpent      other payouts have used up the sum insured since the facts were taken
+    │   ├── CopyPaid        another claim with the same photo or paper was paid or promised money
+    │   ├── InFlight        the claim is being worked on, paid or judged: `code` says which
     │   ├── FloodRuled      the flood that a claim was to wait for was ruled on since the facts were taken
     │   └── RuledAlready    a person has said what these pictures are
     ├── TooManyFiles        a claim's evidence is limited in number
@@ -50,6 +53,9 @@ class InvalidDecision(ClaimsError): ...
 class UnknownRules(ClaimsError): ...
 
 
+class InputsErased(ClaimsError): ...
+
+
 class InvalidScorecard(ClaimsError): ...
 
 
@@ -69,6 +75,22 @@ class Conflict(StoreError): ...
 
 
 class CoverSpent(Conflict): ...
+
+
+class CopyPaid(Conflict):
+    """`claim_ids`: the claims that were paid, or are about to be."""
+
+    def __init__(self, message: str, claim_ids: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.claim_ids = claim_ids
+
+
+class InFlight(Conflict):
+    """code: `queued`, `leased`, `paying` or `before_a_person`."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class FloodRuled(Conflict): ...

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from claims import decide as judging
 from claims.claim import Status
 from claims.decide import UncheckedInputs
 from claims.decision import Decision, Outcome
-from claims.errors import Conflict, CoverSpent, InvalidTransition, LeaseLost
+from claims.errors import Conflict, CopyPaid, CoverSpent, FloodRuled, InvalidTransition, LeaseLost
 from claims.evidence import CreditFact, Facts, NoseFact, PhotoFact
 from claims.product import product_of
 from claims.rules import RULES
@@ -42,8 +42,9 @@ log = structlog.get_logger(__name__)
 
 ACTOR = "flow:adjudicate"
 
-# A claim's cover may be used up by another claim between its `cover` stage and its decision; then it is measured again.
-COVER_TRIES_MAX = 3
+# A claim's cover may be used up by another claim between its `cover` stage and its decision, a flood that it is to wait
+# for may be ruled on; then that stage runs again.
+TRIES_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +164,25 @@ class Adjudication:
                 results[name] = stored.validate_python(done[name].result)
             else:
                 results[name] = await self._run_stage(lease, file, name)
-        for _ in range(COVER_TRIES_MAX):
+        looked_after: set[str] = set()
+        for _ in range(TRIES_MAX):
             progress.stage = "decide"
             try:
-                return await self._decide(lease, file, results)
+                return await self._decide(lease, file, results, looked_after)
+            except CopyPaid as error:
+                # What was paid is in the library since: whoever looks again sees it, if it is a copy.
+                looked_after.update(error.claim_ids)
+                for name in ("photos", "papers"):
+                    progress.stage = name
+                    results[name] = await self._run_stage(lease, file, name)
             except CoverSpent:
                 progress.stage = "cover"
                 results["cover"] = await self._run_stage(lease, file, "cover")
-        raise CoverSpent(f"the cover of claim {lease.claim_id} changed {COVER_TRIES_MAX} times while it was decided")
+            except FloodRuled:
+                # A person has spoken since the photos were looked at: look again, with their word.
+                progress.stage = "photos"
+                results["photos"] = await self._run_stage(lease, file, "photos")
+        raise ChangedTooOften(f"what claim {lease.claim_id} is decided on changed {TRIES_MAX} times meanwhile")
 
     async def _run_stage(self, lease: Lease, file: ClaimFile, name: str) -> object:
         stage, stored = STAGES[name]
@@ -181,7 +193,9 @@ class Adjudication:
             await adjudication.save_stage(conn, lease, name, plain, watch.seconds(), self.context.now())
         return fact
 
-    async def _decide(self, lease: Lease, file: ClaimFile, results: Mapping[str, Any]) -> tuple[str, str, str]:
+    async def _decide(
+        self, lease: Lease, file: ClaimFile, results: Mapping[str, Any], looked_after: Collection[str]
+    ) -> tuple[str, str, str]:
         facts = Facts(
             cover=results["cover"],
             photos=results["photos"],
@@ -194,14 +208,28 @@ class Adjudication:
         now = self.context.now()
         judged = (file.claim, file.policy, product, facts, RULES, now, self._models(facts))
         decision = judging.decide(*judged)
-        return await self._record(lease, file, decision, judging.inputs(*judged), product.partner)
+        return await self._record(lease, file, decision, judging.inputs(*judged), product.partner, looked_after)
 
     async def _record(
-        self, lease: Lease, file: ClaimFile, decision: Decision, inputs: bytes, partner: str
+        self,
+        lease: Lease,
+        file: ClaimFile,
+        decision: Decision,
+        inputs: bytes,
+        partner: str,
+        looked_after: Collection[str] = (),
     ) -> tuple[str, str, str]:
         async with self.context.engine.begin() as conn:
             await adjudication.record_decision(
-                conn, lease, file, decision, inputs, self.context.now(), ACTOR, partner=partner
+                conn,
+                lease,
+                file,
+                decision,
+                inputs,
+                self.context.now(),
+                ACTOR,
+                partner=partner,
+                paid_elsewhere=looked_after,
             )
         amount = f"{decision.payout.minor / 100:.2f} {decision.payout.currency}"
         return decision.outcome, amount if decision.outcome is Outcome.PAY else "", decision.reasons[0].code
@@ -267,6 +295,10 @@ class Adjudication:
         if isinstance(facts.credit, CreditFact):
             found.add(facts.credit.model)
         return tuple(sorted(found))
+
+
+class ChangedTooOften(Exception):
+    """Facts that were out of date again whenever the claim was to be decided: tried again later."""
 
 
 class LeasedTooOften(Exception):

@@ -4,8 +4,9 @@ from it.
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -20,7 +21,7 @@ from claims.errors import Conflict, CoverSpent, CurrencyMismatch, LeaseLost, Not
 from claims.floods import waits_for
 from claims.money import Money
 from claims.policy import Policy
-from claims.store import audit, floods, payouts, queue, referrals, statuses
+from claims.store import audit, floods, links, payouts, queue, referrals, statuses
 from claims.store.queue import Lease
 from claims.store.tables import claimants, claims, decisions, evidence, policies
 from claims.store.tables import payouts as payout_rows
@@ -215,6 +216,7 @@ async def record_decision(
     partner: str = "",
     note: str = "",
     sla: timedelta = referrals.SLA,
+    paid_elsewhere: Collection[str] = (),
 ) -> Recorded:
     """Decision, status, history, payout with its ledger reserve, referral, outbox, audit and the job's end, in the
     caller's transaction.
@@ -223,10 +225,23 @@ async def record_decision(
     `decide_referral` is the way there. decision.payout is the whole amount due for the claim: what an earlier decision
     paid or promised is taken off, so an appeal pays the difference only. partner: the insurer that a referral goes to.
 
+    paid_elsewhere: claims with a copy of this one's photo or paper that are known to be paid, and do not matter: a
+    person said so, or the photos were looked at again since.
+
     Raises LeaseLost (fence, or withdrawn meanwhile), Conflict (another round), CoverSpent (take the cover facts again),
-    FloodRuled (look at the photos again), InvalidTransition.
+    CopyPaid (another claim with a copy of the photo has been paid since the photos were looked at), FloodRuled (look at
+    the photos again), InvalidTransition.
     """
     claim = file.claim
+    facts = _facts(inputs)
+    others = links.claims_in(facts)
+    found = await statuses.lock_all(conn, {claim.id, *others})
+    erased = [other for other in others if found.get(other) is Status.ERASED]
+    if erased:
+        # Its picture was looked at before it was erased, and must not come back with this decision.
+        links.blank(facts, erased)
+        inputs = canonical({**json.loads(inputs), "facts": facts})
+        await _blank_stage(conn, claim.id, round_number=file.round, erased=erased)
     status, round_number = await statuses.lock(conn, claim.id)
     if round_number != file.round:
         raise Conflict(f"claim {claim.id} is in round {round_number}, the decision is on round {file.round}")
@@ -249,7 +264,9 @@ async def record_decision(
         await conn.execute(update(claims).where(claims.c.id == claim.id).values(touched=True))
 
     payout_id = referral_id = ""
+    await links.record(conn, claim.id, facts)
     if left > 0:
+        await links.check_unpaid(conn, claim.id, paid_elsewhere)
         await _check_cover(conn, file.policy, left)
         due = Money(left, decision.payout.currency)
         payout_id = await payouts.reserve(conn, claim.id, decision_id, due, claim.payee_account, now)
@@ -269,6 +286,8 @@ async def record_decision(
         "rules_version": decision.rules_version,
         "decided_by": decision.decided_by,
     }
+    if paid_elsewhere and left > 0:
+        content["although_copy_paid"] = sorted(paid_elsewhere)
     await audit.append(conn, actor, "claim.decided", claim.id, content, now)
     return Recorded(decision_id, new, payout_id, referral_id)
 
@@ -286,18 +305,42 @@ async def decide_referral(
     verdict: referrals.Verdict,
     note: str,
     partner: str | None = None,
+    although_copy_paid: bool = False,
 ) -> Recorded:
     """A person's verdict on a referral and the decision that follows from it. Of two at once one wins, the other gets
     Conflict.
 
-    partner: given when the person belongs to a partner insurer; another's referral is NotFound. Raises what
-    `record_decision` raises.
+    partner: given when the person belongs to a partner insurer; another's referral is NotFound. although_copy_paid: the
+    person knows that another claim with the same photo or paper was paid; otherwise CopyPaid. Of two people who approve
+    two such claims at the same moment one is told. Raises what `record_decision` raises.
     """
-    await statuses.lock(conn, file.claim.id)
+    sharing = await links.sharing(conn, file.claim.id)
+    await statuses.lock_all(conn, (file.claim.id, *sharing))
+    known = await links.paid(conn, file.claim.id) if although_copy_paid else ()
     settled = await referrals.settle(conn, referral_id, subject, verdict, note, now, partner=partner)
     if settled.claim_id != file.claim.id:
         raise NotFound(f"referral {referral_id} is not about claim {file.claim.id}")
-    return await record_decision(conn, None, file, decision, inputs, now, actor, partner=settled.partner, note=note)
+    return await record_decision(
+        conn, None, file, decision, inputs, now, actor, partner=settled.partner, note=note, paid_elsewhere=known
+    )
+
+
+def _facts(inputs: bytes) -> dict[str, Any]:
+    """The facts in recorded inputs; a person's decision has none of its own."""
+    facts: dict[str, Any] = json.loads(inputs or b"{}").get("facts", {})
+    return facts
+
+
+async def _blank_stage(conn: AsyncConnection, claim_id: str, *, round_number: int, erased: Sequence[str]) -> None:
+    stage = (
+        stage_rows.c.claim_id == claim_id,
+        stage_rows.c.round == round_number,
+        stage_rows.c.stage == "photos",
+    )
+    photos = (await conn.execute(select(stage_rows.c.result).where(*stage))).scalar_one_or_none()
+    if photos is not None:
+        links.blank({"photos": photos}, erased)
+        await conn.execute(update(stage_rows).where(*stage).values(result=photos))
 
 
 def _status_after(outcome: Outcome, promised_minor: int, left_minor: int) -> Status:

@@ -10,8 +10,9 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import IO, Any, Final, cast
 
@@ -22,6 +23,7 @@ from claims.errors import FileTooLarge, NotFound, StoreError
 
 FILE_BYTES_MAX: Final = 25 * 1024 * 1024
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
+_FOLDER: Final = re.compile(r"[0-9a-f]{2}")
 
 
 class BlobWriter:
@@ -135,6 +137,58 @@ class BlobStore:
             self._filesystem.rm(_path(self._root, sha256))
         except FileNotFoundError:
             return
+
+    def folders(self) -> list[str]:
+        """The first level of folders that files lie in: two hex digits each."""
+        return sorted(name for name in self._names("") if _FOLDER.fullmatch(name))
+
+    def older_than(self, folder: str, before: datetime) -> list[str]:
+        """Keys in one of `folders` of files that came before then."""
+        found = []
+        for second in self._names(folder):
+            for path, came in self._files(f"{folder}/{second}"):
+                key = path.rsplit("/", 1)[-1]
+                if _KEY.fullmatch(key) and came < before:
+                    found.append(key)
+        return sorted(found)
+
+    def sweep_incoming(self, before: datetime) -> int:
+        """Delete what was being written before then and never got its key: uploads whose process died. How many."""
+        old = [path for path, came in self._files("incoming") if came < before]
+        for path in old:
+            try:
+                self._filesystem.rm(path)
+            except FileNotFoundError:
+                continue  # its writer was only slow
+        return len(old)
+
+    def _names(self, folder: str) -> list[str]:
+        try:
+            listed = self._filesystem.ls(f"{self._root}/{folder}".rstrip("/"), detail=False)
+        except FileNotFoundError:
+            return []
+        return [str(path).rstrip("/").rsplit("/", 1)[-1] for path in listed]
+
+    def _files(self, folder: str) -> Iterator[tuple[str, datetime]]:
+        """Each file's path and when it was last written."""
+        try:
+            listed = self._filesystem.ls(f"{self._root}/{folder}", detail=True)
+        except FileNotFoundError:
+            return
+        for one in listed:
+            if one["type"] == "file":
+                yield str(one["name"]), _came(one)
+
+
+def _came(listed: Mapping[str, Any]) -> datetime:
+    """When a listed file was last written, as local, object and memory stores say it."""
+    for name in ("mtime", "LastModified", "last_modified", "created"):
+        said = listed.get(name)
+        if isinstance(said, datetime):
+            return said if said.tzinfo is not None else said.replace(tzinfo=UTC)
+        if isinstance(said, int | float):
+            return datetime.fromtimestamp(said, UTC)
+    raise StoreError(f"the evidence store does not say how old {listed.get('name')} is")
 
 
 def _path(root: str, sha256: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
@@ -28,6 +29,18 @@ async def lock(conn: AsyncConnection, claim_id: str, claimant_id: str | None = N
     if row is None:
         raise NotFound(f"no claim {claim_id}")
     return Status(row.status), row.round
+
+
+async def lock_all(conn: AsyncConnection, claim_ids: Iterable[str]) -> dict[str, Status]:
+    """Lock several claims, in the order that everybody locks several in, and return the status of each; one that does
+    not exist is missing."""
+    rows = await conn.execute(
+        select(claims.c.id, claims.c.status)
+        .where(claims.c.id.in_(sorted(set(claim_ids))))
+        .order_by(claims.c.id)
+        .with_for_update(key_share=True)
+    )
+    return {row.id: Status(row.status) for row in rows}
 
 
 async def move(

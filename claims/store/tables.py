@@ -389,7 +389,7 @@ claim_overlays = Table(
     Column("sha256", Text, primary_key=True, index=True),  # key in the evidence store
 )
 
-# Keys in the evidence store that an erasure leaves to be deleted: gone from here once the file is gone, or in use again.
+# Keys in the evidence store that an erasure leaves to be deleted: gone from here once the file is gone, or named again.
 blob_deletions = Table(
     "blob_deletions",
     metadata,

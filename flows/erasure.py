@@ -1,0 +1,124 @@
+"""Erasing a claim, rows first and files after, and what else the evidence store holds for nobody.
+
+    one transaction: the claim's rows (claims.store.erasure), the library's rows, a list of files to delete, audit
+    then each file by itself: held, looked for in every row that could name it, deleted, taken off the list
+
+Killed anywhere, the next run or the next round of `tend` goes on where it stopped. Equal files of several claims are
+one file: it stays for as long as anybody names it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from claims.store import erasure, holding
+from claims.store.blobs import BlobStore
+from flows.config import RetentionLimits
+from flows.drain import STORE_AWAY
+from flows.queues import Clock, utc_now
+from vision.library import remove_claim
+from vision.library.previews import previews_in_use
+
+log = structlog.get_logger(__name__)
+_ONE_AT_A_TIME = 0x7265746E
+_LOOKED_UP_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What an erasure did. first: this run erased the claim. files_kept: in use by others."""
+
+    claim_id: str
+    erased_at: datetime
+    first: bool
+    library_photos: int
+    files_deleted: int
+    files_kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one round of `tend` deleted. finished: files of erasures that had not got to them."""
+
+    finished: int
+    incoming: int
+    orphans: int
+
+
+async def erase(
+    engine: AsyncEngine, blobs: BlobStore, claim_id: str, *, actor: str, reason: str, now: Clock = utc_now
+) -> Erasure:
+    """Erase a claim, or finish its erasure. Raises claims.errors.NotFound, and InFlight with its code."""
+    async with engine.begin() as conn:
+        erased = await erasure.erase(conn, claim_id, now(), actor=actor, reason=reason)
+        photos = await remove_claim(conn, claim_id)
+    deleted, kept = await delete_files(engine, blobs, erased.files)
+    log.info("erased", claim=claim_id, first=erased.first, files=deleted, kept=kept)
+    return Erasure(claim_id, erased.at, erased.first, photos, deleted, kept)
+
+
+async def delete_files(engine: AsyncEngine, blobs: BlobStore, sha256s: Sequence[str]) -> tuple[int, int]:
+    """Delete those that nobody names; how many, and how many stayed. Each in a transaction of its own."""
+    deleted = 0
+    for sha256 in sha256s:
+        async with engine.begin() as conn:
+            await holding.hold(conn, [sha256])
+            if not await _named(conn, [sha256]):
+                await asyncio.to_thread(blobs.delete, sha256)
+                deleted += 1
+            await erasure.file_done(conn, sha256)
+    return deleted, len(sha256s) - deleted
+
+
+async def sweep(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, now: datetime) -> Swept:
+    """One round: erasures that stopped half-way, uploads that never arrived, and files that no row names.
+
+    A file without a row is what a request leaves that is refused after its files were kept, a file that was replaced
+    before it was judged, or a preview whose worker died.
+    """
+    async with engine.connect() as conn:
+        left = await erasure.files_left(conn)
+    finished, _ = await delete_files(engine, blobs, left)
+    unfinished_before = now - timedelta(hours=limits.incoming_hours)
+    incoming = await asyncio.to_thread(blobs.sweep_incoming, unfinished_before)
+    unnamed_before = now - timedelta(hours=limits.orphan_hours)
+    orphans = 0
+    for folder in await asyncio.to_thread(blobs.folders):
+        old = await asyncio.to_thread(blobs.older_than, folder, unnamed_before)
+        for start in range(0, len(old), _LOOKED_UP_AT_ONCE):
+            part = old[start : start + _LOOKED_UP_AT_ONCE]
+            async with engine.connect() as conn:
+                named = await _named(conn, part)
+            gone, _ = await delete_files(engine, blobs, [one for one in part if one not in named])
+            orphans += gone
+    return Swept(finished, incoming, orphans)
+
+
+async def tend(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, stop: asyncio.Event) -> None:
+    """`sweep` again and again until `stop`; of several workers one at a time."""
+    while not stop.is_set():
+        try:
+            async with engine.connect() as conn:
+                lock = text("SELECT pg_try_advisory_xact_lock(:lock)")
+                if (await conn.execute(lock, {"lock": _ONE_AT_A_TIME})).scalar_one():
+                    swept = await sweep(engine, blobs, limits, utc_now())
+                    if swept != Swept(0, 0, 0):
+                        log.info("swept", finished=swept.finished, incoming=swept.incoming, orphans=swept.orphans)
+        except STORE_AWAY as error:
+            log.warning("not swept: a store is away", error=repr(error)[:200])
+        try:
+            async with asyncio.timeout(limits.every_seconds):
+                await stop.wait()
+        except TimeoutError:
+            continue
+
+
+async def _named(conn: AsyncConnection, sha256s: Sequence[str]) -> frozenset[str]:
+    return await holding.named(conn, sha256s) | await previews_in_use(conn, sha256s)
