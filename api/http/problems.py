@@ -21,12 +21,14 @@ from starlette.requests import ClientDisconnect
 
 from api.http.headers import SECURITY_HEADERS
 from claims.errors import (
+    ClaimErased,
     ClaimsError,
     Conflict,
     CurrencyMismatch,
     InvalidDecision,
     InvalidTransition,
     NotFound,
+    RuledAlready,
     TooManyFiles,
 )
 
@@ -58,6 +60,9 @@ KINDS: dict[str, Kind] = {
     "in_flight": Kind(409, "The first request with this key is still in flight"),
     "invalid_transition": Kind(409, "The claim's status does not allow that"),
     "conflict": Kind(409, "The record changed or exists already"),
+    "ruled_already": Kind(409, "A person has ruled on this already"),
+    "copy_paid": Kind(409, "Another claim with the same photo or paper has been paid"),
+    "erased": Kind(410, "The claim was erased"),
     "file_too_large": Kind(413, "A file is too large"),
     "request_too_large": Kind(413, "The request is too large"),
     "json_too_large": Kind(413, "The JSON is too large"),
@@ -154,6 +159,7 @@ async def _on_validation(request: Request, error: Exception) -> JSONResponse:
 
 # Refusals by the domain and the store; other ClaimsErrors are faults of ours.
 _CODES_BY_ERROR: dict[type[ClaimsError], str] = {
+    RuledAlready: "ruled_already",  # before its parent
     Conflict: "conflict",
     CurrencyMismatch: "currency_mismatch",
     InvalidDecision: "decision_not_allowed",
@@ -165,6 +171,11 @@ _CODES_BY_ERROR: dict[type[ClaimsError], str] = {
 async def _on_not_found(request: Request, error: Exception) -> JSONResponse:
     log.info("not_found", detail=str(error), trace_id=trace_id(request))
     return response(request, Problem("not_found", "No such thing, or not yours."))
+
+
+async def _on_erased(request: Request, error: Exception) -> JSONResponse:
+    log.info("erased", detail=str(error), trace_id=trace_id(request))
+    return response(request, Problem("erased", "What the claim was about has been erased."))
 
 
 async def _on_refused(request: Request, error: Exception) -> JSONResponse:
@@ -210,6 +221,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(NotFound, _on_not_found)
+    app.add_exception_handler(ClaimErased, _on_erased)
     for refusal in _CODES_BY_ERROR:
         app.add_exception_handler(refusal, _on_refused)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)

@@ -17,8 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.http.context import Context, Ctx
 from api.http.judging import judge
+from api.http.matching import match_of, rule
 from api.http.problems import Problem, invalid_request
 from api.http.repeats import Reply, once
+from api.http.schemas.matches import RulingRequest
 from api.http.schemas.words import Id
 from api.http.schemas.work import VerdictRequest
 from api.http.tokens import Principal, Role
@@ -31,7 +33,8 @@ from api.pages.session import Handler, posted
 from claims import explain
 from claims.decision import Outcome
 from claims.errors import Conflict
-from claims.store import referrals, views
+from claims.evidence import PhotoFact
+from claims.store import floods, referrals, views
 from claims.store.referrals import OPEN, Referral
 
 router = APIRouter(route_class=PageRoute)
@@ -124,6 +127,35 @@ async def verdict(context: Ctx, visitor: Handler, request: Request, referral_id:
     return RedirectResponse(await _next(context, principal, asked.verdict), 303)
 
 
+@router.post("/cases/{referral_id}/rulings")
+async def rule_match(context: Ctx, visitor: Handler, request: Request, referral_id: Id) -> Response:
+    """Confirm a match, reject it, or say that everybody photographs this; the case stays open."""
+    fields = await posted(request, visitor)
+    principal, failure = visitor.principal, ""
+    try:
+        asked = _ruling(fields)
+
+        async def write(conn: AsyncConnection) -> Reply:
+            referral = await referrals.get(conn, referral_id, _partner(principal))
+            if referral.state not in OPEN:
+                raise Conflict(f"referral {referral_id} is {referral.state} already")
+            await referrals.take(conn, referral_id, _name(principal), context.now(), partner=_partner(principal))
+            return await rule(conn, context, principal, referral.claim_id, asked, partner=_partner(principal))
+
+        mark = fingerprint("POST", request.url.path, asked.model_dump(mode="json"))
+        await once(context, principal, form_key(fields), mark, write)
+    except FORM_ERRORS as error:
+        failure = message_of(request, error)
+    shown = await _case(context, visitor, request, referral_id)
+    if "hx-request" not in request.headers:
+        if failure:
+            return render(request, "case.html", visitor, status=409, **shown | {"failure": failure, "done": ""})
+        return RedirectResponse(f"/cases/{referral_id}#file-{fields['evidence_id']}", 303)
+    facts = [one for one in shown["case"].photos if isinstance(one, PhotoFact)]
+    photo, match = match_of(facts, fields.get("evidence_id", ""), fields.get("photo_id", ""))
+    return render(request, "_ruling.html", visitor, **shown, photo=photo, match=match, ruling_failure=failure)
+
+
 def minor_units(text: str) -> int:
     """ "47", "47.5" or "1,047.50" as minor units. Raises Problem `invalid_request`."""
     found = _AMOUNT.fullmatch(text.strip().replace(",", "").removeprefix("¥").strip())
@@ -138,6 +170,16 @@ def _verdict(fields: dict[str, str]) -> VerdictRequest:
         document |= {"amount_minor": minor_units(fields.get("amount", "")), "currency": fields.get("currency", "")}
     try:
         return VerdictRequest.model_validate(document)
+    except ValidationError as error:
+        raise invalid_request(
+            [dict(entry) for entry in error.errors(include_input=False, include_url=False)]
+        ) from error
+
+
+def _ruling(fields: dict[str, str]) -> RulingRequest:
+    document = {name: fields.get(name, "") for name in ("evidence_id", "photo_id", "ruling")}
+    try:
+        return RulingRequest.model_validate(document)
     except ValidationError as error:
         raise invalid_request(
             [dict(entry) for entry in error.errors(include_input=False, include_url=False)]
@@ -173,7 +215,9 @@ async def _queue(
 ) -> dict[str, Any]:
     lang, now, name = language(request), context.now(), _name(visitor.principal)
     async with context.engine.connect() as conn:
-        rows = await views.queue_rows(conn, partner=_partner(visitor.principal), limit=QUEUE_ROWS)
+        partner = _partner(visitor.principal)
+        rows = await views.queue_rows(conn, partner=partner, limit=QUEUE_ROWS, held=cause == "flood")
+        flooded = await floods.counted(conn) if partner is None else {"open": 0, "held": 0}
     cases = [
         {
             "row": row,
@@ -200,6 +244,7 @@ async def _queue(
         "chosen": {"product": product, "cause": cause, "who": who},
         "query": query,
         "me": name,
+        "flooded": flooded,
         "rows_max": QUEUE_ROWS,
     }
 
@@ -230,6 +275,7 @@ async def _case(context: Context, visitor: Visitor, request: Request, referral_i
         "staff": principal.role is Role.ADJUSTER,
         "prefect": prefect_url(context) if principal.role is Role.ADJUSTER else "",
         "key": secrets.token_urlsafe(24),
+        "new_key": lambda: secrets.token_urlsafe(24),
         "typed": {"verdict": "", "amount": money_input(case.due), "note": ""},
         "failure": "",
         "keys": _KEYS_CASE,
@@ -267,6 +313,9 @@ _KEYS_CASE: Final = (
     ("t", "take"),
     ("l", "lines"),
     ("o", "overlay"),
+    ("c", "confirm"),
+    ("x", "reject"),
+    ("e", "common"),
     ("Esc", "leave"),
     ("?", "help"),
 )

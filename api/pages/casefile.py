@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,9 +25,10 @@ from claims.evidence import (
 from claims.money import Money, smallest
 from claims.product import Product
 from claims.rules import Rules
-from claims.store import adjudication, counts, views
+from claims.store import adjudication, counts, rulings, views
 from claims.store.adjudication import EvidenceRow
 from claims.store.referrals import Referral
+from claims.store.rulings import Ruling
 from claims.store.views import ClaimView, DecisionRow
 from claims.wire import from_plain
 
@@ -57,6 +58,7 @@ class CaseFile:
     recorded: Recorded | None
     due: Money
     limit: Money
+    said: Mapping[tuple[str, str], Ruling] = field(default_factory=dict)  # by photo and match
 
     @property
     def decision(self) -> Decision | None:
@@ -113,7 +115,8 @@ async def load(
     lines = recorded.row.decision.benefit if recorded is not None else ()
     calculated = next((line.amount for line in lines if line.label == "due"), view.claim.amount)
     due = smallest(calculated, limit) if calculated.minor > 0 else limit
-    return CaseFile(view, file.claimant_name, referral, product, recorded, due, limit)
+    said = await rulings.of_claim(conn, referral.claim_id)
+    return CaseFile(view, file.claimant_name, referral, product, recorded, due, limit, said)
 
 
 def matches_to_show(photo: PhotoFact, *, most: int = 4) -> tuple[PhotoMatch, ...]:

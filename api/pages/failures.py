@@ -22,12 +22,14 @@ from claims.errors import (
     InvalidDecision,
     InvalidTransition,
     NotFound,
+    RuledAlready,
     TooManyFiles,
 )
 
 log = structlog.get_logger("api.pages")
 _CODES: Final[dict[type[ClaimsError], str]] = {
     NotFound: "not_found",
+    RuledAlready: "ruled_already",  # before its parent
     Conflict: "conflict",
     CurrencyMismatch: "currency_mismatch",
     InvalidDecision: "decision_not_allowed",

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from api.http.context import Ctx
-from api.http.routes import evidence
+from api.http.routes import evidence, matches
 from api.http.routes.claims import scope
 from api.http.schemas.words import Id
 from api.pages.failures import PageRoute
@@ -25,6 +25,12 @@ async def original(context: Ctx, visitor: Party, claim_id: Id, name: str) -> Res
 @router.get("/files/{name}/preview")
 async def preview(context: Ctx, visitor: Party, claim_id: Id, name: str) -> Response:
     return await evidence.get_preview(context, visitor.principal, claim_id, name)
+
+
+@router.get("/matches/{evidence_id}/{photo_id}/overlay")
+async def overlay(context: Ctx, visitor: Handler, claim_id: Id, evidence_id: Id, photo_id: str) -> Response:
+    """The proof of a match: both pictures with the points that agree."""
+    return await matches.get_overlay(context, visitor.principal, claim_id, evidence_id, photo_id)
 
 
 @router.get("/matches/{photo_id}")

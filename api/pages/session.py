@@ -59,6 +59,7 @@ def signed_in(*roles: Role) -> Any:
 
 
 Claimant = Annotated[Visitor, signed_in(Role.CLAIMANT)]
+Adjuster = Annotated[Visitor, signed_in(Role.ADJUSTER)]
 Handler = Annotated[Visitor, signed_in(Role.ADJUSTER, Role.PARTNER)]
 Operator = Annotated[Visitor, signed_in(Role.OPERATOR)]
 Party = Annotated[Visitor, signed_in(Role.CLAIMANT, Role.ADJUSTER, Role.PARTNER)]

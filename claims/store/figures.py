@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.claim import Status
 from claims.evidence import Unmeasured
-from claims.store import heartbeats, outbox, queue
+from claims.store import floods, heartbeats, outbox, queue
 from claims.store.heartbeats import Heartbeat
 from claims.store.leasing import Backlog
 from claims.store.referrals import OPEN
@@ -46,6 +46,8 @@ class OperatorFigures:
     settle: Backlog
     refer: Backlog
     processes: tuple[Heartbeat, ...]
+    floods_open: int = 0
+    claims_held: int = 0  # wait for one of them; not among the open referrals
 
 
 async def operator_figures(
@@ -84,9 +86,12 @@ async def operator_figures(
     failed = await conn.execute(select(func.count()).where(payouts.c.state == "failed", payouts.c.settled_at >= start))
     waiting = (
         await conn.execute(
-            select(func.count(), func.count().filter(referrals.c.due_at < now)).where(referrals.c.state.in_(OPEN))
+            select(func.count(), func.count().filter(referrals.c.due_at < now)).where(
+                referrals.c.state.in_(OPEN), referrals.c.cause != "flood"
+            )
         )
     ).one()
+    flooded = await floods.counted(conn)
     none_decided = Unmeasured("no automatic decision in the window")
     return OperatorFigures(
         at=now,
@@ -106,5 +111,7 @@ async def operator_figures(
         adjudication=await queue.backlog(conn, now),
         settle=await outbox.backlog(conn, "settle", now),
         refer=await outbox.backlog(conn, "refer", now),
+        floods_open=flooded["open"],
+        claims_held=flooded["held"],
         processes=tuple(await heartbeats.since(conn, now - PROCESS_SEEN)),
     )

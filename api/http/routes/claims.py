@@ -21,7 +21,7 @@ from api.http.repeats import Key, OptionalKey, Reply, once
 from api.http.schemas import claims as wire
 from api.http.schemas.words import Id
 from api.http.tokens import Principal, Role
-from api.http.upload import Form, fingerprint, receive_form
+from api.http.upload import Form, fingerprint, hold_files, receive_form
 from claims import explain
 from claims.claim import Claim, EvidenceKind, Status
 from claims.errors import InvalidTransition
@@ -115,6 +115,7 @@ async def _create(
         if form is not None:
             for file in _new_evidence(form, (), context.limits.name_characters_max):
                 await intake.add_evidence(conn, claim_id, principal.subject, file, now)
+            await hold_files(conn, context.blobs, [upload.sha256 for upload in form.uploads])
             round_number = await intake.submit(conn, claim_id, principal.subject, now, actor=actor)
             status = Status.SUBMITTED
         return _taken(claim_id, status, round_number, lang, 201 if form is None else 202)
@@ -225,6 +226,7 @@ async def add_evidence(
         async def write(conn: AsyncConnection) -> Reply:
             for file in files:
                 await intake.add_evidence(conn, claim_id, principal.subject, file, now)
+            await hold_files(conn, context.blobs, [file.sha256 for file in files])
             if status is Status.DRAFT:
                 return _taken(claim_id, status, 0, lang, 202)
             round_number = await intake.submit(conn, claim_id, principal.subject, now, actor=actor, note=note)

@@ -21,7 +21,7 @@ from api.http.problems import Problem
 from api.http.routes.claims import scope
 from api.http.schemas import claims as wire
 from api.http.schemas.words import Id
-from api.http.upload import receive_file
+from api.http.upload import hold_files, receive_file
 from claims.claim import EvidenceKind, Status
 from claims.errors import InvalidTransition, NotFound
 from claims.store import intake, views
@@ -33,7 +33,7 @@ _BINARY = {"application/octet-stream": {"schema": {"type": "string", "contentMed
 _ATTACHMENT: described.Responses = {
     200: {"description": "The bytes as received", "content": _BINARY},
 }
-_JPEG: described.Responses = {
+JPEG: described.Responses = {
     200: {"description": "A JPEG encoded anew", "content": {"image/jpeg": {"schema": {"type": "string"}}}},
 }
 
@@ -82,6 +82,7 @@ async def put_evidence(
                 conn, claim_id, principal.subject, file, context.now(), files_max=context.limits.files_per_claim_max
             )
             stored = await views.evidence_file(conn, claim_id, name, claimant_id=principal.subject)
+            await hold_files(conn, context.blobs, [file.sha256])
     return showing.evidence(claim_id, stored)
 
 
@@ -89,7 +90,7 @@ async def put_evidence(
     "/evidence/{name}",
     summary="A file as it was sent, as an attachment",
     response_class=StreamingResponse,
-    responses=_ATTACHMENT | described.refusals(*described.READS),
+    responses=_ATTACHMENT | described.refusals(*described.READS, "erased"),
 )
 async def get_evidence(context: Ctx, principal: Party, claim_id: Id, name: str) -> StreamingResponse:
     async with context.engine.connect() as conn:
@@ -99,7 +100,7 @@ async def get_evidence(context: Ctx, principal: Party, claim_id: Id, name: str) 
         "Content-Length": str(file.size_bytes),
         "Content-Security-Policy": "sandbox; default-src 'none'",
     }
-    return await _stream(context, file.sha256, file.media_type, headers)
+    return await stream(context, file.sha256, file.media_type, headers)
 
 
 @router.get(
@@ -107,14 +108,14 @@ async def get_evidence(context: Ctx, principal: Party, claim_id: Id, name: str) 
     summary="A file as a clean picture",
     description="Encoded anew from decoded pixels by the pipeline: safe to show.",
     response_class=StreamingResponse,
-    responses=_JPEG | described.refusals(*described.READS, "preview_pending"),
+    responses=JPEG | described.refusals(*described.READS, "preview_pending", "erased"),
 )
 async def get_preview(context: Ctx, principal: Party, claim_id: Id, name: str) -> StreamingResponse:
     async with context.engine.connect() as conn:
         file = await views.evidence_file(conn, claim_id, name, **scope(principal))
     if not file.preview_sha256:
         raise Problem("preview_pending", "The pipeline has not decoded this file (yet).", {"Retry-After": "2"})
-    return await _stream(context, file.preview_sha256, "image/jpeg", _cacheable(file.preview_sha256))
+    return await stream(context, file.preview_sha256, "image/jpeg", cacheable(file.preview_sha256))
 
 
 @router.get(
@@ -122,7 +123,7 @@ async def get_preview(context: Ctx, principal: Party, claim_id: Id, name: str) -
     summary="The picture that a photo of this claim matched",
     description="For adjusters: it may be another claimant's. Only pictures named in the claim's decisions are served.",
     response_class=StreamingResponse,
-    responses=_JPEG | described.refusals(*described.READS, "preview_pending"),
+    responses=JPEG | described.refusals(*described.READS, "preview_pending", "erased"),
 )
 async def get_match_preview(context: Ctx, _: Adjuster, claim_id: Id, photo_id: str) -> StreamingResponse:
     async with context.engine.connect() as conn:
@@ -140,7 +141,7 @@ async def get_match_preview(context: Ctx, _: Adjuster, claim_id: Id, photo_id: s
         raise NotFound(f"claim {claim_id} matched no picture {photo_id!r}")
     if not sha256:
         raise Problem("preview_pending", "This picture has no preview.")
-    return await _stream(context, sha256, "image/jpeg", _cacheable(sha256))
+    return await stream(context, sha256, "image/jpeg", cacheable(sha256))
 
 
 def _matches(inputs: bytes) -> Iterator[dict[str, Any]]:
@@ -149,12 +150,13 @@ def _matches(inputs: bytes) -> Iterator[dict[str, Any]]:
         yield from photo.get("matches", ())
 
 
-def _cacheable(sha256: str) -> dict[str, str]:
+def cacheable(sha256: str) -> dict[str, str]:
+    """Headers of a picture that is shown in place."""
     # Named by its hash, so it cannot change; private, because it is somebody's photo.
     return {"Cache-Control": "private, max-age=3600", "ETag": f'"{sha256}"', "Content-Disposition": "inline"}
 
 
-async def _stream(context: Context, sha256: str, media_type: str, headers: dict[str, str]) -> StreamingResponse:
+async def stream(context: Context, sha256: str, media_type: str, headers: dict[str, str]) -> StreamingResponse:
     """The file is opened before the answer begins, so that a missing one is a 404 and not a broken body."""
     opened = context.blobs.open(sha256)
     file = await run_in_threadpool(opened.__enter__)

@@ -15,7 +15,7 @@ from api.http.repeats import Key, Reply, once
 from api.http.schemas import insured as wire
 from api.http.schemas.words import Id
 from api.http.tokens import Principal, Role
-from api.http.upload import fingerprint, receive_form
+from api.http.upload import fingerprint, hold_files, receive_form
 from claims.claim import EvidenceKind
 from claims.errors import NotFound
 from claims.money import Money
@@ -135,6 +135,7 @@ async def enrol_noses(context: Ctx, principal: Platform, key: Key, request: Requ
         async def write(conn: AsyncConnection) -> Reply:
             enrolment_id = f"{pet_id}:{secrets.token_hex(8)}"
             await intake.enrol(conn, pet_id, enrolment_id, sha256s, context.now(), actor=str(principal))
+            await hold_files(conn, context.blobs, sha256s)
             return Reply(
                 202, wire.EnrolmentAccepted(pet_id=pet_id, sha256s=sha256s), {"Location": f"/v1/pets/{pet_id}"}
             )

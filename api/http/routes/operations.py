@@ -45,6 +45,8 @@ async def get_operations(
         payouts_failed=seen.payouts_failed,
         referrals_open=seen.referrals_open,
         referrals_overdue=seen.referrals_overdue,
+        floods_open=seen.floods_open,
+        claims_held=seen.claims_held,
         adjudication=_backlog(seen.adjudication),
         settle=_backlog(seen.settle),
         refer=_backlog(seen.refer),

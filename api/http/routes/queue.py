@@ -33,9 +33,10 @@ async def get_queue(
     lang: Language,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    held: Annotated[bool, Query(description="Cases that wait for a flood's ruling, instead of the others")] = False,
 ) -> wire.Queue:
     async with context.engine.connect() as conn:
-        rows = await views.queue_rows(conn, limit=limit, offset=offset)
+        rows = await views.queue_rows(conn, limit=limit, offset=offset, held=held)
     return wire.Queue(cases=[showing.queue_row(row, lang) for row in rows])
 
 

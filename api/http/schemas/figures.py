@@ -47,6 +47,8 @@ class Operations(Outgoing):
     payouts_failed: int
     referrals_open: int
     referrals_overdue: int
+    floods_open: int = Field(description="Pictures that match many claims and wait for a person's ruling")
+    claims_held: int = Field(description="Claims that wait for such a ruling alone")
     adjudication: Backlog
     settle: Backlog
     refer: Backlog

@@ -326,6 +326,12 @@ function choose(letter) {
   return true;
 }
 
+// The match that has the focus, else the first one that nobody has said anything about.
+function ruleOn(letter) {
+  const form = document.activeElement?.closest(".compare")?.querySelector("[data-ruling]") ?? $("[data-ruling]");
+  $(`[data-key-${letter}]`, form ?? document)?.click();
+}
+
 document.addEventListener("keydown", (event) => {
   const typing = event.target.matches("textarea, select, input:not([type=radio]):not([type=range])");
   if ((event.ctrlKey || event.metaKey) && event.key === "Enter" && $("#verdict")) {
@@ -346,6 +352,9 @@ document.addEventListener("keydown", (event) => {
     b: () => $("[data-key-b]")?.click(),
     l: () => $$("[data-lines]").forEach((button) => button.click()),
     o: () => $$("[data-overlay]").forEach((button) => button.click()),
+    c: () => ruleOn("c"),
+    x: () => ruleOn("x"),
+    e: () => ruleOn("e"),
   };
   if (event.key in actions && ($("#keys") || event.key === "?")) {
     event.preventDefault();

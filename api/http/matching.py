@@ -1,0 +1,87 @@
+"""What a decision recorded about the matches of a claim's photos, and a person's word on one of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.http.context import Context
+from api.http.repeats import Reply
+from api.http.schemas import matches as wire
+from api.http.tokens import Principal
+from claims.errors import NotFound
+from claims.evidence import MatchOwner, PhotoFact, PhotoMatch, UnmeasuredPhoto
+from claims.store import rulings, views
+from claims.store.views import DecisionRow
+from claims.wire import from_plain
+
+_Photos = tuple[PhotoFact | UnmeasuredPhoto, ...]
+
+
+def recorded_photos(decisions: Sequence[DecisionRow]) -> tuple[PhotoFact, ...]:
+    """The photos that the newest automatic decision was taken on; none where another version recorded them."""
+    for row in reversed(decisions):
+        plain = json.loads(row.inputs).get("facts")
+        if plain is None:
+            continue  # a person's decision has no facts of its own
+        try:
+            photos = from_plain(_Photos, plain.get("photos", ()))
+        except ValidationError:
+            return ()
+        return tuple(photo for photo in photos if isinstance(photo, PhotoFact))
+    return ()
+
+
+def match_of(photos: Sequence[PhotoFact], evidence_id: str, photo_id: str) -> tuple[PhotoFact, PhotoMatch]:
+    """A photo of the claim and the picture that it matched. Raises NotFound; a claim's own photos are no match."""
+    for photo in photos:
+        for match in photo.matches:
+            named = (photo.evidence_id, match.photo_id) == (evidence_id, photo_id)
+            if named and match.owner is not MatchOwner.SAME_CLAIM:
+                return photo, match
+    raise NotFound(f"photo {evidence_id} matched no picture {photo_id}")
+
+
+async def rule(
+    conn: AsyncConnection,
+    context: Context,
+    principal: Principal,
+    claim_id: str,
+    asked: wire.RulingRequest,
+    *,
+    partner: str | None,
+) -> Reply:
+    """Keep what `principal` says of a match. Raises NotFound (also for a claim that is not theirs) and RuledAlready."""
+    view = await views.claim_view(conn, claim_id, partner=partner)
+    _, match = match_of(recorded_photos(view.decisions), asked.evidence_id, asked.photo_id)
+    measured = {
+        "probability": match.probability,
+        "inliers": match.inliers,
+        "verdict": match.verdict,
+        "owner": match.owner,
+        "transform": match.transform,
+    }
+    made = await rulings.rule(
+        conn,
+        claim_id,
+        asked.evidence_id,
+        asked.photo_id,
+        match.claim_id,
+        asked.ruling,
+        asked.note,
+        measured,
+        context.now(),
+        actor=str(principal),
+    )
+    body = wire.RulingTaken(
+        id=made.id,
+        claim_id=claim_id,
+        evidence_id=made.photo_id,
+        photo_id=made.match_photo_id,
+        ruling=made.ruling,
+        ruled_at=made.ruled_at,
+    )
+    return Reply(201, body)

@@ -1,0 +1,125 @@
+"""Those who judge: what a claim's photos matched, the proof, and their word on it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import StreamingResponse
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.http import described
+from api.http.access import Handler
+from api.http.context import Ctx
+from api.http.matching import match_of, recorded_photos, rule
+from api.http.problems import Problem
+from api.http.repeats import Key, Reply, once
+from api.http.routes.claims import scope
+from api.http.routes.evidence import JPEG, cacheable, stream
+from api.http.schemas import matches as wire
+from api.http.schemas.words import Id
+from api.http.tokens import Principal, Role
+from api.http.upload import fingerprint
+from claims.evidence import MatchOwner, PhotoMatch, Placement
+from claims.store import rulings, views
+from claims.store.rulings import Ruling
+
+router = APIRouter(prefix="/v1/claims/{claim_id}", tags=["matches"])
+PhotoId = Annotated[str, Path(pattern=r"^[\x21-\x7e]{1,200}$")]
+
+
+@router.get(
+    "/matches",
+    summary="What the claim's photos matched",
+    description="For adjusters and the insurer that the claim was referred to.",
+    responses=described.refusals(*described.READS),
+)
+async def list_matches(context: Ctx, principal: Handler, claim_id: Id) -> wire.Matches:
+    async with context.engine.connect() as conn:
+        view = await views.claim_view(conn, claim_id, **scope(principal))
+        said = await rulings.of_claim(conn, claim_id)
+    photos = [
+        wire.PhotoMatchesView(
+            evidence_id=photo.evidence_id,
+            name=photo.name,
+            verdict=photo.verdict,
+            common=photo.common,
+            matches=[
+                _match(claim_id, photo.evidence_id, match, said.get((photo.evidence_id, match.photo_id)), principal)
+                for match in photo.matches
+                if match.owner is not MatchOwner.SAME_CLAIM
+            ],
+        )
+        for photo in recorded_photos(view.decisions)
+    ]
+    return wire.Matches(claim_id=claim_id, photos=photos)
+
+
+@router.get(
+    "/matches/{evidence_id}/{photo_id}/overlay",
+    summary="Both pictures of a match, side by side, with the points that agree",
+    description="It may show another claimant's photo: for those who judge the claim.",
+    response_class=StreamingResponse,
+    responses=JPEG | described.refusals(*described.READS, "preview_pending"),
+)
+async def get_overlay(
+    context: Ctx, principal: Handler, claim_id: Id, evidence_id: Id, photo_id: PhotoId
+) -> StreamingResponse:
+    async with context.engine.connect() as conn:
+        view = await views.claim_view(conn, claim_id, **scope(principal))
+    _, match = match_of(recorded_photos(view.decisions), evidence_id, photo_id)
+    if not match.overlay_sha256:
+        raise Problem("preview_pending", "No overlay was drawn of this match.")
+    return await stream(context, match.overlay_sha256, "image/jpeg", cacheable(match.overlay_sha256))
+
+
+@router.post(
+    "/rulings",
+    status_code=201,
+    summary="Confirm a match, reject it, or say that everybody photographs this",
+    response_model=wire.RulingTaken,
+    responses=described.refusals(*described.CREATES, "not_found", "ruled_already"),
+)
+async def rule_match(
+    context: Ctx, principal: Handler, key: Key, request: Request, claim_id: Id, asked: wire.RulingRequest
+) -> Response:
+    partner = principal.subject if principal.role is Role.PARTNER else None
+
+    async def write(conn: AsyncConnection) -> Reply:
+        return await rule(conn, context, principal, claim_id, asked, partner=partner)
+
+    mark = fingerprint(request.method, request.url.path, asked.model_dump(mode="json"))
+    return await once(context, principal, key, mark, write)
+
+
+def _match(
+    claim_id: str, evidence_id: str, match: PhotoMatch, said: Ruling | None, principal: Principal
+) -> wire.MatchView:
+    placed = match.placement
+    staff = principal.role is Role.ADJUSTER
+    overlay = f"/v1/claims/{claim_id}/matches/{evidence_id}/{quote(match.photo_id, safe='')}/overlay"
+    return wire.MatchView(
+        photo_id=match.photo_id,
+        owner=match.owner,
+        claim_id=match.claim_id if staff or match.owner is not MatchOwner.OTHER_CLAIMANT else "",
+        claim_status=match.claim_status,
+        verdict=match.verdict,
+        probability=match.probability,
+        inliers=match.inliers,
+        transform=match.transform,
+        placement=wire.PlacementView(
+            scale=placed.scale,
+            degrees=placed.degrees,
+            mirrored=placed.mirrored,
+            shown_ratio=placed.shown_ratio,
+            covers_ratio=placed.covers_ratio,
+            outline=list(placed.outline),
+        )
+        if isinstance(placed, Placement)
+        else None,
+        common=match.common,
+        flood=match.flood,
+        ruling=said.ruling if said is not None else match.ruling,
+        overlay_href=overlay if match.overlay_sha256 else "",
+    )

@@ -1,0 +1,126 @@
+"""Matches of a claim's photos, what people say of them, and floods, on the wire."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from api.http.schemas.words import Id, Incoming, Outgoing, Words
+from claims.evidence import MatchOwner, MatchRuling, PhotoVerdict
+
+PhotoId = Field(pattern=r"^[\x21-\x7e]{1,200}$", description="As `GET .../matches` names it")
+
+
+class PlacementView(Outgoing):
+    """Where the matching picture (the original) lies in the photo."""
+
+    scale: float = Field(description="Pixels of the photo a pixel of the original, both as sent")
+    degrees: float = Field(description="Turned by, -180 to 180, after mirroring")
+    mirrored: bool
+    shown_ratio: float = Field(description="Share of the original's area that the photo shows, 0 to 1")
+    covers_ratio: float = Field(description="Share of the photo's area that the original fills, 0 to 1")
+    outline: list[tuple[float, float]] = Field(
+        description="The original's corners as fractions of the photo's width and height; may lie outside of 0 to 1"
+    )
+
+
+class MatchView(Outgoing):
+    """A picture of the library that a photo relates to. Blank `claim_id`: web or stock, or not yours to know."""
+
+    photo_id: str
+    owner: MatchOwner
+    claim_id: str
+    claim_status: str = Field(description="Of that claim, when the photo was examined")
+    verdict: PhotoVerdict
+    probability: float = Field(description="That one is a copy of the other, calibrated, 0 to 1")
+    inliers: int = Field(description="Keypoints that agree on one transform")
+    transform: str
+    placement: PlacementView | None = Field(description="Null: no points agree on a transform")
+    common: str = Field(description="The picture of the negative bank that explains the match, blank for none")
+    flood: str = Field(description="The flood that the match waits for, blank for none")
+    ruling: str = Field(description="confirm, reject, common: what a person said of these two pictures; blank: nothing")
+    overlay_href: str = Field(description="Both pictures with their agreeing points, blank where none was drawn")
+
+
+class PhotoMatchesView(Outgoing):
+    evidence_id: str
+    name: str
+    verdict: PhotoVerdict
+    common: str = Field(description="The picture of the negative bank that this photo is, blank for none")
+    matches: list[MatchView]
+
+
+class Matches(Outgoing):
+    """As recorded with the newest decision on the claim's photos."""
+
+    claim_id: str
+    photos: list[PhotoMatchesView]
+
+
+class RulingRequest(Incoming):
+    """A person's word on a photo and a picture that it matched."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"evidence_id": "E-3f9a01bb27", "photo_id": "E-77ac0d18e2", "ruling": "reject", "note": ""}]
+        }
+    )
+
+    evidence_id: Id
+    photo_id: str = PhotoId
+    ruling: MatchRuling = Field(
+        description="confirm: one is a copy of the other. reject: it is not, and the two are not raised again. common: "
+        "everybody photographs what they share."
+    )
+    note: Words = ""
+
+
+class RulingTaken(Outgoing):
+    id: str
+    claim_id: str
+    evidence_id: str
+    photo_id: str
+    ruling: MatchRuling
+    ruled_at: datetime
+
+
+class FloodPicture(Outgoing):
+    photo_id: str
+    claim_id: str = Field(description="Blank for web and stock")
+    matched: bool = Field(description="It was found to be a copy; false for what others were found to be copies of")
+    href: str
+
+
+class FloodView(Outgoing):
+    """A picture that suddenly matches many claims, for a person to look at once."""
+
+    id: str
+    state: Literal["open", "ruled"]
+    opened_at: datetime
+    claims_seen: int = Field(description="Claims whose photos matched one another")
+    claims_held: int = Field(description="Claims that wait for this ruling alone")
+    ruling: str = Field(description="common, copies; blank while open")
+    note: str
+    ruled_by: str
+    ruled_at: datetime | None
+    pictures: list[FloodPicture] = Field(description="The first of them")
+
+
+class Floods(Outgoing):
+    floods: list[FloodView]
+
+
+class FloodRulingRequest(Incoming):
+    """One word on all claims of the flood."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"ruling": "common", "note": "The courier's label, on every parcel."}]}
+    )
+
+    ruling: Literal["common", "copies"] = Field(
+        description="common: everybody photographs this; the claims that wait for it alone are decided anew. copies: "
+        "they are copies; each claim goes before a person."
+    )
+    note: Words = ""
