@@ -1,4 +1,4 @@
-"""The library import with everything it needs opened and closed: for `miaopei photos import` and the demo."""
+"""Work on the whole library with everything it needs opened and closed: for `miaopei photos ...` and the demo."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ async def import_folder(
     advance: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Import into the library behind `dsn`; counts, and the reason for each refused picture."""
+    from api.processes import descriptor_config
     from claims.store.blobs import BlobStore
     from claims.store.engine import connect
     from flows.library import count_pictures, import_pictures
-    from vision.fingerprint import Fingerprinter
+    from flows.looking import fingerprinter
     from vision.image import Decoder
 
     total = count_pictures(sources)
@@ -32,7 +33,7 @@ async def import_folder(
                 engine,
                 BlobStore(settings.evidence_url),
                 decoder,
-                Fingerprinter(),
+                fingerprinter(descriptor_config(settings)),
                 sources,
                 source,
                 advance=lambda so_far: advance(so_far.seen, total),
@@ -40,3 +41,34 @@ async def import_folder(
     finally:
         await engine.dispose()
     return {"added": report.added, "known": report.known, "refused": report.refused}
+
+
+async def refingerprint_library(
+    dsn: str, settings: Settings, *, advance: Callable[[int, int], None] = lambda _done, _total: None
+) -> dict[str, Any]:
+    """Describe what another descriptor described; counts, and the reason for each picture that was left."""
+    from api.processes import descriptor_config
+    from claims.store.blobs import BlobStore
+    from claims.store.engine import connect
+    from flows.looking import describes
+    from flows.refingerprint import refingerprint
+    from vision.image import Decoder
+    from vision.library.outdated import described_by
+
+    descriptor = describes(descriptor_config(settings)).descriptor
+    engine = connect(dsn, pool_size=1)
+    try:
+        async with engine.connect() as conn:
+            counts = await described_by(conn)
+        total = sum(count for label, count in counts.items() if label != descriptor.label)
+        with Decoder(processes=1) as decoder:
+            report = await refingerprint(
+                engine,
+                BlobStore(settings.evidence_url),
+                decoder,
+                descriptor,
+                advance=lambda so_far: advance(so_far.described + len(so_far.left), total),
+            )
+    finally:
+        await engine.dispose()
+    return {"descriptor": descriptor.label, "described": report.described, "left": report.left}

@@ -15,6 +15,7 @@ from rich.table import Table
 from api.commands.opening import JsonFlag, console, database, error_console, fail, print_json, settings, with_store
 
 if TYPE_CHECKING:
+    from api.settings import Settings
     from vision.image import Decoder, Picture
     from vision.nose import NoseTemplate
 
@@ -61,7 +62,7 @@ def check_photos(files: Files, as_json: JsonFlag = False) -> None:
     """Compare each photo with the library: same bytes, same picture, edited copy, similar, or unseen."""
     config = settings()
     with database(config) as dsn:
-        results = asyncio.run(_check(dsn, files))
+        results = asyncio.run(_check(dsn, config, files))
     for result in results:
         if as_json:
             print_json(result)
@@ -78,18 +79,47 @@ def check_photos(files: Files, as_json: JsonFlag = False) -> None:
     console.print(table)
 
 
-async def _check(dsn: str, files: list[Path]) -> list[dict[str, Any]]:
+@photos_app.command("refingerprint")
+def refingerprint_photos(as_json: JsonFlag = False) -> None:
+    """Describe the library anew after the descriptor was changed. Picks up where it stopped."""
+    from api.commands.importing import refingerprint_library
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    config = settings()
+    with Progress(*columns, console=error_console) as progress, database(config) as dsn:
+        task = progress.add_task("describing anew", total=None)
+
+        def advance(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        report = asyncio.run(refingerprint_library(dsn, config, advance=advance))
+    if as_json:
+        print_json(report)
+        return
+    console.print(f"{report['described']} described anew by {report['descriptor']}, {len(report['left'])} left")
+    for name, why in report["left"].items():
+        console.print(f"  {name}: {why}", highlight=False)
+
+
+async def _check(dsn: str, config: Settings, files: list[Path]) -> list[dict[str, Any]]:
+    from api.processes import descriptor_config
     from claims.store.engine import connect
+    from flows.looking import fingerprinter as make_fingerprinter
+    from flows.worker import ONLY_OTHER_DESCRIPTORS
     from vision.errors import ImageRefused
-    from vision.fingerprint import Fingerprinter
     from vision.image import Decoder
+    from vision.library.outdated import described_by
     from vision.measurement import Unmeasured
     from vision.photos import examine
 
-    fingerprinter = Fingerprinter()
+    fingerprinter = make_fingerprinter(descriptor_config(config))
     engine = connect(dsn, pool_size=1)
     results: list[dict[str, Any]] = []
     try:
+        async with engine.connect() as conn:
+            labels = await described_by(conn)
+        if labels and fingerprinter.model not in labels:
+            error_console.print(f"[yellow]{ONLY_OTHER_DESCRIPTORS}[/yellow]", highlight=False)
         with Decoder(processes=1) as decoder:
             for path in files:
                 data = path.read_bytes()
@@ -107,7 +137,7 @@ async def _check(dsn: str, files: list[Path]) -> list[dict[str, Any]]:
                     continue
                 fingerprint = fingerprinter.fingerprint(picture, hashlib.sha256(data).hexdigest())
                 async with engine.connect() as conn:
-                    found = await examine(conn, fingerprint, claim_id="", subject="")
+                    found = await examine(conn, fingerprint, claim_id="", subject="", fusion=fingerprinter.fusion)
                 provenance = {
                     name: {"unmeasured": fact.reason} if isinstance(fact, Unmeasured) else fact
                     for name, fact in (
