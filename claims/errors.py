@@ -14,6 +14,7 @@ ClaimsError
 ├── BrokenChain             an audit record whose hash does not follow from the one before
 └── StoreError
     ├── NotFound            no such row, or not yours
+    │   └── ClaimErased     it was there; what it was about is gone
     ├── Conflict            the row changed, or exists already
     │   ├── CoverSpent      other payouts have used up the sum insured since the facts were taken
     │   ├── CopyPaid        another claim with the same photo or paper was paid or promised money
@@ -69,6 +70,9 @@ class StoreError(ClaimsError): ...
 
 
 class NotFound(StoreError): ...
+
+
+class ClaimErased(NotFound): ...
 
 
 class Conflict(StoreError): ...

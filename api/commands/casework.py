@@ -10,7 +10,7 @@ from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.commands.opening import JsonFlag, console, fail, print_json, settings, with_store
-from claims.errors import BrokenChain, NotFound
+from claims.errors import BrokenChain, InFlight, InputsErased, NotFound
 
 claims_app = typer.Typer(no_args_is_help=True, help="Claims and their decisions")
 tokens_app = typer.Typer(no_args_is_help=True, help="Bearer tokens")
@@ -96,6 +96,10 @@ def replay(claim_id: str, as_json: JsonFlag = False) -> None:
         results = with_store(work)
     except NotFound as error:
         raise fail(str(error)) from error
+    except InputsErased as error:
+        if as_json:
+            print_json({"claim": claim_id, "erased": True, "detail": str(error)})
+        raise fail(f"claim {claim_id}: {error}") from error
     for seq, agrees in results:
         if as_json:
             print_json({"claim": claim_id, "decision": seq, "agrees": agrees})
@@ -170,6 +174,57 @@ def reconcile_books(as_json: JsonFlag = False) -> None:
         raise typer.Exit(1)
 
 
+def erase(
+    claim: Annotated[str, typer.Option("--claim", help="Id of the claim")],
+    reason: Annotated[str, typer.Option(help="Why, for the audit chain; at most 500 characters")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Erase what a claim was about: files, hashes, texts, words, accounts. Outcome, amounts and audit chain stay.
+
+    Refused (exit code 1) while the claim is queued, leased, paying or before a person. Again is fine: it finishes what
+    was interrupted.
+    """
+    import asyncio
+    import getpass
+
+    from api.commands.opening import database
+    from claims.store.blobs import BlobStore
+    from claims.store.engine import connect
+    from flows.erasure import Erasure
+    from flows.erasure import erase as erase_claim
+
+    config = settings()
+
+    async def run(dsn: str) -> Erasure:
+        engine = connect(dsn, pool_size=2)
+        try:
+            blobs = BlobStore(config.evidence_url)
+            return await erase_claim(engine, blobs, claim, actor=f"operator:{getpass.getuser()}", reason=reason)
+        finally:
+            await engine.dispose()
+
+    try:
+        with database(config) as dsn:
+            done = asyncio.run(run(dsn))
+    except NotFound as error:
+        raise fail(str(error)) from error
+    except InFlight as error:
+        if as_json:
+            print_json({"claim": claim, "erased": False, "code": error.code, "detail": str(error)})
+        raise fail(f"not erased ({error.code}): {error}", code=1) from error
+    if as_json:
+        print_json({"claim": claim, "erased": True, "erased_at": done.erased_at, "first": done.first,
+                    "library_photos": done.library_photos, "files_deleted": done.files_deleted,
+                    "files_kept": done.files_kept})  # fmt: skip
+        return
+    said = "erased" if done.first else f"erased already on {done.erased_at:%Y-%m-%d %H:%M:%S}"
+    console.print(
+        f"claim {claim}: {said}; {done.files_deleted} files deleted, {done.files_kept} in use by others kept,"
+        f" {done.library_photos} photos out of the library",
+        highlight=False,
+    )
+
+
 def _money(minor: int, currency: str) -> str:
     return f"{minor / 100:,.2f} {currency}"
 
@@ -179,3 +234,4 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(tokens_app, name="tokens")
     app.add_typer(audit_app, name="audit")
     app.command("reconcile")(reconcile_books)
+    app.command("erase")(erase)

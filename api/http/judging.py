@@ -5,11 +5,13 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.http.context import Context
+from api.http.problems import Problem
 from api.http.repeats import Reply
 from api.http.schemas.work import VerdictRequest, VerdictTaken
 from api.http.tokens import Principal, Role
 from claims.decide import person_decision, person_inputs
 from claims.decision import Outcome
+from claims.errors import CopyPaid
 from claims.money import Money
 from claims.rules import RULES
 from claims.store import adjudication, counts
@@ -21,7 +23,9 @@ _OUTCOMES = {"approve": Outcome.PAY, "refuse": Outcome.DECLINE, "ask": Outcome.A
 async def judge(
     conn: AsyncConnection, context: Context, principal: Principal, referral: Referral, verdict: VerdictRequest
 ) -> Reply:
-    """Decide `referral` as `principal`. Raises InvalidDecision, InvalidTransition, Conflict (too late)."""
+    """Decide `referral` as `principal`. Raises InvalidDecision, InvalidTransition, Conflict (too late), and Problem
+    `copy_paid` when another claim with the same photo or paper was paid and the verdict does not say that it knows.
+    """
     now = context.now()
     file = await adjudication.load(conn, referral.claim_id)
     cover = await counts.cover(conn, referral.claim_id)
@@ -31,19 +35,26 @@ async def judge(
     terms = (file.claim, file.policy, product, outcome, payout, verdict.note, str(principal), RULES, now)
     decision = person_decision(*terms, paid_to_date_minor=cover.paid_to_date_minor)
     inputs = person_inputs(*terms, paid_to_date_minor=cover.paid_to_date_minor)
-    recorded = await adjudication.decide_referral(
-        conn,
-        referral.id,
-        file,
-        decision,
-        inputs,
-        now,
-        actor=str(principal),
-        subject=principal.subject,
-        verdict=verdict.verdict,
-        note=verdict.note,
-        partner=principal.subject if principal.role is Role.PARTNER else None,
-    )
+    try:
+        recorded = await adjudication.decide_referral(
+            conn,
+            referral.id,
+            file,
+            decision,
+            inputs,
+            now,
+            actor=str(principal),
+            subject=principal.subject,
+            verdict=verdict.verdict,
+            note=verdict.note,
+            partner=principal.subject if principal.role is Role.PARTNER else None,
+            although_copy_paid=verdict.although_copy_paid,
+        )
+    except CopyPaid as error:
+        # Which claim that is, is for the platform's own people.
+        named = f" ({', '.join(error.claim_ids)})" if principal.role is Role.ADJUSTER else ""
+        words = f"Another claim{named} with the same photo or paper was paid: look again, or set `although_copy_paid`."
+        raise Problem("copy_paid", words) from error
     body = VerdictTaken(
         claim_id=referral.claim_id,
         status=recorded.status,

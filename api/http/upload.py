@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
@@ -21,6 +22,7 @@ from api.http.body import drain, stream_upload
 from api.http.limits import HttpLimits
 from api.http.problems import Problem
 from claims.claim import EvidenceKind
+from claims.store import holding
 from claims.store.blobs import BlobStore, BlobWriter
 from claims.wire import canonical
 
@@ -62,6 +64,18 @@ class Form:
         parts = [[upload.part, upload.declared_name, upload.sha256] for upload in self.uploads]
         fields = {name: hashlib.sha256(value).hexdigest() for name, value in self.fields.items()}
         return fingerprint(method, path, {"files": parts, "fields": fields})
+
+
+async def hold_files(conn: AsyncConnection, blobs: BlobStore, sha256s: Collection[str]) -> None:
+    """Call it when the rows that name these files are written, just before they are committed: from here on no erasure
+    of another claim with the same file deletes it.
+
+    Raises Problem `store_unavailable` when one has just done so: the request is to be sent again, file and all.
+    """
+    await holding.hold(conn, sha256s)
+    for sha256 in set(sha256s):
+        if not await run_in_threadpool(blobs.exists, sha256):
+            raise Problem("store_unavailable", "A file has just been deleted. Send it again.", {"Retry-After": "1"})
 
 
 def fingerprint(method: str, path: str, content: dict[str, object]) -> str:

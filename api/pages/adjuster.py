@@ -122,6 +122,7 @@ async def verdict(context: Ctx, visitor: Handler, request: Request, referral_id:
     except FORM_ERRORS as error:
         shown = await _case(context, visitor, request, referral_id)
         typed = {name: fields.get(name, "") for name in ("verdict", "amount", "note")}
+        typed["copy_paid"] = "yes" if code_of(error) == "copy_paid" or "although_copy_paid" in fields else ""
         failure = {"failure": _why_not(request, error, fields), "typed": shown["typed"] | typed, "done": ""}
         return render(request, "case.html", visitor, status=422, **shown | failure)
     return RedirectResponse(await _next(context, principal, asked.verdict), 303)
@@ -168,6 +169,7 @@ def _verdict(fields: dict[str, str]) -> VerdictRequest:
     document: dict[str, Any] = {"verdict": fields.get("verdict", ""), "note": fields.get("note", "")}
     if document["verdict"] == "approve":
         document |= {"amount_minor": minor_units(fields.get("amount", "")), "currency": fields.get("currency", "")}
+        document["although_copy_paid"] = fields.get("although_copy_paid", "") == "yes"
     try:
         return VerdictRequest.model_validate(document)
     except ValidationError as error:
@@ -276,7 +278,7 @@ async def _case(context: Context, visitor: Visitor, request: Request, referral_i
         "prefect": prefect_url(context) if principal.role is Role.ADJUSTER else "",
         "key": secrets.token_urlsafe(24),
         "new_key": lambda: secrets.token_urlsafe(24),
-        "typed": {"verdict": "", "amount": money_input(case.due), "note": ""},
+        "typed": {"verdict": "", "amount": money_input(case.due), "note": "", "copy_paid": ""},
         "failure": "",
         "keys": _KEYS_CASE,
     }

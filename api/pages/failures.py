@@ -16,6 +16,7 @@ from api.http.problems import KINDS, Problem, trace_id
 from api.pages import words
 from api.pages.rendering import language, render
 from claims.errors import (
+    ClaimErased,
     ClaimsError,
     Conflict,
     CurrencyMismatch,
@@ -28,6 +29,7 @@ from claims.errors import (
 
 log = structlog.get_logger("api.pages")
 _CODES: Final[dict[type[ClaimsError], str]] = {
+    ClaimErased: "erased",  # before its parent
     NotFound: "not_found",
     RuledAlready: "ruled_already",  # before its parent
     Conflict: "conflict",

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.claim import EvidenceKind, Status
 from claims.decision import Decision
-from claims.errors import NotFound
+from claims.errors import ClaimErased, NotFound
 from claims.money import Money
 from claims.policy import Policy
 from claims.store import payouts, referrals
@@ -198,8 +198,10 @@ async def evidence_file(
     claimant_id: str | None = None,
     partner: str | None = None,
 ) -> EvidenceRow:
-    """One file by its name or evidence id. Raises NotFound as `claim_view` does."""
-    await claim_row(conn, claim_id, claimant_id=claimant_id, partner=partner)
+    """One file by its name or evidence id. Raises NotFound as `claim_view` does, ClaimErased once its claim was."""
+    claim = await claim_row(conn, claim_id, claimant_id=claimant_id, partner=partner)
+    if claim.status is Status.ERASED:
+        raise ClaimErased(f"claim {claim_id} was erased")
     same = (evidence.c.id == name_or_id) | (evidence.c.name == name_or_id)
     found = await _evidence(conn, (evidence.c.claim_id == claim_id) & same)
     if not found:

@@ -30,6 +30,10 @@ class VerdictRequest(Incoming):
     amount_minor: Minor | None = None
     currency: Currency | None = None
     note: Words = ""
+    although_copy_paid: bool = Field(
+        default=False,
+        description="Approve though another claim with the same photo or paper has been paid; otherwise: `copy_paid`",
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
