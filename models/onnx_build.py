@@ -12,6 +12,8 @@ lite0_classes: the whole network as published, with its classifier.
     them.
 lite0_features: the whole network, then generalised-mean pooling (GeM, p = 3; Radenovic et al., 2019).
     `pixels` float32 (n, 3, 224, 224) -> `pooled` float32 (n, 1280)
+copy_trunk: the network as models/train/copy_descriptor.py left it (card copy_descriptor), with GeM pooling; pictures of
+    any size. `pixels` float32 (n, 3, h, w), h and w multiples of 32 -> `pooled` float32 (n, 1280)
 nose_trunk: the first eleven blocks, which keep textures and leave out objects.
     `pixels` float32 (n, 3, 256, 256) -> `fine` float32 (n, 40, 32, 32), `coarse` float32 (n, 112, 16, 16)
 """
@@ -19,6 +21,7 @@ nose_trunk: the first eleven blocks, which keep textures and leave out objects.
 from __future__ import annotations
 
 import ast
+import copy
 import importlib.util
 import json
 import os
@@ -35,6 +38,9 @@ from numpy.typing import NDArray
 from models.errors import ModelMissing
 from models.registry import card, weights_path
 
+COPY_TRUNK: Final = "copy_trunk"
+COPY_DESCRIPTOR: Final = "copy_descriptor"
+TRUNK_PREFIX: Final = "trunk."  # of the network's tensors in that card's file
 LITE0_CLASSES: Final = "lite0_classes"
 LITE0_FEATURES: Final = "lite0_features"
 NOSE_TRUNK: Final = "nose_trunk"
@@ -80,14 +86,19 @@ def build() -> None:
     folder.
     """
     network = lite0()
-    for name, draw in _GRAPHS.items():
+    for name, drawn in _GRAPHS.items():
         entry = card(name).files["weights"]
         path = card(name).root / entry.path
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".building-", delete=False) as file:
-            file.write(draw(network))
+            file.write(drawn(network))
         Path(file.name).chmod(0o644)
         Path(file.name).replace(path)
+
+
+def draw(name: str) -> bytes:
+    """The graph of that name, built anew: for the recipe that writes its card."""
+    return _GRAPHS[name](lite0())
 
 
 def lite0() -> Any:
@@ -132,6 +143,27 @@ def _lite0_classes(network: Any) -> bytes:
 
 
 def _lite0_features(network: Any) -> bytes:
+    return _pooled(network, LITE0_FEATURES, (FEATURES_SIZE_PX, FEATURES_SIZE_PX))
+
+
+def _copy_trunk(network: Any) -> bytes:
+    import torch
+    from safetensors.numpy import load_file
+
+    tensors = load_file(weights_path(COPY_DESCRIPTOR))
+    state = {
+        name.removeprefix(TRUNK_PREFIX): torch.from_numpy(value.astype(np.float32))
+        for name, value in tensors.items()
+        if name.startswith(TRUNK_PREFIX)
+    }
+    trained = copy.deepcopy(network)
+    left = trained.load_state_dict(state, strict=False)
+    if left.unexpected_keys or any(not name.startswith("_fc.") for name in left.missing_keys):
+        raise ModelMissing(f"{COPY_DESCRIPTOR} does not hold a whole network; python -m models.train.{COPY_DESCRIPTOR}")
+    return _pooled(trained.eval(), COPY_TRUNK, ("h", "w"))
+
+
+def _pooled(network: Any, name: str, size: tuple[int | str, int | str]) -> bytes:
     graph = _Graph()
     value = graph.convolution("pixels", network._conv_stem, network._bn0, relu6=True)
     for block in network._blocks:
@@ -142,8 +174,7 @@ def _lite0_features(network: Any) -> bytes:
     value = graph.node("GlobalAveragePool", [value])
     value = graph.node("Flatten", [value])
     graph.node("Pow", [value, graph.constant(1.0 / GEM_P)], output="pooled")
-    size = FEATURES_SIZE_PX
-    return graph.model(LITE0_FEATURES, {"pixels": (3, size, size)}, {"pooled": (1280,)})
+    return graph.model(name, {"pixels": (3, *size)}, {"pooled": (1280,)})
 
 
 def _nose_trunk(network: Any) -> bytes:
@@ -225,14 +256,14 @@ class _Graph:
     def model(
         self,
         name: str,
-        inputs: Mapping[str, Sequence[int]],
+        inputs: Mapping[str, Sequence[int | str]],
         outputs: Mapping[str, Sequence[int]],
         metadata: Mapping[str, str] | None = None,
     ) -> bytes:
         """The checked, serialised model; shapes are without the batch, which is free."""
         from onnx import TensorProto, checker, helper
 
-        def described(values: Mapping[str, Sequence[int]]) -> list[Any]:
+        def described(values: Mapping[str, Sequence[int | str]] | Mapping[str, Sequence[int]]) -> list[Any]:
             return [
                 helper.make_tensor_value_info(value, TensorProto.FLOAT, ["n", *shape])
                 for value, shape in values.items()

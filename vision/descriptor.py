@@ -1,7 +1,8 @@
-"""The learnt descriptor of a photo: EfficientNet-Lite0, GeM pooling, PCA-whitening to 256 numbers, L2-normalised.
+"""The learnt descriptor of a photo: a fine-tuned EfficientNet-Lite0, GeM pooling, a linear layer to 256 numbers,
+L2-normalised.
 
-Runs on onnxruntime; nothing here imports torch. After Jégou and Chum, Negative evidences and co-occurences, 2012
-(whitening), and Radenovic et al., Fine-tuning CNN image retrieval with no human annotation, 2019 (GeM).
+Runs on onnxruntime; nothing here imports torch. After Pizzi et al., A self-supervised descriptor for image copy
+detection (SSCD), 2022, and Radenovic et al., Fine-tuning CNN image retrieval with no human annotation, 2019 (GeM).
 """
 
 from __future__ import annotations
@@ -18,27 +19,27 @@ from safetensors.numpy import load_file
 from models import onnx_build
 from models.registry import card, weights_path
 
-WHITENING = "lite0_whitening"
+WHITENING = "lite0_whitening"  # of the network as packaged: where training starts, and what it is compared with
 DIMENSIONS = 256
 CROWD_NEIGHBOURS = 6
 _BATCH_MAX = 8  # more at a time is no faster on a CPU and only costs memory
 
 
 class FeatureNetwork:
-    """The network up to its pooled features, before whitening: what the whitening recipe trains on. Thread-safe.
+    """A network up to its pooled features, before the linear layer. Thread-safe.
 
-    threads: of onnxruntime for one call. Raises ModelMissing or ModelCorrupt.
+    threads: of onnxruntime for one call. graph: the card's name. Raises ModelMissing or ModelCorrupt.
     """
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, graph: str = onnx_build.LITE0_FEATURES) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = False  # the arena would keep the largest batch's memory for ever
         self._session = onnxruntime.InferenceSession(
-            str(onnx_build.ensure(onnx_build.LITE0_FEATURES)), options, providers=["CPUExecutionProvider"]
+            str(onnx_build.ensure(graph)), options, providers=["CPUExecutionProvider"]
         )
-        preprocessing = card(onnx_build.LITE0_FEATURES).preprocessing
+        preprocessing = card(graph).preprocessing
         self._size_px = int(preprocessing["size_px"])
         self._mean = np.float32(preprocessing["mean"])
         self._scale = np.float32(preprocessing["scale"])
@@ -58,15 +59,18 @@ class FeatureNetwork:
 
 
 class DescriptorModel:
-    """Photos in, L2-normalised descriptors out. Thread-safe. Raises ModelMissing or ModelCorrupt."""
+    """Photos in, L2-normalised descriptors out. Thread-safe. graph, layer: cards of the network and its linear layer.
 
-    def __init__(self, threads: int = 1) -> None:
-        self._network = FeatureNetwork(threads)
-        tensors = load_file(weights_path(WHITENING))
+    Raises ModelMissing or ModelCorrupt.
+    """
+
+    def __init__(self, threads: int = 1, graph: str = onnx_build.LITE0_FEATURES, layer: str = WHITENING) -> None:
+        self._network = FeatureNetwork(threads, graph)
+        tensors = load_file(weights_path(layer))
         self._mean: NDArray[np.float32] = tensors["mean"]
         self._projection: NDArray[np.float32] = tensors["projection"]
         self._background: NDArray[np.float32] = tensors["background"].astype(np.float32)
-        self.label = f"{card(onnx_build.LITE0_FEATURES).label}+{card(WHITENING).label}"
+        self.label = f"{card(graph).label}+{card(layer).label}"
 
     def describe(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """pictures: uint8 (h, w, 3) sRGB each. Returns float32 (n, 256); each row has length 1."""

@@ -131,6 +131,10 @@ class Fingerprinter:
         return self._model.label
 
     @property
+    def descriptor(self) -> Descriptor:
+        return self._model
+
+    @property
     def fusion(self) -> FusionModel:
         """What `vision.photos.judge` must judge these fingerprints with. Raises ModelMissing or ModelCorrupt."""
         return self._describing.fusion()
@@ -204,6 +208,12 @@ class Fingerprinter:
         if keypoints <= self.limits.featureless_keypoints_max and quality < self.limits.pdq_quality_min:
             return f"nothing to compare by: {keypoints} keypoints, PDQ quality {quality} of 100"
         return ""
+
+
+def pdq_of(work: NDArray[np.uint8]) -> tuple[bytes, int]:
+    """PDQ hash (32 bytes) and its quality (0..100) of a picture at working size."""
+    bits, quality = pdqhash.compute(work)
+    return np.packbits(np.asarray(bits, dtype=np.uint8)).tobytes(), int(quality)
 
 
 def fit(pixels: NDArray[np.uint8], edge_px_max: int) -> NDArray[np.uint8]:

@@ -28,7 +28,8 @@ class ViewLimits:
     area_ratio_min: float = 0.04
     area_ratio_max: float = 0.96  # larger is the picture itself
     depth_max: int = 3
-    views_max: int = 6
+    views_max: int = 8
+    quarters: bool = True  # also the four quarters, whatever is in them: not every collage shows its seams
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,15 @@ def find(pixels: NDArray[np.uint8], limits: ViewLimits = ViewLimits()) -> tuple[
         ratio = box.area / whole.area
         if limits.area_ratio_min <= ratio <= limits.area_ratio_max and not any(_same(box, other) for other in found):
             found.append(box)
-    return tuple(_scaled(box, 1 / scale, width, height) for box in found[: limits.views_max])
+    del found[limits.views_max :]
+    if limits.quarters and found:
+        found += [box for box in _quarters(whole) if not any(_same(box, other) for other in found)]
+    return tuple(_scaled(box, 1 / scale, width, height) for box in found)
+
+
+def _quarters(whole: Box) -> list[Box]:
+    x, y = whole.width // 2, whole.height // 2
+    return [Box(a, b, c, d) for a, c in ((0, x), (x, whole.right)) for b, d in ((0, y), (y, whole.bottom))]
 
 
 def _parts(grey: NDArray[np.int16], box: Box, limits: ViewLimits, depth: int) -> Iterator[Box]:
@@ -149,7 +158,7 @@ def _cut(lines: NDArray[np.int16], limits: ViewLimits) -> int:
 def _same(a: Box, b: Box) -> bool:
     across = max(0, min(a.right, b.right) - max(a.left, b.left))
     down = max(0, min(a.bottom, b.bottom) - max(a.top, b.top))
-    return across * down >= 0.93 * max(a.area, b.area)
+    return across * down >= 0.85 * max(a.area, b.area)
 
 
 def _scaled(box: Box, factor: float, width: int, height: int) -> Box:

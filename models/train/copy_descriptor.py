@@ -18,26 +18,29 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import math
 import time
 from collections import deque
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from fixtures import caltech, edits
+from models import onnx_build
 from models.onnx_build import GEM_P, lite0
-from models.registry import weights_path
+from models.registry import CARDS, Card, ModelFile, sha256_of, weights_path, write_card
 from models.train.copy_views import PHOTOS_A_BATCH, Batch, Batches, fit_square
-from vision.descriptor import CROWD_NEIGHBOURS
+from vision.descriptor import CROWD_NEIGHBOURS, DIMENSIONS, WHITENING, normalise, whiten
 
 SEED: Final = 20261122
 STEPS: Final = 700
@@ -53,6 +56,10 @@ AVERAGE_DECAY: Final = 0.99
 CHECKPOINT_EVERY: Final = 25
 MEASURE_EVERY: Final = 200
 EVALUATION_PX: Final = 224
+BACKGROUND: Final = 1024  # photos whose nearness tells a look-alike from a copy
+SHRINKAGE: Final = 0.1  # of the outputs' covariance towards a multiple of the identity
+RESULTS: Final = Path(__file__).parent.parent / "results" / "copy_descriptor.csv"
+WEIGHTS: Final = Path(__file__).parent.parent / "weights" / "copy_descriptor.safetensors"
 
 
 class CopyNetwork(nn.Module):
@@ -178,9 +185,16 @@ class HeldOut:
                 photos.append(index)
         self.photos = np.array(photos)
 
-    def measure(self, network: CopyNetwork, device: torch.device) -> dict[str, float]:
+    def measure(
+        self,
+        network: CopyNetwork,
+        device: torch.device,
+        layer: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+    ) -> dict[str, float]:
+        """layer: mean and projection to use in place of the network's own."""
+        mean, projection = layer or (network.mean.detach().cpu().numpy(), network.projection.detach().cpu().numpy())
         rows = [
-            network.project(torch.from_numpy(describe(network, part, device)).to(device)).detach().cpu().numpy()
+            whiten(describe(network, part, device), mean, projection)
             for part in (self.library, self.queries, self.background)
         ]
         return measure(rows[0], rows[1], self.photos, rows[2])
@@ -264,7 +278,9 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     photos = list(caltech.photos("train"))
     held, used = photos[:HELD_OUT], photos[HELD_OUT:]
-    training = Training(starting_point().to(device, memory_format=torch.channels_last), chosen.out)
+    network = starting_point().to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
+    training = Training(network, chosen.out)
     test = HeldOut([photo.pixels for photo in held], [photo.pixels for photo in used])
     batches = Batches([photo.pixels for photo in used], [photo.category for photo in used], STEPS, SEED)
     started = time.monotonic()
@@ -288,12 +304,115 @@ def main() -> None:
             figures = test.measure(training.averaged().to(device), device) if measured else {}
             contrast, spread = np.mean(recent, axis=0)
             _log(chosen.out, training.step, time.monotonic() - started, contrast, spread, figures)
+    publish(training, test, [photo.pixels for photo in used], device)
+
+
+def publish(training: Training, test: HeldOut, photos: Sequence[NDArray[np.uint8]], device: torch.device) -> None:
+    """Writes the weights (half precision), their card, the graph, its card and a row of results.
+
+    The last layer is taken as trained or whitened once more over the training photos, whichever finds more of the
+    copies of held-out photos.
+    """
+    network = training.averaged()
+    for name, value in network.state_dict().items():  # what is stored is what is measured
+        if value.dtype == torch.float32 and name not in ("mean", "projection"):
+            value.copy_(value.half().float())
+    network = network.to(device)
+    pooled = describe(network, photos, device)
+    mean, projection = (getattr(network, name).detach().cpu().numpy() for name in ("mean", "projection"))
+    layers = {"as_trained": (mean, projection), "whitened": whitened(pooled, mean, projection)}
+    found = {name: test.measure(network, device, layer) for name, layer in layers.items()}
+    chosen = max(found, key=lambda name: found[name]["recall_at_p99"])
+    mean, projection = layers[chosen]
+    rng = np.random.default_rng(SEED)
+    background = whiten(pooled[rng.choice(len(pooled), BACKGROUND, replace=False)], mean, projection)
+    trunk = {
+        onnx_build.TRUNK_PREFIX + name: value.cpu().numpy().astype(np.float16)
+        for name, value in network.trunk.state_dict().items()
+        if not name.startswith("_fc.") and value.dtype == torch.float32
+    }
+    layer = {"mean": mean, "projection": projection, "background": background.astype(np.float16)}
+    save_file({**trunk, **layer}, WEIGHTS)
+    WEIGHTS.chmod(0o644)
+    metrics = {"held_out_photos": HELD_OUT, "held_out_queries": len(test.queries), "chosen": chosen, **found}
+    write_card(_weights_card(len(photos), metrics))
+    graph = onnx_build.draw(onnx_build.COPY_TRUNK)
+    write_card(_graph_card(graph))
+    onnx_build.build()
+    _record(found[chosen], len(photos))
+    print(metrics)
+
+
+def whitened(
+    pooled: NDArray[np.float32], mean: NDArray[np.float32], projection: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean (1280,) and projection (1280, 256) with a PCA-whitening of its outputs folded in."""
+    rows = normalise(pooled)
+    outputs = ((rows - mean) @ projection).astype(np.float64)
+    covariance = np.cov(outputs, rowvar=False)
+    covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.trace(covariance) / len(covariance) * np.eye(DIMENSIONS)
+    values, vectors = np.linalg.eigh(covariance)
+    return rows.mean(axis=0), (projection @ (vectors / np.sqrt(values))).astype(np.float32)
 
 
 def starting_point() -> CopyNetwork:
     """The packaged network with the learnt whitening as its last layer."""
-    tensors = load_file(weights_path("lite0_whitening"))
+    tensors = load_file(weights_path(WHITENING))
     return CopyNetwork(tensors["mean"], tensors["projection"])
+
+
+def _weights_card(photos: int, metrics: dict[str, Any]) -> Card:
+    return Card(
+        name=onnx_build.COPY_DESCRIPTOR,
+        version="1.0.0",
+        summary="EfficientNet-Lite0 fine-tuned to tell edited copies from look-alikes; its last layer of 256 numbers.",
+        licence="Apache-2.0",
+        source="trained by models/train/copy_descriptor.py from the card efficientnet_lite0 (Apache-2.0)",
+        how_to_get="part of the repository; python -m models.train.copy_descriptor makes it anew",
+        files={"weights": ModelFile(f"weights/{WEIGHTS.name}", sha256_of(WEIGHTS), WEIGHTS.stat().st_size)},
+        preprocessing={"input": f"as the card {onnx_build.COPY_TRUNK}", "output": "256, length 1"},
+        trained_on=f"{photos} photos of Caltech 101 (CC BY 4.0), train half by file hash, in pairs of views edited by"
+        f" models/train/copy_views.py (synthetic edits), {STEPS} batches of {PHOTOS_A_BATCH} photos; background of"
+        f" {BACKGROUND} of them.",
+        metrics=metrics,
+        limits="Object photos of about 300 px and the edits of fixtures/edits.py, whose kinds the copies in the figures"
+        " share. Descriptors of another version are not comparable: the library must be fingerprinted anew.",
+        root=CARDS.parent,
+    )
+
+
+def _graph_card(content: bytes) -> Card:
+    path = f"onnx/{onnx_build.COPY_TRUNK}.onnx"
+    return Card(
+        name=onnx_build.COPY_TRUNK,
+        version="1.0.0",
+        summary="The copy descriptor's network up to GeM pooling as an ONNX graph, batch norms folded.",
+        licence="Apache-2.0",
+        source=f"built from the card {onnx_build.COPY_DESCRIPTOR} by models/onnx_build.py",
+        how_to_get="python -m models.onnx_build",
+        files={"weights": ModelFile(path, hashlib.sha256(content).hexdigest(), len(content))},
+        preprocessing={
+            "size_px": EVALUATION_PX,
+            "resize": f"to {EVALUATION_PX} x {EVALUATION_PX}, aspect ratio not kept, area averaging",
+            "channels": "RGB",
+            "mean": 127.0,
+            "scale": 128.0,
+            "output": "1,280 generalised means (p = 3) of the last feature map",
+        },
+        trained_on=f"as the card {onnx_build.COPY_DESCRIPTOR}",
+        metrics={},
+        limits=f"See the card {onnx_build.COPY_DESCRIPTOR}.",
+        root=CARDS.parent,
+    )
+
+
+def _record(figures: dict[str, float], photos: int) -> None:
+    new = not RESULTS.exists()
+    with RESULTS.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if new:
+            writer.writerow(["at", "steps", "photos", "seed", "sha256", "recall_at_1", "recall_at_p99"])
+        writer.writerow([datetime.now(UTC).date(), STEPS, photos, SEED, sha256_of(WEIGHTS)[:12], *figures.values()])
 
 
 def _log(out: Path, step: int, seconds: float, contrast: float, spread: float, figures: dict[str, float]) -> None:

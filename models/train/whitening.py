@@ -24,6 +24,7 @@ from rich.progress import track
 from safetensors.numpy import save_file
 
 from fixtures import caltech, edits
+from models import onnx_build
 from models.registry import CARDS, Card, ModelFile, sha256_of, write_card
 from vision import descriptor
 from vision.descriptor import DIMENSIONS, FeatureNetwork, normalise, whiten
@@ -45,7 +46,7 @@ Rows = NDArray[np.float32]
 def main() -> None:
     started = time.monotonic()
     rng = np.random.default_rng(SEED)
-    network = FeatureNetwork(threads=1)
+    network = FeatureNetwork(threads=1, graph=onnx_build.LITE0_FEATURES)
     photos = [photo.pixels for photo in caltech.photos("train", per_category_max=PHOTOS_A_CATEGORY)]
     plain = network.pooled(photos)
     changed = np.empty((len(photos), EDITS_A_PHOTO, plain.shape[1]), dtype=np.float32)
