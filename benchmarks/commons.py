@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from fixtures import caltech, edits
 from vision.fingerprint import Fingerprint, Fingerprinter
+from vision.geometry import Geometry
 from vision.library.commons import Bank, Common, CommonLimits, Known, assemble, explain, learn
 from vision.library.search import candidate_from, nearness
-from vision.photos import PhotoRelation, Verdict, judge
+from vision.photos import ExamineLimits, Verdict, judge, signals
 
 SEED: Final = 20261122
 LIMITS: Final = CommonLimits()
@@ -47,15 +48,14 @@ class Eye:
         return self._fingerprinter.fingerprint(picture, hashlib.sha256(data).hexdigest())
 
 
-def relation(query: Fingerprint, match: Fingerprint) -> PhotoRelation | None:
-    """The product's word on the two, None when it says unseen."""
+def relation(query: Fingerprint, match: Fingerprint) -> tuple[Verdict, Geometry]:
+    """The product's word on the two, and the transform on which their points agree."""
     candidate = candidate_from("match", match, query, nearness(query, match.descriptor))
-    found = judge(query, [candidate], "").matches
-    return found[0] if found else None
+    return judge(query, [candidate], "").verdict, signals(query, candidate, ExamineLimits()).geometry
 
 
-def excused(query: Fingerprint, match: Fingerprint, found: PhotoRelation, bank: Bank) -> bool:
-    return bool(explain(query, match.keypoints, match.thumbnail, found.geometry, bank, LIMITS))
+def excused(query: Fingerprint, match: Fingerprint, found: Geometry, bank: Bank) -> bool:
+    return bool(explain(query, match.keypoints, match.thumbnail, found, bank, LIMITS))
 
 
 def known(name: str, seen: Fingerprint) -> Known:
@@ -85,24 +85,27 @@ def measure(labels: int) -> dict[str, object]:
     bank = assemble(commons)
     honest, copies = Counter[str](), Counter[str]()
     by_edit: dict[str, Counter[str]] = {name: Counter() for name in EDITS}
+    learnt_of = {int(one.common_id.removeprefix("label-")) for one in commons}
     for number, shown in enumerate(sets):
+        if number not in learnt_of:
+            continue
         seen = [eye.see(pixels) for pixels in shown]
         for a, b in itertools.combinations(range(len(seen)), 2):
-            found = relation(seen[a], seen[b])
+            verdict, found = relation(seen[a], seen[b])
             honest["pairs"] += 1
-            if found is None or found.geometry.inliers < LIMITS.inliers_min:
+            if found.inliers < LIMITS.inliers_min:
                 continue
             honest["sharing_points"] += 1
             gone = excused(seen[a], seen[b], found, bank)
             honest["sharing_points_excused"] += gone
-            if found.verdict is Verdict.EDITED_COPY:
+            if verdict is Verdict.EDITED_COPY:
                 honest["called_copies"] += 1
                 honest["called_copies_excused"] += gone
         for name in EDITS:
             others = [photos[int(one)] for one in rng.integers(0, len(photos), 4)]
             copy = eye.see(edits.apply(name, shown[0], rng, others))
-            found = relation(copy, seen[0])
-            if found is None or found.verdict is not Verdict.EDITED_COPY:
+            verdict, found = relation(copy, seen[0])
+            if verdict is not Verdict.EDITED_COPY:
                 continue
             gone = excused(copy, seen[0], found, bank)
             copies.update(found=1, wrongly_excused=int(gone))
