@@ -14,6 +14,7 @@ import httpx
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from claims.disclosure import without_claims
 from claims.store import adjudication, outbox, referrals
 from claims.store.engine import connect
 from claims.store.outbox import Message
@@ -93,7 +94,7 @@ async def _reasons(conn: AsyncConnection, decision_id: str) -> tuple[dict[str, s
         if reason["pulls"] == "pay":
             continue
         keys = ("code", "evidence_id") if reason["code"] in QUOTING else ("code", "evidence_id", "value", "threshold")
-        told.append({key: str(reason[key]) for key in keys})
+        told.append({key: without_claims(str(reason[key])) for key in keys})
     return tuple(told)
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.http.context import Context
+from api.http.disclosure import disclosed
 from api.http.repeats import Reply
 from api.http.schemas import matches as wire
 from api.http.tokens import Principal
@@ -57,6 +58,8 @@ async def rule(
     """Keep what `principal` says of a match. Raises NotFound (also for a claim that is not theirs) and RuledAlready."""
     view = await views.claim_view(conn, claim_id, partner=partner)
     _, match = match_of(recorded_photos(view.decisions), asked.evidence_id, asked.photo_id)
+    if match.photo_id not in await disclosed(conn, principal, [match]):
+        raise NotFound(f"{principal} may not see what photo {asked.evidence_id} matched, let alone rule on it")
     measured = {
         "probability": match.probability,
         "inliers": match.inliers,

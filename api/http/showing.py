@@ -12,6 +12,7 @@ from api.http.tokens import Principal, Role
 from claims import explain
 from claims.claim import Status
 from claims.decision import Decision, Ground, Reason
+from claims.disclosure import for_outsiders
 from claims.policy import Policy
 from claims.product import Product
 from claims.store.adjudication import EvidenceRow
@@ -160,6 +161,7 @@ def queue_row(row: QueueRow, lang: Lang) -> work.QueueRow:
 
 def referral_row(row: QueueRow, lang: Lang) -> work.ReferralRow:
     first = _first_reason(row.decision)
+    first = for_outsiders(first) if first is not None else None
     return work.ReferralRow(
         id=row.referral.id,
         claim_id=row.claim.id,
@@ -200,6 +202,8 @@ def _first_reason(decided: Decision | None) -> Reason | None:
 def _reason(reason: Reason, principal: Principal, lang: Lang) -> wire.ReasonView:
     """A claimant is not told what of a suspicion could speak of other people, nor how near a threshold was."""
     to_claimant = principal.role is Role.CLAIMANT
+    if principal.role is not Role.ADJUSTER:
+        reason = for_outsiders(reason)
     hidden = to_claimant and reason.ground is Ground.SUSPICION
     return wire.ReasonView(
         code=reason.code,

@@ -32,6 +32,7 @@ from api.pages.rendering import Visitor, language, money_input, product_name, re
 from api.pages.session import Handler, posted
 from claims import explain
 from claims.decision import Outcome
+from claims.disclosure import for_outsiders
 from claims.errors import Conflict
 from claims.evidence import PhotoFact
 from claims.store import floods, referrals, views
@@ -220,11 +221,12 @@ async def _queue(
         partner = _partner(visitor.principal)
         rows = await views.queue_rows(conn, partner=partner, limit=QUEUE_ROWS, held=cause == "flood")
         flooded = await floods.counted(conn) if partner is None else {"open": 0, "held": 0}
+    shown = for_outsiders if visitor.principal.role is Role.PARTNER else (lambda reason: reason)
     cases = [
         {
             "row": row,
             "product": product_name(context.catalogue, row.claim.product, lang),
-            "reason": explain.reason_text(row.decision.reasons[0], lang) if row.decision is not None else "",
+            "reason": explain.reason_text(shown(row.decision.reasons[0]), lang) if row.decision is not None else "",
             "more": sum(one.pulls is not Outcome.PAY for one in row.decision.reasons) - 1 if row.decision else 0,
             "holder": _holder(row.referral, now),
             "overdue": row.referral.due_at < now,
@@ -255,7 +257,7 @@ async def _case(context: Context, visitor: Visitor, request: Request, referral_i
     lang, principal, now = language(request), visitor.principal, context.now()
     async with context.engine.connect() as conn:
         referral = await referrals.get(conn, referral_id, _partner(principal))
-        case = await casefile.load(conn, referral, context.catalogue, partner=_partner(principal))
+        case = await casefile.load(conn, referral, context.catalogue, principal)
     holder, name = _holder(referral, now), _name(principal)
     return {
         "case": case,
@@ -266,7 +268,7 @@ async def _case(context: Context, visitor: Visitor, request: Request, referral_i
         "peril": case.product.perils[case.view.claim.peril].in_language(lang)
         if case.view.claim.peril in case.product.perils
         else case.view.claim.peril,
-        "reason_text": lambda reason: explain.reason_text(reason, lang),
+        "reason_text": lambda reason: explain.reason_text(for_outsiders(reason) if case.outsider else reason, lang),
         "outcome_text": lambda outcome: explain.outcome_text(outcome, lang),
         "status_text": lambda status: explain.status_text(status, lang),
         "benefit_text": lambda line: explain.benefit_text(line, lang),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.http.disclosure import disclosed
+from api.http.tokens import Principal, Role
 from claims.decide import person_limit
 from claims.decision import Decision, Outcome, Reason
+from claims.disclosure import for_outsiders
 from claims.evidence import (
     Facts,
     NoseFact,
@@ -59,12 +62,17 @@ class CaseFile:
     due: Money
     limit: Money
     said: Mapping[tuple[str, str], Ruling] = field(default_factory=dict)  # by photo and match
+    disclosed: frozenset[str] = frozenset()  # photo ids of matches whose picture the visitor may see
+    outsider: bool = False  # a partner's person: other people's claims have no name
 
     @property
     def decision(self) -> Decision | None:
         """The decision that brought the claim here."""
         named = (one.decision for one in self.view.decisions if one.id == self.referral.decision_id)
-        return next(named, self.view.decision.decision if self.view.decision is not None else None)
+        found = next(named, self.view.decision.decision if self.view.decision is not None else None)
+        if found is None or not self.outsider:
+            return found
+        return replace(found, reasons=tuple(for_outsiders(one) for one in found.reasons))
 
     @property
     def carrying(self) -> tuple[Reason, ...]:
@@ -103,9 +111,10 @@ class CaseFile:
 
 
 async def load(
-    conn: AsyncConnection, referral: Referral, catalogue: Mapping[str, Product], *, partner: str | None
+    conn: AsyncConnection, referral: Referral, catalogue: Mapping[str, Product], principal: Principal
 ) -> CaseFile:
-    """The case of `referral`. Raises NotFound as `views.claim_view` does."""
+    """The case of `referral` as `principal` may see it. Raises NotFound as `views.claim_view` does."""
+    partner = principal.subject if principal.role is Role.PARTNER else None
     view = await views.claim_view(conn, referral.claim_id, partner=partner)
     product = catalogue[view.claim.product]
     recorded = _recorded(view)
@@ -116,7 +125,20 @@ async def load(
     calculated = next((line.amount for line in lines if line.label == "due"), view.claim.amount)
     due = smallest(calculated, limit) if calculated.minor > 0 else limit
     said = await rulings.of_claim(conn, referral.claim_id)
-    return CaseFile(view, file.claimant_name, referral, product, recorded, due, limit, said)
+    photos = recorded.facts.photos if recorded is not None else ()
+    matches = (match for photo in photos if isinstance(photo, PhotoFact) for match in photo.matches)
+    return CaseFile(
+        view=view,
+        claimant_name=file.claimant_name,
+        referral=referral,
+        product=product,
+        recorded=recorded,
+        due=due,
+        limit=limit,
+        said=said,
+        disclosed=await disclosed(conn, principal, matches),
+        outsider=partner is not None,
+    )
 
 
 def matches_to_show(photo: PhotoFact, *, most: int = 4) -> tuple[PhotoMatch, ...]:

@@ -7,11 +7,9 @@ from fastapi.responses import Response
 
 from api.http.context import Ctx
 from api.http.routes import evidence, matches
-from api.http.routes.claims import scope
 from api.http.schemas.words import Id
 from api.pages.failures import PageRoute
 from api.pages.session import Handler, Party
-from claims.store import views
 
 router = APIRouter(prefix="/claims/{claim_id}", route_class=PageRoute)
 
@@ -36,6 +34,4 @@ async def overlay(context: Ctx, visitor: Handler, claim_id: Id, evidence_id: Id,
 @router.get("/matches/{photo_id}")
 async def match_preview(context: Ctx, visitor: Handler, claim_id: Id, photo_id: str) -> Response:
     """The picture that a photo of this claim matched; it may be another claimant's, so claimants never get it."""
-    async with context.engine.connect() as conn:
-        await views.claim_row(conn, claim_id, **scope(visitor.principal))
     return await evidence.get_match_preview(context, visitor.principal, claim_id, photo_id)

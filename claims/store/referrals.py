@@ -5,6 +5,7 @@ only.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -135,6 +136,16 @@ async def list_open(
     if partner is not None:
         query = query.where(referrals.c.partner == partner)
     return [from_row(row) for row in await conn.execute(query.limit(limit).offset(offset))]
+
+
+async def referred_to(conn: AsyncConnection, partner: str, claim_ids: Collection[str]) -> frozenset[str]:
+    """Those of `claim_ids` that were ever referred to this partner."""
+    if not claim_ids:
+        return frozenset()
+    rows = await conn.execute(
+        select(referrals.c.claim_id).where(referrals.c.partner == partner, referrals.c.claim_id.in_(claim_ids))
+    )
+    return frozenset(rows.scalars())
 
 
 async def take(

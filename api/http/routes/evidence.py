@@ -4,10 +4,9 @@ matched.
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
@@ -15,15 +14,17 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from api.http import described, names, showing
-from api.http.access import Adjuster, Claimant, Party
+from api.http.access import Claimant, Handler, Party
 from api.http.context import Context, Ctx
+from api.http.disclosure import disclosed
+from api.http.matching import recorded_photos
 from api.http.problems import Problem
 from api.http.routes.claims import scope
 from api.http.schemas import claims as wire
 from api.http.schemas.words import Id
 from api.http.upload import hold_files, receive_file
 from claims.claim import EvidenceKind, Status
-from claims.errors import InvalidTransition, NotFound
+from claims.errors import ClaimErased, InvalidTransition, NotFound
 from claims.store import intake, views
 from claims.store.intake import NewEvidence
 
@@ -121,33 +122,23 @@ async def get_preview(context: Ctx, principal: Party, claim_id: Id, name: str) -
 @router.get(
     "/matches/{photo_id}/preview",
     summary="The picture that a photo of this claim matched",
-    description="For adjusters: it may be another claimant's. Only pictures named in the claim's decisions are served.",
+    description="For adjusters; for an insurer only a picture of nobody's, or of a claim that was referred to it, too. "
+    "Only pictures named in the claim's newest facts are served.",
     response_class=StreamingResponse,
     responses=JPEG | described.refusals(*described.READS, "preview_pending", "erased"),
 )
-async def get_match_preview(context: Ctx, _: Adjuster, claim_id: Id, photo_id: str) -> StreamingResponse:
+async def get_match_preview(context: Ctx, principal: Handler, claim_id: Id, photo_id: str) -> StreamingResponse:
     async with context.engine.connect() as conn:
-        view = await views.claim_view(conn, claim_id)
-    sha256 = next(
-        (
-            match["preview_sha256"]
-            for row in reversed(view.decisions)
-            for match in _matches(row.inputs)
-            if match["photo_id"] == photo_id
-        ),
-        None,
-    )
-    if sha256 is None:
-        raise NotFound(f"claim {claim_id} matched no picture {photo_id!r}")
-    if not sha256:
+        view = await views.claim_view(conn, claim_id, **scope(principal))
+        if view.claim.status is Status.ERASED:
+            raise ClaimErased(f"claim {claim_id} was erased")
+        photos = recorded_photos(view.decisions)
+        match = next((one for photo in photos for one in photo.matches if one.photo_id == photo_id), None)
+        if match is None or photo_id not in await disclosed(conn, principal, [match]):
+            raise NotFound(f"claim {claim_id} matched no picture {photo_id!r} that {principal} may see")
+    if not match.preview_sha256:
         raise Problem("preview_pending", "This picture has no preview.")
-    return await stream(context, sha256, "image/jpeg", cacheable(sha256))
-
-
-def _matches(inputs: bytes) -> Iterator[dict[str, Any]]:
-    """The photo matches among a decision's facts; a person's decision has no facts of its own."""
-    for photo in json.loads(inputs).get("facts", {}).get("photos", ()):
-        yield from photo.get("matches", ())
+    return await stream(context, match.preview_sha256, "image/jpeg", cacheable(match.preview_sha256))
 
 
 def cacheable(sha256: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.http import described
 from api.http.access import Handler
 from api.http.context import Ctx
+from api.http.disclosure import disclosed
 from api.http.matching import match_of, recorded_photos, rule
 from api.http.problems import Problem
 from api.http.repeats import Key, Reply, once
@@ -19,8 +21,10 @@ from api.http.routes.claims import scope
 from api.http.routes.evidence import JPEG, cacheable, stream
 from api.http.schemas import matches as wire
 from api.http.schemas.words import Id
-from api.http.tokens import Principal, Role
+from api.http.tokens import Role
 from api.http.upload import fingerprint
+from claims.claim import Status
+from claims.errors import ClaimErased, NotFound
 from claims.evidence import MatchOwner, PhotoMatch, Placement
 from claims.store import rulings, views
 from claims.store.rulings import Ruling
@@ -39,36 +43,43 @@ async def list_matches(context: Ctx, principal: Handler, claim_id: Id) -> wire.M
     async with context.engine.connect() as conn:
         view = await views.claim_view(conn, claim_id, **scope(principal))
         said = await rulings.of_claim(conn, claim_id)
-    photos = [
+        photos = recorded_photos(view.decisions)
+        seen = await disclosed(conn, principal, (match for photo in photos for match in photo.matches))
+    shown = [
         wire.PhotoMatchesView(
             evidence_id=photo.evidence_id,
             name=photo.name,
             verdict=photo.verdict,
             common=photo.common,
             matches=[
-                _match(claim_id, photo.evidence_id, match, said.get((photo.evidence_id, match.photo_id)), principal)
+                _match(claim_id, photo.evidence_id, match, said.get((photo.evidence_id, match.photo_id)), seen)
                 for match in photo.matches
                 if match.owner is not MatchOwner.SAME_CLAIM
             ],
         )
-        for photo in recorded_photos(view.decisions)
+        for photo in photos
     ]
-    return wire.Matches(claim_id=claim_id, photos=photos)
+    return wire.Matches(claim_id=claim_id, photos=shown)
 
 
 @router.get(
     "/matches/{evidence_id}/{photo_id}/overlay",
     summary="Both pictures of a match, side by side, with the points that agree",
-    description="It may show another claimant's photo: for those who judge the claim.",
+    description="It may show another claimant's photo: for adjusters; for an insurer only where both claims were "
+    "referred to it.",
     response_class=StreamingResponse,
-    responses=JPEG | described.refusals(*described.READS, "preview_pending"),
+    responses=JPEG | described.refusals(*described.READS, "preview_pending", "erased"),
 )
 async def get_overlay(
     context: Ctx, principal: Handler, claim_id: Id, evidence_id: Id, photo_id: PhotoId
 ) -> StreamingResponse:
     async with context.engine.connect() as conn:
         view = await views.claim_view(conn, claim_id, **scope(principal))
-    _, match = match_of(recorded_photos(view.decisions), evidence_id, photo_id)
+        if view.claim.status is Status.ERASED:
+            raise ClaimErased(f"claim {claim_id} was erased")
+        _, match = match_of(recorded_photos(view.decisions), evidence_id, photo_id)
+        if photo_id not in await disclosed(conn, principal, [match]):
+            raise NotFound(f"{principal} may not see what photo {evidence_id} matched")
     if not match.overlay_sha256:
         raise Problem("preview_pending", "No overlay was drawn of this match.")
     return await stream(context, match.overlay_sha256, "image/jpeg", cacheable(match.overlay_sha256))
@@ -94,16 +105,17 @@ async def rule_match(
 
 
 def _match(
-    claim_id: str, evidence_id: str, match: PhotoMatch, said: Ruling | None, principal: Principal
+    claim_id: str, evidence_id: str, match: PhotoMatch, said: Ruling | None, seen: Collection[str]
 ) -> wire.MatchView:
+    """seen: photo ids of pictures that the caller may see."""
     placed = match.placement
-    staff = principal.role is Role.ADJUSTER
+    shown = match.photo_id in seen
     overlay = f"/v1/claims/{claim_id}/matches/{evidence_id}/{quote(match.photo_id, safe='')}/overlay"
     return wire.MatchView(
         photo_id=match.photo_id,
         owner=match.owner,
-        claim_id=match.claim_id if staff or match.owner is not MatchOwner.OTHER_CLAIMANT else "",
-        claim_status=match.claim_status,
+        claim_id=match.claim_id if shown else "",
+        claim_status=match.claim_status if shown else "",
         verdict=match.verdict,
         probability=match.probability,
         inliers=match.inliers,
@@ -121,5 +133,5 @@ def _match(
         common=match.common,
         flood=match.flood,
         ruling=said.ruling if said is not None else match.ruling,
-        overlay_href=overlay if match.overlay_sha256 else "",
+        overlay_href=overlay if match.overlay_sha256 and shown else "",
     )
