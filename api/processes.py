@@ -33,6 +33,7 @@ def worker_config(settings: Settings) -> WorkerConfig:
         store=_store(settings),
         ocr_models=settings.ocr_models,
         descriptor=descriptor_config(settings),
+        c2pa_anchors=c2pa_anchors(settings),
         prefect=PrefectConfig(api_url=settings.prefect_api_url),
         lease=LeaseLimits(
             batch_max=work.batch_max,
@@ -49,6 +50,11 @@ def worker_config(settings: Settings) -> WorkerConfig:
             every_seconds=settings.retention.every_seconds,
         ),
     )
+
+
+def c2pa_anchors(settings: Settings) -> bytes:
+    """The operator's trusted certificates, b"" without any. Raises OSError when the file cannot be read."""
+    return settings.c2pa_trust_anchors.read_bytes() if settings.c2pa_trust_anchors is not None else b""
 
 
 def descriptor_config(settings: Settings) -> DescriptorConfig | None:

@@ -138,6 +138,11 @@ class Settings(BaseSettings):
         default=Path(__file__).resolve().parent.parent / "models" / "ocr",
         description="Folder with the reader's models; `python -m models.ocr_build` makes it",
     )
+    c2pa_trust_anchors: Path | None = Field(
+        default=None,
+        description="PEM file of the certificates whose content credentials (C2PA) are trusted; none: every signer is "
+        "unknown, which says nothing against a photo. Nothing is downloaded",
+    )
     descriptor_torchscript: Path | None = Field(
         default=None,
         description="A TorchScript of Meta's SSCD to compare photos by instead of our own descriptor; the library must "

@@ -110,7 +110,6 @@ class SignKind(StrEnum):
     C2PA = "c2pa"
     SCREENSHOT = "screenshot"
     RECAPTURE = "recapture"
-    WATERMARK = "watermark"
     GENERATOR = "generator"
     DOUBLE_JPEG = "double_jpeg"
     COPY_MOVE = "copy_move"

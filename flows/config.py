@@ -81,6 +81,7 @@ class WorkerConfig:
     store: StoreConfig
     ocr_models: Path
     descriptor: DescriptorConfig | None = None  # our own
+    c2pa_anchors: bytes = b""  # PEM certificates whose content credentials are trusted; none: every signer is unknown
     prefect: PrefectConfig = field(default_factory=PrefectConfig)
     lease: LeaseLimits = field(default_factory=LeaseLimits)
     # Enrolments come rarely and wait for nobody: looked for at leisure, one batch at a time.

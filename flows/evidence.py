@@ -24,6 +24,8 @@ from claims.evidence import (
     PhotoMatch,
     PhotoVerdict,
     Placement,
+    ProvenanceSign,
+    SignKind,
     Unmeasured,
     UnmeasuredNose,
     UnmeasuredPaper,
@@ -36,7 +38,7 @@ from vision.documents.page import PaperReading
 from vision.errors import ImageRefused
 from vision.nose import NoseComparison
 from vision.photos import PhotoExamination, PhotoRelation
-from vision.provenance import ExifReading
+from vision.provenance import ExifReading, Sign
 from vision.subject import SubjectReading
 
 PAIRS_MAX = 40  # as many lines as a person can follow on a screen
@@ -63,9 +65,10 @@ def photo_fact(
     common: str,
     same_claim: Sequence[EvidenceRow],
     shows: SubjectReading | measurement.Unmeasured,
+    signs: Sequence[Sign] = (),
 ) -> PhotoFact:
     """A photo that was examined. `matches`, `common`: as `flows.matches` weighed them. `same_claim`: other files of the
-    claim with the same bytes. `shows`: what it shows."""
+    claim with the same bytes. `shows`: what it shows. `signs`: of its origin."""
     return PhotoFact(
         evidence_id=row.id,
         name=row.name,
@@ -79,7 +82,13 @@ def photo_fact(
         camera=_exif(exif.camera),
         common=common,
         subject=_subject(shows),
+        signs=tuple(_sign(sign) for sign in signs),
     )
+
+
+def _sign(sign: Sign) -> ProvenanceSign:
+    score = None if sign.score is None else round(sign.score, 4)
+    return ProvenanceSign(SignKind(sign.kind), sign.state, sign.value, sign.detail, score)
 
 
 def _subject(shows: SubjectReading | measurement.Unmeasured) -> SubjectFact | Unmeasured:

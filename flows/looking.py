@@ -37,7 +37,8 @@ from vision.library import Candidate, commons
 from vision.library.commons import Bank
 from vision.nose import NoseComparison, NoseReader, NoseTemplate, compare
 from vision.photos import ExamineLimits, PhotoExamination
-from vision.provenance import ExifReading
+from vision.provenance import ExifReading, Sign
+from vision.provenance.looking import look_for_signs
 from vision.sscd import SscdFiles
 from vision.subject import SubjectReading, shared_subject_model
 
@@ -58,6 +59,7 @@ class SeenPhoto:
     height_px: int
     preview_sha256: str
     subject: SubjectReading | measurement.Unmeasured
+    signs: tuple[Sign, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +127,19 @@ class Looking:
     def photo(self, row: EvidenceRow) -> SeenPhoto | ImageRefused:
         """Decode, write the preview, fingerprint. A refusal is returned: it is a fact about the file."""
         try:
-            picture = self._decoder.decode(self._blobs.read(row.sha256), self._config.photo_long_edge_px)
+            data = self._blobs.read(row.sha256)
+            picture = self._decoder.decode(data, self._config.photo_long_edge_px, marks=True)
         except ImageRefused as refusal:
             return refusal
+        fingerprint = self._fingerprinter.fingerprint(picture, row.sha256)
         return SeenPhoto(
-            fingerprint=self._fingerprinter.fingerprint(picture, row.sha256),
+            fingerprint=fingerprint,
             exif=picture.exif,
             width_px=picture.source_width_px,
             height_px=picture.source_height_px,
             preview_sha256=self._preview(picture),
             subject=self._subjects.look([picture.pixels])[0],
+            signs=look_for_signs(self._decoder, data, picture, fingerprint, anchors=self._config.c2pa_anchors),
         )
 
     def compare_photo(

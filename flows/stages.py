@@ -73,44 +73,51 @@ async def cover(context: Context, file: ClaimFile, watch: Stopwatch) -> CoverFac
 async def photos(context: Context, file: ClaimFile, watch: Stopwatch) -> PhotoFacts:
     """Every photo of the damage: decoded, published to the library, then looked for in it."""
     rows = _of_kind(file, EvidenceKind.PHOTO)
-    seen = await asyncio.gather(*(context.looking.compute(watch, context.looking.photo, row) for row in rows))
-    pairs = [(row, one) for row, one in zip(rows, seen, strict=True) if isinstance(one, SeenPhoto)]
+    # One file sent twelve times is one photo: looked at, published and searched for once, as its first row.
+    first = {row.sha256: row for row in reversed(rows)}
+    looks = await asyncio.gather(
+        *(context.looking.compute(watch, context.looking.photo, row) for row in first.values())
+    )
+    seen = dict(zip(first, looks, strict=True))
+    pairs = [(row, one) for row in rows if isinstance(one := seen[row.sha256], SeenPhoto)]
     async with _writing(context, file, [one.preview_sha256 for _, one in pairs]) as conn:
         for row, one in pairs:
             await adjudication.set_preview(conn, row.id, one.preview_sha256)
-        await publish(conn, [_library_photo(file, row, one) for row, one in pairs])
-    rows = [_with_preview(row, one) for row, one in zip(rows, seen, strict=True)]
-    return tuple(
-        await asyncio.gather(
-            *(_examined(context, file, row, one, rows, watch) for row, one in zip(rows, seen, strict=True))
-        )
-    )
+        await publish(conn, [_library_photo(file, row, one) for row, one in pairs if row is first[row.sha256]])
+    rows = [_with_preview(row, seen[row.sha256]) for row in rows]
+    same = {sha256: [row for row in rows if row.sha256 == sha256] for sha256 in first}
+    found = await asyncio.gather(*(_examined(context, file, same[key], seen[key], watch) for key in same))
+    facts = {fact.evidence_id: fact for of_one_file in found for fact in of_one_file}
+    return tuple(facts[row.id] for row in rows)
 
 
 async def _examined(
     context: Context,
     file: ClaimFile,
-    row: EvidenceRow,
+    same: list[EvidenceRow],
     seen: SeenPhoto | ImageRefused,
-    rows: list[EvidenceRow],
     watch: Stopwatch,
-) -> PhotoFact | UnmeasuredPhoto:
+) -> PhotoFacts:
+    """A fact for each of the rows that name one file; the first of them is the one in the library."""
     if isinstance(seen, ImageRefused):
-        return evidence.refused_photo(row, seen)
+        return tuple(evidence.refused_photo(row, seen) for row in same)
     if seen.fingerprint.featureless:
         # All white, or out of focus beyond use: nothing that could be compared with anything.
-        return evidence.refused_photo(row, NotMeasured(seen.fingerprint.featureless))
+        return tuple(evidence.refused_photo(row, NotMeasured(seen.fingerprint.featureless)) for row in same)
     claim = file.claim
     # Search and comparison apart, so that no connection is held while the pool is busy.
     async with context.engine.begin() as conn:
         candidates = await search(conn, seen.fingerprint, exclude_claim=claim.id)
     looking = context.looking
     examination = await looking.compute(watch, looking.compare_photo, seen.fingerprint, candidates, claim.claimant_id)
-    twins = [other for other in rows if other.id != row.id and other.sha256 == row.sha256]
-    weighed, common = await matches.of_photo(context, file, row, seen, examination, candidates, watch)
-    return evidence.photo_fact(
-        row, seen.width_px, seen.height_px, seen.exif, examination, weighed, common, twins, seen.subject
-    )
+    weighed, common = await matches.of_photo(context, file, same[0], seen, examination, candidates, watch)
+    return tuple(
+        evidence.photo_fact(
+            row, seen.width_px, seen.height_px, seen.exif, examination, weighed, common,
+            [other for other in same if other.id != row.id], seen.subject, seen.signs,
+        )
+        for row in same
+    )  # fmt: skip
 
 
 async def paper_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> PaperFacts:

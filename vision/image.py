@@ -6,10 +6,11 @@ hard limits (`vision.image_child`) and checks the answer as it would check any o
 
 from __future__ import annotations
 
+import contextlib
 import io
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
@@ -20,7 +21,9 @@ from PIL import Image
 
 from vision.errors import DecoderUnavailable, ImageRefused
 from vision.image_lane import HEADER_BYTES, Decoded, DecodeLimits, Lane
-from vision.provenance import ExifReading
+from vision.provenance.credentials import Credentials, read_credentials_answer
+from vision.provenance.exif import ExifReading
+from vision.provenance.reading import NOT_LOOKED, FileReading
 
 __all__ = ["DecodeLimits", "Decoder", "Picture", "preview_jpeg", "sniff"]
 
@@ -36,7 +39,8 @@ class Picture:
         the source's size. It does not depend on `long_edge_px_max`, and stays equal when metadata is stripped or
         rewritten without recompression; lossy recompression changes it. Equal for equal versions of the decoders.
         A page of a PDF has the hash of its rendering, which does depend on `dpi`.
-    exif: what the file says about its origin (`vision.provenance`).
+    exif: what the file says about its origin (`vision.provenance`). origin: what the signs need besides, when
+        asked for.
     """
 
     pixels: NDArray[np.uint8]
@@ -45,6 +49,7 @@ class Picture:
     media_type: str
     pixel_sha256: str
     exif: ExifReading
+    origin: FileReading = NOT_LOOKED
 
 
 def sniff(head: bytes) -> str:
@@ -59,6 +64,9 @@ def sniff(head: bytes) -> str:
         return "application/pdf"
     return ""
 
+
+# As vision.provenance.strip's PIXELS_MAX, which this process must not import: it would load a decoder.
+STRIP_BYTES_MAX: Final = 1_572_864
 
 # What people send instead, to tell them by name. (first bytes, offset, name)
 _OTHER_FORMATS: Final = (
@@ -133,8 +141,8 @@ class Decoder:
         for lane in self._all:
             self._lanes.put(lane)
 
-    def decode(self, data: bytes, long_edge_px_max: int = 1024) -> Picture:
-        """One JPEG, PNG or WebP (its first frame).
+    def decode(self, data: bytes, long_edge_px_max: int = 1024, *, marks: bool = False) -> Picture:
+        """One JPEG, PNG or WebP (its first frame). marks: hand on what the signs of its origin need, too.
 
         long_edge_px_max: the picture is shrunk to this, never enlarged; a JPEG may come up to an eighth smaller, where
         its own transform scales so. Raises ImageRefused for the file, DecoderUnavailable for the machine.
@@ -142,9 +150,31 @@ class Decoder:
         media_type = self._admit(data)
         if media_type == "application/pdf":
             raise ImageRefused("unknown_format", "this is a PDF, not a photo; send JPEG, PNG or WebP")
-        request = {"kind": "picture", "media_type": media_type, "long_edge_px_max": long_edge_px_max}
-        pictures = self._run(data, request, answer_bytes_max=HEADER_BYTES + 3 * long_edge_px_max * long_edge_px_max)
+        request: dict[str, object] = {
+            "kind": "picture",
+            "media_type": media_type,
+            "long_edge_px_max": long_edge_px_max,
+            "marks": marks,
+        }
+        room = HEADER_BYTES + 3 * long_edge_px_max * long_edge_px_max + (STRIP_BYTES_MAX if marks else 0)
+        pictures = self._run(data, request, answer_bytes_max=room)
         return _picture(pictures[0], media_type)
+
+    def credentials(self, data: bytes, anchors: bytes = b"") -> Credentials:
+        """The content credentials (C2PA) that a file carries, checked in a decoding process: no network, no disk.
+
+        anchors: PEM certificates that are trusted; without any, every signer is untrusted. Raises ImageRefused where
+        the check died or took too long, DecoderUnavailable.
+        """
+        media_type = self._admit(data)
+        request = {
+            "kind": "credentials",
+            "media_type": media_type,
+            "anchors_bytes": len(anchors),
+            "answer_bytes_max": HEADER_BYTES,
+        }
+        with self._lane() as lane:
+            return lane.work(anchors + data, request, read_credentials_answer)
 
     def render_pdf(self, data: bytes, dpi: int = 150, page_count_max: int | None = None) -> list[Picture]:
         """Every page of a PDF; one with more pages than `page_count_max` (at most limits.pdf_pages_max) is refused.
@@ -180,11 +210,16 @@ class Decoder:
         return media_type
 
     def _run(self, data: bytes, request: Mapping[str, object], answer_bytes_max: int) -> list[Decoded]:
+        with self._lane() as lane:
+            return lane.run(data, {**request, "answer_bytes_max": answer_bytes_max})
+
+    @contextlib.contextmanager
+    def _lane(self) -> Iterator[Lane]:
         lane = self._lanes.get()
         try:
             if self._closed.is_set():
                 raise DecoderUnavailable("the decoder has been closed")
-            return lane.run(data, {**request, "answer_bytes_max": answer_bytes_max})
+            yield lane
         finally:
             self._lanes.put(lane)
 
@@ -197,4 +232,5 @@ def _picture(decoded: Decoded, media_type: str) -> Picture:
         media_type=media_type,
         pixel_sha256=decoded.pixel_sha256,
         exif=decoded.exif,
+        origin=decoded.origin,
     )

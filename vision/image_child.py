@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 from vision import confinement, image_pixels, pdf_pages
+from vision.provenance import credentials_child
 
 REQUEST_BYTES_MAX: Final = 65_536
 HEADER_BYTES: Final = 65_536  # of an answer, before the pixels: room to describe 50 pages
@@ -54,6 +55,9 @@ def _serve(control: socket.socket, libc: ctypes.CDLL) -> None:
         if not message:
             return
         request = json.loads(message)
+        if request["kind"] == "credentials":
+            # Before the fork, as a child can open no module; not at the start, as few files have any.
+            credentials_child.load()
         pid = os.fork()
         if pid == 0:
             control.close()
@@ -136,7 +140,11 @@ def confine(request: dict[str, Any], libc: ctypes.CDLL) -> bool:
 def _answer(request: dict[str, Any], data: bytes, target: int) -> None:
     try:
         image_pixels.prepare(int(request["pixels_max"]))
-        _write_pictures(target, _decoded(request, data))
+        if request["kind"] == "credentials":
+            anchors, file = data[: int(request["anchors_bytes"])], data[int(request["anchors_bytes"]) :]
+            _write_header(target, credentials_child.read_credentials(file, str(request["media_type"]), anchors))
+            return
+        _write_pictures(target, _decoded(request, data), marks=bool(request.get("marks")))
     except image_pixels.Refused as refused:
         _write_header(target, {"refused": refused.args[0], "detail": refused.args[1]})
     except MemoryError:
@@ -149,18 +157,27 @@ def _decoded(request: dict[str, Any], data: bytes) -> Iterator[image_pixels.Deco
         page_count_max, page_pixels_max = int(request["page_count_max"]), int(request["page_pixels_max"])
         return pdf_pages.render(data, int(request["dpi"]), page_count_max, page_pixels_max)
     long_edge_px_max, pixels_max = int(request["long_edge_px_max"]), int(request["pixels_max"])
-    return iter([image_pixels.decode(data, request["media_type"], long_edge_px_max, pixels_max)])
+    marks = bool(request.get("marks"))
+    return iter([image_pixels.decode(data, request["media_type"], long_edge_px_max, pixels_max, marks=marks)])
 
 
-def _write_pictures(target: int, pictures: Iterator[image_pixels.Decoded]) -> None:
+def _write_pictures(target: int, pictures: Iterator[image_pixels.Decoded], *, marks: bool = False) -> None:
     """Pixels go out picture by picture, so that a long PDF needs the memory of one page."""
     described = []
     offset = HEADER_BYTES
     for picture in pictures:
         _write_at(target, picture.pixels, offset)
         offset += len(picture.pixels)
+        strip = picture.strip
+        if strip is not None:
+            _write_at(target, strip.levels, offset)
+            offset += len(strip.levels)
         described.append(
             {
+                "marks": picture.marks if marks else None,
+                "strip": None
+                if strip is None
+                else {"width_px": strip.width_px, "height_px": strip.height_px, "quantisation": strip.quantisation},
                 "width_px": picture.width_px,
                 "height_px": picture.height_px,
                 "source_width_px": picture.source_width_px,

@@ -13,16 +13,19 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vision.errors import REFUSAL_CODES, DecoderUnavailable, ImageRefused, RefusalCode
-from vision.provenance import ExifReading, exif_reading
+from vision.provenance.exif import ExifReading, exif_reading
+from vision.provenance.reading import NOT_LOOKED, FileReading, read_marks_answer, strip_shape
+
+A = TypeVar("A")
 
 MIB: Final = 1024 * 1024
 # As in vision.image_child, which this process must not import: it would load the decoders.
@@ -33,6 +36,15 @@ _REPLY_BYTES_MAX: Final = 65_536
 _EDGE_PX_MAX: Final = 50_000_000  # one row of as many pixels as are ever allowed
 _GRACE_SECONDS: Final = 5.0  # the zygote keeps the time limit; this much later it is itself taken for stuck
 _ROOT: Final = Path(__file__).resolve().parent.parent
+ANSWER_ERRORS: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    struct.error,
+)
 _START: Final = (
     "import sys; sys.path.insert(0, sys.argv[1]); from vision.image_child import main; main(int(sys.argv[2]))"
 )
@@ -52,6 +64,8 @@ class DecodeLimits:
     wall_seconds_max: float = 30.0
     pdf_cpu_seconds_max: int = 30
     pdf_wall_seconds_max: float = 90.0
+    credentials_cpu_seconds_max: int = 3
+    credentials_wall_seconds_max: float = 10.0
     memory_bytes_max: int = 1024 * MIB
     pdf_pages_max: int = 50
     pdf_page_pixels_max: int = 4_000_000
@@ -68,6 +82,7 @@ class Decoded:
     source_height_px: int
     pixel_sha256: str
     exif: ExifReading
+    origin: FileReading = NOT_LOOKED
 
 
 class Lane:
@@ -129,10 +144,15 @@ class Lane:
 
     def run(self, data: bytes, request: Mapping[str, object]) -> list[Decoded]:
         """Decode `data` in a fresh child. Raises ImageRefused for the file, DecoderUnavailable for the machine."""
+        return self.work(data, request, read_answer)
+
+    def work(self, data: bytes, request: Mapping[str, object], read: Callable[[int], A]) -> A:
+        """`data` worked on in a fresh child, and its answer as `read` checks it. Raises as `run` does."""
         limits = self._limits
-        is_pdf = request["kind"] == "pdf"
-        cpu_seconds_max = limits.pdf_cpu_seconds_max if is_pdf else limits.cpu_seconds_max
-        wall_seconds_max = limits.pdf_wall_seconds_max if is_pdf else limits.wall_seconds_max
+        cpu_seconds_max, wall_seconds_max = {
+            "pdf": (limits.pdf_cpu_seconds_max, limits.pdf_wall_seconds_max),
+            "credentials": (limits.credentials_cpu_seconds_max, limits.credentials_wall_seconds_max),
+        }.get(str(request["kind"]), (limits.cpu_seconds_max, limits.wall_seconds_max))
         whole = {
             **request,
             "cpu_seconds_max": cpu_seconds_max,
@@ -147,7 +167,7 @@ class Lane:
             _write(source, data)
             reply = self._ask(json.dumps(whole).encode(), source, target, wall_seconds_max)
             _check_ending(reply, cpu_seconds_max, wall_seconds_max)
-            return read_answer(target)
+            return read(target)
         finally:
             os.close(source)
             os.close(target)
@@ -216,25 +236,33 @@ def read_answer(target: int) -> list[Decoded]:
     answer that is none.
     """
     try:
-        (length,) = struct.unpack(">Q", os.pread(target, 8, 0))
-        if length > HEADER_BYTES - 8:
-            raise ValueError("header too long")
-        answer = json.loads(os.pread(target, length, 8))
-        if "refused" in answer:
-            code, detail = str(answer["refused"]), str(answer["detail"])[:300]
-            if code not in REFUSAL_CODES:
-                raise ValueError("unknown refusal")
-            raise ImageRefused(cast("RefusalCode", code), detail)
+        answer = read_header(target)
         pictures: list[Decoded] = []
         offset = HEADER_BYTES
         for plain in answer["pictures"]:
             pictures.append(_checked(target, offset, plain))
             offset += pictures[-1].pixels.nbytes
+            strip = pictures[-1].origin.strip
+            offset += 0 if strip is None else strip.nbytes
         if not pictures:
             raise ValueError("no picture")
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, struct.error) as error:
+    except ANSWER_ERRORS as error:
         raise ImageRefused("decode_crashed", f"the decoder's answer cannot be used ({str(error)[:100]})") from None
     return pictures
+
+
+def read_header(target: int) -> dict[str, Any]:
+    """The JSON object of an answer. Raises ImageRefused for a refusal, one of ANSWER_ERRORS for what is no answer."""
+    (length,) = struct.unpack(">Q", os.pread(target, 8, 0))
+    if length > HEADER_BYTES - 8:
+        raise ValueError("header too long")
+    answer = json.loads(os.pread(target, length, 8))
+    if "refused" in answer:
+        code, detail = str(answer["refused"]), str(answer["detail"])[:300]
+        if code not in REFUSAL_CODES:
+            raise ValueError("unknown refusal")
+        raise ImageRefused(cast("RefusalCode", code), detail)
+    return cast("dict[str, Any]", answer)
 
 
 def _checked(target: int, offset: int, plain: Mapping[str, Any]) -> Decoded:
@@ -255,4 +283,17 @@ def _checked(target: int, offset: int, plain: Mapping[str, Any]) -> Decoded:
         source_height_px=source_height_px,
         pixel_sha256=digest.hex(),
         exif=exif_reading({str(name): str(text)[:300] for name, text in plain["exif"].items()}),
+        origin=_origin(target, offset + size, plain),
     )
+
+
+def _origin(target: int, offset: int, plain: Mapping[str, Any]) -> FileReading:
+    if plain.get("marks") is None:
+        return NOT_LOOKED
+    marks = read_marks_answer(plain["marks"])
+    if plain.get("strip") is None:
+        return FileReading(marks, looked=True)
+    height_px, width_px, quantisation = strip_shape(plain["strip"])
+    levels = os.pread(target, height_px * width_px, offset)
+    strip = np.frombuffer(levels, dtype=np.uint8).reshape(height_px, width_px)
+    return FileReading(marks, strip, quantisation, looked=True)

@@ -26,6 +26,8 @@ from PIL import (
 
 from vision import jpeg_structure
 from vision.jpeg_structure import JpegStructure
+from vision.provenance.marks import read_marks
+from vision.provenance.strip import Strip, top_strip
 
 PRELOADED: Final = (JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
 Image.preinit()  # Image.open would import these at its first call
@@ -65,7 +67,8 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """pixels: RGB bytes, row by row, width_px * height_px * 3 long. source_*: of the file, after orientation."""
+    """pixels: RGB bytes, row by row, width_px * height_px * 3 long. source_*: of the file, after orientation. marks,
+    strip: for the signs of `vision.provenance`, when asked for."""
 
     pixels: bytes
     width_px: int
@@ -74,6 +77,8 @@ class Decoded:
     source_height_px: int
     pixel_sha256: str
     exif: dict[str, str] = field(default_factory=dict)
+    marks: dict[str, str] = field(default_factory=dict)
+    strip: Strip | None = None
 
 
 def prepare(pixels_max: int) -> None:
@@ -84,8 +89,9 @@ def prepare(pixels_max: int) -> None:
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
-def decode(data: bytes, media_type: str, long_edge_px_max: int, pixels_max: int) -> Decoded:
-    """One picture. Raises Refused; MemoryError when the process's limit is met."""
+def decode(data: bytes, media_type: str, long_edge_px_max: int, pixels_max: int, *, marks: bool = False) -> Decoded:
+    """One picture. marks: read what the signs of its origin need, too. Raises Refused; MemoryError when the process's
+    limit is met."""
     picture, source = _open(data, media_type, pixels_max)
     source_width_px, source_height_px = picture.size
     structure = _whole_jpeg(data) if media_type == "image/jpeg" else None
@@ -111,7 +117,24 @@ def decode(data: bytes, media_type: str, long_edge_px_max: int, pixels_max: int)
         source_height_px=source_height_px,
         pixel_sha256=pixel_sha256,
         exif=exif,
+        marks=_marks(data, media_type, picture, small) if marks else {},
+        strip=_strip(data) if marks and structure is not None and structure.single_scan else None,
     )
+
+
+def _marks(data: bytes, media_type: str, picture: Image.Image, small: Image.Image) -> dict[str, str]:
+    """A picture that decodes is not refused for its metadata: what cannot be read is told as a `problem`."""
+    try:
+        return read_marks(data, media_type, picture.getexif(), small)
+    except (*BROKEN, RecursionError) as error:
+        return {"problem": type(error).__name__}
+
+
+def _strip(data: bytes) -> Strip | None:
+    try:
+        return top_strip(data)
+    except BROKEN:
+        return None
 
 
 def _open(data: bytes, media_type: str, pixels_max: int) -> tuple[Image.Image, _Source]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from api.settings import Settings
     from vision.image import Decoder, Picture
     from vision.nose import NoseTemplate
+    from vision.photos import PhotoRelation
 
 photos_app = typer.Typer(no_args_is_help=True, help="The photo library")
 documents_app = typer.Typer(no_args_is_help=True, help="Papers")
@@ -58,11 +60,19 @@ def import_photos(
 
 
 @photos_app.command("check")
-def check_photos(files: Files, as_json: JsonFlag = False) -> None:
+def check_photos(
+    files: Files,
+    overlay: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Folder for a picture of each proven match, with its points")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
     """Compare each photo with the library: same bytes, same picture, edited copy, similar, or unseen."""
     config = settings()
+    if overlay is not None:
+        overlay.mkdir(parents=True, exist_ok=True)
     with database(config) as dsn:
-        results = asyncio.run(_check(dsn, config, files))
+        results = asyncio.run(_check(dsn, config, files, overlay))
     for result in results:
         if as_json:
             print_json(result)
@@ -101,8 +111,8 @@ def refingerprint_photos(as_json: JsonFlag = False) -> None:
         console.print(f"  {name}: {why}", highlight=False)
 
 
-async def _check(dsn: str, config: Settings, files: list[Path]) -> list[dict[str, Any]]:
-    from api.processes import descriptor_config
+async def _check(dsn: str, config: Settings, files: list[Path], overlay: Path | None) -> list[dict[str, Any]]:
+    from api.processes import c2pa_anchors, descriptor_config
     from claims.store.engine import connect
     from flows.looking import fingerprinter as make_fingerprinter
     from flows.worker import ONLY_OTHER_DESCRIPTORS
@@ -111,7 +121,9 @@ async def _check(dsn: str, config: Settings, files: list[Path]) -> list[dict[str
     from vision.library.outdated import described_by
     from vision.measurement import Unmeasured
     from vision.photos import examine
+    from vision.provenance.looking import look_for_signs
 
+    anchors = c2pa_anchors(config)
     fingerprinter = make_fingerprinter(descriptor_config(config))
     engine = connect(dsn, pool_size=1)
     results: list[dict[str, Any]] = []
@@ -131,14 +143,15 @@ async def _check(dsn: str, config: Settings, files: list[Path]) -> list[dict[str
                     "provenance": {},
                 }
                 try:
-                    picture = decoder.decode(data)
+                    picture = decoder.decode(data, marks=True)
                 except ImageRefused as refused:
                     results.append({**nothing, "reason": f"{refused.code}: {refused.detail}"})
                     continue
                 fingerprint = fingerprinter.fingerprint(picture, hashlib.sha256(data).hexdigest())
                 async with engine.connect() as conn:
                     found = await examine(conn, fingerprint, claim_id="", subject="", fusion=fingerprinter.fusion)
-                provenance = {
+                signs = look_for_signs(decoder, data, picture, fingerprint, anchors=anchors)
+                provenance: dict[str, Any] = {
                     name: {"unmeasured": fact.reason} if isinstance(fact, Unmeasured) else fact
                     for name, fact in (
                         ("taken_at", picture.exif.taken_at),
@@ -146,14 +159,21 @@ async def _check(dsn: str, config: Settings, files: list[Path]) -> list[dict[str
                         ("camera", picture.exif.camera),
                     )
                 }
+                provenance["signs"] = [
+                    {"kind": sign.kind, "state": sign.state, "value": sign.value, "detail": sign.detail,
+                     "score": None if sign.score is None else round(sign.score, 4)}
+                    for sign in signs
+                ]  # fmt: skip
                 if isinstance(found, Unmeasured):
                     results.append({**nothing, "reason": found.reason, "provenance": provenance})
                     continue
                 matches = [
                     {"file": one.reference or one.photo_id, "source": one.source,
                      "probability": round(one.probability, 4),
-                     "inliers": one.inliers, "transform": one.transform, "verdict": one.verdict}
-                    for one in found.matches
+                     "inliers": one.inliers, "transform": one.transform, "verdict": one.verdict,
+                     "placement": None if isinstance(one.placement, Unmeasured) else asdict(one.placement),
+                     **_overlay(config, overlay, path, picture, number, one)}
+                    for number, one in enumerate(found.matches, start=1)
                 ]  # fmt: skip
                 best = max((one.probability for one in found.matches), default=0.0)
                 results.append({"file": str(path), "verdict": found.verdict, "probability": round(best, 4),
@@ -161,6 +181,27 @@ async def _check(dsn: str, config: Settings, files: list[Path]) -> list[dict[str
     finally:
         await engine.dispose()
     return results
+
+
+def _overlay(
+    config: Settings, folder: Path | None, path: Path, picture: Picture, number: int, match: PhotoRelation
+) -> dict[str, str]:
+    """Draw the proof of a match into `folder`; where it lies, nothing when there is none to draw."""
+    from claims.errors import NotFound
+    from claims.store.blobs import BlobStore
+    from vision.measurement import Unmeasured
+    from vision.overlay import draw, pixels_of
+
+    if folder is None or isinstance(match.placement, Unmeasured) or not match.pairs or not match.preview_sha256:
+        return {}
+    try:
+        preview = BlobStore(config.evidence_url).read(match.preview_sha256)
+    except NotFound:
+        return {}
+    words = [match.transform or match.verdict, f"probability {match.probability:.4f}, {match.inliers} points agree"]
+    target = folder / f"{path.stem}-match-{number}.jpg"
+    target.write_bytes(draw(picture.pixels, pixels_of(preview), match.pairs, match.placement.outline, words))
+    return {"overlay": str(target)}
 
 
 @documents_app.command("read")

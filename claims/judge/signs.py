@@ -23,7 +23,6 @@ INNOCENT_CAUSES: Mapping[SignKind, frozenset[str]] = MappingProxyType(
         SignKind.GENERATOR: frozenset({"made_by_a_generator"}),
         SignKind.SCREENSHOT: frozenset({"shows_a_screen"}),
         SignKind.RECAPTURE: frozenset({"shows_a_screen", "repeated_texture"}),
-        SignKind.WATERMARK: frozenset({"repeated_texture"}),
         SignKind.COPY_MOVE: frozenset({"repeated_texture", "shows_a_screen"}),
     }
 )

@@ -1,8 +1,8 @@
-"""What a picture file says about its own origin.
+"""When, with which software and with which camera a picture file says that it was made.
 
 EXIF proves nothing (photos of screens carry it, messengers strip it), so these are facts for a person to read and for
-`claims` to weigh, never a verdict. Only three facts leave: when, with which software, with which camera model.
-Positions, serial numbers, owner names and thumbnails are dropped in the decoding child and never reach this process.
+`claims` to weigh, never a verdict. Positions, serial numbers, owner names and thumbnails are dropped in the decoding
+child and never reach this process.
 """
 
 from __future__ import annotations
@@ -56,15 +56,16 @@ def exif_reading(tags: Mapping[str, str]) -> ExifReading:
         return no_exif(f"the file's EXIF cannot be read: {problem}")
     zone = _zone(tags.get("offset", ""))
     return ExifReading(
-        taken_at=_when(tags.get("taken_at", ""), zone or CAMERA_ZONE_ASSUMED),
-        software=_text(tags.get("software", "")) or Unmeasured("the EXIF names no software"),
-        camera=_camera(_text(tags.get("make", "")), _text(tags.get("model", "")))
+        taken_at=moment(tags.get("taken_at", ""), zone or CAMERA_ZONE_ASSUMED),
+        software=clean_text(tags.get("software", "")) or Unmeasured("the EXIF names no software"),
+        camera=_camera(clean_text(tags.get("make", "")), clean_text(tags.get("model", "")))
         or Unmeasured("the EXIF names no camera"),
         zone_known=zone is not None,
     )
 
 
-def _text(raw: str) -> str:
+def clean_text(raw: str) -> str:
+    """On one line, without control characters, at most TEXT_CHARACTERS_MAX long."""
     printable = "".join(character if character.isprintable() else " " for character in raw)
     return " ".join(printable.split())[:TEXT_CHARACTERS_MAX].rstrip()
 
@@ -74,7 +75,8 @@ def _camera(make: str, model: str) -> str:
     return model if make and model.lower().startswith(make.lower()) else f"{make} {model}".strip()
 
 
-def _when(raw: str, zone: timezone) -> datetime | Unmeasured:
+def moment(raw: str, zone: timezone) -> datetime | Unmeasured:
+    """An EXIF date ("2024:05:01 12:00:00") in `zone`."""
     found = _WHEN.match(raw.strip())
     if found is None:
         return Unmeasured(
