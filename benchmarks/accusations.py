@@ -23,9 +23,8 @@ from benchmarks.retrieval import rate_per_10k
 from fixtures import caltech, edits
 from fixtures.photo_library import MadeLibrary, Pixels
 from vision.copy_score import fusion_model
-from vision.descriptor import shared_model
 from vision.fingerprint import Fingerprinter
-from vision.photos import ExamineLimits, Verdict, signals
+from vision.photos import ExamineLimits
 
 SEED: Final = 20261123
 SURE: Final = (0.5, 0.9, 0.95, 0.99, 0.995, 0.999)  # cut-offs whose rates are shown beside the product's
@@ -52,7 +51,6 @@ class Honest:
     cropped: bool
     probability: float
     match: int
-    verdict: Verdict
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
@@ -73,9 +71,8 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         "false_accusations_per_10k": rate_per_10k(sum(a.probability >= cut for a in plain), len(plain)),
         "with_crops": rate_per_10k(sum(answer.probability >= cut for answer in answers), len(answers)),
         "by_cut_off": {str(at): rate_per_10k(sum(a.probability >= at for a in answers), len(answers)) for at in SURE},
-        "called_similar": sum(answer.verdict is Verdict.SIMILAR for answer in plain),
         "surest": [[a.photo, a.cropped, a.match, round(a.probability, 4)] for a in surest],
-        "models": [shared_model().label, fusion_model().label],
+        "models": [Fingerprinter().model, fusion_model().label],
         "seconds": round(time.monotonic() - started),
     }
 
@@ -85,13 +82,13 @@ def made_library(photos: list[Pixels], size: int) -> MadeLibrary:
     library = MadeLibrary(photos, size, SEED, ExamineLimits().search)
     with _bar() as bar:
         task = bar.add_task("library", total=size)
-        library.fill(shared_model(), os.cpu_count() or 1, lambda done: bar.advance(task, done))
+        library.fill(Fingerprinter(), os.cpu_count() or 1, lambda done: bar.advance(task, done))
     return library
 
 
 def ask(library: MadeLibrary, photos: list[Pixels], crops: int) -> list[Honest]:
     """Every photo as it is, then so many crops."""
-    fingerprinter, model, limits = Fingerprinter(), fusion_model(), ExamineLimits()
+    fingerprinter, fusion, limits = Fingerprinter(), fusion_model(), ExamineLimits()
 
     def answer(number: int) -> Honest:
         rng = np.random.default_rng((SEED, number))
@@ -104,14 +101,8 @@ def ask(library: MadeLibrary, photos: list[Pixels], crops: int) -> list[Honest]:
             pixels = edits.through_jpeg(np.ascontiguousarray(pixels[top : top + crop_h, left : left + crop_w]), 90)
         query = fingerprinter.fingerprint(caltech.as_picture(pixels), "")
         if query.featureless:
-            return Honest(photo, number >= len(photos), 0.0, -1, Verdict.UNSEEN)
-        candidates = library.search(query)
-        sure = [
-            (model.probability(signals(query, c, limits)), int(c.photo_id)) for c in candidates[: limits.verify_max]
-        ]
-        probability, match = max(sure, default=(0.0, -1))
-        similar = any(candidate.cosine >= model.similar_cosine_min for candidate in candidates)
-        return Honest(photo, number >= len(photos), probability, match, Verdict.SIMILAR if similar else Verdict.UNSEEN)
+            return Honest(photo, number >= len(photos), 0.0, -1)
+        return Honest(photo, number >= len(photos), *library.surest(query, fusion, limits))
 
     total = len(photos) + crops
     with _bar() as bar, ThreadPoolExecutor(os.cpu_count() or 1) as pool:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -95,7 +96,11 @@ def fusion_model() -> FusionModel:
 def read_fusion(path: Path, label: str) -> FusionModel:
     """A model as `models/train/copy_fusion.py` writes it. Raises ValueError or KeyError when it is none for these
     features."""
-    content = json.loads(path.read_text(encoding="utf-8"))
+    return fusion_of(json.loads(path.read_text(encoding="utf-8")), label)
+
+
+def fusion_of(content: Mapping[str, Any], label: str) -> FusionModel:
+    """The same, of the file's JSON object."""
     if tuple(content["features"]) != FEATURES:
         raise ValueError(f"the fusion was trained on other features: {content['features']}")
     return FusionModel(

@@ -139,6 +139,10 @@ class Fingerprinter:
         """What `vision.photos.judge` must judge these fingerprints with. Raises ModelMissing or ModelCorrupt."""
         return self._describing.fusion()
 
+    def describe(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Descriptors alone, float32 (n, 256), of uint8 (h, w, 3) pictures."""
+        return self._model.describe(pictures)
+
     def fingerprint(self, picture: Picture, sha256: str) -> Fingerprint:
         """sha256: hex, of the file the picture came from."""
         return self.fingerprint_many([(picture, sha256)])[0]
