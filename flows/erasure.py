@@ -23,7 +23,7 @@ from claims.store.blobs import BlobStore
 from flows.config import RetentionLimits
 from flows.drain import STORE_AWAY
 from flows.queues import Clock, utc_now
-from vision.library import remove_claim
+from vision.library import commons, remove_claim
 from vision.library.previews import previews_in_use
 
 log = structlog.get_logger(__name__)
@@ -58,6 +58,7 @@ async def erase(
     """Erase a claim, or finish its erasure. Raises claims.errors.NotFound, and InFlight with its code."""
     async with engine.begin() as conn:
         erased = await erasure.erase(conn, claim_id, now(), actor=actor, reason=reason)
+        await commons.forget_claim(conn, claim_id)  # while the library still knows which photos were its own
         photos = await remove_claim(conn, claim_id)
     deleted, kept = await delete_files(engine, blobs, erased.files)
     log.info("erased", claim=claim_id, first=erased.first, files=deleted, kept=kept)

@@ -9,7 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 _IN_USE: Final = text(
-    "SELECT DISTINCT preview_sha256 FROM library_photos WHERE preview_sha256 = ANY(CAST(:sha256s AS text[]))"
+    "SELECT preview_sha256 FROM library_photos WHERE preview_sha256 = ANY(CAST(:sha256s AS text[]))"
+    " UNION SELECT preview_sha256 FROM library_commons WHERE preview_sha256 = ANY(CAST(:sha256s AS text[]))"
 )
 
 
