@@ -41,7 +41,8 @@ class FingerprintLimits:
     views: ViewLimits = field(default_factory=ViewLimits)
     pdq_quality_min: int = 50
     featureless_keypoints_max: int = 12
-    view_keypoints: int = 300
+    view_edge_px: int = 320
+    view_keypoints: int = 200
     thumbnail_edge_px: int = 128
 
 
@@ -49,7 +50,7 @@ class FingerprintLimits:
 class View:
     """A part of the picture looked at by itself. box: in working pixels. descriptor, crowd: as of the whole picture.
 
-    grey: uint8 (h, w), the part at working size. Its keypoints are taken only when a candidate asks for them: most
+    grey: uint8 (h, w), at most `view_edge_px`. Its keypoints are taken only when a candidate asks for them: most
     parts resemble nothing.
     """
 
@@ -205,7 +206,7 @@ class Fingerprinter:
         )
 
     def _grey(self, pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-        part = fit(_crop(pixels, box), self.limits.geometry.work_edge_px)
+        part = fit(_crop(pixels, box), self.limits.view_edge_px)
         return np.asarray(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
     def _featureless(self, keypoints: int, quality: int) -> str:

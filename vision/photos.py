@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,17 +36,20 @@ class Verdict(StrEnum):
 
 
 _ORDER = tuple(Verdict)
+NOT_COMPARED: Final = Unmeasured("not compared point by point")
 
 
 @dataclass(frozen=True, slots=True)
 class ExamineLimits:
-    """verify_max: how many candidates are compared point by point. certain_inliers: from here on the
-    whole picture's keypoints say enough, and a part's are not asked. relations_max: how many are reported."""
+    """verify_max: how many candidates are compared point by point. certain_inliers: from here on the whole picture's
+    keypoints say enough, and a part's are not asked. view_excess_min: cosine excess of a part below which its keypoints
+    are not worth taking. relations_max: how many are reported."""
 
     search: SearchLimits = field(default_factory=SearchLimits)
     geometry: GeometryLimits = field(default_factory=GeometryLimits)
     verify_max: int = 8
     certain_inliers: int = 40
+    view_excess_min: float = 0.1
     relations_max: int = 5
 
 
@@ -71,7 +75,7 @@ class PhotoRelation:
     transform: str
     pairs: tuple[tuple[float, float, float, float], ...]
     preview_sha256: str
-    placement: Placement | Unmeasured = Unmeasured("not compared point by point")
+    placement: Placement | Unmeasured = NOT_COMPARED
     geometry: Geometry = NO_GEOMETRY
 
 
@@ -143,8 +147,10 @@ def signals(
         fitted = fit_agreement(fingerprint.thumbnail, candidate.thumbnail)
         if candidate.view and found.inliers < limits.certain_inliers:
             view = fingerprint.views[candidate.view - 1]
-            part = geometry.relate(view.keypoints, candidate.keypoints, limits.geometry)
             fitted = max(fitted, fit_agreement(view.thumbnail, candidate.thumbnail))
+            part = NO_GEOMETRY
+            if candidate.cosine_excess >= limits.view_excess_min:
+                part = geometry.relate(view.keypoints, candidate.keypoints, limits.geometry)
             if part.inliers > found.inliers:
                 agreed = _agreement(part, view.thumbnail, view.keypoints, candidate)
                 found = geometry.placed(part, (view.box.left, view.box.top), view.factor, view.keypoints, whole)
