@@ -262,6 +262,9 @@ async def submit(
     InvalidTransition.
     """
     status, round_number = await statuses.lock(conn, claim_id, claimant_id)
+    if status not in _OPEN_FOR_EVIDENCE:
+        # A referred claim can be decided anew, too, but that is not the claimant's to ask for.
+        raise InvalidTransition(f"a claim that is {status} cannot be submitted")
     await statuses.move(conn, claim_id, status, Status.SUBMITTED, actor=actor, note=note, now=now)
     coming = round_number + 1
     await conn.execute(

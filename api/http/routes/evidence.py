@@ -10,7 +10,7 @@ from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from api.http import described, names, showing
@@ -18,10 +18,12 @@ from api.http.access import Claimant, Handler, Party
 from api.http.context import Context, Ctx
 from api.http.disclosure import disclosed
 from api.http.matching import recorded_photos
+from api.http.originals import without_marks
 from api.http.problems import Problem
 from api.http.routes.claims import scope
 from api.http.schemas import claims as wire
 from api.http.schemas.words import Id
+from api.http.tokens import Role
 from api.http.upload import hold_files, receive_file
 from claims.claim import EvidenceKind, Status
 from claims.errors import ClaimErased, InvalidTransition, NotFound
@@ -90,10 +92,12 @@ async def put_evidence(
 @router.get(
     "/evidence/{name}",
     summary="A file as it was sent, as an attachment",
+    description="To its sender byte for byte. To those who judge, with positions, serial numbers, owner names, "
+    "thumbnails and comments blanked: the same picture, the same length, another hash.",
     response_class=StreamingResponse,
     responses=_ATTACHMENT | described.refusals(*described.READS, "erased"),
 )
-async def get_evidence(context: Ctx, principal: Party, claim_id: Id, name: str) -> StreamingResponse:
+async def get_evidence(context: Ctx, principal: Party, claim_id: Id, name: str) -> Response:
     async with context.engine.connect() as conn:
         file = await views.evidence_file(conn, claim_id, name, **scope(principal))
     headers = {
@@ -101,6 +105,10 @@ async def get_evidence(context: Ctx, principal: Party, claim_id: Id, name: str) 
         "Content-Length": str(file.size_bytes),
         "Content-Security-Policy": "sandbox; default-src 'none'",
     }
+    if principal.role is not Role.CLAIMANT:
+        # Where and with which camera it was taken is between the claimant and the evidence store.
+        data = await run_in_threadpool(context.blobs.read, file.sha256)
+        return Response(await run_in_threadpool(without_marks, data, file.media_type), 200, headers, file.media_type)
     return await stream(context, file.sha256, file.media_type, headers)
 
 

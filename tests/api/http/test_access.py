@@ -37,7 +37,13 @@ MATRIX = {
     ("PUT", "/v1/claims/{claim_id}/evidence/{name}"): "401 409 404 403 403 403 403 403",
     ("GET", "/v1/claims/{claim_id}/evidence/{name}"): "401 200 404 200 200 404 403 403",
     ("GET", "/v1/claims/{claim_id}/evidence/{name}/preview"): "401 404 404 404 404 404 403 403",
-    ("GET", "/v1/claims/{claim_id}/matches/{photo_id}/preview"): "401 403 403 404 403 403 403 403",
+    ("GET", "/v1/claims/{claim_id}/matches/{photo_id}/preview"): "401 403 403 404 404 404 403 403",
+    ("GET", "/v1/claims/{claim_id}/matches"): "401 403 403 200 200 404 403 403",
+    ("GET", "/v1/claims/{claim_id}/matches/{evidence_id}/{photo_id}/overlay"): "401 403 403 404 404 404 403 403",
+    ("POST", "/v1/claims/{claim_id}/rulings"): "401 403 403 422 422 422 403 403",
+    ("GET", "/v1/floods"): "401 403 403 200 403 403 403 403",
+    ("GET", "/v1/floods/{flood_id}/pictures/{photo_id}"): "401 403 403 404 403 403 403 403",
+    ("POST", "/v1/floods/{flood_id}/ruling"): "401 403 403 422 403 403 403 403",
     ("GET", "/v1/queue"): "401 403 403 200 403 403 403 403",
     ("POST", "/v1/claims/{claim_id}/review"): "401 403 403 422 403 403 403 403",
     ("GET", "/v1/referrals"): "401 403 403 403 200 200 403 403",
@@ -91,6 +97,8 @@ def world(api: Api) -> dict[str, str]:
         "referral_id": case["referral_id"],
         "name": "photo-1.jpg",
         "photo_id": "p-unknown",
+        "evidence_id": "E-unknown",
+        "flood_id": "F-unknown",
     }
 
 
