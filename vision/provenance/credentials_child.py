@@ -30,7 +30,7 @@ def load() -> None:
 
 
 def read_credentials(data: bytes, media_type: str, anchors: bytes) -> dict[str, Any]:
-    """The answer for `vision.provenance.credentials`; that a manifest cannot be read is one, too. Raises MemoryError."""
+    """The answer for `vision.provenance.credentials`; an unreadable manifest is one, too. Raises MemoryError."""
     if _library is None:
         raise RuntimeError("load() first")
     settings: dict[str, Any] = {

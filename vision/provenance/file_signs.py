@@ -147,6 +147,8 @@ def credentials_sign(marks: Mapping[str, str], credentials: Credentials | Unmeas
     if credentials is None or credentials.state == "absent":
         if marks.get("c2pa") == "remote":
             return not_applicable(kind, "the content credentials lie on a server, which is not asked")
+        if marks.get("c2pa") == "embedded":
+            return not_applicable(kind, "content credentials are announced, and none can be found")
         return Sign(kind, "not_found", "", "no content credentials")
     by = f" by {credentials.signer}" if credentials.signer else ""
     made = f", written by {credentials.program}" if credentials.program else ""

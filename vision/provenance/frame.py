@@ -37,7 +37,7 @@ def frame(pixels: NDArray[np.uint8], limits: FrameLimits = FrameLimits()) -> Fra
     height, width = pixels.shape[:2]
     scale = min(1.0, limits.work_edge_px / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     bins = (small >> 3).astype(np.int32)
     counts = np.bincount((bins[:, :, 0] << 10 | bins[:, :, 1] << 5 | bins[:, :, 2]).ravel(), minlength=1 << 15)
     top = int(counts.argmax())

@@ -35,13 +35,16 @@ def look_for_signs(
     DecoderUnavailable; a check that dies on the file is an unmeasured sign.
     """
     found = (
-        *file_signs(picture.exif, picture.origin, _credentials(decoder, data, picture, anchors), limits.file),
+        *file_signs(picture.exif, picture.origin, read_credentials(decoder, data, picture, anchors), limits.file),
         *pixel_signs(picture, fingerprint.keypoints, limits.pixels),
     )
     return tuple(sorted(found, key=lambda sign: sign.kind))
 
 
-def _credentials(decoder: Decoder, data: bytes, picture: Picture, anchors: bytes) -> Credentials | Unmeasured | None:
+def read_credentials(
+    decoder: Decoder, data: bytes, picture: Picture, anchors: bytes
+) -> Credentials | Unmeasured | None:
+    """None where the file has none embedded; Unmeasured where the check died. Raises DecoderUnavailable."""
     if picture.origin.marks.get("c2pa") != "embedded":
         return None
     try:

@@ -72,7 +72,7 @@ def read_marks(data: bytes, media_type: str, exif: Image.Exif | None, small: Ima
             _read_comment(text, marks)
         else:
             _read_png_text(key, text, marks)
-    if exif:
+    if exif is not None:
         _read_exif(exif, small, marks)
     return marks
 

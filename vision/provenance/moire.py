@@ -44,8 +44,9 @@ def spectral_peaks(pixels: NDArray[np.uint8], limits: MoireLimits = MoireLimits(
     luma, red, blue = cv2.split(cv2.cvtColor(middle, cv2.COLOR_RGB2YCrCb))
     # JPEG keeps colour at half the resolution: more of it would be looked at for nothing.
     half = (luma.shape[1] // 2, luma.shape[0] // 2)
-    red, blue = (cv2.resize(plane, half, interpolation=cv2.INTER_AREA) for plane in (red, blue))
-    return Peaks(_peak(luma, limits, 1.0), _peak(red, limits, 2.0), _peak(blue, limits, 2.0))
+    small = [np.asarray(cv2.resize(plane, half, interpolation=cv2.INTER_AREA), dtype=np.uint8) for plane in (red, blue)]
+    whole = np.asarray(luma, dtype=np.uint8)
+    return Peaks(_peak(whole, limits, 1.0), _peak(small[0], limits, 2.0), _peak(small[1], limits, 2.0))
 
 
 def _middle(pixels: NDArray[np.uint8], limits: MoireLimits) -> NDArray[np.uint8] | None:
@@ -58,7 +59,7 @@ def _middle(pixels: NDArray[np.uint8], limits: MoireLimits) -> NDArray[np.uint8]
 
 @lru_cache(maxsize=8)
 def _window(height: int, width: int) -> NDArray[np.float32]:
-    return np.outer(np.hanning(height), np.hanning(width)).astype(np.float32)
+    return np.asarray(np.outer(np.hanning(height), np.hanning(width)), dtype=np.float32)
 
 
 @lru_cache(maxsize=8)
@@ -67,7 +68,8 @@ def _mask(height: int, width: int, limits: MoireLimits, reduced: float) -> NDArr
     down, across = np.abs(np.fft.fftfreq(height))[:, None], np.fft.rfftfreq(width)[None]
     radius = np.hypot(down, across)
     inside: NDArray[np.bool_] = (radius > limits.frequency_min * reduced) & (radius < limits.frequency_max)
-    return inside & (down > limits.off_axis_min) & (across > limits.off_axis_min)
+    off_axis: NDArray[np.bool_] = (down > limits.off_axis_min) & (across > limits.off_axis_min)
+    return np.asarray(inside & off_axis, dtype=np.bool_)
 
 
 def _peak(plane: NDArray[np.uint8], limits: MoireLimits, reduced: float) -> float:

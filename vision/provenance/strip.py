@@ -45,7 +45,7 @@ def top_strip(data: bytes) -> Strip | None:
     ):
         return None
     picture.draft("L", picture.size)
-    table = tuple(picture.quantization[0])
+    table = tuple(getattr(picture, "quantization", {}).get(0, ()))
     picture.load()
     if picture.mode != "L" or len(table) != 64:
         return None
