@@ -27,3 +27,17 @@ def media_type(head: bytes) -> str:
     if head.startswith(b"%PDF-"):
         return "application/pdf"
     return ""
+
+
+# What people send instead, told by name with what to do: brands of ISO base media files, and first bytes.
+_HEIC = "a HEIC photo; on an iPhone choose Settings, Camera, Formats, Most Compatible, or send it as JPEG"
+_BRANDS = {b"hei": _HEIC, b"hev": _HEIC, b"mif": _HEIC, b"avi": "an AVIF picture; send it as JPEG"}
+
+
+def in_words(head: bytes) -> str:
+    """What a file is that we do not take, as far as its first bytes tell."""
+    if head[4:8] == b"ftyp":
+        return _BRANDS.get(head[8:11], "a film")
+    if head.startswith(b"GIF8"):
+        return "a GIF; send it as JPEG or PNG"
+    return "none of these by its first bytes"

@@ -9,16 +9,19 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from sqlalchemy import text
 
 from api.client import ApiClient, ApiRefused, Upload
 from api.http.tokens import Role
 from api.sandbox import Sandbox
+from claims.store.engine import connect
 from fixtures import demo_world, hostile_files
 
 NOW = datetime.now(UTC)
 # Pictures of this file alone: the stack is shared, and a photo of another test's claim would be a match.
 PHOTO, LATE, ONCE = (demo_world.sample_photo(name) for name in ("rocket.jpg", "ihc.png", "motorcycle_left.png"))
 DECIDED_SECONDS_MAX = 90.0
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(400)
 
 
 def white(width_px: int, height_px: int) -> bytes:
@@ -102,12 +105,58 @@ def test_a_pdf_of_ten_thousand_pages_is_asked_for_again(sandbox: Sandbox) -> Non
 
 def test_the_same_file_twelve_times_in_one_claim_is_one_photo_and_is_paid(sandbox: Sandbox) -> None:
     policy = demo_world.Policy("pol-twelve", "fresh_food_rot", "twelve", "十二")
+    other = demo_world.Policy("pol-thirteen", "fresh_food_rot", "thirteen", "十三")
 
-    async def play() -> dict[str, Any]:
+    async def play() -> tuple[dict[str, Any], list[str], dict[str, Any]]:
         await register(sandbox, policy)
-        return await send(sandbox, policy, [Upload("photo", f"{n}.jpg", PHOTO) for n in range(12)])
+        await register(sandbox, other)
+        seen = await send(sandbox, policy, [Upload("photo", f"{n}.jpg", PHOTO) for n in range(12)])
+        copy = await send(sandbox, other, [Upload("photo", f"{n}.jpg", PHOTO) for n in range(2)])
+        return seen, await published(sandbox, seen["id"]), copy
 
-    assert asyncio.run(play())["status"] in ("approved", "paid")
+    seen, photos, copy = asyncio.run(play())
+    assert seen["status"] in ("approved", "paid")
+    assert len(seen["evidence"]) == 12
+    assert all(file["preview_href"] for file in seen["evidence"])
+    assert photos == [seen["evidence"][0]["id"]], "in the library it is one picture"
+    assert copy["status"] == "referred"
+    assert copy["decision"]["reasons"][0]["code"] == "photo_of_another_claim"
+
+
+async def published(sandbox: Sandbox, claim_id: str) -> list[str]:
+    """Ids of the claim's photos in the library."""
+    assert sandbox.stack is not None
+    engine = connect(sandbox.stack.settings.database_url, pool_size=1)
+    try:
+        async with engine.connect() as conn:
+            found = await conn.execute(
+                text("SELECT photo_id FROM library_photos WHERE owner_claim = :claim"), {"claim": claim_id}
+            )
+            return [str(row.photo_id) for row in found]
+    finally:
+        await engine.dispose()
+
+
+def test_a_photo_that_shows_another_thing_is_asked_for_again_and_a_fitting_one_is_paid(sandbox: Sandbox) -> None:
+    policy = demo_world.Policy("pol-thing", "fresh_food_rot", "thing", "别物")
+
+    async def play() -> tuple[dict[str, Any], dict[str, Any]]:
+        await register(sandbox, policy)
+        asked = await send(sandbox, policy, [Upload("photo", "cat.jpg", demo_world.sample_photo("chelsea.png"))])
+        async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
+            fitting = [Upload("photo", "coffee.jpg", demo_world.sample_photo("coffee.png"))]
+            await claimant.upload(f"/v1/claims/{asked['id']}/evidence", fitting)
+            settled = await claimant.wait_while(
+                asked["id"], frozenset({"submitted", "awaiting_information"}), timeout_seconds=DECIDED_SECONDS_MAX
+            )
+        return asked, settled
+
+    asked, settled = asyncio.run(play())
+    assert asked["status"] == "awaiting_information"
+    (reason,) = [one for one in asked["decision"]["reasons"] if one["code"] == "photo_of_another_thing"]
+    assert reason["evidence_id"] == asked["evidence"][0]["id"]
+    assert settled["status"] in ("approved", "paid")
+    assert "photo_beside_the_claim" in codes(settled)
 
 
 def test_an_expired_policy_is_declined_with_its_clause(sandbox: Sandbox) -> None:
@@ -126,6 +175,9 @@ def test_an_expired_policy_is_declined_with_its_clause(sandbox: Sandbox) -> None
 
 REFUSED_AT_THE_DOOR = {
     "thirteen files": ({}, [Upload("photo", f"{n}.jpg", PHOTO) for n in range(13)], 422, "too_many_files"),
+    "sixty files": ({}, [Upload("photo", f"{n}.jpg", PHOTO) for n in range(60)], 422, "too_many_files"),
+    "a HEIC photo": ({}, [Upload("photo", "IMG_1.HEIC", HEIC, "image/heic")], 415, "unsupported_media"),
+    "an animated GIF": ({}, [Upload("photo", "x.gif", b"GIF89a" + bytes(400))], 415, "unsupported_media"),
     "26 MB": ({}, [Upload("photo", "big.jpg", PHOTO + bytes(26_000_000))], 413, "file_too_large"),
     "empty": ({}, [Upload("photo", "empty.jpg", b"")], 422, "empty_file"),
     "svg named jpg": ({}, [Upload("photo", "x.jpg", hostile_files.SVG)], 415, "unsupported_media"),

@@ -34,7 +34,7 @@ def test_whatever_is_killed_every_claim_is_decided_and_every_payout_leaves_once(
 async def _play(sandbox: Sandbox) -> None:
     now = datetime.now(UTC)
     policies = [
-        demo_world.Policy(f"pol-kills-{n}", "fresh_food_rot", f"kills-{n}", f"claimant {n}") for n in range(CLAIMS)
+        demo_world.Policy(f"pol-kills-{n}", "cosmetics_allergy", f"kills-{n}", f"claimant {n}") for n in range(CLAIMS)
     ]
     async with ApiClient(sandbox.api_url, sandbox.token(Role.PLATFORM, "shop")) as platform:
         for policy in policies:
@@ -54,7 +54,7 @@ async def _play(sandbox: Sandbox) -> None:
 
 async def _send(sandbox: Sandbox, policy: demo_world.Policy, number: int, now: datetime) -> str:
     """As an app does: the same request with the same key until it is answered."""
-    claim = demo_world.DemoClaim("killed around", policy.id, "rot", 4_000, (), frozenset())
+    claim = demo_world.DemoClaim("killed around", policy.id, "allergy", 4_000, (), frozenset())
     photo = Upload("photo", f"{number}.jpg", demo_world.sample_photo(f"{PICTURES[number]}.png"))
     body = demo_world.claim_body(claim, policy, now) | {"merchant_id": f"shop-{number}"}
     await asyncio.sleep(number * 0.4)  # so that the kills fall before, into and after the sending

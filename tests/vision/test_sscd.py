@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +16,10 @@ from fixtures import edits
 from fixtures.caltech import as_picture
 from fixtures.demo_world import sample_photo
 from fixtures.hostile_files import photo
+from fixtures.photo_library import MemoryLibrary
+from fixtures.tiny_sscd import write_files, write_network
 from models.errors import ModelCorrupt, ModelMissing
-from models.registry import sha256_of, weights_path
-from models.train.sscd import make_whitening
-from vision.copy_score import NAME
+from models.registry import sha256_of
 from vision.describing import Describing, describing
 from vision.fingerprint import Fingerprinter
 from vision.library.search import SearchLimits
@@ -30,27 +29,8 @@ from vision.sscd import SscdFiles, SscdModel, SscdNetwork, prepare
 Pixels = NDArray[np.uint8]
 
 
-class Tiny(nn.Module):
-    """Shapes as SSCD's: any size in, `outputs` numbers of length 1 out."""
-
-    def __init__(self, outputs: int = 512) -> None:
-        super().__init__()
-        self.convolution = nn.Conv2d(3, 24, 7, stride=8)
-        self.head = nn.Linear(24 * 16, outputs)
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        features = nn.functional.adaptive_avg_pool2d(torch.relu(self.convolution(pixels)), 4)
-        return nn.functional.normalize(self.head(features.flatten(1)), dim=1)
-
-
 def pictures(count: int) -> list[Pixels]:
     return [np.asarray(photo(200 + 3 * n, 160, seed=n)) for n in range(count)]
-
-
-def write_network(path: Path, outputs: int = 512) -> Path:
-    torch.manual_seed(7)
-    torch.jit.script(Tiny(outputs).eval()).save(str(path))
-    return path
 
 
 @dataclass(frozen=True)
@@ -63,14 +43,7 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    folder = tmp_path_factory.mktemp("sscd")
-    network = write_network(folder / "tiny.torchscript.pt")
-    whitening, thresholds = folder / "tiny.whitening.safetensors", folder / "tiny.thresholds.json"
-    figures = make_whitening(SscdNetwork(network), pictures(60), whitening, held_out=10, background=40)
-    assert set(figures) == {"shrinkage", "recall_at_1", "recall_at_p99"}
-    content = json.loads(weights_path(NAME).read_text(encoding="utf-8"))
-    thresholds.write_text(json.dumps({**content, "whitening_sha256": sha256_of(whitening)}), encoding="utf-8")
-    return Made(SscdFiles(network, whitening, thresholds))
+    return Made(write_files(tmp_path_factory.mktemp("sscd")))
 
 
 def test_descriptors_are_256_numbers_of_length_one_whatever_the_sizes(made: Made) -> None:
@@ -106,8 +79,6 @@ def test_fingerprints_carry_its_label_and_are_judged_by_its_thresholds(made: Mad
     original = fingerprinter.fingerprint(as_picture(pixels), "a")
     copy = fingerprinter.fingerprint(as_picture(edits.through_jpeg(pixels, 60)), "b")
     assert original.descriptor_model == fingerprinter.model
-    from fixtures.photo_library import MemoryLibrary
-
     candidates = MemoryLibrary([("1", original)], SearchLimits()).search(copy)
     found = judge(copy, candidates, "", fusion=fingerprinter.fusion)
     assert found.verdict is Verdict.EDITED_COPY
@@ -140,8 +111,7 @@ def test_a_file_that_is_no_torchscript_of_sscd_is_refused(made: Made, tmp_path: 
 
 
 def test_whitening_and_thresholds_of_another_network_are_refused(made: Made, tmp_path: Path) -> None:
-    torch.manual_seed(8)
-    torch.jit.script(Tiny().eval()).save(str(tmp_path / "other.pt"))
+    write_network(tmp_path / "other.pt", seed=8)
     with pytest.raises(ModelCorrupt, match="belongs to another network"):
         SscdModel(tmp_path / "other.pt", made.files.whitening)
     tensors = load_file(made.files.whitening)

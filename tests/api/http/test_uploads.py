@@ -29,6 +29,7 @@ def test_a_refused_upload_leaves_nothing_behind(api: Api) -> None:
     cases: list[tuple[str, list[tuple[str, Any]], int, str]] = [
         ("an SVG named .jpg", parts(claim, jpeg(), SVG), 415, "unsupported_media"),
         ("a GIF", parts(claim, b"GIF89a" + bytes(100)), 415, "unsupported_media"),
+        ("a HEIC photo", parts(claim, b"\0\0\0\x18ftypheic" + bytes(100)), 415, "unsupported_media"),
         ("a PDF as a photo", parts(claim, PDF), 415, "unsupported_media"),
         ("an empty file", parts(claim, jpeg(), b""), 422, "empty_file"),
         ("three bytes", parts(claim, b"\xff\xd8"), 415, "unsupported_media"),
@@ -245,3 +246,17 @@ def test_a_body_longer_than_it_says_is_not_read_as_part_of_it(api: Api) -> None:
     answer = received(speak(api, request + body + b"GET /v1/secret HTTP/1.1\r\n\r\n"))
     assert answer.startswith(b"HTTP/1.1 201 ")
     assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_a_photo_in_a_format_of_its_own_is_refused_with_what_to_do_instead(api: Api) -> None:
+    register(api)
+    for head, words in (
+        (b"\0\0\0\x18ftypheic", "a HEIC photo; on an iPhone choose Settings, Camera, Formats, Most Compatible"),
+        (b"\0\0\0\x18ftypavif", "an AVIF picture; send it as JPEG"),
+        (b"\0\0\0\x18ftypisom", "a film"),
+        (b"GIF89a", "a GIF; send it as JPEG or PNG"),
+        (b"hello", "none of these by its first bytes"),
+    ):
+        answer = post(api, parts(statement(), head + bytes(100)))
+        assert answer.status_code == 415
+        assert words in answer.json()["detail"]

@@ -1,0 +1,162 @@
+"""The photos of one claim: the same file many times, many files, and a photo that shows something else."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import select, text
+
+from claims.claim import EvidenceKind
+from claims.credit import Scorecard
+from claims.decide import decide
+from claims.decision import Decision, Outcome
+from claims.evidence import CoverFact, Facts, PhotoFact, PhotoVerdict, Unmeasured, UnmeasuredPhoto
+from claims.product import product_of
+from claims.rules import RULES
+from claims.store import adjudication
+from claims.store.tables import evidence
+from claims.subject import Subject, SubjectFact
+from fixtures import demo_world
+from flows.looking import Looking, Stopwatch, looking
+from flows.queues import utc_now
+from flows.stages import Context, PhotoFacts, cover, fraud, photos
+from models.registry import weights_path
+
+pytestmark = pytest.mark.anyio
+MANY = 60
+
+
+@pytest.fixture(scope="module")
+def eyes(tmp_path_factory: pytest.TempPathFactory, worker_limits: Any) -> Iterator[tuple[Looking, str]]:
+    url = (tmp_path_factory.mktemp("blobs") / "evidence").as_uri()
+    with looking(worker_limits(url)) as loaded:
+        loaded.warm_photos()
+        yield loaded, url
+
+
+@pytest.fixture
+def shop(world: Any, eyes: tuple[Looking, str]) -> Any:
+    from dataclasses import replace
+
+    from claims.store.blobs import BlobStore
+
+    return replace(world, blobs=BlobStore(eyes[1]))
+
+
+async def seen(shop: Any, eyes: Looking, claim_id: str) -> tuple[PhotoFacts, Decision, Stopwatch]:
+    """The facts of the photos stage, and what the rules make of them with everything else in order."""
+    context = Context(shop.engine, eyes, Scorecard.from_json(weights_path("credit_scorecard").read_bytes()))
+    async with shop.engine.connect() as conn:
+        file = await adjudication.load(conn, claim_id)
+    watch = Stopwatch()
+    found = await photos(context, file, watch)
+    covered: CoverFact = await cover(context, file, watch)
+    facts = Facts(covered, found, (), (), Unmeasured("not scored"), await fraud(context, file, watch))
+    product = product_of(file.claim.product)
+    return found, decide(file.claim, file.policy, product, facts, RULES, utc_now()), watch
+
+
+def as_photos(files: list[bytes]) -> dict[str, tuple[EvidenceKind, bytes]]:
+    return {f"{number:02}.jpg": (EvidenceKind.PHOTO, data) for number, data in enumerate(files)}
+
+
+def small(number: int) -> bytes:
+    """Another real photograph for each number: tiles of one, in an order of its own, 240 px."""
+    whole = Image.open(io.BytesIO(demo_world.sample_photo("coffee.png"))).convert("RGB").resize((240, 240))
+    pixels = np.asarray(whole)
+    order = np.random.default_rng(number).permutation(9)
+    tiles = [
+        np.rot90(pixels[80 * (t // 3) : 80 * (t // 3 + 1), 80 * (t % 3) : 80 * (t % 3 + 1)], number) for t in order
+    ]
+    target = io.BytesIO()
+    rows = [np.concatenate(tiles[start : start + 3], 1) for start in (0, 3, 6)]
+    Image.fromarray(np.concatenate(rows)).save(target, "JPEG", quality=90)
+    return target.getvalue()
+
+
+async def test_one_file_twelve_times_is_looked_at_published_and_counted_once(
+    shop: Any, eyes: tuple[Looking, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: Counter[str] = Counter()
+    own_photo, own_compare = Looking.photo, Looking.compare_photo
+
+    def photo(self: Looking, row: Any) -> Any:
+        looked["photo"] += 1
+        return own_photo(self, row)
+
+    def compare(self: Looking, *args: Any) -> Any:
+        looked["compare"] += 1
+        return own_compare(self, *args)
+
+    monkeypatch.setattr(Looking, "photo", photo)
+    monkeypatch.setattr(Looking, "compare_photo", compare)
+    claim_id = await shop.claim(await shop.policy("anna"), as_photos([demo_world.sample_photo("coffee.png")] * 12))
+    found, decision, _ = await seen(shop, eyes[0], claim_id)
+    assert looked == {"photo": 1, "compare": 1}
+    assert len({photo.evidence_id for photo in found}) == 12
+    assert all(isinstance(photo, PhotoFact) and photo.verdict is PhotoVerdict.UNSEEN for photo in found)
+    async with shop.engine.connect() as conn:
+        published = (await conn.execute(text("SELECT photo_id FROM library_photos"))).scalars().all()
+        previews = (await conn.execute(select(evidence.c.preview_sha256))).scalars().all()
+    assert published == [found[0].evidence_id]
+    assert len(previews) == 12
+    assert len(set(previews)) == 1
+    assert previews[0]
+    assert decision.outcome is Outcome.PAY
+    again, _, _ = await seen(shop, eyes[0], claim_id)
+    assert again == found, "a claim that is adjudicated again does not match itself"
+
+    monkeypatch.undo()
+    other = await shop.photo_claim("bert", demo_world.sample_photo("coffee.png"))
+    ((copy,), refused, _) = await seen(shop, eyes[0], other)
+    assert isinstance(copy, PhotoFact)
+    assert [match.photo_id for match in copy.matches] == [found[0].evidence_id]
+    assert refused.reasons[0].code == "photo_of_another_claim"
+
+
+async def test_sixty_photos_in_one_claim_are_all_examined(shop: Any, eyes: tuple[Looking, str]) -> None:
+    """The door lets twelve in; a later setting, or another door, must not bring the worker down."""
+    claim_id = await shop.claim(await shop.policy("anna"), as_photos([small(number) for number in range(MANY)]))
+    found, decision, watch = await seen(shop, eyes[0], claim_id)
+    assert len(found) == MANY
+    assert all(isinstance(photo, PhotoFact) for photo in found)
+    assert decision.outcome is Outcome.PAY
+    # Each within the aim of 250 ms for one of 12 megapixels, decoding apart; these are far smaller.
+    assert watch.seconds()["cpu"] / MANY < 0.25
+
+
+async def test_a_photo_of_another_thing_is_asked_for_again_and_a_fitting_one_settles_it(
+    shop: Any, eyes: tuple[Looking, str]
+) -> None:
+    cat, coffee = demo_world.sample_photo("chelsea.png"), demo_world.sample_photo("coffee.png")
+    ((fact,), decision, _) = await seen(shop, eyes[0], await shop.photo_claim("anna", cat))
+    assert isinstance(fact, PhotoFact)
+    assert isinstance(fact.subject, SubjectFact)
+    assert fact.subject.subjects[0].subject is Subject.CAT
+    assert fact.subject.model in eyes[0].photo_models()
+    assert (decision.outcome, decision.reasons[0].code) == (Outcome.ASK, "photo_of_another_thing")
+    both = await shop.claim(await shop.policy("bert"), as_photos([small(7), coffee]))
+    assert (await seen(shop, eyes[0], both))[1].outcome is Outcome.PAY
+    parcel = await shop.claim(await shop.policy("carl", "return_freight"), as_photos([small(8)]), peril="return")
+    _, decision, _ = await seen(shop, eyes[0], parcel)
+    assert "photo_of_another_thing" not in {one.code for one in decision.reasons}
+
+
+async def test_a_strip_and_a_single_pixel_among_the_photos_do_no_harm(shop: Any, eyes: tuple[Looking, str]) -> None:
+    pixel, panorama = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (1, 1), "red").save(pixel, "PNG")
+    wide = np.concatenate([np.asarray(Image.open(io.BytesIO(small(n))).resize((500, 200))) for n in range(40)], 1)
+    Image.fromarray(wide).save(panorama, "JPEG", quality=85)
+    files = as_photos([pixel.getvalue(), panorama.getvalue(), demo_world.sample_photo("coffee.png")])
+    found, decision, _ = await seen(shop, eyes[0], await shop.claim(await shop.policy("anna"), files))
+    assert isinstance(found[0], UnmeasuredPhoto)
+    assert isinstance(found[1], PhotoFact)
+    assert isinstance(found[1].subject, Unmeasured)
+    assert (found[1].width_px, found[1].height_px) == (20_000, 200)
+    assert decision.outcome is Outcome.PAY
