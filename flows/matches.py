@@ -18,7 +18,7 @@ from claims.events import OtherClaim, owner_of
 from claims.evidence import MatchOwner, MatchRuling, PhotoMatch, PhotoVerdict
 from claims.floods import COPIES, counts
 from claims.rules import RULES
-from claims.store import floods, rulings
+from claims.store import erasure, floods, rulings
 from claims.store.adjudication import ClaimFile, EvidenceRow
 from claims.store.floods import Picture
 from flows import evidence
@@ -91,7 +91,9 @@ async def of_photo(
     if copies_of:
         photo = Picture(row.id, file.claim.id, seen.preview_sha256)
         async with context.engine.begin() as conn:
-            flood = await floods.sight(conn, photo, copies_of, context.now(), context.floods)
+            gone = await erasure.at_work(conn, file.claim.id, [one.claim_id for one in copies_of])
+            there = [one for one in copies_of if one.claim_id not in gone]
+            flood = await floods.sight(conn, photo, there, context.now(), context.floods)
         found = [replace(match, flood=flood) if counts(match) else match for match in found]
     found.sort(key=lambda match: match.verdict in COPIES and _excused(match))
     reported = found[:REPORTED_MAX]

@@ -92,14 +92,17 @@ async def erase(conn: AsyncConnection, claim_id: str, now: datetime, *, actor: s
     return Erased(claim_id, now, True, tuple(sorted(files)))
 
 
-async def at_work(conn: AsyncConnection, claim_id: str) -> None:
-    """For whoever is about to write what they found in a claim's files: it is not erased before this transaction ends.
+async def at_work(conn: AsyncConnection, claim_id: str, others: Iterable[str] = ()) -> frozenset[str]:
+    """For whoever is about to write what they found in a claim's files, and in those of `others`: none of them is
+    erased before this transaction ends. Returns those of `others` that have been: nothing of them is written any more.
 
-    Raises InFlight (`erased`) when it has been: what was found is not written any more.
+    Raises InFlight (`erased`) when the claim itself has been.
     """
-    status, _ = await statuses.lock(conn, claim_id)
-    if status is Status.ERASED:
+    named = frozenset(others) - {""}
+    found = await statuses.lock_all(conn, {claim_id, *named})
+    if found.get(claim_id) is Status.ERASED:
         raise InFlight(f"claim {claim_id} was erased while it was looked at", "erased")
+    return frozenset(other for other in named if found.get(other) is Status.ERASED)
 
 
 async def files_left(conn: AsyncConnection, claim_id: str = "") -> tuple[str, ...]:
