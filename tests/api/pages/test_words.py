@@ -17,6 +17,7 @@ from claims.claim import Status
 from claims.decision import Outcome
 from claims.evidence import MatchOwner, PaperKind, PhotoVerdict
 from claims.money import Money
+from claims.subject import Subject
 
 FOLDER = Path(api.pages.__file__).parent
 SOURCES = "\n".join(path.read_text() for path in [*FOLDER.glob("templates/*.html"), *FOLDER.glob("*.py")])
@@ -54,6 +55,7 @@ def test_every_refusal_and_every_value_of_a_fact_has_words() -> None:
         assert all(f"photo.{verdict}" in known for verdict in PhotoVerdict)
         assert all(f"photo.owner_{owner}" in known for owner in MatchOwner)
         assert all(f"paper.{kind}" in known for kind in PaperKind)
+        assert all(f"subject.{subject}" in known for subject in Subject)
 
 
 @pytest.mark.parametrize(("typed", "minor"), [("47", 4700), ("47.5", 4750), ("1,047.05", 104705), (" ¥0.01 ", 1)])
