@@ -16,6 +16,7 @@ from claims.claim import EvidenceKind
 from claims.credit import Scorecard
 from claims.decide import decide
 from claims.decision import Decision, Outcome
+from claims.errors import TooManyFiles
 from claims.evidence import CoverFact, Facts, PhotoFact, PhotoVerdict, Unmeasured, UnmeasuredPhoto
 from claims.product import product_of
 from claims.rules import RULES
@@ -120,9 +121,22 @@ async def test_one_file_twelve_times_is_looked_at_published_and_counted_once(
     assert refused.reasons[0].code == "photo_of_another_claim"
 
 
+async def test_the_store_takes_twelve_files_a_claim_and_says_so(shop: Any) -> None:
+    with pytest.raises(TooManyFiles, match="a claim has at most 12 files"):
+        await shop.claim(await shop.policy("anna"), as_photos([small(number) for number in range(13)]))
+    async with shop.engine.connect() as conn:
+        assert (await conn.execute(select(evidence.c.id))).all() == []
+
+
 async def test_sixty_photos_in_one_claim_are_all_examined(shop: Any, eyes: tuple[Looking, str]) -> None:
-    """The door lets twelve in; a later setting, or another door, must not bring the worker down."""
-    claim_id = await shop.claim(await shop.policy("anna"), as_photos([small(number) for number in range(MANY)]))
+    """No door lets them in; a higher limit some day must not bring the worker down."""
+    claim_id = await shop.claim(await shop.policy("anna"), as_photos([small(0)]))
+    async with shop.engine.begin() as conn:
+        row = (await conn.execute(select(evidence))).mappings().one()
+        for number in range(1, MANY):
+            name = f"{number:02}.jpg"
+            changes = {"id": f"ev_{name}", "name": name, "sha256": shop.blobs.put(small(number))}
+            await conn.execute(evidence.insert().values({**row, **changes}))
     found, decision, watch = await seen(shop, eyes[0], claim_id)
     assert len(found) == MANY
     assert all(isinstance(photo, PhotoFact) for photo in found)
