@@ -264,6 +264,8 @@ def environment(settings: Settings) -> dict[str, str]:
     variables = {}
     for name, value in settings:
         plain = _plain(value)
+        if plain is None:
+            continue  # unset: the other process leaves it unset, too
         alias = type(settings).model_fields[name].validation_alias
         variable = alias if isinstance(alias, str) else f"MIAOPEI_{name.upper()}"
         variables[variable] = plain if isinstance(plain, str) else json.dumps(plain)
