@@ -1,0 +1,250 @@
+"""Whose a match is, floods and a person's word, through real vision and a real store: what is decided, held, let go."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import select
+
+from claims.claim import EvidenceKind, Status
+from claims.credit import Scorecard
+from claims.decide import replay
+from claims.evidence import MatchOwner, MatchRuling, PhotoFact, Placement
+from claims.floods import FloodLimits
+from claims.store import floods, intake, rulings
+from claims.store.tables import decisions, evidence, flood_claims, outbox, stage_results
+from claims.wire import from_plain
+from flows.adjudicate import Adjudication
+from flows.config import PrefectConfig
+from flows.drain import Drain
+from flows.looking import Looking, looking
+from flows.queues import ClaimQueue, OutboxQueue
+from flows.sending import Sending
+from flows.stages import Context
+from flows.teach import Teaching
+from flows.tracking import tracking
+from models.registry import weights_path
+from vision.library import commons
+
+pytestmark = pytest.mark.anyio
+LIMITS = FloodLimits(claims_max=2, window_hours=24)
+
+
+@pytest.fixture(scope="module")
+def eyes(tmp_path_factory: pytest.TempPathFactory, worker_limits: Any) -> Iterator[tuple[Looking, str]]:
+    url = (tmp_path_factory.mktemp("blobs") / "evidence").as_uri()
+    with looking(worker_limits(url)) as loaded:
+        loaded.warm_photos()
+        yield loaded, url
+
+
+@pytest.fixture
+def shop(world: Any, eyes: tuple[Looking, str]) -> Any:
+    from claims.store.blobs import BlobStore
+
+    return replace(world, blobs=BlobStore(eyes[1]))
+
+
+@asynccontextmanager
+async def working(shop: Any, eyes: Looking) -> AsyncIterator[None]:
+    """What a worker runs: claims are adjudicated, and rulings are learnt from."""
+    config = shop.worker_config()
+    stop, wakes = asyncio.Event(), (asyncio.Event(), asyncio.Event())
+    async with tracking(PrefectConfig()) as tracker:
+        scorecard = Scorecard.from_json(weights_path("credit_scorecard").read_bytes())
+        context = Context(shop.engine, eyes, scorecard, floods=LIMITS)
+        adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once)
+        learning = Sending("teach", shop.engine, tracker, Teaching(shop.engine).teach, config.lease)
+        seconds = config.lease.lease_seconds
+        drains: list[Drain[Any]] = [
+            Drain("a", ClaimQueue(shop.engine, "w", seconds), adjudication.work, config.lease, stop, wakes[0]),
+            Drain("t", OutboxQueue(shop.engine, "teach", "w", seconds), learning.work, config.lease, stop, wakes[1]),
+        ]
+        tasks = [asyncio.create_task(drain.run()) for drain in drains]
+        try:
+            yield
+        finally:
+            stop.set()
+            for wake in wakes:
+                wake.set()
+            await asyncio.gather(*tasks)
+
+
+async def settled(shop: Any) -> bool:
+    """Nothing is due: every claim decided, every ruling learnt from."""
+    async with shop.engine.connect() as conn:
+        learning = await conn.execute(
+            select(outbox.c.id).where(outbox.c.topic == "teach", outbox.c.state.in_(("due", "leased")))
+        )
+        if learning.first() is not None:
+            return False
+    return Status.SUBMITTED not in (await shop.statuses()).values()
+
+
+async def reasons(shop: Any, claim_id: str) -> list[str]:
+    async with shop.engine.connect() as conn:
+        rows = await conn.execute(select(decisions).where(decisions.c.claim_id == claim_id).order_by(decisions.c.seq))
+        row = rows.all()[-1]
+    assert replay(row.inputs) == row.decision
+    return [one["code"] for one in json.loads(row.decision)["reasons"]]
+
+
+async def facts(shop: Any, claim_id: str) -> PhotoFact:
+    """The claim's one photo as it was examined last."""
+    async with shop.engine.connect() as conn:
+        rows = await conn.execute(
+            select(stage_results.c.result)
+            .where(stage_results.c.claim_id == claim_id, stage_results.c.stage == "photos")
+            .order_by(stage_results.c.round)
+        )
+        return from_plain(PhotoFact, rows.scalars().all()[-1][0])
+
+
+async def photo_id(shop: Any, claim_id: str) -> str:
+    async with shop.engine.connect() as conn:
+        return str((await conn.execute(select(evidence.c.id).where(evidence.c.claim_id == claim_id))).scalar_one())
+
+
+async def word(shop: Any, claim_id: str, match_claim: str, ruling: MatchRuling) -> None:
+    mine, other = await photo_id(shop, claim_id), await photo_id(shop, match_claim)
+    async with shop.engine.begin() as conn:
+        now = datetime.now(UTC)
+        await rulings.rule(conn, claim_id, mine, other, match_claim, ruling, "", {}, now, actor="adjuster:mei")
+
+
+def edited(data: bytes, *, mirror: bool = True) -> bytes:
+    """Cut on two sides, mirrored, scaled and compressed again."""
+    picture = Image.open(io.BytesIO(data))
+    pixels = np.asarray(picture)[20:, 30:]
+    shown = Image.fromarray(np.ascontiguousarray(pixels[:, ::-1]) if mirror else pixels)
+    out = io.BytesIO()
+    shown.resize((shown.width * 4 // 5, shown.height * 4 // 5)).save(out, "JPEG", quality=70)
+    return out.getvalue()
+
+
+async def test_the_same_damage_is_not_paid_twice_but_may_be_claimed_anew_after_a_withdrawal(
+    shop: Any, eyes: Any, photograph: Any, wait_until: Any
+) -> None:
+    policy = await shop.policy("anna")
+    files = {"damage.jpg": (EvidenceKind.PHOTO, photograph(0))}
+    dear = 19_000  # above what is paid with no person looking
+    async with working(shop, eyes[0]):
+        first = await shop.claim(policy, files, dear)
+        await wait_until(lambda: settled(shop), 120.0)
+        assert (await reasons(shop, first))[0] == "above_auto_pay"
+        beside = await shop.claim(policy, files, 3_000)
+        await wait_until(lambda: settled(shop), 120.0)
+        assert (await reasons(shop, beside))[0] == "same_event_claimed_before"
+        async with shop.engine.begin() as conn:
+            for claim_id in (first, beside):
+                await intake.withdraw(conn, claim_id, "anna", datetime.now(UTC), actor="claimant:anna")
+        again = await shop.claim(policy, files, 3_000)
+        await wait_until(lambda: settled(shop), 120.0)
+        assert await shop.status(again) is Status.APPROVED
+        assert "photo_of_withdrawn_claim" in await reasons(shop, again)
+        once_more = await shop.claim(policy, files, 3_000)
+        await wait_until(lambda: settled(shop), 120.0)
+    assert await shop.status(once_more) is Status.REFERRED
+    found = await facts(shop, once_more)
+    assert {one.owner for one in found.matches} == {MatchOwner.SAME_EVENT}
+    assert {one.claim_status for one in found.matches} == {"withdrawn", "approved"}
+
+
+async def test_an_edited_copy_carries_its_transform_in_numbers_and_a_picture_that_proves_it(
+    shop: Any, eyes: Any, photograph: Any, wait_until: Any
+) -> None:
+    async with working(shop, eyes[0]):
+        first = await shop.photo_claim("anna", photograph(0))
+        await wait_until(lambda: settled(shop), 120.0)
+        second = await shop.photo_claim("bert", edited(photograph(0)))
+        await wait_until(lambda: settled(shop), 120.0)
+    assert (await reasons(shop, second))[0] == "photo_of_another_claim"
+    found = (await facts(shop, second)).matches[0]
+    assert (found.claim_id, found.claim_status, found.owner) == (first, "approved", MatchOwner.OTHER_CLAIMANT)
+    assert isinstance(found.placement, Placement)
+    assert found.placement.mirrored
+    assert found.placement.scale == pytest.approx(0.8, abs=0.03)
+    assert found.placement.shown_ratio == pytest.approx(0.9, abs=0.05)
+    with Image.open(io.BytesIO(shop.blobs.read(found.overlay_sha256))) as proof:
+        assert (proof.format, proof.width > proof.height) == ("JPEG", True)
+
+
+async def test_a_rejected_match_is_not_raised_again_and_a_further_copy_is(
+    shop: Any, eyes: Any, photograph: Any, wait_until: Any
+) -> None:
+    async with working(shop, eyes[0]):
+        first = await shop.photo_claim("anna", photograph(0))
+        await wait_until(lambda: settled(shop), 120.0)
+        second = await shop.photo_claim("bert", edited(photograph(0)))
+        await wait_until(lambda: settled(shop), 120.0)
+        await word(shop, second, first, MatchRuling.REJECT)
+        await wait_until(lambda: settled(shop), 120.0)
+        # The same file from somebody else: no copy of Anna's any more, but of Bert's.
+        third = await shop.photo_claim("carl", edited(photograph(0)))
+        await wait_until(lambda: settled(shop), 120.0)
+    said = {one.claim_id: one.ruling for one in (await facts(shop, third)).matches}
+    assert said == {first: MatchRuling.REJECT, second: ""}
+    assert await shop.status(third) is Status.REFERRED
+
+
+async def test_a_picture_in_many_claims_is_ruled_on_once_and_its_claims_are_decided_anew(
+    shop: Any, eyes: Any, photograph: Any, wait_until: Any
+) -> None:
+    icon = photograph(1)
+    async with working(shop, eyes[0]):
+        first = await shop.photo_claim("claimant-0", icon)
+        await wait_until(lambda: settled(shop), 120.0)
+        copies = [await shop.photo_claim(f"claimant-{n}", icon) for n in range(1, 6)]
+        await wait_until(lambda: settled(shop), 120.0)
+        async with shop.engine.connect() as conn:
+            (flood,) = await floods.list_floods(conn)
+            held = set((await conn.execute(select(flood_claims.c.claim_id))).scalars())
+        assert await shop.status(first) is Status.APPROVED
+        assert {await shop.status(one) for one in copies} == {Status.REFERRED}
+        assert (flood.claims_seen, flood.claims_held, len(held)) == (5, 3, 3)
+        for claim_id in copies:
+            expected = "photo_in_flood" if claim_id in held else "photo_of_another_claim"
+            assert (await reasons(shop, claim_id))[0] == expected
+        async with shop.engine.begin() as conn:
+            await floods.rule(conn, flood.id, "common", "an icon", datetime.now(UTC), actor="adjuster:mei")
+        await wait_until(lambda: settled(shop), 120.0)
+        # Everybody has it, so it proves no damage: the claimants are asked for photos of their own.
+        assert {await shop.status(one) for one in held} == {Status.AWAITING_INFORMATION}
+        for claim_id in held:
+            found = await reasons(shop, claim_id)
+            assert found[0] == "photos_missing"
+            assert {"photo_is_common", "photo_shows_common"} <= set(found)
+        late = await shop.photo_claim("claimant-9", icon)
+        await wait_until(lambda: settled(shop), 120.0)
+    assert await shop.status(late) is Status.AWAITING_INFORMATION
+    assert {await shop.status(one) for one in copies if one not in held} == {Status.REFERRED}
+    async with shop.engine.connect() as conn:
+        (learnt,) = await commons.every(conn)
+        assert (learnt.common_id, learnt.whole) == (flood.id, True)
+
+
+async def test_calling_whole_copies_common_excuses_none_of_them(
+    shop: Any, eyes: Any, photograph: Any, wait_until: Any
+) -> None:
+    """Each claim sends the photo edited in its own way: nothing but the copied picture is shared."""
+    async with working(shop, eyes[0]):
+        await shop.photo_claim("claimant-0", photograph(2))
+        await wait_until(lambda: settled(shop), 120.0)
+        copies = [await shop.photo_claim(f"claimant-{n}", photograph(2, quality=60 + 5 * n)) for n in range(1, 6)]
+        await wait_until(lambda: settled(shop), 120.0)
+        async with shop.engine.begin() as conn:
+            (flood,) = await floods.list_floods(conn)
+            await floods.rule(conn, flood.id, "common", "a slip", datetime.now(UTC), actor="adjuster:mei")
+        await wait_until(lambda: settled(shop), 120.0)
+    assert {await shop.status(one) for one in copies} == {Status.REFERRED}
+    assert {(await reasons(shop, one))[0] for one in copies} == {"photo_of_another_claim"}
