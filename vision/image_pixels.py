@@ -9,7 +9,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 # Every plugin a decode may touch is imported before the fork: the child can open no file any more, not even a module.
 from PIL import (
@@ -26,7 +26,7 @@ from PIL import (
 
 from vision import jpeg_structure
 from vision.jpeg_structure import JpegStructure
-from vision.provenance.marks import read_marks
+from vision.provenance.marks import read_marks, tag_text
 from vision.provenance.strip import Strip, top_strip
 
 PRELOADED: Final = (JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
@@ -319,19 +319,13 @@ def _exif(picture: Image.Image) -> tuple[dict[str, str], int]:
         orientation = exif.get(0x0112)
         inner = exif.get_ifd(0x8769)
         tags = {
-            "taken_at": _tag(inner.get(0x9003)),
-            "offset": _tag(inner.get(0x9011)),
-            "software": _tag(exif.get(0x0131)),
-            "make": _tag(exif.get(0x010F)),
-            "model": _tag(exif.get(0x0110)),
+            "taken_at": tag_text(inner.get(0x9003)),
+            "offset": tag_text(inner.get(0x9011)),
+            "software": tag_text(exif.get(0x0131)),
+            "make": tag_text(exif.get(0x010F)),
+            "model": tag_text(exif.get(0x0110)),
         }
     except BROKEN as error:
         return {"problem": type(error).__name__}, 1
     upright = orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
     return {name: text for name, text in tags.items() if text} or {"software": ""}, upright
-
-
-def _tag(value: Any) -> str:
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    return value.split("\0")[0].strip()[:300] if isinstance(value, str) else ""

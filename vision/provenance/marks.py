@@ -114,10 +114,10 @@ def _read_png_text(key: str, text: bytes, marks: dict[str, str]) -> None:
 
 def _read_exif(exif: Image.Exif, small: Image.Image, marks: dict[str, str]) -> None:
     inner = exif.get_ifd(0x8769)
-    _put(marks, "modified_at", _tag(exif.get(0x0132)))
-    _put(marks, "digitized_at", _tag(inner.get(0x9004)))
-    _put(marks, "processing_software", _tag(exif.get(0x000B)))
-    _put(marks, "gps_days_off", _gps_days_off(_tag(inner.get(0x9003)), _tag(exif.get_ifd(0x8825).get(29))))
+    _put(marks, "modified_at", tag_text(exif.get(0x0132)))
+    _put(marks, "digitized_at", tag_text(inner.get(0x9004)))
+    _put(marks, "processing_software", tag_text(exif.get(0x000B)))
+    _put(marks, "gps_days_off", _gps_days_off(tag_text(inner.get(0x9003)), tag_text(exif.get_ifd(0x8825).get(29))))
     for tag in (exif.get(0x010E), inner.get(0x9286)):
         if isinstance(tag, str | bytes):
             raw = tag.encode("utf-8", "replace") if isinstance(tag, str) else tag
@@ -141,10 +141,18 @@ def _gps_days_off(taken: str, gps_date: str) -> str:
     return str(abs(days[0] - days[1])) if all(days) else ""
 
 
-def _tag(value: Any) -> str:
+def tag_text(value: Any) -> str:
+    """A text tag up to its end, at most 300 characters; "" for anything else. Pillow reads all bytes as Latin-1, and
+    programs write UTF-8."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
-    return value.split("\0")[0].strip()[:MARK_CHARACTERS_MAX] if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    text = value.split("\0")[0].strip()[:300]
+    try:
+        return text if text.isascii() else text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def _texts(data: bytes, media_type: str) -> Iterator[tuple[str, bytes]]:

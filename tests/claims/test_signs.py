@@ -1,0 +1,137 @@
+"""Signs of a photo's origin: one is noted and pays; two that no innocent cause explains together go to a person."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+
+import pytest
+
+from claims.decision import Decision, Outcome
+from claims.evidence import PhotoFact, ProvenanceSign, SignKind
+from claims.explain import claimant_texts, reason_text
+from claims.judge.signs import INNOCENT_CAUSES, combined, counted
+from claims.wire import from_plain, to_plain
+from fixtures.cases import in_order, photo
+
+STRONGEST = {SignKind.C2PA: "invalid", SignKind.GENERATOR: "generated"}
+
+
+def sign(kind: SignKind, value: str = "", state: str = "found") -> ProvenanceSign:
+    return ProvenanceSign(kind, state, value or STRONGEST.get(kind, "x"), f"words about {kind}")  # type: ignore[arg-type]
+
+
+def decided(*signs: ProvenanceSign) -> Decision:
+    return in_order("fresh_food_rot").with_facts(photos=(replace(photo(), signs=signs),)).decision()
+
+
+def codes(decision: Decision) -> set[str]:
+    return {one.code for one in decision.reasons}
+
+
+@pytest.mark.parametrize("kind", SignKind)
+def test_a_single_sign_is_noted_and_the_claim_is_paid(kind: SignKind) -> None:
+    decision = decided(sign(kind))
+    assert decision.outcome is Outcome.PAY
+    assert "photo_sign_noted" in codes(decision)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (SignKind.GENERATOR, SignKind.RECAPTURE),
+        (SignKind.GENERATOR, SignKind.C2PA),
+        (SignKind.EXIF_THUMBNAIL, SignKind.RECAPTURE),
+        (SignKind.EXIF_THUMBNAIL, SignKind.COPY_MOVE),
+        (SignKind.EXIF_DATES, SignKind.SCREENSHOT),
+        (SignKind.C2PA, SignKind.COPY_MOVE),
+    ],
+)
+def test_two_signs_that_no_one_cause_explains_go_to_a_person(one: SignKind, other: SignKind) -> None:
+    decision = decided(sign(one), sign(other))
+    assert decision.outcome is Outcome.REFER
+    (reason,) = (found for found in decision.reasons if found.code == "photo_signs_combined")
+    assert set(reason.value.split(" + ")) == {one, other}
+    assert decision.reasons[0].code == "photo_signs_combined"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "cause"),
+    [
+        (SignKind.EXIF_SOFTWARE, SignKind.RECAPTURE, "an editor's name is on honest photos, too"),
+        (SignKind.EXIF_DATES, SignKind.EXIF_THUMBNAIL, "cropped in an app"),
+        (SignKind.EXIF_THUMBNAIL, SignKind.C2PA, "cropped in an app"),
+        (SignKind.SCREENSHOT, SignKind.RECAPTURE, "shows a screen"),
+        (SignKind.SCREENSHOT, SignKind.COPY_MOVE, "an app repeats its icons"),
+        (SignKind.RECAPTURE, SignKind.COPY_MOVE, "a woven or tiled surface"),
+        (SignKind.DOUBLE_JPEG, SignKind.RECAPTURE, "every messenger compresses again"),
+    ],
+)
+def test_two_signs_that_one_innocent_cause_explains_are_noted_only(one: SignKind, other: SignKind, cause: str) -> None:
+    assert decided(sign(one), sign(other)).outcome is Outcome.PAY, cause
+
+
+@pytest.mark.parametrize("value", ["trusted", "untrusted", "expired"])
+def test_credentials_that_are_not_invalid_never_count(value: str) -> None:
+    decision = decided(sign(SignKind.C2PA, value), sign(SignKind.RECAPTURE))
+    assert decision.outcome is Outcome.PAY
+
+
+def test_a_trusted_signature_is_not_noted_as_a_doubt() -> None:
+    assert "photo_sign_noted" not in codes(decided(sign(SignKind.C2PA, "trusted")))
+
+
+def test_a_photo_retouched_by_the_phone_is_not_a_generated_one() -> None:
+    assert decided(sign(SignKind.GENERATOR, "retouched"), sign(SignKind.RECAPTURE)).outcome is Outcome.PAY
+
+
+def test_signs_of_two_photos_do_not_add_up() -> None:
+    first = replace(photo("photo-0"), signs=(sign(SignKind.GENERATOR),))
+    second = replace(photo("photo-1"), signs=(sign(SignKind.RECAPTURE),))
+    assert in_order("fresh_food_rot").with_facts(photos=(first, second)).decision().outcome is Outcome.PAY
+
+
+def test_a_check_that_died_goes_to_a_person_and_one_with_nothing_to_look_at_does_not() -> None:
+    died = decided(sign(SignKind.C2PA, "crashed", "unmeasured"))
+    assert died.outcome is Outcome.REFER
+    assert died.reasons[0].code == "photo_sign_unmeasured"
+    assert decided(sign(SignKind.C2PA, "not_applicable", "unmeasured")).outcome is Outcome.PAY
+
+
+def test_what_was_not_found_leaves_no_reason() -> None:
+    clean = decided(*(sign(kind, state="not_found") for kind in SignKind))
+    assert clean.reasons == decided().reasons
+
+
+def test_more_signs_never_turn_a_referral_back() -> None:
+    kinds = list(SignKind)
+    for chosen in combinations(kinds, 3):
+        whole = combined([sign(kind) for kind in chosen])
+        for pair in combinations(chosen, 2):
+            assert set(combined([sign(kind) for kind in pair])) <= set(whole)
+
+
+def test_every_sign_that_counts_has_its_innocent_causes_written_down() -> None:
+    assert all(INNOCENT_CAUSES[kind] for kind in SignKind if counted(sign(kind)))
+
+
+def test_the_claimant_is_not_told_which_signs_were_found() -> None:
+    decision = decided(sign(SignKind.GENERATOR), sign(SignKind.RECAPTURE))
+    for lang in ("zh", "en"):
+        told = " ".join(claimant_texts(decision, lang))  # type: ignore[arg-type]
+        assert "words about" not in told
+        assert "recapture" not in told
+        assert "recapture" in reason_text(decision.reasons[0], lang)  # type: ignore[arg-type]
+
+
+def test_facts_stored_before_there_were_signs_read_back_without_any() -> None:
+    plain = to_plain(photo())
+    del plain["signs"]
+    assert from_plain(PhotoFact, plain).signs == ()
+    kept = replace(photo(), signs=(sign(SignKind.RECAPTURE),))
+    assert from_plain(PhotoFact, to_plain(kept)) == kept
+
+
+def test_the_order_in_which_signs_come_changes_nothing() -> None:
+    signs = [sign(SignKind.GENERATOR), sign(SignKind.COPY_MOVE), sign(SignKind.EXIF_DATES)]
+    assert decided(*signs).reasons == decided(*reversed(signs)).reasons
