@@ -191,6 +191,7 @@ def _nose_trunk(network: Any) -> bytes:
 
 
 _GRAPHS: Final[Mapping[str, Callable[[Any], bytes]]] = {
+    COPY_TRUNK: _copy_trunk,
     LITE0_CLASSES: _lite0_classes,
     LITE0_FEATURES: _lite0_features,
     NOSE_TRUNK: _nose_trunk,

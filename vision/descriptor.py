@@ -31,7 +31,7 @@ class FeatureNetwork:
     threads: of onnxruntime for one call. graph: the card's name. Raises ModelMissing or ModelCorrupt.
     """
 
-    def __init__(self, threads: int = 1, graph: str = onnx_build.LITE0_FEATURES) -> None:
+    def __init__(self, threads: int = 1, graph: str = onnx_build.COPY_TRUNK) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -64,7 +64,9 @@ class DescriptorModel:
     Raises ModelMissing or ModelCorrupt.
     """
 
-    def __init__(self, threads: int = 1, graph: str = onnx_build.LITE0_FEATURES, layer: str = WHITENING) -> None:
+    def __init__(
+        self, threads: int = 1, graph: str = onnx_build.COPY_TRUNK, layer: str = onnx_build.COPY_DESCRIPTOR
+    ) -> None:
         self._network = FeatureNetwork(threads, graph)
         tensors = load_file(weights_path(layer))
         self._mean: NDArray[np.float32] = tensors["mean"]

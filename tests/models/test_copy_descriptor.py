@@ -20,7 +20,7 @@ def batch(count: int, photos: list[int] | None = None) -> Batch:
 
 
 def rows(*vectors: list[float]) -> torch.Tensor:
-    return functional.normalize(torch.tensor(vectors), dim=1)
+    return functional.normalize(torch.tensor(vectors, dtype=torch.float32), dim=1)
 
 
 def test_copies_side_by_side_lose_less_than_copies_apart() -> None:
