@@ -251,13 +251,13 @@ class Training:
         (contrast + KOLEO_WEIGHT * spread).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
-        self.queue.add(descriptors[:PHOTOS_A_BATCH], torch.from_numpy(batch.photos).to(device))
+        self.queue.add(descriptors[: len(batch.photos)], torch.from_numpy(batch.photos).to(device))
         decay = min(AVERAGE_DECAY, (self.step + 1) / (self.step + 10))
         with torch.no_grad():
             for name, value in self.network.named_parameters():
                 self.average[name].lerp_(value, 1 - decay)
         self.step += 1
-        return float(contrast), float(spread)
+        return float(contrast.detach()), float(spread.detach())
 
     def averaged(self) -> CopyNetwork:
         """The network with the running average of its weights."""
