@@ -1,0 +1,143 @@
+"""A word on a match and a word on a flood, said in a real browser, by keyboard too."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from playwright.sync_api import Browser, expect
+
+from claims.evidence import MatchOwner, PhotoMatch, PhotoVerdict, Placement
+from claims.floods import FloodLimits
+from claims.store import floods
+from claims.store.blobs import BlobStore
+from claims.store.floods import Picture
+from tests.api.http.world import Api, jpeg
+from tests.api.pages import seeding
+from tests.api.pages.test_in_the_browser import a_visit, examine
+
+
+def refer_for_copies(site: Api, claim_id: str, original: str, count: int, flood: str = "") -> None:
+    """Its photo is a copy of so many pictures of another claim, each with the picture that proves it."""
+    overlay = BlobStore(site.settings.evidence_url).put(jpeg(3, 640))
+    outline = ((-0.2, -0.1), (1.1, -0.1), (1.1, 1.1), (-0.2, 1.1))
+
+    def facts(file: Any, preview: str) -> dict[str, Any]:
+        matches = tuple(
+            PhotoMatch(
+                f"photo-{number}", MatchOwner.OTHER_CLAIMANT, original, PhotoVerdict.EDITED_COPY, 0.99, 65, "mirrored",
+                seeding.PAIRS, preview, placement=Placement(0.62, 1.4, True, 0.52, 1.0, outline),
+                overlay_sha256=overlay, claim_status="paid", flood=flood,
+            )
+            for number in range(count)
+        )  # fmt: skip
+        return {"photos": tuple(seeding.photo_facts(row, *matches) for row in file.evidence)}
+
+    seeding.record(site, claim_id, facts)
+
+
+def a_case(site: Api, name: str, seed: int, count: int = 3) -> str:
+    """A claim before a person for copies; its id."""
+    for one in (f"clm-{name}-1", f"clm-{name}-2"):
+        seeding.register(site, one, f"pol-{one}")
+    original = seeding.claim(site, f"clm-{name}-1", f"pol-clm-{name}-1", seed=seed)
+    seeding.record(site, original)
+    claim_id = seeding.claim(site, f"clm-{name}-2", f"pol-clm-{name}-2", seed=seed + 1)
+    refer_for_copies(site, claim_id, original, count)
+    return claim_id
+
+
+def test_an_adjuster_rules_on_matches_by_keyboard_and_sees_the_proof(browser: Browser, site: Api) -> None:
+    claim_id = a_case(site, "words", 51)
+    with a_visit(browser, site, "adjuster", "he-jing") as page:
+        page.goto(f"/cases/{seeding.referral_of(site, claim_id)}")
+        expect(page.locator(".rulings")).to_have_count(0)  # not before it is taken
+        page.keyboard.press("t")
+        expect(page.locator(".rulings")).to_have_count(3)
+        expect(page.locator(".compare").first).to_contain_text("shows 52% of the original")
+        page.locator(".proof summary").first.click()
+        proof = page.locator(".proof img").first
+        assert proof.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 640
+        examine(page)
+        page.evaluate("window.stayed = true")
+        page.keyboard.press("c")
+        expect(page.locator(".ruling .chip").first).to_have_text("confirmed as a copy")
+        expect(page.locator(".rulings")).to_have_count(2)
+        page.keyboard.press("x")  # the next one that nobody has said anything about
+        expect(page.locator(".rulings")).to_have_count(1)
+        page.locator(".rulings button", has_text="Everybody photographs this").click()
+        expect(page.locator(".rulings")).to_have_count(0)
+        assert page.evaluate("window.stayed"), "the page was loaded again instead of taking the word in place"
+        expect(page.locator("#verdict")).to_be_visible()
+        examine(page)
+        page.reload()
+        expect(page.locator(".ruling .chip")).to_have_text(
+            ["confirmed as a copy", "found to be no copy", "everybody photographs this"]
+        )
+    said = seeding.rows(
+        site, f"SELECT match_photo_id, ruling, ruled_by FROM match_rulings WHERE claim_id = '{claim_id}' ORDER BY 1"
+    )
+    assert said == [
+        ("photo-0", "confirm", "adjuster:he-jing"),
+        ("photo-1", "reject", "adjuster:he-jing"),
+        ("photo-2", "common", "adjuster:he-jing"),
+    ]
+
+
+def test_of_two_people_the_second_is_told_what_the_first_said(browser: Browser, site: Api) -> None:
+    claim_id = a_case(site, "late", 61, count=1)
+    with a_visit(browser, site, "adjuster", "qian-yi", locale="zh-CN") as page:
+        page.goto(f"/cases/{seeding.referral_of(site, claim_id)}")
+        page.keyboard.press("t")
+        expect(page.locator(".rulings")).to_have_count(1)
+        (evidence,) = seeding.rows(site, f"SELECT id FROM evidence WHERE claim_id = '{claim_id}'")[0]
+        body = {"evidence_id": evidence, "photo_id": "photo-0", "ruling": "reject"}
+        other = seeding.apart(
+            site.as_("adjuster", "other").post, f"/v1/claims/{claim_id}/rulings", json=body,
+            headers={"Idempotency-Key": "from-elsewhere"},
+        )  # fmt: skip
+        assert other.status_code == 201
+        page.keyboard.press("c")
+        expect(page.locator(".ruling [role=status]")).to_have_text("已有人作出裁定。")
+        expect(page.locator(".ruling .chip")).to_have_text("人工认定不是复制")
+
+
+def test_a_flood_is_looked_at_once_and_leaves_the_queue_alone(browser: Browser, site: Api) -> None:
+    claim_id = a_case(site, "flood", 71)
+    seeding.register(site, "clm-held", "pol-held")
+    held = seeding.claim(site, "clm-held", "pol-held", seed=79)
+    preview = BlobStore(site.settings.evidence_url).put(jpeg(70))
+
+    async def work(conn: Any) -> str:
+        web, limits, now = Picture("web:flood", "", preview), FloodLimits(claims_max=1), datetime.now(UTC)
+        await floods.sight(conn, Picture("p-1", claim_id, preview), [web], now, limits)
+        return await floods.sight(conn, Picture("p-2", held, preview), [web], now, limits)
+
+    flood_id = seeding.stored(site, work)
+    refer_for_copies(site, held, claim_id, 1, flood=flood_id)
+    with a_visit(browser, site, "adjuster", "lu-min") as page:
+        page.goto("/queue")
+        expect(page.locator("#rows")).not_to_contain_text("suddenly appears")
+        examine(page)
+        page.get_by_role("link", name="1 pictures are suddenly in many claims").click()
+        expect(page.get_by_role("heading", name="In 2 claims")).to_contain_text("1 wait for this alone")
+        for image in page.locator(".flood img").all():
+            assert image.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 320
+        expect(page.locator(".flood img")).to_have_count(3)
+        examine(page)
+        page.get_by_label("Note").fill("A shop's icon.")
+        page.get_by_role("button", name="Everybody photographs this").click()
+        expect(page.get_by_role("status")).to_contain_text("Ruled common")
+        expect(page.get_by_role("heading", name="No picture waits for a ruling")).to_be_visible()
+        expect(page.locator("tbody")).to_contain_text("A shop's icon.")
+        examine(page)
+        page.goto("/queue?cause=flood")
+        expect(page.locator(".cases tbody tr")).to_have_count(1)
+    told = seeding.rows(site, f"SELECT payload ->> 'ruling' FROM outbox WHERE topic = 'teach' AND key = '{flood_id}'")
+    assert told == [("common",)]
+
+
+def test_floods_are_no_page_of_an_insurer(browser: Browser, site: Api) -> None:
+    with a_visit(browser, site, "partner", "anshun", expected="status of 403") as page:
+        expect(page.locator("header nav")).not_to_contain_text("Floods")
+        assert page.goto("/floods").status == 403  # type: ignore[union-attr]
