@@ -164,6 +164,12 @@ class Settings(BaseSettings):
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().resolve()
 
+    @field_validator("descriptor_torchscript", "descriptor_whitening", "descriptor_thresholds")
+    @classmethod
+    def _absolute_or_unset(cls, path: Path | None) -> Path | None:
+        """The worker runs in another folder than the command that starts it."""
+        return path.expanduser().resolve() if path is not None else None
+
     @field_validator("database_url")
     @classmethod
     def _one_driver(cls, url: str) -> str:
