@@ -51,6 +51,25 @@ def open_database(settings: Settings) -> Iterator[str]:
         yield dsn
 
 
+@contextmanager
+def open_prefect(settings: Settings, dsn: str) -> Iterator[str]:
+    """A Prefect server's address: the configured one's, else that of one started for this block, with its data in the
+    store's PostgreSQL. Raises StackFailed."""
+    if settings.prefect_api_url:
+        yield settings.prefect_api_url
+        return
+    command, api_url = _prefect(dsn, ready_seconds_max=120.0)
+    log = settings.home / "logs" / "prefect.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    process = Process(command, _process_environment(settings), log, cwd=_CHECKOUT)
+    try:
+        process.start()
+        process.wait_ready()
+        yield api_url
+    finally:
+        process.stop(25.0)
+
+
 def upgrade(dsn: str) -> None:
     """Every migration: the store's, then the photo library's."""
     from vision.library import upgrade as upgrade_library  # pulls in numpy and pgvector: only those who migrate need it
@@ -195,25 +214,8 @@ class Stack:
         self.settings = self.settings.model_copy(update=updates)
 
     def _start_prefect(self) -> None:
-        url = make_url(self.settings.database_url)
-        ensure_database(self.settings.database_url, PREFECT_DATABASE)
-        port = free_port()
-        api_url = f"http://127.0.0.1:{port}/api"
-        self._start(
-            Command(
-                "prefect",
-                [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-                ready=answers(f"{api_url}/health"),
-                environment={
-                    "PREFECT_SERVER_DATABASE_CONNECTION_URL": url.set(database=PREFECT_DATABASE).render_as_string(
-                        hide_password=False
-                    ),
-                    "PREFECT_SERVER_DATABASE_TIMEOUT": "30",
-                    "PREFECT_API_URL": api_url,
-                },
-                ready_seconds_max=self._ready_seconds_max,
-            )
-        )
+        command, api_url = _prefect(self.settings.database_url, self._ready_seconds_max)
+        self._start(command)
         self.settings = self.settings.model_copy(update={"prefect_api_url": api_url})
 
     def _start_own(self) -> None:
@@ -235,15 +237,7 @@ class Stack:
         process.start()
 
     def _environment(self) -> dict[str, str]:
-        """The caller's, the settings as now filled in, and a Prefect that talks to nobody else and asks nothing."""
-        prefect = {
-            "PREFECT_HOME": str(self.settings.home / "prefect"),
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "DO_NOT_TRACK": "1",
-            "PREFECT_CLI_PROMPT": "false",
-            "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        }
-        return {**os.environ, **prefect, **environment(self.settings), "PYTHONUNBUFFERED": "1"}
+        return _process_environment(self.settings)
 
     def _reported(self, kind: str, since: datetime, count: int) -> Ready:
         """Ready when `count` processes of this kind have written to the store since the start."""
@@ -257,6 +251,38 @@ class Stack:
                 await engine.dispose()
 
         return lambda: run_apart(reports()) >= count
+
+
+def _prefect(dsn: str, ready_seconds_max: float) -> tuple[Command, str]:
+    """Prefect's server on a free port, its database beside the store's; and its address."""
+    ensure_database(dsn, PREFECT_DATABASE)
+    port = free_port()
+    api_url = f"http://127.0.0.1:{port}/api"
+    database = make_url(dsn).set(database=PREFECT_DATABASE).render_as_string(hide_password=False)
+    command = Command(
+        "prefect",
+        [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+        ready=answers(f"{api_url}/health"),
+        environment={
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
+            "PREFECT_SERVER_DATABASE_TIMEOUT": "30",
+            "PREFECT_API_URL": api_url,
+        },
+        ready_seconds_max=ready_seconds_max,
+    )
+    return command, api_url
+
+
+def _process_environment(settings: Settings) -> dict[str, str]:
+    """The caller's, the settings as now filled in, and a Prefect that talks to nobody else and asks nothing."""
+    prefect = {
+        "PREFECT_HOME": str(settings.home / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_CLI_PROMPT": "false",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    }
+    return {**os.environ, **prefect, **environment(settings), "PYTHONUNBUFFERED": "1"}
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -4,6 +4,7 @@ FlowsError
 ├── RailError                 the payout rail could not be used at all (not a payout's own outcome)
 ├── Postponed                 this message cannot be finished now; it is tried again after a pause
 │   └── DeliveryFailed        a partner did not take a notice
+├── ImportStopped             batches of a library import fail one after another: it is not the pictures' doing
 └── RunLost                   the Prefect server let a run down; the work itself is not concerned
 """
 
@@ -21,6 +22,9 @@ class Postponed(FlowsError): ...
 
 
 class DeliveryFailed(Postponed): ...
+
+
+class ImportStopped(FlowsError): ...
 
 
 class RunLost(FlowsError): ...

@@ -1,164 +1,277 @@
 """Growing the photo library: pictures of folders and tar files, published in small batches.
 
 Resumable and idempotent: a picture's id is derived from its source and its bytes, and what the library has is skipped
-before it is decoded. Each batch is committed by itself, so that a killed import loses at most one.
+before it is decoded. Each batch is committed by itself, so that a killed import loses at most those under way, and a
+batch that fails (its database or evidence store went away, its process died) does not sink the rest: the next import
+does it. Where batches are worked on is a `Runner`: this process, or Prefect's task runners (`flows.library_prefect`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
-import tarfile
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from claims.errors import StoreError
 from claims.store.blobs import BlobStore
-from vision.errors import ImageRefused
+from claims.store.engine import connect
+from flows import picture_files
+from flows.config import DescriptorConfig, StoreConfig
+from flows.errors import ImportStopped
+from flows.looking import fingerprinter
+from vision.errors import ImageRefused, VisionError
 from vision.fingerprint import Fingerprinter
 from vision.image import Decoder, preview_jpeg
 from vision.library import LibraryPhoto, publish
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
-
 
 @dataclass(frozen=True, slots=True)
 class ImportLimits:
-    """batch: pictures held in memory and committed at once. file_bytes_max: larger ones are refused unread."""
+    """batch, batch_bytes_max: pictures held in memory together and committed at once. file_bytes_max: larger ones are
+    refused unread. batches_waiting_max: read ahead, for each one worked on. failures_max: batches that fail in a row
+    before the import stops, since then it is not the pictures' doing."""
 
     batch: int = 16
+    batch_bytes_max: int = 32 * 1024 * 1024
     file_bytes_max: int = 25 * 1024 * 1024
+    batches_waiting_max: int = 2
+    failures_max: int = 5
     preview_long_edge_px: int = 1024
 
 
-@dataclass(slots=True)
-class ImportReport:
-    """What became of the pictures: counts, and the reason for each that was refused."""
+@dataclass(frozen=True, slots=True)
+class ImportTarget:
+    """Where pictures go, and by what they are described; small, and the same for every process."""
 
-    added: int = 0
-    known: int = 0
-    refused: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def seen(self) -> int:
-        return self.added + self.known + len(self.refused)
+    store: StoreConfig
+    source: Literal["web", "stock"]
+    descriptor: DescriptorConfig | None = None
+    limits: ImportLimits = field(default_factory=ImportLimits)
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Picture:
+    """A file to import. photo_id: of its source and bytes."""
+
     reference: str
     data: bytes
     sha256: str
     photo_id: str
 
 
-def count_pictures(sources: Sequence[Path]) -> int:
-    """How many pictures the folders and tar files hold, by their names."""
-    return sum(1 for source in sources for _ in _entries(source, read=False))
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """position: bytes of all sources that lie behind its last picture."""
+
+    pictures: tuple[Picture, ...]
+    position: int
 
 
-async def import_pictures(
-    engine: AsyncEngine,
-    blobs: BlobStore,
-    decoder: Decoder,
-    fingerprinter: Fingerprinter,
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """What became of one batch; `failed` is "" or why nothing of it was published."""
+
+    added: int
+    known: int
+    refused: dict[str, str]
+    failed: str = ""
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What became of the pictures: counts, the reason for each that was refused, and for batches that failed the
+    pictures to try again with the reason. position: bytes read."""
+
+    added: int = 0
+    known: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    position: int = 0
+
+    @property
+    def seen(self) -> int:
+        return self.added + self.known + len(self.refused) + len(self.failed)
+
+
+class Runner(Protocol):
+    """Works batches off, some at once. `done` is called in this thread, once a batch, in any order."""
+
+    def __call__(
+        self, target: ImportTarget, batches: Iterable[Batch], done: Callable[[Batch, BatchReport], None]
+    ) -> None: ...
+
+
+def import_pictures(
+    target: ImportTarget,
     sources: Sequence[Path],
-    source: Literal["web", "stock"],
+    runner: Runner | None = None,
     *,
     advance: Callable[[ImportReport], None] = lambda _report: None,
-    limits: ImportLimits = ImportLimits(),
+    stop: threading.Event | None = None,
 ) -> ImportReport:
-    """Publish every picture below `sources` that the library does not have. `advance` is called after each batch."""
-    report = ImportReport()
-    batch: list[_Found] = []
-    for folder in sources:
-        for reference, data in _entries(folder, read=True):
-            if len(data) > limits.file_bytes_max:
-                report.refused[reference] = f"file_too_large: {len(data)} bytes"
-                continue
-            sha256 = hashlib.sha256(data).hexdigest()
-            batch.append(_Found(reference, data, sha256, f"{source}:{sha256}"))
-            if len(batch) == limits.batch:
-                await _publish(engine, blobs, decoder, fingerprinter, batch, source, report, limits)
-                batch.clear()
-                advance(report)
-    if batch:
-        await _publish(engine, blobs, decoder, fingerprinter, batch, source, report, limits)
+    """Publish every picture below `sources` that the library does not have. Blocks; not from within an event loop.
+
+    `advance` is called after each batch. `stop`: once set, no further batch is read. Raises ImportStopped after
+    `failures_max` failed batches in a row; what was published until then stays.
+    """
+    report, failures = ImportReport(), 0
+
+    def done(batch: Batch, made: BatchReport) -> None:
+        nonlocal failures
+        report.added += made.added
+        report.known += made.known
+        report.refused |= made.refused
+        report.failed |= {picture.reference: made.failed for picture in batch.pictures if made.failed}
+        report.position = max(report.position, batch.position)
+        failures = failures + 1 if made.failed else 0
+        advance(report)
+        if failures >= target.limits.failures_max:
+            raise ImportStopped(f"{failures} batches failed one after another, the last with: {made.failed}")
+
+    run = runner or InThisProcess()
+    run(target, _batches(target, sources, report, stop or threading.Event()), done)
     advance(report)
     return report
 
 
-async def _publish(
-    engine: AsyncEngine,
-    blobs: BlobStore,
-    decoder: Decoder,
-    fingerprinter: Fingerprinter,
-    batch: Sequence[_Found],
-    source: Literal["web", "stock"],
-    report: ImportReport,
-    limits: ImportLimits,
-) -> None:
+def _batches(
+    target: ImportTarget, sources: Sequence[Path], report: ImportReport, stop: threading.Event
+) -> Iterator[Batch]:
+    """Reads ahead of the work by as much as the runner asks for. A file that lies there twice is known the second
+    time."""
+    limits = target.limits
+    pictures: list[Picture] = []
+    seen: set[bytes] = set()
+    size_bytes, position = 0, 0
+    for found in picture_files.read(sources, limits.file_bytes_max):
+        if stop.is_set():
+            return
+        position = found.position
+        if isinstance(found, picture_files.Refused):
+            report.refused[found.reference] = f"{found.why}: {found.detail}"
+            continue
+        digest = hashlib.sha256(found.data)
+        if digest.digest() in seen:
+            report.known += 1
+            continue
+        seen.add(digest.digest())
+        if pictures and size_bytes + len(found.data) > limits.batch_bytes_max:
+            yield Batch(tuple(pictures), position)
+            pictures, size_bytes = [], 0
+        sha256 = digest.hexdigest()
+        pictures.append(Picture(found.reference, found.data, sha256, f"{target.source}:{sha256}"))
+        size_bytes += len(found.data)
+        if len(pictures) == limits.batch:
+            yield Batch(tuple(pictures), position)
+            pictures, size_bytes = [], 0
+    report.position = position
+    if pictures:
+        yield Batch(tuple(pictures), position)
+
+
+class InThisProcess:
+    """A runner without Prefect. workers: batches worked on at once; decoding is in processes of its own, and networks
+    and keypoints release the GIL, so that threads keep as many cores busy."""
+
+    def __init__(self, workers: int = 1) -> None:
+        self._workers = workers
+
+    def __call__(
+        self, target: ImportTarget, batches: Iterable[Batch], done: Callable[[Batch, BatchReport], None]
+    ) -> None:
+        waiting: deque[tuple[Batch, Future[BatchReport]]] = deque()
+        in_flight = self._workers * target.limits.batches_waiting_max
+        with opened(target, self._workers) as tools, ThreadPoolExecutor(self._workers) as pool:
+            try:
+                for batch in batches:
+                    waiting.append((batch, pool.submit(tools.publish, batch)))
+                    if len(waiting) >= in_flight:
+                        first, future = waiting.popleft()
+                        done(first, future.result())
+                while waiting:
+                    first, future = waiting.popleft()
+                    done(first, future.result())
+            finally:
+                for _, future in waiting:
+                    future.cancel()
+
+
+class Tools:
+    """What one process publishes batches with: a decoder, a descriptor, the two stores. Thread-safe."""
+
+    def __init__(self, target: ImportTarget, decoder: Decoder, describer: Fingerprinter) -> None:
+        self._target = target
+        self._decoder = decoder
+        self._fingerprinter = describer
+        self._blobs = BlobStore(target.store.evidence_url)
+
+    def publish(self, batch: Batch) -> BatchReport:
+        """Decode, measure and commit what of the batch is not there yet. Never raises for a store or decoder that is
+        away: that is in the report."""
+        try:
+            return asyncio.run(self._publish(batch))
+        except (SQLAlchemyError, StoreError, VisionError, OSError) as error:
+            return BatchReport(0, 0, {}, f"{type(error).__name__}: {str(error).splitlines()[0][:300]}")
+
+    async def _publish(self, batch: Batch) -> BatchReport:
+        # An engine belongs to the event loop that opened it: one a batch costs a connection, some milliseconds of
+        # the batch's seconds.
+        engine = connect(self._target.store.dsn, pool_size=1)
+        try:
+            there = await _known(engine, [one.photo_id for one in batch.pictures])
+            fresh = [one for one in batch.pictures if one.photo_id not in there]
+            photos, refused = self._measure(fresh)
+            if photos:
+                async with engine.begin() as conn:
+                    await publish(conn, photos)
+            return BatchReport(len(photos), len(there), refused)
+        finally:
+            await engine.dispose()
+
+    def _measure(self, pictures: Sequence[Picture]) -> tuple[list[LibraryPhoto], dict[str, str]]:
+        photos: list[LibraryPhoto] = []
+        refused: dict[str, str] = {}
+        for one in pictures:
+            try:
+                picture = self._decoder.decode(one.data)
+            except ImageRefused as error:
+                refused[one.reference] = f"{error.code}: {error.detail}"
+                continue
+            preview = preview_jpeg(picture.pixels, self._target.limits.preview_long_edge_px)
+            photos.append(
+                LibraryPhoto(
+                    photo_id=one.photo_id,
+                    source=self._target.source,
+                    fingerprint=self._fingerprinter.fingerprint(picture, one.sha256),
+                    reference=one.reference,
+                    preview_sha256=self._blobs.put(preview),
+                )
+            )
+        return photos, refused
+
+
+async def _known(engine: AsyncEngine, photo_ids: Sequence[str]) -> set[str]:
     async with engine.connect() as conn:
         rows = await conn.execute(
-            text("SELECT photo_id FROM library_photos WHERE photo_id = ANY(:ids)"),
-            {"ids": [one.photo_id for one in batch]},
+            text("SELECT photo_id FROM library_photos WHERE photo_id = ANY(:ids)"), {"ids": list(photo_ids)}
         )
-        there = {row.photo_id for row in rows}
-    fresh = {one.photo_id: one for one in batch if one.photo_id not in there}
-    report.known += len(batch) - len(fresh)
-    photos, refused = await asyncio.to_thread(
-        _measure, decoder, fingerprinter, list(fresh.values()), source, blobs, limits
-    )
-    report.refused |= refused
-    if photos:
-        async with engine.begin() as conn:
-            await publish(conn, photos)
-    report.added += len(photos)
+        return {row.photo_id for row in rows}
 
 
-def _measure(
-    decoder: Decoder,
-    fingerprinter: Fingerprinter,
-    found: Sequence[_Found],
-    source: Literal["web", "stock"],
-    blobs: BlobStore,
-    limits: ImportLimits,
-) -> tuple[list[LibraryPhoto], dict[str, str]]:
-    photos: list[LibraryPhoto] = []
-    refused: dict[str, str] = {}
-    for one in found:
-        try:
-            picture = decoder.decode(one.data)
-        except ImageRefused as error:
-            refused[one.reference] = f"{error.code}: {error.detail}"
-            continue
-        photos.append(
-            LibraryPhoto(
-                photo_id=one.photo_id,
-                source=source,
-                fingerprint=fingerprinter.fingerprint(picture, one.sha256),
-                reference=one.reference,
-                preview_sha256=blobs.put(preview_jpeg(picture.pixels, limits.preview_long_edge_px)),
-            )
-        )
-    return photos, refused
-
-
-def _entries(source: Path, *, read: bool) -> Iterator[tuple[str, bytes]]:
-    """(reference, bytes) of every picture, in order of name; bytes are empty unless `read`."""
-    if source.is_dir():
-        for path in sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
-            yield str(path.relative_to(source)), path.read_bytes() if read else b""
-        return
-    if source.suffix.lower() in SUFFIXES:
-        yield source.name, source.read_bytes() if read else b""
-        return
-    with tarfile.open(source) as tar:
-        for member in tar:
-            if member.isfile() and Path(member.name).suffix.lower() in SUFFIXES:
-                file = tar.extractfile(member) if read else None
-                yield member.name, file.read() if file is not None else b""
+@contextlib.contextmanager
+def opened(target: ImportTarget, decoders: int = 1) -> Iterator[Tools]:
+    """Raises models.errors.ModelMissing or ModelCorrupt."""
+    describer = fingerprinter(target.descriptor)
+    with Decoder(processes=decoders) as decoder:
+        yield Tools(target, decoder, describer)

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from api.settings import Settings
+
+RUNNERS = ("local", "threads", "dask", "ray")
+
+
+@dataclass(frozen=True, slots=True)
+class ImportProgress:
+    """Pictures dealt with, and how far into the sources' bytes that is."""
+
+    pictures: int
+    bytes_done: int
+    bytes_total: int
 
 
 async def import_folder(
@@ -15,32 +30,55 @@ async def import_folder(
     sources: Sequence[Path],
     *,
     source: Literal["web", "stock"],
-    advance: Callable[[int, int], None] = lambda _done, _total: None,
+    runner: str = "local",
+    workers: int = 1,
+    address: str = "",
+    advance: Callable[[ImportProgress], None] = lambda _progress: None,
 ) -> dict[str, Any]:
-    """Import into the library behind `dsn`; counts, and the reason for each refused picture."""
-    from api.processes import descriptor_config
-    from claims.store.blobs import BlobStore
-    from claims.store.engine import connect
-    from flows.library import count_pictures, import_pictures
-    from flows.looking import fingerprinter
-    from vision.image import Decoder
+    """Import into the library behind `dsn`; counts, rate, and the reason for each picture that was refused or failed.
 
-    total = count_pictures(sources)
-    engine = connect(dsn, pool_size=1)
+    runner: local, or one of Prefect's (threads, dask, ray), which show the import as a flow run: on the configured
+    server, else on one that is started for the time of the import. address: of a Dask scheduler or Ray head; "" starts
+    one here. Raises flows.errors.ImportStopped, and ImportError where the runner's package is not installed.
+    """
+    from api.processes import descriptor_config
+    from flows.config import StoreConfig
+    from flows.library import ImportReport, ImportTarget, InThisProcess, import_pictures
+    from flows.picture_files import bytes_of
+
+    total = bytes_of(sources)
+    target = ImportTarget(StoreConfig(dsn, settings.evidence_url), source, descriptor_config(settings))
+    stop = threading.Event()
+
+    def moved(report: ImportReport) -> None:
+        advance(ImportProgress(report.seen, report.position, total))
+
+    def run() -> ImportReport:
+        if runner == "local":
+            return import_pictures(target, sources, InThisProcess(workers), advance=moved, stop=stop)
+        from api.stack import open_prefect
+
+        with open_prefect(settings, dsn) as api_url:
+            from flows.library_prefect import InPrefect, task_runner
+
+            in_prefect = InPrefect(task_runner(runner, workers, address), api_url, workers)
+            return import_pictures(target, sources, in_prefect, advance=moved, stop=stop)
+
+    began = time.monotonic()
     try:
-        with Decoder(processes=1) as decoder:
-            report = await import_pictures(
-                engine,
-                BlobStore(settings.evidence_url),
-                decoder,
-                fingerprinter(descriptor_config(settings)),
-                sources,
-                source,
-                advance=lambda so_far: advance(so_far.seen, total),
-            )
+        report = await asyncio.to_thread(run)
     finally:
-        await engine.dispose()
-    return {"added": report.added, "known": report.known, "refused": report.refused}
+        stop.set()  # cancelled: the thread ends with the batches under way
+    seconds = time.monotonic() - began
+    return {
+        "added": report.added,
+        "known": report.known,
+        "refused": report.refused,
+        "failed": report.failed,
+        "runner": runner,
+        "seconds": round(seconds, 1),
+        "pictures_per_second": round(report.seen / max(seconds, 1e-9), 2),
+    }
 
 
 async def refingerprint_library(

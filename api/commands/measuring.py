@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from api.commands.opening import JsonFlag, console, database, error_console, fail, print_json, settings, with_store
@@ -32,31 +41,65 @@ NOSE_EDGE_PX, PAPER_EDGE_PX = 1024, 1600
 
 @photos_app.command("import")
 def import_photos(
-    sources: Annotated[list[Path], typer.Argument(exists=True, help="Folders or tar files of pictures")],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(exists=True, help="Folders, pictures or tar files (.tar, .tar.gz, .tar.bz2, .tar.xz)"),
+    ],
     source: Annotated[str, typer.Option(help="web or stock: where these pictures are known from")] = "web",
+    runner: Annotated[
+        str, typer.Option(help="local: this process. threads, dask, ray: the same as a flow on Prefect's task runners")
+    ] = "local",
+    workers: Annotated[int, typer.Option(min=1, help="Batches worked on at once")] = 1,
+    address: Annotated[
+        str, typer.Option(help="Of a Dask scheduler or Ray head; without it one is started on this machine")
+    ] = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Add pictures to the library. Picks up where it stopped; skips what is there already."""
-    from api.commands.importing import import_folder
+    from api.commands.importing import RUNNERS, ImportProgress, import_folder
+    from flows.errors import ImportStopped
 
     if source not in ("web", "stock"):
         raise fail("--source is web or stock")
+    if runner not in RUNNERS:
+        raise fail(f"--runner is one of: {', '.join(RUNNERS)}")
     known_from: Literal["web", "stock"] = "web" if source == "web" else "stock"
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
+        TextColumn("{task.fields[pictures]} pictures"), TextColumn("{task.fields[rate]}/s"),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
     config = settings()
+    began = time.monotonic()
     with Progress(*columns, console=error_console) as progress, database(config) as dsn:
-        task = progress.add_task("importing", total=None)
+        task = progress.add_task("importing", total=None, pictures=0, rate="-")
 
-        def advance(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
+        def advance(at: ImportProgress) -> None:
+            rate = f"{at.pictures / max(time.monotonic() - began, 1e-9):.1f}"
+            progress.update(task, completed=at.bytes_done, total=at.bytes_total, pictures=at.pictures, rate=rate)
 
-        report = asyncio.run(import_folder(dsn, config, sources, source=known_from, advance=advance))
+        try:
+            report = asyncio.run(
+                import_folder(
+                    dsn, config, sources, source=known_from, runner=runner, workers=workers, address=address,
+                    advance=advance,
+                )
+            )  # fmt: skip
+        except ImportStopped as stopped:
+            raise fail(f"stopped: {stopped}; run it again to go on", code=1) from stopped
+        except ImportError as missing:
+            raise fail(f"--runner {runner} needs a package that is not installed: {missing}") from missing
     if as_json:
         print_json(report)
-        return
-    console.print(f"{report['added']} added, {report['known']} known before, {len(report['refused'])} refused")
-    for name, why in report["refused"].items():
-        console.print(f"  {name}: {why}", highlight=False)
+    else:
+        console.print(
+            f"{report['added']} added, {report['known']} known before, {len(report['refused'])} refused,"
+            f" {len(report['failed'])} failed, {report['pictures_per_second']} pictures a second"
+        )
+        for name, why in (report["refused"] | report["failed"]).items():
+            console.print(f"  {name}: {why}", highlight=False, markup=False)
+    if report["failed"]:
+        raise typer.Exit(1)  # running it again does those
 
 
 @photos_app.command("check")

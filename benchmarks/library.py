@@ -1,0 +1,329 @@
+"""How fast, how exactly and how large the photo library searches at size: `miaopei bench library`.
+
+The rows are drawn (`benchmarks.library_world`: like the descriptors and PDQ hashes of real photos, with the
+resemblance printed), the database is a real PostgreSQL with the product's own table, indexes, search and publishing,
+with fsync on. Half of the queries are edited copies of rows, half are new photos. Recall is against comparing every
+row in numpy. Beside it, in this process's memory: usearch's HNSW and faiss' comparison with every row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from benchmarks import library_store as store
+from benchmarks.library_world import (
+    Bits,
+    Floats,
+    RealPhotos,
+    World,
+    drawn_fingerprint,
+    exact_neighbours,
+    real_photos,
+)
+from benchmarks.report import figures_table, machine
+from vision.fingerprint import Fingerprint
+from vision.library import LibraryPhoto, SearchLimits, publish, search, upgrade
+from vision.library.tables import HNSW
+
+SEED: Final = 20261122
+CONCURRENCY: Final = (1, 8, 32)
+NEIGHBOURS: Final = 10
+INSERT_NUMBERS: Final = 2_000_000_000  # of photos that are published while searching; no drawn row has such a number
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """photos, copies: real ones to draw like. queries: of each kind. inserts: photos published into the full index.
+    rows_real: real photos whose rows are weighed."""
+
+    sizes: tuple[int, ...]
+    photos: int
+    copies: int
+    queries: int
+    inserts: int
+    rows_real: int
+
+
+FULL: Final = Effort((100_000, 1_000_000), photos=1300, copies=400, queries=400, inserts=100, rows_real=50)
+QUICK: Final = Effort((20_000,), photos=300, copies=60, queries=60, inserts=20, rows_real=10)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Queries:
+    """Half copies, half new photos. originals: the row that each copies, -1 for a new photo. exact: (n, 10) rows of
+    greatest cosine."""
+
+    fingerprints: list[Fingerprint]
+    originals: NDArray[np.int64]
+    exact: NDArray[np.int64]
+
+
+def run(*, quick: bool = False, sizes: Sequence[int] = ()) -> dict[str, Any]:
+    """Needs the measuring photos beside the checkout (FileNotFoundError names the path) and, for the peers, the extra
+    `bench`; starts a PostgreSQL of its own."""
+    effort = QUICK if quick else FULL
+    effort = replace(effort, sizes=tuple(sorted(sizes)) or effort.sizes)
+    began = time.monotonic()
+    real = real_photos(effort.photos, effort.copies, np.random.default_rng(SEED))
+    resemblance = World(real, SEED).resemblance()
+    by_size: dict[str, Any] = {}
+    for size in effort.sizes:
+        home = Path(tempfile.mkdtemp(prefix="miaopei-bench-"))
+        home.chmod(0o755)
+        try:
+            with store.server(home) as server:
+                dsn = server.ensure_database("library")
+                upgrade(dsn)
+                by_size[str(size)] = asyncio.run(_measure(dsn, real, size, effort))
+        finally:
+            shutil.rmtree(home)
+    return {
+        "quick": quick,
+        "machine": machine(),
+        "load_average": round(os.getloadavg()[0], 1),
+        "data": f"drawn like {effort.photos} photos of Caltech 101's train half, see `resemblance`; keypoints and "
+        "thumbnails are empty",
+        "model": real.model,
+        "resemblance": resemblance,
+        "hnsw": HNSW,
+        "limits": asdict(SearchLimits()),
+        "recall_at_10": {size: found["recall_at_10"] for size, found in by_size.items()},
+        "p99_ms": {size: found["search"]["with_views"]["1"]["p99_ms"] for size, found in by_size.items()},
+        "sizes": by_size,
+        "seconds": round(time.monotonic() - began),
+    }
+
+
+async def _measure(dsn: str, real: RealPhotos, size: int, effort: Effort) -> dict[str, Any]:
+    world, rng = World(real, SEED + size), np.random.default_rng(SEED)
+    drawn, hashes = world.draw(size)
+    rows = drawn.astype(np.float16)
+    del drawn
+    usable = rng.random(size) < real.pdq_usable_share
+    engine = create_async_engine(dsn, pool_size=max(CONCURRENCY) + 1, max_overflow=0)
+    try:
+        found: dict[str, Any] = {"build": await _build(engine, rows, hashes, usable, real.model)}
+        async with engine.begin() as conn:
+            found["size_mib"] = await store.sizes_mib(conn)
+            await store.prewarm(conn)
+        queries = _queries(world, rows, hashes, effort.queries, rng)
+        found |= await _recall(engine, queries)
+        found["search"] = await _searches(engine, queries)
+        found["insert"] = await _inserts(engine, world, real.model, effort.inserts, queries)
+        async with engine.connect() as conn:
+            found["row_bytes_of_a_real_photo"] = await store.row_bytes_real(conn, effort.rows_real)
+            await conn.rollback()
+    finally:
+        await engine.dispose()
+    found["peers"] = _peers(rows, queries)
+    return found
+
+
+async def _build(
+    engine: AsyncEngine, rows: NDArray[np.float16], hashes: Bits, usable: NDArray[np.bool_], model: str
+) -> dict[str, Any]:
+    """Rows first, indexes afterwards, as docs/operating.md advises for many photos at once."""
+    memory_mib = max(256, min(2048, len(rows) * 2500 // 2**20))
+    async with engine.begin() as conn:
+        await store.drop_indexes(conn)
+        began = time.monotonic()
+        await store.fill(conn, 0, rows, hashes, usable, model)
+        filled = round(time.monotonic() - began, 1)
+    async with engine.begin() as conn:
+        seconds = await store.build_indexes(conn, memory_mib)
+    async with engine.connect() as conn:
+        await (await conn.execution_options(isolation_level="AUTOCOMMIT")).execute(
+            text("VACUUM ANALYZE library_photos")
+        )
+    return {"rows_seconds": filled, "index_seconds": seconds, "maintenance_work_mem_mib": memory_mib}
+
+
+def _queries(world: World, rows: NDArray[np.float16], hashes: Bits, count: int, rng: np.random.Generator) -> Queries:
+    originals = np.concatenate([rng.choice(len(rows), count // 2, replace=False), np.full(count - count // 2, -1)])
+    copied = originals[originals >= 0]
+    descriptors, bits = world.copies(rows[copied].astype(np.float32), hashes[copied])
+    fresh, fresh_bits = world.draw(count - len(copied))
+    descriptors, bits = np.concatenate([descriptors, fresh]), np.concatenate([bits, fresh_bits])
+    parts, _ = world.draw(int(world.real.views.max(initial=0)) + 1)
+    order = rng.permutation(count)
+    made = []
+    for number in order.tolist():
+        views = parts[: int(rng.choice(world.real.views))]
+        made.append(
+            drawn_fingerprint(
+                INSERT_NUMBERS * 2 + number, descriptors[number], bits[number].tobytes(), world.real.model, views
+            )
+        )
+    return Queries(made, originals[order], exact_neighbours(rows, descriptors[order], NEIGHBOURS))
+
+
+async def _recall(engine: AsyncEngine, queries: Queries) -> dict[str, Any]:
+    """Of the ten nearest by descriptor, the share that the product's search brings; and of the copies, the share whose
+    original is among its candidates at the product's own limits."""
+    ten = SearchLimits(by_descriptor=NEIGHBOURS, by_view=0, by_pdq=0, candidates_max=NEIGHBOURS)
+    hits = {True: [0, 0], False: [0, 0]}
+    originals, best = 0, 0
+    async with engine.connect() as conn:
+        for query, original, exact in zip(queries.fingerprints, queries.originals, queries.exact, strict=True):
+            found = await search(conn, replace(query, views=(), pdq_usable=False), exclude_claim="", limits=ten)
+            right = {store.photo_id(number) for number in exact.tolist()}
+            hits[bool(original >= 0)][0] += len(right & {one.photo_id for one in found})
+            hits[bool(original >= 0)][1] += NEIGHBOURS
+            if original >= 0:
+                whole = await search(conn, query, exclude_claim="")
+                originals += store.photo_id(int(original)) in {one.photo_id for one in whole}
+                best += int(original) in exact.tolist()
+    copies = int((queries.originals >= 0).sum())
+    return {
+        "recall_at_10": round((hits[True][0] + hits[False][0]) / (hits[True][1] + hits[False][1]), 4),
+        "recall_at_10_of_copies": round(hits[True][0] / max(1, hits[True][1]), 4),
+        "recall_at_10_of_new_photos": round(hits[False][0] / max(1, hits[False][1]), 4),
+        "originals_found": round(originals / max(1, copies), 4),
+        "originals_among_exact_10": round(best / max(1, copies), 4),
+    }
+
+
+async def _searches(engine: AsyncEngine, queries: Queries) -> dict[str, Any]:
+    """Milliseconds of the product's search, by what is looked for and how many at once."""
+    plain = [replace(one, views=()) for one in queries.fingerprints]
+    only = [replace(one, pdq_usable=False) for one in plain]
+    kinds = {"descriptor_only": only, "whole_picture": plain, "with_views": queries.fingerprints}
+    found: dict[str, Any] = {"views_mean": round(float(np.mean([len(one.views) for one in queries.fingerprints])), 2)}
+    for name, fingerprints in kinds.items():
+        found[name] = {}
+        for concurrency in CONCURRENCY:
+            found[name][str(concurrency)] = await _timed(engine, fingerprints, concurrency)
+    return found
+
+
+async def _timed(engine: AsyncEngine, fingerprints: Sequence[Fingerprint], concurrency: int) -> dict[str, float]:
+    waiting = list(fingerprints)
+    took: list[float] = []
+
+    async def one_after_another() -> None:
+        async with engine.connect() as conn:
+            await search(conn, fingerprints[0], exclude_claim="")  # the connection's plans
+            await conn.rollback()
+            while waiting:
+                query = waiting.pop()
+                began = time.perf_counter()
+                await search(conn, query, exclude_claim=store.owner_claim(0))
+                took.append((time.perf_counter() - began) * 1000)
+                await conn.rollback()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one_after_another() for _ in range(concurrency)))
+    seconds = time.perf_counter() - began
+    return {**_quantiles(took), "searches_per_second": round(len(took) / seconds, 1)}
+
+
+async def _inserts(engine: AsyncEngine, world: World, model: str, count: int, queries: Queries) -> dict[str, Any]:
+    """Photos published one by one into the full index: alone, and while eight search. Each must be found as soon as
+    its commit has returned, by descriptor and by PDQ alone."""
+    descriptors, hashes = world.draw(2 * count)
+    done = asyncio.Event()
+
+    async def publish_and_look(numbers: range) -> tuple[list[float], int]:
+        took, seen = [], 0
+        async with engine.connect() as conn:
+            for number in numbers:
+                photo = drawn_fingerprint(INSERT_NUMBERS + number, descriptors[number], hashes[number].tobytes(), model)
+                began = time.perf_counter()
+                await publish(conn, [LibraryPhoto(f"fresh-{number}", "stock", photo)])
+                await conn.commit()
+                took.append((time.perf_counter() - began) * 1000)
+                # Other bytes, so that only the two indexes can find it; then each of them alone.
+                query = replace(photo, sha256="0" * 64, pixel_sha256="1" * 64)
+                far = replace(query, descriptor=-query.descriptor)
+                by_descriptor = await search(conn, replace(query, pdq_usable=False), exclude_claim="")
+                by_pdq = await search(conn, far, exclude_claim="")
+                seen += all(f"fresh-{number}" in {one.photo_id for one in found} for found in (by_descriptor, by_pdq))
+                await conn.rollback()
+        return took, seen
+
+    async def search_on() -> None:
+        async with engine.connect() as conn:
+            while not done.is_set():
+                for query in queries.fingerprints:
+                    await search(conn, query, exclude_claim="")
+                    await conn.rollback()
+                    if done.is_set():
+                        return
+
+    alone, seen_alone = await publish_and_look(range(count))
+    searching = [asyncio.create_task(search_on()) for _ in range(8)]
+    try:
+        busy, seen_busy = await publish_and_look(range(count, 2 * count))
+    finally:
+        done.set()
+        await asyncio.gather(*searching)
+    return {
+        "alone": {**_quantiles(alone), "visible_at_once": round(seen_alone / count, 4)},
+        "beside_8_searches": {**_quantiles(busy), "visible_at_once": round(seen_busy / count, 4)},
+    }
+
+
+def _peers(rows: NDArray[np.float16], queries: Queries) -> dict[str, Any]:
+    """The same rows and queries in other people's indexes, in this process: no rights, no deletion, nothing on disk."""
+    try:
+        import faiss
+        import usearch.index
+    except ImportError as error:
+        return {"unmeasured": f"{error}; install the extra `bench`"}
+    wanted = np.stack([one.descriptor for one in queries.fingerprints])
+    found = {}
+    began = time.monotonic()
+    graph = usearch.index.Index(
+        ndim=rows.shape[1], metric="cos", dtype="f16", connectivity=HNSW["m"], expansion_add=HNSW["ef_construction"],
+        expansion_search=SearchLimits().hnsw_ef_search,
+    )  # fmt: skip
+    graph.add(np.arange(len(rows)), rows, threads=os.cpu_count() or 1)
+    found["usearch_hnsw_f16"] = {
+        "build_seconds": round(time.monotonic() - began, 1),
+        "memory_mib": round(graph.memory_usage / 2**20, 1),
+        **_peer(lambda one: np.asarray(graph.search(one, NEIGHBOURS).keys), wanted, queries),
+    }
+    began = time.monotonic()
+    flat = faiss.IndexScalarQuantizer(rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    for start in range(0, len(rows), 100_000):
+        part = rows[start : start + 100_000].astype(np.float32)
+        flat.add(part / np.linalg.norm(part, axis=1, keepdims=True))
+    faiss.omp_set_num_threads(1)
+    found["faiss_every_row_f16"] = {
+        "build_seconds": round(time.monotonic() - began, 1),
+        "memory_mib": round(flat.code_size * flat.ntotal / 2**20, 1),
+        **_peer(lambda one: flat.search(one[None], NEIGHBOURS)[1][0], wanted[:100], queries),
+    }
+    return found
+
+
+def _peer(ask: Callable[[Floats], NDArray[np.int64]], wanted: Floats, queries: Queries) -> dict[str, float]:
+    took, hits = [], 0
+    for query, exact in zip(wanted, queries.exact, strict=False):
+        began = time.perf_counter()
+        answer = ask(query)
+        took.append((time.perf_counter() - began) * 1000)
+        hits += len(set(answer.tolist()) & set(exact.tolist()))
+    return {"recall_at_10": round(hits / (NEIGHBOURS * len(wanted)), 4), **_quantiles(took)}
+
+
+def _quantiles(took: Sequence[float]) -> dict[str, float]:
+    return {"p50_ms": round(float(np.median(took)), 2), "p99_ms": round(float(np.quantile(took, 0.99)), 2)}
+
+
+def show(result: dict[str, Any]) -> None:
+    """Every figure, one a row."""
+    figures_table("photo library at size", {name: value for name, value in result.items() if name != "limits"})

@@ -1,0 +1,138 @@
+"""The library import as a Prefect flow: a task a batch, on whatever task runner.
+
+Each worker process opens its own decoder, descriptor and stores, once. Pictures travel with their task, so that
+workers elsewhere need to reach the database and the evidence store, and no file of this machine.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from flows.errors import ImportStopped
+from flows.library import Batch, BatchReport, ImportTarget, Tools, opened
+
+# Read by Prefect at its first import: without it, a call without a server would start a server of its own.
+os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.utilities.annotations import quote
+
+_tools: dict[ImportTarget, Tools] = {}
+_tools_lock = threading.Lock()
+_open = contextlib.ExitStack()
+
+
+@task(name="import batch", retries=0, persist_result=False, cache_policy=NO_CACHE)
+def import_batch(target: ImportTarget, batch: Batch) -> BatchReport:
+    """One batch, in whatever process the runner has put it."""
+    return _tools_here(target).publish(batch)
+
+
+def _tools_here(target: ImportTarget) -> Tools:
+    """This process's own, opened by its first batch and closed at its end."""
+    with _tools_lock:
+        if target not in _tools:
+            if not _tools:
+                atexit.register(_open.close)
+            _tools[target] = _open.enter_context(opened(target))
+        return _tools[target]
+
+
+class InPrefect:
+    """A runner on Prefect's task runners. api_url: of a Prefect server. workers: batches worked on at once."""
+
+    def __init__(self, task_runner: TaskRunner[Any], api_url: str, workers: int) -> None:
+        self._task_runner = task_runner
+        self._api_url = api_url
+        self._workers = workers
+
+    def __call__(
+        self, target: ImportTarget, batches: Iterable[Batch], done: Callable[[Batch, BatchReport], None]
+    ) -> None:
+        in_flight = self._workers * target.limits.batches_waiting_max
+        stopped: list[ImportStopped] = []
+
+        # What Prefect shows of a run is the source; targets carry a password and batches are megabytes.
+        @flow(name="import library", task_runner=self._task_runner, persist_result=False, validate_parameters=False)
+        def import_library(source: str) -> None:
+            del source
+            waiting: deque[tuple[Batch, PrefectFuture[BatchReport]]] = deque()
+            try:
+                for batch in batches:
+                    waiting.append((batch, import_batch.submit(quote(target), quote(batch))))
+                    if len(waiting) >= in_flight:
+                        _collect(waiting, done)
+                while waiting:
+                    _collect(waiting, done)
+            except ImportStopped as error:
+                stopped.append(error)
+                raise
+
+        settings = {PREFECT_API_URL: self._api_url, PREFECT_LOGGING_TO_API_ENABLED: False}
+        with temporary_settings(settings):
+            state = import_library(target.source, return_state=True)
+        if stopped:
+            raise stopped[0]
+        state.result(raise_on_failure=True)
+
+
+def _collect(
+    waiting: deque[tuple[Batch, PrefectFuture[BatchReport]]], done: Callable[[Batch, BatchReport], None]
+) -> None:
+    batch, future = waiting.popleft()
+    future.wait()
+    state = future.state
+    if state.is_completed():
+        done(batch, future.result())
+    else:
+        done(batch, BatchReport(0, 0, {}, f"{state.name}: {state.message or 'its process was lost'}"))
+
+
+def task_runner(name: str, workers: int, address: str = "") -> TaskRunner[Any]:
+    """One of `RUNNERS`. address: of a Dask scheduler or Ray head that is there already; "" starts one on this machine,
+    on loopback and without a dashboard, for the time of the import. Raises ImportError, with the name of the package,
+    where the runner's package is not installed, and KeyError for an unknown name."""
+    return _TASK_RUNNERS[name](workers, address)
+
+
+def _threads(workers: int, _address: str) -> TaskRunner[Any]:
+    return ThreadPoolTaskRunner(max_workers=workers)
+
+
+def _dask(workers: int, address: str) -> TaskRunner[Any]:
+    from prefect_dask import DaskTaskRunner
+
+    if address:
+        return DaskTaskRunner(address=address)
+    here = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "host": "127.0.0.1"}
+    return DaskTaskRunner(
+        cluster_class="distributed.LocalCluster", cluster_kwargs={**here, "dashboard_address": None, "silence_logs": 50}
+    )
+
+
+def _ray(workers: int, address: str) -> TaskRunner[Any]:
+    from prefect_ray import RayTaskRunner
+
+    if address:
+        return RayTaskRunner(address=address)
+    return RayTaskRunner(init_kwargs={"num_cpus": workers, "include_dashboard": False, "log_to_driver": False})
+
+
+_TASK_RUNNERS: Final[dict[str, Callable[[int, str], TaskRunner[Any]]]] = {
+    "threads": _threads,
+    "dask": _dask,
+    "ray": _ray,
+}
+RUNNERS: Final = tuple(_TASK_RUNNERS)
