@@ -119,7 +119,7 @@ def test_a_flood_is_looked_at_once_and_leaves_the_queue_alone(browser: Browser, 
         page.goto("/queue")
         expect(page.locator("#rows")).not_to_contain_text("suddenly appears")
         examine(page)
-        page.get_by_role("link", name="1 pictures are suddenly in many claims").click()
+        page.get_by_role("link", name="Pictures that are suddenly in many claims: 1.").click()
         expect(page.get_by_role("heading", name="In 2 claims")).to_contain_text("1 wait for this alone")
         for image in page.locator(".flood img").all():
             assert image.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 320
