@@ -2,7 +2,7 @@
 child only.
 
 libjpeg decodes as many rows as the frame header promises. A copy of the file that promises fewer costs only those: of
-12 megapixels the top 256 rows are one.
+12 megapixels the top 128 rows are half of one.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Final
 
 from PIL import Image
 
-ROWS_MAX: Final = 256
-PIXELS_MAX: Final = 1_572_864  # 256 rows of 6,144: wider pictures give fewer rows
+ROWS_MAX: Final = 128
+PIXELS_MAX: Final = 1_572_864  # 128 rows of 12,288: wider pictures give fewer rows
 _FRAME_SEARCH_BYTES: Final = 1_048_576
 
 
