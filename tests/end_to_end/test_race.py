@@ -37,7 +37,7 @@ from fixtures.scenes import Pixels, scene
 from flows.reconcile import reconcile
 from vision.fingerprint import Fingerprint, Fingerprinter
 from vision.image import Decoder
-from vision.library.search import candidate_from
+from vision.library.search import candidate_from, nearness
 from vision.photos import Verdict, judge
 
 ROUNDS = int(os.environ.get("MIAOPEI_RACE_ROUNDS", "10"))
@@ -291,7 +291,6 @@ def alike(found: Fingerprint, known: list[Fingerprint]) -> bool:
     cosines = [float(found.descriptor @ other.descriptor) for other in known]
     nearest = np.argsort(cosines)[::-1][:8]
     candidates = [
-        candidate_from(str(place), known[place], found, (cosines[place], cosines[place] - found.crowd))
-        for place in nearest
+        candidate_from(str(place), known[place], found, nearness(found, known[place].descriptor)) for place in nearest
     ]
     return judge(found, candidates, "").verdict in (Verdict.SAME_PICTURE, Verdict.EDITED_COPY)
