@@ -145,7 +145,10 @@ def fitted(fingerprinter: Fingerprinter) -> Fitted:
     best_cosines = [cosine for (_, name, _), (part, cosine) in zip(asked, results, strict=True) if part and not name]
     found = _fit(examples, missed, best_cosines)
     shown = [photos[i].pixels for i in library_ids] + outside
-    return at_scale(found, fingerprinter, shown, [photos[i].pixels for i in unseen_ids] + list(parcels))
+    twins = caltech.train_twins()
+    rest = [*unseen_ids, *order[LIBRARY + UNSEEN + SCREENSHOTS + OTHERS + LABELS * (1 + LABEL_QUERIES) :]]
+    honest = [photos[i].pixels for i in rest if photos[i].sha256 not in twins]
+    return at_scale(found, fingerprinter, shown, honest)
 
 
 def at_scale(found: Fitted, fingerprinter: Fingerprinter, shown: list[Pixels], honest: list[Pixels]) -> Fitted:
