@@ -39,8 +39,8 @@ CODES: Mapping[str, Code] = MappingProxyType(
     | _codes(
         Ground.EVIDENCE,
         Outcome.ASK,
-        "photos_missing paper_missing nose_missing photo_of_another_thing photo_unreadable paper_unreadable paper_of_other_kind"
-        " paper_fields_missing paper_read_unsure nose_unreadable",
+        "photos_missing paper_missing nose_missing photo_of_another_thing photo_unreadable paper_unreadable"
+        " paper_of_other_kind paper_fields_missing paper_read_unsure nose_unreadable",
     )
     | _codes(
         Ground.EVIDENCE,
@@ -55,9 +55,9 @@ CODES: Mapping[str, Code] = MappingProxyType(
     | _codes(
         Ground.CLEAR,
         Outcome.PAY,
-        "nose_recognised paper_in_order photo_beside_the_claim photo_unseen photo_similar cover_in_force within_auto_pay counts_in_order"
-        " credit_in_order credit_low credit_unscored photo_of_withdrawn_claim"
-        " photo_sign_noted photo_shows_common photo_is_common photo_copy_rejected photo_set_aside paper_set_aside nose_set_aside",
+        "nose_recognised paper_in_order photo_beside_the_claim photo_unseen photo_similar cover_in_force within_auto_pay"
+        " counts_in_order credit_in_order credit_low credit_unscored photo_of_withdrawn_claim photo_sign_noted"
+        " photo_shows_common photo_is_common photo_copy_rejected photo_set_aside paper_set_aside nose_set_aside",
     )
     | {
         "person_approved": Code(Ground.PERSON, Outcome.PAY),

@@ -15,7 +15,8 @@ _IN_USE: Final = text(
 
 
 async def previews_in_use(conn: AsyncConnection, sha256s: Sequence[str]) -> frozenset[str]:
-    """Those of `sha256s` (keys in the evidence store) that are the preview of a picture in the library or its negative bank."""
+    """Those of `sha256s` (keys in the evidence store) that are the preview of a picture in the library or its negative
+    bank."""
     if not sha256s:
         return frozenset()
     return frozenset((await conn.execute(_IN_USE, {"sha256s": list(sha256s)})).scalars())
