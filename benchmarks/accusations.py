@@ -39,7 +39,7 @@ class Size:
     crops: int
 
 
-FULL: Final = Size(library=100_000, photos=10_000, crops=7_500)
+FULL: Final = Size(library=100_000, photos=10_000, crops=2_000)
 QUICK: Final = Size(library=3_000, photos=60, crops=40)
 
 
