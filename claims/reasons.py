@@ -57,7 +57,8 @@ CODES: Mapping[str, Code] = MappingProxyType(
         Outcome.PAY,
         "nose_recognised paper_in_order photo_beside_the_claim photo_unseen photo_similar cover_in_force"
         " within_auto_pay counts_in_order credit_in_order credit_low credit_unscored photo_of_withdrawn_claim"
-        " photo_sign_noted photo_shows_common photo_is_common photo_copy_rejected photo_set_aside paper_set_aside nose_set_aside",
+        " photo_sign_noted photo_shows_common photo_is_common photo_copy_rejected"
+        " photo_set_aside paper_set_aside nose_set_aside",
     )
     | {
         "person_approved": Code(Ground.PERSON, Outcome.PAY),
