@@ -43,7 +43,7 @@ class CommonLimits:
     reach_ratio: float = 0.15
     apart_ratio_max: float = 0.15
     outside_ratio_min: float = 0.10
-    outside_agreement_max: float = 0.25
+    outside_agreement_max: float = 0.15
     candidates_max: int = 4
     votes_min: int = 4
     likeness_min: float = 0.85
