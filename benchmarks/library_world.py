@@ -30,9 +30,10 @@ Floats = NDArray[np.float32]
 Bits = NDArray[np.uint8]
 DRAW_ROWS: Final = 50_000  # drawn at once: bounds the memory
 CLASS_PHOTOS_MIN: Final = 4  # a class of fewer says too little about its spread
-# Of a photo's distance from its class's centre, the share (of the square) in the class's own directions. Chosen so
-# that nearest neighbours lie as near as the real ones (`resemblance`): 0 puts them too far, 1 too near.
-OWN_SHARE: Final = (0.1, 1.0)
+# Of a photo's distance from its class's centre, the share (of the square) in the class's own directions: drawn for each
+# class between 0 and one of these, whichever puts the nearest neighbours where the real ones are. 0 puts them too far,
+# 1 too near.
+OWN_SHARES: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,6 +133,17 @@ class World:
         latent = np.sin(np.pi / 2 * np.clip(np.cov((2.0 * real.bits - 1).T), -1, 1))
         np.fill_diagonal(latent, 1.0)
         self._bits = _root(latent).astype(np.float32)
+        self.own_share_max = 0.0
+        self.own_share_max = self._fitted_share()
+
+    def _fitted_share(self) -> float:
+        wanted = float(np.median(_nearest_cosines(self.real.descriptors, 1)))
+        misses = []
+        for share in OWN_SHARES:
+            self.own_share_max = share
+            drawn, _ = self.draw(len(self.real.descriptors))
+            misses.append(abs(float(np.median(_nearest_cosines(drawn, 1))) - wanted))
+        return OWN_SHARES[int(np.argmin(misses))]
 
     def draw(self, count: int) -> tuple[Floats, Bits]:
         """Descriptors (count, 256) of length 1 and packed hashes (count, 32), in no order."""
@@ -141,7 +153,7 @@ class World:
         centres *= (np.array([one.centre_length for one in self._classes])[like] / np.linalg.norm(centres, axis=1))[
             :, None
         ]
-        own = self._rng.uniform(*OWN_SHARE, kinds)
+        own = self._rng.uniform(0, self.own_share_max, kinds)
         size = np.array([len(one.apart) for one in self._classes], np.float64)[like]
         descriptors = np.empty((count, DIMENSIONS), np.float32)
         hashes = np.empty((count, PDQ_BITS // 8), np.uint8)
@@ -195,6 +207,7 @@ class World:
 
         return {
             "photos": len(descriptors),
+            "own_share_max": self.own_share_max,
             "quantiles": list(levels),
             "nearest_cosine_real": spread(_nearest_cosines(self.real.descriptors, 1)),
             "nearest_cosine_drawn": spread(_nearest_cosines(descriptors, 1)),
@@ -220,17 +233,14 @@ def orientations(pdq: bytes) -> tuple[bytes, ...]:
 
 
 def drawn_fingerprint(
-    number: int, descriptor: Floats, pdq: bytes, model: str, others: Floats | None = None, crowd: float = 0.0
+    number: int, descriptor: Floats, pdq: bytes, model: str, others: Floats | None = None
 ) -> Fingerprint:
     """A fingerprint of no picture. others: (v, 256), the descriptors of its views. Without keypoints or thumbnail."""
+    rows = descriptor[None] if others is None else np.concatenate([descriptor[None], others])
+    crowds = shared_model(1).crowd(rows).tolist()
     nothing = Keypoints(8, 8, np.empty((0, 4), np.float32), np.empty((0, 128), np.uint8))
-    parts = (
-        ()
-        if others is None
-        else tuple(
-            View(views.Box(0, 0, 8, 8), row, crowd, np.zeros((8, 8), np.uint8), FingerprintLimits()) for row in others
-        )
-    )
+    box, grey, limits = views.Box(0, 0, 8, 8), np.zeros((8, 8), np.uint8), FingerprintLimits()
+    parts = tuple(View(box, row, crowd, grey, limits) for row, crowd in zip(rows[1:], crowds[1:], strict=True))
     digest = hashlib.sha256(f"drawn {number}".encode()).hexdigest()
     return Fingerprint(
         sha256=digest,
@@ -242,7 +252,7 @@ def drawn_fingerprint(
         pdq_quality=100,
         pdq_usable=True,
         descriptor=descriptor,
-        crowd=crowd,
+        crowd=crowds[0],
         descriptor_model=model,
         keypoints=nothing,
         thumbnail=np.zeros((8, 8), np.uint8),

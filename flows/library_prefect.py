@@ -9,9 +9,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import pickle
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final
 
 from flows.errors import ImportStopped
@@ -22,22 +25,30 @@ os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
 
-from prefect import flow, task
+from prefect import Flow, Task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
-from prefect.utilities.annotations import quote
 
 _tools: dict[ImportTarget, Tools] = {}
 _tools_lock = threading.Lock()
 _open = contextlib.ExitStack()
 
 
-@task(name="import batch", retries=0, persist_result=False, cache_policy=NO_CACHE)
-def import_batch(target: ImportTarget, batch: Batch) -> BatchReport:
-    """One batch, in whatever process the runner has put it."""
+def _import_batch(packed: bytes) -> BatchReport:
+    target, batch = pickle.loads(packed)
     return _tools_here(target).publish(batch)
+
+
+def _import_library(source: str) -> None:
+    del source  # for Prefect to show: a target carries a password
+    _submit_all()
+
+
+# Not as decorators: Prefect sends flow and task to other processes, which find plain functions by their names. Packed,
+# because both Prefect and Dask look for futures inside of whatever they take for a collection, dataclasses included.
+import_batch = Task(_import_batch, name="import batch", retries=0, persist_result=False, cache_policy=NO_CACHE)
 
 
 def _tools_here(target: ImportTarget) -> Tools:
@@ -61,31 +72,49 @@ class InPrefect:
     def __call__(
         self, target: ImportTarget, batches: Iterable[Batch], done: Callable[[Batch, BatchReport], None]
     ) -> None:
-        in_flight = self._workers * target.limits.batches_waiting_max
-        stopped: list[ImportStopped] = []
-
-        # What Prefect shows of a run is the source; targets carry a password and batches are megabytes.
-        @flow(name="import library", task_runner=self._task_runner, persist_result=False, validate_parameters=False)
-        def import_library(source: str) -> None:
-            del source
-            waiting: deque[tuple[Batch, PrefectFuture[BatchReport]]] = deque()
-            try:
-                for batch in batches:
-                    waiting.append((batch, import_batch.submit(quote(target), quote(batch))))
-                    if len(waiting) >= in_flight:
-                        _collect(waiting, done)
-                while waiting:
-                    _collect(waiting, done)
-            except ImportStopped as error:
-                stopped.append(error)
-                raise
-
-        settings = {PREFECT_API_URL: self._api_url, PREFECT_LOGGING_TO_API_ENABLED: False}
-        with temporary_settings(settings):
-            state = import_library(target.source, return_state=True)
-        if stopped:
-            raise stopped[0]
+        work = _Work(target, batches, done, self._workers * target.limits.batches_waiting_max)
+        flow = Flow(
+            _import_library, name="import library", task_runner=self._task_runner, persist_result=False,
+            validate_parameters=False,
+        )  # fmt: skip
+        token = _current.set(work)
+        try:
+            with temporary_settings({PREFECT_API_URL: self._api_url, PREFECT_LOGGING_TO_API_ENABLED: False}):
+                state = flow(target.source, return_state=True)
+        finally:
+            _current.reset(token)
+        if work.stopped is not None:
+            raise work.stopped
         state.result(raise_on_failure=True)
+
+
+@dataclass(slots=True)
+class _Work:
+    """What the flow under way is about; by context, so that nothing of it is sent anywhere with the flow."""
+
+    target: ImportTarget
+    batches: Iterable[Batch]
+    done: Callable[[Batch, BatchReport], None]
+    in_flight: int
+    stopped: ImportStopped | None = None
+
+
+_current: ContextVar[_Work] = ContextVar("the import of the current flow")
+
+
+def _submit_all() -> None:
+    work = _current.get()
+    waiting: deque[tuple[Batch, PrefectFuture[BatchReport]]] = deque()
+    try:
+        for batch in work.batches:
+            waiting.append((batch, import_batch.submit(pickle.dumps((work.target, batch)))))
+            if len(waiting) >= work.in_flight:
+                _collect(waiting, work.done)
+        while waiting:
+            _collect(waiting, work.done)
+    except ImportStopped as error:
+        work.stopped = error
+        raise
 
 
 def _collect(
