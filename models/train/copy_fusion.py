@@ -175,7 +175,7 @@ def at_scale(found: Fitted, fingerprinter: Fingerprinter, shown: list[Pixels], h
         **found.figures,
         "scale_library": SCALE,
         "scale_honest_photos": len(honest),
-        "scale_accused_before": sum(value >= before for value in sure),
+        "scale_accused_at_fit": sum(value >= before for value in sure),
         "scale_accused": sum(value >= cut for value in sure),
     }
     return replace(found, content={**found.content, "copy_probability_min": cut}, figures=figures)
@@ -202,8 +202,9 @@ def _fit(examples: list[Example], missed: list[tuple[int, str]], best_cosines: l
     accused = {e.photo for e, call in zip(examples, calls, strict=True) if call and e.honest}
     looked_for = int((copies & held).sum()) + sum(photo in held_photos for photo, _ in missed)
     figures = {
-        "precision": round(float(copies[calls].mean()), 4),
-        "recall": round(float((copies & calls).sum() / looked_for), 4),
+        "fit_cut_off": cut,
+        "precision_at_fit": round(float(copies[calls].mean()), 4),
+        "recall_at_fit": round(float((copies & calls).sum() / looked_for), 4),
         "brier": round(float(np.mean((probability[held] - copies[held]) ** 2)), 5),
         "honest_photos": len(honest),
         "honest_photos_accused": len(accused),
