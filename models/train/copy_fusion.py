@@ -48,8 +48,8 @@ HELD_OUT_SHARE: Final = 0.4
 PRECISION_MIN: Final = 0.99  # of `edited copy` on the held-out photos
 FALSE_ACCUSATION_MAX: Final = 0.002  # share of unseen unedited photos for which anything is called a copy
 CUT_OFF_FLOOR: Final = 0.9  # some hundred honest photos cannot vouch for a lower one
-SCALE: Final = 30_000  # pictures of the library against which no honest photo may be called a copy
-SCALE_MARGIN: Final = 0.001  # of the cut-off above the surest of them
+SCALE: Final = 30_000  # pictures of the library against which honest photos are asked once more
+SCALE_ACCUSED_MAX: Final = 0.001  # share of them called a copy: some 1,400 photos resolve no smaller one
 SIMILAR_QUANTILE: Final = 0.98  # of the best cosine of unseen photos: above it they are called similar
 RIDGE: Final = 1.0
 LABELLED: Final = "labelled"  # an unseen photo, unedited, that shares a label with one in the library
@@ -152,8 +152,8 @@ def fitted(fingerprinter: Fingerprinter) -> Fitted:
 
 
 def at_scale(found: Fitted, fingerprinter: Fingerprinter, shown: list[Pixels], honest: list[Pixels]) -> Fitted:
-    """With the cut-off raised until none of the honest photos, as they were taken, is called a copy of any of SCALE
-    pictures made of the photos `shown`."""
+    """With the cut-off raised until at most SCALE_ACCUSED_MAX of the honest photos, as they were taken, are called a copy
+    of any of SCALE pictures made of the photos `shown`."""
     limits = ExamineLimits()
     library = MadeLibrary(shown, SCALE, SEED, limits.search)
     cores = os.cpu_count() or 1
@@ -169,7 +169,8 @@ def at_scale(found: Fitted, fingerprinter: Fingerprinter, shown: list[Pixels], h
     with ThreadPoolExecutor(cores) as pool:
         sure = sorted(track(pool.map(surest, honest), description="honest photos", total=len(honest)), reverse=True)
     before = float(found.content["copy_probability_min"])
-    cut = round(min(0.999, max(before, sure[0] + SCALE_MARGIN)), 3)
+    allowed = int(SCALE_ACCUSED_MAX * len(sure))
+    cut = round(min(0.999, max(before, sure[allowed] + 0.001)), 3)
     print("surest honest photos at scale", [round(value, 4) for value in sure[:12]], "cut", before, "->", cut)
     figures = {
         **found.figures,
