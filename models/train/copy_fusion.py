@@ -6,8 +6,9 @@ Data: the train half of the Caltech photos (`fixtures.caltech`, known duplicates
 library, others are unseen. Edited copies of both are searched for; every candidate that a search brings up is one
 example: a copy, or a look-alike. Unseen photos are also searched for unedited, as honest claims are. Two fifths of
 the photos are held out of the fit: on them the cut-off for `edited copy` is set, and its precision measured. Then it is
-raised until honest photos come through against a library of SCALE pictures made of the same photos, too. Writes
-weights/copy_fusion.json, its card, and a row of results/copy_fusion.csv. Fixed seed; about half an hour on two cores.
+raised until all but one in a thousand honest photos come through against a library of SCALE pictures made of the same
+photos, too. Writes weights/copy_fusion.json, its card, and a row of results/copy_fusion.csv. Fixed seed; a quarter of
+an hour on two cores.
 """
 
 from __future__ import annotations
@@ -152,8 +153,8 @@ def fitted(fingerprinter: Fingerprinter) -> Fitted:
 
 
 def at_scale(found: Fitted, fingerprinter: Fingerprinter, shown: list[Pixels], honest: list[Pixels]) -> Fitted:
-    """With the cut-off raised until at most SCALE_ACCUSED_MAX of the honest photos, as they were taken, are called a copy
-    of any of SCALE pictures made of the photos `shown`."""
+    """With the cut-off raised until at most SCALE_ACCUSED_MAX of the honest photos, as they were taken, are called a
+    copy of any of SCALE pictures made of the photos `shown`."""
     limits = ExamineLimits()
     library = MadeLibrary(shown, SCALE, SEED, limits.search)
     cores = os.cpu_count() or 1
