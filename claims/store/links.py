@@ -42,7 +42,8 @@ async def record(conn: AsyncConnection, claim_id: str, facts: Mapping[str, Any])
     copied = {str(match["claim_id"]) for match in matches_in(facts) if _counts(match)}
     for paper in facts.get("papers", ()):
         copied.update(paper.get("number_claimed_before", ()))
-    files = [photo["sha256"] for photo in facts.get("photos", ()) if any(_counts(one) for one in photo["matches"])]
+    photos = facts.get("photos", ())
+    files = [photo["sha256"] for photo in photos if any(_counts(one) for one in photo.get("matches", ()))]
     if files:
         same = select(evidence.c.claim_id).where(evidence.c.sha256.in_(files)).distinct().limit(SAME_FILE_MAX)
         copied.update((await conn.execute(same)).scalars())

@@ -306,10 +306,7 @@ def test_a_batch_that_kills_its_worker_process_does_not_sink_the_rest(
 
     def kill_one(_report: ImportReport) -> None:
         if not killed:
-            workers = [
-                child for child in psutil.Process().children(recursive=True)
-                if "spawn_main" in " ".join(child.cmdline())
-            ]  # fmt: skip
+            workers = [child for child in psutil.Process().children(recursive=True) if _spawned(child)]
             assert workers
             killed.append(workers[0].pid)
             workers[0].kill()
@@ -319,6 +316,13 @@ def test_a_batch_that_kills_its_worker_process_does_not_sink_the_rest(
     rest = import_pictures(target, [path])
     assert rest.added == len(report.failed)
     assert query(target.store.dsn, "SELECT count(*) FROM library_photos") == [(12,)]
+
+
+def _spawned(process: psutil.Process) -> bool:
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except psutil.Error:  # gone, or not yet buried
+        return False
 
 
 def _listening() -> set[tuple[str, int]]:
