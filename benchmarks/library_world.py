@@ -102,8 +102,8 @@ class _Class:
     @staticmethod
     def of(centre: NDArray[np.float64], apart: NDArray[np.float64]) -> _Class:
         lengths = np.linalg.norm(apart, axis=1)
-        length = float(np.sqrt(np.mean(lengths**2)))
-        centre_length = float(np.sqrt(max(1e-6, centre @ centre - length**2 / len(apart))))
+        length = float(np.mean(lengths**2)) ** 0.5
+        centre_length = max(1e-6, float(centre @ centre) - length**2 / len(apart)) ** 0.5
         scaled = (apart / np.sqrt(len(apart))).astype(np.float32)
         return _Class(centre_length, length, scaled, (lengths / max(length, 1e-9)).astype(np.float32))
 

@@ -141,7 +141,7 @@ def _threads(workers: int, _address: str) -> TaskRunner[Any]:
 
 
 def _dask(workers: int, address: str) -> TaskRunner[Any]:
-    from prefect_dask import DaskTaskRunner
+    from prefect_dask.task_runners import DaskTaskRunner
 
     if address:
         return DaskTaskRunner(address=address)
@@ -154,9 +154,9 @@ def _dask(workers: int, address: str) -> TaskRunner[Any]:
 def _ray(workers: int, address: str) -> TaskRunner[Any]:
     from prefect_ray import RayTaskRunner
 
-    if address:
-        return RayTaskRunner(address=address)
-    return RayTaskRunner(init_kwargs={"num_cpus": workers, "include_dashboard": False, "log_to_driver": False})
+    here = {"num_cpus": workers, "include_dashboard": False, "log_to_driver": False}
+    made: TaskRunner[Any] = RayTaskRunner(address=address) if address else RayTaskRunner(init_kwargs=here)
+    return made
 
 
 _TASK_RUNNERS: Final[dict[str, Callable[[int, str], TaskRunner[Any]]]] = {

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, Literal, cast
+from typing import IO, Any, Final, Literal, Self, cast
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 REFERENCE_CHARS_MAX: Final = 500
@@ -119,7 +119,8 @@ def _archive(path: Path, behind: int, file_bytes_max: int) -> Iterator[Found | R
             with tarfile.open(fileobj=file, mode="r|*", tarinfo=_noting_the_end(ended)) as tar:
                 begun = True
                 while (member := tar.next()) is not None:
-                    tar.members.clear()  # kept for seeking, which a stream cannot: a million of them is a gigabyte
+                    # Kept for seeking, which a stream cannot: a million of them is a gigabyte.
+                    cast(Any, tar).members.clear()
                     if Path(member.name).suffix.lower() in SUFFIXES and not member.isdir():
                         yield _member(tar, member, lambda: behind + file.tell(), file_bytes_max)
         except _BROKEN as error:
@@ -154,7 +155,7 @@ def _noting_the_end(ended: list[bool]) -> type[tarfile.TarInfo]:
 
     class Member(tarfile.TarInfo):
         @classmethod
-        def fromtarfile(cls, tarfile_: tarfile.TarFile) -> tarfile.TarInfo:
+        def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
             try:
                 return super().fromtarfile(tarfile_)
             except tarfile.HeaderError as error:
