@@ -85,7 +85,7 @@ async def _kill_each(sandbox: Sandbox) -> None:
     assert stack.postgres.process is not None
     os.kill(stack.postgres.process.pid, signal.SIGKILL)
     await asyncio.sleep(0.5)
-    await asyncio.to_thread(stack.postgres.start)
+    stack.postgres.start()  # on this thread: the server ends with the thread that started it
 
 
 async def _settled(sandbox: Sandbox, ids: list[str]) -> dict[str, str]:
