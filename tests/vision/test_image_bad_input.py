@@ -210,7 +210,7 @@ def test_a_png_with_one_wrong_byte_is_refused(decoder: Decoder, level: int) -> N
     assert refused.value.code in ("broken", "truncated")
 
 
-def test_two_photos_joined_at_a_restart_marker_are_a_collage_of_both_and_the_picture_of_neither(look: Look) -> None:
+def test_two_photos_joined_at_a_restart_marker_are_likened_to_them_and_the_picture_of_neither(look: Look) -> None:
     """Nothing is damaged here: a JPEG may begin anew at any such marker. So it is compared, and never taken for one."""
     options = {"restart_marker_rows": 1, "quality": 92}
     own, other = (jpeg(photograph(name, 800, 640), **options) for name in ("chelsea.png", "coffee.png"))
@@ -220,7 +220,10 @@ def test_two_photos_joined_at_a_restart_marker_are_a_collage_of_both_and_the_pic
     seen = look(joined)
     assert seen.pixel_sha256 not in {known.pixel_sha256 for known in library.values()}
     found = against(library, seen)
-    assert found.verdict is Verdict.EDITED_COPY
+    # Half a picture without a seam: the probability lies about the cut-off, the direction is not in doubt.
+    assert found.verdict in (Verdict.EDITED_COPY, Verdict.SIMILAR)
+    assert found.matches[0].photo_id in {"0", "1"}
+    assert found.matches[0].probability > 0.5
     assert {match.photo_id for match in found.matches if match.verdict in COPIES} <= {"0", "1"}
 
 
