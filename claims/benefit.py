@@ -101,7 +101,7 @@ def own_cost(paper: PaperFact) -> int | Unmeasured:
     zero.
     """
     total = amount_on(paper, "total_minor")
-    if isinstance(total, Unmeasured) or paper.kind is not PaperKind.OUTPATIENT_INVOICE:
+    if isinstance(total, Unmeasured) or paper.kind != PaperKind.OUTPATIENT_INVOICE:
         return total
     insured = amount_on(paper, "insurance_paid_minor")
     if isinstance(insured, int):

@@ -201,9 +201,7 @@ class PaperItem:
 class PaperCheck:
     """An arithmetic or format check within one paper: passed, or failed with both sides."""
 
-    name: Literal[
-        "items_sum_to_total", "capital_amount_equals_total", "insurance_and_cash_equal_total", "date_is_plausible"
-    ]
+    name: str
     passed: bool
     detail: str
 
@@ -215,7 +213,7 @@ class PaperFact:
     evidence_id: str
     name: str
     sha256: str
-    kind: PaperKind
+    kind: str
     fields: tuple[PaperField, ...]
     items: tuple[PaperItem, ...]
     checks: tuple[PaperCheck, ...]

@@ -28,7 +28,6 @@ from claims.evidence import (
     FraudFact,
     NoseFact,
     PaperFact,
-    PaperKind,
     PhotoFact,
     Unmeasured,
     UnmeasuredNose,
@@ -42,7 +41,7 @@ from flows import evidence, matches
 from flows.looking import Looking, SeenPaper, SeenPhoto, Stopwatch
 from flows.matches import BankKeeper
 from flows.queues import Clock, utc_now
-from vision.documents.page import PaperReading
+from vision.documents.page import UNKNOWN, PaperReading
 from vision.errors import ImageRefused
 from vision.library import LibraryPhoto, publish, search
 from vision.measurement import Unmeasured as NotMeasured
@@ -126,8 +125,8 @@ async def paper_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> Pa
     looking = context.looking
     seen = await asyncio.gather(*(looking.compute(watch, looking.paper, row) for row in rows))
     pages = [(row, page) for row, one in zip(rows, seen, strict=True) for page in _pages(one)]
-    identities = {id(page): evidence.paper_identity(page) for _, page in pages if isinstance(page, PaperReading)}
-    numbers = [(identities[id(page)], row.id) for row, page in pages if identities.get(id(page))]
+    identities = {id(page): evidence.paper_identities(page) for _, page in pages if isinstance(page, PaperReading)}
+    numbers = [(identity, row.id) for row, page in pages for identity in identities.get(id(page), ())]
     previews = [one.preview_sha256 for one in seen if isinstance(one, SeenPaper)]
     async with _writing(context, file, previews) as conn:
         for row, one in zip(rows, seen, strict=True):
@@ -137,11 +136,16 @@ async def paper_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> Pa
     async with context.engine.connect() as conn:
         before = await papers.claims_with_number(conn, [key for key, _ in numbers], exclude_claim=file.claim.id)
     return tuple(
-        evidence.paper_fact(row, page, before.get(identities[id(page)], ()))
+        evidence.paper_fact(row, page, _claims_before(before, identities[id(page)]))
         if isinstance(page, PaperReading)
         else evidence.refused_paper(row, page)
         for row, page in pages
     )
+
+
+def _claims_before(before: Mapping[str, tuple[str, ...]], identities: Sequence[str]) -> tuple[str, ...]:
+    """Other claims with a paper of any of these identities, each once."""
+    return tuple(dict.fromkeys(claim for identity in identities for claim in before.get(identity, ())))
 
 
 async def nose_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> NoseFacts:
@@ -246,7 +250,5 @@ def _pages(seen: SeenPaper | ImageRefused) -> tuple[PaperReading | NotMeasured |
     """
     if isinstance(seen, ImageRefused):
         return (seen,)
-    known = tuple(
-        page for page in seen.pages if isinstance(page, PaperReading) and PaperKind(page.kind) is not PaperKind.UNKNOWN
-    )
+    known = tuple(page for page in seen.pages if isinstance(page, PaperReading) and page.kind != UNKNOWN)
     return known or seen.pages[:1]

@@ -23,7 +23,7 @@ _CODE_BY_CHECK = {
     "insurance_and_cash_equal_total": "insurance_and_cash_do_not_sum",
     "date_is_plausible": "paper_date_implausible",
 }
-_NUMBER_FIELD = {PaperKind.OUTPATIENT_INVOICE: "number", PaperKind.PARCEL_SLIP: "tracking_number"}
+_NUMBER_FIELD: dict[str, str] = {PaperKind.OUTPATIENT_INVOICE: "number", PaperKind.PARCEL_SLIP: "tracking_number"}
 
 
 def to_pay_on(product: Product, papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:

@@ -220,3 +220,22 @@ def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -
             if match["value"].strip():
                 found.append(piece(rows, index, *match.span("value")))
     return found
+
+
+def under(rows: Sequence[Row], label: str, value: str) -> list[Found]:
+    """Every value that begins a cell of the row below its label, at least half of the narrower of the two above the
+    other, as in a table with a heading.
+    """
+    found = []
+    wanted = re.compile(rf"\s*(?P<value>{value})", re.IGNORECASE)
+    for index, row in enumerate(rows[:-1]):
+        for match in re.finditer(label, row.text, re.IGNORECASE):
+            head = piece(rows, index, *match.span()).box
+            for start, end, cell in rows[index + 1].spans():
+                shared = min(head.right, cell.box.right) - max(head.left, cell.box.left)
+                if shared < 0.5 * min(head.right - head.left, cell.box.right - cell.box.left):
+                    continue
+                hit = wanted.match(rows[index + 1].text, start, end)
+                if hit is not None and hit["value"].strip():
+                    found.append(piece(rows, index + 1, *hit.span("value")))
+    return found
