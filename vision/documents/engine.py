@@ -18,8 +18,12 @@ from vision.measurement import Unmeasured
 def extract(rows: Sequence[Row], kind: PaperKind) -> tuple[list[PaperField], list[RefusedField]]:
     """Every field found, at most one a name, in the kind's order; and those that were found and not believed."""
     outcomes: list[Outcome] = receipt.fields(rows) if kind.extractor == "till_receipt" else []
-    labelled_fields = ((name, rule) for name, rule in kind.fields.items() if rule.labels or rule.anywhere)
-    outcomes += [_FINDERS.get(rule.format, _by_shape)(rows, name, rule) for name, rule in labelled_fields]
+    headings = re.compile("|".join(f"(?:{label.label})" for rule in kind.fields.values() for label in rule.labels))
+    for name, rule in kind.fields.items():
+        if rule.format in _FINDERS and (rule.labels or rule.anywhere):
+            outcomes.append(_FINDERS[rule.format](rows, name, rule))
+        elif rule.labels or rule.anywhere:
+            outcomes.append(_by_shape(rows, name, rule, headings))
     return (
         [outcome for outcome in outcomes if isinstance(outcome, PaperField)],
         [outcome for outcome in outcomes if isinstance(outcome, RefusedField)],
@@ -30,8 +34,8 @@ def _candidates(rows: Sequence[Row], label: Label, pattern: str, below: bool) ->
     if label.in_row:
         return _in_row(rows, label, pattern)
     found = labelled(rows, label.label, pattern)
-    if not found and below:
-        found = under(rows, label.label, pattern)
+    if below:
+        found += under(rows, label.label, pattern)
     if label.of and len(found) != label.of:
         return []
     return found[label.nth - 1 :] if label.nth > 1 else found
@@ -47,8 +51,10 @@ def _in_row(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
     return []
 
 
-def _by_shape(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
-    """The first value beside any of the labels, the labels tried in order."""
+def _by_shape(rows: Sequence[Row], name: str, rule: FieldRule, headings: re.Pattern[str]) -> Outcome:
+    """The first value beside any of the labels, the labels tried in order. What is itself a label of the kind is the
+    heading of another column.
+    """
     shape = SHAPES[rule.format]
     pattern = shape.pattern(rule)
     for label in rule.labels:
@@ -56,9 +62,14 @@ def _by_shape(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
             value = shape.value(found.text)
             if isinstance(value, Unmeasured):
                 return RefusedField(name, value.reason)  # another amount of the page would be a guess
-            if value:
+            if value and not (rule.format in ("name", "text") and _heads(rows, found, headings)):
                 return from_found(name, found, value)
     return _without_label(rows, name, rule, pattern, shape.value) if rule.anywhere else None
+
+
+def _heads(rows: Sequence[Row], found: Found, headings: re.Pattern[str]) -> bool:
+    """Whether a text is a label or the rest of one, not a value: it is one of the kind's, or a colon follows it."""
+    return headings.match(found.text) is not None or rows[found.row].text[found.end :].lstrip(" ")[:1] == ":"
 
 
 def _without_label(

@@ -57,12 +57,25 @@ def accepted(reading: PaperReading, gate: Gate | None = None) -> bool:
     The thresholds are not calibrated: they are the confidence and the proofs by which a first reading is settled
     (`vision.documents.reconcile`), and no error rate is known for them.
     """
-    if reading.kind == UNKNOWN or reading.missing_fields or reading.refused or not reading.fields:
-        return False
-    if not all(check.passed for check in reading.checks):
-        return False
+    return not_accepted_because(reading, gate) == ""
+
+
+def not_accepted_because(reading: PaperReading, gate: Gate | None = None) -> str:
+    """Why a reading is not accepted, the first reason in words for a person; "" where it is."""
+    if reading.kind == UNKNOWN or not reading.fields:
+        return "the kind of paper is not known"
+    if reading.missing_fields:
+        return f"not found: {', '.join(reading.missing_fields)}"
+    if reading.refused:
+        return f"{reading.refused[0].name}: {reading.refused[0].reason}"
+    failed = next((check for check in reading.checks if not check.passed), None)
+    if failed is not None:
+        return f"{failed.name}: {failed.detail}"
     threshold = (gate if gate is not None else load_gate()).threshold(reading.kind)
-    made = {check.name for check in reading.checks}
-    return (
-        set(threshold.proofs) <= made and min(field.confidence for field in reading.fields) >= threshold.confidence_min
-    )
+    lacking = [name for name in threshold.proofs if name not in {check.name for check in reading.checks}]
+    if lacking:
+        return f"could not be checked: {', '.join(lacking)}"
+    least = min(reading.fields, key=lambda field: field.confidence)
+    if least.confidence < threshold.confidence_min:
+        return f"{least.name} was read at a confidence of {least.confidence:.2f}, below {threshold.confidence_min:.2f}"
+    return ""

@@ -210,10 +210,10 @@ def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -
     """Every value that stands right of its label in one row, in reading order.
 
     label, value: regular expressions; between them a colon or space may stand, and with `gap` also the space between
-    two cells. The value is the part matched by `value`.
+    two cells. The value is the part matched by `value`. A label gives nothing of itself back to the value (名 of 名称).
     """
     between = rf"\s*[:;]?\s{{0,{2 + len(GAP) if gap else 1}}}"
-    pattern = re.compile(rf"(?:{label}){between}(?P<value>{value})", re.IGNORECASE)
+    pattern = re.compile(rf"(?>{label}){between}(?P<value>{value})", re.IGNORECASE)
     found = []
     for index, row in enumerate(rows):
         for match in pattern.finditer(row.text):
@@ -229,7 +229,7 @@ def under(rows: Sequence[Row], label: str, value: str) -> list[Found]:
     found = []
     wanted = re.compile(rf"\s*(?P<value>{value})", re.IGNORECASE)
     for index, row in enumerate(rows[:-1]):
-        for match in re.finditer(label, row.text, re.IGNORECASE):
+        for match in re.finditer(rf"(?>{label})", row.text, re.IGNORECASE):
             head = piece(rows, index, *match.span()).box
             for start, end, cell in rows[index + 1].spans():
                 shared = min(head.right, cell.box.right) - max(head.left, cell.box.left)
