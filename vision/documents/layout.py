@@ -223,8 +223,8 @@ def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -
 
 
 def under(rows: Sequence[Row], label: str, value: str) -> list[Found]:
-    """Every value that begins a cell of the row below its label, at least half of the narrower of the two above the
-    other, as in a table with a heading.
+    """Every value that begins a cell of the row below its label: at least half of the narrower of the two lies under
+    the other, as in a table with a heading, or each is alone in its row.
     """
     found = []
     wanted = re.compile(rf"\s*(?P<value>{value})", re.IGNORECASE)
@@ -233,7 +233,8 @@ def under(rows: Sequence[Row], label: str, value: str) -> list[Found]:
             head = piece(rows, index, *match.span()).box
             for start, end, cell in rows[index + 1].spans():
                 shared = min(head.right, cell.box.right) - max(head.left, cell.box.left)
-                if shared < 0.5 * min(head.right - head.left, cell.box.right - cell.box.left):
+                alone = len(row.cells) == 1 and len(rows[index + 1].cells) == 1
+                if not alone and shared < 0.5 * min(head.right - head.left, cell.box.right - cell.box.left):
                     continue
                 hit = wanted.match(rows[index + 1].text, start, end)
                 if hit is not None and hit["value"].strip():
