@@ -95,7 +95,8 @@ class FieldRule(_Entry):
     below: or under it, in the next row. anywhere: or without a label, where the format tells by itself.
     endings: of an institution. digits: least and most of a number. values: of a choice, each with the pattern that
     means it. spaces: a text may have spaces inside. minus: the amount may be printed with a minus before it, as
-    discounts are, and counts without it.
+    discounts are, and counts without it. once: a paper has the first label once; two values beside it are of two papers,
+    and neither is taken.
     """
 
     format: Format
@@ -107,6 +108,7 @@ class FieldRule(_Entry):
     values: Mapping[str, Expression] = {}
     spaces: bool = False
     minus: bool = False
+    once: bool = False
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

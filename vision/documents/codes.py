@@ -24,6 +24,7 @@ _FISCAL = re.compile(
 WHOLE_AMOUNT_TYPE = "32"
 _MATRIX = frozenset({"QRCode", "DataMatrix"})
 _TRACKING_DIGITS_MIN = 10
+_NUMBER_CHARACTERS_MIN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,20 @@ def code_check(kind: PaperKind, values: Mapping[str, str], codes: Sequence[Paper
     stated = [payload for code in codes if (payload := fiscal(code.text)) is not None]
     sides = [side for payload in stated for side in _sides(values, payload)]
     if not sides:
-        return None
+        return _mentioned(values, codes)
     words = "; ".join(f"{name}: the code says {code}, the print {printed}" for name, code, printed in sides)
     return PaperCheck("code_matches_text", all(code == printed for _, code, printed in sides), words)
+
+
+def _mentioned(values: Mapping[str, str], codes: Sequence[PaperCode]) -> PaperCheck | None:
+    """Other codes lead to a web page. One that has the paper's number in it agrees; one that has not says nothing."""
+    for name in ("number", "order_number"):
+        printed = values.get(name, "")
+        if len(printed) >= _NUMBER_CHARACTERS_MIN and any(
+            printed in re.split(r"[^0-9A-Za-z]+", code.text.upper()) for code in codes
+        ):
+            return PaperCheck("code_matches_text", True, f"{name}: the code has {printed} in it")
+    return None
 
 
 def _sides(values: Mapping[str, str], payload: FiscalCode) -> list[tuple[str, str, str]]:

@@ -57,6 +57,11 @@ def _by_shape(rows: Sequence[Row], name: str, rule: FieldRule, headings: re.Patt
     """
     shape = SHAPES[rule.format]
     pattern = shape.pattern(rule)
+    if rule.once:
+        values = {shape.value(found.text) for found in _candidates(rows, rule.labels[0], pattern, rule.below)}
+        told = sorted(value for value in values if isinstance(value, str) and value)
+        if len(told) > 1:
+            return RefusedField(name, f"two of them on one paper: {told[0]} and {told[1]}")
     for label in rule.labels:
         for found in _candidates(rows, label, pattern, rule.below):
             value = shape.value(found.text)
