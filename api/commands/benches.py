@@ -9,7 +9,18 @@ import typer
 
 from api.commands.opening import JsonFlag, fail, print_json
 
-NAMES = ("photos", "provenance", "accusations", "subject", "documents", "noses", "decisions", "throughput", "library")
+NAMES = (
+    "photos",
+    "provenance",
+    "accusations",
+    "subject",
+    "documents",
+    "forgeries",
+    "noses",
+    "decisions",
+    "throughput",
+    "library",
+)
 
 
 def bench(
