@@ -118,7 +118,8 @@ class PaperReading:
     kind: the name of a kind in the catalogue, or UNKNOWN. lines: the normalised text of each line, top to bottom.
     read_confidence: the least confidence among the money-relevant fields of the kind, 0 when none of them was found:
     then nothing is known of the amount. missing_fields: required for the kind, not found. refused: found, and not
-    believed. keys: names of fields that tell this paper from every other, in one or several ways.
+    believed. keys: names of fields that tell this paper from every other, in one or several ways. relied_on: fields
+    that money or a required answer rests on. alike: those of them that readings by two models have alike.
     """
 
     kind: str
@@ -132,6 +133,8 @@ class PaperReading:
     refused: tuple[RefusedField, ...] = ()
     codes: tuple[PaperCode, ...] = ()
     keys: tuple[tuple[str, ...], ...] = ()
+    relied_on: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
 
     def field(self, name: str) -> PaperField | None:
         """The field of that name, None when the paper does not show it."""

@@ -40,6 +40,7 @@ def parse_as(
         refused=tuple(refused),
         codes=tuple(codes),
         keys=kind.keys,
+        relied_on=tuple(dict.fromkeys((*kind.money, *kind.required))),
     )
 
 

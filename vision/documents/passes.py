@@ -12,7 +12,7 @@ from vision.documents.catalogue import Catalogue
 from vision.documents.outlines import Quad, area_ratio, outlines, skew
 from vision.documents.page import UNKNOWN, Box, PageText, PaperCode, PaperField, PaperReading, TextLine
 from vision.documents.parse import parse
-from vision.documents.reconcile import best, merit, settled
+from vision.documents.reconcile import alike, best, merit, settled
 from vision.documents.several import several_papers
 from vision.documents.views import (
     Pixels,
@@ -109,7 +109,7 @@ class Passes:
         for view in (look.view, look.plain) if self._red else (look.view,):
             readings.append(self._parsed(self._lines(view, SMALL), view, SMALL))
             if self._settled(readings[-1]):
-                return readings[-1]
+                return replace(readings[-1], alike=alike(readings[-1], readings))
         return best(readings, self._today, self._catalogue)
 
     def _best_look(self, papers: Sequence[Quad]) -> _Look:

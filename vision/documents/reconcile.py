@@ -54,6 +54,18 @@ def best(readings: Sequence[PaperReading], today: date, catalogue: Catalogue) ->
         checks=tuple(checks(kind, fields, chosen.items, today, chosen.codes)),
         read_confidence=money_confidence(kind, fields),
         missing_fields=tuple(name for name in kind.required if name not in names),
+        alike=alike(chosen, readings),
+    )
+
+
+def alike(chosen: PaperReading, readings: Sequence[PaperReading]) -> tuple[str, ...]:
+    """Which of the fields relied on another model has read alike. Two looks by one model err alike, so they do not
+    count."""
+    others = [one for one in readings if one.model != chosen.model and one.kind == chosen.kind]
+    return tuple(
+        name
+        for name in chosen.relied_on
+        if chosen.value(name) and any(one.value(name) == chosen.value(name) for one in others)
     )
 
 

@@ -1,0 +1,153 @@
+"""Calibrates from which confidence on a paper's reading is accepted with nobody looking.
+
+    python -m models.train.paper_gate
+
+Data: PAGES rendered papers of every kind (`fixtures.papers`, synthetic), in the layouts to build with, by phone,
+scanner and as electronic pictures; the layouts kept for testing and the scanned receipts are for measuring alone
+(`miaopei bench documents`). A reading that misses or contradicts something is never accepted, whatever its confidence.
+Of the others the least sure of the fields that money rests on decides: its threshold, for each kind, is the lowest at
+which no accepted page of the kind has one of them wrong and, over all kinds, at most WRONG_MAX have. Fields that two
+models read alike, or that the paper's own arithmetic proves, have a threshold of their own; where a kind had fewer than
+ENOUGH pages that nothing vouches for, such a page is never accepted. Writes weights/paper_gate.json, its card, and a
+row of results/paper_gate.csv. Twenty minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from rich.progress import track
+
+from fixtures.papers import KINDS
+from fixtures.papers.marks import Marked, read_many
+from models.registry import CARDS, Card, ModelFile, sha256_of, write_card
+from vision.documents import Reader
+from vision.documents.gate import NAME, NEVER, confidence, unfit_because, vouched
+from vision.image import DecodeLimits, Decoder
+from vision.measurement import Unmeasured
+
+FIRST_SEED: Final = 40_000
+PAGES: Final = 40  # of each kind
+WRONG_MAX: Final = 0.005  # of the accepted pages: half of what is promised, since the test's layouts are others
+FLOOR: Final = 0.8  # no lower threshold: below it the words are guesses
+MARGIN: Final = 0.002  # above the surest wrong page
+ENOUGH: Final = 20
+WEIGHTS: Final = Path(__file__).parent.parent / "weights" / f"{NAME}.json"
+RESULTS: Final = Path(__file__).parent.parent / "results" / f"{NAME}.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A page that could be accepted. sure: confidence of the least sure field relied on."""
+
+    kind: str
+    vouched: bool
+    sure: float
+    right: bool
+
+
+def main() -> None:
+    began = time.monotonic()
+    wanted = [(kind, FIRST_SEED + number) for number in range(PAGES) for kind in KINDS]
+    cores = os.cpu_count() or 1
+    with Decoder(DecodeLimits(), processes=1) as decoder, Reader(processes=cores) as reader:
+        pages = list(track(read_many(wanted, "build", reader, decoder, cores), description="papers", total=len(wanted)))
+    examples = [example for page in pages for example in examples_of(page)]
+    content = fitted(examples)
+    WEIGHTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    passed = [one for one in examples if one.sure >= content["kinds"][one.kind]["vouched" if one.vouched else "alone"]]
+    figures = {
+        "pages": len(pages),
+        "fit": len(examples),
+        "fit_wrong": sum(not one.right for one in examples),
+        "accepted": len(passed),
+        "accepted_wrong": sum(not one.right for one in passed),
+        "coverage": round(len(passed) / len(pages), 4),
+    }
+    sys.stdout.write(f"{figures}\n")
+    write_card(_card(figures))
+    _record(figures, time.monotonic() - began)
+
+
+def examples_of(page: Marked) -> list[Example]:
+    """None for a page that no confidence would let through."""
+    reading = page.reading
+    if isinstance(reading, Unmeasured) or unfit_because(reading):
+        return []
+    return [Example(reading.kind, vouched(reading), confidence(reading), page.relied_on_right)]
+
+
+def fitted(examples: Sequence[Example]) -> dict[str, dict[str, dict[str, float]]]:
+    """Thresholds by kind, as `vision.documents.gate.load_gate` reads them; `default` is the strictest of each, for
+    kinds that an insurer adds."""
+    pooled = {how: _pooled([one for one in examples if one.vouched == how]) for how in (True, False)}
+    kinds = {}
+    for kind in KINDS:
+        own = [one for one in examples if one.kind == kind]
+        by = {how: [one for one in own if one.vouched == how] for how in (True, False)}
+        kinds[kind] = {
+            "vouched": max(pooled[True], _above_wrong(by[True])),
+            "alone": max(pooled[False], _above_wrong(by[False])) if len(by[False]) >= ENOUGH else NEVER,
+        }
+    default = {"vouched": max(kind["vouched"] for kind in kinds.values()), "alone": NEVER}
+    return {"default": default, "kinds": kinds}  # type: ignore[dict-item]
+
+
+def _pooled(examples: Sequence[Example]) -> float:
+    """The lowest threshold at which at most WRONG_MAX of what is accepted is wrong; NEVER where there is none."""
+    threshold, wrong = NEVER, 0
+    for count, one in enumerate(sorted(examples, key=lambda example: -example.sure), start=1):
+        wrong += not one.right
+        if wrong <= WRONG_MAX * count:
+            threshold = one.sure
+    return _stored(max(FLOOR, threshold))
+
+
+def _above_wrong(examples: Sequence[Example]) -> float:
+    return _stored(max((one.sure + MARGIN for one in examples if not one.right), default=FLOOR))
+
+
+def _stored(threshold: float) -> float:
+    return round(min(NEVER, threshold), 3)
+
+
+def _card(figures: dict[str, float]) -> Card:
+    return Card(
+        name=NAME,
+        version="1.0.0",
+        summary="By kind of paper, how sure the fields that money rests on must be read before nobody looks.",
+        licence="Apache-2.0",
+        source="calibrated by models/train/paper_gate.py",
+        how_to_get="part of the repository; python -m models.train.paper_gate makes it anew",
+        files={"weights": ModelFile(f"weights/{WEIGHTS.name}", sha256_of(WEIGHTS), WEIGHTS.stat().st_size)},
+        preprocessing={"confidence": "of the least sure field relied on, the mean over the characters of its line"},
+        trained_on=f"{PAGES} rendered papers of each of {len(KINDS)} kinds (synthetic), in the layouts to build with.",
+        metrics={"calibration": figures},
+        limits="Rendered papers are not real ones: what share of real Chinese papers would be accepted, or accepted"
+        " wrongly, is unmeasured. The confidences are the text recognisers' own, which are not probabilities.",
+        root=CARDS.parent,
+    )
+
+
+def _record(figures: dict[str, float], seconds: float) -> None:
+    columns = ["at", "first_seed", "sha256", *figures, "seconds"]
+    new = not RESULTS.exists()
+    with RESULTS.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if new:
+            writer.writerow(columns)
+        digest = sha256_of(WEIGHTS)[:12]
+        writer.writerow([datetime.now(UTC).date(), FIRST_SEED, digest, *figures.values(), round(seconds)])
+
+
+if __name__ == "__main__":
+    main()
