@@ -55,9 +55,9 @@ def as_pdf(page: Page, said: Mapping[str, str] | None = None, *, layer: bool = T
         base = height - (y + SIZE_PX * 1.1) * POINTS
         drawn.append(f"BT 3 Tr /F1 {SIZE_PX * POINTS:.2f} Tf {x * POINTS:.2f} {base:.2f} Td <{hexed}> Tj ET")
     font = (
-        b"<< /Type /Font /Subtype /Type0 /BaseFont /STSong-Light /Encoding /UniGB-UCS2-H /DescendantFonts [<< /Type /Font"
-        b" /Subtype /CIDFontType0 /BaseFont /STSong-Light /CIDSystemInfo << /Registry (Adobe) /Ordering (GB1)"
-        b" /Supplement 2 >> /DW 1000 >>] >>"
+        b"<< /Type /Font /Subtype /Type0 /BaseFont /STSong-Light /Encoding /UniGB-UCS2-H"
+        b" /DescendantFonts [<< /Type /Font /Subtype /CIDFontType0 /BaseFont /STSong-Light /CIDSystemInfo"
+        b" << /Registry (Adobe) /Ordering (GB1) /Supplement 2 >> /DW 1000 >>] >>"
     )
     picture = b"/Type /XObject /Subtype /Image /Width %d /Height %d /ColorSpace /DeviceRGB /BitsPerComponent 8" % (
         page.width_px, page.height_px,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 import pytest
@@ -108,8 +108,8 @@ def test_the_code_of_an_old_invoice_states_its_amount_before_tax() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("number", "25332000000123456780"), ("total_minor", "310000"), ("date", (date(2026, 9, 11) + timedelta(1)).isoformat())],
-)  # fmt: skip
+    [("number", "25332000000123456780"), ("total_minor", "310000"), ("date", "2026-09-12")],
+)
 def test_a_print_that_differs_from_its_code_fails(name: str, value: str) -> None:
     check = code_check(KINDS["vat_invoice"], vat_values(**{name: value}), qr(DIGITAL))
     assert check is not None

@@ -92,7 +92,8 @@ def test_a_layer_of_other_words_says_nothing(decoder: Decoder) -> None:
 def test_a_layer_longer_than_any_paper_fails_and_costs_no_page(decoder: Decoder) -> None:
     words = b"".join(b"BT /F1 4 Tf 20 %d Td (%s) Tj ET\n" % (820 - 6 * i, b"total 100.00 " * 20) for i in range(120))
     font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
-    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 3 0 R /Resources << /Font << /F1 4 0 R >> >> >>"
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 3 0 R"
+    page += b" /Resources << /Font << /F1 4 0 R >> >> >>"
     file = pdf_of(
         [
             b"<< /Type /Catalog /Pages 2 0 R >>",
