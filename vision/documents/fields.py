@@ -15,7 +15,7 @@ Outcome = PaperField | RefusedField | None
 
 def from_found(name: str, found: Found, value: str = "") -> PaperField:
     """The field of that piece of text; `value` where it differs from the text itself."""
-    return PaperField(name, value or found.text, round(found.confidence, 4), found.box)
+    return PaperField(name, value or found.text, round(found.confidence, 4), found.box, found.corners)
 
 
 def date_by_rule(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
