@@ -1,4 +1,4 @@
-"""The further kinds of papers from text lines: inpatient, VAT and vet bills, diagnosis pages, orders, returns, cards."""
+"""The further kinds of papers from text lines: inpatient, VAT and vet bills, prescriptions, orders, returns, cards."""
 
 from __future__ import annotations
 
