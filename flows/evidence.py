@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -19,7 +18,6 @@ from claims.evidence import (
     PaperFact,
     PaperField,
     PaperItem,
-    PaperKind,
     PhotoFact,
     PhotoMatch,
     PhotoVerdict,
@@ -31,6 +29,7 @@ from claims.evidence import (
     UnmeasuredPaper,
     UnmeasuredPhoto,
 )
+from claims.paper_keys import identities
 from claims.store.adjudication import EvidenceRow
 from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
 from vision import measurement, placement
@@ -45,13 +44,6 @@ PAIRS_MAX = 40  # as many lines as a person can follow on a screen
 
 E = TypeVar("E", datetime, str)
 
-# What makes a paper of a kind unique; a receipt has no number, but the same shop, day and total are one receipt.
-_IDENTITY: Mapping[PaperKind, tuple[str, ...]] = {
-    PaperKind.OUTPATIENT_INVOICE: ("number",),
-    PaperKind.PARCEL_SLIP: ("tracking_number",),
-    PaperKind.RECEIPT: ("company", "date", "total_minor"),
-    PaperKind.UNKNOWN: (),
-}
 _ITEM_CLASSES = {"自费": "own"}
 
 
@@ -111,7 +103,7 @@ def paper_fact(row: EvidenceRow, reading: PaperReading, claimed_before: tuple[st
         evidence_id=row.id,
         name=row.name,
         sha256=row.sha256,
-        kind=PaperKind(reading.kind),
+        kind=str(reading.kind),
         fields=tuple(
             PaperField(
                 field.name,
@@ -129,6 +121,8 @@ def paper_fact(row: EvidenceRow, reading: PaperReading, claimed_before: tuple[st
         read_confidence=reading.read_confidence,
         missing_fields=reading.missing_fields,
         number_claimed_before=claimed_before,
+        accepted=True,
+        identities=paper_identities(reading),
     )
 
 
@@ -136,11 +130,9 @@ def refused_paper(row: EvidenceRow, refusal: ImageRefused | measurement.Unmeasur
     return UnmeasuredPaper(row.id, row.name, row.sha256, *_words(refusal))
 
 
-def paper_identity(reading: PaperReading) -> str:
-    """`kind:number`, the same however the paper prints spaces, dashes or case; "" when it shows too little to tell."""
-    kind = PaperKind(reading.kind)
-    values = [re.sub(r"[\W_]+", "", reading.value(name)).upper() for name in _IDENTITY[kind]]
-    return f"{kind}:{'|'.join(values)}" if values and all(values) else ""
+def paper_identities(reading: PaperReading) -> tuple[str, ...]:
+    """The keys by which the paper is known in the house (`claims.paper_keys`); none where it shows too little."""
+    return identities(reading.kind, reading.value)
 
 
 def nose_fact(row: EvidenceRow, pet_id: str, comparison: NoseComparison) -> NoseFact:

@@ -23,12 +23,12 @@ from claims.claim import EvidenceKind
 from claims.credit import Scorecard
 from claims.errors import InFlight, StoreError
 from claims.evidence import (
+    UNKNOWN_KIND,
     CoverFact,
     CreditFact,
     FraudFact,
     NoseFact,
     PaperFact,
-    PaperKind,
     PhotoFact,
     Unmeasured,
     UnmeasuredNose,
@@ -126,8 +126,8 @@ async def paper_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> Pa
     looking = context.looking
     seen = await asyncio.gather(*(looking.compute(watch, looking.paper, row) for row in rows))
     pages = [(row, page) for row, one in zip(rows, seen, strict=True) for page in _pages(one)]
-    identities = {id(page): evidence.paper_identity(page) for _, page in pages if isinstance(page, PaperReading)}
-    numbers = [(identities[id(page)], row.id) for row, page in pages if identities.get(id(page))]
+    identities = {id(page): evidence.paper_identities(page) for _, page in pages if isinstance(page, PaperReading)}
+    numbers = [(identity, row.id) for row, page in pages for identity in identities.get(id(page), ())]
     previews = [one.preview_sha256 for one in seen if isinstance(one, SeenPaper)]
     async with _writing(context, file, previews) as conn:
         for row, one in zip(rows, seen, strict=True):
@@ -137,7 +137,7 @@ async def paper_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> Pa
     async with context.engine.connect() as conn:
         before = await papers.claims_with_number(conn, [key for key, _ in numbers], exclude_claim=file.claim.id)
     return tuple(
-        evidence.paper_fact(row, page, before.get(identities[id(page)], ()))
+        evidence.paper_fact(row, page, _others(before, identities[id(page)]))
         if isinstance(page, PaperReading)
         else evidence.refused_paper(row, page)
         for row, page in pages
@@ -220,6 +220,11 @@ STAGES: Mapping[str, tuple[Stage, TypeAdapter[Any]]] = MappingProxyType(
 )
 
 
+def _others(before: Mapping[str, tuple[str, ...]], keys: Sequence[str]) -> tuple[str, ...]:
+    """Other claims with any of a paper's keys."""
+    return tuple(dict.fromkeys(claim for key in keys for claim in before.get(key, ())))
+
+
 def _of_kind(file: ClaimFile, kind: EvidenceKind) -> list[EvidenceRow]:
     return [row for row in file.evidence if row.kind is kind]
 
@@ -246,7 +251,5 @@ def _pages(seen: SeenPaper | ImageRefused) -> tuple[PaperReading | NotMeasured |
     """
     if isinstance(seen, ImageRefused):
         return (seen,)
-    known = tuple(
-        page for page in seen.pages if isinstance(page, PaperReading) and PaperKind(page.kind) is not PaperKind.UNKNOWN
-    )
+    known = tuple(page for page in seen.pages if isinstance(page, PaperReading) and page.kind != UNKNOWN_KIND)
     return known or seen.pages[:1]
