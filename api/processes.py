@@ -32,6 +32,7 @@ def worker_config(settings: Settings) -> WorkerConfig:
         name=process_name("worker"),
         store=_store(settings),
         ocr_models=settings.ocr_models,
+        paper_kinds=settings.paper_kinds,
         descriptor=descriptor_config(settings),
         c2pa_anchors=c2pa_anchors(settings),
         prefect=PrefectConfig(api_url=settings.prefect_api_url),

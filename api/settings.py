@@ -138,6 +138,11 @@ class Settings(BaseSettings):
         default=Path(__file__).resolve().parent.parent / "models" / "ocr",
         description="Folder with the reader's models; `python -m models.ocr_build` makes it",
     )
+    paper_kinds: Path | None = Field(
+        default=None,
+        description="Folder of further kinds of papers, a YAML file each (docs/papers.md); none: the product's own. A "
+        "mistake in a file is an error at start that names the file and the key",
+    )
     c2pa_trust_anchors: Path | None = Field(
         default=None,
         description="PEM file of the certificates whose content credentials (C2PA) are trusted; none: every signer is "
@@ -164,7 +169,7 @@ class Settings(BaseSettings):
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().resolve()
 
-    @field_validator("descriptor_torchscript", "descriptor_whitening", "descriptor_thresholds")
+    @field_validator("paper_kinds", "descriptor_torchscript", "descriptor_whitening", "descriptor_thresholds")
     @classmethod
     def _absolute_or_unset(cls, path: Path | None) -> Path | None:
         """The worker runs in another folder than the command that starts it."""

@@ -87,7 +87,7 @@ def _marks(paper: RenderedPaper, reading: PaperReading | Unmeasured) -> Iterator
     if isinstance(reading, Unmeasured):
         yield from ((name, False) for name in ("kind", *paper.truth))
         return
-    yield "kind", reading.kind.value == paper.kind
+    yield "kind", reading.kind == paper.kind
     for name, value in paper.truth.items():
         read = reading.value(name)
         yield name, alike(read, value) == 1.0 if name == "address" else read == value
@@ -119,7 +119,7 @@ def _sroie(tar: Path, decoder: Decoder, reader: Reader, progress: Progress) -> d
         total = amount_minor(plain(keys["total"]))
         days = dates(plain(keys["date"]))
         good = {
-            "kind": reading.kind.value == "receipt",
+            "kind": reading.kind == "receipt",
             "total": reading.value("total_minor") == str(total),
             "date": bool(days) and reading.value("date") == days[0][2].isoformat(),
             "company": alike(reading.value("company"), keys["company"]) >= ALIKE_MIN,

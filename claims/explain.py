@@ -115,9 +115,9 @@ def _co_pay(line: BenefitLine, lang: Language) -> tuple[str, str, str]:
 def _sentence(line: BenefitLine, lang: Language) -> str:
     """The words that stand under a line for the claimant."""
     values: dict[str, str] = {}
+    if not line.detail and "{" in SENTENCES[line.label][0]:
+        return ""  # an erased claim's
     if line.label == "co_pay":
-        if not line.detail:
-            return ""
         values["item_class"], values["percent"], values["where"] = _co_pay(line, lang)
     elif line.label in ("day_limit", "allowance"):
         days, _, per_day = line.detail.partition(" ")
@@ -167,7 +167,7 @@ def _named(reason: Reason, lang: Language) -> tuple[str, str, str]:
     value, threshold, detail = reason.value, reason.threshold, reason.detail
     if reason.code in ("paper_of_other_kind", "paper_kind_missing"):
         value, threshold = _list(value, paper_kind_text, lang), _list(threshold, paper_kind_text, lang)
-    elif reason.code == "paper_fields_missing":
+    elif reason.code in ("paper_fields_missing", "paper_doubtful"):
         value = _list(value, field_text, lang)
     elif reason.code in ("papers_contradict", "paper_dates_out_of_order", "name_shown_masked"):
         detail = _list(detail, field_text, lang)

@@ -42,7 +42,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         Outcome.ASK,
         "photos_missing paper_missing paper_kind_missing nose_missing photo_of_another_thing photo_unreadable"
         " paper_unreadable"
-        " paper_of_other_kind paper_fields_missing paper_read_unsure nose_unreadable",
+        " paper_of_other_kind paper_fields_missing paper_read_unsure paper_doubtful nose_unreadable",
     )
     | _codes(
         Ground.EVIDENCE,

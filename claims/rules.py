@@ -60,6 +60,9 @@ class Rules:
 
     # Papers, since version 3. The defaults are what was judged before: an old record of rules has none of these names.
     paper_accepted_required: bool = False  # nothing is paid on a paper that the reader does not vouch for
+    # Of a paper that the reader does not vouch for: with a field below it, a better picture may help; else a person
+    # looks.
+    paper_field_confidence_min: float = 0.0
     # What is left out between the parts of a name, and what stands for a letter that a paper hides.
     name_dots: str = "·"
     name_masks: str = "*×"
@@ -112,6 +115,7 @@ RULES = Rules(
     ),
     rounds_asked_max=2,
     paper_accepted_required=True,
+    paper_field_confidence_min=0.9,  # as the reader's own gate asks of every field (models/weights/paper_gate.json)
     name_dots="·•・‧∙⋅・.",
     name_masks="*×※●○",
     name_mask_any_length=True,

@@ -143,6 +143,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "单据字迹不清（识别可信度 {value}，须 {threshold}），请重新拍摄",
         "the paper could not be read surely (confidence {value}, needs {threshold}); please photograph it again",
     ),
+    "paper_doubtful": (
+        "单据上的{value}读得不够清楚（{detail}），请重新拍摄",
+        "of the paper, this could not be read surely: {value} ({detail}); please photograph it again",
+    ),
     "nose_unreadable": (
         "鼻纹照片无法使用，请重新拍摄：{value}",
         "the nose photo cannot be used, please take another: {value}",
@@ -376,6 +380,10 @@ CLAIMANT: Mapping[str, tuple[str, str]] = {
     "paper_code_differs": LOOKING,
     "paper_text_layer_differs": LOOKING,
     "paper_check_failed": LOOKING,
+    "paper_doubtful": (
+        "单据上的{value}读得不够清楚，请在光线充足处平放重新拍摄",
+        "of your paper, this could not be read surely: {value}; please photograph it again, flat and in good light",
+    ),
     "paper_not_accepted": (
         "单据由人工确认，无需您重新提交",
         "a person confirms your paper; you need not send anything",

@@ -80,6 +80,7 @@ class WorkerConfig:
     name: str  # unique among live workers: host and process id
     store: StoreConfig
     ocr_models: Path
+    paper_kinds: Path | None = None  # a folder of further kinds of papers
     descriptor: DescriptorConfig | None = None  # our own
     c2pa_anchors: bytes = b""  # PEM certificates whose content credentials are trusted; none: every signer is unknown
     prefect: PrefectConfig = field(default_factory=PrefectConfig)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from claims.evidence import (
     Box,
+    FieldDoubt,
     KeypointPair,
     MatchOwner,
     NoseFact,
@@ -33,6 +34,7 @@ from claims.paper_keys import identities
 from claims.store.adjudication import EvidenceRow
 from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
 from vision import measurement, placement
+from vision.documents import gate
 from vision.documents.page import PaperReading
 from vision.errors import ImageRefused
 from vision.nose import NoseComparison
@@ -99,11 +101,12 @@ def refused_photo(row: EvidenceRow, refusal: ImageRefused | measurement.Unmeasur
 
 def paper_fact(row: EvidenceRow, reading: PaperReading, claimed_before: tuple[str, ...]) -> PaperFact:
     """One page. `claimed_before`: ids of other claims with this paper."""
+    why_not = gate.not_accepted_because(reading)
     return PaperFact(
         evidence_id=row.id,
         name=row.name,
         sha256=row.sha256,
-        kind=str(reading.kind),
+        kind=reading.kind,
         fields=tuple(
             PaperField(
                 field.name,
@@ -121,8 +124,10 @@ def paper_fact(row: EvidenceRow, reading: PaperReading, claimed_before: tuple[st
         read_confidence=reading.read_confidence,
         missing_fields=reading.missing_fields,
         number_claimed_before=claimed_before,
-        accepted=True,
+        accepted=not why_not,
+        not_accepted_because=why_not,
         identities=paper_identities(reading),
+        doubts=tuple(FieldDoubt(one.name, one.reason) for one in reading.refused),
     )
 
 
@@ -132,7 +137,7 @@ def refused_paper(row: EvidenceRow, refusal: ImageRefused | measurement.Unmeasur
 
 def paper_identities(reading: PaperReading) -> tuple[str, ...]:
     """The keys by which the paper is known in the house (`claims.paper_keys`); none where it shows too little."""
-    return identities(reading.kind, reading.value)
+    return identities(reading.kind, reading.value, reading.keys)
 
 
 def nose_fact(row: EvidenceRow, pet_id: str, comparison: NoseComparison) -> NoseFact:

@@ -27,7 +27,7 @@ from models.ocr_build import OCR_CARDS
 from models.registry import card
 from vision import measurement, overlay, photos
 from vision.describing import Describing, describing
-from vision.documents import Reader
+from vision.documents import Reader, load_catalogue
 from vision.documents.page import PaperReading
 from vision.errors import ImageRefused
 from vision.fingerprint import Fingerprint, Fingerprinter
@@ -233,11 +233,14 @@ def describes(config: DescriptorConfig | None) -> Describing:
 
 @contextlib.contextmanager
 def looking(config: WorkerConfig) -> Iterator[Looking]:
-    """Raises models.errors.ModelMissing or ModelCorrupt, which say what to do, before any claim is leased."""
+    """Raises models.errors.ModelMissing, ModelCorrupt or vision.errors.InvalidPaperKind, which say what to do, before
+    any claim is leased.
+    """
     with contextlib.ExitStack() as stack:
         # The pool has a thread for each core: BLAS threads of its own would only fight over them.
         stack.enter_context(threadpool_limits(limits=1))
         decoder = stack.enter_context(Decoder(processes=config.cores))
-        reader = stack.enter_context(Reader(config.ocr_models, processes=config.readers))
+        kinds = load_catalogue(config.paper_kinds)
+        reader = stack.enter_context(Reader(config.ocr_models, processes=config.readers, catalogue=kinds))
         pool = stack.enter_context(ThreadPoolExecutor(config.cores, thread_name_prefix="look"))
         yield Looking(config, BlobStore(config.store.evidence_url), pool, decoder, reader)

@@ -4,6 +4,7 @@ VisionError
 ├── ImageRefused            this file is not turned into pixels; carries a stable code and a sentence for the claimant
 ├── DecoderUnavailable      the decoder itself cannot run (not the file's doing); the same file may be tried again later
 ├── ReaderUnavailable       the OCR process cannot be started (not the page's doing); the page may be tried again later
+├── InvalidPaperKind        the description of a kind of paper is wrong; names the file and the key
 ├── SearchTimedOut          the library did not answer in time (not the photo's doing); search again later
 ├── TemplateUnreadable      these bytes are no nose template of this format
 └── TemplatesIncompatible   nose templates of different models do not compare
@@ -64,6 +65,10 @@ class DecoderUnavailable(VisionError):
 
 class ReaderUnavailable(VisionError):
     """The OCR process could not be started or loaded. Says nothing about the page; try again later."""
+
+
+class InvalidPaperKind(VisionError):
+    """A file that describes a kind of paper cannot be used. Names the file and the key."""
 
 
 class SearchTimedOut(VisionError):

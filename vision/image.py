@@ -24,6 +24,7 @@ from vision.image_lane import HEADER_BYTES, Decoded, DecodeLimits, Lane
 from vision.provenance.credentials import Credentials, read_credentials_answer
 from vision.provenance.exif import ExifReading
 from vision.provenance.reading import NOT_LOOKED, FileReading
+from vision.text_layer import BYTES_MAX, NO_LAYER, TextLayer
 
 __all__ = ["DecodeLimits", "Decoder", "Picture", "preview_jpeg", "sniff"]
 
@@ -41,6 +42,7 @@ class Picture:
         A page of a PDF has the hash of its rendering, which does depend on `dpi`.
     exif: what the file says about its origin (`vision.provenance`). origin: what the signs need besides, when
         asked for.
+    text_layer: of a page of a PDF, its text as the file states it; empty for pictures and for pages without any.
     """
 
     pixels: NDArray[np.uint8]
@@ -50,6 +52,7 @@ class Picture:
     pixel_sha256: str
     exif: ExifReading
     origin: FileReading = NOT_LOOKED
+    text_layer: TextLayer = NO_LAYER
 
 
 def sniff(head: bytes) -> str:
@@ -192,7 +195,9 @@ class Decoder:
             "page_pixels_max": self.limits.pdf_page_pixels_max,
         }
         pictures = self._run(
-            data, request, answer_bytes_max=HEADER_BYTES + 4 * pages_max * self.limits.pdf_page_pixels_max
+            data,
+            request,
+            answer_bytes_max=HEADER_BYTES + pages_max * (4 * self.limits.pdf_page_pixels_max + BYTES_MAX),
         )
         return [_picture(picture, "application/pdf") for picture in pictures]
 
@@ -233,4 +238,5 @@ def _picture(decoded: Decoded, media_type: str) -> Picture:
         pixel_sha256=decoded.pixel_sha256,
         exif=decoded.exif,
         origin=decoded.origin,
+        text_layer=decoded.text_layer,
     )

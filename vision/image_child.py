@@ -172,6 +172,8 @@ def _write_pictures(target: int, pictures: Iterator[image_pixels.Decoded], *, ma
         if strip is not None:
             _write_at(target, strip.levels, offset)
             offset += len(strip.levels)
+        _write_at(target, picture.text_layer, offset)
+        offset += len(picture.text_layer)
         described.append(
             {
                 "marks": picture.marks if marks else None,
@@ -184,6 +186,7 @@ def _write_pictures(target: int, pictures: Iterator[image_pixels.Decoded], *, ma
                 "source_height_px": picture.source_height_px,
                 "pixel_sha256": picture.pixel_sha256,
                 "exif": picture.exif,
+                "text_layer_bytes": len(picture.text_layer),
             }
         )
     _write_header(target, {"pictures": described})

@@ -14,7 +14,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from vision.errors import REFUSAL_CODES, DecoderUnavailable, ImageRefused, RefusalCode
 from vision.provenance.exif import ExifReading, exif_reading
 from vision.provenance.reading import NOT_LOOKED, FileReading, read_marks_answer, strip_shape
+from vision.text_layer import BYTES_MAX, NO_LAYER, TextLayer, read_layer
 
 A = TypeVar("A")
 
@@ -83,6 +84,7 @@ class Decoded:
     pixel_sha256: str
     exif: ExifReading
     origin: FileReading = NOT_LOOKED
+    text_layer: TextLayer = NO_LAYER
 
 
 class Lane:
@@ -244,6 +246,10 @@ def read_answer(target: int) -> list[Decoded]:
             offset += pictures[-1].pixels.nbytes
             strip = pictures[-1].origin.strip
             offset += 0 if strip is None else strip.nbytes
+            layer_bytes = int(plain.get("text_layer_bytes", 0))
+            if layer_bytes:
+                pictures[-1] = replace(pictures[-1], text_layer=_layer(target, offset, layer_bytes))
+                offset += layer_bytes
         if not pictures:
             raise ValueError("no picture")
     except ANSWER_ERRORS as error:
@@ -285,6 +291,12 @@ def _checked(target: int, offset: int, plain: Mapping[str, Any]) -> Decoded:
         exif=exif_reading({str(name): str(text)[:300] for name, text in plain["exif"].items()}),
         origin=_origin(target, offset + size, plain),
     )
+
+
+def _layer(target: int, offset: int, layer_bytes: int) -> TextLayer:
+    if not 0 < layer_bytes <= BYTES_MAX:
+        raise ValueError("a text layer over its limits")
+    return read_layer(os.pread(target, layer_bytes, offset))
 
 
 def _origin(target: int, offset: int, plain: Mapping[str, Any]) -> FileReading:

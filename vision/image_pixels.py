@@ -79,6 +79,7 @@ class Decoded:
     exif: dict[str, str] = field(default_factory=dict)
     marks: dict[str, str] = field(default_factory=dict)
     strip: Strip | None = None
+    text_layer: bytes = b""  # of a PDF's page: `vision.text_layer`
 
 
 def prepare(pixels_max: int) -> None:

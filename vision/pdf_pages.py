@@ -1,8 +1,10 @@
-"""Untrusted PDF bytes to page pictures, with PDFium. Runs inside the decoding child only (`vision.image_child`)."""
+"""Untrusted PDF bytes to page pictures and their text, with PDFium. Runs inside the decoding child only."""
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import json
 import struct
 from collections.abc import Iterator
 from typing import Final
@@ -11,6 +13,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from vision.image_pixels import Decoded, Refused
+from vision.text_layer import CHARACTERS_MAX, LINES_MAX
 
 POINTS_PER_INCH: Final = 72
 _MISSING_PASSWORD: Final = {pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY}
@@ -49,6 +52,7 @@ def _page(document: pypdfium2.PdfDocument, number: int, dpi: int, page_pixels_ma
         # Annotations are drawn (stamps and seals often are ones); forms are not set up, so nothing of a form runs.
         bitmap = page.render(scale=scale, may_draw_forms=False, draw_annots=True, rev_byteorder=True)
         picture = bitmap.to_pil().convert("RGB")
+        layer = _text_layer(page, picture.width, picture.height)
     except pypdfium2.PdfiumError:
         raise Refused("pdf_broken", f"page {number + 1} of the PDF cannot be read") from None
     pixels_rgb = picture.tobytes()
@@ -60,4 +64,59 @@ def _page(document: pypdfium2.PdfDocument, number: int, dpi: int, page_pixels_ma
         source_width_px=picture.width,
         source_height_px=picture.height,
         pixel_sha256=hashlib.sha256(header + pixels_rgb).hexdigest(),
+        text_layer=layer,
     )
+
+
+# A gap as wide as this many heights begins another run: columns of a table are not one text.
+_GAP_HEIGHTS: Final = 0.9
+
+
+def _text_layer(page: pypdfium2.PdfPage, width_px: int, height_px: int) -> bytes:
+    """The characters of the page as runs in lines, as `vision.text_layer.read_layer` reads them; b"" without any."""
+    text = page.get_textpage()
+    count = pdfium.FPDFText_CountChars(text.raw)
+    edges = [ctypes.c_double() for _ in range(4)]  # left, right, bottom, top, in points from the page's lower left
+    corner = (ctypes.c_int(), ctypes.c_int())
+
+    def place(x: float, y: float) -> tuple[int, int]:
+        pdfium.FPDF_PageToDevice(page.raw, 0, 0, width_px, height_px, 0, x, y, *map(ctypes.byref, corner))
+        return corner[0].value, corner[1].value
+
+    lines: list[list[object]] = []
+    units: list[int] = []  # UTF-16, as PDFium counts
+    box = [0, 0, 0, 0]
+
+    def end_run() -> None:
+        run = struct.pack(f"<{len(units)}H", *units).decode("utf-16-le", "replace").strip()
+        if run:
+            lines.append([run, *box])
+        units.clear()
+
+    for index in range(min(count, CHARACTERS_MAX)):
+        unit = pdfium.FPDFText_GetUnicode(text.raw, index) & 0xFFFF
+        if unit in (0x0A, 0x0D) or not pdfium.FPDFText_GetCharBox(text.raw, index, *map(ctypes.byref, edges)):
+            end_run()
+            continue
+        left, right, bottom, top = (edge.value for edge in edges)
+        (x0, y0), (x1, y1) = place(left, top), place(right, bottom)
+        at = [min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)]
+        if units and at[2] > at[0] and not _goes_on(box, at):
+            end_run()
+        if not units:
+            box = at
+        elif at[2] > at[0]:
+            box = [min(box[0], at[0]), min(box[1], at[1]), max(box[2], at[2]), max(box[3], at[3])]
+        units.append(unit)
+    end_run()
+    if not lines and count <= CHARACTERS_MAX:
+        return b""
+    complete = count <= CHARACTERS_MAX and len(lines) <= LINES_MAX
+    return json.dumps({"lines": lines[:LINES_MAX], "complete": complete}, ensure_ascii=False).encode()
+
+
+def _goes_on(box: list[int], at: list[int]) -> bool:
+    """Whether a character stands right of a run, on its line and close by."""
+    height = max(1, box[3] - box[1], at[3] - at[1])
+    level = min(box[3], at[3]) - max(box[1], at[1])
+    return level > 0 and -0.5 * height <= at[0] - box[2] <= _GAP_HEIGHTS * height

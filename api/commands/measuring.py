@@ -249,41 +249,25 @@ def _overlay(
 
 @documents_app.command("read")
 def read_documents(files: Files, as_json: JsonFlag = False) -> None:
-    """Read papers (pictures or PDF) into fields, with the checks that hold between them."""
-    from vision.documents import Reader
+    """Read papers (pictures or PDF) into fields, with the checks that hold between them. One JSON line a file."""
+    from api.commands.papers import described, refused, show
+    from vision.documents import Reader, load_catalogue
     from vision.errors import ImageRefused
     from vision.image import Decoder
-    from vision.measurement import Unmeasured
 
-    with Decoder(processes=1) as decoder, Reader(settings().ocr_models) as reader:
+    config = settings()
+    kinds = load_catalogue(config.paper_kinds)
+    with Decoder(processes=1) as decoder, Reader(config.ocr_models, catalogue=kinds) as reader:
         for path in files:
             try:
-                pages = list(_pages(decoder, path))
-            except ImageRefused as refused:
-                _print_paper(
-                    {"file": str(path), "kind": "unmeasured", "reason": f"{refused.code}: {refused.detail}"}, as_json
-                )
-                continue
-            for page_number, picture in enumerate(pages, start=1):
-                found = reader.read(picture)
-                head = {"file": str(path), "page": page_number}
-                if isinstance(found, Unmeasured):
-                    _print_paper({**head, "kind": "unmeasured", "reason": found.reason}, as_json)
-                    continue
-                fields = {
-                    field.name: {"value": field.value, "confidence": round(field.confidence, 4),
-                                 "box": [field.box.left, field.box.top, field.box.right, field.box.bottom]}
-                    for field in found.fields
-                }  # fmt: skip
-                checks = [
-                    {"name": check.name, "passed": check.passed, "detail": check.detail} for check in found.checks
-                ]
-                items = [{"text": item.text, "class": item.item_class, "amount_minor": item.amount_minor}
-                         for item in found.items]  # fmt: skip
-                _print_paper(
-                    {**head, "kind": found.kind, "fields": fields, "items": items, "checks": checks,
-                     "missing": list(found.missing_fields), "lines": list(found.lines)}, as_json,
-                )  # fmt: skip
+                result = described([reader.read(picture) for picture in _pages(decoder, path)])
+            except ImageRefused as refusal:
+                result = refused(f"{refusal.code}: {refusal.detail}")
+            result = {"file": str(path), **result}
+            if as_json:
+                print_json(result)
+            else:
+                show(result)
 
 
 def _pages(decoder: Decoder, path: Path) -> Iterator[Picture]:
@@ -294,19 +278,6 @@ def _pages(decoder: Decoder, path: Path) -> Iterator[Picture]:
         yield from decoder.render_pdf(data)
     else:
         yield decoder.decode(data, PAPER_EDGE_PX)
-
-
-def _print_paper(result: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(result)
-        return
-    console.print(f"[bold]{result['file']}[/bold] {result['kind']} {result.get('reason', '')}", highlight=False)
-    table = Table("field", "value", "confidence")
-    for name, field in result.get("fields", {}).items():
-        table.add_row(name, field["value"], f"{field['confidence']:.2f}")
-    console.print(table)
-    for check in result.get("checks", []):
-        console.print(f"  {'ok  ' if check['passed'] else 'FAIL'} {check['name']}: {check['detail']}", highlight=False)
 
 
 @noses_app.command("enrol")

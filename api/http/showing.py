@@ -41,6 +41,7 @@ def claim(view: ClaimView, catalogue: Mapping[str, Product], principal: Principa
         closed_at=row.closed_at,
         description=row.description,
         order_number=row.order_number,
+        other_insurance_minor=row.other_insurance_minor,
         round=row.round,
         evidence=[evidence(row.id, file) for file in view.evidence],
         timeline=[

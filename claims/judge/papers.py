@@ -52,18 +52,23 @@ _CODE_BY_PERSON = {
 
 def to_pay_on(product: Product, papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:
     """The papers of a kind the product pays on that were read surely, each paper once however often it was
-    photographed."""
-    return _once(product, product.evidence.papers, papers, rules)
+    photographed.
+
+    Where the reader vouches for none of them, those it does not vouch for: nothing is paid on them, and the person who
+    decides sees what would be due.
+    """
+    sound = _sound(product, product.evidence.papers, papers, rules)
+    return sound or _once(product, product.evidence.papers, papers, rules)
 
 
 def proving(product: Product, papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:
     """The other papers that were read surely: what they prove is compared, and nothing is paid on them."""
-    return _once(product, (*product.evidence.supporting, *product.evidence.may_bring), papers, rules)
+    return _sound(product, (*product.evidence.supporting, *product.evidence.may_bring), papers, rules)
 
 
 def prices(product: Product, papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:
     """The orders that the reader vouches for: what was paid for the goods."""
-    return tuple(one for one in proving(product, papers, rules) if one.kind == "order_screenshot" and one.accepted)
+    return tuple(one for one in proving(product, papers, rules) if one.kind == "order_screenshot")
 
 
 def judge(
@@ -78,7 +83,7 @@ def judge(
 ) -> list[Reason]:
     """`needed`: how many papers this claim must bring. Of papers that could not be used the claimant is told once; then
     the others decide."""
-    sound = to_pay_on(product, papers, rules)
+    sound = _sound(product, product.evidence.papers, papers, rules)
     proofs = proving(product, papers, rules)
     found: list[Reason] = []
     # A bill that could not be read is money not counted: ask once even though others could be read. A blurred copy of a
@@ -94,14 +99,15 @@ def judge(
             found_in = _suspicions(policy, product, paper, rules)
             if not problems:
                 found_in += _contradictions(claim, policy, product, paper)
-                found_in += _vouched(product, paper, (*sound, *proofs), rules)
+                problems = _vouched(paper, rules)
         found += found_in
         found += [
             reason("paper_set_aside", one.code, one.threshold, evidence_id=one.evidence_id, detail=one.detail)
             # The back page of a file whose bill was read says nothing about the bill.
-            if set_aside
+            if (set_aside and (one.code != "paper_not_accepted" or product.benefit == "stated_amount"))
             or (one.code == "paper_of_other_kind" and one.evidence_id in read_files)
             or (isinstance(paper, PaperFact) and paper.kind in product.evidence.may_bring)
+            or (isinstance(paper, PaperFact) and rules.paper_accepted_required and _again(paper, (*sound, *proofs)))
             else one
             for one in problems
         ]
@@ -151,12 +157,18 @@ _SIDES = {
 }
 
 
+def _sound(product: Product, kinds: Iterable[str], papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:
+    """Those that may be paid on, each once."""
+    vouched = [one for one in papers if isinstance(one, PaperFact) and _vouched_for(one, rules)]
+    return _once(product, kinds, vouched, rules)
+
+
 def _once(product: Product, kinds: Iterable[str], papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:
     wanted = frozenset(kinds)
     chosen: list[tuple[tuple[str, ...], PaperFact]] = []
     known: set[tuple[str, ...]] = set()
     read = (one for one in papers if isinstance(one, PaperFact) and one.kind in wanted)
-    for paper in sorted(read, key=lambda one: (rules.paper_accepted_required and not one.accepted, _surest_first(one))):
+    for paper in sorted(read, key=_surest_first):
         if not _problems(product, paper, rules):
             keys = _keys(paper)
             if not known.intersection(keys):
@@ -295,16 +307,26 @@ def _failed(check: str, detail: str, evidence_id: str) -> Reason:
     return reason("paper_check_failed", check, "passed", evidence_id=evidence_id, detail=detail)
 
 
-def _vouched(product: Product, paper: PaperFact, chosen: Sequence[PaperFact], rules: Rules) -> list[Reason]:
-    """Nothing is paid on a paper, handwritten for instance, that the reader does not vouch for. A picture of the same
-    paper that it does vouch for stands in its place."""
-    if not rules.paper_accepted_required or paper.accepted or paper.kind in product.evidence.may_bring:
+def _vouched(paper: PaperFact, rules: Rules) -> list[Reason]:
+    """Nothing is paid on a paper, handwritten for instance, that the reader does not vouch for. Where a field was read
+    badly a better picture is asked for; else a person looks. A failed check has a reason of its own."""
+    if _vouched_for(paper, rules) or not all(check.passed for check in paper.checks):
         return []
-    why = paper.not_accepted_because or " ".join(sorted(doubt.name for doubt in paper.doubts))
-    twins = [one for one in chosen if one.accepted and set(_keys(one)) & set(_keys(paper))]
-    if twins:
-        return [reason("paper_set_aside", "paper_not_accepted", evidence_id=paper.evidence_id, detail=paper.name)]
-    return [reason("paper_not_accepted", why, evidence_id=paper.evidence_id, detail=paper.name)]
+    doubtful = {field.name for field in paper.fields if not field.confidence >= rules.paper_field_confidence_min}
+    doubtful |= {doubt.name for doubt in paper.doubts}
+    where, why = paper.evidence_id, paper.not_accepted_because
+    if doubtful:
+        return [reason("paper_doubtful", " ".join(sorted(doubtful)), "read surely", evidence_id=where, detail=why)]
+    return [reason("paper_not_accepted", why, "accepted", evidence_id=where, detail=paper.name)]
+
+
+def _vouched_for(paper: PaperFact, rules: Rules) -> bool:
+    return paper.accepted or not rules.paper_accepted_required
+
+
+def _again(paper: PaperFact, chosen: Sequence[PaperFact]) -> bool:
+    """Whether another picture of the same paper was chosen in its place."""
+    return any(one is not paper and set(_keys(one)) & set(_keys(paper)) for one in chosen)
 
 
 def _hospitals(product: Product, sound: Sequence[PaperFact]) -> list[Reason]:

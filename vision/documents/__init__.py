@@ -1,11 +1,26 @@
-"""Reads papers: outpatient invoices, parcel slips, receipts. Field names by kind: docs/papers.md."""
+"""Reads papers into fields, by kinds that are files. Kinds and field names: docs/papers.md."""
 
-from vision.documents.page import Box, PaperCheck, PaperField, PaperItem, PaperKind, PaperReading
-from vision.documents.reader import Quality, Reader, ReaderLimits
+from vision.documents.catalogue import Catalogue, PaperKind, load_catalogue
+from vision.documents.page import (
+    UNKNOWN,
+    Box,
+    PaperCheck,
+    PaperCode,
+    PaperField,
+    PaperItem,
+    PaperReading,
+    RefusedField,
+)
+from vision.documents.passes import Quality
+from vision.documents.reader import PageCheck, Reader, ReaderLimits
 
 __all__ = [
+    "UNKNOWN",
     "Box",
+    "Catalogue",
+    "PageCheck",
     "PaperCheck",
+    "PaperCode",
     "PaperField",
     "PaperItem",
     "PaperKind",
@@ -13,4 +28,6 @@ __all__ = [
     "Quality",
     "Reader",
     "ReaderLimits",
+    "RefusedField",
+    "load_catalogue",
 ]

@@ -1,14 +1,16 @@
-"""Finding fields by label: shared by the three kinds of paper."""
+"""From a piece of text to a field; and dates, which every kind of paper prints."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
-from vision.documents.layout import Found, Row, labelled, piece
-from vision.documents.normalise import amount_minor, dates
-from vision.documents.page import PaperField
-from vision.measurement import Unmeasured
+from vision.documents.catalogue import FieldRule
+from vision.documents.layout import Found, Row, piece, under
+from vision.documents.normalise import dates, impossible_dates
+from vision.documents.page import PaperField, RefusedField
+
+Outcome = PaperField | RefusedField | None
 
 
 def from_found(name: str, found: Found, value: str = "") -> PaperField:
@@ -16,40 +18,47 @@ def from_found(name: str, found: Found, value: str = "") -> PaperField:
     return PaperField(name, value or found.text, round(found.confidence, 4), found.box)
 
 
-def first_text(
-    rows: Sequence[Row], name: str, labels: Sequence[str], value: str, normalise: Callable[[str], str] = str.strip
-) -> PaperField | None:
-    """The first value beside any of the labels, the labels tried in order."""
-    for label in labels:
-        for found in labelled(rows, label, value):
-            text = normalise(found.text)
-            if text:
-                return from_found(name, found, text)
-    return None
+def date_by_rule(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
+    """The date right of one of the labels; with `anywhere` else one with a time of day beside it, else the first."""
+    for label in rule.labels:
+        for index, text, offset in _after(rows, label.label):
+            found = [span for span in dates(text) if not _words_between(text, span[0])]
+            wrong = [span for span in impossible_dates(text) if not _words_between(text, span[0])]
+            if wrong and (not found or wrong[0][0] < found[0][0]):
+                return RefusedField(name, f"{text[slice(*wrong[0])]} is no day of the calendar")
+            every = dates(text) if found else []
+            if len(every) >= label.nth and (not label.of or len(every) == label.of):
+                start, end, day = every[label.nth - 1]
+                return from_found(name, piece(rows, index, offset + start, offset + end), day.isoformat())
+        if rule.below and label.nth == 1:
+            for below in under(rows, label.label, r".*\d.*"):
+                for _start, _end, day in dates(below.text):
+                    return from_found(name, below, day.isoformat())
+    return _any_date(rows, name) if rule.anywhere else None
 
 
-def first_amount(rows: Sequence[Row], name: str, labels: Sequence[str], value: str) -> PaperField | None:
-    """The first amount beside any of the labels, in minor units."""
-    for label in labels:
-        for found in labelled(rows, label, value):
-            minor = amount_minor(found.text)
-            if not isinstance(minor, Unmeasured):
-                return from_found(name, found, str(minor))
-    return None
+def _after(rows: Sequence[Row], label: str) -> Iterator[tuple[int, str, int]]:
+    """(row, what stands right of the label in it, where that begins) for every row with the label."""
+    for index, row in enumerate(rows):
+        mark = re.search(label, row.text, re.IGNORECASE)
+        if mark is not None:
+            yield index, row.text[mark.end() :], mark.end()
 
 
-def first_date(rows: Sequence[Row], labels: Sequence[str]) -> PaperField | None:
-    """The date right of one of the labels, else one with a time of day beside it, else the first on the page."""
-    for label in labels:
-        for index, row in enumerate(rows):
-            mark = re.search(label, row.text, re.IGNORECASE)
-            if mark is None:
-                continue
-            for start, end, day in dates(row.text):
-                if start >= mark.end():
-                    return from_found("date", piece(rows, index, start, end), day.isoformat())
+def _words_between(text: str, end: int) -> bool:
+    """Whether another label stands before: what follows it is not this one's."""
+    return re.search(r"[\u4e00-\u9fff]{2}", text[:end]) is not None
+
+
+def _any_date(rows: Sequence[Row], name: str) -> Outcome:
     everywhere = [(index, *found) for index, row in enumerate(rows) for found in dates(row.text)]
     timed = [found for found in everywhere if re.search(r"\d{1,2}:\d{2}", rows[found[0]].text)]
     for index, start, end, day in timed or everywhere:
-        return from_found("date", piece(rows, index, start, end), day.isoformat())
+        return from_found(name, piece(rows, index, start, end), day.isoformat())
     return None
+
+
+def date_of(rows: Sequence[Row], labels: Sequence[str]) -> Outcome:
+    """The date of a paper that may print it with or without a label."""
+    rule = FieldRule.model_validate({"format": "date", "labels": list(labels), "anywhere": True})
+    return date_by_rule(rows, "date", rule)

@@ -210,13 +210,33 @@ def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -
     """Every value that stands right of its label in one row, in reading order.
 
     label, value: regular expressions; between them a colon or space may stand, and with `gap` also the space between
-    two cells. The value is the part matched by `value`.
+    two cells. The value is the part matched by `value`. A label gives nothing of itself back to the value (名 of 名称).
     """
     between = rf"\s*[:;]?\s{{0,{2 + len(GAP) if gap else 1}}}"
-    pattern = re.compile(rf"(?:{label}){between}(?P<value>{value})", re.IGNORECASE)
+    pattern = re.compile(rf"(?>{label}){between}(?P<value>{value})", re.IGNORECASE)
     found = []
     for index, row in enumerate(rows):
         for match in pattern.finditer(row.text):
             if match["value"].strip():
                 found.append(piece(rows, index, *match.span("value")))
+    return found
+
+
+def under(rows: Sequence[Row], label: str, value: str) -> list[Found]:
+    """Every value that begins a cell of the row below its label: at least half of the narrower of the two lies under
+    the other, as in a table with a heading, or each is alone in its row.
+    """
+    found = []
+    wanted = re.compile(rf"\s*(?P<value>{value})", re.IGNORECASE)
+    for index, row in enumerate(rows[:-1]):
+        for match in re.finditer(rf"(?>{label})", row.text, re.IGNORECASE):
+            head = piece(rows, index, *match.span()).box
+            for start, end, cell in rows[index + 1].spans():
+                shared = min(head.right, cell.box.right) - max(head.left, cell.box.left)
+                alone = len(row.cells) == 1 and len(rows[index + 1].cells) == 1
+                if not alone and shared < 0.5 * min(head.right - head.left, cell.box.right - cell.box.left):
+                    continue
+                hit = wanted.match(rows[index + 1].text, start, end)
+                if hit is not None and hit["value"].strip():
+                    found.append(piece(rows, index + 1, *hit.span("value")))
     return found

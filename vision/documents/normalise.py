@@ -4,31 +4,49 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from datetime import date
+from typing import Final
 
 from vision.measurement import Unmeasured
 
 _ONE_KIND = str.maketrans("–—−‐，。【】〔〕", "----,.[][]")
+# They print nothing, and turn the order of what stands after them: a name must look to a person as it compares.
+_INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\u00ad]")
+
+#: An amount from here on (ten thousand million, in units of the currency) is of something else, or an attack.
+AMOUNT_MINOR_END: Final = 10**12
 
 # One, then groups of three after commas, or plain digits; a fraction of one or two digits. Spaces inside come from
 # the reader.
-# At most twelve digits: what is longer is a number of something else.
-AMOUNT = r"(?:\d{1,3}(?:\s?,\s?\d{3}){1,3}|\d{1,12})(?:\s?\.\s?\d{1,2})?(?!\d)"
+AMOUNT: Final = r"(?:\d{1,3}(?:\s?,\s?\d{3})+|\d+)(?:\s?\.\s?\d{1,2})?(?!\d)"
+#: What may stand before it.
+CURRENCY: Final = r"(?:¥|Y(?=\s?\d)|RM|\$|CNY|RMB|人民币)"
 _AMOUNT = re.compile(r"(?<!\d)" + AMOUNT)
 
 
 def plain(text: str) -> str:
-    """NFKC (full-width digits, ：, ￥ become ASCII ones or ¥), one kind of dash and bracket, single spaces."""
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text).translate(_ONE_KIND)).strip()
+    """NFKC (full-width digits, ：, ￥ become ASCII ones or ¥), one kind of dash and bracket, single spaces, and nothing
+    that only turns the writing direction.
+    """
+    shown = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    return re.sub(r"\s+", " ", shown.translate(_ONE_KIND)).strip()
 
 
 def amount_minor(text: str) -> int | Unmeasured:
     """The amount at the start of `text`, in minor units: "1,234.50" gives 123450, "12.5" 1250, "¥7" 700."""
-    found = re.match(rf"\s*(?:¥|Y(?=\d)|RM|\$|CNY|RMB)?\s*\.?\s*({AMOUNT})", text, re.IGNORECASE)
+    found = re.match(rf"\s*{CURRENCY}?\s*\.?\s*({AMOUNT})", text, re.IGNORECASE)
     if found is None:
         return Unmeasured(f"no amount at the start of {text!r}")
     whole, _, fraction = re.sub(r"[\s,]", "", found.group(1)).partition(".")
-    return int(whole) * 100 + int((fraction + "00")[:2])
+    if len(whole.lstrip("0")) > 12:  # before int(): nobody's digits are worth more work than this
+        return Unmeasured(_too_much(found.group(1)))
+    minor = int(whole) * 100 + int((fraction + "00")[:2])
+    return minor if minor < AMOUNT_MINOR_END else Unmeasured(_too_much(found.group(1)))
+
+
+def _too_much(text: str) -> str:
+    return f"{text[:40]} is more than any paper here is for (under {AMOUNT_MINOR_END // 100:,})"
 
 
 _NAMES = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
@@ -44,6 +62,21 @@ _MONTH_NAME_DAY = re.compile(
     rf"(?<![a-z]){_MONTH}[\s\-/.,]*(\d{{1,2}})(?:st|nd|rd|th)?[\s,\-/]+((?:19|20)\d{{2}})", re.IGNORECASE
 )
 _COMPACT = re.compile(r"(?<!\d)((?:19|20)\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?!\d)")
+_ZH_DIGITS = {character: value for value, line in enumerate(("〇零○O0", *"一二三四五六七八九")) for character in line}
+_NUMERALS = "一二三四五六七八九十"
+_IN_CHINESE = re.compile(
+    rf"([一二][〇零○O0一二三四五六七八九]{{3}})\s?年\s?([{_NUMERALS}]{{1,3}})\s?月\s?([{_NUMERALS}]{{1,3}})\s?[日号]?"
+)
+
+
+def _in_chinese(text: str) -> int:
+    """九 is 9, 十一 11, 三十 30."""
+    tens, mark, ones = text.partition("十")
+    if not mark:
+        return _ZH_DIGITS[text] if len(text) == 1 else -1
+    if len(tens) > 1 or len(ones) > 1:
+        return -1
+    return (_ZH_DIGITS[tens] if tens else 1) * 10 + (_ZH_DIGITS[ones] if ones else 0)
 
 
 def _day(year: int, month: int, day: int) -> date | None:
@@ -53,40 +86,56 @@ def _day(year: int, month: int, day: int) -> date | None:
         return None
 
 
+def _attempts(text: str) -> Iterator[tuple[int, int, tuple[tuple[int, int, int], ...]]]:
+    """Whatever is written like a date, as (start, end, years, months and days it may mean in order of likelihood)."""
+    for match in _IN_CHINESE.finditer(text):
+        year = int("".join(str(_ZH_DIGITS[character]) for character in match[1]))
+        yield (*match.span(), ((year, _in_chinese(match[2]), _in_chinese(match[3])),))
+    for match in _YEAR_FIRST.finditer(text):
+        yield (*match.span(), ((int(match[1]), int(match[2]), int(match[3])),))
+    for match in _DAY_MONTH_NAME.finditer(text):
+        yield (*match.span(), ((int(match[3]), _MONTHS[match[2].lower()], int(match[1])),))
+    for match in _MONTH_NAME_DAY.finditer(text):
+        yield (*match.span(), ((int(match[3]), _MONTHS[match[1].lower()], int(match[2])),))
+    for match in _DAY_FIRST.finditer(text):
+        first, second, year = int(match[1]), int(match[3]), int(match[4])
+        turned = ((first, second, year),) if len(match[4]) == 2 and first > 12 else ()
+        yield (*match.span(), ((year, second, first), (year, first, second), *turned))
+    for match in _COMPACT.finditer(text):
+        yield (*match.span(), ((int(match[1]), int(match[2]), int(match[3])),))
+
+
 def dates(text: str) -> list[tuple[int, int, date]]:
     """Every date in `text` as (start, end, date), in order.
 
     Day before month where both orders are possible (12/03/2018 is 12 March); month first only where nothing else is.
     """
     found: list[tuple[int, int, date]] = []
-
-    def add(match: re.Match[str], *attempts: tuple[int, int, int]) -> None:
-        if any(match.start() < end and start < match.end() for start, end, _ in found):
-            return
-        for attempt in attempts:
-            day = _day(*attempt)
-            if day is not None:
-                found.append((match.start(), match.end(), day))
-                return
-
-    for match in _YEAR_FIRST.finditer(text):
-        add(match, (int(match[1]), int(match[2]), int(match[3])))
-    for match in _DAY_MONTH_NAME.finditer(text):
-        add(match, (int(match[3]), _MONTHS[match[2].lower()], int(match[1])))
-    for match in _MONTH_NAME_DAY.finditer(text):
-        add(match, (int(match[3]), _MONTHS[match[1].lower()], int(match[2])))
-    for match in _DAY_FIRST.finditer(text):
-        first, second, year = int(match[1]), int(match[3]), int(match[4])
-        attempts = [(year, second, first), (year, first, second)]
-        if len(match[4]) == 2 and first > 12:
-            attempts.append((first, second, year))
-        add(match, *attempts)
-    for match in _COMPACT.finditer(text):
-        add(match, (int(match[1]), int(match[2]), int(match[3])))
+    for start, end, attempts in _attempts(text):
+        if any(start < other_end and other < end for other, other_end, _ in found):
+            continue
+        day = next((day for attempt in attempts if (day := _day(*attempt)) is not None), None)
+        if day is not None:
+            found.append((start, end, day))
     return sorted(found)
 
 
-_WEIGHT = re.compile(r"(\d+(?:\s?\.\s?\d+)?)\s?(kg|千克|公斤|g|克|斤)", re.IGNORECASE)
+def impossible_dates(text: str) -> list[tuple[int, int]]:
+    """(start, end) of what is written like a date with its year in full, and is no day of the calendar: 29 February
+    2026.
+    """
+    real = dates(text)
+    return sorted(
+        {
+            (start, end)
+            for start, end, attempts in _attempts(text)
+            if all(year > 1900 and _day(year, month, day) is None for year, month, day in attempts)
+            and not any(start < other_end and other < end for other, other_end, _ in real)
+        }
+    )
+
+
+_WEIGHT = re.compile(r"(\d{1,6}(?:\s?\.\s?\d{1,4})?)\s?(kg|千克|公斤|g|克|斤)", re.IGNORECASE)
 _GRAMS = {"kg": 1000, "千克": 1000, "公斤": 1000, "g": 1, "克": 1, "斤": 500}
 
 
@@ -108,3 +157,18 @@ def amounts(text: str, decimals_required: bool = False) -> list[tuple[int, int, 
         if not isinstance(minor, Unmeasured):
             found.append((match.start(), match.end(), minor))
     return found
+
+
+def number_key(text: str) -> str:
+    """A paper number as the key that claims are compared by: capitals and digits, an O among digits read as 0."""
+    letters = re.match(r"[A-Z]*?(?=[\dO]{4})", text.upper())
+    prefix = letters[0] if letters else ""
+    return prefix + re.sub(r"[^0-9A-Z]", "", text.upper()[len(prefix) :]).replace("O", "0")
+
+
+def tracking_key(text: str) -> str:
+    """Letters and digits only; the letter O after the first digit is a misread 0."""
+    compact = re.sub(r"[^0-9A-Z]", "", text.upper())
+    letters = re.match(r"[A-Z]*?(?=[\dO]{6})", compact)
+    prefix = letters[0] if letters else ""
+    return prefix + compact[len(prefix) :].replace("O", "0")

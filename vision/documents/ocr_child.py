@@ -7,7 +7,8 @@ detection_edge_px_max.
 
 A frame is four bytes of header length (big endian), the header as JSON, then `payload_bytes` bytes. Requests:
 {model, height, width} with height * width * 3 bytes of sRGB. Replies: {ready: true} once at the start, then
-{lines: [[text, confidence, corners], ...], cpu_seconds} each.
+{lines: [[text, confidence, corners], ...], cpu_seconds} each; to the model CODES, {codes: [[symbology, text, corners],
+...], cpu_seconds}.
 """
 
 from __future__ import annotations
@@ -22,6 +23,14 @@ from typing import Any, BinaryIO
 NETWORK_EVENTS = frozenset(
     {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.bind"}
 )
+
+
+#: In the place of a model's name: decode QR and bar codes.
+CODES = "codes"
+CODES_MAX = 16
+CODE_CHARACTERS_MAX = 1_000
+# What papers carry. Weaker symbologies (ITF, Codabar) are found in any pattern of lines.
+SYMBOLOGIES = ("QRCode", "DataMatrix", "Code128", "Code39", "EAN13")
 
 
 class NetworkForbidden(RuntimeError):
@@ -92,6 +101,26 @@ def _engines(config: dict[str, Any]) -> dict[str, Any]:
     return engines
 
 
+def decode_codes(pixels: Any) -> list[list[Any]]:
+    """[symbology, text, four corners] of every code in `pixels` (uint8 (h, w, 3), sRGB), at most CODES_MAX."""
+    import numpy as np
+    import zxingcpp
+
+    formats = zxingcpp.barcode_formats_from_str(",".join(SYMBOLOGIES))
+    # A copy in one channel: zxing takes three for BGR, and grey is all it needs.
+    grey = np.ascontiguousarray(
+        (pixels.astype(np.uint16) @ np.array([77, 151, 28], dtype=np.uint16) >> 8).astype(np.uint8)
+    )
+    found = []
+    for code in zxingcpp.read_barcodes(grey, formats=formats, text_mode=zxingcpp.TextMode.Plain)[:CODES_MAX]:
+        place = code.position
+        corners = [place.top_left, place.top_right, place.bottom_right, place.bottom_left]
+        text = code.text[:CODE_CHARACTERS_MAX]
+        symbology = str(code.format).replace(" ", "")
+        found.append([symbology, text, [[float(corner.x), float(corner.y)] for corner in corners]])
+    return found
+
+
 def _reply(replies: BinaryIO, header: dict[str, Any]) -> None:
     replies.write(frame_head(header))
     replies.flush()
@@ -116,6 +145,9 @@ def main() -> int:
         header, payload = frame
         pixels = np.frombuffer(payload, dtype=np.uint8).reshape(header["height"], header["width"], 3)
         started = time.process_time()
+        if header["model"] == CODES:
+            _reply(replies, {"codes": decode_codes(pixels), "cpu_seconds": time.process_time() - started})
+            continue
         result = engines[header["model"]].predict(np.ascontiguousarray(pixels[:, :, ::-1]))[0]
         lines = [
             [text, float(score), [[float(x), float(y)] for x, y in corners]]

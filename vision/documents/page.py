@@ -1,17 +1,14 @@
-"""Records of a paper as read: lines of text, fields, items, checks."""
+"""Records of a paper as read: lines of text, fields, items, codes, checks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
+#: The kind of a page whose words point to none, or to several. Every other is a file (`vision.documents.catalogue`).
+UNKNOWN: Final = "unknown"
 
-class PaperKind(StrEnum):
-    OUTPATIENT_INVOICE = "outpatient_invoice"
-    PARCEL_SLIP = "parcel_slip"
-    RECEIPT = "receipt"
-    UNKNOWN = "unknown"
+Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +48,32 @@ class PageText:
 class PaperField:
     """A field: `value` normalised (ISO dates, minor units as digits); `confidence` is the least of the lines it was
     read from.
+
+    box: on the picture as it was sent, whichever way the page lay in it. corners: the same piece of paper more closely,
+    four (x, y) fractions of the picture, clockwise from the text's own top left; empty where the box is as close.
     """
 
     name: str
     value: str
     confidence: float
+    box: Box
+    corners: Points = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedField:
+    """What the paper prints beside a field's label, and why it is not taken for a value."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaperCode:
+    """A QR or bar code that was decoded. symbology: as zxing names it, such as QRCode or Code128."""
+
+    symbology: str
+    text: str
     box: Box
 
 
@@ -69,14 +87,23 @@ class PaperItem:
 
 
 CheckName = Literal[
-    "items_sum_to_total", "capital_amount_equals_total", "insurance_and_cash_equal_total", "date_is_plausible"
+    "items_sum_to_total",
+    "capital_amount_equals_total",
+    "insurance_and_cash_equal_total",
+    "net_and_tax_equal_total",
+    "price_less_discount_equals_total",
+    "stay_days_match_dates",
+    "date_is_plausible",
+    "code_matches_text",
+    "text_layer_matches_picture",
+    "digits_look_untouched",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class PaperCheck:
-    """An arithmetic or format check within one paper; `detail` shows both sides. A check whose sides were not both
-    read is absent.
+    """What agrees, or does not, within one paper; `detail` shows both sides. A check whose sides were not both read is
+    absent.
     """
 
     name: CheckName
@@ -88,12 +115,13 @@ class PaperCheck:
 class PaperReading:
     """One paper as read.
 
-    lines: the normalised text of each line, top to bottom. read_confidence: the least confidence among the
-    money-relevant fields (`parse.MONEY_FIELDS`), 0 when none of them was found: then nothing is known of the amount.
-    missing_fields: required for the kind, not found.
+    kind: the name of a kind in the catalogue, or UNKNOWN. lines: the normalised text of each line, top to bottom.
+    read_confidence: the least confidence among the money-relevant fields of the kind, 0 when none of them was found:
+    then nothing is known of the amount. missing_fields: required for the kind, not found. refused: found, and not
+    believed. keys: names of fields that tell this paper from every other, in one or several ways.
     """
 
-    kind: PaperKind
+    kind: str
     fields: tuple[PaperField, ...]
     items: tuple[PaperItem, ...]
     checks: tuple[PaperCheck, ...]
@@ -101,6 +129,13 @@ class PaperReading:
     read_confidence: float
     missing_fields: tuple[str, ...]
     model: str
+    refused: tuple[RefusedField, ...] = ()
+    codes: tuple[PaperCode, ...] = ()
+    keys: tuple[tuple[str, ...], ...] = ()
+
+    def field(self, name: str) -> PaperField | None:
+        """The field of that name, None when the paper does not show it."""
+        return next((field for field in self.fields if field.name == name), None)
 
     def value(self, field_name: str) -> str:
         """The field's value, or "" when the paper does not show it."""

@@ -2,56 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
-from vision.documents import invoice, parcel, receipt
+from vision.documents.catalogue import Catalogue, PaperKind
 from vision.documents.checks import checks
-from vision.documents.kinds import classify
-from vision.documents.layout import rows_of
-from vision.documents.page import PageText, PaperField, PaperItem, PaperKind, PaperReading
-
-#: Fields that the payout or the search for repeated claims rests on, by kind.
-MONEY_FIELDS = {
-    PaperKind.OUTPATIENT_INVOICE: (
-        "total_minor",
-        "capital_total_minor",
-        "insurance_paid_minor",
-        "cash_paid_minor",
-        "account_paid_minor",
-        "number",
-    ),
-    PaperKind.PARCEL_SLIP: ("declared_value_minor", "freight_minor", "tracking_number"),
-    PaperKind.RECEIPT: ("total_minor",),
-    PaperKind.UNKNOWN: (),
-}
-REQUIRED_FIELDS = {
-    PaperKind.OUTPATIENT_INVOICE: invoice.REQUIRED,
-    PaperKind.PARCEL_SLIP: parcel.REQUIRED,
-    PaperKind.RECEIPT: receipt.REQUIRED,
-    PaperKind.UNKNOWN: (),
-}
+from vision.documents.classify import classify
+from vision.documents.engine import extract
+from vision.documents.items import items
+from vision.documents.layout import Row, rows_of
+from vision.documents.page import UNKNOWN, PageText, PaperCode, PaperField, PaperReading
 
 
-def parse(page: PageText, today: date) -> PaperReading:
+def parse(page: PageText, today: date, catalogue: Catalogue, codes: Sequence[PaperCode] = ()) -> PaperReading:
     """The reading of one page. `today` is for the check that the paper is not dated in the future."""
     rows = rows_of(page)
-    kind = classify([row.text for row in rows])
-    fields: list[PaperField] = []
-    items: list[PaperItem] = []
-    if kind is PaperKind.OUTPATIENT_INVOICE:
-        fields, items = invoice.fields(rows), invoice.items(rows)
-    elif kind is PaperKind.PARCEL_SLIP:
-        fields = parcel.fields(rows)
-    elif kind is PaperKind.RECEIPT:
-        fields = receipt.fields(rows)
+    name = classify([row.text for row in rows], catalogue)
+    return unknown(rows, page.model, codes) if name == UNKNOWN else parse_as(catalogue[name], rows, page, today, codes)
+
+
+def parse_as(
+    kind: PaperKind, rows: Sequence[Row], page: PageText, today: date, codes: Sequence[PaperCode] = ()
+) -> PaperReading:
+    """The reading of `page`, whose rows these are, taken for a paper of that kind."""
+    fields, refused = extract(rows, kind)
+    lines = items(rows, kind.items) if kind.items is not None else []
     names = {field.name for field in fields}
     return PaperReading(
-        kind=kind,
+        kind=kind.kind,
         fields=tuple(fields),
-        items=tuple(items),
-        checks=tuple(checks(kind, fields, items, today)),
+        items=tuple(lines),
+        checks=tuple(checks(kind, fields, lines, today, codes)),
         lines=tuple(row.text for row in rows),
-        read_confidence=min((field.confidence for field in fields if field.name in MONEY_FIELDS[kind]), default=0.0),
-        missing_fields=tuple(name for name in REQUIRED_FIELDS[kind] if name not in names),
+        read_confidence=money_confidence(kind, fields),
+        missing_fields=tuple(name for name in kind.required if name not in names),
         model=page.model,
+        refused=tuple(refused),
+        codes=tuple(codes),
+        keys=kind.keys,
     )
+
+
+def unknown(rows: Sequence[Row], model: str, codes: Sequence[PaperCode] = ()) -> PaperReading:
+    """What is left of a page of no known kind: its lines and codes."""
+    lines = tuple(row.text for row in rows)
+    return PaperReading(UNKNOWN, (), (), (), lines, 0.0, (), model, codes=tuple(codes))
+
+
+def money_confidence(kind: PaperKind, fields: Sequence[PaperField]) -> float:
+    """The least confidence among the fields that money rests on, 0 when none of them was found."""
+    return min((field.confidence for field in fields if field.name in kind.money), default=0.0)

@@ -1,5 +1,5 @@
 """Reads papers: OCR in processes of its own, tiny model first, the small one and other views of the page where the
-reading does not add up.
+reading does not add up (`vision.documents.passes`).
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-
 from models.ocr_build import OCR_CARDS, default_target, model_name, verify
 from models.registry import card
-from vision.documents.page import Box, PageText, PaperReading, TextLine
-from vision.documents.parse import parse
+from vision.documents.catalogue import Catalogue, load_catalogue
+from vision.documents.layers import layer_check
+from vision.documents.page import UNKNOWN, PaperCheck, PaperReading
+from vision.documents.passes import Passes, Quality
 from vision.documents.pool import Pool, PoolLimits
-from vision.documents.reconcile import best, settled
-from vision.documents.views import Pixels, View, back, edge_width_px, red_share, turned, upright_share, without_red
-from vision.documents.workers import PageLost, Worker, WorkerLimits
+from vision.documents.views import Pixels
+from vision.documents.workers import PageLost, WorkerLimits
 from vision.image import Picture
 from vision.measurement import Unmeasured
 
@@ -51,40 +50,21 @@ class ReaderLimits:
         return PoolLimits(worker, self.queue_seconds_max, self.recycle_memory_bytes, self.recycle_pages)
 
 
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """When a page counts as unreadable, and when one pass over it is enough.
-
-    characters_min: fewer, and there is no paper to read. confidence_min: mean over characters; below it the words are
-    guesses.
-    upside_down_confidence: below it the page is tried the other way up (upright pages reach 0.97, turned ones 0.65).
-    settled_confidence_min: least confidence of a money field that the fast model may settle alone. red_share_min:
-    share of red pixels from which red ink is lifted off. smear_px: edge width from which blur is named as the cause
-    (in focus: 7 at most).
-    """
-
-    characters_min: int = 8
-    confidence_min: float = 0.75
-    upside_down_confidence: float = 0.8
-    settled_confidence_min: float = 0.9
-    red_share_min: float = 0.0015
-    smear_px: float = 9.0
-    dark_luma: float = 50.0
-
-
 def _short(card_name: str) -> str:
     """tiny of pp-ocrv6-tiny: how requests to the OCR process call a model."""
     return card_name.rsplit("-", 1)[1]
 
 
-_TINY, _SMALL = (_short(name) for name in OCR_CARDS)
+#: Another look at the page as it was sent, for what only its pixels can tell. None where it cannot.
+PageCheck = Callable[[Pixels, PaperReading], PaperCheck | None]
 
 
 class Reader:
     """Thread-safe context manager over `processes` OCR processes; each reads one page at a time, further pages wait.
 
-    `today` gives the date against which a paper's date is judged. Raises models.errors.ModelMissing or ModelCorrupt
-    when the model folders are not in order, before any process starts.
+    `today` gives the date against which a paper's date is judged. `catalogue`: the kinds that are known, ours unless
+    given. `page_checks` are made of every paper of a known kind, after everything else. Raises
+    models.errors.ModelMissing or ModelCorrupt when the model folders are not in order, before any process starts.
     """
 
     def __init__(
@@ -94,12 +74,16 @@ class Reader:
         processes: int = 1,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
         quality: Quality | None = None,
+        catalogue: Catalogue | None = None,
+        page_checks: Sequence[PageCheck] = (),
     ) -> None:
         folder = models_dir if models_dir is not None else default_target()
         verify(folder)
         self._limits = limits if limits is not None else ReaderLimits()
         self._quality = quality if quality is not None else Quality()
         self._today = today
+        self._catalogue = catalogue if catalogue is not None else load_catalogue()
+        self._page_checks = tuple(page_checks)
         self._labels = {_short(name): card(name).label for name in OCR_CARDS}
         config = {
             "models_dir": str(folder.resolve()),
@@ -141,7 +125,7 @@ class Reader:
     def read(self, picture: Picture) -> PaperReading | Unmeasured:
         """The paper in `picture` (decode it with a long edge of about 1,600 px), or why it cannot be read.
 
-        Unmeasured: too small, blurred, dark, no print, or its OCR process hit a limit or died. Raises
+        Unmeasured: too small, blurred, dark, no print, two papers, or its OCR process hit a limit or died. Raises
         ReaderUnavailable when no process can be had.
         """
         height, width = picture.pixels.shape[:2]
@@ -151,95 +135,24 @@ class Reader:
             )
         try:
             with self._pool.lend() as worker:
-                return self._passes(worker, picture.pixels)
+                found = self._passes(
+                    Passes(worker, picture.pixels, self._quality, self._labels, self._today(), self._catalogue)
+                )
         except PageLost as error:
             return Unmeasured(f"the page could not be read to its end: {error.reason}")
+        return found if isinstance(found, Unmeasured) or found.kind == UNKNOWN else self._checked(found, picture)
 
-    def _passes(self, worker: Worker, pixels: Pixels) -> PaperReading | Unmeasured:
-        """Cheapest first; stops as soon as everything was found and agrees."""
-        red = red_share(pixels) > self._quality.red_share_min
-        plain_view, view, lines = self._upright(worker, pixels, red)
-        readings = [self._parsed(lines, view, _TINY)]
-        if settled(readings[0], self._quality.settled_confidence_min):
-            return readings[0]
-        refused = self._unreadable(lines, pixels)
-        if refused is not None:
-            return refused
-        # The plain view last: what is printed in red stands only there.
-        for look in (view, plain_view) if red else (view,):
-            lines = self._lines(worker, look, _SMALL)
-            readings.append(self._parsed(lines, look, _SMALL))
-            if settled(readings[-1], self._quality.settled_confidence_min):
-                return readings[-1]
-        return best(readings, self._today())
+    def _passes(self, passes: Passes) -> PaperReading | Unmeasured:
+        try:
+            return passes.read()
+        finally:
+            with self._lock:
+                self._cpu_seconds += passes.cpu_seconds
 
-    def _upright(self, worker: Worker, pixels: Pixels, red: bool) -> tuple[View, View, list[TextLine]]:
-        """The picture turned so that its print stands upright; the same with red ink lifted off; what the tiny model
-        reads there.
-        """
-
-        def look(quarter_turns: int) -> tuple[View, View, list[TextLine]]:
-            plain_view = turned(pixels, quarter_turns) if quarter_turns else View(pixels)
-            view = without_red(plain_view) if red else plain_view
-            return plain_view, view, self._lines(worker, view, _TINY)
-
-        first = look(0)
-        lines = first[2]
-        turns: tuple[int, ...] = ()
-        if upright_share(lines) > 0.5:
-            turns = (1, 3)
-        elif _characters(lines) >= self._quality.characters_min:
-            turns = (2,) if _confidence(lines) < self._quality.upside_down_confidence else ()
-        options = [first, *(look(quarter_turns) for quarter_turns in turns)]
-        return max(options, key=lambda option: _confidence(option[2]) * (1 - upright_share(option[2])))
-
-    def _lines(self, worker: Worker, view: View, model: str) -> list[TextLine]:
-        lines, cpu_seconds = worker.read(view.pixels, model)
-        with self._lock:
-            self._cpu_seconds += cpu_seconds
-        return lines
-
-    def _parsed(self, lines: Sequence[TextLine], view: View, model: str) -> PaperReading:
-        height, width = view.pixels.shape[:2]
-        reading = parse(PageText(width, height, tuple(lines), self._labels[model]), self._today())
-        if view.quarter_turns == 0:
-            return reading
-        fields = tuple(replace(field, box=_box_back(field.box, view)) for field in reading.fields)
-        return replace(reading, fields=fields)
-
-    def _unreadable(self, lines: Sequence[TextLine], pixels: Pixels) -> Unmeasured | None:
-        """Why nothing can be read, or None when there is text to work with."""
-        characters, confidence = _characters(lines), _confidence(lines)
-        if characters >= self._quality.characters_min and confidence >= self._quality.confidence_min:
-            return None
-        seen = f"{characters} characters at a mean confidence of {confidence:.2f}" if characters else "no text"
-        width = edge_width_px(pixels)
-        if self._quality.smear_px <= width < float("inf"):
-            return Unmeasured(
-                f"too blurred to read: edges are {width:.0f} px wide, {seen}; hold still and let the camera focus"
-            )
-        luma = float(np.percentile(pixels, 95))
-        if luma < self._quality.dark_luma:
-            return Unmeasured(
-                f"too dark to read: the brightest parts are at {luma:.0f} of 255, {seen}; take the photo in more light"
-            )
-        return Unmeasured(f"no readable print was found: {seen}; send a photo of the whole paper, upright and in focus")
-
-
-def _characters(lines: Sequence[TextLine]) -> int:
-    return sum(len(line.text) for line in lines)
-
-
-def _confidence(lines: Sequence[TextLine]) -> float:
-    """Mean over characters, 0 when there are none."""
-    characters = _characters(lines)
-    return sum(line.confidence * len(line.text) for line in lines) / characters if characters else 0.0
-
-
-def _box_back(box: Box, view: View) -> Box:
-    """A box on a turned view as a box on the picture as taken; fractions, so sizes are 1."""
-    corners = ((box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom))
-    turned_back = back(corners, view.quarter_turns, 1.0, 1.0)
-    xs = [round(x, 4) for x, _ in turned_back]
-    ys = [round(y, 4) for _, y in turned_back]
-    return Box(min(xs), min(ys), max(xs), max(ys))
+    def _checked(self, reading: PaperReading, picture: Picture) -> PaperReading:
+        """With the checks that need more than the page's own text."""
+        height, width = picture.pixels.shape[:2]
+        kind = self._catalogue[reading.kind]
+        made = [layer_check(reading, kind, picture.text_layer, width, height, self._today())]
+        made += [check(picture.pixels, reading) for check in self._page_checks]
+        return replace(reading, checks=(*reading.checks, *(check for check in made if check is not None)))

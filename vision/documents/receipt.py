@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vision.documents.fields import first_date, from_found
+from vision.documents.fields import Outcome, date_of, from_found
 from vision.documents.layout import Row, piece, union
-from vision.documents.normalise import amounts
-from vision.documents.page import PaperField
-
-REQUIRED = ("company", "date", "total_minor")
+from vision.documents.normalise import AMOUNT, amount_minor, amounts
+from vision.documents.page import PaperField, RefusedField
+from vision.measurement import Unmeasured
 
 # Words of a total and how surely the amount beside them is what was paid. The first pattern that matches a row
 # counts; -1: the row states another sum.
@@ -30,6 +29,7 @@ _TOTAL_WORDS: tuple[tuple[str, int], ...] = (
     (r"实付|实收|微信支付|支付宝", 3),
     (r"\bCASH\b|现金|\bVISA\b|MASTER\s?CARD|\bDEBIT\b|AMOUNT\b", 1),
 )
+_SURE_TOTAL = 6
 _ROUNDING = re.compile(r"ROUND\w*\s?ADJ|ROUNDING", re.IGNORECASE)
 _TAX_SUMMARY = re.compile(r"(?:GST|TAX)\s?SUMMARY", re.IGNORECASE)
 
@@ -66,16 +66,28 @@ _NAME_ROWS_MAX = 3
 _ADDRESS_ROWS_MAX = 6
 
 
-def fields(rows: Sequence[Row]) -> list[PaperField]:
-    """Every field found, at most one a name."""
+def fields(rows: Sequence[Row]) -> list[Outcome]:
+    """Company, address, date and total; None for each that is not found."""
     company = _company(rows)
-    found = [
+    return [
         company[0] if company else None,
         _address(rows, company[1] + 1 if company else 0),
-        first_date(rows, (r"日期|DATE|交易时间|时间",)),
-        _total(rows),
+        date_of(rows, (r"日期|DATE|交易时间|时间",)),
+        _too_much(rows) or _total(rows),
     ]
-    return [field for field in found if field is not None]
+
+
+def _too_much(rows: Sequence[Row]) -> RefusedField | None:
+    """A total that is out of this world is not made up for by another sum of the receipt."""
+    for row in rows:
+        strength, word_end = _strength(row.text)
+        if strength < _SURE_TOTAL:
+            continue
+        for match in re.finditer(rf"(?<![\d.,]){AMOUNT}", row.text[word_end:]):
+            minor = amount_minor(match[0])
+            if isinstance(minor, Unmeasured) and "." in match[0]:
+                return RefusedField("total_minor", minor.reason)
+    return None
 
 
 def _total(rows: Sequence[Row]) -> PaperField | None:

@@ -1,13 +1,15 @@
-"""Other looks at one picture that may read better: turned, or without red ink. Corners found on a view map back to
-the picture.
+"""Other looks at one picture that may read better: turned, laid flat, levelled, or without red ink. Every view knows
+the way back: points found on it map to the picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
@@ -15,6 +17,7 @@ from PIL import Image, ImageFilter
 from vision.documents.page import TextLine
 
 Pixels = npt.NDArray[np.uint8]
+Matrix = npt.NDArray[np.float64]
 Corners = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
 
 # Brightness as a share of the paper's: print lies below the one, red ink in the red channel above the other.
@@ -22,29 +25,84 @@ _INK_BLACK = 0.2
 _PAPER_WHITE = 0.8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """`pixels` uint8 (h, w, 3); `quarter_turns` counter-clockwise from the picture as taken."""
+    """`pixels` uint8 (h, w, 3). `to_picture`: 3 x 3, maps a point (x, y, 1) of the view to pixels of the picture."""
 
     pixels: Pixels
-    quarter_turns: int = 0
+    to_picture: Matrix
+
+    def back(self, points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+        """Points of the view in pixels as points of the picture."""
+        mapped = self.to_picture @ np.array([[x, y, 1.0] for x, y in points]).T
+        return tuple((float(x), float(y)) for x, y in (mapped[:2] / mapped[2]).T)
 
 
-def turned(pixels: Pixels, quarter_turns: int) -> View:
-    """The picture turned counter-clockwise by quarters."""
-    return View(np.ascontiguousarray(np.rot90(pixels, quarter_turns)), quarter_turns % 4)
+def whole(pixels: Pixels) -> View:
+    """The picture as it is."""
+    return View(pixels, np.eye(3))
 
 
-def back(corners: Corners, quarter_turns: int, width_px: float, height_px: float) -> Corners:
-    """Corners on a turned view as corners on the picture as taken, whose size is given."""
-    mappings: dict[int, Callable[[float, float], tuple[float, float]]] = {
-        0: lambda x, y: (x, y),
-        1: lambda x, y: (width_px - y, x),
-        2: lambda x, y: (width_px - x, height_px - y),
-        3: lambda x, y: (y, height_px - x),
-    }
-    to_picture = mappings[quarter_turns % 4]
-    return cast(Corners, tuple(to_picture(x, y) for x, y in corners))
+def turned(view: View, quarter_turns: int) -> View:
+    """The view turned counter-clockwise by quarters."""
+    height, width = view.pixels.shape[:2]
+    back = (
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+        [[0, -1, width], [1, 0, 0], [0, 0, 1]],
+        [[-1, 0, width], [0, -1, height], [0, 0, 1]],
+        [[0, 1, 0], [-1, 0, height], [0, 0, 1]],
+    )[quarter_turns % 4]
+    pixels = np.ascontiguousarray(np.rot90(view.pixels, quarter_turns))
+    return View(pixels, view.to_picture @ np.array(back, dtype=np.float64))
+
+
+def flattened(view: View, corners: npt.NDArray[np.float32]) -> View:
+    """What lies inside four corners (float32 (4, 2), pixels of the view, clockwise), as a rectangle of about its own
+    size.
+    """
+    top, right, bottom, left = (float(np.linalg.norm(corners[(i + 1) % 4] - corners[i])) for i in range(4))
+    width, height = max(1, round(max(top, bottom))), max(1, round(max(left, right)))
+    target = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
+    onto = cv2.getPerspectiveTransform(corners.astype(np.float32), target)
+    pixels = cv2.warpPerspective(view.pixels, onto, (width, height), flags=cv2.INTER_CUBIC)
+    return View(cast(Pixels, pixels), view.to_picture @ np.linalg.inv(onto))
+
+
+def levelled(view: View, degrees: float) -> View:
+    """The view turned so that lines that fall by so many degrees (clockwise) lie level; nothing is cut off."""
+    height, width = view.pixels.shape[:2]
+    angle = math.radians(degrees)
+    cosine, sine = math.cos(angle), math.sin(angle)
+    wide = math.ceil(width * abs(cosine) + height * abs(sine))
+    high = math.ceil(width * abs(sine) + height * abs(cosine))
+    # x' = cos x + sin y, y' = -sin x + cos y, about the centres.
+    onto = np.array(
+        [
+            [cosine, sine, wide / 2 - cosine * width / 2 - sine * height / 2],
+            [-sine, cosine, high / 2 + sine * width / 2 - cosine * height / 2],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+    pixels = cv2.warpAffine(view.pixels, onto[:2], (wide, high), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return View(cast(Pixels, pixels), view.to_picture @ np.linalg.inv(onto))
+
+
+def fall_degrees(lines: Sequence[TextLine]) -> float:
+    """By how much lines of text fall (clockwise from level), the median by width of those six times as wide as high;
+    0 without any.
+    """
+    angles, widths = [], []
+    for line in lines:
+        (x0, y0), (x1, y1), _, (x3, y3) = line.corners
+        width, height = math.hypot(x1 - x0, y1 - y0), math.hypot(x3 - x0, y3 - y0)
+        if width >= 6 * height:
+            angles.append(math.degrees(math.atan2(y1 - y0, x1 - x0)))
+            widths.append(width)
+    if not angles:
+        return 0.0
+    order = np.argsort(angles)
+    reached = np.cumsum(np.array(widths)[order]) >= sum(widths) / 2
+    return float(np.array(angles)[order][int(np.argmax(reached))])
 
 
 def upright_share(lines: Sequence[TextLine]) -> float:
@@ -82,7 +140,7 @@ def without_red(view: View) -> View:
     share = np.asarray(red, dtype=np.float32) / np.maximum(np.asarray(paper, dtype=np.float32), 1.0)
     ink = np.clip((share - _INK_BLACK) / (_PAPER_WHITE - _INK_BLACK), 0.0, 1.0)
     grey = (ink * 255).astype(np.uint8)
-    return View(np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2)), view.quarter_turns)
+    return replace(view, pixels=np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2)))
 
 
 def edge_width_px(pixels: Pixels) -> float:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import psutil
 
 import vision
-from vision.documents.ocr_child import frame_head
+from vision.documents.ocr_child import CODE_CHARACTERS_MAX, CODES, CODES_MAX, frame_head
 from vision.documents.page import TextLine
 from vision.documents.views import Corners
 from vision.errors import ReaderUnavailable
@@ -48,6 +48,15 @@ class WorkerLimits:
     start_seconds_max: float
     page_seconds_max: float
     memory_bytes_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCode:
+    """A code as decoded: corners in pixels, clockwise from its own top left."""
+
+    symbology: str
+    text: str
+    corners: Corners
 
 
 class Worker:
@@ -101,19 +110,31 @@ class Worker:
         """Lines of `pixels` (h, w, 3) sRGB by the model of that short name, and CPU seconds spent. Raises PageLost,
         ReaderUnavailable.
         """
-        self.wait_ready()
-        deadline = time.monotonic() + self._limits.page_seconds_max
-        height, width = pixels.shape[:2]
-        self._send(
-            {"model": model, "height": height, "width": width}, np.ascontiguousarray(pixels).data.cast("B"), deadline
-        )
-        header = self._reply(deadline, "reading a page")
+        header = self._ask(pixels, model, "reading a page")
         self.pages_read += 1
         lines = [
             TextLine(text, confidence, cast(Corners, tuple((x, y) for x, y in corners)))
             for text, confidence, corners in header["lines"]
         ]
         return lines, float(header["cpu_seconds"])
+
+    def codes(self, pixels: npt.NDArray[np.uint8]) -> tuple[list[FoundCode], float]:
+        """QR and bar codes in `pixels`, and CPU seconds spent. Raises PageLost, ReaderUnavailable."""
+        header = self._ask(pixels, CODES, "looking for codes")
+        found = [
+            FoundCode(str(symbology), str(text)[:CODE_CHARACTERS_MAX], cast(Corners, tuple((x, y) for x, y in corners)))
+            for symbology, text, corners in header["codes"][:CODES_MAX]
+        ]
+        return found, float(header["cpu_seconds"])
+
+    def _ask(self, pixels: npt.NDArray[np.uint8], model: str, doing: str) -> dict[str, Any]:
+        self.wait_ready()
+        deadline = time.monotonic() + self._limits.page_seconds_max
+        height, width = pixels.shape[:2]
+        self._send(
+            {"model": model, "height": height, "width": width}, np.ascontiguousarray(pixels).data.cast("B"), deadline
+        )
+        return self._reply(deadline, doing)
 
     def kill(self) -> None:
         """Ends the process now; safe to call twice."""

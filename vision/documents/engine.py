@@ -1,0 +1,132 @@
+"""From rows of text to the fields that a kind describes. Knows formats, not papers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from vision.documents import capital, receipt
+from vision.documents.catalogue import FieldRule, Label, PaperKind
+from vision.documents.fields import Outcome, date_by_rule, from_found
+from vision.documents.formats import SHAPES, tracking_without_label
+from vision.documents.layout import Found, Row, labelled, piece, under
+from vision.documents.normalise import AMOUNT_MINOR_END
+from vision.documents.page import PaperField, RefusedField
+from vision.measurement import Unmeasured
+
+
+def extract(rows: Sequence[Row], kind: PaperKind) -> tuple[list[PaperField], list[RefusedField]]:
+    """Every field found, at most one a name, in the kind's order; and those that were found and not believed."""
+    outcomes: list[Outcome] = receipt.fields(rows) if kind.extractor == "till_receipt" else []
+    headings = re.compile("|".join(f"(?:{label.label})" for rule in kind.fields.values() for label in rule.labels))
+    for name, rule in kind.fields.items():
+        if rule.format in _FINDERS and (rule.labels or rule.anywhere):
+            outcomes.append(_FINDERS[rule.format](rows, name, rule))
+        elif rule.labels or rule.anywhere:
+            outcomes.append(_by_shape(rows, name, rule, headings))
+    return (
+        [outcome for outcome in outcomes if isinstance(outcome, PaperField)],
+        [outcome for outcome in outcomes if isinstance(outcome, RefusedField)],
+    )
+
+
+def _candidates(rows: Sequence[Row], label: Label, pattern: str, below: bool) -> list[Found]:
+    if label.in_row:
+        return _in_row(rows, label, pattern)
+    found = labelled(rows, label.label, pattern)
+    if below:
+        found += under(rows, label.label, pattern)
+    if label.of and len(found) != label.of:
+        return []
+    return found[label.nth - 1 :] if label.nth > 1 else found
+
+
+def _in_row(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
+    for index, row in enumerate(rows):
+        mark = re.search(label.label, row.text, re.IGNORECASE)
+        spans = [match.span() for match in re.finditer(pattern, row.text[mark.end() :])] if mark else []
+        if mark and len(spans) >= label.nth and (not label.of or len(spans) == label.of):
+            start, end = spans[label.nth - 1]
+            return [piece(rows, index, mark.end() + start, mark.end() + end)]
+    return []
+
+
+def _by_shape(rows: Sequence[Row], name: str, rule: FieldRule, headings: re.Pattern[str]) -> Outcome:
+    """The first value beside any of the labels, the labels tried in order. What is itself a label of the kind is the
+    heading of another column.
+    """
+    shape = SHAPES[rule.format]
+    pattern = shape.pattern(rule)
+    if rule.once:
+        values = {shape.value(found.text) for found in _candidates(rows, rule.labels[0], pattern, rule.below)}
+        told = sorted(value for value in values if isinstance(value, str) and value)
+        if len(told) > 1:
+            return RefusedField(name, f"two of them on one paper: {told[0]} and {told[1]}")
+    for label in rule.labels:
+        for found in _candidates(rows, label, pattern, rule.below):
+            value = shape.value(found.text)
+            if isinstance(value, Unmeasured):
+                return RefusedField(name, value.reason)  # another amount of the page would be a guess
+            if value and not (rule.format in ("name", "text") and _heads(rows, found, headings)):
+                return from_found(name, found, value)
+    return _without_label(rows, name, rule, pattern, shape.value) if rule.anywhere else None
+
+
+def _heads(rows: Sequence[Row], found: Found, headings: re.Pattern[str]) -> bool:
+    """Whether a text is a label or the rest of one, not a value: it is one of the kind's, or a colon follows it."""
+    return headings.match(found.text) is not None or rows[found.row].text[found.end :].lstrip(" ")[:1] == ":"
+
+
+def _without_label(
+    rows: Sequence[Row], name: str, rule: FieldRule, pattern: str, value: Callable[[str], str | Unmeasured]
+) -> Outcome:
+    if rule.format == "tracking_number":
+        pattern = rf"(?<![A-Z0-9*]){pattern}(?![\d*])"
+    for index, row in enumerate(rows):
+        for match in re.finditer(pattern, row.text):
+            if rule.format == "tracking_number" and not tracking_without_label(match[0]):
+                continue
+            read = value(match[0])
+            if isinstance(read, str) and read:
+                return from_found(name, piece(rows, index, *match.span()), read)
+    return None
+
+
+def _choice(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
+    """The first value, in reading order, whose pattern stands beside a label or anywhere."""
+    for label in rule.labels:
+        for value, pattern in rule.values.items():
+            for found in _candidates(rows, label, pattern, rule.below):
+                return from_found(name, found, value)
+    for index, row in enumerate(rows if rule.anywhere else ()):
+        for value, pattern in rule.values.items():
+            match = re.search(pattern, row.text)
+            if match:
+                return from_found(name, piece(rows, index, *match.span()), value)
+    return None
+
+
+def _capital(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
+    """The first run of capital numerals that is an amount: right of a label in its row, or alone."""
+    labels = "|".join(label.label for label in rule.labels)
+    for index, row in enumerate(rows):
+        mark = re.search(labels, row.text, re.IGNORECASE) if labels else None
+        offset = mark.end() if mark else 0
+        stretch = row.text[offset:]
+        start, end = capital.find(stretch)
+        if end - start < 3 or not (mark or rule.anywhere):
+            continue
+        minor = capital.parse(stretch[start:end])
+        if isinstance(minor, Unmeasured):
+            continue
+        if minor >= AMOUNT_MINOR_END:
+            return RefusedField(name, f"{stretch[start:end]} is more than any paper here is for")
+        return from_found(name, piece(rows, index, offset + start, offset + end), str(minor))
+    return None
+
+
+_FINDERS: dict[str, Callable[[Sequence[Row], str, FieldRule], Outcome]] = {
+    "choice": _choice,
+    "capital_amount": _capital,
+    "date": date_by_rule,
+}

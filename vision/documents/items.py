@@ -1,0 +1,110 @@
+"""The lines of a bill."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+from vision.documents.catalogue import ItemTable
+from vision.documents.layout import Cell, Row
+from vision.documents.normalise import amounts
+from vision.documents.page import PaperItem
+
+_UNITS = frozenset("次盒瓶支袋片项张个粒贴日天组套件人份剂付")
+_CLASS_HEADING = r"类别|等级|类型|甲乙"
+
+# What the reader makes of a lone class character, by what was printed; only looked up below a class heading.
+_CLASSES = {
+    "甲": "甲",
+    "申": "甲",
+    "由": "甲",
+    "田": "甲",
+    "乙": "乙",
+    "己": "乙",
+    "Z": "乙",
+    "z": "乙",
+    "丙": "丙",
+    "内": "丙",
+    "两": "丙",
+}
+
+
+def items(rows: Sequence[Row], table: ItemTable) -> list[PaperItem]:
+    """What stands between the heading and the totals. Empty when there is no such heading."""
+    heading = next((index for index, row in enumerate(rows) if _is_heading(row.text, table)), None)
+    if heading is None:
+        return []
+    blocks = _blocks(rows[heading], table)
+    class_middles = [_middle(cell) for cell in rows[heading].cells if re.search(_CLASS_HEADING, cell.text)]
+    column = _amount_column(rows[heading], table) if table.amount_column else None
+    found = []
+    for row in rows[heading + 1 :]:
+        if re.search(table.end, row.text, re.IGNORECASE):
+            break
+        for left, right in blocks:
+            cells = [cell for cell in row.cells if left <= _middle(cell) < right]
+            item = _item(cells, class_middles if table.classes else (), column)
+            if item is not None:
+                found.append(item)
+    return found
+
+
+def _is_heading(text: str, table: ItemTable) -> bool:
+    named = re.search(table.amount, text) is not None and re.search(table.names, text) is not None
+    return named and re.search(r"\d\.\d{2}", text) is None
+
+
+def _middle(cell: Cell) -> float:
+    return (cell.left + cell.right) / 2
+
+
+def _blocks(heading: Row, table: ItemTable) -> list[tuple[float, float]]:
+    """(left, right) of each column of items: a heading with two columns of amounts means two items a row."""
+    everything = [(float("-inf"), float("inf"))]
+    if table.amount_column:
+        return everything
+    ends = [cell.right for cell in heading.cells if re.search(table.amount, cell.text)]
+    starts = [cell.left for cell in heading.cells if re.search(table.names, cell.text)]
+    if len(ends) < 2:
+        return everything
+    edges = [float("-inf")]
+    for end in ends[:-1]:
+        after = [start for start in starts if start > end]
+        edges.append((end + min(after)) / 2 if after else end)
+    edges.append(float("inf"))
+    return list(pairwise(edges))
+
+
+def _amount_column(heading: Row, table: ItemTable) -> float | None:
+    """Middle of the heading's word for the amount, by character position in its cell."""
+    for cell in heading.cells:
+        match = re.search(table.amount, cell.text)
+        if match:
+            share = (cell.right - cell.left) / max(1, len(cell.text))
+            return cell.left + share * (match.start() + match.end()) / 2
+    return None
+
+
+def _item(cells: Sequence[Cell], class_middles: Sequence[float], column: float | None) -> PaperItem | None:
+    priced = [(cell, found) for cell in cells if (found := amounts(cell.text, decimals_required=True))]
+    if not priced:
+        return None
+    cell_of_amount, spans = (
+        priced[-1] if column is None else min(priced, key=lambda pair: abs(_middle(pair[0]) - column))
+    )
+    start, _, amount_minor = spans[-1]
+    item_class, text = "", ""
+    for cell in cells:
+        content = cell.text[:start].strip() if cell is cell_of_amount else cell.text
+        prefix = re.match(r"[\[(]\s?([甲乙丙])\s?[\])]\s?", content)
+        if prefix:
+            item_class, content = prefix[1], content[prefix.end() :]
+        below_heading = any(abs(_middle(cell) - middle) < 2 * cell.height for middle in class_middles)
+        if content in _CLASSES and (content in "甲乙丙" or below_heading):
+            item_class = item_class or _CLASSES[content]
+        elif content in ("自费", "丙类", "乙类", "甲类"):
+            item_class = item_class or content.removesuffix("类")
+        elif not text and content not in _UNITS and re.search(r"[\u4e00-\u9fff]|[A-Za-z]{2}", content):
+            text = re.sub(r"^\d{1,2}\s+", "", content)
+    return PaperItem(text, item_class, amount_minor) if text else None

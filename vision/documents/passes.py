@@ -1,0 +1,262 @@
+"""All looks at one page by one OCR process: the cheapest first, and no more than are needed to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+import numpy as np
+
+from vision.documents.catalogue import Catalogue
+from vision.documents.outlines import Quad, area_ratio, outlines, skew
+from vision.documents.page import UNKNOWN, Box, PageText, PaperCode, PaperField, PaperReading, TextLine
+from vision.documents.parse import parse
+from vision.documents.reconcile import best, merit, settled
+from vision.documents.several import several_papers
+from vision.documents.views import (
+    Pixels,
+    View,
+    edge_width_px,
+    fall_degrees,
+    flattened,
+    levelled,
+    red_share,
+    turned,
+    upright_share,
+    whole,
+    without_red,
+)
+from vision.documents.workers import Worker
+from vision.measurement import Unmeasured
+
+TINY, SMALL = "tiny", "small"
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """When a page counts as unreadable, and when one pass over it is enough.
+
+    characters_min: fewer, and there is no paper to read. confidence_min: mean over characters; below it the words are
+    guesses.
+    upside_down_confidence: below it the page is tried the other way up (upright pages reach 0.97, turned ones 0.65).
+    settled_confidence_min: least confidence of a money field that the fast model may settle alone. red_share_min:
+    share of red pixels from which red ink is lifted off. smear_px: edge width from which blur is named as the cause
+    (in focus: 7 at most).
+    flat_skew_min, flat_area_max: a paper that lies more askew than this (`outlines.skew`), or takes less of the
+    picture, is laid flat before it is read. askew_min, fall_degrees_min: from there on it is tried where the page as it
+    lies could not be read whole.
+    """
+
+    characters_min: int = 8
+    confidence_min: float = 0.75
+    upside_down_confidence: float = 0.8
+    settled_confidence_min: float = 0.9
+    red_share_min: float = 0.0015
+    smear_px: float = 9.0
+    dark_luma: float = 50.0
+    flat_skew_min: float = 0.12
+    flat_area_max: float = 0.4
+    askew_min: float = 0.02
+    fall_degrees_min: float = 4.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """An upright view of the page, the same with red ink lifted off (the same again where there is none), what the
+    tiny model reads there, and what that comes to."""
+
+    plain: View
+    view: View
+    lines: list[TextLine]
+    reading: PaperReading
+
+
+class Passes:
+    """One page. `cpu_seconds` counts what its passes cost the OCR process."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        pixels: Pixels,
+        quality: Quality,
+        labels: Mapping[str, str],
+        today: date,
+        catalogue: Catalogue,
+    ) -> None:
+        self._worker = worker
+        self._picture = whole(pixels)
+        self._quality = quality
+        self._labels = labels
+        self._today = today
+        self._catalogue = catalogue
+        self._codes: tuple[PaperCode, ...] = ()
+        self._red = red_share(pixels) > quality.red_share_min
+        self.cpu_seconds = 0.0
+
+    def read(self) -> PaperReading | Unmeasured:
+        """Stops as soon as everything was found and agrees. Raises PageLost, ReaderUnavailable."""
+        papers = outlines(self._picture.pixels)
+        self._codes = self._codes_on(self._picture)
+        look = self._best_look(papers)
+        refused = self._unreadable(look.lines) or self._two_papers(look, papers)
+        if refused is not None:
+            return refused
+        if self._settled(look.reading):
+            return look.reading
+        readings = [look.reading]
+        # The plain view last: what is printed in red stands only there.
+        for view in (look.view, look.plain) if self._red else (look.view,):
+            readings.append(self._parsed(self._lines(view, SMALL), view, SMALL))
+            if self._settled(readings[-1]):
+                return readings[-1]
+        return best(readings, self._today, self._catalogue)
+
+    def _best_look(self, papers: Sequence[Quad]) -> _Look:
+        """The page as it lies, or laid flat where its outline is sure and far from straight; the other of the two, or
+        a levelled one, where that reads better.
+        """
+        flat = flattened(self._picture, papers[0]) if len(papers) == 1 else None
+        flat_first = flat is not None and (
+            skew(papers[0]) > self._quality.flat_skew_min
+            or area_ratio(papers[0], self._picture.pixels) < self._quality.flat_area_max
+        )
+        if flat is not None and flat_first and not self._codes:
+            self._codes = self._codes_on(flat)
+        chosen = self._look(flat if flat is not None and flat_first else self._picture)
+        if _whole(chosen.reading):
+            return chosen
+        for view in self._alternatives(chosen, flat, flat_first, papers):
+            other = self._look(view)
+            if _rank(other) > _rank(chosen):
+                chosen = other
+            if _whole(chosen.reading):
+                break
+        return chosen
+
+    def _alternatives(
+        self, chosen: _Look, flat: View | None, flat_first: bool, papers: Sequence[Quad]
+    ) -> Iterator[View]:
+        if flat_first:
+            yield self._picture
+        elif flat is not None and skew(papers[0]) > self._quality.askew_min:
+            yield flat
+        fall = fall_degrees(chosen.lines)
+        if abs(fall) > self._quality.fall_degrees_min:
+            yield levelled(chosen.plain, fall)
+
+    def _look(self, frame: View) -> _Look:
+        """The frame turned so that its print stands upright."""
+
+        def look(quarter_turns: int) -> tuple[View, View, list[TextLine]]:
+            plain_view = turned(frame, quarter_turns) if quarter_turns else frame
+            view = without_red(plain_view) if self._red else plain_view
+            return plain_view, view, self._lines(view, TINY)
+
+        first = look(0)
+        lines = first[2]
+        turns: tuple[int, ...] = ()
+        if upright_share(lines) > 0.5:
+            turns = (1, 3)
+        elif _characters(lines) >= self._quality.characters_min:
+            turns = (2,) if _confidence(lines) < self._quality.upside_down_confidence else ()
+        options = [first, *(look(quarter_turns) for quarter_turns in turns)]
+        plain_view, view, lines = max(
+            options, key=lambda option: _confidence(option[2]) * (1 - upright_share(option[2]))
+        )
+        return _Look(plain_view, view, lines, self._parsed(lines, view, TINY))
+
+    def _lines(self, view: View, model: str) -> list[TextLine]:
+        lines, cpu_seconds = self._worker.read(view.pixels, model)
+        self.cpu_seconds += cpu_seconds
+        return lines
+
+    def _codes_on(self, view: View) -> tuple[PaperCode, ...]:
+        found, cpu_seconds = self._worker.codes(view.pixels)
+        self.cpu_seconds += cpu_seconds
+        return tuple(
+            PaperCode(code.symbology, code.text, _around(self._on_picture(view, code.corners))) for code in found
+        )
+
+    def _page(self, lines: Sequence[TextLine], view: View, model: str) -> PageText:
+        height, width = view.pixels.shape[:2]
+        return PageText(width, height, tuple(lines), self._labels[model])
+
+    def _parsed(self, lines: Sequence[TextLine], view: View, model: str) -> PaperReading:
+        reading = parse(self._page(lines, view, model), self._today, self._catalogue, self._codes)
+        if view.pixels.shape == self._picture.pixels.shape and np.array_equal(view.to_picture, np.eye(3)):
+            return reading
+        return replace(reading, fields=tuple(self._moved(field, view) for field in reading.fields))
+
+    def _moved(self, field: PaperField, view: View) -> PaperField:
+        """With its box on the picture as it was sent."""
+        height, width = view.pixels.shape[:2]
+        box = field.box
+        corners = ((box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom))
+        points = self._on_picture(view, [(x * width, y * height) for x, y in corners])
+        return replace(field, box=_around(points), corners=points)
+
+    def _on_picture(self, view: View, points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+        """Points of the view, in pixels, as fractions of the picture."""
+        height, width = self._picture.pixels.shape[:2]
+        return tuple((round(x / width, 5), round(y / height, 5)) for x, y in view.back(points))
+
+    def _settled(self, reading: PaperReading) -> bool:
+        return settled(reading, self._quality.settled_confidence_min, self._catalogue)
+
+    def _two_papers(self, look: _Look, papers: Sequence[Quad]) -> Unmeasured | None:
+        """Fields of two papers must never be mixed, so neither is read."""
+        onto_view = np.linalg.inv(look.view.to_picture)
+        regions = [_mapped(onto_view, quad) for quad in papers if len(papers) > 1]
+        found = several_papers(self._page(look.lines, look.view, TINY), self._today, self._catalogue, regions)
+        return Unmeasured(f"there are two papers in the picture ({found}); photograph one at a time") if found else None
+
+    def _unreadable(self, lines: Sequence[TextLine]) -> Unmeasured | None:
+        """Why nothing can be read, or None when there is text to work with."""
+        pixels = self._picture.pixels
+        characters, confidence = _characters(lines), _confidence(lines)
+        if characters >= self._quality.characters_min and confidence >= self._quality.confidence_min:
+            return None
+        seen = f"{characters} characters at a mean confidence of {confidence:.2f}" if characters else "no text"
+        width = edge_width_px(pixels)
+        if self._quality.smear_px <= width < float("inf"):
+            return Unmeasured(
+                f"too blurred to read: edges are {width:.0f} px wide, {seen}; hold still and let the camera focus"
+            )
+        luma = float(np.percentile(pixels, 95))
+        if luma < self._quality.dark_luma:
+            return Unmeasured(
+                f"too dark to read: the brightest parts are at {luma:.0f} of 255, {seen}; take the photo in more light"
+            )
+        return Unmeasured(f"no readable print was found: {seen}; send a photo of the whole paper, upright and in focus")
+
+
+def _whole(reading: PaperReading) -> bool:
+    """Nothing that another view could add."""
+    return reading.kind != UNKNOWN and not reading.missing_fields and all(check.passed for check in reading.checks)
+
+
+def _rank(look: _Look) -> tuple[float, ...]:
+    return (*merit(look.reading), _confidence(look.lines))
+
+
+def _characters(lines: Sequence[TextLine]) -> int:
+    return sum(len(line.text) for line in lines)
+
+
+def _confidence(lines: Sequence[TextLine]) -> float:
+    """Mean over characters, 0 when there are none."""
+    characters = _characters(lines)
+    return sum(line.confidence * len(line.text) for line in lines) / characters if characters else 0.0
+
+
+def _around(points: Sequence[tuple[float, float]]) -> Box:
+    """The upright box around points, kept on the picture."""
+    xs = [min(1.0, max(0.0, x)) for x, _ in points]
+    ys = [min(1.0, max(0.0, y)) for _, y in points]
+    return Box(round(min(xs), 4), round(min(ys), 4), round(max(xs), 4), round(max(ys), 4))
+
+
+def _mapped(matrix: np.ndarray, quad: Quad) -> Quad:
+    points = matrix @ np.hstack([quad, np.ones((4, 1), dtype=np.float32)]).T
+    return np.asarray((points[:2] / points[2]).T, dtype=np.float32)

@@ -1,0 +1,43 @@
+"""The text that a PDF carries beside its picture. Whoever made the file wrote it, so it is compared, never believed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+LINES_MAX: Final = 2_000
+CHARACTERS_MAX: Final = 20_000  # of one page; a bill has about 1,500
+#: Of one page's layer as the decoding child hands it over: at most four bytes a character, and five numbers a line.
+BYTES_MAX: Final = 6 * CHARACTERS_MAX + 80 * LINES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class LayerLine:
+    """A run of text in one line. Left, top, right, bottom in pixels of the page's picture."""
+
+    text: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextLayer:
+    """Of one page. complete: False where it has more than is read; then nothing may be concluded from it."""
+
+    lines: tuple[LayerLine, ...] = ()
+    complete: bool = True
+
+
+NO_LAYER: Final = TextLayer()
+
+
+def read_layer(answer: bytes) -> TextLayer:
+    """What the decoding child wrote, checked like any other input. Raises ValueError, TypeError or KeyError."""
+    plain = json.loads(answer)
+    if len(plain["lines"]) > LINES_MAX or sum(len(line[0]) for line in plain["lines"]) > CHARACTERS_MAX:
+        raise ValueError("a text layer over its limits")
+    lines = tuple(LayerLine(str(text), *(float(edge) for edge in edges)) for text, *edges in plain["lines"])
+    return TextLayer(lines, bool(plain["complete"]))
