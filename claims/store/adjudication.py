@@ -383,9 +383,9 @@ async def _insert_decision(
 async def _check_terms(conn: AsyncConnection, claim_id: str, facts: Mapping[str, Any]) -> None:
     """Nor the same rest of its deductible or of its days. The policy is locked (`_check_cover`). A person's decision
     has no facts, and sets its own amount."""
-    if not facts:
+    found = facts.get("cover")
+    if found is None:
         return
-    found = facts["cover"]
     used = await counts.used_of_cover(conn, claim_id)
     counted = (int(found.get("deductible_borne_minor", 0)), int(found.get("days_paid", 0)))
     if used != counted:

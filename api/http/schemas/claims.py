@@ -93,8 +93,13 @@ class ReasonView(Outgoing):
 
 
 class BenefitView(Outgoing):
+    """One row of the explanation of benefits: `text` is label and amount, `explanation` why, in a sentence. `detail` is
+    what the words were made from, such as a class and its share in basis points."""
+
     code: str
     text: str
+    explanation: str
+    detail: str
     amount_minor: int
     currency: str
 
