@@ -73,3 +73,6 @@ class Claim:
     address: str
     merchant_id: str
     order_number: str
+    # What another insurer has paid already for the same loss, as the claimant states it; the state insurance's part is
+    # on the bill.
+    other_insurance_minor: int = 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, assert_never
 
-from claims.benefit import Benefit, calculate
+from claims.benefit import Benefit, calculate, cover_deductible_left
 from claims.claim import Claim
 from claims.decision import BenefitLine, Decision, Outcome, Reason
 from claims.errors import InputsErased, InvalidDecision, UnknownRules
@@ -19,7 +19,7 @@ from claims.evidence import Facts, Unmeasured
 from claims.judge import cover, nose, papers, photos, standing, subject
 from claims.money import Money, smallest
 from claims.policy import Policy
-from claims.product import Product
+from claims.product import HOSPITALS_CLAUSE, Product
 from claims.reasons import asked_enough, in_order, reason
 from claims.rules import RULES_CODE, Rules
 from claims.wire import canonical, from_plain
@@ -95,7 +95,14 @@ def decide(
         *standing.judge_counts(claim, facts.fraud, rules),
         *standing.judge_credit(facts.credit, facts.fraud, rules),
     ]
-    benefit = calculate(claim, policy, product, facts.cover, papers.to_pay_on(product, facts.papers, rules))
+    benefit = calculate(
+        claim,
+        policy,
+        product,
+        facts.cover,
+        papers.to_pay_on(product, facts.papers, rules),
+        prices=papers.prices(product, facts.papers, rules),
+    )
     reasons += _judge_benefit(claim, product, facts, rules, benefit, reasons)
     reasons = list(asked_enough(reasons, asked, rules.rounds_asked_max))
     lines, due = (benefit.lines, benefit.due) if isinstance(benefit, Benefit) else ((), product.money(0))
@@ -253,9 +260,11 @@ def _judge_benefit(
     benefit: Benefit | Unmeasured,
     so_far: list[Reason],
 ) -> list[Reason]:
-    nothing = f"> {product.deductible_minor} {product.currency}"
+    borne = product.deductible_minor + cover_deductible_left(product, facts.cover)
+    nothing = f"> {borne} {product.currency}"
     clause = product.clauses["deductible"].number
-    if claim.amount.minor <= product.deductible_minor:
+    allowance = product.stay is not None and product.stay.allowance_day_minor > 0
+    if claim.amount.minor <= borne and not allowance:
         # Whatever the papers show, no more than this is due.
         return [reason("below_deductible", f"{claim.amount.minor} {product.currency}", nothing, clause=clause)]
     open_questions = any(one.pulls is not Outcome.PAY for one in so_far)
@@ -264,11 +273,22 @@ def _judge_benefit(
     if benefit.due.minor == 0:
         # Only a bill that was read surely and in order may decline; with a question open the zero may be the
         # question's.
-        loss = next(line.amount.minor for line in benefit.lines if line.label == "loss")
-        return (
-            [] if open_questions else [reason("below_deductible", f"{loss} {product.currency}", nothing, clause=clause)]
-        )
+        return [] if open_questions else [_why_nothing(product, benefit, nothing)]
     return [standing.judge_amount(benefit.due, standing.auto_pay_ceiling(product, facts.credit, rules))]
+
+
+def _why_nothing(product: Product, benefit: Benefit, nothing: str) -> Reason:
+    """The plain ground on which nothing of a bill in order is due."""
+    labels = {line.label: line for line in benefit.lines}
+    loss = labels["loss"].amount.minor
+    if loss == 0 and "hospital_excluded" in labels:
+        clause = product.clauses[HOSPITALS_CLAUSE].number
+        return reason("hospital_excluded", labels["hospital_excluded"].detail, "not excluded", clause=clause)
+    if product.stay is not None and loss > 0 and labels["days_counted"].detail == "0":
+        clause = product.clauses["limit"].number
+        return reason("days_exhausted", "0 days", f"<= {product.stay.days_max} days", clause=clause)
+    value = f"{loss} {product.currency}"
+    return reason("below_deductible", value, nothing, clause=product.clauses["deductible"].number)
 
 
 def _decision(

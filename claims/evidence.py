@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from claims.subject import SubjectFact
 
@@ -161,11 +161,9 @@ class UnmeasuredPhoto:
     fact: Literal["unmeasured_photo"] = "unmeasured_photo"
 
 
-class PaperKind(StrEnum):
-    OUTPATIENT_INVOICE = "outpatient_invoice"
-    PARCEL_SLIP = "parcel_slip"
-    RECEIPT = "receipt"
-    UNKNOWN = "unknown"
+# A kind of paper is a word: an insurer adds one with a file that tells the reader how it looks. docs/papers.md
+KIND_PATTERN: Final = r"^[a-z][a-z0-9_]*$"
+UNKNOWN_KIND: Final = "unknown"  # reserved: a paper of which the reader could not tell what it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +197,7 @@ class PaperItem:
 
 @dataclass(frozen=True, slots=True)
 class PaperCheck:
-    """An arithmetic or format check within one paper: passed, or failed with both sides."""
+    """A check within one paper (docs/papers.md): passed, or failed with both sides."""
 
     name: str
     passed: bool
@@ -207,8 +205,20 @@ class PaperCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldDoubt:
+    """A field that the paper prints and the reader does not take as read, and why not, in words for a person."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PaperFact:
-    """One page. Field names by kind: docs/papers.md. `number_claimed_before`: ids of other claims with its number."""
+    """One page. Field names by kind: docs/papers.md. `number_claimed_before`: ids of other claims with its number.
+
+    accepted: the reader vouches for it, so that it may be paid on with no person looking. identities: keys that tell
+    this paper from every other, any of them enough (`claims.paper_keys`); empty for what has no number.
+    """
 
     evidence_id: str
     name: str
@@ -221,10 +231,19 @@ class PaperFact:
     missing_fields: tuple[str, ...]  # required for the kind, not found
     number_claimed_before: tuple[str, ...]
     fact: Literal["paper"] = "paper"
+    # Facts of before the reader said so were judged under rules that did not ask (`Rules.paper_accepted_required`).
+    accepted: bool = False
+    not_accepted_because: str = ""
+    identities: tuple[str, ...] = ()
+    doubts: tuple[FieldDoubt, ...] = ()
 
     def value(self, field_name: str) -> str:
         """The field's value, or "" when the paper does not show it."""
         return next((field.value for field in self.fields if field.name == field_name), "")
+
+    def confidence(self, field_name: str) -> float:
+        """How surely the field was read, 0 when the paper does not show it."""
+        return next((field.confidence for field in self.fields if field.name == field_name), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +321,9 @@ class CoverFact:
     event_date: date
     fact: Literal["cover"] = "cover"
     rounds_asked: int = 0  # how often this claim was sent back for more information
+    # Of the terms that run over the whole cover: what other claims have used up.
+    deductible_borne_minor: int = 0
+    days_paid: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from claims.errors import InvalidProduct, UnknownProduct
-from claims.evidence import PaperKind
+from claims.evidence import KIND_PATTERN, UNKNOWN_KIND
 from claims.money import Money
 from claims.subject import Subject
 
@@ -24,8 +24,23 @@ ItemClass = Literal["甲", "乙", "丙", "own", ""]
 BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
 MinorUnits = Annotated[int, Field(ge=0, le=10**12)]
 
+# Fields of papers that may have to name the insured.
+PersonField = Literal["patient", "owner", "buyer", "recipient"]
+
 # Every CONTRACT reason quotes one of these; a product without the clause could not be declined on it.
 CLAUSE_KEYS = ("cover", "perils", "waiting", "claim_window", "limit", "deductible")
+
+# Only what makes use of it needs it.
+HOSPITALS_CLAUSE = "hospitals"
+
+
+def _kind(name: str) -> str:
+    if name == UNKNOWN_KIND:
+        raise ValueError(f"{UNKNOWN_KIND!r} is what the reader calls a paper it cannot place: nothing can ask for it")
+    return name
+
+
+PaperKind = Annotated[str, Field(pattern=KIND_PATTERN), AfterValidator(_kind)]
 
 
 class _Terms(BaseModel):
@@ -50,16 +65,48 @@ class Clause(Text):
 
 class Evidence(_Terms):
     """What a claim must bring. `photo_or_paper`: `photos_min` photos or `papers_min` papers, either will do; otherwise
-    both are needed."""
+    both are needed.
+
+    papers: kinds that count towards `papers_min` and are paid on, any of them. supporting: kinds of which one each must
+    be there as well; they prove and are not paid on. may_bring: kinds that are welcome, looked at and compared.
+    """
 
     photos_min: int = Field(default=0, ge=0, le=12)
-    papers: tuple[PaperKind, ...] = ()  # kinds that count, any of them
+    papers: tuple[PaperKind, ...] = ()
     papers_min: int = Field(default=0, ge=0, le=12)
     photo_or_paper: bool = False
     nose: bool = False
+    supporting: tuple[PaperKind, ...] = ()
+    may_bring: tuple[PaperKind, ...] = ()
     patient_is_insured: bool = False  # the paper must name the insured as the patient
+    insured_is: tuple[PersonField, ...] = ()  # and, where the paper shows it, as these
     # What a photo may show; one that surely shows something else is asked for again. Empty: anything may be shown.
     expected_subjects: tuple[Subject, ...] = ()
+
+
+class Hospital(_Terms):
+    """A hospital by its full name; `aliases`: other names that its bills carry."""
+
+    name: str = Field(min_length=2)
+    aliases: tuple[Annotated[str, Field(min_length=2)], ...] = ()
+
+
+class Stay(_Terms):
+    """Terms of a hospital stay, by its days: those from admission to the day before discharge, at least one.
+
+    day_limit_minor: the most that is paid of the bill for each day. allowance_day_minor: paid for each day beside the
+    bill. days_max: of the whole cover; days beyond it neither raise the limit nor have an allowance.
+    """
+
+    day_limit_minor: MinorUnits | None = None
+    allowance_day_minor: MinorUnits = 0
+    days_max: Annotated[int, Field(ge=1, le=366)]
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if self.day_limit_minor is None and not self.allowance_day_minor:
+            raise ValueError("a stay needs a day_limit_minor or an allowance_day_minor")
+        return self
 
 
 class Product(_Terms):
@@ -79,7 +126,15 @@ class Product(_Terms):
     waiting_days: int = Field(ge=0, le=365)
     claim_within_days: int = Field(ge=1, le=3650)  # after the event
     deductible_minor: MinorUnits = 0  # of each claim
+    deductible_cover_minor: MinorUnits = 0  # beside it, of all claims of one cover (a year) together
     pays_basis_points: Mapping[ItemClass, BasisPoints]  # the insurer's share by item class; "" for what has no class
+    # At a hospital that is not on the list below; None: the same share everywhere.
+    undesignated_pays_basis_points: Mapping[ItemClass, BasisPoints] | None = None
+    designated_hospitals: tuple[Hospital, ...] = ()
+    excluded_hospitals: tuple[Hospital, ...] = ()  # what their bills ask is not covered
+    # Fractions of a minor unit: dropped once a claim, or (False) once for each class of items.
+    rounds_once: bool = False
+    stay: Stay | None = None
     per_claim_max_minor: Annotated[int, Field(gt=0, le=10**12)]
     auto_pay_max_minor: MinorUnits  # the most that is paid with no person looking, for a claimant in good standing
     clauses: Mapping[str, Clause]
@@ -91,6 +146,15 @@ class Product(_Terms):
             raise ValueError(f"clauses missing: {', '.join(missing)}")
         if "" not in self.pays_basis_points:
             raise ValueError('pays_basis_points needs a share for items of no class: ""')
+        self._check_hospitals()
+        paid_on = set(self.evidence.papers)
+        others = [*self.evidence.supporting, *self.evidence.may_bring]
+        if len({*paid_on, *others}) != len(self.evidence.papers) + len(others):
+            raise ValueError("a kind of paper stands in one list: papers, supporting or may_bring, and there once")
+        if self.evidence.supporting and self.evidence.photo_or_paper:
+            raise ValueError("supporting papers make no sense where a photo will do instead")
+        if self.stay is not None and self.benefit != "paper_total":
+            raise ValueError("a stay needs a benefit from the paper's total")
         if self.benefit == "paper_total" and self.evidence.papers_min == 0:
             raise ValueError("a benefit from the paper's total needs papers_min >= 1")
         if self.evidence.papers_min and not self.evidence.papers:
@@ -100,6 +164,31 @@ class Product(_Terms):
         if not (self.evidence.photos_min or self.evidence.papers_min):
             raise ValueError("a product that asks for neither photo nor paper could pay on words alone")
         return self
+
+    def _check_hospitals(self) -> None:
+        if not (self.designated_hospitals or self.excluded_hospitals or self.undesignated_pays_basis_points):
+            return
+        if HOSPITALS_CLAUSE not in self.clauses:
+            raise ValueError(f"clauses missing: {HOSPITALS_CLAUSE}")
+        if (self.undesignated_pays_basis_points is None) != (not self.designated_hospitals):
+            raise ValueError("designated_hospitals and undesignated_pays_basis_points come together")
+        if self.undesignated_pays_basis_points is not None:
+            if set(self.undesignated_pays_basis_points) != set(self.pays_basis_points):
+                raise ValueError("undesignated_pays_basis_points names other item classes than pays_basis_points")
+            higher = [
+                name or '""'
+                for name, share in self.undesignated_pays_basis_points.items()
+                if share > self.pays_basis_points[name]
+            ]
+            if higher:
+                raise ValueError(f"undesignated_pays_basis_points pay more than the list's for: {', '.join(higher)}")
+            if not self.rounds_once:
+                raise ValueError("with two shares for one class, rounds_once: true")
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Every kind of paper that this product has any use for."""
+        return frozenset({*self.evidence.papers, *self.evidence.supporting, *self.evidence.may_bring})
 
     def money(self, minor: int) -> Money:
         return Money(minor, self.currency)

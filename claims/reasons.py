@@ -26,26 +26,31 @@ CODES: Mapping[str, Code] = MappingProxyType(
         Ground.CONTRACT,
         Outcome.DECLINE,
         "peril_not_covered cover_not_begun cover_ended waiting_period_not_over claimed_too_late limit_exhausted"
-        " below_deductible",
+        " days_exhausted hospital_excluded below_deductible",
     )
     | _codes(
         Ground.SUSPICION,
         Outcome.REFER,
         "photo_of_another_claim photo_from_web photo_from_stock photo_of_own_earlier_claim photo_copy_unattributed"
         " photo_in_flood photo_signs_combined"
-        " paper_claimed_before nose_of_another_pet pet_not_insured patient_is_not_insured"
+        " paper_claimed_before digits_look_edited nose_of_another_pet pet_not_insured patient_is_not_insured"
+        " owner_is_not_insured buyer_is_not_insured recipient_is_not_insured"
         " device_shared payee_shared address_shared merchant_over_limit claimant_over_limit",
     )
     | _codes(
         Ground.EVIDENCE,
         Outcome.ASK,
-        "photos_missing paper_missing nose_missing photo_of_another_thing photo_unreadable paper_unreadable"
-        " paper_of_other_kind paper_fields_missing paper_read_unsure nose_unreadable",
+        "photos_missing paper_missing paper_kind_missing nose_missing photo_of_another_thing photo_unreadable"
+        " paper_unreadable"
+        " paper_of_other_kind paper_fields_missing paper_read_unsure paper_doubtful nose_unreadable",
     )
     | _codes(
         Ground.EVIDENCE,
         Outcome.REFER,
         "items_do_not_sum capital_amount_differs insurance_and_cash_do_not_sum papers_disagree paper_date_implausible"
+        " net_and_tax_do_not_sum price_and_discount_do_not_fit stay_days_differ paper_code_differs"
+        " paper_text_layer_differs paper_check_failed papers_contradict paper_dates_out_of_order order_number_differs"
+        " paper_not_accepted"
         " paper_date_outside_cover photo_older_than_event event_after_claim nose_unsure nose_enrolment_missing"
         " same_event_claimed_before could_not_check photo_unmeasured photo_sign_unmeasured"
         " paper_unmeasured nose_unmeasured fraud_unmeasured asked_enough"
@@ -58,7 +63,8 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "nose_recognised paper_in_order photo_beside_the_claim photo_unseen photo_similar cover_in_force"
         " within_auto_pay counts_in_order credit_in_order credit_low credit_unscored photo_of_withdrawn_claim"
         " photo_sign_noted photo_shows_common photo_is_common photo_copy_rejected"
-        " photo_set_aside paper_set_aside nose_set_aside",
+        " photo_set_aside paper_set_aside nose_set_aside"
+        " name_shown_masked hospital_designated hospital_undesignated paper_of_excluded_hospital",
     )
     | {
         "person_approved": Code(Ground.PERSON, Outcome.PAY),

@@ -58,9 +58,20 @@ class Rules:
 
     rounds_asked_max: int  # after as many rounds of asking, a person decides with what there is
 
+    # Papers, since version 3. The defaults are what was judged before: an old record of rules has none of these names.
+    paper_accepted_required: bool = False  # nothing is paid on a paper that the reader does not vouch for
+    # Of a paper that the reader does not vouch for: with a field below it, a better picture may help; else a person
+    # looks.
+    paper_field_confidence_min: float = 0.0
+    # What is left out between the parts of a name, and what stands for a letter that a paper hides.
+    name_dots: str = "·"
+    name_masks: str = "*×"
+    # Whether one run of masks may stand for more letters than it has: slips print one length for all names.
+    name_mask_any_length: bool = False
+
 
 RULES = Rules(
-    version="2.0",
+    version="3.0",
     code=RULES_CODE,
     # Conservative until the reader's errors are certified by confidence: papers under it go back to the claimant, which
     # costs time, not money.
@@ -103,4 +114,9 @@ RULES = Rules(
         WindowLimit(key="claimant", window_days=30, claims_max=10, claimants_max=1),
     ),
     rounds_asked_max=2,
+    paper_accepted_required=True,
+    paper_field_confidence_min=0.9,  # as the reader's own gate asks of every field (models/weights/paper_gate.json)
+    name_dots="·•・‧∙⋅・.",
+    name_masks="*×※●○",
+    name_mask_any_length=True,
 )

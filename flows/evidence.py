@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
 from claims.evidence import (
     Box,
+    FieldDoubt,
     KeypointPair,
     MatchOwner,
     NoseFact,
@@ -30,9 +30,11 @@ from claims.evidence import (
     UnmeasuredPaper,
     UnmeasuredPhoto,
 )
+from claims.paper_keys import identities
 from claims.store.adjudication import EvidenceRow
 from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
 from vision import measurement, placement
+from vision.documents import gate
 from vision.documents.page import PaperReading
 from vision.errors import ImageRefused
 from vision.nose import NoseComparison
@@ -99,6 +101,7 @@ def refused_photo(row: EvidenceRow, refusal: ImageRefused | measurement.Unmeasur
 
 def paper_fact(row: EvidenceRow, reading: PaperReading, claimed_before: tuple[str, ...]) -> PaperFact:
     """One page. `claimed_before`: ids of other claims with this paper."""
+    why_not = gate.not_accepted_because(reading)
     return PaperFact(
         evidence_id=row.id,
         name=row.name,
@@ -121,6 +124,10 @@ def paper_fact(row: EvidenceRow, reading: PaperReading, claimed_before: tuple[st
         read_confidence=reading.read_confidence,
         missing_fields=reading.missing_fields,
         number_claimed_before=claimed_before,
+        accepted=not why_not,
+        not_accepted_because=why_not,
+        identities=paper_identities(reading),
+        doubts=tuple(FieldDoubt(one.name, one.reason) for one in reading.refused),
     )
 
 
@@ -129,15 +136,8 @@ def refused_paper(row: EvidenceRow, refusal: ImageRefused | measurement.Unmeasur
 
 
 def paper_identities(reading: PaperReading) -> tuple[str, ...]:
-    """`kind:number` for each way in which the paper can be told from every other, the same however it prints spaces,
-    dashes or case. None of it when it shows too little to tell.
-    """
-    found = []
-    for key in reading.keys:
-        values = [re.sub(r"[\W_]+", "", reading.value(name)).upper() for name in key]
-        if all(values):
-            found.append(f"{reading.kind}:{'|'.join(values)}")
-    return tuple(found)
+    """The keys by which the paper is known in the house (`claims.paper_keys`); none where it shows too little."""
+    return identities(reading.kind, reading.value, reading.keys)
 
 
 def nose_fact(row: EvidenceRow, pet_id: str, comparison: NoseComparison) -> NoseFact:

@@ -23,6 +23,7 @@ from claims.claim import EvidenceKind
 from claims.credit import Scorecard
 from claims.errors import InFlight, StoreError
 from claims.evidence import (
+    UNKNOWN_KIND,
     CoverFact,
     CreditFact,
     FraudFact,
@@ -41,7 +42,7 @@ from flows import evidence, matches
 from flows.looking import Looking, SeenPaper, SeenPhoto, Stopwatch
 from flows.matches import BankKeeper
 from flows.queues import Clock, utc_now
-from vision.documents.page import UNKNOWN, PaperReading
+from vision.documents.page import PaperReading
 from vision.errors import ImageRefused
 from vision.library import LibraryPhoto, publish, search
 from vision.measurement import Unmeasured as NotMeasured
@@ -136,16 +137,11 @@ async def paper_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> Pa
     async with context.engine.connect() as conn:
         before = await papers.claims_with_number(conn, [key for key, _ in numbers], exclude_claim=file.claim.id)
     return tuple(
-        evidence.paper_fact(row, page, _claims_before(before, identities[id(page)]))
+        evidence.paper_fact(row, page, _others(before, identities[id(page)]))
         if isinstance(page, PaperReading)
         else evidence.refused_paper(row, page)
         for row, page in pages
     )
-
-
-def _claims_before(before: Mapping[str, tuple[str, ...]], identities: Sequence[str]) -> tuple[str, ...]:
-    """Other claims with a paper of any of these identities, each once."""
-    return tuple(dict.fromkeys(claim for identity in identities for claim in before.get(identity, ())))
 
 
 async def nose_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> NoseFacts:
@@ -224,6 +220,11 @@ STAGES: Mapping[str, tuple[Stage, TypeAdapter[Any]]] = MappingProxyType(
 )
 
 
+def _others(before: Mapping[str, tuple[str, ...]], keys: Sequence[str]) -> tuple[str, ...]:
+    """Other claims with any of a paper's keys."""
+    return tuple(dict.fromkeys(claim for key in keys for claim in before.get(key, ())))
+
+
 def _of_kind(file: ClaimFile, kind: EvidenceKind) -> list[EvidenceRow]:
     return [row for row in file.evidence if row.kind is kind]
 
@@ -250,5 +251,5 @@ def _pages(seen: SeenPaper | ImageRefused) -> tuple[PaperReading | NotMeasured |
     """
     if isinstance(seen, ImageRefused):
         return (seen,)
-    known = tuple(page for page in seen.pages if isinstance(page, PaperReading) and page.kind != UNKNOWN)
+    known = tuple(page for page in seen.pages if isinstance(page, PaperReading) and page.kind != UNKNOWN_KIND)
     return known or seen.pages[:1]

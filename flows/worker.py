@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from claims.credit import Scorecard
+from claims.product import load_catalogue
 from claims.store.blobs import BlobStore
 from claims.store.engine import connect
 from flows.adjudicate import Adjudication
@@ -19,6 +20,7 @@ from flows.config import WorkerConfig
 from flows.drain import STORE_AWAY, Drain
 from flows.enrol import Enrolling
 from flows.erasure import tend
+from flows.kinds import check_kinds
 from flows.looking import Looking, looking
 from flows.process import live, stopping
 from flows.queues import ClaimQueue, OutboxQueue
@@ -27,6 +29,7 @@ from flows.stages import Context
 from flows.teach import Teaching
 from flows.tracking import tracking
 from models.registry import weights_path
+from vision.documents import load_catalogue as read_kinds
 from vision.errors import ReaderUnavailable
 from vision.library.outdated import described_by
 
@@ -39,9 +42,10 @@ ONLY_OTHER_DESCRIPTORS = (
 
 
 async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
-    """Adjudicate until SIGTERM or `stop`. Raises models.errors.ModelMissing or ModelCorrupt before any claim is
-    leased.
+    """Adjudicate until SIGTERM or `stop`. Before any claim is leased it raises models.errors.ModelMissing or
+    ModelCorrupt, vision.errors.InvalidPaperKind, and UnknownPaperKind for a product's kind that nobody reads.
     """
+    check_kinds(load_catalogue(), read_kinds(config.paper_kinds))
     stop, wake = stop or asyncio.Event(), asyncio.Event()
     enrol_wake, teach_wake = asyncio.Event(), asyncio.Event()
     engine = connect(config.store.dsn, pool_size=config.store.pool_size)

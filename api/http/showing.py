@@ -41,6 +41,7 @@ def claim(view: ClaimView, catalogue: Mapping[str, Product], principal: Principa
         closed_at=row.closed_at,
         description=row.description,
         order_number=row.order_number,
+        other_insurance_minor=row.other_insurance_minor,
         round=row.round,
         evidence=[evidence(row.id, file) for file in view.evidence],
         timeline=[
@@ -97,10 +98,12 @@ def decision(decided: Decision, principal: Principal, lang: Lang) -> wire.Decisi
             wire.BenefitView(
                 code=line.label,
                 text=explain.benefit_text(line, lang),
+                explanation=row.words,
+                detail=line.detail,
                 amount_minor=line.amount.minor,
                 currency=line.amount.currency,
             )
-            for line in decided.benefit
+            for line, row in zip(decided.benefit, explain.explanation(decided, lang), strict=True)
         ],
         rules_version=decided.rules_version,
         models=list(decided.models),

@@ -25,6 +25,7 @@ from claims.evidence import (
     UnmeasuredPaper,
     UnmeasuredPhoto,
 )
+from claims.judge.papers import doubtful_fields
 from claims.money import Money, smallest
 from claims.product import Product
 from claims.rules import Rules
@@ -98,6 +99,10 @@ class CaseFile:
     @property
     def papers(self) -> tuple[PaperFact | UnmeasuredPaper, ...]:
         return self.recorded.facts.papers if self.recorded is not None else ()
+
+    def doubtful_fields(self, paper: PaperFact) -> frozenset[str]:
+        """Fields of a paper that a person should look at, by the thresholds of the decision."""
+        return doubtful_fields(self.product, paper, self.recorded.rules) if self.recorded is not None else frozenset()
 
     @property
     def noses(self) -> tuple[NoseFact | UnmeasuredNose, ...]:

@@ -15,6 +15,7 @@ from fastapi.responses import RedirectResponse, Response
 from api.http import showing
 from api.http.body import parse_json
 from api.http.context import Context, Ctx
+from api.http.languages import Lang
 from api.http.problems import Problem
 from api.http.repeats import Key
 from api.http.routes import claims as intake_routes
@@ -25,8 +26,9 @@ from api.pages.rendering import Visitor, language, product_name, render
 from api.pages.session import Claimant, check_csrf, posted
 from claims import explain
 from claims.claim import EvidenceKind, Status
-from claims.decision import Ground, Outcome
+from claims.decision import Decision, Ground, Outcome
 from claims.errors import NotFound
+from claims.explain import ExplainedLine
 from claims.store import policies, views
 from claims.store.views import ClaimView
 from claims.wire import canonical
@@ -187,8 +189,7 @@ async def _shown(context: Context, visitor: Visitor, request: Request, claim_id:
         "decision": decision,
         "why": explain.claimant_texts(decision, lang) if decision is not None else (),
         "clauses": clauses,
-        "benefit": _benefit(view, decision is not None),
-        "benefit_text": lambda line: _label(explain.benefit_text(line, lang)),
+        "benefit": _benefit(view, decision, lang),
         "status_text": lambda status: explain.status_text(status, lang),
         "timeline": _timeline(view),
         "steps": showing.next_steps(view, visitor.principal),
@@ -213,18 +214,22 @@ def _asked(kind: EvidenceKind, product: Any) -> bool:
     return bool(product.evidence.papers) if kind is EvidenceKind.PAPER else bool(product.evidence.nose)
 
 
-def _benefit(view: ClaimView, decided: bool) -> tuple[Any, ...]:
-    """The calculation, once something is paid on it: before, it is the pipeline's guess and nobody's promise."""
-    if not decided or view.claim.status not in (Status.APPROVED, Status.PAID, Status.PAYOUT_FAILED):
+# Declined on an amount: the calculation is the reason.
+_NOTHING_DUE: Final = frozenset({"below_deductible", "days_exhausted", "hospital_excluded"})
+
+
+def _benefit(view: ClaimView, decision: Decision | None, lang: Lang) -> tuple[ExplainedLine, ...]:
+    """The explanation of benefits, once something is paid on it or nothing is for it: before, it is the pipeline's
+    guess and nobody's promise."""
+    if decision is None:
+        return ()
+    if view.claim.status is Status.DECLINED and decision.reasons[0].code in _NOTHING_DUE:
+        return explain.explanation(decision, lang)
+    if view.claim.status not in (Status.APPROVED, Status.PAID, Status.PAYOUT_FAILED):
         return ()
     paying = (one.decision for one in reversed(view.decisions) if one.decision.outcome is Outcome.PAY)
     found = next(paying, None)
-    return found.benefit if found is not None else ()
-
-
-def _label(text: str) -> str:
-    """ "deductible: -¥100.00" without its amount, which stands in a column of its own."""
-    return text.rpartition("：" if "：" in text else ": ")[0]
+    return explain.explanation(found, lang) if found is not None else ()
 
 
 def _timeline(view: ClaimView) -> list[views.TimelineEntry]:

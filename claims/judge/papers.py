@@ -1,39 +1,74 @@
-"""Can the papers be read surely, are they of this claim, and do they agree with themselves?"""
+"""Can the papers be read surely, are they of this claim, and do they agree with themselves?
+
+Kinds that the product pays on, kinds that must come along, kinds that may: `claims.product.Evidence`. What papers of
+one claim say of each other is in `claims.judge.agreement`.
+"""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 
+from claims import hospitals
 from claims.benefit import amount_on, own_cost
 from claims.claim import Claim
 from claims.decision import Ground, Reason
-from claims.evidence import PaperFact, PaperKind, Unmeasured, UnmeasuredPaper
+from claims.evidence import PaperFact, Unmeasured, UnmeasuredPaper
+from claims.judge import agreement
 from claims.judge.cover import first_covered_day, last_covered_day, local_date
+from claims.names import masked, same_name
 from claims.policy import Policy
 from claims.product import Product
 from claims.reasons import reason
 from claims.rules import Rules
 
 Papers = Sequence[PaperFact | UnmeasuredPaper]
-_CODE_BY_CHECK = {
+CODE_BY_CHECK = {
     "items_sum_to_total": "items_do_not_sum",
     "capital_amount_equals_total": "capital_amount_differs",
     "insurance_and_cash_equal_total": "insurance_and_cash_do_not_sum",
+    "net_and_tax_equal_total": "net_and_tax_do_not_sum",
+    "price_less_discount_equals_total": "price_and_discount_do_not_fit",
+    "stay_days_match_dates": "stay_days_differ",
     "date_is_plausible": "paper_date_implausible",
+    "code_matches_text": "paper_code_differs",
+    "text_layer_matches_picture": "paper_text_layer_differs",
+    "digits_look_untouched": "digits_look_edited",
 }
-_NUMBER_FIELD: dict[str, str] = {PaperKind.OUTPATIENT_INVOICE: "number", PaperKind.PARCEL_SLIP: "tracking_number"}
+# Of what a paper that merely proves something is judged by.
+_PROVES = frozenset(
+    {"patient", "hospital", "diagnosis", "date", "order_number", "tracking_number", "owner", "pet_name"}
+)
+# Papers whose own date need not lie in the cover: an order may be older, a pet's card always is.
+_OLDER_THAN_COVER = frozenset({"order_screenshot", "pet_card"})
+_IN_COVER = ("date", "admitted_date", "discharged_date")
+_CODE_BY_PERSON = {
+    "patient": "patient_is_not_insured",
+    "owner": "owner_is_not_insured",
+    "buyer": "buyer_is_not_insured",
+    "recipient": "recipient_is_not_insured",
+}
 
 
 def to_pay_on(product: Product, papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:
-    """The papers of a kind the product takes that were read surely, each paper once however often it was
-    photographed."""
-    once: dict[tuple[str, ...], PaperFact] = {}
-    for paper in sorted((one for one in papers if isinstance(one, PaperFact)), key=_surest_first):
-        if not _problems(product, paper, rules):
-            once.setdefault(_identity(paper), paper)
-    return tuple(once[key] for key in sorted(once))
+    """The papers of a kind the product pays on that were read surely, each paper once however often it was
+    photographed.
+
+    Where the reader vouches for none of them, those it does not vouch for: nothing is paid on them, and the person who
+    decides sees what would be due.
+    """
+    sound = _sound(product, product.evidence.papers, papers, rules)
+    return sound or _once(product, product.evidence.papers, papers, rules)
+
+
+def proving(product: Product, papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:
+    """The other papers that were read surely: what they prove is compared, and nothing is paid on them."""
+    return _sound(product, (*product.evidence.supporting, *product.evidence.may_bring), papers, rules)
+
+
+def prices(product: Product, papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:
+    """The orders that the reader vouches for: what was paid for the goods."""
+    return tuple(one for one in proving(product, papers, rules) if one.kind == "order_screenshot")
 
 
 def judge(
@@ -48,38 +83,103 @@ def judge(
 ) -> list[Reason]:
     """`needed`: how many papers this claim must bring. Of papers that could not be used the claimant is told once; then
     the others decide."""
-    sound = to_pay_on(product, papers, rules)
+    sound = _sound(product, product.evidence.papers, papers, rules)
+    proofs = proving(product, papers, rules)
     found: list[Reason] = []
     # A bill that could not be read is money not counted: ask once even though others could be read. A blurred copy of a
     # read one stays behind.
-    set_aside = len(sound) >= needed and (rounds_asked > 0 or product.benefit == "stated_amount")
+    enough = len(sound) >= needed and not _lacking(product, proofs)
+    set_aside = enough and (rounds_asked > 0 or product.benefit == "stated_amount")
     read_files = {paper.evidence_id for paper in sound}
     for paper in papers:
         if isinstance(paper, UnmeasuredPaper):
-            problems = [_unreadable(paper)]
+            problems, found_in = [_unreadable(paper)], []
         else:
             problems = _problems(product, paper, rules)
-            found += _suspicions(policy, product, paper, rules)
+            found_in = _suspicions(policy, product, paper, rules)
+            if not problems:
+                found_in += _contradictions(claim, policy, product, paper)
+                problems = _vouched(paper, rules)
+        found += found_in
         found += [
             reason("paper_set_aside", one.code, one.threshold, evidence_id=one.evidence_id, detail=one.detail)
             # The back page of a file whose bill was read says nothing about the bill.
-            if set_aside or (one.code == "paper_of_other_kind" and one.evidence_id in read_files)
+            if (set_aside and (one.code != "paper_not_accepted" or product.benefit == "stated_amount"))
+            or (one.code == "paper_of_other_kind" and one.evidence_id in read_files)
+            or (isinstance(paper, PaperFact) and paper.kind in product.evidence.may_bring)
+            or (isinstance(paper, PaperFact) and rules.paper_accepted_required and _again(paper, (*sound, *proofs)))
             else one
             for one in problems
         ]
-        if isinstance(paper, PaperFact) and not problems:
-            found += _contradictions(claim, policy, product, paper)
     found += _disagreements(product, papers, rules)
+    found += agreement.judge(claim, product, (*sound, *proofs), rules)
+    found += _hospitals(product, sound)
     if len(sound) < needed and not any(one.ground is Ground.EVIDENCE for one in found):
         # Nothing came, or all that came was read and is still too little, e.g. one bill photographed twice.
         found.append(reason("paper_missing", str(len(sound)), f">= {needed}", detail=" ".join(product.evidence.papers)))
-    troubled = {one.evidence_id for one in found}
+    sent = {paper.kind for paper in papers if isinstance(paper, PaperFact)}
+    found += [
+        # One that came and could not be used is asked for again by what is wrong with it.
+        reason("paper_kind_missing", kind, ">= 1")
+        for kind in _lacking(product, proofs)
+        if needed and kind not in sent
+    ]
+    noted = {"name_shown_masked", "hospital_designated", "hospital_undesignated", "paper_of_excluded_hospital"}
+    troubled = {one.evidence_id for one in found if one.code not in noted}
     least = f">= {rules.paper_read_confidence_min:.2f}"
-    for paper in sound:
+    for paper in (*sound, *proofs):
         if paper.evidence_id not in troubled:
             read = f"{_least_confidence(product, paper):.2f}"
             found.append(reason("paper_in_order", read, least, evidence_id=paper.evidence_id, detail=paper.kind))
     return found
+
+
+def doubtful_fields(product: Product, paper: PaperFact, rules: Rules) -> frozenset[str]:
+    """Names of fields that a person should look at: not read surely, missing, not taken as read, or on one side of a
+    check that failed."""
+    unsure = {field.name for field in paper.fields if not field.confidence >= rules.paper_read_confidence_min}
+    sides = {name for check in paper.checks if not check.passed for name in _SIDES.get(check.name, ())}
+    bad = {*_bad_dates(paper), *(_missing_amounts(product, paper) if paper.kind in product.evidence.papers else ())}
+    return frozenset(unsure | sides | bad | {*paper.missing_fields} | {doubt.name for doubt in paper.doubts})
+
+
+# The fields that a check compares, to point at them.
+_SIDES = {
+    "items_sum_to_total": ("total_minor",),
+    "capital_amount_equals_total": ("capital_total_minor", "total_minor"),
+    "insurance_and_cash_equal_total": ("insurance_paid_minor", "account_paid_minor", "cash_paid_minor", "total_minor"),
+    "net_and_tax_equal_total": ("net_minor", "tax_minor", "total_minor"),
+    "price_less_discount_equals_total": ("price_minor", "discount_minor", "freight_minor", "total_minor"),
+    "stay_days_match_dates": ("admitted_date", "discharged_date", "stay_days"),
+    "date_is_plausible": ("date",),
+    "code_matches_text": ("code", "number", "date"),
+    "digits_look_untouched": ("total_minor",),
+}
+
+
+def _sound(product: Product, kinds: Iterable[str], papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:
+    """Those that may be paid on, each once."""
+    vouched = [one for one in papers if isinstance(one, PaperFact) and _vouched_for(one, rules)]
+    return _once(product, kinds, vouched, rules)
+
+
+def _once(product: Product, kinds: Iterable[str], papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:
+    wanted = frozenset(kinds)
+    chosen: list[tuple[tuple[str, ...], PaperFact]] = []
+    known: set[tuple[str, ...]] = set()
+    read = (one for one in papers if isinstance(one, PaperFact) and one.kind in wanted)
+    for paper in sorted(read, key=_surest_first):
+        if not _problems(product, paper, rules):
+            keys = _keys(paper)
+            if not known.intersection(keys):
+                chosen.append((_identity(paper), paper))
+            known.update(keys)
+    return tuple(paper for _, paper in sorted(chosen, key=lambda pair: (pair[0], _surest_first(pair[1]))))
+
+
+def _lacking(product: Product, proofs: Sequence[PaperFact]) -> list[str]:
+    """Kinds that must come along, and have not."""
+    return [kind for kind in product.evidence.supporting if kind not in {paper.kind for paper in proofs}]
 
 
 def _unreadable(paper: UnmeasuredPaper) -> Reason:
@@ -89,8 +189,8 @@ def _unreadable(paper: UnmeasuredPaper) -> Reason:
 
 def _problems(product: Product, paper: PaperFact, rules: Rules) -> list[Reason]:
     """Why this paper cannot be paid on as it was read; a better picture or another paper would help."""
-    if paper.kind not in product.evidence.papers:
-        wanted = " ".join(product.evidence.papers)
+    if paper.kind not in product.kinds:
+        wanted = " ".join((*product.evidence.papers, *product.evidence.supporting))
         return [reason("paper_of_other_kind", paper.kind, wanted, evidence_id=paper.evidence_id, detail=paper.name)]
     found = []
     missing = sorted({*paper.missing_fields, *_missing_amounts(product, paper), *_bad_dates(paper)})
@@ -113,28 +213,41 @@ def _problems(product: Product, paper: PaperFact, rules: Rules) -> list[Reason]:
 
 
 def _missing_amounts(product: Product, paper: PaperFact) -> list[str]:
-    if product.benefit != "paper_total":
+    if product.benefit != "paper_total" or paper.kind not in product.evidence.papers:
         return []
     missing = [] if isinstance(amount_on(paper, "total_minor"), int) else ["total_minor"]
     return missing or (["insurance_paid_minor"] if isinstance(own_cost(paper), Unmeasured) else [])
 
 
 def _bad_dates(paper: PaperFact) -> list[str]:
-    text = paper.value("date")
-    return ["date"] if text and isinstance(_date(text), Unmeasured) else []
+    return [
+        field.name
+        for field in paper.fields
+        if (field.name == "date" or field.name.endswith("_date"))
+        and field.value
+        and isinstance(_date(field.value), Unmeasured)
+    ]
 
 
 def _least_confidence(product: Product, paper: PaperFact) -> float:
     """The reader's least confidence among what this product judges by.
 
-    Where the bill is paid: its money, and the patient where that matters. Where the paper only proves the event: its
-    number and date; a parcel slip need not show any money.
+    Where the bill is paid: its money, and the patient, hospital and days where they matter. Where the paper only proves
+    the event: its number and date; a parcel slip need not show any money.
     """
-    names = {"number", "tracking_number", "company", "date"} if product.benefit == "stated_amount" else set()
+    if paper.kind not in product.evidence.papers:
+        return min((field.confidence for field in paper.fields if field.name in _PROVES), default=0.0)
+    stated = product.benefit == "stated_amount"
+    names = {"number", "tracking_number", "order_number", "company", "date"} if stated else set()
     if product.evidence.patient_is_insured:
         names.add("patient")
+    names.update(product.evidence.insured_is)
+    if hospitals.matters(product) or product.evidence.supporting:
+        names.add("hospital")
+    if product.stay is not None:
+        names.update(("admitted_date", "discharged_date"))
     found = [field.confidence for field in paper.fields if field.name in names]
-    return min(found, default=0.0) if product.benefit == "stated_amount" else min([paper.read_confidence, *found])
+    return min(found, default=0.0) if stated else min([paper.read_confidence, *found])
 
 
 def _suspicions(policy: Policy, product: Product, paper: PaperFact, rules: Rules) -> list[Reason]:
@@ -150,38 +263,95 @@ def _suspicions(policy: Policy, product: Product, paper: PaperFact, rules: Rules
                 detail=" ".join(sorted(paper.number_claimed_before)),
             )
         )
-    patient = paper.value("patient")
     surely_read = _least_confidence(product, paper) >= rules.paper_read_confidence_min
-    if product.evidence.patient_is_insured and patient and surely_read and not same_name(patient, policy.insured_name):
-        found.append(reason("patient_is_not_insured", patient, policy.insured_name, evidence_id=paper.evidence_id))
+    asked = [*(["patient"] if product.evidence.patient_is_insured else []), *product.evidence.insured_is]
+    for name in dict.fromkeys(asked):
+        shown = paper.value(name)
+        if not shown or not surely_read:
+            continue
+        if not same_name(shown, policy.insured_name, rules):
+            found.append(reason(_CODE_BY_PERSON[name], shown, policy.insured_name, evidence_id=paper.evidence_id))
+        elif rules.name_mask_any_length and masked(shown, rules):
+            found.append(reason("name_shown_masked", shown, evidence_id=paper.evidence_id, detail=name))
     return found
 
 
 def _contradictions(claim: Claim, policy: Policy, product: Product, paper: PaperFact) -> list[Reason]:
-    found = [
-        reason(_CODE_BY_CHECK[check.name], check.detail, "equal", evidence_id=paper.evidence_id)
-        for check in paper.checks
-        if not check.passed
-    ]
-    shown = _date(paper.value("date"))
-    if isinstance(shown, date):
-        first = first_covered_day(policy, product)
-        last = min(last_covered_day(policy, product), local_date(claim.submitted_at, product))
-        if not first <= shown <= last:
-            found.append(
-                reason(
-                    "paper_date_outside_cover", shown.isoformat(), f"{first} - {last}", evidence_id=paper.evidence_id
+    found = [_failed(check.name, check.detail, paper.evidence_id) for check in paper.checks if not check.passed]
+    if paper.kind in _OLDER_THAN_COVER:
+        return found
+    for name in _IN_COVER:
+        shown = _date(paper.value(name))
+        if isinstance(shown, date):
+            first = first_covered_day(policy, product)
+            last = min(last_covered_day(policy, product), local_date(claim.submitted_at, product))
+            if not first <= shown <= last:
+                detail = "" if name == "date" else name
+                span = f"{first} - {last}"
+                found.append(
+                    reason(
+                        "paper_date_outside_cover",
+                        shown.isoformat(),
+                        span,
+                        evidence_id=paper.evidence_id,
+                        detail=detail,
+                    )
                 )
-            )
     return found
+
+
+def _failed(check: str, detail: str, evidence_id: str) -> Reason:
+    """Of a check that this code does not know: it is said so, and a person looks."""
+    if check in CODE_BY_CHECK:
+        return reason(CODE_BY_CHECK[check], detail, "equal", evidence_id=evidence_id)
+    return reason("paper_check_failed", check, "passed", evidence_id=evidence_id, detail=detail)
+
+
+def _vouched(paper: PaperFact, rules: Rules) -> list[Reason]:
+    """Nothing is paid on a paper, handwritten for instance, that the reader does not vouch for. Where a field was read
+    badly a better picture is asked for; else a person looks. A failed check has a reason of its own."""
+    if _vouched_for(paper, rules) or not all(check.passed for check in paper.checks):
+        return []
+    doubtful = {field.name for field in paper.fields if not field.confidence >= rules.paper_field_confidence_min}
+    doubtful |= {doubt.name for doubt in paper.doubts}
+    where, why = paper.evidence_id, paper.not_accepted_because
+    if doubtful:
+        return [reason("paper_doubtful", " ".join(sorted(doubtful)), "read surely", evidence_id=where, detail=why)]
+    return [reason("paper_not_accepted", why, "accepted", evidence_id=where, detail=paper.name)]
+
+
+def _vouched_for(paper: PaperFact, rules: Rules) -> bool:
+    return paper.accepted or not rules.paper_accepted_required
+
+
+def _again(paper: PaperFact, chosen: Sequence[PaperFact]) -> bool:
+    """Whether another picture of the same paper was chosen in its place."""
+    return any(one is not paper and set(_keys(one)) & set(_keys(paper)) for one in chosen)
+
+
+def _hospitals(product: Product, sound: Sequence[PaperFact]) -> list[Reason]:
+    """Which list each bill's hospital is on; what follows is in the benefit."""
+    if not hospitals.matters(product):
+        return []
+    codes = {
+        "designated": "hospital_designated",
+        "undesignated": "hospital_undesignated",
+        "excluded": "paper_of_excluded_hospital",
+    }
+    return [
+        reason(codes[hospitals.standing(product, paper)], paper.value("hospital"), evidence_id=paper.evidence_id)
+        for paper in sound
+        if paper.value("hospital")
+    ]
 
 
 def _disagreements(product: Product, papers: Papers, rules: Rules) -> list[Reason]:
     """One paper, two sure readings of its total: one of the two pictures was changed or misread."""
     totals: dict[tuple[str, ...], set[str]] = {}
     for paper in papers:
-        if isinstance(paper, PaperFact) and paper.kind in _NUMBER_FIELD and not _problems(product, paper, rules):
-            totals.setdefault(_identity(paper), set()).add(paper.value("total_minor"))
+        if isinstance(paper, PaperFact) and not _problems(product, paper, rules):
+            for key in _keys(paper) if paper.identities else _numbered(paper):
+                totals.setdefault(key, set()).add(paper.value("total_minor"))
     return [
         reason("papers_disagree", " / ".join(sorted(seen)), "equal", detail=" ".join(key))
         for key, seen in totals.items()
@@ -189,8 +359,21 @@ def _disagreements(product: Product, papers: Papers, rules: Rules) -> list[Reaso
     ]
 
 
+# Facts of before they carried keys: the kinds that have a number.
+_NUMBER_FIELD = {"outpatient_invoice": "number", "parcel_slip": "tracking_number"}
+
+
+def _numbered(paper: PaperFact) -> list[tuple[str, ...]]:
+    return [_identity(paper)] if paper.kind in _NUMBER_FIELD else []
+
+
+def _keys(paper: PaperFact) -> list[tuple[str, ...]]:
+    """What makes two pictures show one paper: any key that they share."""
+    return [(key,) for key in paper.identities] or [_identity(paper)]
+
+
 def _identity(paper: PaperFact) -> tuple[str, ...]:
-    """What makes two pictures show one paper: its number; for a receipt, which has none, shop, day and total."""
+    """The paper's number; for a receipt, which has none, shop, day and total."""
     number = paper.value(_NUMBER_FIELD[paper.kind]) if paper.kind in _NUMBER_FIELD else ""
     if number:
         return (paper.kind, number)
@@ -207,17 +390,3 @@ def _date(text: str) -> date | Unmeasured:
         return date.fromisoformat(text)
     except ValueError:
         return Unmeasured(f"not an ISO date: {text!r}")
-
-
-def same_name(shown: str, insured: str) -> bool:
-    """Equal but for width, case and spaces. A bill may mask a character as `*` (张*三): it stands for exactly one."""
-    left, right = _plain(shown), _plain(insured)
-    return (
-        len(left) == len(right)
-        and any(a != "*" for a in left)
-        and all(a in ("*", b) for a, b in zip(left, right, strict=True))
-    )
-
-
-def _plain(name: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", name).casefold().split()).replace("·", "").replace("×", "*")

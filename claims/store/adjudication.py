@@ -21,7 +21,7 @@ from claims.errors import Conflict, CoverSpent, CurrencyMismatch, LeaseLost, Not
 from claims.floods import waits_for
 from claims.money import Money
 from claims.policy import Policy
-from claims.store import audit, floods, links, payouts, queue, referrals, statuses
+from claims.store import audit, counts, floods, links, payouts, queue, referrals, statuses
 from claims.store.queue import Lease
 from claims.store.tables import claimants, claims, decisions, evidence, policies
 from claims.store.tables import payouts as payout_rows
@@ -110,6 +110,7 @@ async def load(conn: AsyncConnection, claim_id: str) -> ClaimFile:
         address=row.address,
         merchant_id=row.merchant_id,
         order_number=row.order_number,
+        other_insurance_minor=row.other_insurance_minor,
     )
     files = await conn.execute(
         select(evidence).where(evidence.c.claim_id == claim_id).order_by(evidence.c.received_at, evidence.c.name)
@@ -268,6 +269,7 @@ async def record_decision(
     if left > 0:
         await links.check_unpaid(conn, claim.id, paid_elsewhere)
         await _check_cover(conn, file.policy, left)
+        await _check_terms(conn, claim.id, facts)
         due = Money(left, decision.payout.currency)
         payout_id = await payouts.reserve(conn, claim.id, decision_id, due, claim.payee_account, now)
     if decision.outcome is Outcome.REFER:
@@ -376,6 +378,18 @@ async def _insert_decision(
         )
     )
     return decision_id
+
+
+async def _check_terms(conn: AsyncConnection, claim_id: str, facts: Mapping[str, Any]) -> None:
+    """Nor the same rest of its deductible or of its days. The policy is locked (`_check_cover`). A person's decision
+    has no facts, and sets its own amount."""
+    found = facts.get("cover")
+    if found is None:
+        return
+    used = await counts.used_of_cover(conn, claim_id)
+    counted = (int(found.get("deductible_borne_minor", 0)), int(found.get("days_paid", 0)))
+    if used != counted:
+        raise CoverSpent(f"deductible borne and days paid are {used} by now, counted were {counted}")
 
 
 async def _check_cover(conn: AsyncConnection, policy: Policy, left_minor: int) -> None:

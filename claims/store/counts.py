@@ -4,11 +4,12 @@ it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, timedelta
 from typing import Final
 
-from sqlalchemy import func, literal, select, union_all
+from sqlalchemy import exists, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.decision import Outcome
@@ -85,10 +86,40 @@ async def cover(conn: AsyncConnection, claim_id: str) -> CoverFact:
     asked = await conn.execute(
         select(func.count()).where(decisions.c.claim_id == claim_id, decisions.c.outcome == Outcome.ASK)
     )
+    borne, days = await used_of_cover(conn, claim_id)
     return CoverFact(
         paid_to_date_minor=int(paid.scalar_one()),
         currency=claim.currency,
         earlier_claims=earlier.scalar_one(),
         event_date=claim.occurred_at.astimezone(UTC).date(),
         rounds_asked=asked.scalar_one(),
+        deductible_borne_minor=borne,
+        days_paid=days,
     )
+
+
+async def used_of_cover(conn: AsyncConnection, claim_id: str) -> tuple[int, int]:
+    """What other claims under the policy have borne of the cover's deductible, minor units, and their days of stay.
+
+    Of each claim its newest decision of the rules counts: of a paid one both, of one that was declined because the
+    deductible was not reached what it bore. Days are counted where money was promised.
+    """
+    policy = select(claims.c.policy_id).where(claims.c.id == claim_id).scalar_subquery()
+    live = exists(select(payouts.c.id).where(payouts.c.claim_id == claims.c.id, payouts.c.state.in_(LIVE)))
+    rows = await conn.execute(
+        select(decisions.c.claim_id, decisions.c.outcome, decisions.c.decision, live.label("live"))
+        .distinct(decisions.c.claim_id)
+        .join(claims, claims.c.id == decisions.c.claim_id)
+        .where(claims.c.policy_id == policy, claims.c.id != claim_id, decisions.c.decided_by == "rules")
+        .order_by(decisions.c.claim_id, decisions.c.seq.desc())
+    )
+    borne = days = 0
+    for row in rows:
+        decided = json.loads(row.decision)
+        unreached = row.outcome == Outcome.DECLINE and decided["reasons"][0]["code"] == "below_deductible"
+        for line in decided["benefit"] if row.live or unreached else ():
+            if line["label"] == "deductible_cover":
+                borne -= int(line["amount"]["minor"])
+            elif line["label"] == "days_counted" and row.live:
+                days += int(line["detail"])
+    return borne, days

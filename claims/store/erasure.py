@@ -219,7 +219,10 @@ async def _strip_decisions(conn: AsyncConnection, claim_id: str, now: datetime) 
         stripped = replace(
             decided,
             reasons=tuple(dict.fromkeys(reasons)),
-            benefit=tuple(replace(line, detail="") for line in decided.benefit),
+            # The days of a stay still count against the days that the cover pays for.
+            benefit=tuple(
+                line if line.label == "days_counted" else replace(line, detail="") for line in decided.benefit
+            ),
         )
         await conn.execute(
             update(decisions).where(decisions.c.id == row.id).values(inputs=nothing, decision=canonical(stripped))

@@ -192,6 +192,7 @@ async def create_claim(conn: AsyncConnection, claim: Claim, now: datetime, *, ac
             address=claim.address,
             merchant_id=claim.merchant_id,
             order_number=claim.order_number,
+            other_insurance_minor=claim.other_insurance_minor,
             status=Status.DRAFT,
             trace_id=trace_id,
             created_at=now,

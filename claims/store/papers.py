@@ -18,7 +18,7 @@ from claims.store.tables import claims, document_numbers, payouts
 async def publish_numbers(
     conn: AsyncConnection, claim_id: str, numbers: Sequence[tuple[str, str]], now: datetime
 ) -> None:
-    """(number key, evidence id) pairs of a claim; the key is `kind:number`, normalised. Commit before searching.
+    """(number key, evidence id) pairs of a claim; the key is as `claims.paper_keys` makes it. Commit before searching.
 
     Idempotent.
     """

@@ -108,6 +108,8 @@ claims = Table(
     Column("address", Text, nullable=False, server_default=""),
     Column("merchant_id", Text, nullable=False, server_default=""),
     Column("order_number", Text, nullable=False, server_default=""),
+    # What another insurer has paid for the same loss, as the claimant states it.
+    Column("other_insurance_minor", BigInteger, nullable=False, server_default=text("0")),
     Column("status", Text, nullable=False),
     # Counts adjudications: 1 at first submission, +1 whenever the claim is submitted again with more information.
     Column("round", Integer, nullable=False, server_default="0"),
@@ -118,6 +120,7 @@ claims = Table(
     _time("closed_at", nullable=True),
     Column("touched", Boolean, nullable=False, server_default=text("false")),  # a person took part
     CheckConstraint("amount_minor > 0", name="amount_positive"),
+    CheckConstraint("other_insurance_minor >= 0", name="other_insurance_not_negative"),
     Index("ix_claims_claimant_submitted", "claimant_id", "submitted_at"),
     Index("ix_claims_device_submitted", "device_id", "submitted_at", postgresql_where=text("device_id <> ''")),
     Index("ix_claims_payee_submitted", "payee_account", "submitted_at"),
@@ -190,8 +193,8 @@ stage_results = Table(
 document_numbers = Table(
     "document_numbers",
     metadata,
-    Column("number_key", Text, primary_key=True),  # kind:normalised number
-    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), primary_key=True),
+    Column("number_key", Text, primary_key=True),  # family:normalised number (claims.paper_keys)
+    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), primary_key=True, index=True),
     Column("evidence_id", Text, nullable=False),
     _time("first_seen_at"),
 )

@@ -62,6 +62,7 @@ class ClaimRow:
     address: str
     merchant_id: str
     order_number: str
+    other_insurance_minor: int
     status: Status
     round: int
     trace_id: str

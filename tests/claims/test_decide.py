@@ -12,7 +12,6 @@ from claims.evidence import (
     CreditFact,
     FraudFact,
     MatchOwner,
-    PaperKind,
     PhotoVerdict,
     Unmeasured,
     UnmeasuredNose,
@@ -267,7 +266,7 @@ def test_paper_of_another_kind_is_asked_to_be_replaced() -> None:
 
 
 def test_back_page_of_a_file_whose_bill_was_read_is_set_aside() -> None:
-    back = replace(receipt(), kind=PaperKind.UNKNOWN)
+    back = replace(receipt(), kind="unknown")
     decision = in_order("outpatient_medical").with_facts(papers=(invoice(), back)).decision()
     assert decision.outcome is Outcome.PAY
     assert "paper_set_aside" in [one.code for one in decision.reasons]

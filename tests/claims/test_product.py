@@ -12,7 +12,7 @@ from claims.wire import canonical, from_plain
 FOOD = (CATALOGUE / "fresh_food_rot.yaml").read_text(encoding="utf-8")
 
 
-def test_catalogue_holds_six_products_of_two_insurers() -> None:
+def test_catalogue_holds_seven_products_of_two_insurers() -> None:
     catalogue = load_catalogue()
     assert set(catalogue) == {
         "fresh_food_rot",
@@ -20,6 +20,7 @@ def test_catalogue_holds_six_products_of_two_insurers() -> None:
         "parcel_damage",
         "return_freight",
         "outpatient_medical",
+        "inpatient_medical",
         "pet_medical",
     }
     assert {product.partner for product in catalogue.values()} == {"anshun", "heyuan"}
@@ -57,6 +58,34 @@ def test_product_file_that_makes_no_sense_is_refused(old: str, new: str, complai
     assert old in FOOD
     with pytest.raises(InvalidProduct, match=complaint):
         read_product(FOOD.replace(old, new), "fresh_food_rot")
+
+
+STAY = (CATALOGUE / "inpatient_medical.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("supporting: [diagnosis_page]", "supporting: [unknown]", "nothing can ask for it"),
+        ("supporting: [diagnosis_page]", "supporting: [Diagnosis]", "pattern"),
+        ("supporting: [diagnosis_page]", "supporting: [inpatient_invoice]", "stands in one list"),
+        ('own: 0, "": 6000}', 'own: 1, "": 6000}', "pay more than the list's for: own"),
+        ("丙: 4000, own: 0", "own: 0", "other item classes"),
+        ("rounds_once: true\n", "", "rounds_once"),
+        ("  hospitals:\n", "  hospitels:\n", "clauses missing: hospitals"),
+        ("  day_limit_minor: 150000\n  allowance_day_minor: 10000\n", "", "day_limit_minor or an allowance"),
+        ("days_max: 90", "days_max: 0", "days_max"),
+    ],
+)
+def test_terms_of_a_stay_that_make_no_sense_are_refused(old: str, new: str, complaint: str) -> None:
+    assert old in STAY
+    with pytest.raises(InvalidProduct, match=complaint):
+        read_product(STAY.replace(old, new), "inpatient_medical")
+
+
+def test_a_product_may_name_a_kind_of_paper_that_nobody_has_named_before() -> None:
+    read = read_product(FOOD.replace("may_bring: [order_screenshot]", "may_bring: [warranty_card_2]"), "fresh_food_rot")
+    assert read.kinds == {"warranty_card_2"}
 
 
 def test_folder_without_products_is_refused(tmp_path: Path) -> None:

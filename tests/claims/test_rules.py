@@ -11,7 +11,7 @@ from models import registry
 def test_thresholds_change_only_together_with_the_version() -> None:
     assert to_plain(RULES) == snapshot(
         {
-            "version": "2.0",
+            "version": "3.0",
             "code": 2,
             "paper_read_confidence_min": 0.8,
             "nose_accept_similarity_min": 0.48,
@@ -35,6 +35,11 @@ def test_thresholds_change_only_together_with_the_version() -> None:
                 {"key": "claimant", "window_days": 30, "claims_max": 10, "claimants_max": 1},
             ],
             "rounds_asked_max": 2,
+            "paper_accepted_required": True,
+            "paper_field_confidence_min": 0.9,
+            "name_dots": "·•・‧∙⋅・.",
+            "name_masks": "*×※●○",
+            "name_mask_any_length": True,
         }
     )
 

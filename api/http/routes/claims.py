@@ -360,6 +360,7 @@ def _claim(claim_id: str, claimant_id: str, product: str, stated: wire.ClaimRequ
         address=stated.address,
         merchant_id=stated.merchant_id,
         order_number=stated.order_number,
+        other_insurance_minor=stated.other_insurance_minor,
     )
 
 

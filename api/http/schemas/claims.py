@@ -43,6 +43,13 @@ class ClaimRequest(Incoming):
     address: Line = ""
     merchant_id: Line = ""
     order_number: Line = ""
+    other_insurance_minor: int = Field(
+        default=0,
+        ge=0,
+        le=10**12,
+        strict=True,
+        description="What another insurer has paid for this loss already; the state insurance's part is on the bill",
+    )
 
 
 class Evidence(Outgoing):
@@ -86,8 +93,13 @@ class ReasonView(Outgoing):
 
 
 class BenefitView(Outgoing):
+    """One row of the explanation of benefits: `text` is label and amount, `explanation` why, in a sentence. `detail` is
+    what the words were made from, such as a class and its share in basis points."""
+
     code: str
     text: str
+    explanation: str
+    detail: str
     amount_minor: int
     currency: str
 
@@ -136,6 +148,7 @@ class ClaimView(Outgoing):
     closed_at: datetime | None
     description: str
     order_number: str
+    other_insurance_minor: int = Field(description="Paid by another insurer already, as the claimant states it")
     round: int = Field(
         description="Adjudications so far: 1 at first submission, one more each time more information came"
     )

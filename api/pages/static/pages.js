@@ -110,6 +110,7 @@ function claimPart(form) {
     peril: value("peril"),
     amount_minor: minorUnits(value("amount")),
     currency: form.dataset.currency,
+    other_insurance_minor: value("other_insurance") ? minorUnits(value("other_insurance")) : 0,
     occurred_at: new Date(value("occurred")).toISOString(),
     description: value("description"),
     payee_account: value("payee_account"),
@@ -295,6 +296,28 @@ function light(event) {
   for (const one of $$(`[data-field="${CSS.escape(row.dataset.field)}"]`, paper)) one.classList.add("lit");
 }
 for (const kind of ["mouseover", "mouseout", "focusin", "focusout"]) document.addEventListener(kind, light);
+
+// Each field cut out of the page's picture, with some of what stands around it.
+function cutPieces(paper) {
+  const sheet = $(".sheet img", paper);
+  const width = sheet.naturalWidth;
+  const height = sheet.naturalHeight;
+  for (const piece of $$("svg.piece", paper)) {
+    const [left, top, right, bottom] = piece.dataset.box.split(" ").map(Number);
+    const margin = 0.4 * (bottom - top) * height;
+    const wide = (right - left) * width + 2 * margin;
+    const high = (bottom - top) * height + 2 * margin;
+    if (!(wide > 0 && high > 0)) continue;
+    piece.setAttribute("viewBox", [left * width - margin, top * height - margin, wide, high].join(" "));
+    piece.replaceChildren(shape("image", { href: sheet.src, width, height }));
+  }
+}
+for (const paper of $$(".paper")) {
+  const sheet = $(".sheet img", paper);
+  if (!sheet) continue;
+  if (sheet.complete && sheet.naturalWidth) cutPieces(paper);
+  else sheet.addEventListener("load", () => cutPieces(paper), { once: true });
+}
 
 // ---- dialogs and keys
 

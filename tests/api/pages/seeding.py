@@ -30,7 +30,6 @@ from claims.evidence import (
     PaperFact,
     PaperField,
     PaperItem,
-    PaperKind,
     PhotoFact,
     PhotoMatch,
     PhotoVerdict,
@@ -119,7 +118,7 @@ def invoice_facts(row: adjudication.EvidenceRow) -> PaperFact:
         PaperCheck("date_is_plausible", True, "dated yesterday"),
     )
     items = (PaperItem("门诊诊查费", "甲", 5_000), PaperItem("血常规检验", "甲", 12_000))
-    return PaperFact(row.id, row.name, row.sha256, PaperKind.OUTPATIENT_INVOICE, fields, items, checks, 0.97, (), ())
+    return PaperFact(row.id, row.name, row.sha256, "outpatient_invoice", fields, items, checks, 0.97, (), ())
 
 
 def record(

@@ -15,7 +15,7 @@ from api.pages.rendering import money_input
 from api.pages.words import messages
 from claims.claim import Status
 from claims.decision import Outcome
-from claims.evidence import MatchOwner, PaperKind, PhotoVerdict
+from claims.evidence import MatchOwner, PhotoVerdict
 from claims.money import Money
 from claims.subject import Subject
 
@@ -54,7 +54,6 @@ def test_every_refusal_and_every_value_of_a_fact_has_words() -> None:
         assert all(f"claim.why_{outcome}" in known for outcome in Outcome)
         assert all(f"photo.{verdict}" in known for verdict in PhotoVerdict)
         assert all(f"photo.owner_{owner}" in known for owner in MatchOwner)
-        assert all(f"paper.{kind}" in known for kind in PaperKind)
         assert all(f"subject.{subject}" in known for subject in Subject)
 
 

@@ -20,7 +20,6 @@ from claims.evidence import (
     MatchOwner,
     PaperFact,
     PaperField,
-    PaperKind,
     PhotoFact,
     PhotoMatch,
     PhotoVerdict,
@@ -55,7 +54,7 @@ def copy_of(claim_id: str, preview: str, overlay: str = "") -> PhotoMatch:
 def paper() -> PaperFact:
     box = Box(0, 0, 1, 1)
     fields = (PaperField("hospital", "李秘密医院", 0.9, box), PaperField("number", "HOSPITAL-77", 0.9, box))
-    return PaperFact("e", "secret.jpg", OWN, PaperKind.OUTPATIENT_INVOICE, fields, (), (), 0.9, (), ())
+    return PaperFact("e", "secret.jpg", OWN, "outpatient_invoice", fields, (), (), 0.9, (), ())
 
 
 class Case:

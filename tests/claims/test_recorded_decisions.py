@@ -1,0 +1,45 @@
+"""Decisions that were recorded under earlier rules replay byte for byte.
+
+`decisions_of_rules_2.json` was written by the code of rules 2.0: its products and rules, and for each claim the inputs
+without them and the decision. It is never written again.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claims.decide import replay
+from claims.wire import canonical
+
+RECORDED = Path(__file__).parent / "decisions_of_rules_2.json"
+KINDS = {"outpatient_invoice", "parcel_slip", "receipt", "unknown"}
+
+
+@cache
+def recorded() -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(RECORDED.read_text(encoding="utf-8"))
+    return read
+
+
+@pytest.mark.parametrize("place", range(88))
+def test_a_decision_of_rules_2_replays_byte_for_byte(place: int) -> None:
+    row = recorded()["rows"][place]
+    inputs = {**row["inputs"], "product": recorded()["products"][row["product"]], "rules": recorded()["rules"]}
+    assert replay(canonical(inputs)) == canonical(row["decision"])
+
+
+def test_the_record_holds_every_outcome_every_kind_of_paper_and_every_way_to_decide() -> None:
+    rows = recorded()["rows"]
+    assert len(rows) == 88
+    assert {row["decision"]["outcome"] for row in rows} == {"pay", "refer", "ask", "decline"}
+    assert {row["inputs"]["by"] for row in rows} == {"rules", "person", "unchecked"}
+    papers = [paper for row in rows for paper in row["inputs"].get("facts", {}).get("papers", ())]
+    assert {paper["kind"] for paper in papers if paper["fact"] == "paper"} == KINDS
+    assert not any("accepted" in paper for paper in papers)
+    codes = {reason["code"] for row in rows for reason in row["decision"]["reasons"]}
+    assert {"paper_claimed_before", "patient_is_not_insured", "papers_disagree", "paper_set_aside"} <= codes
