@@ -47,6 +47,7 @@ def worker_config(settings: Settings) -> WorkerConfig:
         retention=RetentionLimits(
             incoming_hours=settings.retention.incoming_hours,
             orphan_hours=settings.retention.orphan_hours,
+            idempotency_hours=settings.idempotency_hours,
             every_seconds=settings.retention.every_seconds,
         ),
     )

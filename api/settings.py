@@ -57,13 +57,15 @@ def _beside(torchscript: Path | None, suffix: str) -> Path | None:
 
 
 class RetentionSettings(BaseModel):
-    """How long the evidence store keeps what belongs to nobody."""
+    """How long files that belong to nobody are kept, and how often what is past its time is looked for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     incoming_hours: float = Field(default=24.0, gt=0, description="Uploads that broke off, since they were begun")
     orphan_hours: float = Field(default=72.0, gt=0, description="Files that no claim, pet or library picture names")
-    every_seconds: float = Field(default=3_600.0, gt=0, description="Between looks for them, by one of the workers")
+    every_seconds: float = Field(
+        default=3_600.0, gt=0, description="Between looks for them and for old keys, by one worker"
+    )
 
 
 class FloodSettings(BaseModel):
@@ -157,7 +159,9 @@ class Settings(BaseSettings):
         description="Its thresholds, made by the same command; unset: beside the TorchScript",
     )
     referral_hours: float = Field(default=24.0, gt=0, description="In which a referral should be decided")
-    idempotency_hours: float = Field(default=24.0, gt=0, description="How long an idempotency key is remembered")
+    idempotency_hours: float = Field(
+        default=24.0, gt=0, description="How long a repeated request is answered as the first was"
+    )
 
     @field_validator("home")
     @classmethod

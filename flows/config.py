@@ -44,7 +44,7 @@ class LeaseLimits:
 
 @dataclass(frozen=True, slots=True)
 class RetentionLimits:
-    """How long the evidence store keeps what belongs to nobody, and how often that is looked for.
+    """How long is kept what belongs to nobody, and how often that is looked for.
 
     Choices, not measurements: an upload takes minutes at most, and a claim that is worked on names its files within
     seconds; the rest is time for a person to look at what went wrong.
@@ -52,6 +52,7 @@ class RetentionLimits:
 
     incoming_hours: float = 24.0  # uploads that never got their key
     orphan_hours: float = 72.0  # files that no row names
+    idempotency_hours: float = 24.0  # answers kept for whoever repeats a request
     every_seconds: float = 3_600.0
 
 
