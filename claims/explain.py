@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from claims import sign_words
 from claims.claim import Status
 from claims.decision import BenefitLine, Decision, Ground, Outcome, Reason
 from claims.money import Money
@@ -398,11 +399,17 @@ def _index(lang: Language) -> int:
     return 0 if lang == "zh" else 1
 
 
+def detail_text(reason: Reason, lang: Language) -> str:
+    """The reason's detail in words."""
+    return sign_words.detail_text(reason.detail, lang) if reason.code in sign_words.CODES else reason.detail
+
+
 def _filled(words: str, reason: Reason, lang: Language) -> str:
+    of_signs = reason.code in sign_words.CODES
     text = words.format(
-        value=reason.value,
+        value=sign_words.kinds_text(reason.value, lang) if of_signs else reason.value,
         threshold=reason.threshold,
-        detail=reason.detail,
+        detail=detail_text(reason, lang),
         value_money=_minor_text(reason.value),
         threshold_money=_minor_text(reason.threshold),
     ).strip()

@@ -30,7 +30,7 @@ from api.pages.claimant import form_key
 from api.pages.failures import FORM_ERRORS, PageRoute, code_of, message_of
 from api.pages.rendering import Visitor, language, money_input, product_name, render
 from api.pages.session import Handler, posted
-from claims import explain
+from claims import explain, sign_words
 from claims.decision import Outcome
 from claims.disclosure import for_outsiders
 from claims.errors import Conflict
@@ -269,6 +269,9 @@ async def _case(context: Context, visitor: Visitor, request: Request, referral_i
         if case.view.claim.peril in case.product.perils
         else case.view.claim.peril,
         "reason_text": lambda reason: explain.reason_text(for_outsiders(reason) if case.outsider else reason, lang),
+        "detail_text": lambda reason: explain.detail_text(for_outsiders(reason) if case.outsider else reason, lang),
+        "sign_kind": lambda kind: sign_words.kind_text(kind, lang),
+        "sign_text": lambda sign: sign_words.sign_text(sign, lang),
         "outcome_text": lambda outcome: explain.outcome_text(outcome, lang),
         "status_text": lambda status: explain.status_text(status, lang),
         "benefit_text": lambda line: explain.benefit_text(line, lang),
