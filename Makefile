@@ -41,8 +41,10 @@ demo: setup
 up: setup
 	$(BIN)/miaopei up
 
+# In two processes (WORKERS=0: in one), with the slowest tests at the end. What a file or folder shares is started once.
+WORKERS ?= 2
 test: setup browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --durations=15 --durations-min=5
 
 check: setup
 	$(BIN)/ruff check .
