@@ -56,7 +56,7 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# One photo in 50 claims at once, 100 times over; `make test` runs 10 rounds.
+# One photo in 50 claims at once, 100 times over; `make test` runs 5 rounds.
 .PHONY: race
 race: setup
 	MIAOPEI_RACE_ROUNDS=100 $(BIN)/python -m pytest tests/end_to_end/test_race.py -s
