@@ -79,6 +79,19 @@ class FloodSettings(BaseModel):
     window_hours: float = Field(default=72.0, gt=0, description="Within which those claims are counted")
 
 
+class LibrarySettings(BaseModel):
+    """The copy of the photo library in a worker's memory (`vision.library.memory`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    memory_mib_max: int = Field(
+        default=2048, ge=0, description="A larger copy is not kept: PostgreSQL's own indexes answer; 0: no copy"
+    )
+    memory_rows_min: int = Field(
+        default=50_000, ge=1, description="A library of fewer photos is left to PostgreSQL's own indexes"
+    )
+
+
 class Settings(BaseSettings):
     """All of it. Unset values suit one machine: `miaopei up` fills in the database and Prefect's address by itself."""
 
@@ -132,6 +145,9 @@ class Settings(BaseSettings):
         default={}, description="Partner insurers by the key that product files name, as JSON"
     )
     floods: FloodSettings = Field(default=FloodSettings(), description="Pictures that suddenly match many claims")
+    library: LibrarySettings = Field(
+        default=LibrarySettings(), description="The copy of the photo library in a worker's memory"
+    )
     work: WorkSettings = Field(default=WorkSettings(), description="How much a worker takes on")
     retention: RetentionSettings = Field(
         default=RetentionSettings(), description="When files that belong to nobody are deleted"

@@ -75,6 +75,15 @@ class DescriptorConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LibraryConfig:
+    """The copy of the photo library in a worker's memory: how large it may be (0: none), and from how many photos on it
+    is made (`vision.library.memory.MemoryLimits`)."""
+
+    memory_bytes_max: int = 2 * 2**30
+    memory_rows_min: int = 50_000
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerConfig:
     """Of one adjudicating process."""
 
@@ -89,6 +98,7 @@ class WorkerConfig:
     enrol_lease: LeaseLimits = LeaseLimits(batch_max=4, batches_in_flight_max=1, poll_seconds=0.5)
     retention: RetentionLimits = RetentionLimits()
     floods: FloodLimits = field(default_factory=FloodLimits)
+    library: LibraryConfig = LibraryConfig()
     cores: int = 2  # threads of the vision pool, and decoder processes
     readers: int = 1  # OCR processes, about 400 MB each
     claims_at_once: int = 8  # of a batch: bounds the pictures held in memory
