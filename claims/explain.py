@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from claims import sign_words
 from claims.claim import Status
 from claims.decision import BenefitLine, Decision, Ground, Outcome, Reason
 from claims.money import Money
@@ -148,12 +149,25 @@ def _index(lang: Language) -> int:
     return 0 if lang == "zh" else 1
 
 
+def detail_text(reason: Reason, lang: Language) -> str:
+    """The reason's detail in words."""
+    return sign_words.detail_text(reason.detail, lang) if reason.code in sign_words.CODES else reason.detail
+
+
 def _filled(words: str, reason: Reason, lang: Language) -> str:
+<<<<<<< HEAD
     value, threshold, detail = _named(reason, lang)
     text = words.format(
         value=value,
         threshold=threshold,
         detail=detail,
+=======
+    of_signs = reason.code in sign_words.CODES
+    text = words.format(
+        value=sign_words.kinds_text(reason.value, lang) if of_signs else reason.value,
+        threshold=reason.threshold,
+        detail=detail_text(reason, lang),
+>>>>>>> main
         value_money=_minor_text(reason.value),
         threshold_money=_minor_text(reason.threshold),
     ).strip()
