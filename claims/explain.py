@@ -155,19 +155,11 @@ def detail_text(reason: Reason, lang: Language) -> str:
 
 
 def _filled(words: str, reason: Reason, lang: Language) -> str:
-<<<<<<< HEAD
     value, threshold, detail = _named(reason, lang)
     text = words.format(
         value=value,
         threshold=threshold,
         detail=detail,
-=======
-    of_signs = reason.code in sign_words.CODES
-    text = words.format(
-        value=sign_words.kinds_text(reason.value, lang) if of_signs else reason.value,
-        threshold=reason.threshold,
-        detail=detail_text(reason, lang),
->>>>>>> main
         value_money=_minor_text(reason.value),
         threshold_money=_minor_text(reason.threshold),
     ).strip()
@@ -185,6 +177,8 @@ def _named(reason: Reason, lang: Language) -> tuple[str, str, str]:
         value = _list(value, field_text, lang)
     elif reason.code in ("papers_contradict", "paper_dates_out_of_order", "name_shown_masked"):
         detail = _list(detail, field_text, lang)
+    elif reason.code in sign_words.CODES:
+        value, detail = sign_words.kinds_text(value, lang), detail_text(reason, lang)
     return value, threshold, detail
 
 
