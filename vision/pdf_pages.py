@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import hashlib
 import json
@@ -68,6 +69,7 @@ def _page(document: pypdfium2.PdfDocument, number: int, dpi: int, page_pixels_ma
     )
 
 
+_UTF_16: Final = codecs.lookup("utf-16-le").decode  # found before the fork: the child can open no module
 # A gap as wide as this many heights begins another run: columns of a table are not one text.
 _GAP_HEIGHTS: Final = 0.9
 
@@ -76,7 +78,7 @@ def _text_layer(page: pypdfium2.PdfPage, width_px: int, height_px: int) -> bytes
     """The characters of the page as runs in lines, as `vision.text_layer.read_layer` reads them; b"" without any."""
     text = page.get_textpage()
     count = pdfium.FPDFText_CountChars(text.raw)
-    edges = [ctypes.c_double() for _ in range(4)]  # left, right, bottom, top, in points from the page's lower left
+    around = pdfium.FS_RECTF()  # of a character with its advance, in points from the page's lower left
     corner = (ctypes.c_int(), ctypes.c_int())
 
     def place(x: float, y: float) -> tuple[int, int]:
@@ -88,18 +90,17 @@ def _text_layer(page: pypdfium2.PdfPage, width_px: int, height_px: int) -> bytes
     box = [0, 0, 0, 0]
 
     def end_run() -> None:
-        run = struct.pack(f"<{len(units)}H", *units).decode("utf-16-le", "replace").strip()
+        run = _UTF_16(struct.pack(f"<{len(units)}H", *units), "replace")[0].strip()
         if run:
             lines.append([run, *box])
         units.clear()
 
     for index in range(min(count, CHARACTERS_MAX)):
         unit = pdfium.FPDFText_GetUnicode(text.raw, index) & 0xFFFF
-        if unit in (0x0A, 0x0D) or not pdfium.FPDFText_GetCharBox(text.raw, index, *map(ctypes.byref, edges)):
+        if unit in (0x0A, 0x0D) or not pdfium.FPDFText_GetLooseCharBox(text.raw, index, ctypes.byref(around)):
             end_run()
             continue
-        left, right, bottom, top = (edge.value for edge in edges)
-        (x0, y0), (x1, y1) = place(left, top), place(right, bottom)
+        (x0, y0), (x1, y1) = place(around.left, around.top), place(around.right, around.bottom)
         at = [min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)]
         if units and at[2] > at[0] and not _goes_on(box, at):
             end_run()

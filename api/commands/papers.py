@@ -29,7 +29,7 @@ def described(pages: Sequence[PaperReading | Unmeasured]) -> dict[str, Any]:
 def refused(reason: str) -> dict[str, Any]:
     """A file or page that could not be read."""
     return {"kind": "unknown", "fields": {}, "accepted": False, "reason": reason, "items": [], "checks": [],
-            "missing": [], "codes": [], "lines": []}  # fmt: skip
+            "missing": [], "refused": {}, "codes": [], "lines": []}  # fmt: skip
 
 
 def _page(page: PaperReading | Unmeasured) -> dict[str, Any]:

@@ -95,8 +95,8 @@ class FieldRule(_Entry):
     below: or under it, in the next row. anywhere: or without a label, where the format tells by itself.
     endings: of an institution. digits: least and most of a number. values: of a choice, each with the pattern that
     means it. spaces: a text may have spaces inside. minus: the amount may be printed with a minus before it, as
-    discounts are, and counts without it. once: a paper has the first label once; two values beside it are of two papers,
-    and neither is taken.
+    discounts are, and counts without it. once: a paper has the first label once; two values beside it are of two
+    papers, and neither is taken.
     """
 
     format: Format

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import date
 
 from vision.documents.catalogue import FieldRule
 from vision.documents.layout import Found, Row, piece, under
 from vision.documents.normalise import dates, impossible_dates
 from vision.documents.page import PaperField, RefusedField
 
+_BETWEEN_CHARACTERS_MAX = 6
 Outcome = PaperField | RefusedField | None
 
 
 def from_found(name: str, found: Found, value: str = "") -> PaperField:
     """The field of that piece of text; `value` where it differs from the text itself."""
-    return PaperField(name, value or found.text, round(found.confidence, 4), found.box)
+    return PaperField(name, value or found.text, round(found.confidence, 4), found.box, found.corners)
 
 
 def date_by_rule(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
@@ -26,15 +28,24 @@ def date_by_rule(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
             wrong = [span for span in impossible_dates(text) if not _words_between(text, span[0])]
             if wrong and (not found or wrong[0][0] < found[0][0]):
                 return RefusedField(name, f"{text[slice(*wrong[0])]} is no day of the calendar")
-            every = dates(text) if found else []
-            if len(every) >= label.nth and (not label.of or len(every) == label.of):
-                start, end, day = every[label.nth - 1]
+            row = _span_of_dates(text, found)
+            if len(row) >= label.nth and (not label.of or len(row) == label.of):
+                start, end, day = row[label.nth - 1]
                 return from_found(name, piece(rows, index, offset + start, offset + end), day.isoformat())
         if rule.below and label.nth == 1:
             for below in under(rows, label.label, r".*\d.*"):
                 for _start, _end, day in dates(below.text):
                     return from_found(name, below, day.isoformat())
     return _any_date(rows, name) if rule.anywhere else None
+
+
+def _span_of_dates(text: str, found: Sequence[tuple[int, int, date]]) -> list[tuple[int, int, date]]:
+    """The first date and those joined to it: from one 至 another, with a few characters between."""
+    joined = list(found[:1])
+    for start, end, day in dates(text):
+        if joined and start >= joined[-1][1] and start - joined[-1][1] <= _BETWEEN_CHARACTERS_MAX:
+            joined.append((start, end, day))
+    return joined
 
 
 def _after(rows: Sequence[Row], label: str) -> Iterator[tuple[int, str, int]]:

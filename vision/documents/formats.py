@@ -15,7 +15,7 @@ from vision.measurement import Unmeasured
 # Words that stand behind a name with no space between, and are no part of it.
 _AFTER_NAMES = "性别|年龄|医保|电话|手机|地址|科室|人员|病历|住院|门诊|身份|联系"
 _CHINESE_NAME = rf"[\u3400-\u9fff·*]{{2,6}}?(?=[\s\x00-\x29\x2b-\x7f、《》〈〉“”…]|$|{_AFTER_NAMES})"
-_LATIN_NAME = r"[A-Za-z][A-Za-z .'-]{1,30}(?![^\x00-\x7f])"
+_LATIN_NAME = r"[A-Za-z](?>[A-Za-z .'-]{1,30})(?![^\x00-\x7f\u3400-\u9fff、。])"
 # Any other script, emoji included: up to the next gap between cells or mark.
 _OTHER_NAME = r"(?=[^\s:;,()|]*[^\x00-\x7f\u3400-\u9fff·*、。])[^\s:;,()|\d](?:[^\s:;,()|]| (?=[^\s]))" + r"{0,38}"
 _NAME = rf"{_CHINESE_NAME}|{_LATIN_NAME}|{_OTHER_NAME}"

@@ -10,16 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from vision.documents.normalise import plain
-from vision.documents.page import Box, PageText, TextLine
+from vision.documents.page import Box, PageText, Points, TextLine
 
 # Between two lines of one row: wide enough that no label pattern runs from one into the other.
 GAP = "  "
 _ROW_OVERLAP_MIN = 0.5  # of the smaller height
+_FALL_MIN = 0.05  # of its length: about three degrees
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A line on the levelled page: lengths in pixels, `text` normalised, `box` on the picture as it was read."""
+    """A line on the levelled page: lengths in pixels, `text` normalised, `box` on the picture as it was read; its
+    corners too, in fractions, where it falls so much that the box is much larger.
+    """
 
     text: str
     confidence: float
@@ -28,6 +31,7 @@ class Cell:
     middle: float
     height: float
     box: Box
+    corners: Points = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class Found:
     box: Box
     row: int  # index of its row
     end: int  # where the piece ends in the row's text
+    corners: Points = ()  # of a line that falls, as of Cell
 
 
 def rows_of(page: PageText) -> tuple[Row, ...]:
@@ -157,7 +162,12 @@ def _cell(line: TextLine, page: PageText, slope: tuple[float, float]) -> Cell:
         middle=centre_y - tilt * (centre_x - page.width_px / 2),
         height=height,
         box=_box(min(xs), min(ys), max(xs), max(ys), page),
+        corners=_corners(line, page) if abs(y1 - y0) > _FALL_MIN * abs(x1 - x0) else (),
     )
+
+
+def _corners(line: TextLine, page: PageText) -> Points:
+    return tuple((round(x / page.width_px, 5), round(y / page.height_px, 5)) for x, y in line.corners)
 
 
 def _box(left: float, top: float, right: float, bottom: float, page: PageText) -> Box:
@@ -176,6 +186,7 @@ def piece(rows: Sequence[Row], row_index: int, start: int, end: int) -> Found:
     """The text from `start` to `end` of a row, and the part of the page it stands on (by character position)."""
     row = rows[row_index]
     boxes: list[Box] = []
+    corners: list[Points] = []
     confidences: list[float] = []
     for cell_start, cell_end, cell in row.spans():
         low, high = max(start, cell_start), min(end, cell_end)
@@ -191,9 +202,26 @@ def piece(rows: Sequence[Row], row_index: int, start: int, end: int) -> Found:
             )
         )
         confidences.append(cell.confidence)
+        if cell.corners:
+            length = max(1, len(cell.text))
+            corners.append(_stretch(cell.corners, (low - cell_start) / length, (high - cell_start) / length))
     if not boxes:
         raise ValueError(f"row {row_index} has no text from {start} to {end}")
-    return Found(row.text[start:end].strip(), min(confidences), union(boxes), row_index, end)
+    closer = corners[0] if len(corners) == len(boxes) == 1 else ()
+    return Found(row.text[start:end].strip(), min(confidences), union(boxes), row_index, end, closer)
+
+
+def _stretch(corners: Points, low: float, high: float) -> Points:
+    """The part of a line between two shares of its length."""
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners
+
+    def top(share: float) -> tuple[float, float]:
+        return round(x0 + (x1 - x0) * share, 5), round(y0 + (y1 - y0) * share, 5)
+
+    def bottom(share: float) -> tuple[float, float]:
+        return round(x3 + (x2 - x3) * share, 5), round(y3 + (y2 - y3) * share, 5)
+
+    return top(low), top(high), bottom(high), bottom(low)
 
 
 def union(boxes: Sequence[Box]) -> Box:

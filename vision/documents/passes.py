@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 
 from vision.documents.catalogue import Catalogue
-from vision.documents.outlines import Quad, area_ratio, outlines, skew
+from vision.documents.outlines import Quad, outlines, skew
 from vision.documents.page import UNKNOWN, Box, PageText, PaperCode, PaperField, PaperReading, TextLine
 from vision.documents.parse import parse
 from vision.documents.reconcile import best, merit, settled
@@ -43,9 +43,8 @@ class Quality:
     settled_confidence_min: least confidence of a money field that the fast model may settle alone. red_share_min:
     share of red pixels from which red ink is lifted off. smear_px: edge width from which blur is named as the cause
     (in focus: 7 at most).
-    flat_skew_min, flat_area_max: a paper that lies more askew than this (`outlines.skew`), or takes less of the
-    picture, is laid flat before it is read. askew_min, fall_degrees_min: from there on it is tried where the page as it
-    lies could not be read whole.
+    askew_min (`outlines.skew`), fall_degrees_min: a page that could not be read whole as it lies is laid flat or
+    levelled from there on.
     """
 
     characters_min: int = 8
@@ -55,8 +54,6 @@ class Quality:
     red_share_min: float = 0.0015
     smear_px: float = 9.0
     dark_luma: float = 50.0
-    flat_skew_min: float = 0.12
-    flat_area_max: float = 0.4
     askew_min: float = 0.02
     fall_degrees_min: float = 4.0
 
@@ -64,12 +61,15 @@ class Quality:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Look:
     """An upright view of the page, the same with red ink lifted off (the same again where there is none), what the
-    tiny model reads there, and what that comes to."""
+    tiny model reads there, and what that comes to. as_it_lay: turned by quarters at most; of pixels that were laid flat
+    or levelled the tiny model misreads names beside amounts that it reads, so that it never settles those.
+    """
 
     plain: View
     view: View
     lines: list[TextLine]
     reading: PaperReading
+    as_it_lay: bool
 
 
 class Passes:
@@ -102,7 +102,7 @@ class Passes:
         refused = self._unreadable(look.lines) or self._two_papers(look, papers)
         if refused is not None:
             return refused
-        if self._settled(look.reading):
+        if look.as_it_lay and self._settled(look.reading):
             return look.reading
         readings = [look.reading]
         # The plain view last: what is printed in red stands only there.
@@ -113,37 +113,36 @@ class Passes:
         return best(readings, self._today, self._catalogue)
 
     def _best_look(self, papers: Sequence[Quad]) -> _Look:
-        """The page as it lies, or laid flat where its outline is sure and far from straight; the other of the two, or
-        a levelled one, where that reads better.
+        """The page as it lies; laid flat by its outline, or levelled by its lines, where that reads better. What lies
+        straight enough to be read whole is never resampled.
         """
-        flat = flattened(self._picture, papers[0]) if len(papers) == 1 else None
-        flat_first = flat is not None and (
-            skew(papers[0]) > self._quality.flat_skew_min
-            or area_ratio(papers[0], self._picture.pixels) < self._quality.flat_area_max
-        )
-        if flat is not None and flat_first and not self._codes:
-            self._codes = self._codes_on(flat)
-        chosen = self._look(flat if flat is not None and flat_first else self._picture)
-        if _whole(chosen.reading):
-            return chosen
-        for view in self._alternatives(chosen, flat, flat_first, papers):
+        first = chosen = self._look(self._picture)
+        if self._read_whole(first.reading):
+            return first
+        for view in self._alternatives(first, papers):
             other = self._look(view)
             if _rank(other) > _rank(chosen):
                 chosen = other
-            if _whole(chosen.reading):
+            if self._read_whole(chosen.reading):
                 break
         return chosen
 
-    def _alternatives(
-        self, chosen: _Look, flat: View | None, flat_first: bool, papers: Sequence[Quad]
-    ) -> Iterator[View]:
-        if flat_first:
-            yield self._picture
-        elif flat is not None and skew(papers[0]) > self._quality.askew_min:
+    def _alternatives(self, first: _Look, papers: Sequence[Quad]) -> Iterator[View]:
+        if len(papers) == 1 and skew(papers[0]) > self._quality.askew_min:
+            flat = flattened(self._picture, papers[0])
+            self._codes = self._codes or self._codes_on(flat)
             yield flat
-        fall = fall_degrees(chosen.lines)
+        fall = fall_degrees(first.lines)
         if abs(fall) > self._quality.fall_degrees_min:
-            yield levelled(chosen.plain, fall)
+            yield levelled(first.plain, fall)
+
+    def _read_whole(self, reading: PaperReading) -> bool:
+        """Nothing that another view could add: what would settle it is there, or, for kinds that nothing settles, what
+        they require.
+        """
+        if reading.kind != UNKNOWN and self._catalogue[reading.kind].settled_by is None:
+            return not reading.missing_fields and all(check.passed for check in reading.checks)
+        return settled(reading, 0.0, self._catalogue)
 
     def _look(self, frame: View) -> _Look:
         """The frame turned so that its print stands upright."""
@@ -164,7 +163,7 @@ class Passes:
         plain_view, view, lines = max(
             options, key=lambda option: _confidence(option[2]) * (1 - upright_share(option[2]))
         )
-        return _Look(plain_view, view, lines, self._parsed(lines, view, TINY))
+        return _Look(plain_view, view, lines, self._parsed(lines, view, TINY), frame is self._picture)
 
     def _lines(self, view: View, model: str) -> list[TextLine]:
         lines, cpu_seconds = self._worker.read(view.pixels, model)
@@ -192,7 +191,9 @@ class Passes:
         """With its box on the picture as it was sent."""
         height, width = view.pixels.shape[:2]
         box = field.box
-        corners = ((box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom))
+        corners = field.corners or (
+            (box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom)
+        )  # fmt: skip
         points = self._on_picture(view, [(x * width, y * height) for x, y in corners])
         return replace(field, box=_around(points), corners=points)
 
@@ -229,11 +230,6 @@ class Passes:
                 f"too dark to read: the brightest parts are at {luma:.0f} of 255, {seen}; take the photo in more light"
             )
         return Unmeasured(f"no readable print was found: {seen}; send a photo of the whole paper, upright and in focus")
-
-
-def _whole(reading: PaperReading) -> bool:
-    """Nothing that another view could add."""
-    return reading.kind != UNKNOWN and not reading.missing_fields and all(check.passed for check in reading.checks)
 
 
 def _rank(look: _Look) -> tuple[float, ...]:

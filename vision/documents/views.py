@@ -23,6 +23,8 @@ Corners = tuple[tuple[float, float], tuple[float, float], tuple[float, float], t
 # Brightness as a share of the paper's: print lies below the one, red ink in the red channel above the other.
 _INK_BLACK = 0.2
 _PAPER_WHITE = 0.8
+_LONG_EDGE_PX = 1600
+_ENLARGE_MAX = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,11 +59,13 @@ def turned(view: View, quarter_turns: int) -> View:
 
 
 def flattened(view: View, corners: npt.NDArray[np.float32]) -> View:
-    """What lies inside four corners (float32 (4, 2), pixels of the view, clockwise), as a rectangle of about its own
-    size.
+    """What lies inside four corners (float32 (4, 2), pixels of the view, clockwise), as a rectangle as wide and high as
+    the mean of its opposite sides, enlarged at most twice to the size in which pages are read.
     """
     top, right, bottom, left = (float(np.linalg.norm(corners[(i + 1) % 4] - corners[i])) for i in range(4))
-    width, height = max(1, round(max(top, bottom))), max(1, round(max(left, right)))
+    wide, high = (top + bottom) / 2, (left + right) / 2
+    scale = min(_ENLARGE_MAX, max(1.0, _LONG_EDGE_PX / max(wide, high)))
+    width, height = max(1, round(scale * wide)), max(1, round(scale * high))
     target = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
     onto = cv2.getPerspectiveTransform(corners.astype(np.float32), target)
     pixels = cv2.warpPerspective(view.pixels, onto, (width, height), flags=cv2.INTER_CUBIC)

@@ -11,21 +11,31 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import zxingcpp
+from PIL import Image
 
-from fixtures.papers import FLAT, RenderedPaper, render_invoice, render_parcel_slip, render_receipt
+from fixtures.papers import FLAT, Capture, RenderedPaper, render_invoice, render_parcel_slip, render_receipt
+from fixtures.papers.draw import Page
 from models.errors import ModelMissing
 from models.ocr_build import build
-from vision.documents import PaperReading, Reader, ReaderLimits
+from tests.vision.documents.paper_pdf import as_pdf, bill_page
+from vision.documents import UNKNOWN, PaperCheck, PaperReading, Reader, ReaderLimits
+from vision.documents.crops import crop
+from vision.documents.gate import accepted
 from vision.errors import ReaderUnavailable
 from vision.image import DecodeLimits, Decoder, Picture
 from vision.measurement import Unmeasured
+from vision.provenance.exif import exif_reading
 
 TODAY = date(2026, 11, 22)
+NO_EXIF = exif_reading({})
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +210,111 @@ def test_the_ocr_process_cannot_reach_the_network() -> None:
         )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_page_photographed_askew_is_read_and_its_fields_are_cut_out_upright(reader: Reader, decoder: Decoder) -> None:
+    askew = Capture(tilt=0.3, turn_degrees=18.0, margin=0.12, light=0.3, noise=3.0, jpeg_quality=88, long_edge_px=2000)
+    paper = render_invoice(9, capture=askew)
+    picture = picture_of(paper, decoder)
+    reading = reading_of(reader.read(picture))
+    names = ("number", "date", "total_minor", "patient")
+    assert {name: reading.value(name) for name in names} == {name: paper.truth[name] for name in names}
+    number = reading.field("number")
+    assert number is not None
+    assert len(number.corners) == 4
+    # Cut out by its corners and read again, on paper of its own, the piece shows the number.
+    piece = decoder.decode(crop(picture.pixels, number), long_edge_px_max=1600).pixels
+    sheet = np.full((600, 1200, 3), 235, dtype=np.uint8)
+    enlarged = cv2.resize(piece, None, fx=2.0, fy=2.0, interpolation=cv2.INTER_CUBIC)[:560, :1160]
+    sheet[20 : 20 + enlarged.shape[0], 20 : 20 + enlarged.shape[1]] = enlarged
+    shown = reader.read(replace(picture, pixels=sheet))
+    assert isinstance(shown, PaperReading), shown
+    assert paper.truth["number"] in "".join(shown.lines).replace(" ", "")
+
+
+def pasted(pages: list[np.ndarray], beside: bool) -> Picture:
+    """Pages on a dark table, beside or above one another."""
+    edge = max(max(page.shape[:2]) for page in pages)
+    width, height = (2 * edge + 180, edge + 120) if beside else (edge + 120, 2 * edge + 180)
+    table = np.full((height, width, 3), 92, dtype=np.uint8)
+    for index, page in enumerate(pages):
+        left, top = (60 + index * (edge + 60), 60) if beside else (60, 60 + index * (edge + 60))
+        table[top : top + page.shape[0], left : left + page.shape[1]] = page
+    scale = 2400 / max(width, height)
+    small = cv2.resize(table, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+    return Picture(np.asarray(small, dtype=np.uint8), width, height, "image/jpeg", "", NO_EXIF)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_two_bills_in_one_photo_are_never_mixed(reader: Reader, decoder: Decoder, beside: bool) -> None:
+    pages = [picture_of(render_invoice(seed, capture=FLAT), decoder).pixels for seed in (3, 9)]
+    result = reader.read(pasted(pages, beside))
+    assert isinstance(result, Unmeasured), result
+    assert "photograph one at a time" in result.reason
+
+
+def test_a_bill_and_a_slip_in_one_photo_are_never_mixed(reader: Reader, decoder: Decoder) -> None:
+    papers = (render_invoice(9, capture=FLAT), render_parcel_slip(9, capture=FLAT))
+    result = reader.read(pasted([picture_of(paper, decoder).pixels for paper in papers], beside=True))
+    assert isinstance(result, Unmeasured) or result.kind == UNKNOWN, result
+
+
+@pytest.mark.parametrize("half", ["upper", "lower"])
+def test_half_a_page_is_not_accepted(reader: Reader, decoder: Decoder, half: str) -> None:
+    picture = picture_of(render_invoice(9), decoder)
+    middle = picture.pixels.shape[0] // 2
+    pixels = picture.pixels[:middle] if half == "upper" else picture.pixels[middle:]
+    result = reader.read(replace(picture, pixels=np.ascontiguousarray(pixels)))
+    assert isinstance(result, Unmeasured) or not accepted(result)
+
+
+def test_a_cat_on_a_cushion_is_no_paper(reader: Reader) -> None:
+    """Drawn fur and eyes: much texture, no letter."""
+    rng = np.random.default_rng(5)
+    scene = np.full((1200, 1600, 3), (150, 120, 90), dtype=np.uint8)
+    for x, y, lean, length, shade in rng.integers((200, 150, -25, 10, 80), (1400, 1100, 25, 40, 220), (6000, 5)):
+        end = (int(x + lean), int(y + length))
+        cv2.line(scene, (int(x), int(y)), end, (int(shade), int(shade) - 20, 60), 2)
+    for x in (650, 950):
+        cv2.circle(scene, (x, 480), 70, (40, 160, 60), -1)
+        cv2.ellipse(scene, (x, 480), (18, 60), 0, 0, 360, (5, 5, 5), -1)
+    result = reader.read(Picture(scene, 1600, 1200, "image/jpeg", "", NO_EXIF))
+    assert isinstance(result, Unmeasured) or (result.kind == UNKNOWN and not accepted(result)), result
+
+
+def test_the_code_of_a_slip_is_decoded_and_agrees_with_its_number(reader: Reader) -> None:
+    page = Page(900, 1000)
+    rows = ("顺丰速运", "", "", "", "运单号：SF1234567890123", "收件人：朱远", "寄件人：袁琪一", "寄件日期：2026-09-11")
+    for index, text in enumerate(rows):
+        page.text(60, 50 + 90 * index, text, 34)
+    code = zxingcpp.create_barcode("SF1234567890123", zxingcpp.BarcodeFormat.Code128)
+    page.image.paste(Image.fromarray(np.array(zxingcpp.write_barcode_to_image(code, scale=3))), (60, 160))
+    reading = reading_of(reader.read(Picture(np.array(page.image), 900, 1000, "image/png", "", NO_EXIF)))
+    assert [found.text for found in reading.codes] == ["SF1234567890123"]
+    assert ("code_matches_text", True) in [(check.name, check.passed) for check in reading.checks]
+
+
+def test_a_pdf_with_a_lying_text_layer_is_read_off_its_picture(reader: Reader, decoder: Decoder) -> None:
+    honest, lying = (
+        reading_of(reader.read(decoder.render_pdf(as_pdf(bill_page(), said))[0]))
+        for said in ({}, {"（小写）60.00": "（小写）600.00"})
+    )
+    assert honest.value("total_minor") == lying.value("total_minor") == "6000"
+    assert accepted(honest)
+    assert [check.name for check in lying.checks if not check.passed] == ["text_layer_matches_picture"]
+    assert not accepted(lying)
+
+
+def test_further_looks_at_a_page_add_their_checks(models_dir: Path, decoder: Decoder) -> None:
+    seen: list[str] = []
+
+    def look(pixels: np.ndarray, reading: PaperReading) -> PaperCheck:
+        seen.append(reading.kind)
+        return PaperCheck("digits_look_untouched", False, f"{pixels.shape[1]} px wide")
+
+    with Reader(models_dir, today=lambda: TODAY, page_checks=[look]) as reader:
+        reading = reading_of(reader.read(picture_of(render_parcel_slip(46, capture=FLAT), decoder)))
+        blank = np.full((800, 600, 3), 250, dtype=np.uint8)
+        assert isinstance(reader.read(Picture(blank, 600, 800, "", "", NO_EXIF)), Unmeasured)
+    assert reading.checks[-1].name == "digits_look_untouched"
+    assert seen == ["parcel_slip"]

@@ -1,0 +1,149 @@
+"""Turning, flattening and levelling a page, and the way back; outlines; crops."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from vision.documents.crops import crop
+from vision.documents.outlines import area_ratio, outlines, skew
+from vision.documents.page import Box, PaperField, TextLine
+from vision.documents.views import fall_degrees, flattened, levelled, turned, whole
+
+WIDTH, HEIGHT = 900, 700
+CORNERS = np.array([[210, 120], [720, 190], [650, 590], [150, 520]], dtype=np.float32)
+
+
+def marked(x: int, y: int) -> np.ndarray:
+    """A grey picture with one bright spot."""
+    pixels = np.full((HEIGHT, WIDTH, 3), 60, dtype=np.uint8)
+    cv2.circle(pixels, (x, y), 6, (255, 255, 255), -1)
+    return pixels
+
+
+def brightest(pixels: np.ndarray) -> tuple[float, float]:
+    ys, xs = np.nonzero(pixels[..., 0] > 200)
+    return float(xs.mean()), float(ys.mean())
+
+
+@settings(deadline=None)
+@given(st.integers(300, 560), st.integers(250, 480), st.integers(0, 3), st.floats(-40, 40))
+def test_a_spot_found_on_a_view_maps_back_to_where_it_is(x: int, y: int, turns: int, degrees: float) -> None:
+    picture = whole(marked(x, y))
+    for view in (
+        turned(picture, turns),
+        levelled(picture, degrees),
+        flattened(picture, CORNERS),
+        levelled(turned(flattened(picture, CORNERS), turns), degrees),
+    ):
+        ((back_x, back_y),) = view.back([brightest(view.pixels)])
+        assert abs(back_x - x) < 2
+        assert abs(back_y - y) < 2
+
+
+def page_on_table(corners: np.ndarray, table: int = 90, paper: int = 235) -> np.ndarray:
+    pixels = np.full((HEIGHT, WIDTH, 3), table, dtype=np.uint8)
+    cv2.fillConvexPoly(pixels, corners.astype(np.int32), (paper,) * 3)
+    rng = np.random.default_rng(1)
+    return np.clip(pixels + rng.normal(0, 4, pixels.shape), 0, 255).astype(np.uint8)
+
+
+def test_the_outline_of_a_paper_on_a_table_is_found() -> None:
+    pixels = page_on_table(CORNERS)
+    (found,) = outlines(pixels)
+    assert np.abs(found - CORNERS).max() < 6
+    assert skew(found) > 0.12
+    assert 0.2 < area_ratio(found, pixels) < 0.5
+
+
+def test_print_and_a_dark_band_do_not_break_the_outline() -> None:
+    pixels = page_on_table(CORNERS)
+    for row in range(9):
+        cv2.putText(pixels, "total 123.45 due", (250, 230 + 32 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (20, 20, 20), 2)
+    (found,) = outlines(pixels)
+    assert np.abs(found - CORNERS).max() < 8
+
+
+def test_two_papers_have_two_outlines() -> None:
+    pixels = page_on_table(np.array([[60, 80], [400, 90], [390, 600], [70, 610]]))
+    cv2.fillConvexPoly(pixels, np.array([[480, 100], [840, 90], [850, 600], [470, 580]]), (235,) * 3)
+    assert len(outlines(pixels)) == 2
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        [[-50, -50], [950, -50], [950, 750], [-50, 750]],  # the paper fills the picture
+        [[-40, 100], [500, 120], [500, 500], [-40, 480]],  # cut off on the left
+        [[400, 300], [480, 300], [480, 360], [400, 360]],  # too small to be the paper
+        [[100, 100], [800, 120], [450, 620], [440, 610]],  # a triangle
+    ],
+)
+def test_what_is_not_surely_a_whole_paper_has_no_outline(corners: list[list[int]]) -> None:
+    assert outlines(page_on_table(np.array(corners))) == []
+
+
+def test_a_paper_that_hardly_differs_from_the_table_has_no_outline() -> None:
+    assert outlines(page_on_table(CORNERS, table=225)) == []
+
+
+def test_noise_has_no_outline() -> None:
+    assert outlines(np.random.default_rng(2).integers(0, 256, (600, 800, 3), dtype=np.uint8)) == []
+
+
+@pytest.mark.parametrize("degrees", [-20.0, 3.0, 15.0])
+def test_the_fall_of_lines_is_measured(degrees: float) -> None:
+    angle = np.radians(degrees)
+    across, down = np.array([np.cos(angle), np.sin(angle)]) * 300, np.array([-np.sin(angle), np.cos(angle)]) * 24
+
+    def line(start: tuple[float, float]) -> TextLine:
+        at = np.array(start)
+        corners: Any = tuple(map(tuple, (at, at + across, at + across + down, at + down)))
+        return TextLine("total due today", 0.9, corners)
+
+    assert fall_degrees([line((100, 100)), line((120, 200)), line((90, 300))]) == pytest.approx(degrees)
+    assert fall_degrees([]) == 0.0
+
+
+def field(box: Box, corners: tuple[tuple[float, float], ...] = ()) -> PaperField:
+    return PaperField("total_minor", "100", 0.9, box, corners)
+
+
+def opened(jpeg: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))
+
+
+def test_a_crop_shows_the_field_and_a_margin() -> None:
+    pixels = marked(450, 350)
+    piece = opened(crop(pixels, field(Box(0.45, 0.45, 0.55, 0.55))))
+    assert piece.shape[0] < 0.3 * HEIGHT
+    x, y = brightest(piece)
+    assert abs(x - piece.shape[1] / 2) < 4
+    assert abs(y - piece.shape[0] / 2) < 4
+
+
+def test_a_crop_of_a_turned_field_is_upright() -> None:
+    flat = np.full((200, 600, 3), 250, dtype=np.uint8)
+    cv2.rectangle(flat, (150, 80), (210, 120), (10, 10, 10), -1)  # left half dark, right half empty
+    turned_page = np.ascontiguousarray(np.rot90(flat, 1))  # as a photo taken on its side
+    view = turned(whole(turned_page), 3)
+    corners = tuple((x / 200, y / 600) for x, y in view.back([(150, 80), (270, 80), (270, 120), (150, 120)]))
+    xs, ys = [x for x, _ in corners], [y for _, y in corners]
+    piece = opened(crop(turned_page, field(Box(min(xs), min(ys), max(xs), max(ys)), corners), margin=0.0))
+    height, width = piece.shape[:2]
+    assert width > 2 * height
+    assert piece[:, : width // 3].mean() < 60
+    assert piece[:, -width // 3 :].mean() > 200
+
+
+def test_a_crop_at_the_edge_or_of_no_size_is_still_a_picture() -> None:
+    pixels = marked(10, 10)
+    assert opened(crop(pixels, field(Box(0, 0, 0.05, 0.02)))).size > 0
+    assert opened(crop(pixels, field(Box(0.5, 0.5, 0.5, 0.5)))).size > 0
