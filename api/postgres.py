@@ -353,7 +353,13 @@ def _copy_within_reach(install: Path) -> Path:
             if not path.is_symlink():
                 executable = path.is_dir() or bool(path.stat().st_mode & stat.S_IXUSR)
                 path.chmod(0o755 if executable else 0o644)
-        fresh.rename(target)
+        try:
+            fresh.rename(target)
+        except OSError:
+            shutil.rmtree(fresh)
+            if not target.exists():
+                raise
+            # Another process was faster with the same copy.
     return target
 
 

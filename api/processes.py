@@ -11,6 +11,7 @@ from flows.config import (
     BankConfig,
     DescriptorConfig,
     LeaseLimits,
+    LibraryConfig,
     PartnerConfig,
     PrefectConfig,
     ReferConfig,
@@ -44,10 +45,12 @@ def worker_config(settings: Settings) -> WorkerConfig:
             attempts_max=work.attempts_max,
         ),
         floods=FloodLimits(settings.floods.claims_max, settings.floods.window_hours),
+        library=LibraryConfig(settings.library.memory_mib_max * 2**20, settings.library.memory_rows_min),
         cores=work.cores,
         retention=RetentionLimits(
             incoming_hours=settings.retention.incoming_hours,
             orphan_hours=settings.retention.orphan_hours,
+            idempotency_hours=settings.idempotency_hours,
             every_seconds=settings.retention.every_seconds,
         ),
     )

@@ -57,13 +57,15 @@ def _beside(torchscript: Path | None, suffix: str) -> Path | None:
 
 
 class RetentionSettings(BaseModel):
-    """How long the evidence store keeps what belongs to nobody."""
+    """How long files that belong to nobody are kept, and how often what is past its time is looked for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     incoming_hours: float = Field(default=24.0, gt=0, description="Uploads that broke off, since they were begun")
     orphan_hours: float = Field(default=72.0, gt=0, description="Files that no claim, pet or library picture names")
-    every_seconds: float = Field(default=3_600.0, gt=0, description="Between looks for them, by one of the workers")
+    every_seconds: float = Field(
+        default=3_600.0, gt=0, description="Between looks for them and for old keys, by one worker"
+    )
 
 
 class FloodSettings(BaseModel):
@@ -75,6 +77,19 @@ class FloodSettings(BaseModel):
         default=5, ge=1, description="So many claims that match one picture are referred one by one; the next waits"
     )
     window_hours: float = Field(default=72.0, gt=0, description="Within which those claims are counted")
+
+
+class LibrarySettings(BaseModel):
+    """The copy of the photo library in a worker's memory (`vision.library.memory`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    memory_mib_max: int = Field(
+        default=2048, ge=0, description="A larger copy is not kept: PostgreSQL's own indexes answer; 0: no copy"
+    )
+    memory_rows_min: int = Field(
+        default=50_000, ge=1, description="A library of fewer photos is left to PostgreSQL's own indexes"
+    )
 
 
 class Settings(BaseSettings):
@@ -130,6 +145,9 @@ class Settings(BaseSettings):
         default={}, description="Partner insurers by the key that product files name, as JSON"
     )
     floods: FloodSettings = Field(default=FloodSettings(), description="Pictures that suddenly match many claims")
+    library: LibrarySettings = Field(
+        default=LibrarySettings(), description="The copy of the photo library in a worker's memory"
+    )
     work: WorkSettings = Field(default=WorkSettings(), description="How much a worker takes on")
     retention: RetentionSettings = Field(
         default=RetentionSettings(), description="When files that belong to nobody are deleted"
@@ -162,7 +180,9 @@ class Settings(BaseSettings):
         description="Its thresholds, made by the same command; unset: beside the TorchScript",
     )
     referral_hours: float = Field(default=24.0, gt=0, description="In which a referral should be decided")
-    idempotency_hours: float = Field(default=24.0, gt=0, description="How long an idempotency key is remembered")
+    idempotency_hours: float = Field(
+        default=24.0, gt=0, description="How long a repeated request is answered as the first was"
+    )
 
     @field_validator("home")
     @classmethod

@@ -136,7 +136,7 @@ async def _build(
     engine: AsyncEngine, rows: NDArray[np.float16], hashes: Bits, usable: NDArray[np.bool_], model: str
 ) -> dict[str, Any]:
     """Rows first, indexes afterwards, as docs/operating.md advises for many photos at once."""
-    memory_mib = max(256, min(2048, len(rows) * 2500 // 2**20))
+    memory_mib = max(256, min(4096, len(rows) * 2500 // 2**20))
     async with engine.begin() as conn:
         await store.drop_indexes(conn)
         began = time.monotonic()

@@ -120,8 +120,9 @@ class ProvenanceSign:
     """One sign of a photo's origin. None decides alone.
 
     value: a stable word: of c2pa trusted, untrusted, expired or invalid, of generator generated or retouched, of
-    `unmeasured` crashed or not_applicable. detail: a sentence for the adjuster. score: the measure behind it
-    (docs/provenance.md), None where there is none.
+    `unmeasured` crashed or not_applicable. detail: a sentence for the adjuster, in English. score: the measure behind
+    it (docs/provenance.md), None where there is none. said: the sentence as phrases, each a code of `claims.sign_words`
+    and its values; () in facts of before there were any.
     """
 
     kind: SignKind
@@ -129,6 +130,7 @@ class ProvenanceSign:
     value: str
     detail: str
     score: float | None = None
+    said: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from claims import sign_words
 from claims.claim import Status
 from claims.decision import BenefitLine, Decision, Ground, Outcome, Reason
 from claims.money import Money
@@ -148,6 +149,11 @@ def _index(lang: Language) -> int:
     return 0 if lang == "zh" else 1
 
 
+def detail_text(reason: Reason, lang: Language) -> str:
+    """The reason's detail in words."""
+    return _named(reason, lang)[2]
+
+
 def _filled(words: str, reason: Reason, lang: Language) -> str:
     value, threshold, detail = _named(reason, lang)
     text = words.format(
@@ -163,8 +169,10 @@ def _filled(words: str, reason: Reason, lang: Language) -> str:
 
 
 def _named(reason: Reason, lang: Language) -> tuple[str, str, str]:
-    """Value, threshold and detail, with kinds and fields of papers by their names."""
+    """Value, threshold and detail, with signs, and kinds and fields of papers, by their names."""
     value, threshold, detail = reason.value, reason.threshold, reason.detail
+    if reason.code in sign_words.CODES:
+        return sign_words.kinds_text(value, lang), threshold, sign_words.detail_text(detail, lang)
     if reason.code in ("paper_of_other_kind", "paper_kind_missing"):
         value, threshold = _list(value, paper_kind_text, lang), _list(threshold, paper_kind_text, lang)
     elif reason.code in ("paper_fields_missing", "paper_doubtful"):

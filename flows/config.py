@@ -44,7 +44,7 @@ class LeaseLimits:
 
 @dataclass(frozen=True, slots=True)
 class RetentionLimits:
-    """How long the evidence store keeps what belongs to nobody, and how often that is looked for.
+    """How long is kept what belongs to nobody, and how often that is looked for.
 
     Choices, not measurements: an upload takes minutes at most, and a claim that is worked on names its files within
     seconds; the rest is time for a person to look at what went wrong.
@@ -52,6 +52,7 @@ class RetentionLimits:
 
     incoming_hours: float = 24.0  # uploads that never got their key
     orphan_hours: float = 72.0  # files that no row names
+    idempotency_hours: float = 24.0  # answers kept for whoever repeats a request
     every_seconds: float = 3_600.0
 
 
@@ -74,6 +75,15 @@ class DescriptorConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LibraryConfig:
+    """The copy of the photo library in a worker's memory: how large it may be (0: none), and from how many photos on it
+    is made (`vision.library.memory.MemoryLimits`)."""
+
+    memory_bytes_max: int = 2 * 2**30
+    memory_rows_min: int = 50_000
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerConfig:
     """Of one adjudicating process."""
 
@@ -89,6 +99,7 @@ class WorkerConfig:
     enrol_lease: LeaseLimits = LeaseLimits(batch_max=4, batches_in_flight_max=1, poll_seconds=0.5)
     retention: RetentionLimits = RetentionLimits()
     floods: FloodLimits = field(default_factory=FloodLimits)
+    library: LibraryConfig = LibraryConfig()
     cores: int = 2  # threads of the vision pool, and decoder processes
     readers: int = 1  # OCR processes, about 400 MB each
     claims_at_once: int = 8  # of a batch: bounds the pictures held in memory

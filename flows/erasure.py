@@ -1,4 +1,5 @@
-"""Erasing a claim, rows first and files after, and what else the evidence store holds for nobody.
+"""Erasing a claim, rows first and files after, and what else is kept for nobody: files that no row names, and answers
+to requests that nobody repeats any more.
 
     one transaction: the claim's rows (claims.store.erasure), the library's rows, a list of files to delete, audit
     then each file by itself: held, looked for in every row that could name it, deleted, taken off the list
@@ -11,14 +12,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from claims.store import erasure, holding
+from claims.store import erasure, holding, idempotency
 from claims.store.blobs import BlobStore
 from flows.config import RetentionLimits
 from flows.drain import STORE_AWAY
@@ -45,11 +46,13 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What one round of `tend` deleted. finished: files of erasures that had not got to them."""
+    """What one round of `tend` deleted. finished: files of erasures that had not got to them. keys: idempotency keys
+    with the answers kept under them."""
 
     finished: int
     incoming: int
     orphans: int
+    keys: int
 
 
 async def erase(
@@ -79,11 +82,15 @@ async def delete_files(engine: AsyncEngine, blobs: BlobStore, sha256s: Sequence[
 
 
 async def sweep(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, now: datetime) -> Swept:
-    """One round: erasures that stopped half-way, uploads that never arrived, and files that no row names.
+    """One round: old idempotency keys, erasures that stopped half-way, uploads that never arrived, and files that no
+    row names.
 
     A file without a row is what a request leaves that is refused after its files were kept, a file that was replaced
     before it was judged, or a preview whose worker died.
     """
+    # First: it needs no evidence store, which may be away.
+    async with engine.begin() as conn:
+        keys = await idempotency.purge(conn, now - timedelta(hours=limits.idempotency_hours))
     async with engine.connect() as conn:
         left = await erasure.files_left(conn)
     finished, _ = await delete_files(engine, blobs, left)
@@ -99,7 +106,7 @@ async def sweep(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, 
                 named = await _named(conn, part)
             gone, _ = await delete_files(engine, blobs, [one for one in part if one not in named])
             orphans += gone
-    return Swept(finished, incoming, orphans)
+    return Swept(finished, incoming, orphans, keys)
 
 
 async def tend(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, stop: asyncio.Event) -> None:
@@ -110,8 +117,8 @@ async def tend(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, s
                 lock = text("SELECT pg_try_advisory_xact_lock(:lock)")
                 if (await conn.execute(lock, {"lock": _ONE_AT_A_TIME})).scalar_one():
                     swept = await sweep(engine, blobs, limits, utc_now())
-                    if swept != Swept(0, 0, 0):
-                        log.info("swept", finished=swept.finished, incoming=swept.incoming, orphans=swept.orphans)
+                    if swept != Swept(0, 0, 0, 0):
+                        log.info("swept", **asdict(swept))
         except STORE_AWAY as error:
             log.warning("not swept: a store is away", error=repr(error)[:200])
         try:

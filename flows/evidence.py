@@ -82,7 +82,7 @@ def photo_fact(
 
 def _sign(sign: Sign) -> ProvenanceSign:
     score = None if sign.score is None else round(sign.score, 4)
-    return ProvenanceSign(SignKind(sign.kind), sign.state, sign.value, sign.detail, score)
+    return ProvenanceSign(SignKind(sign.kind), sign.state, sign.value, sign.detail, score, sign.said)
 
 
 def _subject(shows: SubjectReading | measurement.Unmeasured) -> SubjectFact | Unmeasured:

@@ -45,6 +45,7 @@ from flows.queues import Clock, utc_now
 from vision.documents.page import PaperReading
 from vision.errors import ImageRefused
 from vision.library import LibraryPhoto, publish, search
+from vision.library.memory import Memory
 from vision.measurement import Unmeasured as NotMeasured
 
 PhotoFacts = tuple[PhotoFact | UnmeasuredPhoto, ...]
@@ -62,6 +63,7 @@ class Context:
     now: Clock = utc_now
     floods: FloodLimits = field(default_factory=FloodLimits)
     bank: BankKeeper = field(default_factory=BankKeeper)
+    memory: Memory | None = None  # of the library; None: PostgreSQL's own indexes alone
 
 
 async def cover(context: Context, file: ClaimFile, watch: Stopwatch) -> CoverFact:  # noqa: ARG001  (one shape for all)
@@ -107,7 +109,7 @@ async def _examined(
     claim = file.claim
     # Search and comparison apart, so that no connection is held while the pool is busy.
     async with context.engine.begin() as conn:
-        candidates = await search(conn, seen.fingerprint, exclude_claim=claim.id)
+        candidates = await search(conn, seen.fingerprint, exclude_claim=claim.id, memory=context.memory)
     looking = context.looking
     examination = await looking.compute(watch, looking.compare_photo, seen.fingerprint, candidates, claim.claimant_id)
     weighed, common = await matches.of_photo(context, file, same[0], seen, examination, candidates, watch)

@@ -1,5 +1,5 @@
-"""Learning from people: what somebody said about a match or a flood goes into the negative bank, and claims that waited
-for it go on. Every step may run twice.
+"""Learning from people: what somebody said about a match or a flood goes into the negative bank, and out of it again
+when the word is taken back; claims that waited for it go on. Every step may run twice.
 """
 
 from __future__ import annotations
@@ -29,14 +29,18 @@ class Teaching:
     engine: AsyncEngine
 
     async def teach(self, message: Message) -> tuple[str, str]:
-        """Returns what was learnt, in a word and a detail. What it is about may have been erased meanwhile."""
+        """Returns what was learnt, in a word and a detail. What it is about may have been erased or taken back
+        meanwhile."""
         try:
-            if message.payload["kind"] == "flood":
-                outcome, detail = await self._flood(str(message.payload["flood_id"]))
-            else:
-                outcome, detail = await self._pair(str(message.payload["ruling_id"]))
+            match message.payload["kind"]:
+                case "flood":
+                    outcome, detail = await self._flood(str(message.payload["flood_id"]))
+                case "taken_back":
+                    outcome, detail = await self._unlearn(str(message.payload["ruling_id"]))
+                case _:
+                    outcome, detail = await self._pair(str(message.payload["ruling_id"]))
         except NotFound as gone:
-            outcome, detail = "erased meanwhile", str(gone)
+            outcome, detail = "gone meanwhile", str(gone)
         async with self.engine.begin() as conn:
             await outbox.finish(conn, message, utc_now())
         return outcome, detail
@@ -53,7 +57,12 @@ class Teaching:
             return str(ruling.ruling), ruling_id
         if photo is None or match is None:
             return "nothing to learn", f"{ruling_id}: a picture has left the library"
-        return await self._learn(ruling_id, match, [photo])
+        return await self._learn(ruling_id, match, [photo], ruling_id)
+
+    async def _unlearn(self, ruling_id: str) -> tuple[str, str]:
+        async with self.engine.begin() as conn:
+            removed = await commons.remove(conn, ruling_id)
+        return "unlearnt" if removed else "nothing to unlearn", ruling_id
 
     async def _flood(self, flood_id: str) -> tuple[str, str]:
         async with self.engine.connect() as conn:
@@ -76,11 +85,16 @@ class Teaching:
                 return flood.ruling, f"{freed} claims; {learnt}" if learnt else f"{freed} claims"
             freed += count
 
-    async def _learn(self, common_id: str, base: Known, others: list[Known]) -> tuple[str, str]:
+    async def _learn(self, common_id: str, base: Known, others: list[Known], ruling_id: str = "") -> tuple[str, str]:
+        """ruling_id: the word on a pair, which must still hold when it is learnt from. Raises NotFound."""
         found = await asyncio.to_thread(commons.learn, common_id, base, others)
         if isinstance(found, Unmeasured):
             return "nothing to learn", found.reason
         async with self.engine.begin() as conn:
+            if ruling_id:
+                # Either the word is held until the bank has it, and taking it back comes after and finds it there; or
+                # it is gone.
+                await rulings.hold(conn, ruling_id)
             await commons.add(conn, found)
         return "common", _words(found)
 

@@ -7,6 +7,7 @@ leased again when the lease runs out, and finished stages are not repeated.
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -31,6 +32,7 @@ from flows.tracking import tracking
 from models.registry import weights_path
 from vision.documents import load_catalogue as read_kinds
 from vision.errors import ReaderUnavailable
+from vision.library.memory import MemoryLimits, memory
 from vision.library.outdated import described_by
 
 log = structlog.get_logger(__name__)
@@ -52,9 +54,19 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
     scorecard = Scorecard.from_json(weights_path("credit_scorecard").read_bytes())
     try:
         with looking(config) as eyes:
-            async with tracking(config.prefect) as tracker, stopping(stop, [wake, enrol_wake, teach_wake]):
+            async with (
+                tracking(config.prefect) as tracker,
+                stopping(stop, [wake, enrol_wake, teach_wake]),
+                AsyncExitStack() as held,
+            ):
                 await asyncio.to_thread(eyes.warm_photos)
-                context = Context(engine, eyes, scorecard, floods=config.floods)
+                limits = MemoryLimits(
+                    bytes_max=config.library.memory_bytes_max,
+                    rows_min=config.library.memory_rows_min,
+                    threads=config.cores,
+                )
+                library = await held.enter_async_context(memory(config.store.dsn, eyes.photo_models()[0], limits))
+                context = Context(engine, eyes, scorecard, floods=config.floods, memory=library)
                 adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once)
                 queue = ClaimQueue(engine, config.name, config.lease.lease_seconds)
                 drain = Drain("adjudicate", queue, adjudication.work, config.lease, stop, wake)
@@ -71,6 +83,8 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     tally = tracker.tally
                     return {
                         "backlog": drain.backlog,
+                        "library_rows_in_memory": library.rows,
+                        "searches_in_memory": library.answered,
                         "batch_size": drain.batch_size,
                         "in_flight": drain.in_flight,
                         "decided": adjudication.decided,
@@ -84,6 +98,7 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                 log.info("ready", process=config.name, cores=config.cores)
                 async with asyncio.TaskGroup() as group:
                     group.create_task(_warm_papers(eyes))
+                    group.create_task(library.keep(stop))
                     group.create_task(_check_library(engine, eyes.photo_models()[0]))
                     group.create_task(tend(engine, BlobStore(config.store.evidence_url), config.retention, stop))
                     await live(

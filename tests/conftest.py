@@ -1,4 +1,6 @@
-"""A real PostgreSQL for every test that asks: one server a session, one fresh, migrated database a test."""
+"""A real PostgreSQL for every test that asks: one server a session, one fresh, migrated database a test. And which
+tests stay together when `make test` runs in several processes, each with a server of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,7 +20,44 @@ from claims.store import engine as store_engine
 from claims.store import migrate
 
 TEMPLATE = "migrated"
+# What is not cut up any further, the longest first, so that no process ends with one of them alone. The three share a
+# stack. Every other file is a piece by itself: its fixtures are started once.
+LONGEST = (
+    "tests/end_to_end/test_race.py",
+    "tests/flows/test_library.py",
+    "tests/end_to_end",
+    "tests/vision/documents/test_reader.py",
+    "tests/flows/test_worker.py",
+    "tests/test_readme.py",
+)
+ON_ONE_STACK = ("test_bad_input.py", "test_command_line.py", "test_privacy.py")
 _numbers = itertools.count(1)
+
+
+def piece(nodeid: str) -> str:
+    """What a test is sent to a process together with."""
+    file = nodeid.split("::", 1)[0]
+    folder, _, name = file.rpartition("/")
+    return folder if name in ON_ONE_STACK else file
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Only where several processes share the work: one by one the tests stay in the order of their folders."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: LONGEST.index(at) if (at := piece(item.nodeid)) in LONGEST else len(LONGEST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Pieces in the order of collection."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Pieces(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return piece(nodeid)
+
+    config.option.loadscopereorder = False
+    return Pieces(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -27,6 +27,7 @@ FEATURES: Final = (
     "agreement",
     "inlier_ratio_times_agreement",
     "log_inliers_times_agreement",
+    "log_inliers_times_floor",
     "log_inliers_times_span",
     "pdq_nearness",
     "cosine_excess",
@@ -39,13 +40,27 @@ _FLAT_LEVELS: Final = 3.0  # noise of compression; a patch that varies less says
 _ENOUGH_LEVELS: Final = 20.0  # a patch that varies more counts no more: else one bold label outweighs the scene
 
 
+_FLOOR_SHARE: Final = 0.1
+
+
+class Agreement(NamedTuple):
+    """Of the pixels of two pictures laid over one another. mean: local correlation, -1..1. floor: that which a tenth of
+    what there is to see stays below; both 0 where there is too little to compare."""
+
+    mean: float
+    floor: float
+
+
+NO_AGREEMENT: Final = Agreement(0.0, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class CopySignals:
-    """pdq_bits: 0..256, 256 where unusable. agreement: -1..1, see `agreement`; 0 without a geometry. fit_agreement: the
-    same where the two are simply stretched over one another."""
+    """pdq_bits: 0..256, 256 where unusable. agreement: see `agreement`; zeros without a geometry. fit_agreement: its
+    mean where the two are simply stretched over one another."""
 
     geometry: Geometry
-    agreement: float
+    agreement: Agreement
     fit_agreement: float
     pdq_bits: int
     cosine: float
@@ -53,20 +68,23 @@ class CopySignals:
 
     def features(self) -> NDArray[np.float64]:
         """In the order of FEATURES. span: a true copy shows most of the original, or is filled by it; a shared label is
-        a small part of both."""
+        a small part of both. floor: of two banknotes or two bikes of one make most points agree, and some surely
+        do not."""
         found = self.geometry
         log_inliers = math.log1p(found.inliers)
+        agreement = max(0.0, self.agreement.mean)
         return np.array(
             [
                 log_inliers,
-                self.agreement,
-                found.inliers / max(1, found.candidates) * max(0.0, self.agreement),
-                log_inliers * max(0.0, self.agreement),
+                self.agreement.mean,
+                found.inliers / max(1, found.candidates) * agreement,
+                log_inliers * agreement,
+                log_inliers * max(0.0, self.agreement.floor),
                 log_inliers * max(found.shown_ratio, found.covers_ratio),
                 max(0.0, 1.0 - self.pdq_bits / PDQ_FAR_BITS),
                 self.cosine_excess,
                 max(0.0, self.fit_agreement),
-                max(0.0, self.cosine_excess) * max(0.0, self.agreement, self.fit_agreement),
+                max(0.0, self.cosine_excess) * max(agreement, self.fit_agreement),
             ]
         )
 
@@ -114,16 +132,16 @@ def fusion_of(content: Mapping[str, Any], label: str) -> FusionModel:
 
 def agreement(
     query: NDArray[np.uint8], match: NDArray[np.uint8], geometry: Geometry, query_ratio: float, match_ratio: float
-) -> float:
+) -> Agreement:
     """Whether the pixels agree where the transform lays one picture over the other.
 
     query, match: grey thumbnails of the two; query_ratio, match_ratio: their size as a share of the working pictures
-    that the geometry was found in. Returns the local correlation of 9 x 9 windows, -1..1, weighted by how much there
-    is to see in them, so that a shared label on two otherwise different photos scores low. 0 where the overlap is
-    too small.
+    that the geometry was found in. Local correlations are of 9 x 9 windows, weighted by how much there is to see in
+    them, so that a shared label on two otherwise different photos scores low. NO_AGREEMENT where the overlap is too
+    small.
     """
     if geometry.inliers == 0:
-        return 0.0
+        return NO_AGREEMENT
     matrix = geometry.matrix.copy()
     matrix[:, :2] *= query_ratio / match_ratio
     matrix[:, 2] *= query_ratio
@@ -135,12 +153,12 @@ def fit_agreement(query: NDArray[np.uint8], match: NDArray[np.uint8]) -> float:
     there are too few keypoints for a transform."""
     matrix = np.zeros((2, 3))
     matrix[0, 0], matrix[1, 1] = query.shape[1] / match.shape[1], query.shape[0] / match.shape[0]
-    return max(_overlaid(query, match, matrix, mirrored=mirrored) for mirrored in (False, True))
+    return max(_overlaid(query, match, matrix, mirrored=mirrored).mean for mirrored in (False, True))
 
 
 def _overlaid(
     query: NDArray[np.uint8], match: NDArray[np.uint8], matrix: NDArray[np.float64], *, mirrored: bool
-) -> float:
+) -> Agreement:
     query_f, match_f = query.astype(np.float32), match.astype(np.float32)
     if mirrored:
         query_f = np.ascontiguousarray(query_f[:, ::-1])
@@ -163,12 +181,12 @@ def _laid_over(
     return np.asarray(moved, dtype=np.float32), np.asarray(covered > 0.5, dtype=np.bool_)
 
 
-def _correlation(a: NDArray[np.float32], b: NDArray[np.float32], covered: NDArray[np.bool_]) -> float:
-    """Mean local correlation of a and b inside `covered`."""
+def _correlation(a: NDArray[np.float32], b: NDArray[np.float32], covered: NDArray[np.bool_]) -> Agreement:
+    """Of the windows of a and b inside `covered`."""
     kernel = np.ones(_WINDOW, np.uint8)
     inside = cv2.erode(covered.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1)
     if int(inside.sum()) < _WINDOW[0] * _WINDOW[1]:
-        return 0.0
+        return NO_AGREEMENT
     a, b = np.asarray(cv2.GaussianBlur(a, (0, 0), 0.8)), np.asarray(cv2.GaussianBlur(b, (0, 0), 0.8))
     mean_a, mean_b = cv2.blur(a, _WINDOW), cv2.blur(b, _WINDOW)
     var_a = np.maximum(cv2.blur(a * a, _WINDOW) - mean_a * mean_a, 0.0)
@@ -177,4 +195,14 @@ def _correlation(a: NDArray[np.float32], b: NDArray[np.float32], covered: NDArra
     correlation = both / np.sqrt((var_a + _FLAT_LEVELS**2) * (var_b + _FLAT_LEVELS**2))
     weight = np.minimum(np.sqrt(np.maximum(var_a, var_b)), _ENOUGH_LEVELS) * (inside > 0)
     total = float(weight.sum())
-    return float((correlation * weight).sum() / total) if total > _FLAT_LEVELS else 0.0
+    if total <= _FLAT_LEVELS:
+        return NO_AGREEMENT
+    seen = weight > _FLAT_LEVELS  # where there is nothing to see, noise correlates with noise
+    floor = _weighted_quantile(correlation[seen], weight[seen], _FLOOR_SHARE) if seen.any() else 0.0
+    return Agreement(float((correlation * weight).sum() / total), floor)
+
+
+def _weighted_quantile(values: NDArray[np.float32], weights: NDArray[np.float32], share: float) -> float:
+    order = np.argsort(values)
+    below = np.cumsum(weights[order], dtype=np.float64)
+    return float(values[order][int(np.searchsorted(below, share * below[-1]))])

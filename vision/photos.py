@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vision import geometry
-from vision.copy_score import CopySignals, FusionModel, agreement, fit_agreement, fusion_model
+from vision.copy_score import (
+    NO_AGREEMENT,
+    Agreement,
+    CopySignals,
+    FusionModel,
+    agreement,
+    fit_agreement,
+    fusion_model,
+)
 from vision.fingerprint import Fingerprint
 from vision.geometry import NO_GEOMETRY, Geometry, GeometryLimits, Keypoints
 from vision.library.photos import Source
@@ -139,7 +147,7 @@ def signals(
 ) -> CopySignals:
     """All that speaks for or against `candidate` being the photo's original; without `verify`, keypoints and pixels
     are not compared."""
-    found, agreed, fitted = NO_GEOMETRY, 0.0, 0.0
+    found, agreed, fitted = NO_GEOMETRY, NO_AGREEMENT, 0.0
     if verify:
         whole = fingerprint.keypoints
         found = geometry.relate(whole, candidate.keypoints, limits.geometry)
@@ -157,7 +165,7 @@ def signals(
     return CopySignals(found, agreed, fitted, candidate.pdq_bits, candidate.cosine, candidate.cosine_excess)
 
 
-def _agreement(found: Geometry, thumbnail: NDArray[np.uint8], keypoints: Keypoints, candidate: Candidate) -> float:
+def _agreement(found: Geometry, thumbnail: NDArray[np.uint8], keypoints: Keypoints, candidate: Candidate) -> Agreement:
     return agreement(
         thumbnail,
         candidate.thumbnail,

@@ -1,4 +1,4 @@
-"""What a decision recorded about the matches of a claim's photos, and a person's word on one of them."""
+"""What a decision recorded about the matches of a claim's photos; a person's word on one, said or taken back."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.http.context import Context
 from api.http.disclosure import disclosed
+from api.http.problems import Problem
 from api.http.repeats import Reply
 from api.http.schemas import matches as wire
 from api.http.tokens import Principal
 from claims.errors import NotFound
-from claims.evidence import MatchOwner, PhotoFact, PhotoMatch, UnmeasuredPhoto
+from claims.evidence import MatchOwner, MatchRuling, PhotoFact, PhotoMatch, UnmeasuredPhoto
 from claims.store import rulings, views
 from claims.store.views import DecisionRow
 from claims.wire import from_plain
@@ -88,3 +89,36 @@ async def rule(
         ruled_at=made.ruled_at,
     )
     return Reply(201, body)
+
+
+async def take_back(
+    conn: AsyncConnection,
+    context: Context,
+    principal: Principal,
+    claim_id: str,
+    ruling_id: str,
+    asked: wire.TakeBackRequest,
+    *,
+    partner: str | None,
+) -> Reply:
+    """Take back a word that was said in this claim: adjusters any, an insurer its own.
+
+    Raises NotFound (also for a claim that is not theirs) and Problem `forbidden`.
+    """
+    await views.claim_view(conn, claim_id, partner=partner)
+    if partner is not None and (await rulings.get(conn, ruling_id)).ruled_by != str(principal):
+        raise Problem("forbidden", "Only who said it, or an adjuster of the platform, takes a word back.")
+    now = context.now()
+    gone = await rulings.take_back(conn, claim_id, ruling_id, asked.note, now, actor=str(principal))
+    body = wire.RulingTakenBack(
+        id=gone.id,
+        claim_id=claim_id,
+        evidence_id=gone.photo_id,
+        photo_id=gone.match_photo_id,
+        ruling=gone.ruling,
+        ruled_by=gone.ruled_by,
+        ruled_at=gone.ruled_at,
+        taken_back_at=now,
+        unlearnt=gone.ruling is MatchRuling.COMMON,
+    )
+    return Reply(200, body)

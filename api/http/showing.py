@@ -217,7 +217,7 @@ def _reason(reason: Reason, principal: Principal, lang: Lang) -> wire.ReasonView
         threshold="" if hidden else reason.threshold,
         evidence_id=reason.evidence_id,
         clause=reason.clause,
-        detail="" if hidden else reason.detail,
+        detail="" if hidden else explain.detail_text(reason, lang),
     )
 
 

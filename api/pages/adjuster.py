@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,10 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.http.context import Context, Ctx
 from api.http.judging import judge
-from api.http.matching import match_of, rule
+from api.http.matching import match_of, rule, take_back
 from api.http.problems import Problem, invalid_request
 from api.http.repeats import Reply, once
-from api.http.schemas.matches import RulingRequest
+from api.http.schemas.matches import RulingRequest, TakeBackRequest
 from api.http.schemas.words import Id
 from api.http.schemas.work import VerdictRequest
 from api.http.tokens import Principal, Role
@@ -30,7 +31,7 @@ from api.pages.claimant import form_key
 from api.pages.failures import FORM_ERRORS, PageRoute, code_of, message_of
 from api.pages.rendering import Visitor, language, money_input, product_name, render
 from api.pages.session import Handler, posted
-from claims import explain
+from claims import explain, sign_words
 from claims.decision import Outcome
 from claims.disclosure import for_outsiders
 from claims.errors import Conflict
@@ -132,27 +133,56 @@ async def verdict(context: Ctx, visitor: Handler, request: Request, referral_id:
 @router.post("/cases/{referral_id}/rulings")
 async def rule_match(context: Ctx, visitor: Handler, request: Request, referral_id: Id) -> Response:
     """Confirm a match, reject it, or say that everybody photographs this; the case stays open."""
-    fields = await posted(request, visitor)
+    fields, principal = await posted(request, visitor), visitor.principal
+
+    async def write(conn: AsyncConnection, claim_id: str) -> Reply:
+        return await rule(conn, context, principal, claim_id, _ruling(fields), partner=_partner(principal))
+
+    return await _on_a_match(context, visitor, request, referral_id, fields, write)
+
+
+@router.post("/cases/{referral_id}/rulings/{ruling_id}/taking-back")
+async def take_back_ruling(
+    context: Ctx, visitor: Handler, request: Request, referral_id: Id, ruling_id: Id
+) -> Response:
+    """The word no longer holds, and the match waits for another one."""
+    fields, principal = await posted(request, visitor), visitor.principal
+
+    async def write(conn: AsyncConnection, claim_id: str) -> Reply:
+        asked = TakeBackRequest()
+        return await take_back(conn, context, principal, claim_id, ruling_id, asked, partner=_partner(principal))
+
+    return await _on_a_match(context, visitor, request, referral_id, fields, write)
+
+
+async def _on_a_match(
+    context: Context,
+    visitor: Visitor,
+    request: Request,
+    referral_id: str,
+    fields: dict[str, str],
+    write: Callable[[AsyncConnection, str], Awaitable[Reply]],
+) -> Response:
+    """Do `write` for the claim of an open case that is ours, and show the match again. fields: name the match."""
     principal, failure = visitor.principal, ""
+
+    async def in_our_case(conn: AsyncConnection) -> Reply:
+        referral = await referrals.get(conn, referral_id, _partner(principal))
+        if referral.state not in OPEN:
+            raise Conflict(f"referral {referral_id} is {referral.state} already")
+        await referrals.take(conn, referral_id, _name(principal), context.now(), partner=_partner(principal))
+        return await write(conn, referral.claim_id)
+
     try:
-        asked = _ruling(fields)
-
-        async def write(conn: AsyncConnection) -> Reply:
-            referral = await referrals.get(conn, referral_id, _partner(principal))
-            if referral.state not in OPEN:
-                raise Conflict(f"referral {referral_id} is {referral.state} already")
-            await referrals.take(conn, referral_id, _name(principal), context.now(), partner=_partner(principal))
-            return await rule(conn, context, principal, referral.claim_id, asked, partner=_partner(principal))
-
-        mark = fingerprint("POST", request.url.path, asked.model_dump(mode="json"))
-        await once(context, principal, form_key(fields), mark, write)
+        told: dict[str, Any] = {name: fields.get(name, "") for name in ("evidence_id", "photo_id", "ruling")}
+        await once(context, principal, form_key(fields), fingerprint("POST", request.url.path, told), in_our_case)
     except FORM_ERRORS as error:
         failure = message_of(request, error)
     shown = await _case(context, visitor, request, referral_id)
     if "hx-request" not in request.headers:
         if failure:
             return render(request, "case.html", visitor, status=409, **shown | {"failure": failure, "done": ""})
-        return RedirectResponse(f"/cases/{referral_id}#file-{fields['evidence_id']}", 303)
+        return RedirectResponse(f"/cases/{referral_id}#file-{fields.get('evidence_id', '')}", 303)
     facts = [one for one in shown["case"].photos if isinstance(one, PhotoFact)]
     photo, match = match_of(facts, fields.get("evidence_id", ""), fields.get("photo_id", ""))
     return render(request, "_ruling.html", visitor, **shown, photo=photo, match=match, ruling_failure=failure)
@@ -269,6 +299,9 @@ async def _case(context: Context, visitor: Visitor, request: Request, referral_i
         if case.view.claim.peril in case.product.perils
         else case.view.claim.peril,
         "reason_text": lambda reason: explain.reason_text(for_outsiders(reason) if case.outsider else reason, lang),
+        "detail_text": lambda reason: explain.detail_text(for_outsiders(reason) if case.outsider else reason, lang),
+        "sign_kind": lambda kind: sign_words.kind_text(kind, lang),
+        "sign_text": lambda sign: sign_words.sign_text(sign, lang),
         "outcome_text": lambda outcome: explain.outcome_text(outcome, lang),
         "status_text": lambda status: explain.status_text(status, lang),
         "explained": explain.explanation(case.recorded.row.decision, lang) if case.recorded is not None else (),
@@ -279,6 +312,7 @@ async def _case(context: Context, visitor: Visitor, request: Request, referral_i
         "open": referral.state in OPEN,
         "holder": holder,
         "mine": holder == name,
+        "myself": str(principal),
         "staff": principal.role is Role.ADJUSTER,
         "prefect": prefect_url(context) if principal.role is Role.ADJUSTER else "",
         "key": secrets.token_urlsafe(24),

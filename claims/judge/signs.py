@@ -10,6 +10,7 @@ from types import MappingProxyType
 from claims.decision import Reason
 from claims.evidence import PhotoFact, ProvenanceSign, SignKind
 from claims.reasons import reason
+from claims.sign_words import detail, kinds_value
 
 CRASHED = "crashed"  # value of an unmeasured sign whose check died
 
@@ -62,7 +63,7 @@ def combined(signs: Sequence[ProvenanceSign]) -> tuple[ProvenanceSign, ...]:
 def judge(photo: PhotoFact) -> list[Reason]:
     """Of one photo: what is noted, what refers together, and which check died."""
     found = [
-        reason("photo_sign_noted", sign.kind, "none", evidence_id=photo.evidence_id, detail=sign.detail)
+        reason("photo_sign_noted", sign.kind, "none", evidence_id=photo.evidence_id, detail=detail([sign]))
         for sign in photo.signs
         if sign.state == "found" and sign.value not in _NOT_NOTED.get(sign.kind, frozenset())
     ]
@@ -71,14 +72,14 @@ def judge(photo: PhotoFact) -> list[Reason]:
         found.append(
             reason(
                 "photo_signs_combined",
-                " + ".join(sign.kind for sign in together),
+                kinds_value(together),
                 "no two that one cause does not explain",
                 evidence_id=photo.evidence_id,
-                detail="; ".join(sign.detail for sign in together),
+                detail=detail(together),
             )
         )
     found += [
-        reason("photo_sign_unmeasured", sign.kind, "looked for", evidence_id=photo.evidence_id, detail=sign.detail)
+        reason("photo_sign_unmeasured", sign.kind, "looked for", evidence_id=photo.evidence_id, detail=detail([sign]))
         for sign in photo.signs
         if sign.state == "unmeasured" and sign.value == CRASHED
     ]

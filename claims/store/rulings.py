@@ -1,4 +1,5 @@
-"""What people say about matches: one word on two pictures, kept, and looked up when the two meet again.
+"""What people say about matches: one word on two pictures, kept until it is taken back, and looked up when the two meet
+again.
 
 A ruling is about the pair, whichever was sent first, and about every file with the same pixels. The pixels' hashes
 are known to the photo library alone, so the worker that learns from a ruling (topic `teach`) fills them in.
@@ -61,8 +62,9 @@ async def rule(
     The caller has seen to it that the claim's photo was found to match that picture. Raises RuledAlready: of two people
     at once one wins.
     """
-    pair = ":".join(sorted((photo_id, match_photo_id)))
-    ruling_id = f"R-{uuid.uuid5(_RULINGS, pair).hex[:20]}"
+    # With the time: when a word was taken back, the next one on the pair is another one, and is learnt from anew.
+    said = ":".join((*sorted((photo_id, match_photo_id)), now.isoformat()))
+    ruling_id = f"R-{uuid.uuid5(_RULINGS, said).hex[:20]}"
     made = Ruling(
         ruling_id, claim_id, photo_id, match_photo_id, match_claim_id, ruling, note, dict(measured), actor, now
     )
@@ -86,6 +88,38 @@ async def get(conn: AsyncConnection, ruling_id: str) -> Ruling:
     if row is None:
         raise NotFound(f"no ruling {ruling_id}")
     return _ruling(row)
+
+
+async def hold(conn: AsyncConnection, ruling_id: str) -> None:
+    """Nobody takes the word back, and no erasure removes it, before the transaction ends. Raises NotFound when somebody
+    has."""
+    held = select(match_rulings.c.id).where(match_rulings.c.id == ruling_id).with_for_update(read=True, key_share=True)
+    if (await conn.execute(held)).first() is None:
+        raise NotFound(f"no ruling {ruling_id}")
+
+
+async def take_back(
+    conn: AsyncConnection, claim_id: str, ruling_id: str, note: str, now: datetime, *, actor: str
+) -> Ruling:
+    """The word no longer holds, as if it had not been said; the pair may be ruled on anew, and a worker unlearns what
+    came of it. Returns it as it was. Decisions that were taken on it stay. Raises NotFound, also the second time."""
+    mine = (match_rulings.c.id == ruling_id) & (match_rulings.c.claim_id == claim_id)
+    row = (await conn.execute(delete(match_rulings).where(mine).returning(match_rulings))).first()
+    if row is None:
+        raise NotFound(f"claim {claim_id} has no ruling {ruling_id}")
+    gone = _ruling(row)
+    message = {"kind": "taken_back", "claim_id": claim_id, "ruling_id": ruling_id}
+    await outbox.put(conn, "teach", f"{ruling_id}:taken_back", message, now)
+    content = {
+        "photo_id": gone.photo_id,
+        "match_photo_id": gone.match_photo_id,
+        "ruling": gone.ruling,
+        "ruled_by": gone.ruled_by,
+        "ruled_at": gone.ruled_at.isoformat(),
+        "note": note,
+    }
+    await audit.append(conn, actor, "match.ruling_taken_back", claim_id, content, now)
+    return gone
 
 
 async def set_pixels(conn: AsyncConnection, ruling_id: str, photo_pixels: str, match_pixels: str) -> None:

@@ -124,10 +124,17 @@ def fitted(fingerprinter: Fingerprinter) -> Fitted:
             pixels = edits.apply(name, photos[index].pixels, rng, others) if name else photos[index].pixels
         asked.append((index, name, pixels))
 
+    one_picture = caltech.train_pairs()
+
+    def one_photo(index: int, other: int) -> bool:
+        """Two files of one photo in the data set: no example of a copy, and surely none of a look-alike."""
+        return min(index, other) >= 0 and frozenset((photos[index].sha256, photos[other].sha256)) in one_picture
+
     def compared(query: tuple[int, str, Pixels]) -> tuple[list[Example], float]:
         index, name, pixels = query
         found = fingerprinter.fingerprint(caltech.as_picture(pixels), "")
         candidates = [] if found.featureless else library.search(found)
+        candidates = [one for one in candidates if not one_photo(index, int(one.photo_id))]
         limits = ExamineLimits()
         examples = [
             Example(index, name, signals(found, one, limits).features(), one.photo_id == str(index))

@@ -1,4 +1,5 @@
-"""One whole stack for the tests of this folder: real processes, a sandbox bank, two insurers; no Prefect server."""
+"""One whole stack for the tests of this folder, gone when they are done: real processes, a sandbox bank, two insurers;
+no Prefect server."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from api.sandbox import Sandbox
 from api.settings import Settings, WorkSettings
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     # Short leases: what a killed worker held comes back within a test's patience.
     settings = Settings(work=WorkSettings(lease_seconds=3.0))

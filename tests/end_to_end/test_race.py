@@ -4,7 +4,7 @@ Real processes: the API over HTTP, two workers that drain one queue in small bat
 sandbox bank. The rounds follow one another without a pause, each with a photo of its own, and all claims of a round
 arrive together, so that both workers examine claims of one round at the same moment.
 
-MIAOPEI_RACE_ROUNDS sets how many rounds (10; `make race` runs 100).
+MIAOPEI_RACE_ROUNDS sets how many rounds (5; `make race` runs 100).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from vision.image import Decoder
 from vision.library.search import candidate_from, nearness
 from vision.photos import Verdict, judge
 
-ROUNDS = int(os.environ.get("MIAOPEI_RACE_ROUNDS", "10"))
+ROUNDS = int(os.environ.get("MIAOPEI_RACE_ROUNDS", "5"))
 EDITED_ROUNDS = max(2, ROUNDS // 5)
 CLAIMS = 50
 WAITING = ("submitted", "approved")

@@ -1,4 +1,5 @@
-"""Rows first, files after: shared files stay, a killed erasure is finished, a late worker brings nothing back."""
+"""Rows first, files after: shared files stay, a killed erasure is finished, a late worker brings nothing back. What is
+past its time goes with the sweep."""
 
 from __future__ import annotations
 
@@ -15,16 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
+from api.processes import worker_config
+from api.settings import Settings
 from claims.claim import EvidenceKind, Status
 from claims.credit import Scorecard
 from claims.errors import InFlight
-from claims.store import adjudication, erasure, holding, intake
+from claims.store import adjudication, erasure, holding, idempotency, intake
 from claims.store.blobs import BlobStore
-from claims.store.tables import blob_deletions, claims, evidence
+from claims.store.idempotency import Response, Standing
+from claims.store.tables import blob_deletions, claims, evidence, idempotency_keys
 from flows.config import RetentionLimits
-from flows.erasure import Swept, delete_files, erase, sweep
+from flows.erasure import Swept, delete_files, erase, sweep, tend
 from flows.looking import Looking, Stopwatch, looking
 from flows.queues import utc_now
 from flows.stages import Context, photos
@@ -98,12 +102,67 @@ async def test_the_next_sweep_finishes_a_killed_erasure_and_deletes_what_belongs
         if path.name != "under-way":
             os.utime(path, (long_ago, long_ago))
     limits = RetentionLimits(incoming_hours=24, orphan_hours=24)
-    assert await sweep(world.engine, world.blobs, limits, datetime.now(UTC)) == Swept(2, 1, 1)
-    assert await sweep(world.engine, world.blobs, limits, datetime.now(UTC)) == Swept(0, 0, 0)
+    assert await sweep(world.engine, world.blobs, limits, datetime.now(UTC)) == Swept(2, 1, 1, 0)
+    assert await sweep(world.engine, world.blobs, limits, datetime.now(UTC)) == Swept(0, 0, 0, 0)
     async with world.engine.connect() as conn:
         row = (await conn.execute(select(evidence).where(evidence.c.claim_id == kept))).one()
     assert {path.name for path in stored(world)} == {row.sha256, row.preview_sha256, fresh, "under-way"}
     assert orphan not in {path.name for path in stored(world)}
+
+
+async def test_answers_are_forgotten_when_their_time_is_up_and_a_request_under_way_keeps_its_key(world: Any) -> None:
+    now = utc_now()
+    answer = Response(201, {"Location": "/v1/claims/clm_1"}, b"{}")
+    for key, made, lock_seconds in (
+        ("old", now - timedelta(hours=25), 120.0),
+        ("died", now - timedelta(hours=25), 120.0),
+        ("young", now - timedelta(hours=23), 120.0),
+        ("slow", now - timedelta(hours=25), 2 * 86_400.0),  # old, and locked by whoever works on it
+    ):
+        async with world.engine.begin() as conn:
+            await idempotency.begin(conn, "claimant:ann", key, "a" * 64, made, lock_seconds=lock_seconds)
+            if key in ("old", "young"):
+                await idempotency.finish(conn, "claimant:ann", key, answer)
+    limits = RetentionLimits(idempotency_hours=24)
+    assert await sweep(world.engine, world.blobs, limits, now) == Swept(0, 0, 0, 2)
+    assert await sweep(world.engine, world.blobs, limits, now) == Swept(0, 0, 0, 0)
+    standing = {}
+    for key in ("old", "died", "young", "slow"):
+        async with world.engine.begin() as conn:
+            standing[key] = (await idempotency.begin(conn, "claimant:ann", key, "a" * 64, now)).standing
+    assert standing == {
+        "old": Standing.FRESH,
+        "died": Standing.FRESH,
+        "young": Standing.REPLAY,
+        "slow": Standing.IN_FLIGHT,
+    }
+
+
+async def test_old_answers_are_forgotten_again_and_again_even_while_the_evidence_store_is_away(
+    world: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "away").write_bytes(b"no folder")
+    away = BlobStore((tmp_path / "away").as_uri())
+    with pytest.raises(NotADirectoryError):
+        away.sweep_incoming(utc_now())
+    stop = asyncio.Event()
+    tending = asyncio.create_task(tend(world.engine, away, RetentionLimits(every_seconds=0.05), stop))
+    try:
+        for key in ("first", "second"):
+            async with world.engine.begin() as conn:
+                await idempotency.begin(conn, "claimant:ann", key, "a" * 64, utc_now() - timedelta(hours=25))
+            deadline = time.monotonic() + 20
+            while await keys_left(world):
+                assert time.monotonic() < deadline, f"the {key} key is still there"
+                await asyncio.sleep(0.05)
+    finally:
+        stop.set()
+        await tending
+
+
+async def keys_left(world: Any) -> int:
+    async with world.engine.connect() as conn:
+        return int((await conn.execute(select(func.count()).select_from(idempotency_keys))).scalar_one())
 
 
 async def test_a_file_that_somebody_sends_again_at_this_moment_is_not_deleted(world: Any) -> None:
@@ -172,6 +231,14 @@ async def test_a_worker_that_has_read_the_photo_before_it_was_erased_leaves_no_p
     assert len(stored(shop)) == 2
     await sweep(shop.engine, shop.blobs, RetentionLimits(), utc_now() + timedelta(seconds=1))
     assert stored(shop) == []
+
+
+def test_how_long_answers_are_kept_is_a_setting_of_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = "postgresql+asyncpg://nobody@127.0.0.1:9/none"
+    monkeypatch.delenv("MIAOPEI_IDEMPOTENCY_HOURS", raising=False)
+    assert worker_config(Settings(database_url=nowhere)).retention.idempotency_hours == 24
+    monkeypatch.setenv("MIAOPEI_IDEMPOTENCY_HOURS", "6")
+    assert worker_config(Settings(database_url=nowhere)).retention.idempotency_hours == 6
 
 
 _KILLED = """

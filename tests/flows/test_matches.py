@@ -19,6 +19,7 @@ from sqlalchemy import select
 from claims.claim import EvidenceKind, Status
 from claims.credit import Scorecard
 from claims.decide import replay
+from claims.errors import NotFound
 from claims.evidence import MatchOwner, MatchRuling, PhotoFact, Placement
 from claims.floods import FloodLimits
 from claims.store import floods, intake, rulings
@@ -248,3 +249,80 @@ async def test_calling_whole_copies_common_excuses_none_of_them(
         await wait_until(lambda: settled(shop), 120.0)
     assert {await shop.status(one) for one in copies} == {Status.REFERRED}
     assert {(await reasons(shop, one))[0] for one in copies} == {"photo_of_another_claim"}
+
+
+async def take_back(shop: Any, claim_id: str) -> rulings.Ruling:
+    """The one word that was said in this claim."""
+    async with shop.engine.begin() as conn:
+        (said,) = (await rulings.of_claim(conn, claim_id)).values()
+        return await rulings.take_back(conn, claim_id, said.id, "", datetime.now(UTC), actor="adjuster:lin")
+
+
+async def test_a_picture_called_common_by_mistake_is_unlearnt_and_its_next_copy_is_referred(
+    shop: Any, eyes: Any, photograph: Any, wait_until: Any
+) -> None:
+    async with working(shop, eyes[0]):
+        first = await shop.photo_claim("anna", photograph(1))
+        await wait_until(lambda: settled(shop), 120.0)
+        second = await shop.photo_claim("bert", photograph(1))
+        await wait_until(lambda: settled(shop), 120.0)
+        await word(shop, second, first, MatchRuling.COMMON)
+        await wait_until(lambda: settled(shop), 120.0)
+        async with shop.engine.connect() as conn:
+            (learnt,) = await commons.every(conn)
+        excused = await shop.photo_claim("carl", photograph(1))
+        await wait_until(lambda: settled(shop), 120.0)
+        assert "photo_is_common" in await reasons(shop, excused)
+        gone = await take_back(shop, second)
+        assert gone.id == learnt.common_id
+        await wait_until(lambda: settled(shop), 120.0)
+        async with shop.engine.connect() as conn:
+            assert await commons.every(conn) == []
+        # What was decided on the word stays as it was; the next one is looked at without it.
+        assert await shop.status(excused) is Status.AWAITING_INFORMATION
+        late = await shop.photo_claim("dora", photograph(1))
+        await wait_until(lambda: settled(shop), 120.0)
+    assert await shop.status(late) is Status.REFERRED
+    assert (await reasons(shop, late))[0] in ("photo_of_another_claim", "photo_in_flood")
+
+
+async def test_a_match_that_was_rejected_by_mistake_is_raised_again(
+    shop: Any, eyes: Any, photograph: Any, wait_until: Any
+) -> None:
+    async with working(shop, eyes[0]):
+        first = await shop.photo_claim("anna", photograph(0))
+        await wait_until(lambda: settled(shop), 120.0)
+        second = await shop.photo_claim("bert", edited(photograph(0)))
+        await wait_until(lambda: settled(shop), 120.0)
+        await word(shop, second, first, MatchRuling.REJECT)
+        await wait_until(lambda: settled(shop), 120.0)
+        await take_back(shop, second)
+        await wait_until(lambda: settled(shop), 120.0)
+        third = await shop.photo_claim("carl", edited(photograph(0)))
+        await wait_until(lambda: settled(shop), 120.0)
+    assert {one.claim_id: one.ruling for one in (await facts(shop, third)).matches} == {first: "", second: ""}
+    assert await shop.status(third) is Status.REFERRED
+
+
+async def test_a_word_taken_back_before_it_was_learnt_from_teaches_nothing(
+    shop: Any, eyes: Any, photograph: Any, wait_until: Any
+) -> None:
+    async with working(shop, eyes[0]):
+        first = await shop.photo_claim("anna", photograph(1))
+        second = await shop.photo_claim("bert", photograph(1))
+        await wait_until(lambda: settled(shop), 120.0)
+    await word(shop, second, first, MatchRuling.COMMON)
+    said = await take_back(shop, second)
+    async with shop.engine.connect() as conn:
+        known = await commons.known(conn, [said.match_photo_id, said.photo_id])
+    # A worker that read the word just before it was taken back is about to learn from it.
+    with pytest.raises(NotFound):
+        await Teaching(shop.engine)._learn(
+            said.id, known[said.match_photo_id], [known[said.photo_id]], ruling_id=said.id
+        )
+    async with working(shop, eyes[0]):
+        await wait_until(lambda: settled(shop), 120.0)
+    async with shop.engine.connect() as conn:
+        assert await commons.every(conn) == []
+        left = await conn.execute(select(outbox.c.state).where(outbox.c.topic == "teach"))
+        assert set(left.scalars()) == {"done"}

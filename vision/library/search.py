@@ -3,11 +3,12 @@ verdicts."""
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,11 @@ from vision.fingerprint import Fingerprint
 from vision.geometry import Keypoints
 from vision.library.photos import Source, bits_text, vector_text
 
+if TYPE_CHECKING:  # it loads faiss, which only a worker needs
+    from vision.library.memory import Memory, Recalled
+
 _QUERY_CANCELED: Final = "57014"  # SQLSTATE
+_ROUNDS_MAX: Final = 5  # of a search in memory in which more and more turns out to be gone; then PostgreSQL answers
 NO_PDQ: Final = 256  # bits: as far as can be; also where either picture has no usable PDQ
 
 
@@ -76,6 +81,10 @@ class Candidate:
     height_px: int
 
 
+# By way of looking (exact, descriptor, pdq): (number of the look from 1, photo_id, cosine or bits).
+Looks = dict[str, list[tuple[int, str, float]]]
+
+
 class Nearness(NamedTuple):
     """How near a candidate is by descriptor, in the order that candidates are ranked by; see `Candidate`."""
 
@@ -129,35 +138,37 @@ _ROWS: Final = text(
     """
     SELECT photo_id, source, owner_claim, owner_subject, reference, preview_sha256, sha256, pixel_sha256,
            CAST(pdq AS text) AS pdq, CAST(CAST(descriptor AS vector) AS text) AS descriptor, descriptor_model,
-           keypoints, thumbnail, thumbnail_width, thumbnail_height, width_px, height_px
+           keypoints, thumbnail, thumbnail_width, thumbnail_height, width_px, height_px,
+           CAST(CAST(written_by AS text) AS bigint) AS version
     FROM library_photos WHERE photo_id = ANY(CAST(:ids AS text[]))
     """
 )
 
 
 async def search(
-    conn: AsyncConnection, fingerprint: Fingerprint, *, exclude_claim: str, limits: SearchLimits = SearchLimits()
+    conn: AsyncConnection,
+    fingerprint: Fingerprint,
+    *,
+    exclude_claim: str,
+    limits: SearchLimits = SearchLimits(),
+    memory: Memory | None = None,
 ) -> list[Candidate]:
     """Candidates, likeliest first: exact matches, then by descriptor and PDQ. A featureless picture has only exact
     ones.
 
     Sees whatever was committed before the call. Sets pgvector's search settings and the statement timeout for the rest
-    of the caller's transaction. exclude_claim: that claim's own photos are left out; "" excludes none. Raises
-    SearchTimedOut, and the transaction is then of no further use.
+    of the caller's transaction. exclude_claim: that claim's own photos are left out; "" excludes none. memory: looks
+    for what is near while it can; the database's own indexes do otherwise. Raises SearchTimedOut, and the transaction
+    is then of no further use.
     """
     try:
+        if memory is not None and memory.answers(fingerprint):
+            found = await _remembered(conn, fingerprint, exclude_claim, limits, memory)
+            if found is not None:
+                return found
         looks = await _look(conn, fingerprint, exclude_claim, limits)
-        exact = [photo_id for _, photo_id, _ in sorted(looks["exact"])]
-        cosines = _by_descriptor(looks["descriptor"], fingerprint, limits)
-        bits: dict[str, int] = {}
-        for _, photo_id, distance in looks["pdq"]:
-            bits[photo_id] = min(int(distance), bits.get(photo_id, NO_PDQ))
-        ranked = sorted(cosines, key=cosines.__getitem__, reverse=True)
-        near = [photo_id for photo_id in sorted(bits, key=bits.__getitem__) if bits[photo_id] <= limits.pdq_bits_max]
-        wanted = list(dict.fromkeys(exact + near[: limits.by_pdq] + ranked))[: max(len(exact), limits.candidates_max)]
-        if not wanted:
-            return []
-        rows = {str(row.photo_id): row for row in await conn.execute(_ROWS, {"ids": wanted})}
+        wanted, cosines = _ranked(looks, fingerprint, limits)
+        rows = await _read(conn, wanted)
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", "") == _QUERY_CANCELED:
             raise SearchTimedOut(f"the library's search took longer than {limits.seconds_max:g} s") from error
@@ -166,15 +177,65 @@ async def search(
     return [_candidate(rows[photo_id], fingerprint, cosines) for photo_id in wanted if photo_id in rows]
 
 
+async def _remembered(
+    conn: AsyncConnection, fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits, memory: Memory
+) -> list[Candidate] | None:
+    """As `search`, with what is near looked for in memory; None when memory cannot say."""
+    exact, recalled = await _both(conn, fingerprint, exclude_claim, limits, memory)
+    for _ in range(_ROUNDS_MAX):
+        if recalled is None:
+            return None
+        wanted, cosines = _ranked(exact | recalled.looks(), fingerprint, limits)
+        rows = await _read(conn, wanted)
+        if not recalled.outdated(wanted, {photo_id: int(row.version) for photo_id, row in rows.items()}):
+            return [_candidate(rows[photo_id], fingerprint, cosines) for photo_id in wanted if photo_id in rows]
+        if await recalled.bury(conn):
+            recalled = await memory.recall(fingerprint, exclude_claim, limits)
+    return None
+
+
+async def _both(
+    conn: AsyncConnection, fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits, memory: Memory
+) -> tuple[Looks, Recalled | None]:
+    """The exact matches from the database, and at the same time the near ones from memory."""
+    recalling = asyncio.ensure_future(memory.recall(fingerprint, exclude_claim, limits))
+    try:
+        exact = await _look(conn, fingerprint, exclude_claim, limits, near=False)
+    except BaseException:
+        recalling.cancel()
+        raise
+    return exact, await recalling
+
+
+def _ranked(looks: Looks, fingerprint: Fingerprint, limits: SearchLimits) -> tuple[list[str], dict[str, Nearness]]:
+    """Ids of the candidates, likeliest first, and how near those are that came up by descriptor."""
+    exact = [photo_id for _, photo_id, _ in sorted(looks["exact"])]
+    cosines = _by_descriptor(looks["descriptor"], fingerprint, limits)
+    bits: dict[str, int] = {}
+    for _, photo_id, distance in looks["pdq"]:
+        bits[photo_id] = min(int(distance), bits.get(photo_id, NO_PDQ))
+    ranked = sorted(cosines, key=cosines.__getitem__, reverse=True)
+    near = [photo_id for photo_id in sorted(bits, key=bits.__getitem__) if bits[photo_id] <= limits.pdq_bits_max]
+    wanted = list(dict.fromkeys(exact + near[: limits.by_pdq] + ranked))[: max(len(exact), limits.candidates_max)]
+    return wanted, cosines
+
+
+async def _read(conn: AsyncConnection, photo_ids: Sequence[str]) -> dict[str, Any]:
+    """The rows that are there."""
+    if not photo_ids:
+        return {}
+    return {str(row.photo_id): row for row in await conn.execute(_ROWS, {"ids": list(photo_ids)})}
+
+
 async def _look(
-    conn: AsyncConnection, fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits
-) -> dict[str, list[tuple[int, str, float]]]:
-    """By way of looking (exact, descriptor, pdq): (number of the look from 1, photo_id, cosine or bits)."""
+    conn: AsyncConnection, fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits, *, near: bool = True
+) -> Looks:
+    """What the database finds. near: by descriptor and PDQ as well."""
     await conn.execute(
         _SETTINGS, {"milliseconds": str(int(limits.seconds_max * 1000)), "scan": str(limits.hnsw_scan_tuples_max)}
     )
     vectors, hashes = [], []
-    if not fingerprint.featureless:
+    if near and not fingerprint.featureless:
         vectors = [fingerprint.descriptor, *(view.descriptor for view in fingerprint.views)]
         hashes = list(fingerprint.pdq_turned) if fingerprint.pdq_usable else []
     found = await conn.execute(
@@ -192,7 +253,7 @@ async def _look(
             "pdq_breadth": str(limits.hnsw_ef_search_pdq),
         },
     )
-    looks: dict[str, list[tuple[int, str, float]]] = {"exact": [], "descriptor": [], "pdq": []}
+    looks: Looks = {"exact": [], "descriptor": [], "pdq": []}
     for row in found:
         looks[row.way].append((int(row.look), str(row.photo_id), float(row.value)))
     return looks

@@ -26,6 +26,7 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.types import UserDefinedType
 
 from vision.descriptor import DIMENSIONS
 
@@ -33,6 +34,16 @@ metadata = MetaData(naming_convention={"ck": "ck_%(table_name)s_%(constraint_nam
 
 PDQ_BITS: Final = 256
 HNSW: Final = {"m": 16, "ef_construction": 96}
+
+
+class Xid8(UserDefinedType[int]):
+    """PostgreSQL's number of a transaction, which never comes again."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_options: object) -> str:
+        return "xid8"
+
 
 library_photos = Table(
     "library_photos",
@@ -59,11 +70,15 @@ library_photos = Table(
     Column("width_px", Integer, nullable=False),
     Column("height_px", Integer, nullable=False),
     Column("published_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    # The transaction that wrote this version of the row, by a trigger: `vision.library.memory` asks by it what is new.
+    Column("written_by", Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
     CheckConstraint("source IN ('claim', 'web', 'stock')", name="source_known"),
     CheckConstraint("(source = 'claim') = (owner_claim <> '')", name="claims_own_their_photos"),
     Index("ix_library_photos_sha256", "sha256"),
     Index("ix_library_photos_pixel_sha256", "pixel_sha256"),
     Index("ix_library_photos_owner_claim", "owner_claim", postgresql_where=text("owner_claim <> ''")),
+    Index("ix_library_photos_preview_sha256", "preview_sha256"),
+    Index("ix_library_photos_written_by", "written_by"),
     Index(
         "ix_library_photos_pdq",
         "pdq",

@@ -20,6 +20,8 @@ from vision.measurement import Unmeasured
 CAMERA_ZONE_ASSUMED: Final = timezone(timedelta(hours=8))
 TEXT_CHARACTERS_MAX: Final = 120
 
+NO_DATE: Final = Unmeasured("the EXIF time of taking is not a date")
+
 _WHEN = re.compile(r"(\d{4}):(\d{2}):(\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
 _OFFSET = re.compile(r"([+-])(\d{2}):(\d{2})")
 
@@ -79,14 +81,12 @@ def moment(raw: str, zone: timezone) -> datetime | Unmeasured:
     """An EXIF date ("2024:05:01 12:00:00") in `zone`."""
     found = _WHEN.match(raw.strip())
     if found is None:
-        return Unmeasured(
-            "the EXIF has no time of taking" if not raw.strip() else "the EXIF time of taking is not a date"
-        )
+        return NO_DATE if raw.strip() else Unmeasured("the EXIF has no time of taking")
     year, month, day, hour, minute, second = (int(part) for part in found.groups())
     try:
         return datetime(year, month, day, hour, minute, second, tzinfo=zone)
     except ValueError:  # 0000:00:00 00:00:00 is how cameras without a clock write "unknown"
-        return Unmeasured("the EXIF time of taking is not a date")
+        return NO_DATE
 
 
 def _zone(raw: str) -> timezone | None:

@@ -5,21 +5,24 @@ A file without metadata shows none of them: messengers strip it, and that is no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from vision.measurement import Unmeasured
 from vision.provenance.credentials import Credentials
-from vision.provenance.exif import ExifReading, moment
+from vision.provenance.exif import NO_DATE, ExifReading, moment
 from vision.provenance.programs import editor, generator
 from vision.provenance.reading import FileReading
 from vision.provenance.sign import Sign, SignKind, crashed, not_applicable
+from vision.provenance.words import Phrase
 
 # IPTC's words (Digital Source Type) for pictures that no camera took, and for photos that a model worked on.
 _GENERATED: Final = frozenset({"trainedAlgorithmicMedia", "algorithmicMedia"})
 _RETOUCHED: Final = frozenset({"compositeWithTrainedAlgorithmicMedia", "compositeSynthetic", "algorithmicallyEnhanced"})
+_OF_METADATA: Final = (SignKind.EXIF_SOFTWARE, SignKind.EXIF_DATES, SignKind.EXIF_THUMBNAIL, SignKind.GENERATOR)
+_LABELS: Final = {"1": "labelled_generated", "2": "labelled_maybe", "3": "labelled_suspected"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +47,10 @@ def file_signs(
     """credentials: None where the file has none; Unmeasured where the check died."""
     marks = reading.marks
     if not reading.looked:
-        why = "the file was not looked at for signs"
-        kinds = (SignKind.EXIF_SOFTWARE, SignKind.EXIF_DATES, SignKind.EXIF_THUMBNAIL, SignKind.GENERATOR)
-        return (*(not_applicable(kind, why) for kind in kinds), credentials_sign(marks, credentials))
+        return (*(not_applicable(kind, "not_looked") for kind in _OF_METADATA), credentials_sign(marks, credentials))
     if problem := marks.get("problem", ""):
-        why = f"the file's metadata cannot be read ({problem})"
-        kinds = (SignKind.EXIF_SOFTWARE, SignKind.EXIF_DATES, SignKind.EXIF_THUMBNAIL, SignKind.GENERATOR)
-        return (*(not_applicable(kind, why) for kind in kinds), credentials_sign(marks, credentials))
+        unread = (not_applicable(kind, "metadata_unreadable", problem) for kind in _OF_METADATA)
+        return (*unread, credentials_sign(marks, credentials))
     return (
         _software(exif, marks),
         _dates(exif, marks, limits),
@@ -71,17 +71,21 @@ def _software(exif: ExifReading, marks: Mapping[str, str]) -> Sign:
     names = _names(exif, marks)
     edited = [name for name in names if editor(name)]
     if edited:
-        return Sign(kind, "found", "editor", f"written by {', '.join(edited)[:120]}")
+        return Sign(kind, "found", "editor", (_written_by(edited),))
     if not names:
-        return not_applicable(kind, "the file names no software")
-    return Sign(kind, "not_found", "", f"written by {', '.join(names)[:120]}")
+        return not_applicable(kind, "no_software")
+    return Sign(kind, "not_found", "", (_written_by(names),))
+
+
+def _written_by(names: Sequence[str]) -> Phrase:
+    return ("written_by", ", ".join(names)[:120])
 
 
 def _dates(exif: ExifReading, marks: Mapping[str, str], limits: FileSignLimits) -> Sign:
     kind = SignKind.EXIF_DATES
     taken = exif.taken_at
     if isinstance(taken, Unmeasured):
-        return not_applicable(kind, taken.reason)
+        return not_applicable(kind, "time_taken_no_date" if taken == NO_DATE else "no_time_taken")
     others = {
         name: moment(marks[f"{name}_at"], UTC).replace(tzinfo=taken.tzinfo)  # type: ignore[union-attr]
         for name in ("modified", "digitized")
@@ -91,78 +95,75 @@ def _dates(exif: ExifReading, marks: Mapping[str, str], limits: FileSignLimits) 
     gps = marks.get("gps_days_off", "")
     satellites = int(gps) if gps.isdigit() and len(gps) < 8 else 0
     if not apart and not gps:
-        return not_applicable(kind, "the file has one date only")
+        return not_applicable(kind, "one_date")
     score = max([abs(days) for days in apart.values()] + [float(satellites)])
     if satellites > limits.gps_days_apart_max:
-        return Sign(kind, "found", "gps", f"the satellites' date is {satellites} days from the camera's", score)
+        return Sign(kind, "found", "gps", (("gps_date_apart", f"{satellites}"),), score)
     if abs(apart.get("digitized", 0.0)) > limits.dates_apart_days_max:
-        return Sign(kind, "found", "digitized", f"taken and digitized {abs(apart['digitized']):.0f} days apart", score)
+        return Sign(kind, "found", "digitized", (("digitized_apart", f"{abs(apart['digitized']):.0f}"),), score)
     if apart.get("modified", 0.0) < -limits.dates_apart_days_max:
-        return Sign(kind, "found", "order", f"changed {-apart['modified']:.0f} days before it was taken", score)
+        return Sign(kind, "found", "order", (("changed_before", f"{-apart['modified']:.0f}"),), score)
     if apart.get("modified", 0.0) > limits.dates_apart_days_max:
-        return Sign(kind, "found", "changed_later", f"changed {apart['modified']:.0f} days after it was taken", score)
-    return Sign(kind, "not_found", "", "the file's dates agree", score)
+        return Sign(kind, "found", "changed_later", (("changed_after", f"{apart['modified']:.0f}"),), score)
+    return Sign(kind, "not_found", "", (("dates_agree",),), score)
 
 
 def _thumbnail(marks: Mapping[str, str], limits: FileSignLimits) -> Sign:
     kind = SignKind.EXIF_THUMBNAIL
     said = marks.get("thumbnail", "")
     if not said:
-        return not_applicable(kind, "the file has no thumbnail")
+        return not_applicable(kind, "no_thumbnail")
     if not said.startswith("likeness "):
-        return not_applicable(kind, f"the thumbnail cannot be compared ({said})")
+        return not_applicable(kind, "thumbnail_flat" if said == "flat" else "thumbnail_unreadable")
     try:
         score = min(1.0, max(-1.0, float(said.removeprefix("likeness "))))
     except ValueError:
-        return crashed(kind, "the comparison of the thumbnail gave no number")
+        return crashed(kind, "thumbnail_no_number")
     if score < limits.thumbnail_likeness_min:
-        return Sign(
-            kind, "found", "another_picture", f"the thumbnail shows something else (likeness {score:.2f})", score
-        )
-    return Sign(kind, "not_found", "", f"the thumbnail shows this picture (likeness {score:.2f})", score)
+        return Sign(kind, "found", "another_picture", (("thumbnail_other", f"{score:.2f}"),), score)
+    return Sign(kind, "not_found", "", (("thumbnail_same", f"{score:.2f}"),), score)
 
 
 def _generator(exif: ExifReading, marks: Mapping[str, str], credentials: Credentials | Unmeasured | None) -> Sign:
     kind = SignKind.GENERATOR
     if program := marks.get("generator", ""):
-        return Sign(kind, "found", "generated", f"the file carries a prompt of {program}")
+        return Sign(kind, "found", "generated", (("prompt_of", program),))
     if label := marks.get("aigc_label", ""):
-        sure = {"1": "is", "2": "may be", "3": "is suspected to be"}.get(label, "may be")
-        return Sign(kind, "found", "generated", f"labelled under GB 45438: it {sure} generated")
+        return Sign(kind, "found", "generated", ((_LABELS.get(label, "labelled_maybe"),),))
     if named := [name for name in _names(exif, marks) if generator(name)]:
-        return Sign(kind, "found", "generated", f"written by {', '.join(named)[:120]}")
+        return Sign(kind, "found", "generated", (_written_by(named),))
     signed = credentials.source_types if isinstance(credentials, Credentials) else ()
     said = [*signed, marks.get("source_type", "")]
     if made := [one for one in said if one in _GENERATED]:
-        return Sign(kind, "found", "generated", f"the file says how it was made: {made[0]}")
+        return Sign(kind, "found", "generated", (("made_how", made[0]),))
     if worked := [one for one in said if one in _RETOUCHED]:
-        return Sign(kind, "found", "retouched", f"the file says what was done to it: {worked[0]}")
-    return Sign(kind, "not_found", "", "no mark of a generator")
+        return Sign(kind, "found", "retouched", (("done_to_it", worked[0]),))
+    return Sign(kind, "not_found", "", (("no_generator",),))
 
 
 def credentials_sign(marks: Mapping[str, str], credentials: Credentials | Unmeasured | None) -> Sign:
     kind = SignKind.C2PA
     if isinstance(credentials, Unmeasured):
-        return crashed(kind, credentials.reason)
+        return crashed(kind, "credentials_died", credentials.reason)
     if credentials is None or credentials.state == "absent":
         if marks.get("c2pa") == "remote":
-            return not_applicable(kind, "the content credentials lie on a server, which is not asked")
+            return not_applicable(kind, "credentials_remote")
         if marks.get("c2pa") == "embedded":
-            return not_applicable(kind, "content credentials are announced, and none can be found")
-        return Sign(kind, "not_found", "", "no content credentials")
-    by = f" by {credentials.signer}" if credentials.signer else ""
-    made = f", written by {credentials.program}" if credentials.program else ""
+            return not_applicable(kind, "credentials_missing")
+        return Sign(kind, "not_found", "", (("no_credentials",),))
+    by: Phrase = ("signed_by_trusted", credentials.signer) if credentials.signer else ("signed_trusted",)
+    made: tuple[Phrase, ...] = (("written_by", credentials.program),) if credentials.program else ()
     match credentials.state:
         case "trusted":
-            return Sign(kind, "found", "trusted", f"signed{by}, who is trusted, and unchanged since{made}")
+            return Sign(kind, "found", "trusted", (by, *made))
         case "untrusted":
-            return Sign(kind, "found", "untrusted", f"unchanged since it was signed, by nobody on the list{made}")
+            return Sign(kind, "found", "untrusted", (("signed_untrusted",), *made))
         case "expired":
-            return Sign(kind, "found", "expired", f"signed with a certificate outside its time{made}")
+            return Sign(kind, "found", "expired", (("signed_expired",), *made))
         case "invalid":
             what = ", ".join(credentials.codes)[:100]
-            return Sign(kind, "found", "invalid", f"not what was signed: {what}{made}")
+            return Sign(kind, "found", "invalid", (("signed_otherwise", what), *made))
         case "remote":
-            return not_applicable(kind, "the content credentials lie on a server, which is not asked")
+            return not_applicable(kind, "credentials_remote")
         case _:
-            return not_applicable(kind, f"the content credentials follow no rule ({', '.join(credentials.codes)[:80]})")
+            return not_applicable(kind, "credentials_no_rule", ", ".join(credentials.codes)[:80])

@@ -50,4 +50,4 @@ def read_credentials(
     try:
         return decoder.credentials(data, anchors)
     except ImageRefused as refused:
-        return Unmeasured(f"the check of the content credentials died ({refused.code}: {refused.detail})")
+        return Unmeasured(f"{refused.code}: {refused.detail}")

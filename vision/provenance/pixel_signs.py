@@ -11,6 +11,7 @@ from vision.provenance.frame import FrameLimits, frame
 from vision.provenance.moire import MoireLimits, spectral_peaks
 from vision.provenance.requantised import RequantisedLimits, unevenness
 from vision.provenance.sign import Sign, SignKind, not_applicable
+from vision.provenance.words import Phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +46,20 @@ def pixel_signs(
 
 def _screenshot(picture: Picture, limits: PixelSignLimits) -> Sign:
     found = frame(picture.pixels, limits.frame)
-    words = f"{found.lines} lines of text, {100 * found.empty_rows:.0f}% of the rows empty"
+    lines: Phrase = ("text_lines", f"{found.lines}", f"{100 * found.empty_rows:.0f}")
     if found.lines >= limits.text_lines_min and found.empty_rows >= limits.empty_rows_min:
-        return Sign(SignKind.SCREENSHOT, "found", "app_screen", f"an app's screen: {words}", float(found.lines))
-    return Sign(SignKind.SCREENSHOT, "not_found", "", words, float(found.lines))
+        return Sign(SignKind.SCREENSHOT, "found", "app_screen", (("app_screen",), lines), float(found.lines))
+    return Sign(SignKind.SCREENSHOT, "not_found", "", (lines,), float(found.lines))
 
 
 def _recapture(picture: Picture, limits: PixelSignLimits) -> Sign:
     peaks = spectral_peaks(picture.pixels, limits.moire)
     if peaks is None:
-        return not_applicable(SignKind.RECAPTURE, "the picture is too small to have a spectrum")
+        return not_applicable(SignKind.RECAPTURE, "too_small")
     score = moire_score(peaks.luma, peaks.red, peaks.blue, limits)
     if score >= 1.0:
-        words = f"a fine pattern all over, as of a screen or a print photographed ({score:.2f} of 1)"
-        return Sign(SignKind.RECAPTURE, "found", "moire", words, score)
-    return Sign(SignKind.RECAPTURE, "not_found", "", f"no fine pattern all over ({score:.2f} of 1)", score)
+        return Sign(SignKind.RECAPTURE, "found", "moire", (("fine_pattern", f"{score:.2f}"),), score)
+    return Sign(SignKind.RECAPTURE, "not_found", "", (("no_fine_pattern", f"{score:.2f}"),), score)
 
 
 def moire_score(luma: float, red: float, blue: float, limits: PixelSignLimits) -> float:
@@ -71,22 +71,21 @@ def _double_jpeg(picture: Picture, limits: PixelSignLimits) -> Sign:
     kind = SignKind.DOUBLE_JPEG
     strip = picture.origin.strip
     if strip is None:
-        return not_applicable(kind, "no baseline JPEG, or its metadata was not looked at")
+        return not_applicable(kind, "no_baseline_jpeg")
     score = unevenness(strip, picture.origin.quantisation, limits.requantised)
     if score is None:
-        return not_applicable(kind, "too little detail at the top of the picture to count")
+        return not_applicable(kind, "too_little_detail")
     if score >= limits.unevenness_min:
-        words = f"compressed more than once, as messengers and editors do ({score:.0f})"
-        return Sign(kind, "found", "recompressed", words, score)
-    return Sign(kind, "not_found", "", f"no trace of an earlier compression ({score:.1f})", score)
+        return Sign(kind, "found", "recompressed", (("compressed_again", f"{score:.0f}"),), score)
+    return Sign(kind, "not_found", "", (("compressed_once", f"{score:.1f}"),), score)
 
 
 def _copy_move(keypoints: Keypoints, limits: PixelSignLimits) -> Sign:
     kind = SignKind.COPY_MOVE
     if len(keypoints) < 2 * limits.clone_points_min:
-        return not_applicable(kind, "too few distinct points to compare")
+        return not_applicable(kind, "too_few_points")
     found = clone(keypoints, limits.clone)
     if found.points >= limits.clone_points_min:
-        words = f"a part appears twice: {found.points} points, {100 * found.apart:.0f}% of the edge apart"
-        return Sign(kind, "found", "repeated_part", words, float(found.points))
-    return Sign(kind, "not_found", "", "no part appears twice", float(found.points))
+        part: Phrase = ("repeated_part", f"{found.points}", f"{100 * found.apart:.0f}")
+        return Sign(kind, "found", "repeated_part", (part,), float(found.points))
+    return Sign(kind, "not_found", "", (("no_repeated_part",),), float(found.points))

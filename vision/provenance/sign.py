@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
+from vision.provenance.words import Phrase, english
+
 SignState = Literal["found", "not_found", "unmeasured"]
 
 
@@ -33,20 +35,27 @@ NOT_APPLICABLE: Final = "not_applicable"  # value of an unmeasured sign for whic
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """value: a stable word, of `found` which kind it is, of `unmeasured` CRASHED or NOT_APPLICABLE, else "". detail: a
-    sentence for the adjuster. score: the measure behind it, in units of its own (docs/provenance.md); None where there
-    is none."""
+    """value: a stable word, of `found` which kind it is, of `unmeasured` CRASHED or NOT_APPLICABLE, else "". said: what
+    an adjuster reads, as phrases that have words in every language. score: the measure behind it, in units of its own
+    (docs/provenance.md); None where there is none."""
 
     kind: SignKind
     state: SignState
-    value: str = ""
-    detail: str = ""
+    value: str
+    said: tuple[Phrase, ...]
     score: float | None = None
 
+    @property
+    def detail(self) -> str:
+        """What it says, in English."""
+        return english(self.said)
 
-def not_applicable(kind: SignKind, why: str) -> Sign:
-    return Sign(kind, "unmeasured", NOT_APPLICABLE, why)
+
+def not_applicable(kind: SignKind, *why: str) -> Sign:
+    """why: a phrase."""
+    return Sign(kind, "unmeasured", NOT_APPLICABLE, (why,))
 
 
-def crashed(kind: SignKind, why: str) -> Sign:
-    return Sign(kind, "unmeasured", CRASHED, why)
+def crashed(kind: SignKind, *why: str) -> Sign:
+    """why: a phrase."""
+    return Sign(kind, "unmeasured", CRASHED, (why,))

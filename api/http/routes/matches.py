@@ -1,4 +1,4 @@
-"""Those who judge: what a claim's photos matched, the proof, and their word on it."""
+"""Those who judge: what a claim's photos matched, the proof, and their word on it, which they may take back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from api.http import described
 from api.http.access import Handler
 from api.http.context import Ctx
 from api.http.disclosure import disclosed
-from api.http.matching import match_of, recorded_photos, rule
+from api.http.matching import match_of, recorded_photos, rule, take_back
 from api.http.problems import Problem
 from api.http.repeats import Key, Reply, once
 from api.http.routes.claims import scope
@@ -104,6 +104,32 @@ async def rule_match(
     return await once(context, principal, key, mark, write)
 
 
+@router.post(
+    "/rulings/{ruling_id}/taking-back",
+    summary="Take back a word on a match",
+    description="The pair may be ruled on anew. Adjusters take back any word that was said in the claim, an insurer "
+    "its own. Decisions that were taken on it stay.",
+    response_model=wire.RulingTakenBack,
+    responses=described.refusals(*described.CREATES, "not_found"),
+)
+async def take_back_ruling(
+    context: Ctx,
+    principal: Handler,
+    key: Key,
+    request: Request,
+    claim_id: Id,
+    ruling_id: Id,
+    asked: wire.TakeBackRequest,
+) -> Response:
+    partner = principal.subject if principal.role is Role.PARTNER else None
+
+    async def write(conn: AsyncConnection) -> Reply:
+        return await take_back(conn, context, principal, claim_id, ruling_id, asked, partner=partner)
+
+    mark = fingerprint(request.method, request.url.path, asked.model_dump(mode="json"))
+    return await once(context, principal, key, mark, write)
+
+
 def _match(
     claim_id: str, evidence_id: str, match: PhotoMatch, said: Ruling | None, seen: Collection[str]
 ) -> wire.MatchView:
@@ -133,5 +159,6 @@ def _match(
         common=match.common,
         flood=match.flood,
         ruling=said.ruling if said is not None else match.ruling,
+        ruling_id=said.id if said is not None else "",
         overlay_href=overlay if match.overlay_sha256 and shown else "",
     )

@@ -41,6 +41,7 @@ class MatchView(Outgoing):
     common: str = Field(description="The picture of the negative bank that explains the match, blank for none")
     flood: str = Field(description="The flood that the match waits for, blank for none")
     ruling: str = Field(description="confirm, reject, common: what a person said of these two pictures; blank: nothing")
+    ruling_id: str = Field(description="Of that word, to take it back; blank where it was not said in this claim")
     overlay_href: str = Field(description="Both pictures with their agreeing points, blank where none was drawn")
 
 
@@ -84,6 +85,31 @@ class RulingTaken(Outgoing):
     photo_id: str
     ruling: MatchRuling
     ruled_at: datetime
+
+
+class TakeBackRequest(Incoming):
+    """Why a person's word on a match no longer holds."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"note": "Looked at the wrong photo."}]})
+
+    note: Words = ""
+
+
+class RulingTakenBack(Outgoing):
+    """The word as it was. What was decided on it stays decided."""
+
+    id: str
+    claim_id: str
+    evidence_id: str
+    photo_id: str
+    ruling: MatchRuling
+    ruled_by: str
+    ruled_at: datetime
+    taken_back_at: datetime
+    unlearnt: bool = Field(
+        description="The negative bank forgets what it learnt from this word; of confirm and reject it had learnt "
+        "nothing"
+    )
 
 
 class FloodPicture(Outgoing):

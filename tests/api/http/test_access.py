@@ -41,6 +41,7 @@ MATRIX = {
     ("GET", "/v1/claims/{claim_id}/matches"): "401 403 403 200 200 404 403 403",
     ("GET", "/v1/claims/{claim_id}/matches/{evidence_id}/{photo_id}/overlay"): "401 403 403 404 404 404 403 403",
     ("POST", "/v1/claims/{claim_id}/rulings"): "401 403 403 422 422 422 403 403",
+    ("POST", "/v1/claims/{claim_id}/rulings/{ruling_id}/taking-back"): "401 403 403 422 422 422 403 403",
     ("GET", "/v1/floods"): "401 403 403 200 403 403 403 403",
     ("GET", "/v1/floods/{flood_id}/pictures/{photo_id}"): "401 403 403 404 403 403 403 403",
     ("POST", "/v1/floods/{flood_id}/ruling"): "401 403 403 422 403 403 403 403",
@@ -99,6 +100,7 @@ def world(api: Api) -> dict[str, str]:
         "photo_id": "p-unknown",
         "evidence_id": "E-unknown",
         "flood_id": "F-unknown",
+        "ruling_id": "R-unknown",
     }
 
 

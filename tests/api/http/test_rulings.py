@@ -97,6 +97,64 @@ def test_the_insurer_rules_on_its_own_referrals_alone(api: Api, case: dict[str, 
     assert rows(api, "SELECT match_photo_id, ruled_by FROM match_rulings") == [("web:1", "partner:anshun")]
 
 
+def taking_back(case: dict[str, str], ruling_id: str) -> str:
+    return f"/v1/claims/{case['claim']}/rulings/{ruling_id}/taking-back"
+
+
+def test_a_word_is_taken_back_once_repeats_with_its_key_and_the_pair_is_ruled_on_anew(
+    api: Api, case: dict[str, str]
+) -> None:
+    adjuster, own = api.as_("adjuster", "mei"), key()
+    said = adjuster.post(f"/v1/claims/{case['claim']}/rulings", json=ruling(case, "common"), headers=key()).json()
+    (photo,) = adjuster.get(f"/v1/claims/{case['claim']}/matches").json()["photos"]
+    assert photo["matches"][0]["ruling_id"] == said["id"]
+    other = api.as_("adjuster", "lin")
+    gone = other.post(taking_back(case, said["id"]), json={"note": "the wrong photo"}, headers=own)
+    assert gone.status_code == 200, gone.text
+    told = gone.json()
+    assert (told["ruling"], told["ruled_by"], told["unlearnt"]) == ("common", "adjuster:mei", True)
+    again = other.post(taking_back(case, said["id"]), json={"note": "the wrong photo"}, headers=own)
+    assert (again.json(), again.headers["idempotent-replayed"]) == (told, "true")
+    late = adjuster.post(taking_back(case, said["id"]), json={}, headers=key())
+    assert (late.status_code, late.json()["code"]) == (404, "not_found")
+    (photo,) = adjuster.get(f"/v1/claims/{case['claim']}/matches").json()["photos"]
+    assert (photo["matches"][0]["ruling"], photo["matches"][0]["ruling_id"]) == ("", "")
+    anew = adjuster.post(f"/v1/claims/{case['claim']}/rulings", json=ruling(case, "confirm"), headers=key())
+    assert (anew.status_code, anew.json()["ruling"]) == (201, "confirm")
+    assert anew.json()["id"] != said["id"]
+    actions = rows(api, f"SELECT action, actor FROM audit WHERE subject = '{case['claim']}' ORDER BY seq")
+    assert actions[-3:] == [
+        ("match.ruled", "adjuster:mei"), ("match.ruling_taken_back", "adjuster:lin"), ("match.ruled", "adjuster:mei"),
+    ]  # fmt: skip
+
+
+def test_an_insurer_takes_back_its_own_word_alone_and_an_adjuster_anybodys(api: Api, case: dict[str, str]) -> None:
+    adjuster, insurer, path = api.as_("adjuster", "mei"), api.as_("partner", "anshun"), f"/v1/claims/{case['claim']}"
+    ours = adjuster.post(f"{path}/rulings", json=ruling(case, photo_id="web:1"), headers=key()).json()["id"]
+    refused = insurer.post(taking_back(case, ours), json={}, headers=key())
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    foreign = api.as_("partner", "other-insurer").post(taking_back(case, ours), json={}, headers=key())
+    assert (foreign.status_code, foreign.json()["code"]) == (404, "not_found")
+    assert rows(api, "SELECT ruled_by FROM match_rulings") == [("adjuster:mei",)]
+    assert adjuster.post(taking_back(case, ours), json={}, headers=key()).status_code == 200
+    for client in (insurer, adjuster):
+        theirs = insurer.post(f"{path}/rulings", json=ruling(case, photo_id="web:1"), headers=key()).json()["id"]
+        assert client.post(taking_back(case, theirs), json={}, headers=key()).status_code == 200
+    assert rows(api, "SELECT count(*) FROM match_rulings") == [(0,)]
+
+
+def test_a_word_of_another_claim_is_not_taken_back_through_this_one(api: Api, case: dict[str, str]) -> None:
+    adjuster = api.as_("adjuster", "mei")
+    said = adjuster.post(f"/v1/claims/{case['claim']}/rulings", json=ruling(case), headers=key()).json()["id"]
+    wrong = adjuster.post(f"/v1/claims/{case['original']}/rulings/{said}/taking-back", json={}, headers=key())
+    assert (wrong.status_code, wrong.json()["code"]) == (404, "not_found")
+    without = adjuster.post(taking_back(case, said), json={})
+    assert (without.status_code, without.json()["code"]) == (400, "idempotency_key_missing")
+    odd = adjuster.post(taking_back(case, said), json={"note": "x", "extra": 1}, headers=key())
+    assert (odd.status_code, odd.json()["code"]) == (422, "invalid_request")
+    assert rows(api, "SELECT count(*) FROM match_rulings") == [(1,)]
+
+
 @pytest.mark.parametrize("role", ["claimant", "operator", "platform"])
 def test_nobody_else_rules(api: Api, case: dict[str, str], role: str) -> None:
     answer = api.as_(role, "clm-a").post(f"/v1/claims/{case['claim']}/rulings", json=ruling(case), headers=key())

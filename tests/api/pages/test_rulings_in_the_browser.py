@@ -84,6 +84,32 @@ def test_an_adjuster_rules_on_matches_by_keyboard_and_sees_the_proof(browser: Br
     ]
 
 
+def test_a_word_said_by_mistake_is_taken_back_in_place_and_another_one_said(browser: Browser, site: Api) -> None:
+    claim_id = a_case(site, "back", 91, count=2)
+    with a_visit(browser, site, "adjuster", "sun-li", locale="zh-CN") as page:
+        page.goto(f"/cases/{seeding.referral_of(site, claim_id)}")
+        page.keyboard.press("t")
+        expect(page.locator(".rulings")).to_have_count(2)
+        page.evaluate("window.stayed = true")
+        page.keyboard.press("x")
+        expect(page.locator(".ruling .chip")).to_have_text("人工认定不是复制")
+        examine(page)
+        page.get_by_role("button", name="撤回").click()
+        expect(page.locator(".rulings")).to_have_count(2)
+        expect(page.locator(".ruling .chip")).to_have_count(0)
+        page.keyboard.press("c")
+        expect(page.locator(".ruling .chip")).to_have_text("人工认定为复制")
+        assert page.evaluate("window.stayed"), "the page was loaded again instead of taking the word back in place"
+        page.locator("form[action$='/give-back'] button").click()
+        page.goto(f"/cases/{seeding.referral_of(site, claim_id)}")
+        expect(page.locator(".ruling .chip")).to_have_count(1)
+        expect(page.locator(".taking-back")).to_have_count(0)  # not before it is taken again
+    said = f"SELECT ruling FROM match_rulings WHERE claim_id = '{claim_id}'"
+    assert seeding.rows(site, said) == [("confirm",)]
+    actions = f"SELECT action FROM audit WHERE subject = '{claim_id}' AND action LIKE 'match.%' ORDER BY seq"
+    assert seeding.rows(site, actions) == [("match.ruled",), ("match.ruling_taken_back",), ("match.ruled",)]
+
+
 def test_of_two_people_the_second_is_told_what_the_first_said(browser: Browser, site: Api) -> None:
     claim_id = a_case(site, "late", 61, count=1)
     with a_visit(browser, site, "adjuster", "qian-yi", locale="zh-CN") as page:

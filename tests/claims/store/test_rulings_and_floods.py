@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -17,7 +18,7 @@ from claims.floods import FloodLimits
 from claims.reasons import reason
 from claims.store import audit, figures, floods, outbox, referrals, rulings, views
 from claims.store.floods import Picture
-from claims.store.tables import claims, flood_claims, jobs, match_rulings
+from claims.store.tables import audit_contents, claims, flood_claims, jobs, match_rulings
 from claims.store.tables import outbox as messages
 from tests.claims.store.conftest import World
 
@@ -132,6 +133,78 @@ async def test_files_of_the_same_pixels_are_the_same_pair(world: World) -> None:
     assert await said(world, "p7", "bb", {"p8": "aa"}) == {"p8": MatchRuling.REJECT}
     assert await said(world, "p7", "aa", {"p8": "cc", "p9": ""}) == {}
     assert await said(world, "p7", "", {"p8": "bb"}) == {}
+
+
+async def take_back(world: World, ruling_id: str, claim: str = "c1", actor: str = "adjuster:lin") -> rulings.Ruling:
+    async with world.engine.begin() as conn:
+        return await rulings.take_back(conn, claim, ruling_id, "the wrong photo", world.now, actor=actor)
+
+
+async def test_a_word_taken_back_holds_no_longer_and_who_said_it_and_who_took_it_back_stays_on_record(
+    world: World,
+) -> None:
+    await world.submitted("c1")
+    made = await rule(world, "p1", "p0", MatchRuling.CONFIRM)
+    assert await take_back(world, made.id) == made
+    assert await said(world, "p1", "", {"p0": ""}) == {}
+    with pytest.raises(NotFound):
+        await take_back(world, made.id)
+    async with world.engine.connect() as conn:
+        last = (await audit.of_subject(conn, "c1"))[-1]
+        assert await rulings.of_claim(conn, "c1") == {}
+        kept = select(audit_contents.c.content).where(audit_contents.c.seq == last.seq)
+        content = json.loads((await conn.execute(kept)).scalar_one())
+    assert (last.action, last.actor) == ("match.ruling_taken_back", "adjuster:lin")
+    assert content == {
+        "photo_id": "p1",
+        "match_photo_id": "p0",
+        "ruling": "confirm",
+        "ruled_by": "adjuster:mei",
+        "ruled_at": world.now.isoformat(),
+        "note": "the wrong photo",
+    }
+
+
+async def test_a_pair_whose_word_was_taken_back_is_ruled_on_anew_and_learnt_from_anew(world: World) -> None:
+    await world.submitted("c1")
+    first = await rule(world, "p1", "p0", MatchRuling.REJECT)
+    await take_back(world, first.id)
+    world.now += timedelta(seconds=1)
+    second = await rule(world, "p1", "p0", MatchRuling.CONFIRM)
+    assert await said(world, "p1", "", {"p0": ""}) == {"p0": MatchRuling.CONFIRM}
+    async with world.engine.connect() as conn:
+        learning = (await conn.execute(select(messages.c.payload).order_by(messages.c.id))).scalars().all()
+    assert [(one["kind"], one["ruling_id"]) for one in learning if one["kind"] in ("pair", "taken_back")] == [
+        ("pair", first.id), ("taken_back", first.id), ("pair", second.id),
+    ]  # fmt: skip
+
+
+async def test_a_word_is_taken_back_in_the_claim_that_it_was_said_in_and_by_one_of_two_at_once(world: World) -> None:
+    for claim in ("c1", "c2"):
+        await world.submitted(claim)
+    made = await rule(world, "p1", "p0", MatchRuling.REJECT)
+    with pytest.raises(NotFound):
+        await take_back(world, made.id, claim="c2")
+    assert await said(world, "p1", "", {"p0": ""}) == {"p0": MatchRuling.REJECT}
+    done = await asyncio.gather(*(take_back(world, made.id) for _ in range(2)), return_exceptions=True)
+    assert sum(isinstance(one, NotFound) for one in done) == 1
+    async with world.engine.connect() as conn:
+        actions = [entry.action for entry in await audit.of_subject(conn, "c1")]
+    assert actions.count("match.ruling_taken_back") == 1
+
+
+async def test_a_word_that_is_being_learnt_from_is_taken_back_only_after(world: World) -> None:
+    await world.submitted("c1")
+    made = await rule(world, "p1", "p0", MatchRuling.COMMON)
+    async with world.engine.begin() as conn:
+        await rulings.hold(conn, made.id)
+        taking = asyncio.create_task(take_back(world, made.id))
+        await asyncio.sleep(0.3)
+        assert not taking.done()
+    await taking
+    with pytest.raises(NotFound):
+        async with world.engine.begin() as conn:
+            await rulings.hold(conn, made.id)
 
 
 async def test_rejecting_two_files_of_one_picture_excuses_no_further_copy_of_it(world: World) -> None:

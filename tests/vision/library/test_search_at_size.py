@@ -3,7 +3,6 @@ search that takes too long says so."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 from typing import Any
@@ -13,41 +12,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from fixtures.drawn_photos import changed, near, random_fingerprint
 from vision.errors import SearchTimedOut
-from vision.fingerprint import Fingerprint
-from vision.geometry import Keypoints
 from vision.library import LibraryPhoto, SearchLimits, publish, search
 
 pytestmark = pytest.mark.anyio
 ROWS = 800
-
-
-def random_fingerprint(seed: int) -> Fingerprint:
-    """A fingerprint of no picture: its numbers are drawn, so that distances are known to be far."""
-    rng = np.random.default_rng(seed)
-    descriptor = rng.normal(size=256).astype(np.float32)
-    pdq = rng.integers(0, 256, 32, dtype=np.uint8).tobytes()
-    nothing = Keypoints(8, 8, np.empty((0, 4), np.float32), np.empty((0, 128), np.uint8))
-    return Fingerprint(
-        sha256=hashlib.sha256(str(seed).encode()).hexdigest(),
-        pixel_sha256=hashlib.sha256(f"pixels {seed}".encode()).hexdigest(),
-        phash=seed,
-        dhash=seed,
-        whash=(1 << 64) - 1 - seed,
-        pdq=pdq,
-        pdq_quality=100,
-        pdq_usable=True,
-        descriptor=descriptor / np.linalg.norm(descriptor),
-        crowd=0.2,
-        descriptor_model="drawn@0",
-        keypoints=nothing,
-        thumbnail=np.zeros((8, 8), np.uint8),
-        width_px=8,
-        height_px=8,
-        pdq_turned=(pdq,) * 8,
-        views=(),
-        featureless="",
-    )
 
 
 @pytest.fixture
@@ -70,13 +40,13 @@ async def test_the_nearest_is_found_by_descriptor_and_by_pdq_alone(full: AsyncEn
             known = random_fingerprint(seed)
             other = random_fingerprint(10_000 + seed)
             noisy = known.descriptor + 0.5 * other.descriptor
-            by_descriptor = _with(other, descriptor=(noisy / np.linalg.norm(noisy)).astype(np.float32))
+            by_descriptor = changed(other, descriptor=(noisy / np.linalg.norm(noisy)).astype(np.float32))
             found = await search(conn, by_descriptor, exclude_claim="")
             assert found[0].photo_id == str(seed)
             assert found[0].cosine == pytest.approx(0.9, abs=0.05)
             assert found[0].cosine_excess == pytest.approx(found[0].cosine - 0.2, abs=1e-6)
             flipped = bytes([known.pdq[0] ^ 0b111]) + known.pdq[1:]
-            found = await search(conn, _with(other, pdq_turned=(bytes(32),) * 7 + (flipped,)), exclude_claim="")
+            found = await search(conn, changed(other, pdq_turned=(bytes(32),) * 7 + (flipped,)), exclude_claim="")
             assert (found[0].photo_id, found[0].pdq_bits) == (str(seed), 3)
 
 
@@ -93,13 +63,13 @@ async def test_a_photo_published_an_instant_ago_is_found_by_the_index(full: Asyn
         await publish(conn, [LibraryPhoto("fresh", "web", fresh)])
     async with full.connect() as conn:
         await conn.execute(text("SET LOCAL enable_seqscan = off"))
-        found = await search(conn, _with(fresh, sha256="0" * 64, pixel_sha256="0" * 64), exclude_claim="mine")
+        found = await search(conn, changed(fresh, sha256="0" * 64, pixel_sha256="0" * 64), exclude_claim="mine")
     assert (found[0].photo_id, found[0].pdq_bits) == ("fresh", 0)
     assert found[0].cosine == pytest.approx(1, abs=1e-3)
 
 
 async def test_descriptors_of_another_model_are_not_compared(full: AsyncEngine) -> None:
-    query = _with(
+    query = changed(
         random_fingerprint(5), descriptor_model="other@1", pdq_usable=False, sha256="0" * 64, pixel_sha256="1"
     )
     async with full.connect() as conn:
@@ -113,10 +83,10 @@ async def test_a_claim_with_more_look_alikes_than_the_search_is_wide_does_not_hi
     query = random_fingerprint(50_000)
     limits = SearchLimits(hnsw_ef_search=40, hnsw_ef_search_pdq=40)
     own = [
-        LibraryPhoto(f"own-{seed}", "claim", _near(query, seed, 0.2, bits=2), owner_claim="many")
+        LibraryPhoto(f"own-{seed}", "claim", near(query, seed, 0.2, bits=2), owner_claim="many")
         for seed in range(60_000, 60_080)
     ]
-    other = LibraryPhoto("other", "claim", _near(query, 70_000, 0.6, bits=20), owner_claim="another")
+    other = LibraryPhoto("other", "claim", near(query, 70_000, 0.6, bits=20), owner_claim="another")
     async with full.begin() as conn:
         await publish(conn, [*own, other])
     async with full.connect() as conn:
@@ -130,11 +100,11 @@ async def test_a_claim_with_more_look_alikes_than_the_search_is_wide_does_not_hi
 async def test_the_index_finds_what_comparing_every_row_finds(full: AsyncEngine) -> None:
     rows = np.stack([random_fingerprint(seed).descriptor for seed in range(ROWS)])
     limits = SearchLimits(by_descriptor=10, by_pdq=0, candidates_max=10)
-    hits, queries = 0, [_near(random_fingerprint(seed), 90_000 + seed, 1.5, bits=0) for seed in range(40)]
+    hits, queries = 0, [near(random_fingerprint(seed), 90_000 + seed, 1.5, bits=0) for seed in range(40)]
     async with full.connect() as conn:
         await conn.execute(text("SET LOCAL enable_seqscan = off"))
         for query in queries:
-            query = _with(query, sha256="0" * 64, pixel_sha256="1" * 64, pdq_usable=False)
+            query = changed(query, sha256="0" * 64, pixel_sha256="1" * 64, pdq_usable=False)
             found = {candidate.photo_id for candidate in await search(conn, query, exclude_claim="", limits=limits)}
             best = np.argsort(-(rows @ query.descriptor))[:10]
             hits += len(found & {str(number) for number in best.tolist()})
@@ -189,18 +159,3 @@ async def _touched(conn: AsyncConnection, breadths: list[str]) -> int:
     """Pages of the database that a search with these breadths looks at."""
     (found,) = await _plan(conn, breadths)
     return int(found["Plan"]["Shared Hit Blocks"] + found["Plan"]["Shared Read Blocks"])
-
-
-def _near(fingerprint: Fingerprint, seed: int, distance: float, *, bits: int) -> Fingerprint:
-    """Another photo at that distance, before its length is made 1, and that many bits of PDQ away."""
-    other = random_fingerprint(seed)
-    mixed = fingerprint.descriptor + distance * other.descriptor
-    flipped = np.unpackbits(np.frombuffer(fingerprint.pdq, np.uint8))
-    flipped[np.random.default_rng(seed).choice(256, bits, replace=False)] ^= 1
-    pdq = np.packbits(flipped).tobytes()
-    return _with(other, descriptor=(mixed / np.linalg.norm(mixed)).astype(np.float32), pdq=pdq, pdq_turned=(pdq,) * 8)
-
-
-def _with(fingerprint: Fingerprint, **changes: object) -> Fingerprint:
-    values = {name: getattr(fingerprint, name) for name in Fingerprint.__slots__}
-    return Fingerprint(**(values | changes))

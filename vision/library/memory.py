@@ -1,0 +1,462 @@
+"""A copy of what the library is searched by, in the memory of one process; PostgreSQL stays the truth.
+
+It may be missing at any time (still loading, too large, the database restarted): `vision.library.search` then asks
+PostgreSQL's own indexes. Where it answers, it answers for everything that was committed before the search began:
+
+- Each row carries the transaction that wrote it (`written_by`, by a trigger). Before a search, one statement brings
+  all rows whose transaction the snapshot of the statement before could not see, in whatever order they were committed.
+- Rows that were erased or written anew stay in memory until they are found out: whatever comes up is read again from
+  the table, and a row that is no longer there, or not in this version, is buried and the candidates are ranked again.
+  Buried rows are not counted among the nearest, so they crowd out nobody. Blocks with many of them are made anew, and
+  the whole copy is read again once a day, so that nothing erased stays in memory for longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final
+
+import faiss
+import numpy as np
+import structlog
+from sqlalchemy import URL, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from vision.descriptor import DIMENSIONS
+from vision.errors import SearchTimedOut
+from vision.fingerprint import Fingerprint
+from vision.library.scan import PDQ_BYTES, Block, Found, Query, Rows, ScanLimits, gather, owner_hash, scan
+from vision.library.search import Looks, SearchLimits
+
+log = structlog.get_logger(__name__)
+AWAY: Final = (DBAPIError, OSError, TimeoutError)
+_SPARE: Final = 32  # more rows a look than are ranked: those that turn out to be gone are made up for
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLimits:
+    """bytes_max: of the copy; while it is read again, twice as much for a moment; 0: no copy. rows_min: a smaller
+    library is left to PostgreSQL, whose index then finds as much as fast. threads: that scan. fetch_seconds: in which
+    what is new must have come. look_seconds: between looks at what to load, refresh or tidy; small_seconds: while the
+    library is too small; refused_minutes: after it was too large. again_hours: after that the whole copy is read again.
+    load_rows: read at once. buried_max: rows of a block that may be buried before it is made anew."""
+
+    bytes_max: int = 2 * 2**30
+    rows_min: int = 50_000
+    threads: int = 2
+    fetch_seconds: float = 10.0
+    look_seconds: float = 5.0
+    small_seconds: float = 60.0
+    again_hours: float = 24.0
+    refused_minutes: float = 60.0
+    load_rows: int = 20_000
+    buried_max: int = 2_000
+    scan: ScanLimits = field(default_factory=ScanLimits)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """snapshot: everything that it can see is in the blocks. server: when the server was started; another one may have
+    another history."""
+
+    blocks: tuple[Block, ...]
+    snapshot: str
+    server: datetime
+    loaded_at: float  # time.monotonic
+
+    @property
+    def rows(self) -> int:
+        return sum(len(block) for block in self.blocks)
+
+    @property
+    def bytes(self) -> int:
+        return sum(block.bytes for block in self.blocks)
+
+
+_COLUMNS: Final = """
+    p.photo_id, CAST(CAST(p.written_by AS text) AS bigint), p.owner_claim, p.descriptor_model,
+    halfvec_send(p.descriptor), bit_send(p.pdq)
+"""
+# A row from a restored dump may name a transaction of the future: it was there when the copy was loaded.
+_NEWS: Final = text(
+    f"""
+    SELECT CAST(pg_current_snapshot() AS text) AS snapshot, pg_postmaster_start_time() AS server, {_COLUMNS}
+    FROM (SELECT) AS once LEFT JOIN library_photos p
+      ON p.written_by >= pg_snapshot_xmin(CAST(CAST(:seen AS text) AS pg_snapshot))
+     AND p.written_by < pg_snapshot_xmax(pg_current_snapshot())
+     AND NOT pg_visible_in_snapshot(p.written_by, CAST(CAST(:seen AS text) AS pg_snapshot))
+    """
+)
+_SNAPSHOT: Final = text(
+    "SELECT CAST(pg_current_snapshot() AS text) AS snapshot, pg_postmaster_start_time() AS server,"
+    " (SELECT count(*) FROM (SELECT FROM library_photos LIMIT :enough) AS few) AS rows"
+)
+_ALL: Final = f"SELECT {_COLUMNS} FROM library_photos p"
+_VERSIONS: Final = text(
+    "SELECT photo_id, CAST(CAST(written_by AS text) AS bigint) AS version FROM library_photos"
+    " WHERE photo_id = ANY(CAST(:ids AS text[]))"
+)
+
+
+class TooLarge(Exception):
+    """The copy would take more than `MemoryLimits.bytes_max`."""
+
+
+class Memory:
+    """Belongs to the event loop that `memory` was entered on; scans on threads of its own."""
+
+    def __init__(self, engine: AsyncEngine, model: str, limits: MemoryLimits) -> None:
+        self._engine, self._model, self._limits = engine, model, limits
+        self._pool = ThreadPoolExecutor(limits.threads, "library", initializer=faiss.omp_set_num_threads, initargs=(1,))
+        self._slow = ThreadPoolExecutor(1, "library-load", initializer=faiss.omp_set_num_threads, initargs=(1,))
+        self.answered = 0  # searches, since the process began
+        self._held: _Held | None = None
+        self._changing = asyncio.Lock()  # of `_held`
+        self._conn: AsyncConnection | None = None
+        self._fetching: asyncio.Task[_Held | None] | None = None
+        self._next: asyncio.Task[_Held | None] | None = None
+        self._closing = threading.Event()
+        self._not_before = 0.0  # time.monotonic, of the next loading
+
+    @property
+    def rows(self) -> int:
+        """How many are held, buried ones included; 0 while there is no copy."""
+        return self._held.rows if self._held is not None else 0
+
+    @property
+    def bytes(self) -> int:
+        return self._held.bytes if self._held is not None else 0
+
+    @property
+    def blocks(self) -> int:
+        return len(self._held.blocks) if self._held is not None else 0
+
+    def answers(self, fingerprint: Fingerprint) -> bool:
+        """Whether there is a copy, and of this fingerprint's descriptor."""
+        usable = fingerprint.descriptor_model == self._model and not fingerprint.featureless
+        return self._held is not None and usable
+
+    async def recall(self, fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits) -> Recalled | None:
+        """The nearest rows by descriptor and PDQ, of all that was committed before the call; None when PostgreSQL must
+        be asked. Raises SearchTimedOut."""
+        if not self.answers(fingerprint):
+            return None
+        try:
+            async with asyncio.timeout(limits.seconds_max):
+                held = await self._refreshed()
+                if held is None:
+                    return None
+                query = _query(fingerprint, exclude_claim, limits)
+                by_descriptor, by_pdq = await self._scanned(held.blocks, query)
+        except TimeoutError as error:
+            raise SearchTimedOut(f"the library's search took longer than {limits.seconds_max:g} s") from error
+        except AWAY as error:
+            log.warning("the library in memory could not be brought up to date", error=repr(error)[:200])
+            return None
+        self.answered += 1
+        return Recalled(by_descriptor, by_pdq, query)
+
+    async def keep(self, stop: asyncio.Event) -> None:
+        """Load the copy when the library is large enough for it, and keep it in order, until `stop`."""
+        stopped = asyncio.create_task(stop.wait())
+        stopped.add_done_callback(lambda _: self._closing.set())  # a million rows are not waited for
+        try:
+            while not stop.is_set():
+                try:
+                    await self.look_after()
+                except AWAY as error:
+                    log.warning("the library in memory was not looked after", error=repr(error)[:200])
+                await asyncio.wait([stopped], timeout=self._limits.look_seconds)
+        finally:
+            stopped.cancel()
+
+    async def look_after(self) -> None:
+        """One round of `keep`: load, read again, refresh, tidy, whichever is due."""
+        held = self._held
+        if held is None or time.monotonic() - held.loaded_at > self._limits.again_hours * 3600:
+            await self._load()
+        elif self._fetching is None:
+            await self._refreshed()  # so that a search after a quiet night, or after an import, does not wait for it
+        await self._tidy()
+
+    async def _load(self) -> None:
+        limits = self._limits
+        if limits.bytes_max <= 0 or time.monotonic() < self._not_before:
+            return
+        began = time.monotonic()
+        try:
+            loop = asyncio.get_running_loop()
+            held = await loop.run_in_executor(
+                self._slow, lambda: asyncio.run(_loaded(self._engine.url, self._model, limits, self._closing))
+            )
+        except TooLarge as error:
+            self._refuse(str(error))
+            return
+        async with self._changing:
+            self._held = held
+        if held is None:
+            self._not_before = time.monotonic() + limits.small_seconds
+        else:
+            seconds = round(time.monotonic() - began, 1)
+            log.info("library in memory", rows=held.rows, mib=held.bytes // 2**20, seconds=seconds)
+
+    def _refuse(self, reason: str) -> None:
+        self._held = None
+        self._not_before = time.monotonic() + self._limits.refused_minutes * 60
+        log.warning("the library is searched in PostgreSQL only", reason=reason)
+
+    async def _scanned(self, blocks: Sequence[Block], query: Query) -> tuple[list[list[Found]], list[list[Found]]]:
+        loop, limits = asyncio.get_running_loop(), self._limits.scan
+        parts = await asyncio.gather(
+            *(loop.run_in_executor(self._pool, scan, block, query, limits) for block in blocks)
+        )
+        return await loop.run_in_executor(self._pool, gather, parts, query, limits)
+
+    async def _refreshed(self) -> _Held | None:
+        """The copy with all that was committed before the call. Searches that wait at once share one statement."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._fetched_after(self._fetching))
+            self._next.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, if nobody waits
+        return await asyncio.shield(self._next)
+
+    async def _fetched_after(self, earlier: asyncio.Task[_Held | None] | None) -> _Held | None:
+        if earlier is not None:
+            await asyncio.wait([earlier])
+        self._fetching, self._next = self._next, None  # from here on, whoever comes needs another one
+        try:
+            async with self._changing:
+                await self._fetch()
+                return self._held  # not later: what is loaded meanwhile may know less
+        finally:
+            if self._fetching is asyncio.current_task():
+                self._fetching = None
+
+    async def _fetch(self) -> None:
+        held = self._held
+        if held is None:
+            return
+        try:
+            async with asyncio.timeout(self._limits.fetch_seconds):
+                if self._conn is None:
+                    self._conn = await self._engine.connect()
+                news = (await self._conn.execute(_NEWS, {"seen": held.snapshot})).all()
+        except BaseException:
+            # Cancelled or broken half way: the connection may still hold an answer to this question.
+            conn, self._conn = self._conn, None
+            if conn is not None:
+                await conn.invalidate()
+                await conn.close()
+            raise
+        if news[0].server != held.server:
+            log.info("the database was started anew: the library is read again")
+            self._held = None
+            return
+        fresh = [row[2:] for row in news if row[2] is not None]
+        blocks = held.blocks
+        if fresh:
+            loop = asyncio.get_running_loop()
+            rows = _rows(fresh, self._model)
+            blocks += (await loop.run_in_executor(self._pool, Block, rows, self._limits.scan),)
+        self._held = replace(held, blocks=blocks, snapshot=news[0].snapshot)
+        if fresh and self._held.bytes > self._limits.bytes_max:
+            self._held = None  # read again at once: it may fit without what is outdated
+            log.warning("the library in memory has grown beyond its limit: it is read again")
+
+    async def _tidy(self) -> None:
+        """Small blocks become one, and blocks that hold many buried rows are made anew without them."""
+        loop = asyncio.get_running_loop()
+        while (held := self._held) is not None:
+            due = _due(held.blocks, self._limits)
+            if not due:
+                return
+            made = await loop.run_in_executor(self._slow, _made_anew, due, self._limits.scan)
+            async with self._changing:
+                if self._held is None or not set(due) <= set(self._held.blocks):
+                    return  # read again meanwhile
+                others = [block for block in self._held.blocks if block not in due]
+                self._held = replace(self._held, blocks=(*others, *([made] if len(made) else [])))
+
+    async def close(self) -> None:
+        self._closing.set()
+        if self._next is not None:
+            self._next.cancel()
+        if self._conn is not None:
+            await self._conn.close()
+        self._held = None
+        for pool in (self._pool, self._slow):
+            await asyncio.to_thread(pool.shutdown, cancel_futures=True)
+
+
+@asynccontextmanager
+async def memory(dsn: str, model: str, limits: MemoryLimits = MemoryLimits()) -> AsyncIterator[Memory]:
+    """Empty at first; `Memory.keep` fills it. dsn: postgresql+asyncpg://. model: label of the descriptor in use."""
+    engine = create_async_engine(
+        dsn,
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        # Without statistics (just restored, just imported) the planner would read the whole table for what is new.
+        connect_args={
+            "server_settings": {"application_name": "miaopei-library", "enable_seqscan": "off", "jit": "off"}
+        },
+    )
+    made = Memory(engine, model, limits)
+    try:
+        yield made
+    finally:
+        await made.close()
+        await engine.dispose()
+
+
+class Recalled:
+    """What came up in one search."""
+
+    def __init__(self, by_descriptor: list[list[Found]], by_pdq: list[list[Found]], query: Query) -> None:
+        self._ways = {"descriptor": by_descriptor, "pdq": by_pdq}
+        self._depths = {"descriptor": query.depth, "pdq": query.depth_pdq}
+
+    def looks(self) -> Looks:
+        """By way of looking, as `vision.library.search` ranks them; buried rows are left out."""
+        return {
+            way: [
+                (number, one.photo_id, one.value)
+                for number, found in enumerate(looks, 1)
+                for one in found
+                if not one.block.buried[one.row]
+            ]
+            for way, looks in self._ways.items()
+        }
+
+    def outdated(self, photo_ids: Sequence[str], versions: dict[str, int]) -> bool:
+        """Whether one of these that came up here is gone or was written anew. versions: of those that are there."""
+        asked = set(photo_ids)
+        return any(one.photo_id in asked and versions.get(one.photo_id) != one.version for one in self._living())
+
+    async def bury(self, conn: AsyncConnection) -> bool:
+        """Bury all that came up and is not in the table in this version. Whether the library must be looked through
+        again: a row was written anew, or of one look so many are gone that too few are left."""
+        living = self._living()
+        rows = await conn.execute(_VERSIONS, {"ids": list({one.photo_id for one in living})})
+        versions = {str(row.photo_id): int(row.version) for row in rows}
+        anew = False
+        for one in living:
+            if versions.get(one.photo_id) != one.version:
+                one.block.buried[one.row] = True
+                anew |= one.photo_id in versions
+        return anew or any(
+            len(found) == self._depths[way]
+            and sum(not one.block.buried[one.row] for one in found) <= self._depths[way] - _SPARE
+            for way, looks in self._ways.items()
+            for found in looks
+        )
+
+    def _living(self) -> list[Found]:
+        return [
+            one for looks in self._ways.values() for found in looks for one in found if not one.block.buried[one.row]
+        ]
+
+
+def _query(fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits) -> Query:
+    whole = np.empty((0, DIMENSIONS), np.float32)
+    views, hashes = whole, np.empty((0, PDQ_BYTES), np.uint8)
+    if not fingerprint.featureless:
+        vectors = np.stack([fingerprint.descriptor, *(view.descriptor for view in fingerprint.views)])
+        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        whole, views = vectors[:1], vectors[1:]
+        if fingerprint.pdq_usable and limits.by_pdq:
+            # A picture that is its own mirror image has the same hash twice; the nearest of all counts.
+            hashes = np.frombuffer(b"".join(dict.fromkeys(fingerprint.pdq_turned)), np.uint8).reshape(-1, PDQ_BYTES)
+    return Query(
+        whole=np.ascontiguousarray(whole),
+        views=np.ascontiguousarray(views) if limits.by_view else views[:0],
+        hashes=hashes,
+        owner=owner_hash(exclude_claim) if exclude_claim else None,
+        depth=max(limits.by_descriptor, limits.by_view) + _SPARE,
+        depth_pdq=limits.by_pdq + _SPARE,
+        pdq_bits_max=limits.pdq_bits_max,
+    )
+
+
+def _rows(found: Sequence[Sequence[Any]], model: str) -> Rows:
+    """Rows of the table (`_COLUMNS`), at least one, as arrays."""
+    photo_ids, versions, owners, models, descriptors, hashes = zip(*found, strict=True)
+    described = [n for n, value in enumerate(descriptors) if value is not None and models[n] == model]
+    hashed = [n for n, value in enumerate(hashes) if value is not None]
+    # As PostgreSQL sends them: halfvec after two 16-bit integers, bits after a 32-bit one; big endian.
+    halves = np.frombuffer(b"".join(descriptors[n] for n in described), ">f2").reshape(-1, DIMENSIONS + 2)
+    bits = np.frombuffer(b"".join(hashes[n] for n in hashed), np.uint8).reshape(-1, PDQ_BYTES + 4)
+    return Rows(
+        photo_ids=np.array(photo_ids, np.dtypes.StringDType()),
+        versions=np.array(versions, np.int64),
+        owners=np.array([owner_hash(claim_id) for claim_id in owners], np.int64),
+        described=np.array(described, np.int32),
+        descriptors=halves[:, 2:].astype(np.float16),
+        hashed=np.array(hashed, np.int32),
+        hashes=np.ascontiguousarray(bits[:, 4:]),
+    )
+
+
+async def _loaded(url: URL, model: str, limits: MemoryLimits, closing: threading.Event) -> _Held | None:
+    """The whole library, streamed, as one transaction sees it; None where it is too small, or when `closing` is set.
+    Runs on a thread and a loop of its own: turning a million rows into arrays would make searches wait. Raises
+    TooLarge."""
+    began, told = time.monotonic(), time.monotonic()
+    engine = create_async_engine(url, poolclass=NullPool, isolation_level="REPEATABLE READ")
+    blocks: list[Block] = []
+    parts: list[Rows] = []
+    count, held_bytes = 0, 0
+    try:
+        async with engine.connect() as conn:
+            await conn.execute(text("SET LOCAL statement_timeout = 0"))
+            seen = (await conn.execute(_SNAPSHOT, {"enough": limits.rows_min})).one()
+            if int(seen.rows) < limits.rows_min:
+                return None
+            driver = (await conn.get_raw_connection()).driver_connection
+            assert driver is not None
+            cursor = await driver.cursor(_ALL)  # within the transaction that SQLAlchemy began
+            while part := await cursor.fetch(limits.load_rows):
+                if closing.is_set():
+                    return None
+                parts.append(_rows(part, model))
+                count, held_bytes = count + len(part), held_bytes + parts[-1].bytes
+                if held_bytes > limits.bytes_max:
+                    raise TooLarge(
+                        f"{count} rows take {held_bytes // 2**20} MiB, {limits.bytes_max // 2**20} are allowed"
+                    )
+                if sum(map(len, parts)) + limits.load_rows > limits.scan.block_rows_max:
+                    blocks.append(Block(Rows.joined(parts), limits.scan))
+                    parts.clear()
+                if time.monotonic() - told > 5:
+                    told = time.monotonic()
+                    log.info("loading the library", rows=count, seconds=round(told - began, 1))
+            if parts:
+                blocks.append(Block(Rows.joined(parts), limits.scan))
+    finally:
+        await engine.dispose()
+    return _Held(tuple(blocks), seen.snapshot, seen.server, time.monotonic())
+
+
+def _due(blocks: Sequence[Block], limits: MemoryLimits) -> list[Block]:
+    """Blocks to be made into one: one with too many buried rows, or neighbours in size that fit together, so that there
+    are few blocks and each row is moved only a few times."""
+    for block in blocks:
+        if int(block.buried.sum()) > min(limits.buried_max, len(block) // 2):
+            return [block]
+    ordered = sorted(blocks, key=len)
+    for start in range(len(ordered) - 1):
+        small, large = ordered[start : start + 2]
+        if len(large) <= 4 * len(small) and len(small) + len(large) <= limits.scan.block_rows_max:
+            return [small, large]
+    return []
+
+
+def _made_anew(blocks: Sequence[Block], limits: ScanLimits) -> Block:
+    return Block(Rows.joined([block.living() for block in blocks]), limits)
