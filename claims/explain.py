@@ -151,7 +151,7 @@ def _index(lang: Language) -> int:
 
 def detail_text(reason: Reason, lang: Language) -> str:
     """The reason's detail in words."""
-    return sign_words.detail_text(reason.detail, lang) if reason.code in sign_words.CODES else reason.detail
+    return _named(reason, lang)[2]
 
 
 def _filled(words: str, reason: Reason, lang: Language) -> str:
@@ -169,8 +169,10 @@ def _filled(words: str, reason: Reason, lang: Language) -> str:
 
 
 def _named(reason: Reason, lang: Language) -> tuple[str, str, str]:
-    """Value, threshold and detail, with kinds and fields of papers by their names."""
+    """Value, threshold and detail, with signs, and kinds and fields of papers, by their names."""
     value, threshold, detail = reason.value, reason.threshold, reason.detail
+    if reason.code in sign_words.CODES:
+        return sign_words.kinds_text(value, lang), threshold, sign_words.detail_text(detail, lang)
     if reason.code in ("paper_of_other_kind", "paper_kind_missing"):
         value, threshold = _list(value, paper_kind_text, lang), _list(threshold, paper_kind_text, lang)
     elif reason.code in ("paper_fields_missing", "paper_doubtful"):

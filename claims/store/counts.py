@@ -10,6 +10,7 @@ from datetime import UTC, timedelta
 from typing import Final
 
 from sqlalchemy import exists, func, literal, select, union_all
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.decision import Outcome
@@ -108,7 +109,7 @@ async def used_of_cover(conn: AsyncConnection, claim_id: str) -> tuple[int, int]
     live = exists(select(payouts.c.id).where(payouts.c.claim_id == claims.c.id, payouts.c.state.in_(LIVE)))
     rows = await conn.execute(
         select(decisions.c.claim_id, decisions.c.outcome, decisions.c.decision, live.label("live"))
-        .distinct(decisions.c.claim_id)
+        .ext(distinct_on(decisions.c.claim_id))
         .join(claims, claims.c.id == decisions.c.claim_id)
         .where(claims.c.policy_id == policy, claims.c.id != claim_id, decisions.c.decided_by == "rules")
         .order_by(decisions.c.claim_id, decisions.c.seq.desc())
