@@ -308,6 +308,7 @@ function cutPieces(paper) {
     const wide = (right - left) * width + 2 * margin;
     const high = (bottom - top) * height + 2 * margin;
     if (!(wide > 0 && high > 0)) continue;
+    piece.setAttribute("preserveAspectRatio", "xMinYMid meet");
     piece.setAttribute("viewBox", [left * width - margin, top * height - margin, wide, high].join(" "));
     piece.replaceChildren(shape("image", { href: sheet.src, width, height }));
   }

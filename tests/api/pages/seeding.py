@@ -41,6 +41,7 @@ from claims.rules import RULES
 from claims.store import adjudication, counts, heartbeats, payouts, queue, views
 from claims.store.blobs import BlobStore
 from claims.store.engine import connect
+from fixtures.cases import diagnosis, stay
 from tests.api.http import world
 from tests.api.http.world import Api, jpeg
 
@@ -170,6 +171,19 @@ def refer_for_copy(api: Api, claim_id: str, original: str) -> Decision:
 def refer_for_paper(api: Api, claim_id: str) -> Decision:
     def facts(file: adjudication.ClaimFile, _: str) -> dict[str, Any]:
         return {"papers": tuple(invoice_facts(row) for row in file.evidence)}
+
+    return record(api, claim_id, facts)
+
+
+def pay_for_stay(api: Api, claim_id: str) -> Decision:
+    """A hospital bill and its diagnosis page, in order; two days that ended yesterday."""
+    last = (datetime.now(UTC) - timedelta(days=1)).date()
+    days = ((last - timedelta(days=2)).isoformat(), last.isoformat())
+
+    def facts(file: adjudication.ClaimFile, _: str) -> dict[str, Any]:
+        row = file.evidence[0]
+        bill = stay(500_000, 100_000, [("甲", 300_000), ("乙", 200_000)], evidence_id=row.id, days=days)
+        return {"papers": (replace(bill, name=row.name, sha256=row.sha256), diagnosis(date=last.isoformat()))}
 
     return record(api, claim_id, facts)
 

@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 import api.pages
+from fixtures.cases import INSURED
 from tests.api.http.world import Api, jpeg
 from tests.api.pages import seeding
 
@@ -224,6 +225,13 @@ def test_an_adjuster_reads_a_paper_and_pays_what_is_due(browser: Browser, site: 
         page.locator("tr[data-field=total_minor]").hover()
         expect(page.locator("rect.lit")).to_have_count(1)
         expect(page.locator(".checks .failed")).to_contain_text("Items sum to the total")
+        doubtful = page.locator("tr.doubtful")
+        expect(doubtful).to_have_attribute("data-field", "total_minor")
+        expect(doubtful.locator(".chip")).to_have_text("doubtful")
+        expect(page.locator("rect.doubtful")).to_have_count(1)
+        cut = page.locator("svg.piece image")  # each field, cut out of the page's own picture
+        expect(cut).to_have_count(page.locator("tr[data-field]").count())
+        expect(page.locator("aside .benefit .total")).to_contain_text("Amount due", ignore_case=True)
         examine(page)
         amount = page.locator("#amount")
         page.keyboard.press("a")
@@ -234,6 +242,26 @@ def test_an_adjuster_reads_a_paper_and_pays_what_is_due(browser: Browser, site: 
         expect(page.get_by_role("status")).to_contain_text("Approved.")
     paid = seeding.rows(site, f"SELECT amount_minor FROM payouts WHERE claim_id = '{claim_id}'")
     assert paid == [(round(float(prefilled) * 100),)]
+
+
+def test_a_claimant_reads_in_plain_words_how_the_amount_of_a_stay_comes_about(browser: Browser, site: Api) -> None:
+    seeding.register(site, "clm-stay", "pol-stay", product="inpatient_medical", insured_name=INSURED)
+    claim_id = seeding.claim(
+        site, "clm-stay", "pol-stay", "paper", seed=51, product="inpatient_medical", peril="illness",
+        amount_minor=500_000, other_insurance_minor=50_000,
+    )  # fmt: skip
+    seeding.pay_for_stay(site, claim_id)
+    seeding.pay_out(site, claim_id)
+    with a_visit(browser, site, "claimant", "clm-stay") as page:
+        page.goto(f"/claims/{claim_id}")
+        rows = page.locator(".benefit tr")
+        expect(rows.filter(has_text="Paid by another insurer already")).to_contain_text("-¥500.00")
+        expect(rows.filter(has_text="allowance for the stay")).to_contain_text("¥100.00 a day for 2 days.")
+        expect(page.locator(".benefit .total")).to_contain_text("What is paid out.")
+        examine(page)
+        page.get_by_role("link", name="中文").click()
+        expect(rows.filter(has_text="住院津贴")).to_contain_text("每天 ¥100.00，共 2 天。")
+        examine(page)
 
 
 def test_an_adjuster_sees_a_nose_against_its_thresholds(browser: Browser, site: Api) -> None:
