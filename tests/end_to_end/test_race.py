@@ -113,7 +113,7 @@ def check(outcomes: dict[str, Outcome], rounds: int) -> None:
     for number, entered in by_round.items():
         assert len(entered) == CLAIMS
         paid = [claim_id for claim_id, one in entered.items() if one.status == "paid"]
-        assert len(paid) <= 1, f"round {number}: {paid} were all paid"
+        assert len(paid) <= 1, f"round {number}: all paid: {[(claim_id, entered[claim_id]) for claim_id in paid]}"
         assert {one.status for one in entered.values()} <= {"paid", "referred"}
         for claim_id, one in entered.items():
             if claim_id in paid:

@@ -9,17 +9,19 @@ import pytest
 
 from models.registry import weights_path
 from vision.documents.catalogue import CHOSEN_CHECKS, load_catalogue
-from vision.documents.gate import accepted, load_gate, not_accepted_because
+from vision.documents.gate import NEVER, PROVEN, Gate, Threshold, accepted, load_gate, not_accepted_because
 from vision.documents.page import UNKNOWN, Box, PaperCheck, PaperField, PaperReading, RefusedField
 
 FIELDS = {"company": "鲜丰水果", "date": "2026-10-03", "total_minor": "1880"}
 
 
-def receipt(confidence: float = 0.97) -> PaperReading:
+def receipt(confidence: float = 0.99) -> PaperReading:
     fields = tuple(PaperField(name, value, confidence, Box(0, 0, 1, 1)) for name, value in FIELDS.items())
+    names = tuple(FIELDS)
     return PaperReading(
-        "receipt", fields, (), (PaperCheck("date_is_plausible", True, "dated 2026-10-03"),), (), confidence, (), "m"
-    )
+        "receipt", fields, (), (PaperCheck("date_is_plausible", True, "dated 2026-10-03"),), (), confidence, (), "m",
+        relied_on=names, alike=names,
+    )  # fmt: skip
 
 
 def test_a_sure_and_whole_reading_is_accepted() -> None:
@@ -29,13 +31,13 @@ def test_a_sure_and_whole_reading_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("reading", "why"),
     [
-        (receipt(0.5), "read at a confidence of 0.50"),
+        (receipt(0.5), "read at a confidence of 0.500"),
         (replace(receipt(), kind=UNKNOWN), "not known"),
         (replace(receipt(), fields=()), "not known"),
         (replace(receipt(), missing_fields=("date",)), "not found: date"),
         (replace(receipt(), refused=(RefusedField("total_minor", "too much"),)), "total_minor: too much"),
         (replace(receipt(), checks=(PaperCheck("date_is_plausible", False, "dated 2036"),)), "dated 2036"),
-        (replace(receipt(), kind="outpatient_invoice"), "could not be checked: items_sum_to_total"),
+        (replace(receipt(), alike=("company", "date")), "read in one way only: total_minor"),
     ],
 )
 def test_any_other_is_not_and_says_why(reading: PaperReading, why: str) -> None:
@@ -53,10 +55,20 @@ def test_a_kind_that_an_insurer_added_is_judged_by_the_default() -> None:
     assert not accepted(replace(receipt(0.5), kind="taxi_receipt"))
 
 
-def test_the_gate_names_our_kinds_and_checks_that_they_make() -> None:
+def test_what_the_papers_own_arithmetic_proves_needs_no_second_model() -> None:
+    gate = Gate({"receipt": Threshold(vouched=0.9, alone=NEVER)}, Threshold(NEVER, NEVER))
+    one_way = replace(receipt(), relied_on=("total_minor",), alike=())
+    assert not accepted(one_way, gate)
+    proven = PaperCheck("items_sum_to_total", True, "2 items sum to 18.80")
+    assert accepted(replace(one_way, checks=(proven,)), gate)
+    assert not accepted(replace(one_way, checks=(replace(proven, passed=False),)), gate)
+
+
+def test_the_gate_names_our_kinds_and_what_checks_prove() -> None:
     kinds, gate = load_catalogue(), load_gate()
     assert set(gate.kinds) == set(kinds)
-    for name, threshold in gate.kinds.items():
-        assert set(threshold.proofs) <= set(kinds[name].checks) <= set(CHOSEN_CHECKS)
-        assert 0 < threshold.confidence_min <= 1
+    assert set(PROVEN) == set(CHOSEN_CHECKS)
+    for threshold in (*gate.kinds.values(), gate.default):
+        assert 0 < threshold.vouched <= NEVER
+        assert 0 < threshold.alone <= NEVER
     assert json.loads(weights_path("paper_gate").read_text(encoding="utf-8"))["kinds"]
