@@ -3,7 +3,9 @@
 The rows are drawn (`benchmarks.library_world`: like the descriptors and PDQ hashes of real photos, with the
 resemblance printed), the database is a real PostgreSQL with the product's own table, indexes, search and publishing,
 with fsync on. Half of the queries are edited copies of rows, half are new photos. Recall is against comparing every
-row in numpy. Beside it, in this process's memory: usearch's HNSW and faiss' comparison with every row.
+row in numpy. The product's search is measured with PostgreSQL's indexes alone and with the copy in memory that a worker
+keeps of a large library (`vision.library.memory`). Beside it, in this process's memory: usearch's HNSW and faiss'
+comparison with every row.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from threadpoolctl import threadpool_limits
 
 from benchmarks import library_store as store
 from benchmarks.library_world import (
@@ -36,11 +39,13 @@ from benchmarks.library_world import (
 from benchmarks.report import figures_table, machine
 from vision.fingerprint import Fingerprint
 from vision.library import LibraryPhoto, SearchLimits, publish, search, upgrade
+from vision.library.memory import Memory, MemoryLimits, memory
 from vision.library.tables import HNSW
 
 SEED: Final = 20261122
 CONCURRENCY: Final = (1, 8, 32)
 NEIGHBOURS: Final = 10
+PEER_GRAPH_ROWS_MAX: Final = 200_000  # a graph of more takes longer to build than all the rest
 INSERT_NUMBERS: Final = 2_000_000_000  # of photos that are published while searching; no drawn row has such a number
 
 
@@ -77,6 +82,8 @@ def run(*, quick: bool = False, sizes: Sequence[int] = ()) -> dict[str, Any]:
     effort = QUICK if quick else FULL
     effort = replace(effort, sizes=tuple(sorted(sizes)) or effort.sizes)
     began = time.monotonic()
+    # As in a worker: threads of BLAS would only fight with the threads that search.
+    threadpool_limits(limits=1)
     real = real_photos(effort.photos, effort.copies, np.random.default_rng(SEED))
     resemblance = World(real, SEED).resemblance()
     by_size: dict[str, Any] = {}
@@ -102,6 +109,7 @@ def run(*, quick: bool = False, sizes: Sequence[int] = ()) -> dict[str, Any]:
         "limits": asdict(SearchLimits()),
         "recall_at_10": {size: found["recall_at_10"] for size, found in by_size.items()},
         "p99_ms": {size: found["search"]["with_views"]["1"]["p99_ms"] for size, found in by_size.items()},
+        "answered_by": {size: found["answered_by"] for size, found in by_size.items()},
         "sizes": by_size,
         "seconds": round(time.monotonic() - began),
     }
@@ -120,15 +128,38 @@ async def _measure(dsn: str, real: RealPhotos, size: int, effort: Effort) -> dic
             found["size_mib"] = await store.sizes_mib(conn)
             await store.prewarm(conn)
         queries = _queries(world, rows, hashes, effort.queries, rng)
-        found |= await _recall(engine, queries)
-        found["search"] = await _searches(engine, queries)
-        found["insert"] = await _inserts(engine, world, real.model, effort.inserts, queries)
+        found["postgresql"] = await _searched(engine, None, world, real.model, effort, queries, 0)
+        async with memory(dsn, real.model, MemoryLimits(rows_min=1)) as held:
+            began = time.monotonic()
+            await held.look_after()
+            loaded = {"load_seconds": round(time.monotonic() - began, 1), "mib": round(held.bytes / 2**20, 1)}
+            found["memory"] = loaded | await _searched(engine, held, world, real.model, effort, queries, 1)
+        # What a worker does with a library of this size.
+        found["answered_by"] = "memory" if size >= MemoryLimits().rows_min else "postgresql"
+        found |= found[found["answered_by"]]
         async with engine.connect() as conn:
             found["row_bytes_of_a_real_photo"] = await store.row_bytes_real(conn, effort.rows_real)
             await conn.rollback()
     finally:
         await engine.dispose()
     found["peers"] = _peers(rows, queries)
+    return found
+
+
+async def _searched(
+    engine: AsyncEngine,
+    held: Memory | None,
+    world: World,
+    model: str,
+    effort: Effort,
+    queries: Queries,
+    number: int,
+) -> dict[str, Any]:
+    """Recall, times and visibility of the product's search. held: the copy in memory; None for PostgreSQL alone.
+    number: of the round, each publishes photos of its own."""
+    found = {"load_average": round(os.getloadavg()[0], 1)} | await _recall(engine, held, queries)
+    found["search"] = await _searches(engine, held, queries)
+    found["insert"] = await _inserts(engine, held, world, model, effort.inserts, queries, number * 2 * effort.inserts)
     return found
 
 
@@ -170,7 +201,7 @@ def _queries(world: World, rows: NDArray[np.float16], hashes: Bits, count: int, 
     return Queries(made, originals[order], exact_neighbours(rows, descriptors[order], NEIGHBOURS))
 
 
-async def _recall(engine: AsyncEngine, queries: Queries) -> dict[str, Any]:
+async def _recall(engine: AsyncEngine, held: Memory | None, queries: Queries) -> dict[str, Any]:
     """Of the ten nearest by descriptor, the share that the product's search brings; and of the copies, the share whose
     original is among its candidates at the product's own limits."""
     ten = SearchLimits(by_descriptor=NEIGHBOURS, by_view=0, by_pdq=0, candidates_max=NEIGHBOURS)
@@ -178,12 +209,14 @@ async def _recall(engine: AsyncEngine, queries: Queries) -> dict[str, Any]:
     originals, best = 0, 0
     async with engine.connect() as conn:
         for query, original, exact in zip(queries.fingerprints, queries.originals, queries.exact, strict=True):
-            found = await search(conn, replace(query, views=(), pdq_usable=False), exclude_claim="", limits=ten)
+            found = await search(
+                conn, replace(query, views=(), pdq_usable=False), exclude_claim="", limits=ten, memory=held
+            )
             right = {store.photo_id(number) for number in exact.tolist()}
             hits[bool(original >= 0)][0] += len(right & {one.photo_id for one in found})
             hits[bool(original >= 0)][1] += NEIGHBOURS
             if original >= 0:
-                whole = await search(conn, query, exclude_claim="")
+                whole = await search(conn, query, exclude_claim="", memory=held)
                 originals += store.photo_id(int(original)) in {one.photo_id for one in whole}
                 best += int(original) in exact.tolist()
     copies = int((queries.originals >= 0).sum())
@@ -196,7 +229,7 @@ async def _recall(engine: AsyncEngine, queries: Queries) -> dict[str, Any]:
     }
 
 
-async def _searches(engine: AsyncEngine, queries: Queries) -> dict[str, Any]:
+async def _searches(engine: AsyncEngine, held: Memory | None, queries: Queries) -> dict[str, Any]:
     """Milliseconds of the product's search, by what is looked for and how many at once."""
     plain = [replace(one, views=()) for one in queries.fingerprints]
     only = [replace(one, pdq_usable=False) for one in plain]
@@ -205,22 +238,24 @@ async def _searches(engine: AsyncEngine, queries: Queries) -> dict[str, Any]:
     for name, fingerprints in kinds.items():
         found[name] = {}
         for concurrency in CONCURRENCY:
-            found[name][str(concurrency)] = await _timed(engine, fingerprints, concurrency)
+            found[name][str(concurrency)] = await _timed(engine, held, fingerprints, concurrency)
     return found
 
 
-async def _timed(engine: AsyncEngine, fingerprints: Sequence[Fingerprint], concurrency: int) -> dict[str, float]:
+async def _timed(
+    engine: AsyncEngine, held: Memory | None, fingerprints: Sequence[Fingerprint], concurrency: int
+) -> dict[str, float]:
     waiting = list(fingerprints)
     took: list[float] = []
 
     async def one_after_another() -> None:
         async with engine.connect() as conn:
-            await search(conn, fingerprints[0], exclude_claim="")  # the connection's plans
+            await search(conn, fingerprints[0], exclude_claim="", memory=held)  # the connection's plans
             await conn.rollback()
             while waiting:
                 query = waiting.pop()
                 began = time.perf_counter()
-                await search(conn, query, exclude_claim=store.owner_claim(0))
+                await search(conn, query, exclude_claim=store.owner_claim(0), memory=held)
                 took.append((time.perf_counter() - began) * 1000)
                 await conn.rollback()
 
@@ -230,7 +265,15 @@ async def _timed(engine: AsyncEngine, fingerprints: Sequence[Fingerprint], concu
     return {**_quantiles(took), "searches_per_second": round(len(took) / seconds, 1)}
 
 
-async def _inserts(engine: AsyncEngine, world: World, model: str, count: int, queries: Queries) -> dict[str, Any]:
+async def _inserts(
+    engine: AsyncEngine,
+    held: Memory | None,
+    world: World,
+    model: str,
+    count: int,
+    queries: Queries,
+    first: int,
+) -> dict[str, Any]:
     """Photos published one by one into the full index: alone, and while eight search. Each must be found as soon as
     its commit has returned, by descriptor and by PDQ alone."""
     descriptors, hashes = world.draw(2 * count)
@@ -240,17 +283,21 @@ async def _inserts(engine: AsyncEngine, world: World, model: str, count: int, qu
         took, seen = [], 0
         async with engine.connect() as conn:
             for number in numbers:
-                photo = drawn_fingerprint(INSERT_NUMBERS + number, descriptors[number], hashes[number].tobytes(), model)
+                photo = drawn_fingerprint(
+                    INSERT_NUMBERS + first + number, descriptors[number], hashes[number].tobytes(), model
+                )
                 began = time.perf_counter()
-                await publish(conn, [LibraryPhoto(f"fresh-{number}", "stock", photo)])
+                await publish(conn, [LibraryPhoto(f"fresh-{first + number}", "stock", photo)])
                 await conn.commit()
                 took.append((time.perf_counter() - began) * 1000)
                 # Other bytes, so that only the two indexes can find it; then each of them alone.
                 query = replace(photo, sha256="0" * 64, pixel_sha256="1" * 64)
                 far = replace(query, descriptor=-query.descriptor)
-                by_descriptor = await search(conn, replace(query, pdq_usable=False), exclude_claim="")
-                by_pdq = await search(conn, far, exclude_claim="")
-                seen += all(f"fresh-{number}" in {one.photo_id for one in found} for found in (by_descriptor, by_pdq))
+                by_descriptor = await search(conn, replace(query, pdq_usable=False), exclude_claim="", memory=held)
+                by_pdq = await search(conn, far, exclude_claim="", memory=held)
+                seen += all(
+                    f"fresh-{first + number}" in {one.photo_id for one in found} for found in (by_descriptor, by_pdq)
+                )
                 await conn.rollback()
         return took, seen
 
@@ -258,7 +305,7 @@ async def _inserts(engine: AsyncEngine, world: World, model: str, count: int, qu
         async with engine.connect() as conn:
             while not done.is_set():
                 for query in queries.fingerprints:
-                    await search(conn, query, exclude_claim="")
+                    await search(conn, query, exclude_claim="", memory=held)
                     await conn.rollback()
                     if done.is_set():
                         return
@@ -284,18 +331,21 @@ def _peers(rows: NDArray[np.float16], queries: Queries) -> dict[str, Any]:
     except ImportError as error:
         return {"unmeasured": f"{error}; install the extra `bench`"}
     wanted = np.stack([one.descriptor for one in queries.fingerprints])
-    found = {}
-    began = time.monotonic()
-    graph = usearch.index.Index(
-        ndim=rows.shape[1], metric="cos", dtype="f16", connectivity=HNSW["m"], expansion_add=HNSW["ef_construction"],
-        expansion_search=SearchLimits().hnsw_ef_search,
-    )  # fmt: skip
-    graph.add(np.arange(len(rows)), rows, threads=os.cpu_count() or 1)
-    found["usearch_hnsw_f16"] = {
-        "build_seconds": round(time.monotonic() - began, 1),
-        "memory_mib": round(graph.memory_usage / 2**20, 1),
-        **_peer(lambda one: np.asarray(graph.search(one, NEIGHBOURS).keys), wanted, queries),
-    }
+    found: dict[str, Any] = {}
+    if len(rows) <= PEER_GRAPH_ROWS_MAX:
+        began = time.monotonic()
+        graph = usearch.index.Index(
+            ndim=rows.shape[1], metric="cos", dtype="f16", connectivity=HNSW["m"],
+            expansion_add=HNSW["ef_construction"], expansion_search=SearchLimits().hnsw_ef_search,
+        )  # fmt: skip
+        graph.add(np.arange(len(rows)), rows, threads=os.cpu_count() or 1)
+        found["usearch_hnsw_f16"] = {
+            "build_seconds": round(time.monotonic() - began, 1),
+            "memory_mib": round(graph.memory_usage / 2**20, 1),
+            **_peer(lambda one: np.asarray(graph.search(one, NEIGHBOURS).keys), wanted, queries),
+        }
+    else:
+        found["usearch_hnsw_f16"] = {"unmeasured": f"more than {PEER_GRAPH_ROWS_MAX} rows"}
     began = time.monotonic()
     flat = faiss.IndexScalarQuantizer(rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     for start in range(0, len(rows), 100_000):
