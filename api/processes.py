@@ -45,7 +45,7 @@ def worker_config(settings: Settings) -> WorkerConfig:
             attempts_max=work.attempts_max,
         ),
         floods=FloodLimits(settings.floods.claims_max, settings.floods.window_hours),
-        library=LibraryConfig(settings.library.memory_mib_max * 2**20, settings.library.memory_rows_min),
+        library=LibraryConfig(settings.library.memory_mib_max * 2**20),
         cores=work.cores,
         retention=RetentionLimits(
             incoming_hours=settings.retention.incoming_hours,

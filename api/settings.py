@@ -87,9 +87,6 @@ class LibrarySettings(BaseModel):
     memory_mib_max: int = Field(
         default=2048, ge=0, description="A larger copy is not kept: PostgreSQL's own indexes answer; 0: no copy"
     )
-    memory_rows_min: int = Field(
-        default=50_000, ge=1, description="A library of fewer photos is left to PostgreSQL's own indexes"
-    )
 
 
 class Settings(BaseSettings):

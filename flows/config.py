@@ -76,11 +76,9 @@ class DescriptorConfig:
 
 @dataclass(frozen=True, slots=True)
 class LibraryConfig:
-    """The copy of the photo library in a worker's memory: how large it may be (0: none), and from how many photos on it
-    is made (`vision.library.memory.MemoryLimits`)."""
+    """The copy of the photo library in a worker's memory: how large it may be (0: none)."""
 
     memory_bytes_max: int = 2 * 2**30
-    memory_rows_min: int = 50_000
 
 
 @dataclass(frozen=True, slots=True)

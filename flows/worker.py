@@ -60,11 +60,7 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                 AsyncExitStack() as held,
             ):
                 await asyncio.to_thread(eyes.warm_photos)
-                limits = MemoryLimits(
-                    bytes_max=config.library.memory_bytes_max,
-                    rows_min=config.library.memory_rows_min,
-                    threads=config.cores,
-                )
+                limits = MemoryLimits(bytes_max=config.library.memory_bytes_max, threads=config.cores)
                 library = await held.enter_async_context(memory(config.store.dsn, eyes.photo_models()[0], limits))
                 context = Context(engine, eyes, scorecard, floods=config.floods, memory=library)
                 adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once)
@@ -95,17 +91,25 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                         "prefect_seconds": round(tally.around_seconds, 3),
                     }
 
-                log.info("ready", process=config.name, cores=config.cores)
                 async with asyncio.TaskGroup() as group:
                     group.create_task(_warm_papers(eyes))
                     group.create_task(library.keep(stop))
                     group.create_task(_check_library(engine, eyes.photo_models()[0]))
                     group.create_task(tend(engine, BlobStore(config.store.evidence_url), config.retention, stop))
+                    await _either(library.settled, stop)  # its search is exact, PostgreSQL's graph is not
+                    log.info("ready", process=config.name, cores=config.cores, library_rows=library.rows)
                     await live(
                         engine, config.name, "worker", [drain, enrol, teach], stop, report, config.lease.report_seconds
                     )
     finally:
         await engine.dispose()
+
+
+async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(event.wait()) for event in (one, other)]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
 
 
 async def _warm_papers(eyes: Looking) -> None:

@@ -44,18 +44,15 @@ _SPARE: Final = 32  # more rows a look than are ranked: those that turn out to b
 
 @dataclass(frozen=True, slots=True)
 class MemoryLimits:
-    """bytes_max: of the copy; while it is read again, twice as much for a moment; 0: no copy. rows_min: a smaller
-    library is left to PostgreSQL, whose index then finds as much as fast. threads: that scan. fetch_seconds: in which
-    what is new must have come. look_seconds: between looks at what to load, refresh or tidy; small_seconds: while the
-    library is too small; refused_minutes: after it was too large. again_hours: after that the whole copy is read again.
-    load_rows: read at once. buried_max: rows of a block that may be buried before it is made anew."""
+    """bytes_max: of the copy; while it is read again, twice as much for a moment; 0: no copy. threads: that scan.
+    fetch_seconds: in which what is new must have come. look_seconds: between looks at what to load, refresh or tidy;
+    refused_minutes: after it was too large. again_hours: after that the whole copy is read again. load_rows: read at
+    once. buried_max: rows of a block that may be buried before it is made anew."""
 
     bytes_max: int = 2 * 2**30
-    rows_min: int = 50_000
     threads: int = 2
     fetch_seconds: float = 10.0
     look_seconds: float = 5.0
-    small_seconds: float = 60.0
     again_hours: float = 24.0
     refused_minutes: float = 60.0
     load_rows: int = 20_000
@@ -96,10 +93,7 @@ _NEWS: Final = text(
      AND NOT pg_visible_in_snapshot(p.written_by, CAST(CAST(:seen AS text) AS pg_snapshot))
     """
 )
-_SNAPSHOT: Final = text(
-    "SELECT CAST(pg_current_snapshot() AS text) AS snapshot, pg_postmaster_start_time() AS server,"
-    " (SELECT count(*) FROM (SELECT FROM library_photos LIMIT :enough) AS few) AS rows"
-)
+_SNAPSHOT: Final = text("SELECT CAST(pg_current_snapshot() AS text) AS snapshot, pg_postmaster_start_time() AS server")
 _ALL: Final = f"SELECT {_COLUMNS} FROM library_photos p"
 _VERSIONS: Final = text(
     "SELECT photo_id, CAST(CAST(written_by AS text) AS bigint) AS version FROM library_photos"
@@ -119,6 +113,7 @@ class Memory:
         self._pool = ThreadPoolExecutor(limits.threads, "library", initializer=faiss.omp_set_num_threads, initargs=(1,))
         self._slow = ThreadPoolExecutor(1, "library-load", initializer=faiss.omp_set_num_threads, initargs=(1,))
         self.answered = 0  # searches, since the process began
+        self.settled = asyncio.Event()  # once the copy was loaded, or was found to be too large or not wanted
         self._held: _Held | None = None
         self._changing = asyncio.Lock()  # of `_held`
         self._conn: AsyncConnection | None = None
@@ -166,13 +161,14 @@ class Memory:
         return Recalled(by_descriptor, by_pdq, query)
 
     async def keep(self, stop: asyncio.Event) -> None:
-        """Load the copy when the library is large enough for it, and keep it in order, until `stop`."""
+        """Load the copy and keep it in order, until `stop`."""
         stopped = asyncio.create_task(stop.wait())
         stopped.add_done_callback(lambda _: self._closing.set())  # a million rows are not waited for
         try:
             while not stop.is_set():
                 try:
                     await self.look_after()
+                    self.settled.set()
                 except AWAY as error:
                     log.warning("the library in memory was not looked after", error=repr(error)[:200])
                 await asyncio.wait([stopped], timeout=self._limits.look_seconds)
@@ -203,9 +199,7 @@ class Memory:
             return
         async with self._changing:
             self._held = held
-        if held is None:
-            self._not_before = time.monotonic() + limits.small_seconds
-        else:
+        if held is not None:
             seconds = round(time.monotonic() - began, 1)
             log.info("library in memory", rows=held.rows, mib=held.bytes // 2**20, seconds=seconds)
 
@@ -405,7 +399,7 @@ def _rows(found: Sequence[Sequence[Any]], model: str) -> Rows:
 
 
 async def _loaded(url: URL, model: str, limits: MemoryLimits, closing: threading.Event) -> _Held | None:
-    """The whole library, streamed, as one transaction sees it; None where it is too small, or when `closing` is set.
+    """The whole library, streamed, as one transaction sees it; None when `closing` is set.
     Runs on a thread and a loop of its own: turning a million rows into arrays would make searches wait. Raises
     TooLarge."""
     began, told = time.monotonic(), time.monotonic()
@@ -416,9 +410,7 @@ async def _loaded(url: URL, model: str, limits: MemoryLimits, closing: threading
     try:
         async with engine.connect() as conn:
             await conn.execute(text("SET LOCAL statement_timeout = 0"))
-            seen = (await conn.execute(_SNAPSHOT, {"enough": limits.rows_min})).one()
-            if int(seen.rows) < limits.rows_min:
-                return None
+            seen = (await conn.execute(_SNAPSHOT)).one()
             driver = (await conn.get_raw_connection()).driver_connection
             assert driver is not None
             cursor = await driver.cursor(_ALL)  # within the transaction that SQLAlchemy began

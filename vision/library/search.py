@@ -37,7 +37,9 @@ class SearchLimits:
     views, `_pdq` with the eight hashes. Descriptors that were trained to lie evenly are hard to walk through: of 60
     edited copies among 100,000 drawn photos, 80 found the original of 93%, 200 and 320 of 97%, 500 of 98%
     (docs/decisions/0006-library-index.md). Neighbours filtered out (the claim's own photos) are made up for by
-    pgvector's iterative scan, up to `hnsw_scan_tuples_max`. seconds_max: of each statement, then SearchTimedOut.
+    pgvector's iterative scan, up to `hnsw_scan_tuples_max`. newest: so many of the rows written last are compared one
+    by one, because the graph may have no way to them: where many near-copies arrive at once, rows link to one another
+    only. seconds_max: of each statement, then SearchTimedOut.
     """
 
     exact_max: int = 20
@@ -50,6 +52,7 @@ class SearchLimits:
     hnsw_ef_search_view: int = 200
     hnsw_ef_search_pdq: int = 80
     hnsw_scan_tuples_max: int = 20_000
+    newest: int = 2_000
     seconds_max: float = 10.0
 
 
@@ -99,6 +102,11 @@ class Nearness(NamedTuple):
 # stand in the text and not in parameters, so that a plan made once for all values still knows to stop early.
 # A web or stock picture has owner_claim '' and so is never excluded: no claim has an empty id.
 _FIND: Final = """
+    WITH newest AS MATERIALIZED (
+        SELECT photo_id, pdq, CASE WHEN descriptor_model = :model THEN descriptor END AS comparable
+        FROM (SELECT * FROM library_photos ORDER BY written_by DESC LIMIT {newest}) AS last
+        WHERE owner_claim <> :claim
+    )
     (
         SELECT 'exact' AS way, row_number() OVER (ORDER BY (sha256 = :sha256) DESC, published_at, photo_id) AS look,
                photo_id, CAST(0 AS double precision) AS value
@@ -124,6 +132,20 @@ _FIND: Final = """
         SELECT photo_id, pdq <~> set.hash AS bits
         FROM library_photos WHERE owner_claim <> :claim AND pdq IS NOT NULL
         ORDER BY pdq <~> set.hash LIMIT {by_pdq}
+    ) AS n
+    UNION ALL
+    SELECT 'descriptor', q.look, n.photo_id, n.cosine
+    FROM unnest(CAST(CAST(:vectors AS text[]) AS halfvec(256)[])) WITH ORDINALITY AS q(vector, look)
+    CROSS JOIN LATERAL (
+        SELECT photo_id, 1 - (comparable <=> q.vector) AS cosine
+        FROM newest WHERE comparable IS NOT NULL ORDER BY comparable <=> q.vector LIMIT {by_descriptor}
+    ) AS n
+    UNION ALL
+    SELECT 'pdq', q.look, n.photo_id, n.bits
+    FROM unnest(CAST(CAST(:hashes AS text[]) AS bit(256)[])) WITH ORDINALITY AS q(hash, look)
+    CROSS JOIN LATERAL (
+        SELECT photo_id, pdq <~> q.hash AS bits
+        FROM newest WHERE pdq IS NOT NULL ORDER BY pdq <~> q.hash LIMIT {by_pdq}
     ) AS n
 """
 # Relaxed order: the rows are sorted here anyway, and strict order throws away what a second round finds too late.
@@ -239,7 +261,7 @@ async def _look(
         vectors = [fingerprint.descriptor, *(view.descriptor for view in fingerprint.views)]
         hashes = list(fingerprint.pdq_turned) if fingerprint.pdq_usable else []
     found = await conn.execute(
-        _statement(limits.exact_max, limits.by_descriptor, limits.by_pdq),
+        _statement(limits.exact_max, limits.by_descriptor, limits.by_pdq, limits.newest),
         {
             "claim": exclude_claim or "\n",  # an id that no row has: '' would exclude web and stock
             "sha256": fingerprint.sha256,
@@ -253,15 +275,18 @@ async def _look(
             "pdq_breadth": str(limits.hnsw_ef_search_pdq),
         },
     )
-    looks: Looks = {"exact": [], "descriptor": [], "pdq": []}
+    # What both the index and the comparison of the newest rows bring counts once.
+    looks: dict[str, dict[tuple[int, str], float]] = {"exact": {}, "descriptor": {}, "pdq": {}}
     for row in found:
-        looks[row.way].append((int(row.look), str(row.photo_id), float(row.value)))
-    return looks
+        looks[row.way][int(row.look), str(row.photo_id)] = float(row.value)
+    return {way: [(look, photo_id, value) for (look, photo_id), value in seen.items()] for way, seen in looks.items()}
 
 
 @cache
-def _statement(exact_max: int, by_descriptor: int, by_pdq: int) -> TextClause:
-    return text(_FIND.format(exact_max=int(exact_max), by_descriptor=int(by_descriptor), by_pdq=int(by_pdq)))
+def _statement(exact_max: int, by_descriptor: int, by_pdq: int, newest: int) -> TextClause:
+    return text(
+        _FIND.format(exact_max=int(exact_max), by_descriptor=int(by_descriptor), by_pdq=int(by_pdq), newest=int(newest))
+    )
 
 
 def _by_descriptor(

@@ -27,7 +27,7 @@ from vision.views import Box
 pytestmark = pytest.mark.anyio
 ROWS = 800
 MODEL = "drawn@0"
-EVERY = MemoryLimits(rows_min=1)
+EVERY = MemoryLimits()
 LIMITS = SearchLimits()
 
 
@@ -81,7 +81,7 @@ async def test_it_finds_what_comparing_every_row_finds(full: AsyncEngine, databa
         np.stack([np.frombuffer(one.pdq, np.uint8) for one in known]),
         np.ones(ROWS, np.bool_),
     )
-    coded = MemoryLimits(rows_min=1, scan=ScanLimits(exact_rows_max=64, block_rows_max=300), load_rows=100)
+    coded = MemoryLimits(scan=ScanLimits(exact_rows_max=64, block_rows_max=300), load_rows=100)
     async with loaded(database_url, EVERY) as exact, loaded(database_url, coded) as by_codes:
         for number in range(25):
             query = unlike_bytes(near(known[number * 30], 90_000 + number, 1.0, bits=number * 4))
@@ -161,7 +161,7 @@ async def test_erased_photos_are_gone_at_once_and_hide_nobody(full: AsyncEngine,
         assert not [one for one in found if one.photo_id.startswith("gone-")]
         await held.look_after()
         assert held.rows == ROWS + 101  # a hundred buried rows are not yet worth moving the others
-    few = MemoryLimits(rows_min=1, buried_max=10)
+    few = MemoryLimits(buried_max=10)
     async with loaded(database_url, few) as held:
         async with full.begin() as conn:
             assert await remove_claim(conn, "mine") == 267
@@ -202,7 +202,7 @@ async def test_a_claim_with_more_look_alikes_than_a_look_keeps_does_not_hide_ano
     ]
     async with full.begin() as conn:
         await publish(conn, [*own, LibraryPhoto("other", "claim", near(query, 70_000, 0.6, bits=20), "another")])
-    narrow = MemoryLimits(rows_min=1, scan=ScanLimits(kept=20, kept_view=20, exact_rows_max=64))
+    narrow = MemoryLimits(scan=ScanLimits(kept=20, kept_view=20, exact_rows_max=64))
     async with loaded(database_url) as exact, loaded(database_url, narrow) as by_codes:
         for held in (exact, by_codes):
             found = await found_by(full, held, query, claim="many")
@@ -218,10 +218,9 @@ async def test_an_exact_match_comes_first_and_is_read_from_the_database(full: As
 
 
 async def test_the_database_answers_while_there_is_no_copy(full: AsyncEngine, database_url: str) -> None:
-    """Not loaded yet, switched off, the library too small for one, the copy too large, another descriptor."""
+    """Not loaded yet, switched off, the copy too large, another descriptor."""
     query = unlike_bytes(random_fingerprint(77))
-    rows_min, bytes_max = MemoryLimits(rows_min=ROWS + 1), MemoryLimits(rows_min=1, bytes_max=ROWS * 200)
-    for limits in (MemoryLimits(bytes_max=0, rows_min=1), rows_min, bytes_max):
+    for limits in (MemoryLimits(bytes_max=0), MemoryLimits(bytes_max=ROWS * 200)):
         async with loaded(database_url, limits) as held, full.connect() as conn:
             assert not held.answers(query)
             assert held.rows == held.bytes == 0
@@ -238,7 +237,7 @@ async def test_a_copy_that_grows_beyond_its_limit_is_given_up_and_the_database_a
     full: AsyncEngine, database_url: str
 ) -> None:
     async with loaded(database_url) as held:
-        limits = MemoryLimits(rows_min=1, bytes_max=held.bytes + 50 * 600)
+        limits = MemoryLimits(bytes_max=held.bytes + 50 * 600)
     async with loaded(database_url, limits) as held:
         assert held.rows == ROWS
         photos = [LibraryPhoto(f"more-{seed}", "web", random_fingerprint(seed)) for seed in range(8_000, 8_100)]
@@ -282,7 +281,7 @@ async def test_many_search_and_publish_at_once_and_each_finds_its_own(full: Asyn
     commit has returned, beside searches that never stop and blocks that are merged meanwhile."""
     fresh: asyncio.Queue[int] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-    limits = MemoryLimits(rows_min=1, scan=ScanLimits(exact_rows_max=64), look_seconds=0.01)
+    limits = MemoryLimits(scan=ScanLimits(exact_rows_max=64), look_seconds=0.01)
 
     def publishes(first: int) -> None:
         async def one_by_one() -> None:
@@ -326,6 +325,25 @@ async def test_many_search_and_publish_at_once_and_each_finds_its_own(full: Asyn
         assert held.rows == ROWS + 120
 
 
+async def test_of_near_copies_that_arrive_at_once_at_most_one_finds_no_other(
+    full: AsyncEngine, database_url: str
+) -> None:
+    """Of two that publish and then search at least one sees the other, so of any number at most the first sees none."""
+    async with loaded(database_url) as one_process, loaded(database_url) as another:
+
+        async def send(burst: int, number: int) -> bool:
+            photo = near(random_fingerprint(20_000 + burst), 21_000 + 100 * burst + number, 0.1, bits=2)
+            async with full.begin() as conn:
+                await publish(conn, [LibraryPhoto(f"{burst}-{number}", "claim", photo, f"claim-{burst}-{number}")])
+            held = another if number % 2 else one_process
+            found = await found_by(full, held, unlike_bytes(photo), claim=f"claim-{burst}-{number}")
+            return any(one.photo_id.startswith(f"{burst}-") for one in found)
+
+        for burst in range(4):
+            saw_another = await asyncio.gather(*(send(burst, number) for number in range(30)))
+            assert sum(saw_another) >= 29, burst
+
+
 async def test_small_blocks_become_few(full: AsyncEngine, database_url: str) -> None:
     async with loaded(database_url) as held:
         for seed in range(9_000, 9_030):
@@ -343,7 +361,7 @@ async def test_small_blocks_become_few(full: AsyncEngine, database_url: str) -> 
 
 async def test_a_worker_that_stops_does_not_wait_for_a_loading(full: AsyncEngine, database_url: str) -> None:
     stop = asyncio.Event()
-    async with memory(database_url, MODEL, MemoryLimits(rows_min=1, load_rows=1)) as held:
+    async with memory(database_url, MODEL, MemoryLimits(load_rows=1)) as held:
         async with full.connect() as other:
             await other.execute(text("LOCK TABLE library_photos IN ACCESS EXCLUSIVE MODE"))
             keeping = asyncio.create_task(held.keep(stop))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,23 @@ async def test_the_index_finds_what_comparing_every_row_finds(full: AsyncEngine)
     assert hits / (10 * len(queries)) >= 0.99
 
 
+async def test_the_newest_rows_are_found_whether_or_not_the_index_has_a_way_to_them(full: AsyncEngine) -> None:
+    """A graph with no way to a row is had by looking at one neighbour only."""
+    blind = SearchLimits(hnsw_ef_search=1, hnsw_ef_search_pdq=1, hnsw_scan_tuples_max=1, newest=0)
+    missed = {0: 0, ROWS: 0}
+    async with full.connect() as conn:
+        await conn.execute(text("SET LOCAL enable_seqscan = off"))
+        for newest in missed:
+            for seed in range(0, ROWS, 20):
+                query = near(random_fingerprint(seed), 90_000 + seed, 1.0, bits=30)
+                by_descriptor, by_pdq = changed(query, pdq_usable=False), changed(query, descriptor=-query.descriptor)
+                for only in (by_descriptor, by_pdq):
+                    found = await search(conn, only, exclude_claim="", limits=replace(blind, newest=newest))
+                    missed[newest] += str(seed) not in {one.photo_id for one in found}
+    assert missed[0] > 10
+    assert missed[ROWS] == 0
+
+
 async def test_one_statement_uses_both_hnsw_indices_each_look_with_its_own_breadth(full: AsyncEngine) -> None:
     """`vision.library.search` the module: the package exports its function under the same name."""
     async with full.connect() as conn:
@@ -150,7 +168,7 @@ async def _plan(conn: AsyncConnection, breadths: list[str]) -> Any:
         "hashes": [module.bits_text(query.pdq)] if len(breadths) == 1 else [],
         "pdq_breadth": "40",
     }
-    statement = module._statement(20, 5, 2).text
+    statement = module._statement(20, 5, 2, 0).text
     explained = await conn.execute(text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"), values)
     return explained.scalar_one()
 
