@@ -14,6 +14,9 @@ from vision.documents.normalise import AMOUNT_MINOR_END
 from vision.documents.page import PaperField, RefusedField
 from vision.measurement import Unmeasured
 
+# Long numbers that are not the carrier's.
+_OTHER_NUMBER = re.compile(r"订单|身份证|客服|电话|[账帐]号|卡号")
+
 
 def extract(rows: Sequence[Row], kind: PaperKind) -> tuple[list[PaperField], list[RefusedField]]:
     """Every field found, at most one a name, in the kind's order; and those that were found and not believed."""
@@ -84,7 +87,9 @@ def _without_label(
         pattern = rf"(?<![A-Z0-9*]){pattern}(?![\d*])"
     for index, row in enumerate(rows):
         for match in re.finditer(pattern, row.text):
-            if rule.format == "tracking_number" and not tracking_without_label(match[0]):
+            if rule.format == "tracking_number" and (
+                not tracking_without_label(match[0]) or _OTHER_NUMBER.search(row.text[: match.start()])
+            ):
                 continue
             read = value(match[0])
             if isinstance(read, str) and read:

@@ -29,7 +29,7 @@ def _text(rule: FieldRule) -> str:
     if not rule.spaces:
         return rf"(?:\d{{1,2}}(?=[\u4e00-\u9fff]))?{_WORD}[\w()、,·&*/.+-]{{0,39}}"
     # Up to the gap between two cells, or to the next label of the same one.
-    return r"[^\s:;|](?:[^\s|]| (?=\S)(?!\S{1,8}:)){0,79}"
+    return r"(?=[^\s:;|]*\w)[^\s:;|](?:[^\s|]| (?=\S)(?!\S{1,8}:)){0,79}"
 
 
 def _number(rule: FieldRule) -> str:
@@ -44,11 +44,11 @@ def _institution(rule: FieldRule) -> str:
 
 def _amount(rule: FieldRule) -> str:
     minus = r"(?:-\s?)?" if rule.minus else ""
-    return rf"{minus}{CURRENCY}?\s?{minus}{AMOUNT}"
+    return rf"(?:\+\s?)?{minus}{CURRENCY}?\s?{minus}{AMOUNT}"
 
 
 def _amount_value(text: str) -> str | Unmeasured:
-    minor = amount_minor(re.sub(r"^(\D{0,4})-", r"\1", text))
+    minor = amount_minor(re.sub(r"^\+?(\D{0,4})-", r"\1", text).lstrip("+"))
     return minor if isinstance(minor, Unmeasured) else str(minor)
 
 

@@ -58,7 +58,8 @@ _ADDRESS = re.compile(
 )
 _PLACE = re.compile(r"SELANGOR|KUALA\s?LUMPUR|JOHOR|MELAKA|PENANG|PERAK|KEDAH|MALAYSIA|PAHANG|SEREMBAN", re.IGNORECASE)
 _ADDRESS_END = re.compile(
-    r"INVOICE|RECEIPT|\bDATE\b|\bBILL\b|TABLE|CASHIER|SHOPPING\s?HOURS|CUSTOMER|单号|流水号|小票号|日期|时间|商品",
+    r"INVOICE|RECEIPT|\bDATE\b|\bBILL\b|TABLE|CASHIER|SHOPPING\s?HOURS|CUSTOMER|单号|流水号|小票号|日期|时间|商品"
+    r"|(?<![\u4e00-\u9fff])(?!地\s?址)[\u4e00-\u9fff]{2,6}\s?:",  # another label
     re.IGNORECASE,
 )
 _HEADER_ROWS_MAX = 12
@@ -72,7 +73,7 @@ def fields(rows: Sequence[Row]) -> list[Outcome]:
     return [
         company[0] if company else None,
         _address(rows, company[1] + 1 if company else 0),
-        date_of(rows, (r"日期|DATE|交易时间|时间",)),
+        date_of(rows, (r"日期|DATE|交易时间|时间", r"PRINTED")),
         _too_much(rows) or _total(rows),
     ]
 
@@ -146,9 +147,9 @@ def _tendered(rows: Sequence[Row]) -> tuple[int, int]:
         spans = amounts(row.text, decimals_required=True)
         if not spans:
             continue
-        if re.search(r"\bCHANGE\b|找零", row.text, re.IGNORECASE):
+        if re.search(r"\bCHANGE\b|\bBALANCE RETURNED\b|找[零回赎]", row.text, re.IGNORECASE):
             change = spans[-1][2]
-        elif re.search(r"\bCASH\b|现金|\bTENDER|\bPAID\b|\bRECEIVED\b", row.text, re.IGNORECASE):
+        elif re.search(r"\bCASH\b|现金|收现|\bTENDER|\bPAID\b|\bRECEIVED\b", row.text, re.IGNORECASE):
             cash = spans[-1][2]
     return (cash, change) if cash >= 0 and change >= 0 else (0, 0)
 
