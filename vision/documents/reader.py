@@ -14,6 +14,7 @@ from types import TracebackType
 from models.ocr_build import OCR_CARDS, default_target, model_name, verify
 from models.registry import card
 from vision.documents.catalogue import Catalogue, load_catalogue
+from vision.documents.digits import digits_check
 from vision.documents.layers import layer_check
 from vision.documents.page import UNKNOWN, PaperCheck, PaperReading
 from vision.documents.passes import Passes, Quality
@@ -75,7 +76,7 @@ class Reader:
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
         quality: Quality | None = None,
         catalogue: Catalogue | None = None,
-        page_checks: Sequence[PageCheck] = (),
+        page_checks: Sequence[PageCheck] = (digits_check,),
     ) -> None:
         folder = models_dir if models_dir is not None else default_target()
         verify(folder)

@@ -1,0 +1,60 @@
+"""The check `digits_look_untouched`: the amounts and dates of a paper, as its pixels show them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from vision.documents.forensics import Box, DigitsLook, ForensicLimits, ForensicModel, Pixels, digits_look
+from vision.documents.page import PaperCheck, PaperField, PaperReading
+
+CHECK: Final = "digits_look_untouched"
+_SIGN_WORDS: Final = {
+    "noise": "the paper's noise around it",
+    "sharpness": "the sharpness of its edges",
+    "ink": "the depth of its ink",
+    "tint": "the colour of its ink",
+    "paper_step": "a step in the paper's brightness around it",
+    "ghost": "a trace of another JPEG compression",
+    "twin": "a digit elsewhere that is the same to the pixel",
+}
+
+
+def digits_check(
+    pixels: Pixels,
+    reading: PaperReading,
+    *,
+    model: ForensicModel | None = None,
+    limits: ForensicLimits | None = None,
+) -> PaperCheck | None:
+    """Whether a digit of an amount in figures or of a date looks changed; None when none could be looked at.
+
+    pixels: uint8 (h, w, 3) sRGB, the picture that was read. The detail names the most suspicious digit, where it
+    stands (fractions of the picture) and what spoke most against it.
+    """
+    bounds = limits if limits is not None else ForensicLimits()
+    boxes: dict[str, Box] = {}
+    for field in reading.fields:
+        box = field.box
+        flat = (max(0.0, box.left), max(0.0, box.top), min(1.0, box.right), min(1.0, box.bottom))
+        if _looked_at(field) and flat[0] < flat[2] and flat[1] < flat[3] and len(boxes) < bounds.fields_max:
+            boxes[field.name] = flat
+    looks = digits_look(pixels, boxes, model=model, limits=bounds)
+    measured = [(name, look) for name, look in looks.items() if isinstance(look, DigitsLook)]
+    if not measured:
+        return None
+    name, worst = max(measured, key=lambda pair: pair[1].score)
+    if not worst.found:
+        return PaperCheck(CHECK, True, f"{len(measured)} fields, the least like its neighbours at {worst.score:.2f}")
+    left, top = (round(100 * share) for share in worst.at[:2])
+    why = _SIGN_WORDS[worst.sign]
+    return PaperCheck(
+        CHECK,
+        False,
+        f"{name}: the digit at {left}% from the left, {top}% from the top differs in {why} ({worst.score:.2f})",
+    )
+
+
+def _looked_at(field: PaperField) -> bool:
+    """Amounts in figures, and dates: what a forger changes."""
+    amount = field.name.endswith("_minor") and not field.name.startswith("capital")
+    return amount or field.name == "date" or field.name.endswith("_date")
