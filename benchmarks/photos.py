@@ -74,7 +74,7 @@ class Size:
     labels: int
 
 
-FULL: Final = Size(library=1100, copied=80, unseen=1000, unseen_edited=400, labels=80)
+FULL: Final = Size(library=1090, copied=80, unseen=1000, unseen_edited=400, labels=80)
 QUICK: Final = Size(library=200, copied=10, unseen=40, unseen_edited=20, labels=10)
 
 
