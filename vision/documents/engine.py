@@ -9,11 +9,13 @@ from vision.documents import capital, receipt
 from vision.documents.catalogue import FieldRule, Label, PaperKind
 from vision.documents.fields import Outcome, date_by_rule, from_found
 from vision.documents.formats import SHAPES, tracking_without_label
-from vision.documents.layout import Found, Row, labelled, piece, under
+from vision.documents.layout import Found, Row, beside, labelled, piece, under
 from vision.documents.normalise import AMOUNT_MINOR_END
 from vision.documents.page import PaperField, RefusedField
 from vision.measurement import Unmeasured
 
+# How headings end, and no name or text that a field holds.
+_LABEL_END = re.compile(r"(?:日期|时间|名称|编号|号码|签[名字章]|电话|地址|住址|金额|数量|备注|证明)$")
 # Long numbers that are not the carrier's.
 _OTHER_NUMBER = re.compile(r"订单|身份证|客服|电话|[账帐]号|卡号")
 
@@ -37,6 +39,7 @@ def _candidates(rows: Sequence[Row], label: Label, pattern: str, below: bool) ->
     if label.in_row:
         return _in_row(rows, label, pattern)
     found = labelled(rows, label.label, pattern)
+    found = found or beside(rows, label.label, pattern)
     if below:
         found += under(rows, label.label, pattern)
     if label.of and len(found) != label.of:
@@ -76,8 +79,11 @@ def _by_shape(rows: Sequence[Row], name: str, rule: FieldRule, headings: re.Patt
 
 
 def _heads(rows: Sequence[Row], found: Found, headings: re.Pattern[str]) -> bool:
-    """Whether a text is a label or the rest of one, not a value: it is one of the kind's, or a colon follows it."""
-    return headings.match(found.text) is not None or rows[found.row].text[found.end :].lstrip(" ")[:1] == ":"
+    """Whether a text is a label or the rest of one, not a value: it is one of the kind's, ends as labels do, or a colon
+    follows it."""
+    if headings.match(found.text) or _LABEL_END.search(found.text):
+        return True
+    return rows[found.row].text[found.end :].lstrip(" ")[:1] == ":"
 
 
 def _without_label(

@@ -29,7 +29,7 @@ def _text(rule: FieldRule) -> str:
     if not rule.spaces:
         return rf"(?:\d{{1,2}}(?=[\u4e00-\u9fff]))?{_WORD}[\w()、,·&*/.+-]{{0,39}}"
     # Up to the gap between two cells, or to the next label of the same one.
-    return r"(?=[^\s:;|]*\w)[^\s:;|](?:[^\s|]| (?=\S)(?!\S{1,8}:)){0,79}"
+    return r"(?=[^\s:;|]*\w)[^\s:;|,、。.!?)](?:[^\s|]| (?=\S)(?!\S{1,8}:)){0,79}"
 
 
 def _number(rule: FieldRule) -> str:

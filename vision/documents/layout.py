@@ -237,10 +237,11 @@ def union(boxes: Sequence[Box]) -> Box:
 def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -> list[Found]:
     """Every value that stands right of its label in one row, in reading order.
 
-    label, value: regular expressions; between them a colon or space may stand, and with `gap` also the space between
-    two cells. The value is the part matched by `value`. A label gives nothing of itself back to the value (名 of 名称).
+    label, value: regular expressions; between them a colon, space or opening quotation mark may stand, and with `gap`
+    also the space between two cells. The value is the part matched by `value`. A label gives nothing of itself back to
+    the value (名 of 名称).
     """
-    between = rf"\s*[:;]?\s{{0,{2 + len(GAP) if gap else 1}}}"
+    between = rf"\s*[:;]?\s{{0,{2 + len(GAP) if gap else 1}}}[“\"「《]?"
     pattern = re.compile(rf"(?>{label}){between}(?P<value>{value})", re.IGNORECASE)
     found = []
     for index, row in enumerate(rows):
@@ -248,6 +249,38 @@ def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -
             if match["value"].strip():
                 found.append(piece(rows, index, *match.span("value")))
     return found
+
+
+def beside(rows: Sequence[Row], label: str, value: str) -> list[Found]:
+    """Every value that begins a row right of a label which stands by itself, between the lines it belongs to: a mark
+    before a party's name and address. The first of those lines counts.
+    """
+    found = []
+    alone, wanted = (
+        re.compile(rf"(?:{label})\s*:?\s*", re.IGNORECASE),
+        re.compile(rf"\s*(?P<value>{value})", re.IGNORECASE),
+    )
+    for index, row in enumerate(rows):
+        mark = row.cells[0]
+        if len(row.cells) != 1 or not alone.fullmatch(row.text):
+            continue
+        for at in (index - 1, index + 1):
+            if not 0 <= at < len(rows):
+                continue
+            first = rows[at].cells[0]
+            if first.left < mark.right or abs(first.middle - mark.middle) > mark.height:
+                continue
+            hit = wanted.match(rows[at].text)
+            if hit is not None and hit["value"].strip():
+                found.append(piece(rows, at, *hit.span("value")))
+                break
+    return found
+
+
+def _followed(row: Row, end: int) -> bool:
+    """Whether more than a colon or brackets stands behind a label in its cell: then it heads nothing."""
+    rest = next(row.text[end:stop] for start, stop, _ in row.spans() if start <= end <= stop)
+    return re.fullmatch(r"\s*(?:\(.*\))?\W*", rest) is None
 
 
 def under(rows: Sequence[Row], label: str, value: str) -> list[Found]:
@@ -258,6 +291,8 @@ def under(rows: Sequence[Row], label: str, value: str) -> list[Found]:
     wanted = re.compile(rf"\s*(?P<value>{value})", re.IGNORECASE)
     for index, row in enumerate(rows[:-1]):
         for match in re.finditer(rf"(?>{label})", row.text, re.IGNORECASE):
+            if _followed(row, match.end()):
+                continue
             head = piece(rows, index, *match.span()).box
             for start, end, cell in rows[index + 1].spans():
                 shared = min(head.right, cell.box.right) - max(head.left, cell.box.left)

@@ -22,11 +22,11 @@ _TOTAL_WORDS: tuple[tuple[str, int], ...] = (
         r"TOTAL\s?(?:AMOUNT\s?)?(?:DUE|PAYABLE|TO\s?PAY)|(?:AMOUNT|BALANCE)\s?(?:DUE|PAYABLE)|OTAL\s?AFTER|FINAL\s?TOTAL",
         9,
     ),
-    (r"应付金额|应付|应收", 9),
+    (r"应付金额|应付|应收|消费(?:金额|合计|总额)", 9),
     (r"TOTAL\s?(?:SALES?\s?)?\(?(?:INC|WITH)|INCLUSIVE\s?(?:OF\s?)?GST", 8),
     (r"T[O0]TA[LI]\s?(?:AMOUNT|AMT|SALES?|RM|MYR|\(RM\)|PRICE|BILL)|合计金额|总金额", 7),
     (r"(?<![A-Z])T[O0]TA[LI](?:\b|(?=RM|:|\d|\())|合\s{0,3}计|总\s?计", 6),
-    (r"实付|实收|微信支付|支付宝", 3),
+    (r"实付|实收|微信支付|支付宝|银行卡", 3),
     (r"\bCASH\b|现金|\bVISA\b|MASTER\s?CARD|\bDEBIT\b|AMOUNT\b", 1),
 )
 _SURE_TOTAL = 6
@@ -56,10 +56,11 @@ _ADDRESS = re.compile(
     r"|SELANGOR|KUALA\s?LUMPUR|JOHOR|MELAKA|PENANG|^地址|[市区县].*[路街巷号]",
     re.IGNORECASE,
 )
+_AT = re.compile(r"^(?:门店|店铺|店|商户|公司)?地\s?址\s?:?\s*")
 _PLACE = re.compile(r"SELANGOR|KUALA\s?LUMPUR|JOHOR|MELAKA|PENANG|PERAK|KEDAH|MALAYSIA|PAHANG|SEREMBAN", re.IGNORECASE)
 _ADDRESS_END = re.compile(
     r"INVOICE|RECEIPT|\bDATE\b|\bBILL\b|TABLE|CASHIER|SHOPPING\s?HOURS|CUSTOMER|单号|流水号|小票号|日期|时间|商品"
-    r"|(?<![\u4e00-\u9fff])(?!地\s?址)[\u4e00-\u9fff]{2,6}\s?:",  # another label
+    r"|(?<![\u4e00-\u9fff])(?!(?:门店|店铺|店|商户|公司)?地\s?址)[\u4e00-\u9fff]{2,6}\s?:",  # another label
     re.IGNORECASE,
 )
 _HEADER_ROWS_MAX = 12
@@ -193,6 +194,7 @@ def _letters(text: str) -> int:
 def _address(rows: Sequence[Row], begin: int) -> PaperField | None:
     near = range(begin, min(len(rows), begin + _ADDRESS_ROWS_MAX))
     start = next((i for i in near if _ADDRESS.search(rows[i].text) and not _REGISTRATION.search(rows[i].text)), None)
+    start = next((i for i, row in enumerate(rows) if start is None and _AT.match(row.text)), start)
     if start is None:
         return None
     texts: list[str] = []
@@ -202,7 +204,7 @@ def _address(rows: Sequence[Row], begin: int) -> PaperField | None:
         text = rows[index].text
         if _REGISTRATION.search(text) or _ADDRESS_END.search(text) or (posted and not _PLACE.search(text)):
             break
-        texts.append(re.sub(r"^地址\s?:?\s*", "", text))
+        texts.append(_AT.sub("", text))
         pieces.append(piece(rows, index, 0, len(text)))
         posted = posted or re.search(r"(?<!LOT )\b\d{5}(?!\d)", text) is not None
     if not pieces:
