@@ -67,7 +67,7 @@ class Effort:
     bursts: int
 
 
-FULL: Final = Effort((100_000, 1_000_000), photos=1300, copies=400, queries=400, inserts=100, rows_real=50, bursts=150)
+FULL: Final = Effort((100_000, 1_000_000), photos=1300, copies=400, queries=400, inserts=100, rows_real=50, bursts=100)
 QUICK: Final = Effort((20_000,), photos=300, copies=60, queries=60, inserts=20, rows_real=10, bursts=20)
 
 
