@@ -141,8 +141,8 @@ async def test_sixty_photos_in_one_claim_are_all_examined(shop: Any, eyes: tuple
     assert len(found) == MANY
     assert all(isinstance(photo, PhotoFact) for photo in found)
     assert decision.outcome is Outcome.PAY
-    # `miaopei bench photos` has the time of one; here only that sixty cost each about what one does.
-    assert watch.seconds()["cpu"] / MANY < 0.6
+    # Each within the aim of 250 ms for one of 12 megapixels, decoding apart; these are far smaller.
+    assert watch.seconds()["cpu"] / MANY < 0.25
 
 
 async def test_a_photo_of_another_thing_is_asked_for_again_and_a_fitting_one_settles_it(
