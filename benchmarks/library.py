@@ -12,13 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -40,9 +37,10 @@ from benchmarks.library_world import (
     real_photos,
 )
 from benchmarks.report import figures_table, machine
+from benchmarks.scratch import scratch_folder
 from vision.fingerprint import Fingerprint
 from vision.library import LibraryPhoto, SearchLimits, publish, search, upgrade
-from vision.library.memory import Memory, MemoryLimits, memory
+from vision.library.memory import Memory, memory
 from vision.library.tables import HNSW
 
 SEED: Final = 20261122
@@ -119,13 +117,8 @@ def run(*, quick: bool = False, sizes: Sequence[int] = ()) -> dict[str, Any]:
 
 @contextmanager
 def _server() -> Iterator[Postgres]:
-    home = Path(tempfile.mkdtemp(prefix="miaopei-bench-"))
-    home.chmod(0o755)
-    try:
-        with store.server(home) as made:
-            yield made
-    finally:
-        shutil.rmtree(home)
+    with scratch_folder() as home, store.server(home) as made:
+        yield made
 
 
 async def _measure(dsn: str, real: RealPhotos, size: int, effort: Effort) -> dict[str, Any]:
@@ -145,7 +138,7 @@ async def _measure(dsn: str, real: RealPhotos, size: int, effort: Effort) -> dic
             found["postgresql"] = await _searched(engine, None, world, real.model, effort, queries, 0)
         else:
             found["postgresql"] = {"unmeasured": f"no graph of more than {GRAPH_ROWS_MAX} rows is built here"}
-        async with memory(dsn, real.model, MemoryLimits()) as held:
+        async with memory(dsn, real.model) as held:
             began = time.monotonic()
             await held.look_after()
             loaded = {"load_seconds": round(time.monotonic() - began, 1), "mib": round(held.bytes / 2**20, 1)}

@@ -8,14 +8,13 @@ although one had been committed before they searched. In a race for money each o
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from typing import Any, Final
 
-import numpy as np
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from benchmarks.library_world import drawn_fingerprint
-from fixtures.drawn_photos import changed
+from fixtures.drawn_photos import changed, near, random_fingerprint
 from vision.library import LibraryPhoto, SearchLimits, publish, search, upgrade
 from vision.library.memory import Memory, memory
 
@@ -90,14 +89,10 @@ async def _race(
 
 def _photos(count: int, seed: int) -> Iterator[tuple[int, LibraryPhoto]]:
     """Burst after burst, and which one each photo is of."""
-    rng = np.random.default_rng(seed)
+    numbers = itertools.count(seed)
     for burst in range(count):
-        picture = rng.normal(size=256)
-        picture /= np.linalg.norm(picture)
+        picture = random_fingerprint(next(numbers))
         for number in range(PHOTOS):
-            noise = rng.normal(size=256)
-            descriptor = picture + CHANGED_BY * noise / np.linalg.norm(noise)
-            descriptor /= np.linalg.norm(descriptor)
-            drawn = drawn_fingerprint(burst * PHOTOS + number, descriptor.astype(np.float32), rng.bytes(32), MODEL)
+            photo = changed(near(picture, next(numbers), CHANGED_BY, bits=0), pdq_usable=False)
             name = f"{burst}-{number}"
-            yield burst, LibraryPhoto(name, "claim", changed(drawn, pdq_usable=False), f"claim-{name}")
+            yield burst, LibraryPhoto(name, "claim", photo, f"claim-{name}")

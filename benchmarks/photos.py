@@ -14,8 +14,6 @@ import asyncio
 import hashlib
 import os
 import platform
-import shutil
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -35,6 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from api.postgres import Postgres
 from benchmarks import retrieval
 from benchmarks.retrieval import Answer
+from benchmarks.scratch import scratch_folder
 from fixtures import caltech, edits
 from fixtures.phone_photos import phone_photo
 from models.onnx_build import LITE0_FEATURES
@@ -171,18 +170,16 @@ class Stages:
 def run(*, quick: bool = False) -> dict[str, Any]:
     """Needs the measuring photos beside the checkout (FileNotFoundError names the path), and starts a PostgreSQL of
     its own."""
-    home = Path(tempfile.mkdtemp(prefix="miaopei-bench-"))
-    home.chmod(0o755)
-    server = Postgres(home, durable=False)
-    server.start()
-    try:
-        dsn = server.ensure_database("photos")
-        upgrade(dsn)
-        assert server.process is not None
-        return asyncio.run(_measure(dsn, QUICK if quick else FULL, server.process.pid, quick))
-    finally:
-        server.stop()
-        shutil.rmtree(home)
+    with scratch_folder() as home:
+        server = Postgres(home, durable=False)
+        server.start()
+        try:
+            dsn = server.ensure_database("photos")
+            upgrade(dsn)
+            assert server.process is not None
+            return asyncio.run(_measure(dsn, QUICK if quick else FULL, server.process.pid, quick))
+        finally:
+            server.stop()
 
 
 class World:
