@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Final
 
 from vision.documents.forensics import Box, DigitsLook, ForensicLimits, ForensicModel, Pixels, digits_look
-from vision.documents.page import PaperCheck, PaperField, PaperReading
+from vision.documents.page import PaperCheck, PaperReading
 
 CHECK: Final = "digits_look_untouched"
 _SIGN_WORDS: Final = {
@@ -34,10 +35,9 @@ def digits_check(
     bounds = limits if limits is not None else ForensicLimits()
     boxes: dict[str, Box] = {}
     for field in reading.fields:
-        box = field.box
-        flat = (max(0.0, box.left), max(0.0, box.top), min(1.0, box.right), min(1.0, box.bottom))
-        if _looked_at(field) and flat[0] < flat[2] and flat[1] < flat[3] and len(boxes) < bounds.fields_max:
-            boxes[field.name] = flat
+        left, top, right, bottom = astuple(field.box)
+        if looked_at(field.name) and left < right and top < bottom and len(boxes) < bounds.fields_max:
+            boxes[field.name] = (left, top, right, bottom)
     looks = digits_look(pixels, boxes, model=model, limits=bounds)
     measured = [(name, look) for name, look in looks.items() if isinstance(look, DigitsLook)]
     if not measured:
@@ -45,16 +45,15 @@ def digits_check(
     name, worst = max(measured, key=lambda pair: pair[1].score)
     if not worst.found:
         return PaperCheck(CHECK, True, f"{len(measured)} fields, the least like its neighbours at {worst.score:.2f}")
-    left, top = (round(100 * share) for share in worst.at[:2])
+    across, down = (round(100 * share) for share in worst.at[:2])
     why = _SIGN_WORDS[worst.sign]
     return PaperCheck(
         CHECK,
         False,
-        f"{name}: the digit at {left}% from the left, {top}% from the top differs in {why} ({worst.score:.2f})",
+        f"{name}: the digit at {across}% from the left, {down}% from the top differs in {why} ({worst.score:.2f})",
     )
 
 
-def _looked_at(field: PaperField) -> bool:
-    """Amounts in figures, and dates: what a forger changes."""
-    amount = field.name.endswith("_minor") and not field.name.startswith("capital")
-    return amount or field.name == "date" or field.name.endswith("_date")
+def looked_at(name: str) -> bool:
+    """Whether a field of that name is an amount in figures or a date: what a forger changes."""
+    return (name.endswith("_minor") and not name.startswith("capital")) or name == "date" or name.endswith("_date")

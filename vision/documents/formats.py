@@ -48,7 +48,7 @@ def _amount(rule: FieldRule) -> str:
 
 
 def _amount_value(text: str) -> str | Unmeasured:
-    minor = amount_minor(re.sub(r"^\+?(\D{0,4})-", r"\1", text).lstrip("+"))
+    minor = amount_minor(re.sub(r"^(\D{0,4})-", r"\1", text.lstrip("+")))
     return minor if isinstance(minor, Unmeasured) else str(minor)
 
 
