@@ -17,7 +17,7 @@ import platform
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -42,6 +42,7 @@ from vision.descriptor import WHITENING, DescriptorModel
 from vision.fingerprint import Fingerprint, Fingerprinter
 from vision.image import Decoder, Picture
 from vision.library import LibraryPhoto, publish, search, upgrade
+from vision.library.memory import Memory, memory
 from vision.library.search import Candidate, pdq_bits
 from vision.photos import ExamineLimits, Verdict, judge, signals
 
@@ -231,6 +232,7 @@ class Bench:
     def __init__(self, engine: AsyncEngine, decoder: Decoder) -> None:
         self._engine = engine
         self._decoder = decoder
+        self.memory: Memory | None = None  # as in a worker, once the library is filled
         self.fingerprinter = Fingerprinter()
         self.frozen = DescriptorModel(1, LITE0_FEATURES, WHITENING)
 
@@ -253,7 +255,7 @@ class Bench:
         candidates: list[Candidate] = []
         if not found.featureless:
             async with self._engine.connect() as conn:
-                candidates = await search(conn, found, exclude_claim="")
+                candidates = await search(conn, found, exclude_claim="", memory=self.memory)
         return await asyncio.to_thread(
             _outcome, query, seen, found, candidates, baselines.scores(found, frozen), baselines
         )
@@ -266,7 +268,7 @@ class Bench:
                 found = self._fingerprint(picture, content)
             with stages("search"):
                 async with self._engine.connect() as conn:
-                    candidates = await search(conn, found, exclude_claim="")
+                    candidates = await search(conn, found, exclude_claim="", memory=self.memory)
             with stages("compare"):
                 judge(found, candidates, "")
 
@@ -306,8 +308,8 @@ async def _measure(dsn: str, size: Size, database: int, quick: bool) -> dict[str
     cores = os.cpu_count() or 1
     engine = create_async_engine(dsn)
     try:
-        with Decoder(processes=cores) as decoder:
-            bench = Bench(engine, decoder)
+        async with AsyncExitStack() as stack:
+            bench = Bench(engine, stack.enter_context(Decoder(processes=cores)))
             shown = list(world.shown)
 
             async def published(number: int) -> tuple[int, Fingerprint, NDArray[np.float32]]:
@@ -316,6 +318,8 @@ async def _measure(dsn: str, size: Size, database: int, quick: bool) -> dict[str
 
             known = await _each("library", len(shown), published, cores)
             baselines = Baselines(known, bench.frozen)
+            bench.memory = await stack.enter_async_context(memory(dsn, bench.fingerprinter.model))
+            await bench.memory.look_after()
 
             async def asked(number: int) -> Outcome:
                 return await bench.ask(await asyncio.to_thread(world.query, number), baselines)

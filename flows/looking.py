@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Final, ParamSpec, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from claims.errors import NotFound
 from claims.evidence import PhotoMatch, Placement
@@ -237,8 +236,6 @@ def looking(config: WorkerConfig) -> Iterator[Looking]:
     any claim is leased.
     """
     with contextlib.ExitStack() as stack:
-        # The pool has a thread for each core: BLAS threads of its own would only fight over them.
-        stack.enter_context(threadpool_limits(limits=1))
         decoder = stack.enter_context(Decoder(processes=config.cores))
         kinds = load_catalogue(config.paper_kinds)
         reader = stack.enter_context(Reader(config.ocr_models, processes=config.readers, catalogue=kinds))

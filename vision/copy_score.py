@@ -153,20 +153,25 @@ def fit_agreement(query: NDArray[np.uint8], match: NDArray[np.uint8]) -> float:
     there are too few keypoints for a transform."""
     matrix = np.zeros((2, 3))
     matrix[0, 0], matrix[1, 1] = query.shape[1] / match.shape[1], query.shape[0] / match.shape[0]
-    return max(_overlaid(query, match, matrix, mirrored=mirrored).mean for mirrored in (False, True))
+    return max(_overlaid(query, match, matrix, mirrored=mirrored, with_floor=False).mean for mirrored in (False, True))
 
 
 def _overlaid(
-    query: NDArray[np.uint8], match: NDArray[np.uint8], matrix: NDArray[np.float64], *, mirrored: bool
+    query: NDArray[np.uint8],
+    match: NDArray[np.uint8],
+    matrix: NDArray[np.float64],
+    *,
+    mirrored: bool,
+    with_floor: bool = True,
 ) -> Agreement:
     query_f, match_f = query.astype(np.float32), match.astype(np.float32)
     if mirrored:
         query_f = np.ascontiguousarray(query_f[:, ::-1])
     scale = math.hypot(matrix[0, 0], matrix[1, 0])
     if scale <= 1.0:  # compare in the coarser frame: the finer picture is blurred down to it
-        return _correlation(query_f, *_laid_over(match_f, matrix, query_f.shape, 1.0 / max(scale, 1e-3)))
+        return _correlation(query_f, *_laid_over(match_f, matrix, query_f.shape, 1.0 / max(scale, 1e-3)), with_floor)
     inverse = np.asarray(cv2.invertAffineTransform(matrix), dtype=np.float64)
-    return _correlation(match_f, *_laid_over(query_f, inverse, match_f.shape, scale))
+    return _correlation(match_f, *_laid_over(query_f, inverse, match_f.shape, scale), with_floor)
 
 
 def _laid_over(
@@ -181,8 +186,10 @@ def _laid_over(
     return np.asarray(moved, dtype=np.float32), np.asarray(covered > 0.5, dtype=np.bool_)
 
 
-def _correlation(a: NDArray[np.float32], b: NDArray[np.float32], covered: NDArray[np.bool_]) -> Agreement:
-    """Of the windows of a and b inside `covered`."""
+def _correlation(
+    a: NDArray[np.float32], b: NDArray[np.float32], covered: NDArray[np.bool_], with_floor: bool
+) -> Agreement:
+    """Of the windows of a and b inside `covered`. with_floor: it takes as long as all the rest; 0 without."""
     kernel = np.ones(_WINDOW, np.uint8)
     inside = cv2.erode(covered.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1)
     if int(inside.sum()) < _WINDOW[0] * _WINDOW[1]:
@@ -198,7 +205,7 @@ def _correlation(a: NDArray[np.float32], b: NDArray[np.float32], covered: NDArra
     if total <= _FLAT_LEVELS:
         return NO_AGREEMENT
     seen = weight > _FLAT_LEVELS  # where there is nothing to see, noise correlates with noise
-    floor = _weighted_quantile(correlation[seen], weight[seen], _FLOOR_SHARE) if seen.any() else 0.0
+    floor = _weighted_quantile(correlation[seen], weight[seen], _FLOOR_SHARE) if with_floor and seen.any() else 0.0
     return Agreement(float((correlation * weight).sum() / total), floor)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import pdqhash
 from numpy.typing import NDArray
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from vision import geometry, views
 from vision.copy_score import FusionModel
@@ -107,8 +108,8 @@ class Fingerprint:
 
 
 class Fingerprinter:
-    """Thread-safe. threads: of the descriptor network and of OpenCV (in the whole process) for one call. describes:
-    the descriptor, our own where none is given.
+    """Thread-safe. threads: of the descriptor network, OpenCV and BLAS (those two in the whole process) for one call.
+    describes: the descriptor, our own where none is given.
 
     Raises ModelMissing or ModelCorrupt when the network's files are not what their cards say.
     """
@@ -123,8 +124,9 @@ class Fingerprinter:
         self._describing = describes or describing(threads=threads)
         self._model: Descriptor = self._describing.descriptor
         # Callers look at several photos in threads of their own: OpenCV's threads beneath those would only get in
-        # the way.
+        # the way, and BLAS's take a second core to wait on (a third of a photo's CPU).
         cv2.setNumThreads(threads)
+        threadpool_limits(limits=threads, user_api="blas")
 
     @property
     def model(self) -> str:
@@ -176,10 +178,11 @@ class Fingerprinter:
         limits = self.limits
         work = fit(picture.pixels, limits.geometry.work_edge_px)
         scale = work.shape[1] / picture.pixels.shape[1]
-        grey = np.asarray(cv2.cvtColor(work, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+        grey = _grey(work)
         keypoints = geometry.extract(grey, limits.geometry)
         image = Image.fromarray(work)
         turned, quality = pdqhash.compute_dihedral(work)
+        whole = _grey(picture.pixels) if boxes else grey
         hashes = tuple(np.packbits(np.asarray(bits, dtype=np.uint8)).tobytes() for bits in turned)
         return Fingerprint(
             sha256=sha256,
@@ -199,15 +202,11 @@ class Fingerprinter:
             height_px=picture.source_height_px,
             pdq_turned=hashes,
             views=tuple(
-                View(_times(box, scale), row, float(crowd), self._grey(picture.pixels, box), limits)
+                View(_times(box, scale), row, float(crowd), fit(_crop(whole, box), limits.view_edge_px), limits)
                 for box, row, crowd in zip(boxes, descriptors[1:], crowds[1:], strict=True)
             ),
             featureless=self._featureless(len(keypoints), int(quality)),
         )
-
-    def _grey(self, pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-        part = fit(_crop(pixels, box), self.limits.view_edge_px)
-        return np.asarray(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
     def _featureless(self, keypoints: int, quality: int) -> str:
         if keypoints <= self.limits.featureless_keypoints_max and quality < self.limits.pdq_quality_min:
@@ -229,6 +228,10 @@ def fit(pixels: NDArray[np.uint8], edge_px_max: int) -> NDArray[np.uint8]:
         return np.ascontiguousarray(pixels)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
 def _bits(value: imagehash.ImageHash) -> int:

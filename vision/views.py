@@ -98,9 +98,19 @@ def _parts(grey: NDArray[np.int16], box: Box, limits: ViewLimits, depth: int) ->
 
 def _uniform(lines: NDArray[np.int16], limits: ViewLimits) -> NDArray[np.bool_]:
     """For each row of `lines`: whether all but a hundredth of it is of one level."""
-    low, high = np.percentile(lines, [1, 99], axis=1)
+    ordered = np.sort(lines, axis=1, kind="stable")  # a radix sort: several times faster than numpy's percentile
+    low, high = _at(ordered, 0.01), _at(ordered, 0.99)
     result: NDArray[np.bool_] = (high - low) <= limits.uniform_levels_max
     return result
+
+
+def _at(ordered: NDArray[np.int16], share: float) -> NDArray[np.float64]:
+    """Of each ordered row the value below which that share of it lies, between two of them where it falls there."""
+    place = share * (ordered.shape[1] - 1)
+    before = int(place)
+    after = min(before + 1, ordered.shape[1] - 1)
+    low, high = ordered[:, before].astype(np.float64), ordered[:, after].astype(np.float64)
+    return np.asarray(low + (high - low) * (place - before), dtype=np.float64)
 
 
 def _trim(grey: NDArray[np.int16], box: Box, limits: ViewLimits) -> Box | None:
