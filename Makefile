@@ -41,11 +41,12 @@ demo: setup
 up: setup
 	$(BIN)/miaopei up
 
-# WORKERS=2 shares the tests among two processes, with a database server each (pytest-xdist; tests/conftest.py says what
-# stays together). The Dask imports of tests/flows/test_library.py have hung that way: run them by themselves then.
-WORKERS ?= 0
+# The tests are shared among WORKERS processes, with a database server each (pytest-xdist; tests/conftest.py says what
+# stays together); those marked `alone` follow one by one.
+WORKERS ?= 2
 test: setup browser
-	$(BIN)/python -m pytest -n $(WORKERS) --durations=15 --durations-min=5
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not alone" --durations=10 --durations-min=5
+	$(BIN)/python -m pytest -m alone --durations=10 --durations-min=5
 
 check: setup
 	$(BIN)/ruff check .

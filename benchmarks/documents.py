@@ -10,7 +10,8 @@ The gate: of the papers it accepts, the share on which no field that is relied o
 scanned receipt total and date must both be there and right), and the share of all papers that it accepts
 (`gate_coverage`). `cer`: every printed string
 against the nearest stretch of the text that was read (Sellers, 1980). Peers read the same receipts in the same run by
-their own defaults; their lines go through our rules. Forgeries: `benchmarks.forgeries`.
+their own defaults; their lines go through our rules. Forgeries: `benchmarks.forgeries`; labels that
+no kind knows: `benchmarks.unseen_labels`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ import numpy as np
 import psutil
 from scipy.stats import beta
 
-from benchmarks import documents_peers, forgeries
+from benchmarks import documents_peers, forgeries, unseen_labels
 from benchmarks.report import figures_table, machine
 from fixtures.papers import KINDS
 from fixtures.papers.marks import LONG_EDGE_PX, Marked, read_many
@@ -105,6 +106,7 @@ def measure(size: Size, sroie_tar: Path, progress: Progress) -> dict[str, Any]:
         found["sroie"] = _sroie(scans, reader, cores, progress) if scans else None
         found["cpu_s_per_page"] = round(reader.cpu_seconds / (len(wanted) + len(scans)), 3)
         found |= _memory(reader, decoder, len(wanted) + len(scans), size.memory_pages, cores)
+    found["unseen_labels"] = unseen_labels.measure(max(1, size.pages // 3))
     found["baselines"] = documents_peers.measure([(scan.picture, scan.keys) for scan in scans[: size.peers]])
     return found
 

@@ -220,6 +220,7 @@ class PaperFact:
 
     accepted: the reader vouches for it, so that it may be paid on with no person looking. identities: keys that tell
     this paper from every other, any of them enough (`claims.paper_keys`); empty for what has no number.
+    places_in_doubt: fields that were read, and maybe from where the paper says something else.
     """
 
     evidence_id: str
@@ -238,6 +239,7 @@ class PaperFact:
     not_accepted_because: str = ""
     identities: tuple[str, ...] = ()
     doubts: tuple[FieldDoubt, ...] = ()
+    places_in_doubt: tuple[FieldDoubt, ...] = ()
 
     def value(self, field_name: str) -> str:
         """The field's value, or "" when the paper does not show it."""

@@ -128,6 +128,7 @@ def paper_fact(row: EvidenceRow, reading: PaperReading, claimed_before: tuple[st
         not_accepted_because=why_not,
         identities=paper_identities(reading),
         doubts=tuple(FieldDoubt(one.name, one.reason) for one in reading.refused),
+        places_in_doubt=tuple(FieldDoubt(one.name, one.reason) for one in reading.doubtful),
     )
 
 

@@ -23,8 +23,6 @@ TEMPLATE = "migrated"
 # What is not cut up any further, the longest first, so that no process ends with one of them alone. The three share a
 # stack. Every other file is a piece by itself: its fixtures are started once.
 LONGEST = (
-    "tests/end_to_end/test_race.py",
-    "tests/flows/test_library.py",
     "tests/end_to_end",
     "tests/vision/documents/test_reader.py",
     "tests/flows/test_worker.py",

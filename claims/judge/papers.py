@@ -135,12 +135,13 @@ def judge(
 
 
 def doubtful_fields(product: Product, paper: PaperFact, rules: Rules) -> frozenset[str]:
-    """Names of fields that a person should look at: not read surely, missing, not taken as read, or on one side of a
-    check that failed."""
+    """Names of fields that a person should look at: not read surely, missing, not taken as read, maybe read from the
+    wrong place, or on one side of a check that failed."""
     unsure = {field.name for field in paper.fields if not field.confidence >= rules.paper_read_confidence_min}
     sides = {name for check in paper.checks if not check.passed for name in _SIDES.get(check.name, ())}
     bad = {*_bad_dates(paper), *(_missing_amounts(product, paper) if paper.kind in product.evidence.papers else ())}
-    return frozenset(unsure | sides | bad | {*paper.missing_fields} | {doubt.name for doubt in paper.doubts})
+    doubted = {doubt.name for doubt in (*paper.doubts, *paper.places_in_doubt)}
+    return frozenset(unsure | sides | bad | {*paper.missing_fields} | doubted)
 
 
 # The fields that a check compares, to point at them.

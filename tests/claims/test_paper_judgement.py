@@ -226,6 +226,8 @@ def test_doubtful_fields_are_those_a_person_must_look_at() -> None:
     product = in_order("outpatient_medical").product
     assert doubtful_fields(product, faint, RULES) == {"date", "number", "total_minor", "capital_total_minor"}
     assert doubtful_fields(product, invoice(), RULES) == frozenset()
+    elsewhere = replace(invoice(), places_in_doubt=(FieldDoubt("patient", "信息 is no usual name"),))
+    assert doubtful_fields(product, elsewhere, RULES) == {"patient"}
 
 
 def test_a_parcel_slip_that_came_before_its_order_is_referred() -> None:

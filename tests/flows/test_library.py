@@ -30,6 +30,7 @@ from flows.config import StoreConfig
 from flows.errors import ImportStopped
 from flows.library import ImportLimits, ImportReport, ImportTarget, InThisProcess, Runner, import_pictures
 
+pytestmark = pytest.mark.alone
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ("coffee.png", "rocket.jpg", "chelsea.png")
 

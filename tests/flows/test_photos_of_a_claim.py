@@ -29,7 +29,7 @@ from flows.queues import utc_now
 from flows.stages import Context, PhotoFacts, cover, fraud, photos
 from models.registry import weights_path
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 MANY = 60
 
 

@@ -77,12 +77,14 @@ class _Entry(BaseModel):
 class Label(_Entry):
     """nth: which of the values beside this label, from 1, in reading order. of: only where there are so many.
     in_row: nth and of count the values right of the label in one row, whatever stands between (合计  100.00  13.00).
+    within: only in the part of the paper below such a heading, in its column (姓名 below 收件信息).
     """
 
     label: Expression
     nth: int = Field(default=1, ge=1, le=9)
     of: int = Field(default=0, ge=0, le=9)
     in_row: bool = False
+    within: Expression | None = None
 
 
 def _label(entry: object) -> object:
@@ -90,9 +92,10 @@ def _label(entry: object) -> object:
 
 
 class FieldRule(_Entry):
-    """How one field is found. `labels` are tried in order; its value stands right of a label in the same row.
+    """How one field is found. `labels` are tried in order; its value stands right of a label in the same row, or
+    else under one.
 
-    below: or under it, in the next row. anywhere: or without a label, where the format tells by itself.
+    anywhere: or without a label, where the format tells by itself.
     endings: of an institution. digits: least and most of a number. values: of a choice, each with the pattern that
     means it. spaces: a text may have spaces inside. minus: the amount may be printed with a minus before it, as
     discounts are, and counts without it. once: a paper has the first label once; two values beside it are of two
@@ -101,7 +104,6 @@ class FieldRule(_Entry):
 
     format: Format
     labels: tuple[Annotated[Label, BeforeValidator(_label)], ...] = ()
-    below: bool = False
     anywhere: bool = False
     endings: tuple[Expression, ...] = ()
     digits: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(le=40)]] = (6, 25)

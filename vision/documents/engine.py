@@ -9,13 +9,22 @@ from vision.documents import capital, receipt
 from vision.documents.catalogue import FieldRule, Label, PaperKind
 from vision.documents.fields import Outcome, date_by_rule, from_found
 from vision.documents.formats import SHAPES, tracking_without_label
-from vision.documents.layout import Found, Row, beside, labelled, piece, under
+from vision.documents.layout import Found, Row, beside, labelled, parts, piece, under
 from vision.documents.normalise import AMOUNT_MINOR_END
 from vision.documents.page import PaperField, RefusedField
 from vision.measurement import Unmeasured
 
 # How headings end, and no name or text that a field holds.
-_LABEL_END = re.compile(r"(?:日期|时间|名称|编号|号码|签[名字章]|电话|地址|住址|金额|数量|备注|证明)$")
+_LABEL_END = re.compile(
+    r"(?:日期|时间|名称|编号|号码|签[名字章]|盖章|电话|地址|住址|金额|数量|备注|证明|信息|资料|详情|情况|说明|须知|方式)$"
+)
+# Headings that stand beside those which a kind asks for.
+_COMMON_HEADING = re.compile(
+    r"(?:性\s?别|年\s?龄|科\s?[室别]|床\s?[号位]|病\s?区|民\s?族|职\s?业|医\s?[生师]|费\s?别|[住就]院号|门诊号|病[历案]号|登记号|人员类[别型]"
+    r"|(?:医保|患者)类[别型]|结算方式|单\s?位|规\s?格|单\s?价|品\s?[种系]|种\s?类|体\s?重|毛\s?色|序\s?号)\W*"
+)
+# A part of the paper that ends the one above it, besides those that the kind looks into.
+_OTHER_PART = r"\S{0,8}(?:信息|资料|详情)"
 # Long numbers that are not the carrier's.
 _OTHER_NUMBER = re.compile(r"订单|身份证|客服|电话|[账帐]号|卡号")
 
@@ -23,28 +32,44 @@ _OTHER_NUMBER = re.compile(r"订单|身份证|客服|电话|[账帐]号|卡号")
 def extract(rows: Sequence[Row], kind: PaperKind) -> tuple[list[PaperField], list[RefusedField]]:
     """Every field found, at most one a name, in the kind's order; and those that were found and not believed."""
     outcomes: list[Outcome] = receipt.fields(rows) if kind.extractor == "till_receipt" else []
-    headings = re.compile("|".join(f"(?:{label.label})" for rule in kind.fields.values() for label in rule.labels))
+    labels = [label for rule in kind.fields.values() for label in rule.labels]
+    headings = re.compile("|".join(f"(?:{label.label})" for label in labels))
+    parts_of = _PartsOf(rows, [label.within for label in labels if label.within])
     for name, rule in kind.fields.items():
         if rule.format in _FINDERS and (rule.labels or rule.anywhere):
             outcomes.append(_FINDERS[rule.format](rows, name, rule))
         elif rule.labels or rule.anywhere:
-            outcomes.append(_by_shape(rows, name, rule, headings))
+            outcomes.append(_by_shape(rows, name, rule, headings, parts_of))
     return (
         [outcome for outcome in outcomes if isinstance(outcome, PaperField)],
         [outcome for outcome in outcomes if isinstance(outcome, RefusedField)],
     )
 
 
-def _candidates(rows: Sequence[Row], label: Label, pattern: str, below: bool) -> list[Found]:
+class _PartsOf:
+    """Of the rows, those below a heading, for labels that count only there."""
+
+    def __init__(self, rows: Sequence[Row], headings: Sequence[str]) -> None:
+        self._rows = rows
+        self._headings = (*dict.fromkeys(headings), _OTHER_PART)
+
+    def __call__(self, label: Label) -> list[list[Row]]:
+        return parts(self._rows, label.within, self._headings) if label.within else [list(self._rows)]
+
+
+def _candidates(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
+    """Values right of the label."""
     if label.in_row:
         return _in_row(rows, label, pattern)
-    found = labelled(rows, label.label, pattern)
-    found = found or beside(rows, label.label, pattern)
-    if below:
-        found += under(rows, label.label, pattern)
+    found = labelled(rows, label.label, pattern) or beside(rows, label.label, pattern)
     if label.of and len(found) != label.of:
         return []
     return found[label.nth - 1 :] if label.nth > 1 else found
+
+
+def _under(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
+    """Values under the label; of several side by side the right-hand ones count (`Label.nth`), so none."""
+    return [] if label.in_row or label.nth > 1 or label.of else under(rows, label.label, pattern)
 
 
 def _in_row(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
@@ -57,33 +82,36 @@ def _in_row(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
     return []
 
 
-def _by_shape(rows: Sequence[Row], name: str, rule: FieldRule, headings: re.Pattern[str]) -> Outcome:
-    """The first value beside any of the labels, the labels tried in order. What is itself a label of the kind is the
-    heading of another column.
+def _by_shape(
+    rows: Sequence[Row], name: str, rule: FieldRule, headings: re.Pattern[str], parts_of: _PartsOf
+) -> Outcome:
+    """The first value beside any of the labels, or else under one, the labels tried in order. What is itself a label is
+    the heading of another column.
     """
     shape = SHAPES[rule.format]
     pattern = shape.pattern(rule)
     if rule.once:
-        values = {shape.value(found.text) for found in _candidates(rows, rule.labels[0], pattern, rule.below)}
+        values = {shape.value(found.text) for found in _candidates(rows, rule.labels[0], pattern)}
         told = sorted(value for value in values if isinstance(value, str) and value)
         if len(told) > 1:
             return RefusedField(name, f"two of them on one paper: {told[0]} and {told[1]}")
-    for label in rule.labels:
-        for found in _candidates(rows, label, pattern, rule.below):
-            value = shape.value(found.text)
-            if isinstance(value, Unmeasured):
-                return RefusedField(name, value.reason)  # another amount of the page would be a guess
-            if value and not (rule.format in ("name", "text") and _heads(rows, found, headings)):
-                return from_found(name, found, value)
+    for look in (_candidates, _under):
+        for label in rule.labels:
+            for found in (one for part in parts_of(label) for one in look(part, label, pattern)):
+                value = shape.value(found.text)
+                if isinstance(value, Unmeasured):
+                    return RefusedField(name, value.reason)  # another amount of the page would be a guess
+                if value and not (rule.format in ("name", "text") and _heads(found, headings)):
+                    return from_found(name, found, value)
     return _without_label(rows, name, rule, pattern, shape.value) if rule.anywhere else None
 
 
-def _heads(rows: Sequence[Row], found: Found, headings: re.Pattern[str]) -> bool:
+def _heads(found: Found, headings: re.Pattern[str]) -> bool:
     """Whether a text is a label or the rest of one, not a value: it is one of the kind's, ends as labels do, or a colon
     follows it."""
-    if headings.match(found.text) or _LABEL_END.search(found.text):
+    if headings.match(found.text) or _LABEL_END.search(found.text) or _COMMON_HEADING.fullmatch(found.text):
         return True
-    return rows[found.row].text[found.end :].lstrip(" ")[:1] == ":"
+    return found.behind.lstrip(" ")[:1] == ":"
 
 
 def _without_label(
@@ -107,7 +135,7 @@ def _choice(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
     """The first value, in reading order, whose pattern stands beside a label or anywhere."""
     for label in rule.labels:
         for value, pattern in rule.values.items():
-            for found in _candidates(rows, label, pattern, rule.below):
+            for found in _candidates(rows, label, pattern) or _under(rows, label, pattern):
                 return from_found(name, found, value)
     for index, row in enumerate(rows if rule.anywhere else ()):
         for value, pattern in rule.values.items():

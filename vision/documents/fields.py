@@ -21,7 +21,8 @@ def from_found(name: str, found: Found, value: str = "") -> PaperField:
 
 
 def date_by_rule(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
-    """The date right of one of the labels; with `anywhere` else one with a time of day beside it, else the first."""
+    """The date right of one of the labels, or under one; with `anywhere` else one with a time of day beside it, else
+    the first."""
     for label in rule.labels:
         for index, text, offset in _after(rows, label.label):
             found = [span for span in dates(text) if not _words_between(text, span[0])]
@@ -32,10 +33,10 @@ def date_by_rule(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
             if len(row) >= label.nth and (not label.of or len(row) == label.of):
                 start, end, day = row[label.nth - 1]
                 return from_found(name, piece(rows, index, offset + start, offset + end), day.isoformat())
-        if rule.below and label.nth == 1:
-            for below in under(rows, label.label, r".*\d.*"):
-                for _start, _end, day in dates(below.text):
-                    return from_found(name, below, day.isoformat())
+    for label in rule.labels:
+        for below in under(rows, label.label, r".*\d.*") if label.nth == 1 else ():
+            for _start, _end, day in dates(below.text):
+                return from_found(name, below, day.isoformat())
     return _any_date(rows, name) if rule.anywhere else None
 
 
@@ -62,14 +63,12 @@ def _words_between(text: str, end: int) -> bool:
 
 
 def _any_date(rows: Sequence[Row], name: str) -> Outcome:
-    everywhere = [(index, *found) for index, row in enumerate(rows) for found in dates(row.text)]
-    timed = [found for found in everywhere if re.search(r"\d{1,2}:\d{2}", rows[found[0]].text)]
-    for index, start, end, day in timed or everywhere:
+    for index, start, end, day in unlabelled_dates(rows):
         return from_found(name, piece(rows, index, start, end), day.isoformat())
     return None
 
 
-def date_of(rows: Sequence[Row], labels: Sequence[str]) -> Outcome:
-    """The date of a paper that may print it with or without a label."""
-    rule = FieldRule.model_validate({"format": "date", "labels": list(labels), "anywhere": True})
-    return date_by_rule(rows, "date", rule)
+def unlabelled_dates(rows: Sequence[Row]) -> list[tuple[int, int, int, date]]:
+    """(row, start, end, day) of the dates with a time of day beside them; of all where none has one."""
+    everywhere = [(index, *found) for index, row in enumerate(rows) for found in dates(row.text)]
+    return [found for found in everywhere if re.search(r"\d{1,2}:\d{2}", rows[found[0]].text)] or everywhere

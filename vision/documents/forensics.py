@@ -196,6 +196,7 @@ class _Page:
         )
         self._by_polarity: dict[bool, tuple[Floats, list[_Rect]]] = {}
         self._ghosts: Floats | None = None
+        self._sums: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None  # of luma and of its square
         self._known: dict[tuple[str, _Rect], npt.NDArray[np.float64]] = {}  # fields share their neighbours
 
     def field(self, name: str, box: Box) -> list[GlyphSigns] | Unmeasured:
@@ -383,13 +384,34 @@ class _Page:
             if abs(r[2] - w) <= 2 and abs(r[3] - h) <= 2 and (abs(r[0] - x) > w // 2 or abs(r[1] - y) > h // 2)
         ]
         alike.sort(key=lambda r: abs(r[2] - w) + abs(r[3] - h))
-        best = float(own.var())
-        for other_x, other_y, other_w, other_h in alike[: self.limits.twin_candidates_max]:
-            left, top = other_x + (other_w - w) // 2 - 1, other_y + (other_h - h) // 2 - 1
-            if top < 2 or left < 2 or top + own.shape[0] + 2 > self.height or left + own.shape[1] + 2 > self.width:
-                continue
-            field = self.luma[top - 2 : top + own.shape[0] + 2, left - 2 : left + own.shape[1] + 2]
-            shifted = np.lib.stride_tricks.sliding_window_view(field, own.shape).reshape(25, -1)
-            centred = shifted - shifted.mean(axis=1, keepdims=True)
-            best = min(best, float(((centred - own.reshape(1, -1)) ** 2).mean(axis=1).min()))
-        return math.log(best + 0.5)
+        high, wide = own.shape
+        corners = [(top + (r_h - h) // 2 - 1, left + (r_w - w) // 2 - 1) for left, top, r_w, r_h in alike]
+        places = [
+            (top - 2, left - 2)
+            for top, left in corners[: self.limits.twin_candidates_max]
+            if top >= 2 and left >= 2 and top + high + 2 <= self.height and left + wide + 2 <= self.width
+        ]
+        least = float(own.var())
+        if places:
+            # The mean square of (patch less its mean, less own) is var(patch) + var(own) - 2 cov, in all 25 shifts.
+            fields = (self.luma[top : top + high + 4, left : left + wide + 4] for top, left in places)
+            crossed = np.stack([cv2.matchTemplate(field, own, cv2.TM_CCORR) for field in fields]) / own.size
+            apart = self._variances(np.array(places), high, wide) + least - 2.0 * crossed
+            least = min(least, max(0.0, float(apart.min())))
+        return math.log(least + 0.5)
+
+    def _variances(self, places: npt.NDArray[np.intp], high: int, wide: int) -> npt.NDArray[np.float64]:
+        """Of patches of that size at (top, left) and up to 4 px further: (n, 5, 5)."""
+        if self._sums is None:
+            sums = cv2.integral2(self.luma, sdepth=cv2.CV_64F, sqdepth=cv2.CV_64F)
+            self._sums = np.asarray(sums[0], dtype=np.float64), np.asarray(sums[1], dtype=np.float64)
+        tops = (places[:, 0, None] + np.arange(5))[:, :, None]
+        lefts = (places[:, 1, None] + np.arange(5))[:, None, :]
+
+        def mean(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+            below, right = tops + high, lefts + wide
+            inside = sums[below, right] - sums[tops, right] - sums[below, lefts] + sums[tops, lefts]
+            return np.asarray(inside / (high * wide), dtype=np.float64)
+
+        plain, squared = self._sums
+        return mean(squared) - mean(plain) ** 2

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from vision.documents import names
 from vision.documents.catalogue import FieldRule
 from vision.documents.normalise import AMOUNT, CURRENCY, amount_minor, number_key, tracking_key, weight_g
 from vision.measurement import Unmeasured
@@ -22,6 +23,11 @@ _NAME = rf"{_CHINESE_NAME}|{_LATIN_NAME}|{_OTHER_NAME}"
 
 _TRACKING = r"[A-Z]{0,4}\s?[\dO](?:[\s-]?[\dO]){9,19}"
 _MOBILE = re.compile(r"1[3-9]\d{9}")
+# What kind of institution it is (医疗机构类型: 综合医院), not which.
+_SORT_OF_INSTITUTION = re.compile(
+    "(?:综合|专科|公立|民营|私立|定点|医保|中医|中西医结合|妇幼|儿童|[一二三]级|[甲乙丙]等|基层|社区|宠物|动物|兽医|性|类)*"
+    "(?:医院|卫生服务中心|卫生服务站|保健院|卫生院|诊所|门诊部|医疗中心|诊疗中心)"
+)
 _WORD = r"[^\W\d_]"
 
 
@@ -40,6 +46,10 @@ def _number(rule: FieldRule) -> str:
 def _institution(rule: FieldRule) -> str:
     endings = "|".join(rule.endings)
     return rf"[\u4e00-\u9fff()·]{{2,24}}?(?:{endings})(?:[\u4e00-\u9fff()]{{0,6}}(?:分院|院区))?"
+
+
+def _institution_value(text: str) -> str:
+    return "" if _SORT_OF_INSTITUTION.fullmatch(text.strip()) else text.strip()
 
 
 def _amount(rule: FieldRule) -> str:
@@ -74,9 +84,9 @@ class Shape:
 
 SHAPES: Final[Mapping[str, Shape]] = MappingProxyType(
     {
-        "name": Shape(lambda _rule: _NAME, str.strip),
+        "name": Shape(lambda _rule: _NAME, names.person),
         "text": Shape(_text, lambda text: text.strip(" ,.、-*/")),
-        "institution": Shape(_institution, str.strip),
+        "institution": Shape(_institution, _institution_value),
         "number": Shape(_number, number_key),
         "tracking_number": Shape(lambda _rule: _TRACKING, tracking_key),
         "amount": Shape(_amount, _amount_value),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 from models.errors import ModelCorrupt
 from models.registry import weights_path
@@ -15,27 +15,15 @@ from vision.documents.page import UNKNOWN, PaperReading
 NAME: Final = "paper_gate"
 
 
-#: From here on nothing is accepted: a confidence is at most 1.
-NEVER: Final = 1.01
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """Of one kind: the confidence that the least sure of the fields relied on must have. vouched: where each of them is
-    read alike by two models or proven by a check that holds. alone: where one is not."""
-
-    vouched: float
-    alone: float
-
-
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Thresholds by kind; `default` for kinds that an insurer added."""
+    """By kind the confidence that the least sure of the fields relied on must have; `default` for kinds that an insurer
+    added."""
 
-    kinds: Mapping[str, Threshold]
-    default: Threshold
+    kinds: Mapping[str, float]
+    default: float
 
-    def threshold(self, kind: str) -> Threshold:
+    def threshold(self, kind: str) -> float:
         return self.kinds.get(kind, self.default)
 
 
@@ -45,14 +33,9 @@ def load_gate() -> Gate:
     path = weights_path(NAME)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        kinds = {str(kind): _threshold(entry) for kind, entry in content["kinds"].items()}
-        return Gate(kinds, _threshold(content["default"]))
+        return Gate({str(kind): float(least) for kind, least in content["kinds"].items()}, float(content["default"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelCorrupt(f"model {NAME}: {path} does not read as thresholds: {error!r}") from error
-
-
-def _threshold(entry: Mapping[str, Any]) -> Threshold:
-    return Threshold(float(entry["vouched"]), float(entry["alone"]))
 
 
 #: The fields that a check proves when it holds: their digits would not add up, or not be printed twice, by chance.
@@ -71,11 +54,6 @@ PROVEN: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def vouched(reading: PaperReading) -> bool:
-    """Whether every field relied on was read alike by two models, or is proven by a check that holds."""
-    return not _unvouched(reading)
-
-
 def confidence(reading: PaperReading) -> float:
     """Of the least sure of the fields relied on; 0 where there is none."""
     return min((field.confidence for field in reading.fields if field.name in reading.relied_on), default=0.0)
@@ -83,7 +61,8 @@ def confidence(reading: PaperReading) -> float:
 
 def accepted(reading: PaperReading, gate: Gate | None = None) -> bool:
     """Whether the fields that money rests on may be taken as read: the kind is known, nothing required is missing or
-    refused, no check fails, and the least sure of them reaches the confidence of its kind.
+    refused, no check fails, each is read alike by two models or proven by the paper's own sums, none is in doubt, and
+    the least sure of them reaches the confidence of its kind.
 
     What share of accepted papers has one of them wrong: the card paper_gate.
     """
@@ -95,13 +74,10 @@ def not_accepted_because(reading: PaperReading, gate: Gate | None = None) -> str
     found = unfit_because(reading)
     if found:
         return found
-    threshold = (gate if gate is not None else load_gate()).threshold(reading.kind)
-    needed = threshold.vouched if vouched(reading) else threshold.alone
+    needed = (gate if gate is not None else load_gate()).threshold(reading.kind)
     least = min((field for field in reading.fields if field.name in reading.relied_on), key=lambda one: one.confidence)
     if least.confidence >= needed:
         return ""
-    if needed >= NEVER:
-        return f"read in one way only: {', '.join(_unvouched(reading))}" if not vouched(reading) else "never accepted"
     return f"{least.name} was read at a confidence of {least.confidence:.3f}, below {needed:.3f}"
 
 
@@ -114,10 +90,17 @@ def unfit_because(reading: PaperReading) -> str:
     if reading.refused:
         return f"{reading.refused[0].name}: {reading.refused[0].reason}"
     failed = next((check for check in reading.checks if not check.passed), None)
-    return f"{failed.name}: {failed.detail}" if failed is not None else ""
+    if failed is not None:
+        return f"{failed.name}: {failed.detail}"
+    unproven = _unproven(reading)
+    doubtful = next((one for one in reading.doubtful if one.name in unproven), None)
+    if doubtful is not None:
+        return f"{doubtful.name}: {doubtful.reason}"
+    differently = [name for name in unproven if name not in reading.alike]
+    return f"read in one way only: {', '.join(differently)}" if differently else ""
 
 
-def _unvouched(reading: PaperReading) -> tuple[str, ...]:
+def _unproven(reading: PaperReading) -> tuple[str, ...]:
+    """Of the fields relied on, those that no check of the paper's own sums proves."""
     proven = {name for check in reading.checks if check.passed for name in PROVEN.get(check.name, ())}
-    sure = proven | set(reading.alike)
-    return tuple(name for name in reading.relied_on if reading.value(name) and name not in sure)
+    return tuple(name for name in reading.relied_on if reading.value(name) and name not in proven)

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from vision.documents.catalogue import ItemTable
+from vision.documents.catalogue import ItemTable, PaperKind
 from vision.documents.layout import Cell, Row
-from vision.documents.normalise import amounts
+from vision.documents.normalise import AMOUNT, CURRENCY, amounts
 from vision.documents.page import PaperItem
 
 _UNITS = frozenset("次盒瓶支袋片项张个粒贴日天组套件人份剂付")
@@ -30,17 +30,25 @@ _CLASSES = {
 }
 
 
-def items(rows: Sequence[Row], table: ItemTable) -> list[PaperItem]:
-    """What stands between the heading and the totals. Empty when there is no such heading."""
+def items(rows: Sequence[Row], kind: PaperKind) -> list[PaperItem]:
+    """What stands between the heading and the totals. Empty when there is no such heading, or the kind has no items.
+
+    A row that states one of the kind's amounts (a label alone in its cell or with its amount) belongs to the totals,
+    whatever else ends the table.
+    """
+    table = kind.items
+    if table is None:
+        return []
     heading = next((index for index, row in enumerate(rows) if _is_heading(row.text, table)), None)
     if heading is None:
         return []
     blocks = _blocks(rows[heading], table)
     class_middles = [_middle(cell) for cell in rows[heading].cells if re.search(_CLASS_HEADING, cell.text)]
     column = _amount_column(rows[heading], table) if table.amount_column else None
+    sums = _sums(kind)
     found = []
     for row in rows[heading + 1 :]:
-        if re.search(table.end, row.text, re.IGNORECASE):
+        if re.search(table.end, row.text, re.IGNORECASE) or any(sums.fullmatch(cell.text) for cell in row.cells):
             break
         for left, right in blocks:
             cells = [cell for cell in row.cells if left <= _middle(cell) < right]
@@ -48,6 +56,17 @@ def items(rows: Sequence[Row], table: ItemTable) -> list[PaperItem]:
             if item is not None:
                 found.append(item)
     return found
+
+
+def _sums(kind: PaperKind) -> re.Pattern[str]:
+    labels = (
+        label.label
+        for rule in kind.fields.values()
+        if rule.format in ("amount", "capital_amount")
+        for label in rule.labels
+    )
+    either = "|".join(f"(?:{label})" for label in labels) or "(?!)"
+    return re.compile(rf"\W*(?:{either})+\W*(?:{CURRENCY}?\s?-?{AMOUNT}.*)?", re.IGNORECASE)
 
 
 def _is_heading(text: str, table: ItemTable) -> bool:

@@ -14,6 +14,10 @@ from vision.documents.page import Box, PageText, Points, TextLine
 
 # Between two lines of one row: wide enough that no label pattern runs from one into the other.
 GAP = "  "
+# A Chinese label's translation: in its cell, before a colon or the end of the cell (主人 Owner: , 收件人/TO ).
+_GLOSS = r"(?>(?<=[\u4e00-\u9fff)])\s?[/|(]?\s?[A-Za-z][A-Za-z .'&/-]{0,28}[A-Za-z.]\)?(?=\s?:|\s{2}|$))?+"
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_PART_ROWS_MAX = 6  # of a part of the paper below its heading
 _ROW_OVERLAP_MIN = 0.5  # of the smaller height
 _FALL_MIN = 0.05  # of its length: about three degrees
 
@@ -61,7 +65,7 @@ class Found:
     confidence: float
     box: Box
     row: int  # index of its row
-    end: int  # where the piece ends in the row's text
+    behind: str  # what stands behind it in the row
     corners: Points = ()  # of a line that falls, as of Cell
 
 
@@ -208,7 +212,7 @@ def piece(rows: Sequence[Row], row_index: int, start: int, end: int) -> Found:
     if not boxes:
         raise ValueError(f"row {row_index} has no text from {start} to {end}")
     closer = corners[0] if len(corners) == len(boxes) == 1 else ()
-    return Found(row.text[start:end].strip(), min(confidences), union(boxes), row_index, end, closer)
+    return Found(row.text[start:end].strip(), min(confidences), union(boxes), row_index, row.text[end:], closer)
 
 
 def _stretch(corners: Points, low: float, high: float) -> Points:
@@ -238,10 +242,10 @@ def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -
     """Every value that stands right of its label in one row, in reading order.
 
     label, value: regular expressions; between them a colon, space or opening quotation mark may stand, and with `gap`
-    also the space between two cells. The value is the part matched by `value`. A label gives nothing of itself back to
-    the value (名 of 名称).
+    also the space between two cells; a translation of the label before them. The value is the part matched by `value`.
+    A label gives nothing of itself back to the value (名 of 名称).
     """
-    between = rf"\s*[:;]?\s{{0,{2 + len(GAP) if gap else 1}}}[“\"「《]?"
+    between = rf"{_GLOSS}\s*[:;]?\s{{0,{2 + len(GAP) if gap else 1}}}[“\"「《]?"
     pattern = re.compile(rf"(?>{label}){between}(?P<value>{value})", re.IGNORECASE)
     found = []
     for index, row in enumerate(rows):
@@ -261,11 +265,11 @@ def beside(rows: Sequence[Row], label: str, value: str) -> list[Found]:
         re.compile(rf"\s*(?P<value>{value})", re.IGNORECASE),
     )
     for index, row in enumerate(rows):
-        mark = row.cells[0]
         if len(row.cells) != 1 or not alone.fullmatch(row.text):
             continue
+        mark = row.cells[0]
         for at in (index - 1, index + 1):
-            if not 0 <= at < len(rows):
+            if not 0 <= at < len(rows) or not rows[at].cells:
                 continue
             first = rows[at].cells[0]
             if first.left < mark.right or abs(first.middle - mark.middle) > mark.height:
@@ -279,7 +283,9 @@ def beside(rows: Sequence[Row], label: str, value: str) -> list[Found]:
 
 def _followed(row: Row, end: int) -> bool:
     """Whether more than a colon or brackets stands behind a label in its cell: then it heads nothing."""
-    rest = next(row.text[end:stop] for start, stop, _ in row.spans() if start <= end <= stop)
+    rest = next((row.text[end:stop] for start, stop, _ in row.spans() if start <= end <= stop), "")
+    translated = re.match(_GLOSS, row.text[end:]) if _CHINESE.match(row.text[end - 1 : end]) else None
+    rest = rest[translated.end() :] if translated is not None else rest
     return re.fullmatch(r"\s*(?:\(.*\))?\W*", rest) is None
 
 
@@ -302,4 +308,29 @@ def under(rows: Sequence[Row], label: str, value: str) -> list[Found]:
                 hit = wanted.match(rows[index + 1].text, start, end)
                 if hit is not None and hit["value"].strip():
                     found.append(piece(rows, index + 1, *hit.span("value")))
+    return found
+
+
+def parts(rows: Sequence[Row], heading: str, headings: Sequence[str]) -> list[list[Row]]:
+    """For every cell that is such a heading the rows below it, as many as `rows`, with nothing but what stands in its
+    column, down to the next of `headings` there; the others are empty.
+
+    heading, headings: regular expressions of a whole cell. A column reaches from its heading to that of the next one in
+    the same row, and the first from the left edge.
+    """
+    own, others = re.compile(heading), re.compile("|".join(headings))
+    found = []
+    for index, row in enumerate(rows):
+        for number, cell in enumerate(row.cells):
+            if own.fullmatch(cell.text.rstrip(" :")) is None:
+                continue
+            left = cell.left - cell.height if number else -math.inf
+            right = row.cells[number + 1].left - cell.height if number + 1 < len(row.cells) else math.inf
+            part = [Row((), "")] * len(rows)
+            for at in range(index + 1, min(len(rows), index + 1 + _PART_ROWS_MAX)):
+                cells = tuple(one for one in rows[at].cells if left <= one.left < right)
+                if any(others.fullmatch(one.text.rstrip(" :")) for one in cells):
+                    break
+                part[at] = Row(cells, GAP.join(one.text for one in cells))
+            found.append(part)
     return found

@@ -62,7 +62,7 @@ class PaperField:
 
 @dataclass(frozen=True, slots=True)
 class RefusedField:
-    """What the paper prints beside a field's label, and why it is not taken for a value."""
+    """A field, and why what the paper prints for it is not taken for a value, or not relied on."""
 
     name: str
     reason: str
@@ -120,6 +120,7 @@ class PaperReading:
     then nothing is known of the amount. missing_fields: required for the kind, not found. refused: found, and not
     believed. keys: names of fields that tell this paper from every other, in one or several ways. relied_on: fields
     that money or a required answer rests on. alike: those of them that readings by two models have alike.
+    doubtful: read, and maybe from the wrong place.
     """
 
     kind: str
@@ -135,6 +136,7 @@ class PaperReading:
     keys: tuple[tuple[str, ...], ...] = ()
     relied_on: tuple[str, ...] = ()
     alike: tuple[str, ...] = ()
+    doubtful: tuple[RefusedField, ...] = ()
 
     def field(self, name: str) -> PaperField | None:
         """The field of that name, None when the paper does not show it."""

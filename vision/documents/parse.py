@@ -8,6 +8,7 @@ from datetime import date
 from vision.documents.catalogue import Catalogue, PaperKind
 from vision.documents.checks import checks
 from vision.documents.classify import classify
+from vision.documents.doubts import doubtful
 from vision.documents.engine import extract
 from vision.documents.items import items
 from vision.documents.layout import Row, rows_of
@@ -26,7 +27,7 @@ def parse_as(
 ) -> PaperReading:
     """The reading of `page`, whose rows these are, taken for a paper of that kind."""
     fields, refused = extract(rows, kind)
-    lines = items(rows, kind.items) if kind.items is not None else []
+    lines = items(rows, kind)
     names = {field.name for field in fields}
     return PaperReading(
         kind=kind.kind,
@@ -41,6 +42,7 @@ def parse_as(
         codes=tuple(codes),
         keys=kind.keys,
         relied_on=tuple(dict.fromkeys((*kind.money, *kind.required))),
+        doubtful=doubtful(kind, rows, fields),
     )
 
 

@@ -35,14 +35,14 @@ TINY, SMALL = "tiny", "small"
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """When a page counts as unreadable, and when one pass over it is enough.
+    """When a page counts as unreadable, and which passes over it there are.
 
     characters_min: fewer, and there is no paper to read. confidence_min: mean over characters; below it the words are
     guesses.
     upside_down_confidence: below it the page is tried the other way up (upright pages reach 0.97, turned ones 0.65).
-    settled_confidence_min: least confidence of a money field that the fast model may settle alone. red_share_min:
-    share of red pixels from which red ink is lifted off. smear_px: edge width from which blur is named as the cause
-    (in focus: 7 at most).
+    settled_confidence_min: of every field relied on, from which the page is not read with its red ink, too.
+    red_share_min: share of red pixels from which red ink is lifted off. smear_px: edge width from which blur is named
+    as the cause (in focus: 7 at most).
     askew_min (`outlines.skew`), fall_degrees_min: a page that could not be read whole as it lies is laid flat or
     levelled from there on.
     """
@@ -61,15 +61,12 @@ class Quality:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Look:
     """An upright view of the page, the same with red ink lifted off (the same again where there is none), what the
-    tiny model reads there, and what that comes to. as_it_lay: turned by quarters at most; of pixels that were laid flat
-    or levelled the tiny model misreads names beside amounts that it reads, so that it never settles those.
-    """
+    tiny model reads there, and what that comes to."""
 
     plain: View
     view: View
     lines: list[TextLine]
     reading: PaperReading
-    as_it_lay: bool
 
 
 class Passes:
@@ -95,15 +92,15 @@ class Passes:
         self.cpu_seconds = 0.0
 
     def read(self) -> PaperReading | Unmeasured:
-        """Stops as soon as everything was found and agrees. Raises PageLost, ReaderUnavailable."""
+        """The tiny model finds how the page lies, and both models read it: what one of them reads surely and the sums
+        of the paper do not prove, a name, a number, a date, nobody vouches for. Raises PageLost, ReaderUnavailable.
+        """
         papers = outlines(self._picture.pixels)
         self._codes = self._codes_on(self._picture)
         look = self._best_look(papers)
         refused = self._unreadable(look.lines) or self._two_papers(look, papers)
         if refused is not None:
             return refused
-        if look.as_it_lay and self._settled(look.reading):
-            return look.reading
         readings = [look.reading]
         # The plain view last: what is printed in red stands only there.
         for view in (look.view, look.plain) if self._red else (look.view,):
@@ -163,7 +160,7 @@ class Passes:
         plain_view, view, lines = max(
             options, key=lambda option: _confidence(option[2]) * (1 - upright_share(option[2]))
         )
-        return _Look(plain_view, view, lines, self._parsed(lines, view, TINY), frame is self._picture)
+        return _Look(plain_view, view, lines, self._parsed(lines, view, TINY))
 
     def _lines(self, view: View, model: str) -> list[TextLine]:
         lines, cpu_seconds = self._worker.read(view.pixels, model)

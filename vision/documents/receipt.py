@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+from typing import Final
 
-from vision.documents.fields import Outcome, date_of, from_found
+from vision.documents.catalogue import FieldRule
+from vision.documents.fields import Outcome, date_by_rule, from_found
 from vision.documents.layout import Row, piece, union
 from vision.documents.normalise import AMOUNT, amount_minor, amounts
 from vision.documents.page import PaperField, RefusedField
@@ -25,7 +29,7 @@ _TOTAL_WORDS: tuple[tuple[str, int], ...] = (
     (r"应付金额|应付|应收|消费(?:金额|合计|总额)", 9),
     (r"TOTAL\s?(?:SALES?\s?)?\(?(?:INC|WITH)|INCLUSIVE\s?(?:OF\s?)?GST", 8),
     (r"T[O0]TA[LI]\s?(?:AMOUNT|AMT|SALES?|RM|MYR|\(RM\)|PRICE|BILL)|合计金额|总金额", 7),
-    (r"(?<![A-Z])T[O0]TA[LI](?:\b|(?=RM|:|\d|\())|合\s{0,3}计|总\s?计", 6),
+    (r"(?<![A-Z])T[O0]TA[LI](?:\b|(?=RM|:|\d|\())|合\s{0,3}计|总\s?[计额]", 6),
     (r"实付|实收|微信支付|支付宝|银行卡", 3),
     (r"\bCASH\b|现金|\bVISA\b|MASTER\s?CARD|\bDEBIT\b|AMOUNT\b", 1),
 )
@@ -63,6 +67,16 @@ _ADDRESS_END = re.compile(
     r"|(?<![\u4e00-\u9fff])(?!(?:门店|店铺|店|商户|公司)?地\s?址)[\u4e00-\u9fff]{2,6}\s?:",  # another label
     re.IGNORECASE,
 )
+DATE_RULE: Final = FieldRule.model_validate(
+    {"format": "date", "labels": [r"日期|DATE|交易时间|时间", "PRINTED"], "anywhere": True}
+)
+_CASH = re.compile(r"\bCASH\b|现金|收现|\bTENDER|\bPAID\b|\bRECEIVED\b", re.IGNORECASE)
+_CHANGE = re.compile(r"\bCHANGE\b|\bBALANCE RETURNED\b|找[零回赎]", re.IGNORECASE)
+_PAID = re.compile(
+    r"\b(?:CASH|PAID|PAYMENT|TENDER\w*|RECEIVED|CREDIT|VISA|MASTER\w*|DEBIT|CARD)\b|现金|收现|付款|实[付收]|微信|支付宝|银行卡|储值",
+    re.IGNORECASE,
+)
+_SUMS_MAX = 5  # above the total, that it may be made of
 _HEADER_ROWS_MAX = 12
 _NAME_ROWS_MAX = 3
 _ADDRESS_ROWS_MAX = 6
@@ -74,7 +88,7 @@ def fields(rows: Sequence[Row]) -> list[Outcome]:
     return [
         company[0] if company else None,
         _address(rows, company[1] + 1 if company else 0),
-        date_of(rows, (r"日期|DATE|交易时间|时间", r"PRINTED")),
+        date_by_rule(rows, "date", DATE_RULE),
         _too_much(rows) or _total(rows),
     ]
 
@@ -92,17 +106,24 @@ def _too_much(rows: Sequence[Row]) -> RefusedField | None:
     return None
 
 
-def _total(rows: Sequence[Row]) -> PaperField | None:
-    """The amount beside the word that most surely means the total; of equals the one further down, where rounding and
-    tax are in.
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """An amount beside a word that may mean the total. strength: as in `_TOTAL_WORDS`, more after the rounding line.
+    row: of the word; at, start, end: where the amount stands."""
 
-    When cash given less change comes to another candidate, that one is taken: it is what left the customer's purse.
-    """
-    candidates: list[tuple[int, int, int, int, int]] = []  # strength, row, start, end, minor
-    cash, change = _tendered(rows)
+    strength: int
+    row: int
+    at: int
+    start: int
+    end: int
+    minor: int
+
+
+def _statements(rows: Sequence[Row]) -> list[_Statement]:
+    found: list[_Statement] = []
     rounded = False
     for index, row in enumerate(rows):
-        if candidates and _TAX_SUMMARY.search(row.text):
+        if found and _TAX_SUMMARY.search(row.text):
             break
         strength, word_end = _strength(row.text)
         if _ROUNDING.search(row.text):
@@ -115,19 +136,111 @@ def _total(rows: Sequence[Row]) -> PaperField | None:
             # The amount stands right of its word; where the row has none, the reader may have set it a row off.
             if not 0 <= at < len(rows) or (at != index and _strength(rows[at].text)[0] != 0):
                 continue
-            spans = [
-                span for span in amounts(rows[at].text, decimals_required=True) if at != index or span[0] >= word_end
-            ]
+            spans = [span for span in _amounts(rows[at]) if at != index or span[0] >= word_end]
             if spans:
-                start, end, minor = spans[-1]
-                paid = cash - change if cash and cash >= change else 0
-                candidates.append((strength + (4 if paid and paid == minor else 0), at, start, end, minor))
+                found.append(_Statement(strength, index, at, *spans[-1]))
                 break
-    positive = [candidate for candidate in candidates if candidate[4] > 0]
-    if not positive:
+    return [one for one in found if one.minor > 0]
+
+
+def _total(rows: Sequence[Row]) -> PaperField | None:
+    """The amount beside the word that most surely means the total; of equals the one further down, where rounding and
+    tax are in.
+
+    When cash given less change comes to another candidate, that one is taken: it is what left the customer's purse.
+    """
+    cash, change = _tendered(rows)
+    paid = cash - change if cash and cash >= change else 0
+    stated = _statements(rows)
+    if not stated:
         return None
-    _, at, start, end, minor = max(positive, key=lambda candidate: (candidate[0], candidate[1]))
-    return from_found("total_minor", piece(rows, at, start, end), str(minor))
+    best = max(stated, key=lambda one: (one.strength + (4 if paid and paid == one.minor else 0), one.at))
+    return from_found("total_minor", piece(rows, best.at, best.start, best.end), str(best.minor))
+
+
+def total_words() -> list[str]:
+    """Regular expressions of the words that surely mean the total."""
+    return [pattern for pattern, strength in _TOTAL_WORDS if strength >= _SURE_TOTAL]
+
+
+def unconfirmed(rows: Sequence[Row], total_minor: int) -> str:
+    """Why a total may be another sum of the receipt, "" where the receipt states it a second way: cash less change, the
+    same amount beside another word of a total or a payment, the lines above it, or two or three sums above it (net and
+    tax, a sum and its rounding).
+
+    A rounding or a larger amount below it speaks against all of them: it is not what was paid.
+    """
+    stated = _statements(rows)
+    at = max((one.at for one in stated if one.minor == total_minor), default=-1)
+    if at < 0:
+        return "the receipt states it nowhere else"
+    cash, change = _tendered(rows)
+    against = _stated_since(rows[at + 1 :], total_minor)
+    if against:
+        return f"not the last sum of the receipt: {against[:60]}"
+    places = {one.row for one in stated if one.minor == total_minor}
+    places |= {index for index, row in enumerate(rows) if _PAID.search(row.text) and total_minor in _minors(row)}
+    if len(places) > 1 or (cash and cash - change == total_minor):
+        return ""
+    if _lines_sum(rows, total_minor) or _sums_sum(rows, at, total_minor):
+        return ""
+    return "neither the lines nor what was paid confirm it"
+
+
+def _stated_since(below: Sequence[Row], total_minor: int) -> str:
+    """The row that rounds the total or states a larger one, "" for none. Cash given is larger; so is a sum of it."""
+    given = {total_minor + minor for row in below if _CHANGE.search(row.text) for minor in _minors(row)}
+    for row in below:
+        if _TAX_SUMMARY.search(row.text):
+            break
+        if _CASH.search(row.text) or _CHANGE.search(row.text):
+            continue
+        rounds = _ROUNDING.search(row.text) and any(minor != 0 for minor in _minors(row))
+        if rounds or any(minor > total_minor and minor not in given for minor in _minors(row)):
+            return row.text
+    return ""
+
+
+def _lines_sum(rows: Sequence[Row], total_minor: int) -> bool:
+    """Whether the last amounts of the rows right above the first total, or above its subtotal, come to it."""
+    come_to = 0
+    for row in reversed(rows[: _first_sum(rows)]):
+        come_to += _minors(row)[-1] if _amounts(row) else 0
+        if come_to >= total_minor:
+            break
+    return come_to == total_minor
+
+
+def _sums_sum(rows: Sequence[Row], at: int, total_minor: int) -> bool:
+    """Whether two or three of the last sums above the row come to the total; a rounding may be printed without its
+    sign."""
+    sums: list[tuple[int, ...]] = []
+    for row in rows[_first_sum(rows) : at]:
+        if _amounts(row):
+            minor = _minors(row)[-1]
+            sums.append((minor, -minor) if _ROUNDING.search(row.text) else (minor,))
+    return any(
+        sum(signed) == total_minor
+        for count in (2, 3)
+        for chosen in combinations(sums[-_SUMS_MAX:], count)
+        for signed in product(*chosen)
+        if all(signed)
+    )
+
+
+def _first_sum(rows: Sequence[Row]) -> int:
+    """The first row that states a total or a subtotal; their number where none does."""
+    return next(
+        (at for at, row in enumerate(rows) if _strength(row.text)[0] not in (0, 1, 3) and _amounts(row)), len(rows)
+    )
+
+
+def _minors(row: Row) -> list[int]:
+    return [minor for _start, _end, minor in _amounts(row)]
+
+
+def _amounts(row: Row) -> list[tuple[int, int, int]]:
+    return amounts(row.text, decimals_required=True)
 
 
 def _strength(text: str) -> tuple[int, int]:
@@ -145,12 +258,12 @@ def _tendered(rows: Sequence[Row]) -> tuple[int, int]:
     """(cash given, change) in minor units, zeros where not both are stated."""
     cash = change = -1
     for row in rows:
-        spans = amounts(row.text, decimals_required=True)
+        spans = _amounts(row)
         if not spans:
             continue
-        if re.search(r"\bCHANGE\b|\bBALANCE RETURNED\b|找[零回赎]", row.text, re.IGNORECASE):
+        if _CHANGE.search(row.text):
             change = spans[-1][2]
-        elif re.search(r"\bCASH\b|现金|收现|\bTENDER|\bPAID\b|\bRECEIVED\b", row.text, re.IGNORECASE):
+        elif _CASH.search(row.text):
             cash = spans[-1][2]
     return (cash, change) if cash >= 0 and change >= 0 else (0, 0)
 

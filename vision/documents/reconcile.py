@@ -1,23 +1,24 @@
-"""When one reading of a page is enough, and which of several to believe."""
+"""When a page was read well enough, and which of several readings to believe."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
 from vision.documents.catalogue import Catalogue
 from vision.documents.checks import checks
+from vision.documents.gate import confidence
 from vision.documents.page import UNKNOWN, PaperReading
 from vision.documents.parse import money_confidence
 
 
 def settled(reading: PaperReading, confidence_min: float, catalogue: Catalogue) -> bool:
     """Nothing required is missing or refused, every check holds, and what `settled_by` of the kind asks for (the
-    paper's own arithmetic, mostly) vouches for the amounts together with the reader's confidence.
+    paper's own arithmetic, mostly) vouches for the amounts, the reader's confidence for all that is relied on.
 
-    A kind that asks for nothing, as receipts do, has no arithmetic that every shop prints: one reading never settles
-    it.
+    A kind that asks for nothing, as receipts do, has no arithmetic that every shop prints: nothing settles it.
     """
     if reading.kind == UNKNOWN or reading.missing_fields or reading.refused:
         return False
@@ -28,7 +29,7 @@ def settled(reading: PaperReading, confidence_min: float, catalogue: Catalogue) 
         return False  # a class that was not read pays another share
     made = {check.name for check in reading.checks}
     there = made >= set(asked.checks) and all(reading.value(name) for name in asked.fields)
-    return there and reading.read_confidence >= confidence_min
+    return there and confidence(reading) >= confidence_min
 
 
 def best(readings: Sequence[PaperReading], today: date, catalogue: Catalogue) -> PaperReading:
@@ -41,12 +42,13 @@ def best(readings: Sequence[PaperReading], today: date, catalogue: Catalogue) ->
     if chosen.kind == UNKNOWN:
         return chosen
     kind = catalogue[chosen.kind]
-    fields = list(chosen.fields)
+    fields, doubtful = list(chosen.fields), list(chosen.doubtful)
     refused = {one.name for one in chosen.refused}
     for other in reversed(readings):
         if other.kind == chosen.kind:
             present = {field.name for field in fields} | refused
             fields += [field for field in other.fields if field.name not in present]
+            doubtful += [one for one in other.doubtful if one.name not in present]
     names = {field.name for field in fields}
     return replace(
         chosen,
@@ -55,6 +57,7 @@ def best(readings: Sequence[PaperReading], today: date, catalogue: Catalogue) ->
         read_confidence=money_confidence(kind, fields),
         missing_fields=tuple(name for name in kind.required if name not in names),
         alike=alike(chosen, readings),
+        doubtful=tuple(doubtful),
     )
 
 
@@ -65,8 +68,13 @@ def alike(chosen: PaperReading, readings: Sequence[PaperReading]) -> tuple[str, 
     return tuple(
         name
         for name in chosen.relied_on
-        if chosen.value(name) and any(one.value(name) == chosen.value(name) for one in others)
+        if chosen.value(name) and any(_bare(one.value(name)) == _bare(chosen.value(name)) for one in others)
     )
+
+
+def _bare(value: str) -> str:
+    """Letters and digits, and what masks them: where a name has spaces or full stops no two models agree."""
+    return re.sub(r"[^\w*]|_", "", value).casefold()
 
 
 def _unclassed(reading: PaperReading) -> int:

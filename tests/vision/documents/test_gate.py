@@ -9,7 +9,7 @@ import pytest
 
 from models.registry import weights_path
 from vision.documents.catalogue import CHOSEN_CHECKS, load_catalogue
-from vision.documents.gate import NEVER, PROVEN, Gate, Threshold, accepted, load_gate, not_accepted_because
+from vision.documents.gate import PROVEN, Gate, accepted, load_gate, not_accepted_because
 from vision.documents.page import UNKNOWN, Box, PaperCheck, PaperField, PaperReading, RefusedField
 
 FIELDS = {"company": "鲜丰水果", "date": "2026-10-03", "total_minor": "1880"}
@@ -38,6 +38,7 @@ def test_a_sure_and_whole_reading_is_accepted() -> None:
         (replace(receipt(), refused=(RefusedField("total_minor", "too much"),)), "total_minor: too much"),
         (replace(receipt(), checks=(PaperCheck("date_is_plausible", False, "dated 2036"),)), "dated 2036"),
         (replace(receipt(), alike=("company", "date")), "read in one way only: total_minor"),
+        (replace(receipt(), doubtful=(RefusedField("date", "2 dates"),)), "date: 2 dates"),
     ],
 )
 def test_any_other_is_not_and_says_why(reading: PaperReading, why: str) -> None:
@@ -56,12 +57,19 @@ def test_a_kind_that_an_insurer_added_is_judged_by_the_default() -> None:
 
 
 def test_what_the_papers_own_arithmetic_proves_needs_no_second_model() -> None:
-    gate = Gate({"receipt": Threshold(vouched=0.9, alone=NEVER)}, Threshold(NEVER, NEVER))
+    gate = Gate({"receipt": 0.9}, 1.0)
     one_way = replace(receipt(), relied_on=("total_minor",), alike=())
     assert not accepted(one_way, gate)
     proven = PaperCheck("items_sum_to_total", True, "2 items sum to 18.80")
     assert accepted(replace(one_way, checks=(proven,)), gate)
     assert not accepted(replace(one_way, checks=(replace(proven, passed=False),)), gate)
+    doubted = replace(one_way, doubtful=(RefusedField("total_minor", "stated once"),))
+    assert accepted(replace(doubted, checks=(proven,)), gate)
+    assert not accepted(replace(doubted, alike=("total_minor",)), gate)
+
+
+def test_a_doubt_about_a_field_that_nothing_rests_on_is_none() -> None:
+    assert accepted(replace(receipt(), doubtful=(RefusedField("cashier", "no usual name"),)))
 
 
 def test_the_gate_names_our_kinds_and_what_checks_prove() -> None:
@@ -69,6 +77,5 @@ def test_the_gate_names_our_kinds_and_what_checks_prove() -> None:
     assert set(gate.kinds) == set(kinds)
     assert set(PROVEN) == set(CHOSEN_CHECKS)
     for threshold in (*gate.kinds.values(), gate.default):
-        assert 0 < threshold.vouched <= NEVER
-        assert 0 < threshold.alone <= NEVER
+        assert 0.5 <= threshold <= 1.01
     assert json.loads(weights_path("paper_gate").read_text(encoding="utf-8"))["kinds"]

@@ -141,3 +141,12 @@ def test_boxes_lie_on_the_page_and_on_their_own_text(page_of: Any) -> None:
         assert 0 <= field.box.top < field.box.bottom <= 1, field
     number = next(field for field in reading.fields if field.name == "number")
     assert number.box.left > 800 / 1400  # right of its label, not around it
+
+
+@pytest.mark.parametrize("total", ["总费用：197.00", "总费用", "医保统筹基金支付：73.32"])
+def test_a_row_that_states_one_of_the_sums_is_no_item(page_of: Any, total: str) -> None:
+    lines = rows()
+    cells = [total] if "：" in total else [total, (AMOUNT_X + 20, "197.00")]
+    reading = parse(page_of([*lines[:9], cells, *lines[9:]]), TODAY, KINDS)
+    assert [item.text for item in reading.items] == ["C反应蛋白测定", "头孢克洛干混悬剂", "康复理疗", "医用退热贴"]
+    assert {check.name: check.passed for check in reading.checks}["items_sum_to_total"]

@@ -23,13 +23,18 @@ def reading(
     values: dict[str, str], items: tuple[PaperItem, ...] = ITEMS, missing: tuple[str, ...] = (), model: str = "tiny"
 ) -> PaperReading:
     fields = tuple(PaperField(name, value, 0.97, Box(0, 0, 1, 1)) for name, value in values.items())
-    kind = "outpatient_invoice"
-    return PaperReading(kind, fields, items, tuple(checks(KINDS[kind], fields, items, TODAY)), (), 0.97, missing, model)
+    kind = KINDS["outpatient_invoice"]
+    found = tuple(checks(kind, fields, items, TODAY))
+    relied_on = (*kind.money, *kind.required)
+    return PaperReading(kind.kind, fields, items, found, (), 0.97, missing, model, relied_on=relied_on)
 
 
 def test_an_invoice_whose_three_sums_agree_settles_itself() -> None:
     assert settled(reading(VALUES), 0.9, KINDS)
     assert not settled(reading(VALUES), 0.98, KINDS)
+    unsure_of_whom = reading(VALUES)
+    fields = tuple(replace(f, confidence=0.8) if f.name == "patient" else f for f in unsure_of_whom.fields)
+    assert not settled(replace(unsure_of_whom, fields=fields), 0.9, KINDS)
 
 
 def test_a_failed_or_absent_proof_a_missing_field_or_an_unread_class_settles_nothing() -> None:
@@ -56,3 +61,10 @@ def test_the_consistent_reading_wins_and_takes_what_it_lacks_from_the_other() ->
 
 def test_of_equals_the_later_reading_by_the_better_model_wins() -> None:
     assert best([reading(VALUES, model="tiny"), reading(VALUES, model="small")], TODAY, KINDS).model == "small"
+
+
+def test_two_models_agree_where_only_spaces_and_stops_differ() -> None:
+    tiny, small = (reading(VALUES | {"hospital": name}, model=name) for name in ("MR.D.I.Y.(M)", "MR. D.I.Y. (M)"))
+    assert "hospital" in best([tiny, small], TODAY, KINDS).alike
+    masked, bare = (reading(VALUES | {"patient": name}, model=name) for name in ("张*", "张"))
+    assert "patient" not in best([masked, bare], TODAY, KINDS).alike

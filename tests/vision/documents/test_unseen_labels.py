@@ -1,0 +1,26 @@
+"""A label that no kind knows costs the field, and never puts another value in its place that somebody relies on."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import unseen_labels
+from fixtures.papers.flat import flat_paper
+from fixtures.papers.render import KINDS, layouts_of
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_print_without_a_fault_is_read_as_it_stands(kind: str) -> None:
+    for layout in layouts_of(kind, "build"):
+        paper = flat_paper(kind, layout, 11)
+        reading = unseen_labels.read(paper)
+        assert (reading.kind, reading.missing_fields, reading.doubtful) == (kind, (), ()), layout.name
+        assert all(check.passed for check in reading.checks), layout.name
+        assert not unseen_labels.misleads(reading, paper), layout.name
+
+
+def test_no_page_with_an_unknown_label_is_accepted_with_a_wrong_value() -> None:
+    found = unseen_labels.measure(seeds=1)
+    assert found["all"]["pages"] > 250
+    assert found["all"]["accepted"] > 0
+    assert found["all"]["wrong_accepted"] == 0

@@ -1,0 +1,51 @@
+"""Fields that were read well and yet may come from the wrong place of the page: nobody relies on them unseen.
+
+A recogniser's confidence is of characters. Nothing in it says that a date is the bill's and not the patient's birthday,
+so here the page is asked for what would tell: a label, a second statement of the same sum, the look of a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vision.documents import names, receipt
+from vision.documents.catalogue import FieldRule, PaperKind
+from vision.documents.fields import date_by_rule, unlabelled_dates
+from vision.documents.layout import Row
+from vision.documents.page import PaperField, RefusedField
+
+
+def doubtful(kind: PaperKind, rows: Sequence[Row], fields: Sequence[PaperField]) -> tuple[RefusedField, ...]:
+    """Those of `fields` with why each may not be what it seems."""
+    found = [RefusedField(field.name, reason) for field in fields if (reason := _doubt(kind, rows, fields, field))]
+    return tuple(found)
+
+
+def _doubt(kind: PaperKind, rows: Sequence[Row], fields: Sequence[PaperField], field: PaperField) -> str:
+    if kind.extractor == "till_receipt":
+        if field.name == "total_minor":
+            return receipt.unconfirmed(rows, int(field.value))
+        if field.name == "date":
+            return _unlabelled_date(rows, field.name, receipt.DATE_RULE)
+    rule = kind.fields.get(field.name)
+    if rule is None:
+        return ""
+    if rule.format == "name":
+        return names.doubt(field.value) or _of_another(kind, fields, field)
+    return _unlabelled_date(rows, field.name, rule) if rule.format == "date" else ""
+
+
+def _of_another(kind: PaperKind, fields: Sequence[PaperField], field: PaperField) -> str:
+    """One person in two parts of a paper: one of the two was most likely read from the other's place."""
+    for other in fields:
+        rule = kind.fields.get(other.name)
+        if other.name != field.name and rule is not None and rule.format == "name" and other.value == field.value:
+            return f"{field.value} is read as {other.name}, too"
+    return ""
+
+
+def _unlabelled_date(rows: Sequence[Row], name: str, rule: FieldRule) -> str:
+    if date_by_rule(rows, name, rule.model_copy(update={"anywhere": False})) is not None:
+        return ""
+    days = {day for _row, _start, _end, day in unlabelled_dates(rows)}
+    return f"{len(days)} dates stand on the paper and none beside its label" if len(days) > 1 else ""
