@@ -73,7 +73,7 @@ def test_postgres_starts_again_after_kill_9_and_with_a_pid_file_of_something_els
     pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")  # now the pid of this very test
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:  # its children notice that it is gone, and go
-        if not any("postgres" in one.name() and str(home) in one.info["cwd"] for one in _cwds()):
+        if not any("postgres" in (one.info["name"] or "") and str(home) in one.info["cwd"] for one in _cwds()):
             break
         time.sleep(0.05)
     with Postgres(home) as again:
@@ -81,7 +81,7 @@ def test_postgres_starts_again_after_kill_9_and_with_a_pid_file_of_something_els
 
 
 def _cwds() -> list[psutil.Process]:
-    return [one for one in psutil.process_iter(["cwd"]) if one.info["cwd"]]
+    return [one for one in psutil.process_iter(["cwd", "name"]) if one.info["cwd"]]
 
 
 def test_the_password_is_asked_for(home: Path) -> None:

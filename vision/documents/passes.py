@@ -13,6 +13,7 @@ from vision.documents.outlines import Quad, outlines, skew
 from vision.documents.page import UNKNOWN, Box, PageText, PaperCode, PaperField, PaperReading, TextLine
 from vision.documents.parse import parse
 from vision.documents.reconcile import alike, best, merit, settled
+from vision.documents.script import in_one_script
 from vision.documents.several import several_papers
 from vision.documents.views import (
     Pixels,
@@ -165,7 +166,7 @@ class Passes:
     def _lines(self, view: View, model: str) -> list[TextLine]:
         lines, cpu_seconds = self._worker.read(view.pixels, model)
         self.cpu_seconds += cpu_seconds
-        return lines
+        return in_one_script(lines)
 
     def _codes_on(self, view: View) -> tuple[PaperCode, ...]:
         found, cpu_seconds = self._worker.codes(view.pixels)
