@@ -66,7 +66,7 @@ def _sums(kind: PaperKind) -> re.Pattern[str]:
         for label in rule.labels
     )
     either = "|".join(f"(?:{label})" for label in labels) or "(?!)"
-    return re.compile(rf"\W*(?:{either})+\W*(?:{CURRENCY}?\s?-?{AMOUNT}.*)?", re.IGNORECASE)
+    return re.compile(rf"\W*(?:{either}){{1,2}}\W*(?:{CURRENCY}?\s?-?{AMOUNT}.*)?", re.IGNORECASE)
 
 
 def _is_heading(text: str, table: ItemTable) -> bool:
