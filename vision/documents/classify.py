@@ -12,6 +12,8 @@ from vision.documents.page import UNKNOWN
 TITLE_WEIGHT: Final = 4
 #: One title, or two words that lean the same way; below it a page is of no kind.
 SCORE_MIN: Final = 4
+#: Of the best score, from which another kind is a rival: of the layouts to build with the nearest reach .56.
+RIVAL_RATIO: Final = 0.65
 
 
 def scores(lines: Sequence[str], catalogue: Catalogue) -> Mapping[str, int]:
@@ -24,10 +26,16 @@ def scores(lines: Sequence[str], catalogue: Catalogue) -> Mapping[str, int]:
     }
 
 
-def classify(lines: Sequence[str], catalogue: Catalogue) -> str:
-    """The kind whose words weigh most; UNKNOWN when there are too few, or two kinds draw."""
+def classify(lines: Sequence[str], catalogue: Catalogue) -> tuple[str, str]:
+    """The kind whose words weigh most; UNKNOWN when there are too few, or two kinds draw. And its rival: another kind
+    that the words point to nearly as much, "" for none.
+    """
     weighed = scores(lines, catalogue)
-    ranked = sorted(weighed.values(), reverse=True)
-    if not ranked or ranked[0] < SCORE_MIN or ranked[0] in ranked[1:]:
-        return UNKNOWN
-    return next(name for name, score in weighed.items() if score == ranked[0])
+    ranked = sorted(weighed, key=weighed.__getitem__, reverse=True)
+    if not ranked or weighed[ranked[0]] < SCORE_MIN:
+        return UNKNOWN, ""
+    best, second = weighed[ranked[0]], weighed[ranked[1]] if len(ranked) > 1 else 0
+    if best == second:
+        return UNKNOWN, ""
+    near = second >= SCORE_MIN and second >= RIVAL_RATIO * best
+    return ranked[0], ranked[1] if near else ""

@@ -60,9 +60,9 @@ def confidence(reading: PaperReading) -> float:
 
 
 def accepted(reading: PaperReading, gate: Gate | None = None) -> bool:
-    """Whether the fields that money rests on may be taken as read: the kind is known, nothing required is missing or
-    refused, no check fails, each is read alike by two models or proven by the paper's own sums, none is in doubt, and
-    the least sure of them reaches the confidence of its kind.
+    """Whether the fields that money rests on may be taken as read: the kind is known beyond doubt, nothing required is
+    missing or refused, no check fails, each is read alike by two models or proven by the paper's own sums, none is in
+    doubt, and the least sure of them reaches the confidence of its kind.
 
     What share of accepted papers has one of them wrong: the card paper_gate.
     """
@@ -85,6 +85,8 @@ def unfit_because(reading: PaperReading) -> str:
     """The part that no confidence makes up for."""
     if reading.kind == UNKNOWN or not any(field.name in reading.relied_on for field in reading.fields):
         return "the kind of paper is not known"
+    if reading.rival_kind:
+        return f"the words point to {reading.rival_kind} besides {reading.kind}"
     if reading.missing_fields:
         return f"not found: {', '.join(reading.missing_fields)}"
     if reading.refused:

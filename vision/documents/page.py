@@ -121,6 +121,7 @@ class PaperReading:
     believed. keys: names of fields that tell this paper from every other, in one or several ways. relied_on: fields
     that money or a required answer rests on. alike: those of them that readings by two models have alike.
     doubtful: read, and maybe from the wrong place.
+    rival_kind: that the words point to nearly as much, "" for none.
     """
 
     kind: str
@@ -137,6 +138,7 @@ class PaperReading:
     relied_on: tuple[str, ...] = ()
     alike: tuple[str, ...] = ()
     doubtful: tuple[RefusedField, ...] = ()
+    rival_kind: str = ""
 
     def field(self, name: str) -> PaperField | None:
         """The field of that name, None when the paper does not show it."""

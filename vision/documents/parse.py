@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 from vision.documents.catalogue import Catalogue, PaperKind
@@ -18,8 +19,10 @@ from vision.documents.page import UNKNOWN, PageText, PaperCode, PaperField, Pape
 def parse(page: PageText, today: date, catalogue: Catalogue, codes: Sequence[PaperCode] = ()) -> PaperReading:
     """The reading of one page. `today` is for the check that the paper is not dated in the future."""
     rows = rows_of(page)
-    name = classify([row.text for row in rows], catalogue)
-    return unknown(rows, page.model, codes) if name == UNKNOWN else parse_as(catalogue[name], rows, page, today, codes)
+    name, rival = classify([row.text for row in rows], catalogue)
+    if name == UNKNOWN:
+        return unknown(rows, page.model, codes)
+    return replace(parse_as(catalogue[name], rows, page, today, codes), rival_kind=rival)
 
 
 def parse_as(

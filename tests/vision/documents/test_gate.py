@@ -34,6 +34,7 @@ def test_a_sure_and_whole_reading_is_accepted() -> None:
         (receipt(0.5), "read at a confidence of 0.500"),
         (replace(receipt(), kind=UNKNOWN), "not known"),
         (replace(receipt(), fields=()), "not known"),
+        (replace(receipt(), rival_kind="vet_invoice"), "point to vet_invoice besides receipt"),
         (replace(receipt(), missing_fields=("date",)), "not found: date"),
         (replace(receipt(), refused=(RefusedField("total_minor", "too much"),)), "total_minor: too much"),
         (replace(receipt(), checks=(PaperCheck("date_is_plausible", False, "dated 2036"),)), "dated 2036"),

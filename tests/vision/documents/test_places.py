@@ -180,3 +180,16 @@ def test_one_of_several_dates_without_a_label_is_doubted(page_of: Any) -> None:
     assert (one.value("date"), one.doubtful) == ("2026-04-28", ())
     assert unfit_because(two) == "date: 2 dates stand on the paper and none beside its label"
     assert (timed.value("date"), timed.doubtful) == ("2026-04-28", ())
+
+
+def test_a_kind_with_a_near_rival_is_accepted_by_nobody(page_of: Any) -> None:
+    order = [["订单详情"], ["下单时间：2026-03-04 10:00"], ["实付款：¥20.00"]]
+    assert read(page_of, order).rival_kind == ""
+    mixed = read(page_of, order, [["快递电子运单"], ["寄件人：王小明", (500, "收件人：李雷")]])
+    assert (mixed.kind, mixed.rival_kind) == ("order_screenshot", "parcel_slip")
+    assert unfit_because(mixed) == "the words point to parcel_slip besides order_screenshot"
+
+
+def test_that_a_shop_takes_nothing_back_makes_no_return_slip(page_of: Any) -> None:
+    reading = read(page_of, SHOP, LINES, [["合计:", (400, "356.15")], ["生鲜商品概不退换"]])
+    assert (reading.kind, reading.rival_kind) == ("receipt", "")
