@@ -16,9 +16,10 @@ from datetime import date
 from typing import Any, Final
 
 from fixtures.papers.flat import FlatPaper, flat_paper
+from fixtures.papers.marks import relied_on_right
 from fixtures.papers.render import KINDS, layouts_of
 from vision.documents import receipt
-from vision.documents.catalogue import PaperKind, load_catalogue
+from vision.documents.catalogue import Catalogue, PaperKind, load_catalogue
 from vision.documents.gate import accepted
 from vision.documents.page import PageText, PaperReading, TextLine
 from vision.documents.parse import parse
@@ -35,33 +36,28 @@ def measure(seeds: int) -> dict[str, Any]:
         for layout in layouts_of(kind, "build"):
             for seed in range(seeds):
                 paper = flat_paper(kind, layout, seed)
-                for name in read(paper).relied_on:
+                for name in read(paper, catalogue).relied_on:
                     labels = labels_of(catalogue[kind], name)
                     if not labels or name not in paper.truth:
                         continue
-                    reading = read(paper, _without(labels, WORDS[seed % len(WORDS)]))
+                    reading = read(paper, catalogue, _without(labels, WORDS[seed % len(WORDS)]))
                     pages[kind] += 1
                     if reading.kind == kind and accepted(reading):
                         passed[kind] += 1
-                        wrong[kind] += misleads(reading, paper)
+                        wrong[kind] += not relied_on_right(reading, paper.truth)
     figures = {kind: _figures(pages[kind], passed[kind], wrong[kind]) for kind in KINDS}
     return {"all": _figures(pages.total(), passed.total(), wrong.total()), **figures}
 
 
-def read(paper: FlatPaper, change: Callable[[str], str] = str) -> PaperReading:
+def read(paper: FlatPaper, catalogue: Catalogue, change: Callable[[str], str] = str) -> PaperReading:
     """What the rules make of the page when print is read without a fault, by two models alike. change: of each
     string."""
     lines = tuple(
         TextLine(change(text), 1.0, ((left, top), (right, top), (right, bottom), (left, bottom)))
         for text, (left, top, right, bottom) in paper.strings
     )
-    reading = parse(PageText(paper.width_px, paper.height_px, lines, "print"), TODAY, load_catalogue())
+    reading = parse(PageText(paper.width_px, paper.height_px, lines, "print"), TODAY, catalogue)
     return replace(reading, alike=reading.relied_on)
-
-
-def misleads(reading: PaperReading, paper: FlatPaper) -> bool:
-    """Whether a field relied on has a value that the paper does not show for it."""
-    return any(reading.value(name) not in ("", paper.truth.get(name, "")) for name in reading.relied_on)
 
 
 def labels_of(kind: PaperKind, name: str) -> list[str]:

@@ -115,7 +115,7 @@ RULES = Rules(
     ),
     rounds_asked_max=2,
     paper_accepted_required=True,
-    paper_field_confidence_min=0.9,  # as the reader's own gate asks of every field (models/weights/paper_gate.json)
+    paper_field_confidence_min=0.9,  # a policy choice: above it a better picture is seldom the remedy
     name_dots="·•・‧∙⋅・.",
     name_masks="*×※●○",
     name_mask_any_length=True,

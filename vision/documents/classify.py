@@ -12,7 +12,7 @@ from vision.documents.page import UNKNOWN
 TITLE_WEIGHT: Final = 4
 #: One title, or two words that lean the same way; below it a page is of no kind.
 SCORE_MIN: Final = 4
-#: Of the best score, from which another kind is a rival: of the layouts to build with the nearest reach .56.
+#: Of the best score, from which another kind is a rival. Of 368 papers in layouts to build with one reaches it.
 RIVAL_RATIO: Final = 0.65
 
 

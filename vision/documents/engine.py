@@ -34,27 +34,21 @@ def extract(rows: Sequence[Row], kind: PaperKind) -> tuple[list[PaperField], lis
     outcomes: list[Outcome] = receipt.fields(rows) if kind.extractor == "till_receipt" else []
     labels = [label for rule in kind.fields.values() for label in rule.labels]
     headings = re.compile("|".join(f"(?:{label.label})" for label in labels))
-    parts_of = _PartsOf(rows, [label.within for label in labels if label.within])
+    parts_headed = (*dict.fromkeys(label.within for label in labels if label.within), _OTHER_PART)
     for name, rule in kind.fields.items():
         if rule.format in _FINDERS and (rule.labels or rule.anywhere):
             outcomes.append(_FINDERS[rule.format](rows, name, rule))
         elif rule.labels or rule.anywhere:
-            outcomes.append(_by_shape(rows, name, rule, headings, parts_of))
+            outcomes.append(_by_shape(rows, name, rule, headings, parts_headed))
     return (
         [outcome for outcome in outcomes if isinstance(outcome, PaperField)],
         [outcome for outcome in outcomes if isinstance(outcome, RefusedField)],
     )
 
 
-class _PartsOf:
-    """Of the rows, those below a heading, for labels that count only there."""
-
-    def __init__(self, rows: Sequence[Row], headings: Sequence[str]) -> None:
-        self._rows = rows
-        self._headings = (*dict.fromkeys(headings), _OTHER_PART)
-
-    def __call__(self, label: Label) -> list[list[Row]]:
-        return parts(self._rows, label.within, self._headings) if label.within else [list(self._rows)]
+def _where(rows: Sequence[Row], label: Label, parts_headed: Sequence[str]) -> Sequence[Sequence[Row]]:
+    """The page, or those parts of it that a label counts in. parts_headed: what any part of the kind is headed by."""
+    return parts(rows, label.within, parts_headed) if label.within else [rows]
 
 
 def _candidates(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
@@ -83,7 +77,7 @@ def _in_row(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
 
 
 def _by_shape(
-    rows: Sequence[Row], name: str, rule: FieldRule, headings: re.Pattern[str], parts_of: _PartsOf
+    rows: Sequence[Row], name: str, rule: FieldRule, headings: re.Pattern[str], parts_headed: Sequence[str]
 ) -> Outcome:
     """The first value beside any of the labels, or else under one, the labels tried in order. What is itself a label is
     the heading of another column.
@@ -97,7 +91,7 @@ def _by_shape(
             return RefusedField(name, f"two of them on one paper: {told[0]} and {told[1]}")
     for look in (_candidates, _under):
         for label in rule.labels:
-            for found in (one for part in parts_of(label) for one in look(part, label, pattern)):
+            for found in (one for part in _where(rows, label, parts_headed) for one in look(part, label, pattern)):
                 value = shape.value(found.text)
                 if isinstance(value, Unmeasured):
                     return RefusedField(name, value.reason)  # another amount of the page would be a guess

@@ -16,7 +16,6 @@ from vision.documents.page import Box, PageText, Points, TextLine
 GAP = "  "
 # A Chinese label's translation: in its cell, before a colon or the end of the cell (主人 Owner: , 收件人/TO ).
 _GLOSS = r"(?>(?<=[\u4e00-\u9fff)])\s?[/|(]?\s?[A-Za-z][A-Za-z .'&/-]{0,28}[A-Za-z.]\)?(?=\s?:|\s{2}|$))?+"
-_CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _PART_ROWS_MAX = 6  # of a part of the paper below its heading
 _ROW_OVERLAP_MIN = 0.5  # of the smaller height
 _FALL_MIN = 0.05  # of its length: about three degrees
@@ -284,8 +283,8 @@ def beside(rows: Sequence[Row], label: str, value: str) -> list[Found]:
 def _followed(row: Row, end: int) -> bool:
     """Whether more than a colon or brackets stands behind a label in its cell: then it heads nothing."""
     rest = next((row.text[end:stop] for start, stop, _ in row.spans() if start <= end <= stop), "")
-    translated = re.match(_GLOSS, row.text[end:]) if _CHINESE.match(row.text[end - 1 : end]) else None
-    rest = rest[translated.end() :] if translated is not None else rest
+    translation = re.compile(_GLOSS).match(row.text, end)
+    rest = rest[len(translation[0]) :] if translation is not None else rest
     return re.fullmatch(r"\s*(?:\(.*\))?\W*", rest) is None
 
 
