@@ -15,7 +15,7 @@ from vision.documents.page import Box, PageText, Points, TextLine
 # Between two lines of one row: wide enough that no label pattern runs from one into the other.
 GAP = "  "
 # A Chinese label's translation: in its cell, before a colon or the end of the cell (主人 Owner: , 收件人/TO ).
-_GLOSS = r"(?>(?<=[\u4e00-\u9fff)])\s?[/|(]?\s?[A-Za-z][A-Za-z .'&/-]{0,28}[A-Za-z.]\)?(?=\s?:|\s{2}|$))?+"
+_GLOSS = r"(?>(?<=[\u4e00-\u9fff)]) ?(?:[/|(] ?)?[A-Za-z](?:[A-Za-z.'&/-]| (?! )){0,28}[A-Za-z.]\)?(?=\s?:|\s{2}|$))?+"
 _PART_ROWS_MAX = 6  # of a part of the paper below its heading
 _ROW_OVERLAP_MIN = 0.5  # of the smaller height
 _FALL_MIN = 0.05  # of its length: about three degrees

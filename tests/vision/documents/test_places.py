@@ -66,6 +66,13 @@ def test_a_pets_name_is_not_its_owners(page_of: Any, rows: Any) -> None:
     assert (reading.value("pet_name"), reading.value("species"), reading.value("owner")) == ("豆豆", "犬", "李雷")
 
 
+def test_a_name_in_latin_letters_in_the_next_cell_is_no_translation(page_of: Any) -> None:
+    rows = [["宠物名", (400, "豆豆"), (700, "种类"), (900, "犬")], ["主人", (400, "TOM LEE"), (700, "电话：138")]]
+    assert read(page_of, CARD, rows, CARD_END).value("owner") == "TOM LEE"
+    rows[1][0] = "主人 OWNER"
+    assert read(page_of, CARD, rows, CARD_END).value("owner") == "TOM LEE"
+
+
 def test_amounts_and_names_are_found_under_their_headings(page_of: Any) -> None:
     reading = read(
         page_of,
