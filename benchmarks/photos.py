@@ -34,6 +34,7 @@ from api.postgres import Postgres
 from benchmarks import retrieval
 from benchmarks.retrieval import Answer
 from benchmarks.scratch import scratch_folder
+from claims.rules import RULES
 from fixtures import caltech, edits
 from fixtures.phone_photos import phone_photo
 from models.onnx_build import LITE0_FEATURES
@@ -52,6 +53,7 @@ SEED: Final = 20260119
 LABELLED: Final = "labelled"
 PHONE_PHOTOS: Final = 24  # of 12 Mpx, for the seconds by stage
 NOWHERE: Final = -float("inf")
+CUT_OFFS: Final = (0.5, 0.9, 0.95, 0.99, 0.999)  # beside the product's own
 COPIES: Final = (Verdict.SAME_BYTES, Verdict.SAME_PICTURE, Verdict.EDITED_COPY)
 # Read, not measured here: the method's own benchmark, other photos (829 in the library, 982 queries) and other edits.
 SSCD_REPORTED: Final = {
@@ -389,9 +391,20 @@ def _verdicts(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     called = [outcome for outcome in outcomes if outcome.verdict in COPIES]
     right = [one for one in called if one.answers["fused"].seen and one.accused_of == one.photo]
     honest = [outcome for outcome in outcomes if not outcome.edit]
+    asked = [outcome.answers["fused"] for outcome in copies]
+    maybe = RULES.photo_maybe_copied_min
     return {
+        "cut_off": fusion_model().copy_probability_min,
         "copies_found": round(len(right) / len(copies), 4),
         "precision": round(len(right) / max(1, len(called)), 4),
+        "copies_found_by_cut_off": {
+            str(at): round(sum(one.right and one.score >= at for one in asked) / len(asked), 4) for at in CUT_OFFS
+        },
+        # Proven or maybe, whatever the picture: nothing is paid before a person has looked.
+        "copies_before_a_person": round(sum(one.score >= maybe for one in asked) / len(asked), 4),
+        "honest_before_a_person": retrieval.rate_per_10k(
+            sum(outcome.answers["fused"].score >= maybe for outcome in honest), len(honest)
+        ),
         "honest_called_similar": sum(outcome.verdict is Verdict.SIMILAR for outcome in honest),
         "honest_unmeasured": sum(outcome.verdict is None for outcome in honest),
     }

@@ -29,7 +29,7 @@ class PhotoVerdict(StrEnum):
     SAME_BYTES = "same_bytes"
     SAME_PICTURE = "same_picture"  # other bytes, the same pixels
     EDITED_COPY = "edited_copy"  # cropped, mirrored, recompressed, inside a screenshot, ...
-    SIMILAR = "similar"  # looks alike, no geometric proof
+    SIMILAR = "similar"  # looks alike, or maybe a copy: no proof
     UNSEEN = "unseen"
 
 

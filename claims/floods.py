@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from claims.copies import COPIES
 from claims.decision import Decision, Outcome
-from claims.evidence import MatchOwner, MatchRuling, PhotoMatch, PhotoVerdict
+from claims.evidence import MatchOwner, MatchRuling, PhotoMatch
 
-COPIES = frozenset({PhotoVerdict.SAME_BYTES, PhotoVerdict.SAME_PICTURE, PhotoVerdict.EDITED_COPY})
 _OTHERS = frozenset({MatchOwner.OTHER_CLAIMANT, MatchOwner.WEB, MatchOwner.STOCK})
 
 

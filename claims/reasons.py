@@ -51,8 +51,8 @@ CODES: Mapping[str, Code] = MappingProxyType(
         " net_and_tax_do_not_sum price_and_discount_do_not_fit stay_days_differ paper_code_differs"
         " paper_text_layer_differs paper_check_failed papers_contradict paper_dates_out_of_order order_number_differs"
         " paper_not_accepted"
-        " paper_date_outside_cover photo_older_than_event event_after_claim nose_unsure nose_enrolment_missing"
-        " same_event_claimed_before could_not_check photo_unmeasured photo_sign_unmeasured"
+        " photo_maybe_copied paper_date_outside_cover photo_older_than_event event_after_claim nose_unsure"
+        " nose_enrolment_missing same_event_claimed_before could_not_check photo_unmeasured photo_sign_unmeasured"
         " paper_unmeasured nose_unmeasured fraud_unmeasured asked_enough"
         " benefit_unknown policy_does_not_fit currency_differs insured_value_missing",
     )

@@ -69,9 +69,13 @@ class Rules:
     # Whether one run of masks may stand for more letters than it has: slips print one length for all names.
     name_mask_any_length: bool = False
 
+    # Since 3.1, before which no such photo was referred: of a photo that is not proven a copy, from this probability on
+    # a person looks before it is paid.
+    photo_maybe_copied_min: float = 1.01
+
 
 RULES = Rules(
-    version="3.0",
+    version="3.1",
     code=RULES_CODE,
     # Conservative until the reader's errors are certified by confidence: papers under it go back to the claimant, which
     # costs time, not money.
@@ -119,4 +123,5 @@ RULES = Rules(
     name_dots="·•・‧∙⋅・.",
     name_masks="*×※●○",
     name_mask_any_length=True,
+    photo_maybe_copied_min=0.5,  # a policy choice: what is more likely a copy than not is not paid unseen
 )

@@ -210,6 +210,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "单据日期 {value} 不在保障期间（{threshold}）",
         "the paper's date {value} is outside the cover ({threshold})",
     ),
+    "photo_maybe_copied": (
+        "照片可能与另一张图片相同或系其编辑件，须人工比对（{value}）",
+        "the photo may be a copy of another picture; a person compares the two ({value})",
+    ),
     "photo_older_than_event": (
         "照片拍摄于事故前 {value}（限 {threshold}）",
         "the photo was taken {value} before the event (limit {threshold})",
@@ -375,6 +379,7 @@ CLAIMANT: Mapping[str, tuple[str, str]] = {
     ),
     "could_not_check": LOOKING,
     "fraud_unmeasured": LOOKING,
+    "photo_maybe_copied": LOOKING,
     "photo_older_than_event": LOOKING,
     "nose_unsure": ("鼻纹需要人工比对", "a person compares the pet's nose"),
     "paper_code_differs": LOOKING,

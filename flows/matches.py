@@ -1,8 +1,8 @@
 """What a photo's matches mean: whose they are, what people have said of them, what explains them, and whether they are
 part of a flood.
 
-The library's answer is measured; here the store and the negative bank are asked about it. Only proven copies are asked
-about, so an honest photo costs one small query.
+The library's answer is measured; here the store and the negative bank are asked about it. Only copies and what is maybe
+one are asked about, so an honest photo costs one small query.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from claims.copies import COPIES
 from claims.events import OtherClaim, owner_of
 from claims.evidence import MatchOwner, MatchRuling, PhotoMatch, PhotoVerdict
-from claims.floods import COPIES, counts
+from claims.floods import counts
 from claims.rules import RULES
 from claims.store import erasure, floods, rulings
 from claims.store.adjudication import ClaimFile, EvidenceRow
@@ -54,7 +55,7 @@ class BankKeeper:
 
 @dataclass(frozen=True, slots=True)
 class _Around:
-    """What the store knows around a photo's proven copies."""
+    """What the store knows around a photo's copies, proven or maybe."""
 
     claims: Mapping[str, OtherClaim]
     said: Mapping[str, MatchRuling]
@@ -71,14 +72,13 @@ async def of_photo(
     watch: Stopwatch,
 ) -> tuple[tuple[PhotoMatch, ...], str]:
     """The matches as facts, those that count first, and the common picture that the photo itself is ("" for none)."""
-    copies = [one for one in examination.matches if PhotoVerdict(one.verdict) in COPIES]
-    around = await _around(context, row.id, seen, copies)
+    around = await _around(context, row.id, seen, [one for one in examination.matches if _weighs(one)])
     looking, fingerprint = context.looking, seen.fingerprint
     itself = around.bank.exact(fingerprint.sha256, fingerprint.pixel_sha256)
     found = [_fact(file, relation, around, itself) for relation in examination.matches]
     keypoints = {one.photo_id: one for one in candidates}
     for place, (match, relation) in enumerate(zip(found, examination.matches, strict=True)):
-        if match.verdict is PhotoVerdict.EDITED_COPY and not match.ruling and relation.photo_id in keypoints:
+        if _by_points(match) and not match.ruling and relation.photo_id in keypoints:
             common = await looking.compute(
                 watch, looking.explain_photo, fingerprint, keypoints[relation.photo_id], relation.geometry, around.bank
             )
@@ -95,7 +95,7 @@ async def of_photo(
             there = [one for one in copies_of if one.claim_id not in gone]
             flood = await floods.sight(conn, photo, there, context.now(), context.floods)
         found = [replace(match, flood=flood) if counts(match) else match for match in found]
-    found.sort(key=lambda match: match.verdict in COPIES and _excused(match))
+    found.sort(key=lambda match: _weighs(match) and _excused(match))
     reported = found[:REPORTED_MAX]
     return tuple(await _proven(context, seen, reported, watch)), itself
 
@@ -127,6 +127,16 @@ def _fact(file: ClaimFile, relation: PhotoRelation, around: _Around, itself: str
     )
 
 
+def _weighs(one: PhotoRelation | PhotoMatch) -> bool:
+    """Whether it is a copy, or maybe one by the rules that the claim will be judged with."""
+    return PhotoVerdict(one.verdict) in COPIES or one.probability >= RULES.photo_maybe_copied_min
+
+
+def _by_points(match: PhotoMatch) -> bool:
+    """Whether it weighs by what was compared, not by equal pixels."""
+    return _weighs(match) and match.verdict not in (PhotoVerdict.SAME_BYTES, PhotoVerdict.SAME_PICTURE)
+
+
 def _excused(match: PhotoMatch) -> bool:
     """Whether a copy leads to nothing by itself: said to be none, common, or the claimant's own affair."""
     return match.ruling == MatchRuling.REJECT or bool(match.common) or match.owner is MatchOwner.SAME_EVENT
@@ -135,13 +145,9 @@ def _excused(match: PhotoMatch) -> bool:
 async def _proven(
     context: Context, seen: SeenPhoto, matches: Sequence[PhotoMatch], watch: Stopwatch
 ) -> list[PhotoMatch]:
-    """With the picture that proves it to a person, for the first edited copies."""
+    """With the picture that proves it to a person, for the first edited copies and those that are maybe one."""
     looking, out = context.looking, list(matches)
-    wanted = [
-        place
-        for place, match in enumerate(out)
-        if match.verdict is PhotoVerdict.EDITED_COPY and match.pairs and match.preview_sha256
-    ]
+    wanted = [place for place, match in enumerate(out) if _by_points(match) and match.pairs and match.preview_sha256]
     for place in wanted[:OVERLAYS_MAX]:
         overlay = await looking.compute(watch, looking.overlay, seen.preview_sha256, out[place])
         out[place] = replace(out[place], overlay_sha256=overlay)

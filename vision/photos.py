@@ -39,7 +39,7 @@ class Verdict(StrEnum):
     SAME_BYTES = "same_bytes"
     SAME_PICTURE = "same_picture"  # other bytes, the same pixels
     EDITED_COPY = "edited_copy"  # cropped, mirrored, recompressed, inside a screenshot, ...
-    SIMILAR = "similar"  # looks alike, no proof that it is the same picture
+    SIMILAR = "similar"  # looks alike, or maybe a copy: no proof that it is the same picture
     UNSEEN = "unseen"
 
 
@@ -51,13 +51,15 @@ NOT_COMPARED: Final = Unmeasured("not compared point by point")
 class ExamineLimits:
     """verify_max: how many candidates are compared point by point. certain_inliers: from here on the whole picture's
     keypoints say enough, and a part's are not asked. view_excess_min: cosine excess of a part below which its keypoints
-    are not worth taking. relations_max: how many are reported."""
+    are not worth taking. maybe_probability_min: from here on a picture that is no proven copy is reported as similar,
+    with its transform. relations_max: how many are reported."""
 
     search: SearchLimits = field(default_factory=SearchLimits)
     geometry: GeometryLimits = field(default_factory=GeometryLimits)
     verify_max: int = 8
     certain_inliers: int = 40
     view_excess_min: float = 0.1
+    maybe_probability_min: float = 0.5
     relations_max: int = 5
 
 
@@ -192,6 +194,8 @@ def _relation(
         verdict, transform = Verdict.SAME_PICTURE, "the same pixels in another file"
     elif probability >= model.copy_probability_min:
         verdict, transform = Verdict.EDITED_COPY, _words(fingerprint, candidate, measured.geometry)
+    elif probability >= limits.maybe_probability_min:
+        verdict, transform = Verdict.SIMILAR, _words(fingerprint, candidate, measured.geometry)
     else:
         alike = candidate.cosine >= model.similar_cosine_min
         verdict, transform = (Verdict.SIMILAR if alike else Verdict.UNSEEN), ""

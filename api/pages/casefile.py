@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.http.disclosure import disclosed
 from api.http.tokens import Principal, Role
+from claims.copies import is_copy, maybe_copy
 from claims.decide import person_limit
 from claims.decision import Decision, Outcome, Reason
 from claims.disclosure import for_outsiders
@@ -20,7 +21,6 @@ from claims.evidence import (
     PaperFact,
     PhotoFact,
     PhotoMatch,
-    PhotoVerdict,
     UnmeasuredNose,
     UnmeasuredPaper,
     UnmeasuredPhoto,
@@ -35,8 +35,6 @@ from claims.store.referrals import Referral
 from claims.store.rulings import Ruling
 from claims.store.views import ClaimView, DecisionRow
 from claims.wire import from_plain
-
-_PROVEN = (PhotoVerdict.SAME_BYTES, PhotoVerdict.SAME_PICTURE, PhotoVerdict.EDITED_COPY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +102,10 @@ class CaseFile:
         """Fields of a paper that a person should look at, by the thresholds of the decision."""
         return doubtful_fields(self.product, paper, self.recorded.rules) if self.recorded is not None else frozenset()
 
+    def to_compare(self, match: PhotoMatch) -> bool:
+        """Whether a person compares the two pictures: a copy, or maybe one by the thresholds of the decision."""
+        return is_copy(match) or (self.recorded is not None and maybe_copy(match, self.recorded.rules))
+
     @property
     def noses(self) -> tuple[NoseFact | UnmeasuredNose, ...]:
         return self.recorded.facts.noses if self.recorded is not None else ()
@@ -148,7 +150,7 @@ async def load(
 
 def matches_to_show(photo: PhotoFact, *, most: int = 4) -> tuple[PhotoMatch, ...]:
     """Proven copies first, then the most probable; what merely looks alike is left to the end of the list."""
-    ordered = sorted(photo.matches, key=lambda one: (one.verdict not in _PROVEN, -one.probability, -one.inliers))
+    ordered = sorted(photo.matches, key=lambda one: (not is_copy(one), -one.probability, -one.inliers))
     return tuple(ordered[:most])
 
 

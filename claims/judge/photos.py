@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from claims.claim import Claim, Status
+from claims.copies import COPIES, is_copy, maybe_copy
 from claims.decision import Reason
 from claims.evidence import MatchOwner, MatchRuling, PhotoFact, PhotoMatch, PhotoVerdict, UnmeasuredPhoto
-from claims.floods import COPIES
 from claims.judge import signs
 from claims.judge.cover import local_date
 from claims.product import Product
@@ -53,12 +53,13 @@ def _unmeasured(photo: UnmeasuredPhoto, *, enough: bool) -> Reason:
 
 
 def _provenance(claim: Claim, product: Product, photo: PhotoFact, rules: Rules) -> list[Reason]:
-    copies = [match for match in photo.matches if match.owner is not MatchOwner.SAME_CLAIM and match.verdict in COPIES]
+    others = [match for match in photo.matches if match.owner is not MatchOwner.SAME_CLAIM]
+    copies = [match for match in others if is_copy(match) or maybe_copy(match, rules)]
     again = sum(match.owner is MatchOwner.SAME_EVENT for match in copies)
-    found = [_copy(photo, match, may_repeat=again <= rules.same_event_withdrawn_max) for match in copies]
+    found = [_copy(photo, match, rules, may_repeat=again <= rules.same_event_withdrawn_max) for match in copies]
     if photo.common:
         found.append(reason("photo_is_common", photo.common, evidence_id=photo.evidence_id))
-    if photo.verdict in COPIES and not copies:
+    if photo.verdict in COPIES and not any(is_copy(match) for match in copies):
         # The examination says copy but not of what: not a clean photo, and nobody to name.
         found.append(
             reason("photo_copy_unattributed", photo.verdict, "similar or unseen", evidence_id=photo.evidence_id)
@@ -83,10 +84,10 @@ def _provenance(claim: Claim, product: Product, photo: PhotoFact, rules: Rules) 
     return found
 
 
-def _copy(photo: PhotoFact, match: PhotoMatch, *, may_repeat: bool) -> Reason:
-    """What follows from one proven copy. A person's word on the pair goes first, then what the two share, then whose
-    the other picture is."""
-    value, detail = _value(match), _of(match)
+def _copy(photo: PhotoFact, match: PhotoMatch, rules: Rules, *, may_repeat: bool) -> Reason:
+    """What follows from one copy, proven or maybe. A person's word on the pair goes first, then what the two share,
+    then whose the other picture is. What is only maybe a copy is no suspicion: a doubt that a person settles."""
+    value, detail, proven = _value(match), _of(match), is_copy(match)
     if match.ruling == MatchRuling.REJECT:
         return reason("photo_copy_rejected", value, evidence_id=photo.evidence_id, detail=detail)
     confirmed = match.ruling == MatchRuling.CONFIRM
@@ -94,12 +95,15 @@ def _copy(photo: PhotoFact, match: PhotoMatch, *, may_repeat: bool) -> Reason:
         return reason("photo_shows_common", f"{value}, {match.common}", evidence_id=photo.evidence_id, detail=detail)
     if confirmed:
         detail += ", confirmed by a person"
-    if match.owner is MatchOwner.SAME_EVENT:
-        # Withdrawn is for good and pays nothing; whatever else became of it, the damage must not be paid twice.
-        closed = may_repeat and match.claim_status == Status.WITHDRAWN
+    # Withdrawn is for good and pays nothing; whatever else became of it, the damage must not be paid twice.
+    closed = may_repeat and match.claim_status == Status.WITHDRAWN
+    if match.owner is MatchOwner.SAME_EVENT and (proven or closed):
         code = "photo_of_withdrawn_claim" if closed else "same_event_claimed_before"
         said = f"claim {match.claim_id} is {match.claim_status or 'of unknown status'}"
         return reason(code, said, str(Status.WITHDRAWN), evidence_id=photo.evidence_id, detail=detail)
+    if not proven:
+        wanted = f"probability < {rules.photo_maybe_copied_min:g}"
+        return reason("photo_maybe_copied", value, wanted, evidence_id=photo.evidence_id, detail=detail)
     if match.flood and not confirmed:
         return reason("photo_in_flood", match.flood, "ruled on", evidence_id=photo.evidence_id, detail=detail)
     code = _CODE_BY_OWNER[match.owner]

@@ -14,8 +14,8 @@ from sqlalchemy import or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from claims.copies import COPIES
 from claims.errors import CopyPaid
-from claims.floods import COPIES
 from claims.store.payouts import LIVE
 from claims.store.tables import claim_links, claim_overlays, evidence, payouts
 
@@ -142,6 +142,7 @@ def blank(facts: Mapping[str, Any], claim_ids: Iterable[str]) -> frozenset[str]:
 
 
 def _counts(match: Mapping[str, Any]) -> bool:
-    """A proven copy of another claim's picture, unless a person or the negative bank explains it."""
+    """A proven or confirmed copy of another claim's picture, unless a person or the negative bank explains it."""
     explained = match.get("common") or match.get("ruling") == "reject"
-    return bool(match.get("claim_id")) and match["verdict"] in COPIES and not explained
+    copy = match["verdict"] in COPIES or match.get("ruling") == "confirm"
+    return bool(match.get("claim_id")) and copy and not explained

@@ -48,7 +48,9 @@ OTHERS: Final = 200  # photos to fill collages with
 HELD_OUT_SHARE: Final = 0.4
 PRECISION_MIN: Final = 0.99  # of `edited copy` on the held-out photos
 FALSE_ACCUSATION_MAX: Final = 0.002  # share of unseen unedited photos for which anything is called a copy
-CUT_OFF_FLOOR: Final = 0.9  # some hundred honest photos cannot vouch for a lower one
+# A policy choice: who is said to have sent a copy is said so at 99 in 100; what is less sure a person looks at
+# (`claims.rules`). Some hundred honest photos could not vouch for a lower one.
+CUT_OFF_FLOOR: Final = 0.99
 SCALE: Final = 30_000  # pictures of the library against which honest photos are asked once more
 SCALE_ACCUSED_MAX: Final = 0.001  # share of them called a copy: some 1,400 photos resolve no smaller one
 SIMILAR_QUANTILE: Final = 0.98  # of the best cosine of unseen photos: above it they are called similar

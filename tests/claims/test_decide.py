@@ -149,7 +149,8 @@ def test_copy_of_nothing_that_can_be_named_is_referred() -> None:
 
 
 def test_photo_that_only_looks_alike_is_paid() -> None:
-    alike = photo("photo-0", PhotoVerdict.SIMILAR, [match(MatchOwner.WEB, PhotoVerdict.SIMILAR)])
+    beside = replace(match(MatchOwner.WEB, PhotoVerdict.SIMILAR), probability=RULES.photo_maybe_copied_min - 0.001)
+    alike = photo("photo-0", PhotoVerdict.SIMILAR, [beside])
     assert in_order("fresh_food_rot").with_facts(photos=(alike,)).decision().outcome is Outcome.PAY
 
 

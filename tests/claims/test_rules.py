@@ -11,7 +11,7 @@ from models import registry
 def test_thresholds_change_only_together_with_the_version() -> None:
     assert to_plain(RULES) == snapshot(
         {
-            "version": "3.0",
+            "version": "3.1",
             "code": 2,
             "paper_read_confidence_min": 0.8,
             "nose_accept_similarity_min": 0.48,
@@ -40,6 +40,7 @@ def test_thresholds_change_only_together_with_the_version() -> None:
             "name_dots": "·•・‧∙⋅・.",
             "name_masks": "*×※●○",
             "name_mask_any_length": True,
+            "photo_maybe_copied_min": 0.5,
         }
     )
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from claims.claim import Status
-from claims.decision import Decision, Outcome
+from claims.decision import Decision, Ground, Outcome
 from claims.events import OtherClaim, owner_of
 from claims.evidence import MatchOwner, MatchRuling, PhotoFact, PhotoMatch, PhotoVerdict
 from claims.floods import counts, waits_for
@@ -107,6 +107,50 @@ def test_a_rejected_match_is_not_raised_and_a_confirmed_one_is_marked() -> None:
 def test_a_confirmed_copy_is_excused_by_nothing() -> None:
     sure = replace(match(MatchOwner.OTHER_CLAIMANT), ruling=MatchRuling.CONFIRM, common="label-1", flood="F-1")
     assert codes(decided(sure))[0] == "photo_of_another_claim"
+
+
+def maybe(owner: MatchOwner, probability: float = RULES.photo_maybe_copied_min, **changes: object) -> PhotoMatch:
+    found = replace(match(owner, PhotoVerdict.SIMILAR), probability=probability)
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("owner", [one for one in MatchOwner if one is not MatchOwner.SAME_CLAIM])
+def test_what_is_maybe_a_copy_is_a_doubt_and_no_suspicion(owner: MatchOwner) -> None:
+    decision = decided(maybe(owner))
+    assert (decision.outcome, decision.payout.minor) == (Outcome.REFER, 0)
+    assert [one.code for one in decision.reasons if one.pulls is not Outcome.PAY] == ["photo_maybe_copied"]
+    assert decision.reasons[0].ground is Ground.EVIDENCE
+    assert (decision.reasons[0].value, decision.reasons[0].threshold) == (
+        "similar, probability 0.5000, 143 points agree",
+        "probability < 0.5",
+    )
+    assert decided(maybe(owner, RULES.photo_maybe_copied_min - 0.001)).outcome is Outcome.PAY
+
+
+def test_a_person_settles_what_is_maybe_a_copy_either_way() -> None:
+    rejected = decided(maybe(MatchOwner.OTHER_CLAIMANT, ruling=MatchRuling.REJECT))
+    assert (rejected.outcome, "photo_copy_rejected" in codes(rejected)) == (Outcome.PAY, True)
+    confirmed = decided(maybe(MatchOwner.OTHER_CLAIMANT, ruling=MatchRuling.CONFIRM))
+    assert (codes(confirmed)[0], confirmed.reasons[0].ground) == ("photo_of_another_claim", Ground.SUSPICION)
+    assert decided(maybe(MatchOwner.OTHER_CLAIMANT, common="label-1")).outcome is Outcome.PAY
+
+
+def test_what_is_maybe_of_ones_own_withdrawn_claim_about_the_event_may_be_sent_again() -> None:
+    again = maybe(MatchOwner.SAME_EVENT, claim_status=Status.WITHDRAWN)
+    assert decided(again).outcome is Outcome.PAY
+    many = [replace(again, photo_id=f"p-{n}") for n in range(RULES.same_event_withdrawn_max + 1)]
+    assert codes(decided(*many))[0] == "photo_maybe_copied"
+
+
+def test_a_proven_copy_weighs_more_than_one_that_is_maybe_one() -> None:
+    both = decided(maybe(MatchOwner.OTHER_CLAIMANT), match(MatchOwner.WEB))
+    assert codes(both)[:2] == ["photo_from_web", "photo_maybe_copied"]
+
+
+def test_under_rules_before_3_1_nothing_was_maybe_a_copy() -> None:
+    before = replace(RULES, version="3.0", photo_maybe_copied_min=1.01)
+    surely_alike = with_match(maybe(MatchOwner.OTHER_CLAIMANT, 0.89))
+    assert surely_alike.decision(before).outcome is Outcome.PAY
 
 
 def test_a_claim_in_a_flood_waits_for_the_flood_alone() -> None:

@@ -30,7 +30,7 @@ from api.http.tokens import Role
 from api.processes import settle_config
 from api.sandbox import Sandbox
 from api.settings import Settings, WorkSettings
-from claims.floods import COPIES
+from claims.copies import COPIES
 from claims.store.engine import connect
 from fixtures import demo_world, edits
 from fixtures.scenes import Pixels, scene

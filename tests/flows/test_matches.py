@@ -14,17 +14,20 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import data as pictures
 from sqlalchemy import select
 
 from claims.claim import EvidenceKind, Status
 from claims.credit import Scorecard
 from claims.decide import replay
 from claims.errors import NotFound
-from claims.evidence import MatchOwner, MatchRuling, PhotoFact, Placement
+from claims.evidence import MatchOwner, MatchRuling, PhotoFact, PhotoVerdict, Placement
 from claims.floods import FloodLimits
+from claims.rules import RULES
 from claims.store import floods, intake, rulings
 from claims.store.tables import decisions, evidence, flood_claims, outbox, stage_results
 from claims.wire import from_plain
+from fixtures import edits
 from flows.adjudicate import Adjudication
 from flows.config import PrefectConfig
 from flows.drain import Drain
@@ -35,6 +38,7 @@ from flows.stages import Context
 from flows.teach import Teaching
 from flows.tracking import tracking
 from models.registry import weights_path
+from vision.copy_score import fusion_model
 from vision.library import commons
 
 pytestmark = pytest.mark.anyio
@@ -178,6 +182,35 @@ async def test_an_edited_copy_carries_its_transform_in_numbers_and_a_picture_tha
     assert found.placement.shown_ratio == pytest.approx(0.9, abs=0.05)
     with Image.open(io.BytesIO(shop.blobs.read(found.overlay_sha256))) as proof:
         assert (proof.format, proof.width > proof.height) == ("JPEG", True)
+
+
+async def test_what_is_maybe_a_copy_is_not_paid_and_shown_to_a_person_with_its_points(
+    shop: Any, eyes: Any, wait_until: Any
+) -> None:
+    """A part of the photo, turned over and pasted on another: found, and not as surely as an accusation asks."""
+    cup, others = pictures.coffee(), [pictures.rocket(), pictures.immunohistochemistry(), pictures.cat()]
+    doubtful = edits.jpeg_bytes(edits.apply("combination", cup, np.random.default_rng(7), others), 50)
+    async with working(shop, eyes[0]):
+        first = await shop.photo_claim("anna", edits.jpeg_bytes(cup))
+        await wait_until(lambda: settled(shop), 120.0)
+        second = await shop.photo_claim("bert", doubtful)
+        await wait_until(lambda: settled(shop), 120.0)
+        await word(shop, second, first, MatchRuling.REJECT)
+        await wait_until(lambda: settled(shop), 120.0)
+        third = await shop.photo_claim("carl", doubtful)
+        await wait_until(lambda: settled(shop), 120.0)
+    assert await shop.status(first) is Status.APPROVED
+    assert await shop.status(second) is Status.REFERRED
+    assert (await reasons(shop, second))[0] == "photo_maybe_copied"
+    (found,) = (await facts(shop, second)).matches
+    assert (found.verdict, found.claim_id, found.owner) == (PhotoVerdict.SIMILAR, first, MatchOwner.OTHER_CLAIMANT)
+    assert RULES.photo_maybe_copied_min <= found.probability < fusion_model().copy_probability_min
+    assert isinstance(found.placement, Placement)
+    assert found.transform
+    with Image.open(io.BytesIO(shop.blobs.read(found.overlay_sha256))) as shown:
+        assert shown.format == "JPEG"
+    said = {one.claim_id: one.ruling for one in (await facts(shop, third)).matches}
+    assert said == {first: MatchRuling.REJECT, second: ""}
 
 
 async def test_a_rejected_match_is_not_raised_again_and_a_further_copy_is(

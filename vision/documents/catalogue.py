@@ -78,6 +78,7 @@ class Label(_Entry):
     """nth: which of the values beside this label, from 1, in reading order. of: only where there are so many.
     in_row: nth and of count the values right of the label in one row, whatever stands between (合计  100.00  13.00).
     within: only in the part of the paper below such a heading, in its column (姓名 below 收件信息).
+    before: the value stands left of it in the same cell (张三 收).
     """
 
     label: Expression
@@ -85,6 +86,13 @@ class Label(_Entry):
     of: int = Field(default=0, ge=0, le=9)
     in_row: bool = False
     within: Expression | None = None
+    before: bool = False
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if self.before and (self.in_row or self.nth > 1 or self.of):
+            raise ValueError("before goes with one value, directly left of the label: not with nth, of or in_row")
+        return self
 
 
 def _label(entry: object) -> object:

@@ -9,7 +9,7 @@ from vision.documents import capital, receipt
 from vision.documents.catalogue import FieldRule, Label, PaperKind
 from vision.documents.fields import Outcome, date_by_rule, from_found
 from vision.documents.formats import SHAPES, tracking_without_label
-from vision.documents.layout import Found, Row, beside, labelled, parts, piece, under
+from vision.documents.layout import Found, Row, ahead, beside, labelled, parts, piece, under
 from vision.documents.normalise import AMOUNT_MINOR_END
 from vision.documents.page import PaperField, RefusedField
 from vision.measurement import Unmeasured
@@ -52,7 +52,9 @@ def _where(rows: Sequence[Row], label: Label, parts_headed: Sequence[str]) -> Se
 
 
 def _candidates(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
-    """Values right of the label."""
+    """Values right of the label, or left of it."""
+    if label.before:
+        return ahead(rows, label.label, pattern)
     if label.in_row:
         return _in_row(rows, label, pattern)
     found = labelled(rows, label.label, pattern) or beside(rows, label.label, pattern)
@@ -63,7 +65,7 @@ def _candidates(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
 
 def _under(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
     """Values under the label; of several side by side the right-hand ones count (`Label.nth`), so none."""
-    return [] if label.in_row or label.nth > 1 or label.of else under(rows, label.label, pattern)
+    return [] if label.in_row or label.before or label.nth > 1 or label.of else under(rows, label.label, pattern)
 
 
 def _in_row(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:

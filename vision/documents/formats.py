@@ -40,7 +40,7 @@ def _text(rule: FieldRule) -> str:
 
 def _number(rule: FieldRule) -> str:
     least, most = rule.digits
-    return rf"[A-Za-z]{{0,3}}[\dOo](?:\s?-?[\dOo]){{{least - 1},{most - 1}}}(?![\dOo])"
+    return rf"(?:[A-Za-z]{{1,6}}-?)?[\dOo](?:\s?-?[\dOo]){{{least - 1},{most - 1}}}(?![\dOo])"
 
 
 def _institution(rule: FieldRule) -> str:

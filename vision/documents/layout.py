@@ -9,13 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vision.documents.normalise import plain
+from vision.documents.normalise import plain, unspaced
 from vision.documents.page import Box, PageText, Points, TextLine
 
 # Between two lines of one row: wide enough that no label pattern runs from one into the other.
 GAP = "  "
 # A Chinese label's translation: in its cell, before a colon or the end of the cell (主人 Owner: , 收件人/TO ).
 _GLOSS = r"(?>(?<=[\u4e00-\u9fff)]) ?(?:[/|(] ?)?[A-Za-z](?:[A-Za-z.'&/-]| (?! )){0,28}[A-Za-z.]\)?(?=\s?:|\s{2}|$))?+"
+# What a label's amounts are counted in: 运费(元), 重量/kg.
+_UNIT = r"(?:\s?[(\[/]\s?(?:人民币|RMB|CNY|¥|元|公斤|千克|克|kg|g)\s?[)\]]?(?![^\W\d_]))?+"
+# What closes a label that stands in brackets or before a rule ([收件人] 李雷, 收件人 | 李雷).
+_CLOSED = r"\s?[\])]?\s*[:;|]?"
 _PART_ROWS_MAX = 6  # of a part of the paper below its heading
 _ROW_OVERLAP_MIN = 0.5  # of the smaller height
 _FALL_MIN = 0.05  # of its length: about three degrees
@@ -158,7 +162,7 @@ def _cell(line: TextLine, page: PageText, slope: tuple[float, float]) -> Cell:
     centre_x, centre_y = sum(xs) / 4, sum(ys) / 4
     tilt = slope[0] + slope[1] * centre_y / page.height_px
     return Cell(
-        text=plain(line.text),
+        text=unspaced(plain(line.text)),
         confidence=line.confidence,
         left=min(xs),
         right=max(xs),
@@ -244,7 +248,7 @@ def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -
     also the space between two cells; a translation of the label before them. The value is the part matched by `value`.
     A label gives nothing of itself back to the value (名 of 名称).
     """
-    between = rf"{_GLOSS}\s*[:;]?\s{{0,{2 + len(GAP) if gap else 1}}}[“\"「《]?"
+    between = rf"{_UNIT}{_GLOSS}{_CLOSED}\s{{0,{2 + len(GAP) if gap else 1}}}[“\"《]?"
     pattern = re.compile(rf"(?>{label}){between}(?P<value>{value})", re.IGNORECASE)
     found = []
     for index, row in enumerate(rows):
@@ -254,13 +258,24 @@ def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -
     return found
 
 
+def ahead(rows: Sequence[Row], label: str, value: str) -> list[Found]:
+    """Every value that stands directly left of its label in one cell, in reading order (张三 收): with a gap between
+    them, the label may as well be that of the next cell."""
+    pattern = re.compile(rf"(?<![^\W\d_])(?P<value>{value})\s?(?:{label})", re.IGNORECASE)
+    return [
+        piece(rows, index, *match.span("value"))
+        for index, row in enumerate(rows)
+        for match in pattern.finditer(row.text)
+    ]
+
+
 def beside(rows: Sequence[Row], label: str, value: str) -> list[Found]:
     """Every value that begins a row right of a label which stands by itself, between the lines it belongs to: a mark
     before a party's name and address. The first of those lines counts.
     """
     found = []
     alone, wanted = (
-        re.compile(rf"(?:{label})\s*:?\s*", re.IGNORECASE),
+        re.compile(rf"\W*(?:{label})\W*", re.IGNORECASE),
         re.compile(rf"\s*(?P<value>{value})", re.IGNORECASE),
     )
     for index, row in enumerate(rows):
@@ -310,6 +325,11 @@ def under(rows: Sequence[Row], label: str, value: str) -> list[Found]:
     return found
 
 
+def _bare(text: str) -> str:
+    """A heading without what adorns it: [收件人], ■ 收件信息:"""
+    return re.sub(r"^[\W_]+|[\W_]+$", "", text)
+
+
 def parts(rows: Sequence[Row], heading: str, headings: Sequence[str]) -> list[list[Row]]:
     """For every cell that is such a heading the rows below it, as many as `rows`, with nothing but what stands in its
     column, down to the next of `headings` there; the others are empty.
@@ -317,18 +337,19 @@ def parts(rows: Sequence[Row], heading: str, headings: Sequence[str]) -> list[li
     heading, headings: regular expressions of a whole cell. A column reaches from its heading to that of the next one in
     the same row, and the first from the left edge.
     """
-    own, others = re.compile(heading), re.compile("|".join(headings))
+    own = re.compile(rf"(?:{heading}){_GLOSS}", re.IGNORECASE)
+    others = re.compile(rf"(?:{'|'.join(headings)}){_GLOSS}", re.IGNORECASE)
     found = []
     for index, row in enumerate(rows):
         for number, cell in enumerate(row.cells):
-            if own.fullmatch(cell.text.rstrip(" :")) is None:
+            if own.fullmatch(_bare(cell.text)) is None:
                 continue
             left = cell.left - cell.height if number else -math.inf
             right = row.cells[number + 1].left - cell.height if number + 1 < len(row.cells) else math.inf
             part = [Row((), "")] * len(rows)
             for at in range(index + 1, min(len(rows), index + 1 + _PART_ROWS_MAX)):
                 cells = tuple(one for one in rows[at].cells if left <= one.left < right)
-                if any(others.fullmatch(one.text.rstrip(" :")) for one in cells):
+                if any(others.fullmatch(_bare(one.text)) for one in cells):
                     break
                 part[at] = Row(cells, GAP.join(one.text for one in cells))
             found.append(part)

@@ -10,7 +10,7 @@ from typing import Final
 
 from vision.measurement import Unmeasured
 
-_ONE_KIND = str.maketrans("–—−‐，。【】〔〕", "----,.[][]")
+_ONE_KIND = str.maketrans("–—−‐，。【】〔〕「」│┃", "----,.[][][]||")
 # They print nothing, and turn the order of what stands after them: a name must look to a person as it compares.
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\u00ad]")
 
@@ -31,6 +31,15 @@ def plain(text: str) -> str:
     """
     shown = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
     return re.sub(r"\s+", " ", shown.translate(_ONE_KIND)).strip()
+
+
+# One Chinese character after another, each by itself; a mark of one character (收 张三) has a name behind it.
+_SPACED_OUT = re.compile(r"(?<![^\W\d_])(?![收寄] [^件货方])[\u3400-\u9fff](?: [\u3400-\u9fff])+(?![^\W\d_])")
+
+
+def unspaced(text: str) -> str:
+    """`text`, which went through `plain`, without the spaces that set words wide: 收 件 人:李 雷 becomes 收件人:李雷."""
+    return _SPACED_OUT.sub(lambda run: run[0].replace(" ", ""), text)
 
 
 def amount_minor(text: str) -> int | Unmeasured:

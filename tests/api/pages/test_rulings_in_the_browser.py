@@ -17,7 +17,15 @@ from tests.api.pages import seeding
 from tests.api.pages.test_in_the_browser import a_visit, examine
 
 
-def refer_for_copies(site: Api, claim_id: str, original: str, count: int, flood: str = "") -> None:
+def refer_for_copies(
+    site: Api,
+    claim_id: str,
+    original: str,
+    count: int,
+    flood: str = "",
+    verdict: str = "edited_copy",
+    sure: float = 0.99,
+) -> None:
     """Its photo is a copy of so many pictures of another claim, each with the picture that proves it."""
     overlay = BlobStore(site.settings.evidence_url).put(jpeg(3, 640))
     outline = ((-0.2, -0.1), (1.1, -0.1), (1.1, 1.1), (-0.2, 1.1))
@@ -25,7 +33,7 @@ def refer_for_copies(site: Api, claim_id: str, original: str, count: int, flood:
     def facts(file: Any, preview: str) -> dict[str, Any]:
         matches = tuple(
             PhotoMatch(
-                f"photo-{number}", MatchOwner.OTHER_CLAIMANT, original, PhotoVerdict.EDITED_COPY, 0.99, 65, "mirrored",
+                f"photo-{number}", MatchOwner.OTHER_CLAIMANT, original, PhotoVerdict(verdict), sure, 65, "mirrored",
                 seeding.PAIRS, preview, placement=Placement(0.62, 1.4, True, 0.52, 1.0, outline),
                 overlay_sha256=overlay, claim_status="paid", flood=flood,
             )
@@ -82,6 +90,28 @@ def test_an_adjuster_rules_on_matches_by_keyboard_and_sees_the_proof(browser: Br
         ("photo-1", "reject", "adjuster:he-jing"),
         ("photo-2", "common", "adjuster:he-jing"),
     ]
+
+
+def test_what_is_maybe_a_copy_is_shown_beside_the_other_picture_and_ruled_on(browser: Browser, site: Api) -> None:
+    for one in ("clm-maybe-1", "clm-maybe-2"):
+        seeding.register(site, one, f"pol-{one}")
+    original = seeding.claim(site, "clm-maybe-1", "pol-clm-maybe-1", seed=55)
+    seeding.record(site, original)
+    claim_id = seeding.claim(site, "clm-maybe-2", "pol-clm-maybe-2", seed=56)
+    refer_for_copies(site, claim_id, original, 1, verdict="similar", sure=0.71)
+    with a_visit(browser, site, "adjuster", "he-jing") as page:
+        page.goto(f"/cases/{seeding.referral_of(site, claim_id)}")
+        expect(page.get_by_text("a person compares the two").first).to_be_visible()
+        shown = page.locator(".compare")
+        expect(shown).to_contain_text("maybe a copy: mirrored")
+        expect(shown).to_contain_text("71.00%")
+        for image in shown.locator(".frame img").all():
+            assert image.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 320
+        page.keyboard.press("t")
+        page.keyboard.press("x")
+        expect(page.locator(".ruling .chip")).to_have_text("found to be no copy")
+        examine(page)
+    assert seeding.rows(site, f"SELECT ruling FROM match_rulings WHERE claim_id = '{claim_id}'") == [("reject",)]
 
 
 def test_a_word_said_by_mistake_is_taken_back_in_place_and_another_one_said(browser: Browser, site: Api) -> None:

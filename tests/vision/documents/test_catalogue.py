@@ -91,6 +91,7 @@ def test_our_kinds_read_as_before_beside_an_insurers(page_of: Any, tmp_path: Pat
         ("kind: taxi_receipt", "kind: bus_ticket", "its name must be the kind's"),
         ("title: '出租", "heading: '出租", "title"),
         ("labels: ['日\\s?期']}", "}", "fields.date: without labels"),
+        ("labels: ['金\\s?额']", "labels: [{label: '金额', nth: 2, before: true}]", "before goes with one value"),
     ],
 )
 def test_a_mistake_names_the_file_and_the_key(tmp_path: Path, wrong: str, right: str, told: str) -> None:

@@ -44,12 +44,34 @@ def read(page_of: Any, *rows: Any) -> PaperReading:
         [["收件人"], ["姓名：李雷"], ["电话：13800001111"], ["寄件人"], ["姓名：王小明"]],
         [["收件信息"], ["姓名", (300, "李雷")], ["寄件信息"], ["姓名", (300, "王小明")]],
         [["寄件方", (560, "收件方")], ["姓名：王小明", (560, "姓名：李雷")], ["电话：139", (560, "电话：138")]],
+        [["李雷（收）", (400, "13800001111")], ["杭州市西湖区文三路1号"], ["王小明（寄）"]],
+        [["李雷 收"], ["杭州市西湖区文三路1号"], ["王小明 寄"]],
+        [["收", (100, "138 0000 1111 李雷")], ["寄", (100, "139****2222 王小明")]],
+        [["收件人：13800001111", (500, "李雷")], ["寄件人：+86 13900002222 王小明"]],
+        [["寄", (100, "王小明"), (400, "收"), (500, "李雷")]],
+        [["【收件人】李雷 13800001111"], ["【寄件人】王小明"]],
+        [["[收] 李雷 13800001111"], ["[寄] 王小明 13900001111"]],
+        [["收件人 | 李雷"], ["寄件人 | 王小明"]],
+        [["收 件 人：李 雷"], ["寄 件 人：王小明"]],
+        [["■收件人信息"], ["姓名 李雷"], ["■寄件人信息"], ["姓名 王小明"]],
+        [["收方信息", (300, "李雷")], ["寄方信息", (300, "王小明")]],
+        [["收件人姓名及电话", (300, "李雷 13800001111")], ["寄件人姓名/电话：王小明 13900001111"]],
+        [["收件联系人：李雷"], ["寄件联系人：王小明"]],
+        [["Receiver：李雷"], ["Sender：王小明"]],
+        [["TO", (100, "李雷")], ["FROM", (100, "王小明")]],
+        [["收件地址：浙江省杭州市西湖区文三路1号 李雷 13800001111"], ["寄件人：王小明"]],
     ],
 )
 def test_both_parties_of_a_parcel_are_told_apart(page_of: Any, rows: Any) -> None:
     reading = read(page_of, SLIP, rows, SLIP_END)
     assert (reading.value("recipient"), reading.value("sender")) == ("李雷", "王小明")
     assert reading.doubtful == ()
+
+
+def test_a_name_left_of_anothers_mark_is_not_taken_for_it(page_of: Any) -> None:
+    """What stands in the cell before a mark may be the party of the mark before that."""
+    rows = [["寄件人"], ["王小明", (400, "收"), (500, "杭州市西湖区文三路1号")], ["请当面验收 代收"]]
+    assert read(page_of, SLIP, rows, SLIP_END).value("recipient") == ""
 
 
 @pytest.mark.parametrize(
@@ -93,17 +115,77 @@ def test_amounts_and_names_are_found_under_their_headings(page_of: Any) -> None:
     assert all(check.passed for check in reading.checks)
 
 
-def test_buyer_and_seller_each_have_the_name_in_their_own_part(page_of: Any) -> None:
+@pytest.mark.parametrize(
+    ("buying", "selling"),
+    [
+        ("购买方信息", "销售方信息"),
+        ("付款单位", "收款单位"),
+        ("采购方资料", "供应商资料"),
+        ("【购 买 方】", "【销 售 方】"),
+    ],
+)
+def test_buyer_and_seller_each_have_the_name_in_their_own_part(page_of: Any, buying: str, selling: str) -> None:
     rows = [
         [(300, "电子发票(增值税专用发票)")],
         ["发票号码：26332000000012345678", (600, "开票日期：2026年03月09日")],
-        ["购买方信息"], ["名称", (260, "甲乙科技有限公司")],
-        ["销售方信息"], ["名称", (260, "丙丁商贸有限公司")],
+        [buying], ["名称", (260, "甲乙科技有限公司")],
+        [selling], ["名称", (260, "丙丁商贸有限公司")],
         ["合计", (500, "¥100.00"), (700, "¥6.00")],
         ["价税合计(大写)", (260, "壹佰零陆元整"), (600, "(小写)¥106.00")],
     ]  # fmt: skip
     reading = read(page_of, rows)
     assert (reading.value("buyer"), reading.value("seller")) == ("甲乙科技有限公司", "丙丁商贸有限公司")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["购", (60, "名称：甲乙公司"), (450, "销"), (500, "名称：丙丁公司")]],
+        [["名称", (100, "甲乙公司"), (450, "名称"), (550, "丙丁公司")]],
+        [["公司名称：甲乙公司"], ["税号：91330100MA2"], ["公司名称：丙丁公司"], ["税号：91330100MB2"]],
+        [["需方：甲乙公司"], ["供方：丙丁公司"]],
+        [["购：甲乙公司", (450, "销：丙丁公司")]],
+        [["受票方全称：甲乙公司"], ["开票方全称：丙丁公司"]],
+        [["客户名称：甲乙公司"], ["开票单位(盖章)：丙丁公司"]],
+        [["购买方名称、税号", (300, "甲乙公司 91330100MA2")], ["销售方名称、税号", (300, "丙丁公司 91330100MB2")]],
+        [["Buyer：甲乙公司"], ["Seller：丙丁公司"]],
+        [["收票方", (450, "开票方")], ["名称", (100, "甲乙公司"), (450, "名称"), (550, "丙丁公司")]],
+    ],
+)
+def test_buyer_and_seller_are_told_apart_in_other_words(page_of: Any, rows: Any) -> None:
+    head = [[(300, "电子发票(普通发票)")], ["发票号码：26332000000012345678", (600, "开票日期：2026年03月09日")]]
+    items = [["项目名称", (500, "金额"), (700, "税额")], ["*餐饮服务*餐费", (500, "100.00"), (700, "6.00")]]
+    sums = [
+        ["合计", (500, "¥100.00"), (700, "¥6.00")],
+        ["价税合计(大写)", (260, "壹佰零陆元整"), (600, "(小写)¥106.00")],
+    ]
+    reading = read(page_of, head, rows, items, sums)
+    assert (reading.value("buyer"), reading.value("seller")) == ("甲乙公司", "丙丁公司")
+    assert (reading.value("net_minor"), reading.value("total_minor")) == ("10000", "10600")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["运费(元)：12.00", (500, "声明价值（元）：200.00")]],
+        [["运费/元", (200, "12.00"), (500, "保价金额(¥)"), (800, "200.00")]],
+        [["运费（元）", (500, "保价金额（元）")], ["12.00", (500, "200.00")]],
+        [["[运费] 12.00", (500, "[保价] 声明价值 | 200.00")]],
+    ],
+)
+def test_an_amount_stands_behind_what_it_is_counted_in(page_of: Any, rows: Any) -> None:
+    reading = read(page_of, SLIP, [["收件人：李雷"]], rows, SLIP_END[:1])
+    assert (reading.value("freight_minor"), reading.value("declared_value_minor")) == ("1200", "20000")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[["售后寄件单"]], [["顺丰速运"], ["服务类型：退件"]], [["逆向物流单"]], [["电子运单"], ["原因：七天无理由换货"]]],
+)
+def test_what_goes_back_to_a_shop_is_a_return_slip(page_of: Any, rows: Any) -> None:
+    carried = [["运单号：SF1234567890123"], ["订单编号：202611201234567"], ["寄件日期：2026-11-20"], ["快递费：12.00"]]
+    reading = read(page_of, rows, carried)
+    assert (reading.kind, reading.value("freight_minor")) == ("return_slip", "1200")
 
 
 def test_a_sort_of_hospital_is_no_hospitals_name(page_of: Any) -> None:

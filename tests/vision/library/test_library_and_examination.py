@@ -15,11 +15,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fixtures import edits
+from vision.copy_score import fusion_model
 from vision.fingerprint import Fingerprint, Fingerprinter
 from vision.image import DecodeLimits, Decoder
 from vision.library import LibraryPhoto, publish, remove_claim, search
 from vision.measurement import Unmeasured
-from vision.photos import PhotoExamination, Verdict, examine
+from vision.photos import ExamineLimits, PhotoExamination, Verdict, examine
 
 pytestmark = pytest.mark.anyio
 Pixels = NDArray[np.uint8]
@@ -125,6 +126,17 @@ async def test_a_web_photo_inside_an_app_screenshot_is_found(library: AsyncEngin
         assert found.verdict is Verdict.EDITED_COPY, seed
         assert found.matches[0].photo_id == "coffee"
         assert found.matches[0].source == "web"
+
+
+async def test_what_is_no_proven_copy_and_maybe_one_carries_its_transform(library: AsyncEngine, camera: Camera) -> None:
+    """A quarter of the picture, compressed hard."""
+    found = await _examine(library, camera.of(edits.apply("cropped_25", data.chelsea(), np.random.default_rng(7)), 50))
+    assert found.verdict is Verdict.SIMILAR
+    best = found.matches[0]
+    assert best.photo_id == "cat"
+    assert ExamineLimits().maybe_probability_min <= best.probability < fusion_model().copy_probability_min
+    assert "cropped to 25%" in best.transform
+    assert 0 < len(best.pairs) <= 40
 
 
 async def test_an_unseen_photo_is_unseen(library: AsyncEngine, camera: Camera) -> None:
