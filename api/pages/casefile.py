@@ -21,6 +21,7 @@ from claims.evidence import (
     PaperFact,
     PhotoFact,
     PhotoMatch,
+    PhotoVerdict,
     UnmeasuredNose,
     UnmeasuredPaper,
     UnmeasuredPhoto,
@@ -105,6 +106,11 @@ class CaseFile:
     def to_compare(self, match: PhotoMatch) -> bool:
         """Whether a person compares the two pictures: a copy, or maybe one by the thresholds of the decision."""
         return is_copy(match) or (self.recorded is not None and maybe_copy(match, self.recorded.rules))
+
+    def looks(self, photo: PhotoFact) -> str:
+        """The photo's verdict, or `maybe` where all that it has are pictures to compare."""
+        maybe = photo.verdict is PhotoVerdict.SIMILAR and any(self.to_compare(match) for match in photo.matches)
+        return "maybe" if maybe else str(photo.verdict)
 
     @property
     def noses(self) -> tuple[NoseFact | UnmeasuredNose, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from vision.documents import names, receipt
 from vision.documents.catalogue import FieldRule, PaperKind
+from vision.documents.engine import by_rule
 from vision.documents.fields import date_by_rule, unlabelled_dates
 from vision.documents.layout import Row
 from vision.documents.page import PaperField, RefusedField
@@ -32,7 +33,20 @@ def _doubt(kind: PaperKind, rows: Sequence[Row], fields: Sequence[PaperField], f
         return ""
     if rule.format == "name":
         return names.doubt(field.value) or _of_another(kind, fields, field)
-    return _unlabelled_date(rows, field.name, rule) if rule.format == "date" else ""
+    if rule.format == "date":
+        return _unlabelled_date(rows, field.name, rule)
+    return _told_by_order(kind, rows, field, rule) if rule.format == "text" else ""
+
+
+def _told_by_order(kind: PaperKind, rows: Sequence[Row], field: PaperField, rule: FieldRule) -> str:
+    """Of two alike (名称 ... 名称), which one is meant: their order is a custom, and not every paper keeps to it."""
+    surer = tuple(label for label in rule.labels if label.of < 2 or label.in_row)
+    if len(surer) == len(rule.labels):
+        return ""
+    found = by_rule(rows, kind, field.name, rule.model_copy(update={"labels": surer}))
+    if isinstance(found, PaperField) and found.value == field.value:
+        return ""
+    return f"{field.value} is told from its like by its place alone"
 
 
 def _of_another(kind: PaperKind, fields: Sequence[PaperField], field: PaperField) -> str:

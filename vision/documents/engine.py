@@ -9,15 +9,18 @@ from vision.documents import capital, receipt
 from vision.documents.catalogue import FieldRule, Label, PaperKind
 from vision.documents.fields import Outcome, date_by_rule, from_found
 from vision.documents.formats import SHAPES, tracking_without_label
-from vision.documents.layout import Found, Row, ahead, beside, labelled, parts, piece, under
+from vision.documents.layout import Found, Row, ahead, beside, labelled, piece, under
 from vision.documents.normalise import AMOUNT_MINOR_END
 from vision.documents.page import PaperField, RefusedField
+from vision.documents.parts import parts
 from vision.measurement import Unmeasured
 
 # How headings end, and no name or text that a field holds.
 _LABEL_END = re.compile(
     r"(?:日期|时间|名称|编号|号码|签[名字章]|盖章|电话|地址|住址|金额|数量|备注|证明|信息|资料|详情|情况|说明|须知|方式)$"
 )
+# Where somebody lives: the first line of an address stands where a name may.
+_PLACE = re.compile(r"[\u4e00-\u9fff]{2,}(?:省|市|区|县)")
 # Headings that stand beside those which a kind asks for.
 _COMMON_HEADING = re.compile(
     r"(?:性\s?别|年\s?龄|科\s?[室别]|床\s?[号位]|病\s?区|民\s?族|职\s?业|医\s?[生师]|费\s?别|[住就]院号|门诊号|病[历案]号|登记号|人员类[别型]"
@@ -32,18 +35,23 @@ _OTHER_NUMBER = re.compile(r"订单|身份证|客服|电话|[账帐]号|卡号")
 def extract(rows: Sequence[Row], kind: PaperKind) -> tuple[list[PaperField], list[RefusedField]]:
     """Every field found, at most one a name, in the kind's order; and those that were found and not believed."""
     outcomes: list[Outcome] = receipt.fields(rows) if kind.extractor == "till_receipt" else []
-    labels = [label for rule in kind.fields.values() for label in rule.labels]
-    headings = re.compile("|".join(f"(?:{label.label})" for label in labels))
-    parts_headed = (*dict.fromkeys(label.within for label in labels if label.within), _OTHER_PART)
-    for name, rule in kind.fields.items():
-        if rule.format in _FINDERS and (rule.labels or rule.anywhere):
-            outcomes.append(_FINDERS[rule.format](rows, name, rule))
-        elif rule.labels or rule.anywhere:
-            outcomes.append(_by_shape(rows, name, rule, headings, parts_headed))
+    outcomes += [by_rule(rows, kind, name, rule) for name, rule in kind.fields.items()]
     return (
         [outcome for outcome in outcomes if isinstance(outcome, PaperField)],
         [outcome for outcome in outcomes if isinstance(outcome, RefusedField)],
     )
+
+
+def by_rule(rows: Sequence[Row], kind: PaperKind, name: str, rule: FieldRule) -> Outcome:
+    """The field of that name by `rule`, on a paper of that kind; None where it is not found."""
+    if not rule.labels and not rule.anywhere:
+        return None
+    if rule.format in _FINDERS:
+        return _FINDERS[rule.format](rows, name, rule)
+    labels = [label for one in kind.fields.values() for label in one.labels]
+    headings = re.compile("|".join(f"(?:{label.label})" for label in labels))
+    parts_headed = (*dict.fromkeys(label.within for label in labels if label.within), _OTHER_PART)
+    return _by_shape(rows, name, rule, headings, parts_headed)
 
 
 def _where(rows: Sequence[Row], label: Label, parts_headed: Sequence[str]) -> Sequence[Sequence[Row]]:
@@ -97,15 +105,22 @@ def _by_shape(
                 value = shape.value(found.text)
                 if isinstance(value, Unmeasured):
                     return RefusedField(name, value.reason)  # another amount of the page would be a guess
+                if rule.format == "name" and _PLACE.fullmatch(found.text):
+                    continue
                 if value and not (rule.format in ("name", "text") and _heads(found, headings)):
                     return from_found(name, found, value)
     return _without_label(rows, name, rule, pattern, shape.value) if rule.anywhere else None
 
 
 def _heads(found: Found, headings: re.Pattern[str]) -> bool:
-    """Whether a text is a label or the rest of one, not a value: it is one of the kind's, ends as labels do, or a colon
-    follows it."""
-    if headings.match(found.text) or _LABEL_END.search(found.text) or _COMMON_HEADING.fullmatch(found.text):
+    """Whether a text is a label or the rest of one, not a value: a single character, one of the kind's labels, what
+    ends as labels do, or what a colon follows."""
+    if (
+        len(found.text) < 2
+        or headings.match(found.text)
+        or _LABEL_END.search(found.text)
+        or _COMMON_HEADING.fullmatch(found.text)
+    ):
         return True
     return found.behind.lstrip(" ")[:1] == ":"
 

@@ -15,12 +15,11 @@ from vision.documents.page import Box, PageText, Points, TextLine
 # Between two lines of one row: wide enough that no label pattern runs from one into the other.
 GAP = "  "
 # A Chinese label's translation: in its cell, before a colon or the end of the cell (主人 Owner: , 收件人/TO ).
-_GLOSS = r"(?>(?<=[\u4e00-\u9fff)]) ?(?:[/|(] ?)?[A-Za-z](?:[A-Za-z.'&/-]| (?! )){0,28}[A-Za-z.]\)?(?=\s?:|\s{2}|$))?+"
+GLOSS = r"(?>(?<=[\u4e00-\u9fff)]) ?(?:[/|(] ?)?[A-Za-z](?:[A-Za-z.'&/-]| (?! )){0,28}[A-Za-z.]\)?(?=\s?:|\s{2}|$))?+"
 # What a label's amounts are counted in: 运费(元), 重量/kg.
 _UNIT = r"(?:\s?[(\[/]\s?(?:人民币|RMB|CNY|¥|元|公斤|千克|克|kg|g)\s?[)\]]?(?![^\W\d_]))?+"
 # What closes a label that stands in brackets or before a rule ([收件人] 李雷, 收件人 | 李雷).
 _CLOSED = r"\s?[\])]?\s*[:;|]?"
-_PART_ROWS_MAX = 6  # of a part of the paper below its heading
 _ROW_OVERLAP_MIN = 0.5  # of the smaller height
 _FALL_MIN = 0.05  # of its length: about three degrees
 
@@ -248,7 +247,7 @@ def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -
     also the space between two cells; a translation of the label before them. The value is the part matched by `value`.
     A label gives nothing of itself back to the value (名 of 名称).
     """
-    between = rf"{_UNIT}{_GLOSS}{_CLOSED}\s{{0,{2 + len(GAP) if gap else 1}}}[“\"《]?"
+    between = rf"{_UNIT}{GLOSS}{_CLOSED}\s{{0,{2 + len(GAP) if gap else 1}}}[“\"《]?"
     pattern = re.compile(rf"(?>{label}){between}(?P<value>{value})", re.IGNORECASE)
     found = []
     for index, row in enumerate(rows):
@@ -298,7 +297,7 @@ def beside(rows: Sequence[Row], label: str, value: str) -> list[Found]:
 def _followed(row: Row, end: int) -> bool:
     """Whether more than a colon or brackets stands behind a label in its cell: then it heads nothing."""
     rest = next((row.text[end:stop] for start, stop, _ in row.spans() if start <= end <= stop), "")
-    translation = re.compile(_GLOSS).match(row.text, end)
+    translation = re.compile(GLOSS).match(row.text, end)
     rest = rest[len(translation[0]) :] if translation is not None else rest
     return re.fullmatch(r"\s*(?:\(.*\))?\W*", rest) is None
 
@@ -322,35 +321,4 @@ def under(rows: Sequence[Row], label: str, value: str) -> list[Found]:
                 hit = wanted.match(rows[index + 1].text, start, end)
                 if hit is not None and hit["value"].strip():
                     found.append(piece(rows, index + 1, *hit.span("value")))
-    return found
-
-
-def _bare(text: str) -> str:
-    """A heading without what adorns it: [收件人], ■ 收件信息:"""
-    return re.sub(r"^[\W_]+|[\W_]+$", "", text)
-
-
-def parts(rows: Sequence[Row], heading: str, headings: Sequence[str]) -> list[list[Row]]:
-    """For every cell that is such a heading the rows below it, as many as `rows`, with nothing but what stands in its
-    column, down to the next of `headings` there; the others are empty.
-
-    heading, headings: regular expressions of a whole cell. A column reaches from its heading to that of the next one in
-    the same row, and the first from the left edge.
-    """
-    own = re.compile(rf"(?:{heading}){_GLOSS}", re.IGNORECASE)
-    others = re.compile(rf"(?:{'|'.join(headings)}){_GLOSS}", re.IGNORECASE)
-    found = []
-    for index, row in enumerate(rows):
-        for number, cell in enumerate(row.cells):
-            if own.fullmatch(_bare(cell.text)) is None:
-                continue
-            left = cell.left - cell.height if number else -math.inf
-            right = row.cells[number + 1].left - cell.height if number + 1 < len(row.cells) else math.inf
-            part = [Row((), "")] * len(rows)
-            for at in range(index + 1, min(len(rows), index + 1 + _PART_ROWS_MAX)):
-                cells = tuple(one for one in rows[at].cells if left <= one.left < right)
-                if any(others.fullmatch(_bare(one.text)) for one in cells):
-                    break
-                part[at] = Row(cells, GAP.join(one.text for one in cells))
-            found.append(part)
     return found

@@ -38,7 +38,7 @@ _SPACED_OUT = re.compile(r"(?<![^\W\d_])(?![收寄] [^件货方])[\u3400-\u9fff]
 
 
 def unspaced(text: str) -> str:
-    """`text`, which went through `plain`, without the spaces that set words wide: 收 件 人:李 雷 becomes 收件人:李雷."""
+    """`text`, which went through `plain`, without spaces that set words wide: 收 件 人:李 雷 becomes 收件人:李雷."""
     return _SPACED_OUT.sub(lambda run: run[0].replace(" ", ""), text)
 
 

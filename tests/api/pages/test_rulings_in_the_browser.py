@@ -107,7 +107,9 @@ def test_what_is_maybe_a_copy_is_shown_beside_the_other_picture_and_ruled_on(bro
         expect(shown).to_contain_text("71.00%")
         for image in shown.locator(".frame img").all():
             assert image.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 320
+        expect(page.get_by_role("heading", name="photo-1.jpg")).to_contain_text("maybe a copy")
         page.keyboard.press("t")
+        expect(page.locator(".rulings")).to_have_count(1)
         page.keyboard.press("x")
         expect(page.locator(".ruling .chip")).to_have_text("found to be no copy")
         examine(page)

@@ -3,6 +3,7 @@ doubt."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -60,6 +61,16 @@ def read(page_of: Any, *rows: Any) -> PaperReading:
         [["Receiver：李雷"], ["Sender：王小明"]],
         [["TO", (100, "李雷")], ["FROM", (100, "王小明")]],
         [["收件地址：浙江省杭州市西湖区文三路1号 李雷 13800001111"], ["寄件人：王小明"]],
+        [
+            ["收", (200, "李雷 13800001111")],
+            ["件"],
+            ["人"],
+            ["寄", (200, "王小明"), (400, "13900001111")],
+            ["件"],
+            ["人"],
+        ],
+        [["收", (200, "姓名：李雷"), (440, "寄"), (500, "姓名：王小明")], ["方", (440, "方")]],
+        [["寄件人：王小明"], ["收", (200, "浙江省")], [(200, "李雷 13800001111")]],
     ],
 )
 def test_both_parties_of_a_parcel_are_told_apart(page_of: Any, rows: Any) -> None:
@@ -140,7 +151,21 @@ def test_buyer_and_seller_each_have_the_name_in_their_own_part(page_of: Any, buy
 @pytest.mark.parametrize(
     "rows",
     [
-        [["购", (60, "名称：甲乙公司"), (450, "销"), (500, "名称：丙丁公司")]],
+        [["购", (200, "名称：甲乙公司"), (450, "销"), (500, "名称：丙丁公司")]],
+        [
+            [(200, "名称：甲乙公司"), (500, "名称：丙丁公司")],
+            ["购", (440, "销")],
+            ["买", (200, "税号：91330100MA2"), (440, "售"), (500, "税号：91330100MB2")],
+            ["方", (440, "方")],
+        ],
+        [
+            ["购", (200, "单位：甲乙公司")],
+            ["买", (200, "税号：91330100MA2")],
+            ["方"],
+            ["销", (200, "单位：丙丁公司")],
+            ["售", (200, "税号：91330100MB2")],
+            ["方"],
+        ],
         [["名称", (100, "甲乙公司"), (450, "名称"), (550, "丙丁公司")]],
         [["公司名称：甲乙公司"], ["税号：91330100MA2"], ["公司名称：丙丁公司"], ["税号：91330100MB2"]],
         [["需方：甲乙公司"], ["供方：丙丁公司"]],
@@ -162,6 +187,21 @@ def test_buyer_and_seller_are_told_apart_in_other_words(page_of: Any, rows: Any)
     reading = read(page_of, head, rows, items, sums)
     assert (reading.value("buyer"), reading.value("seller")) == ("甲乙公司", "丙丁公司")
     assert (reading.value("net_minor"), reading.value("total_minor")) == ("10000", "10600")
+
+
+def test_which_of_two_names_is_the_sellers_is_in_doubt_where_order_alone_tells(page_of: Any) -> None:
+    head = [[(300, "电子发票(普通发票)")], ["发票号码：26332000000012345678", (600, "开票日期：2026年03月09日")]]
+    sums = [["价税合计(大写)", (260, "壹佰零陆元整"), (600, "(小写)¥106.00")]]
+    plainly = read(page_of, head, [["名称：丙丁公司"], ["税号：91330100MB2"], ["名称：甲乙公司"]], sums)
+    assert [one.name for one in plainly.doubtful] == ["seller"]
+    assert unfit_because(replace(plainly, alike=plainly.relied_on)).startswith("seller: ")
+    marked = read(
+        page_of,
+        head,
+        [["购", (200, "名称：甲乙公司")], ["买", (200, "税号：91")], ["销", (200, "名称：丙丁公司")]],
+        sums,
+    )
+    assert (marked.value("seller"), marked.doubtful) == ("丙丁公司", ())
 
 
 @pytest.mark.parametrize(
