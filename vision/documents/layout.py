@@ -270,7 +270,7 @@ def ahead(rows: Sequence[Row], label: str, value: str) -> list[Found]:
 
 def beside(rows: Sequence[Row], label: str, value: str) -> list[Found]:
     """Every value that begins a row right of a label which stands by itself, between the lines it belongs to: a mark
-    before a party's name and address. The first of those lines counts.
+    before a party's name and address. The nearer of those lines counts.
     """
     found = []
     alone, wanted = (
@@ -281,9 +281,8 @@ def beside(rows: Sequence[Row], label: str, value: str) -> list[Found]:
         if len(row.cells) != 1 or not alone.fullmatch(row.text):
             continue
         mark = row.cells[0]
-        for at in (index - 1, index + 1):
-            if not 0 <= at < len(rows) or not rows[at].cells:
-                continue
+        around = [at for at in (index - 1, index + 1) if 0 <= at < len(rows) and rows[at].cells]
+        for at in sorted(around, key=lambda at: abs(rows[at].cells[0].middle - mark.middle)):
             first = rows[at].cells[0]
             if first.left < mark.right or abs(first.middle - mark.middle) > mark.height:
                 continue

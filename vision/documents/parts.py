@@ -37,7 +37,8 @@ def _below(rows: Sequence[Row], own: re.Pattern[str], every: re.Pattern[str]) ->
     found = []
     for index, row in enumerate(rows):
         for number, cell in enumerate(row.cells):
-            if own.fullmatch(_bare(cell.text)) is None:
+            text = _bare(cell.text)
+            if len(text) < 2 or own.fullmatch(text) is None:  # a single mark stands beside its part
                 continue
             left = cell.left - cell.height if number else -math.inf
             right = row.cells[number + 1].left - cell.height if number + 1 < len(row.cells) else math.inf
