@@ -23,8 +23,8 @@ _LABEL_END = re.compile(
 _PLACE = re.compile(r"[\u4e00-\u9fff]{2,}(?:省|市|区|县)")
 # Headings that stand beside those which a kind asks for.
 _COMMON_HEADING = re.compile(
-    r"(?:性\s?别|年\s?龄|科\s?[室别]|床\s?[号位]|病\s?区|民\s?族|职\s?业|医\s?[生师]|费\s?别|[住就]院号|门诊号|病[历案]号|登记号|人员类[别型]"
-    r"|(?:医保|患者)类[别型]|结算方式|单\s?位|规\s?格|单\s?价|品\s?[种系]|种\s?类|体\s?重|毛\s?色|序\s?号)\W*"
+    r"(?:性\s{0,3}别|年\s{0,3}龄|科\s?[室别]|床\s?[号位]|病\s{0,3}区|民\s{0,3}族|职\s{0,3}业|医\s?[生师]|费\s{0,3}别|[住就]院号|门诊号|病[历案]号|登记号|人员类[别型]"
+    r"|(?:医保|患者)类[别型]|结算方式|单\s{0,3}位|规\s{0,3}格|单\s{0,3}价|品\s?[种系]|种\s{0,3}类|体\s{0,3}重|毛\s{0,3}色|序\s{0,3}号|[\u4e00-\u9fff]{1,3}员|签?章|(?:纳税人识别|统一社会信用|开户行).*)\W*"
 )
 # A part of the paper that ends the one above it, besides those that the kind looks into.
 _OTHER_PART = r"\S{0,8}(?:信息|资料|详情)"
