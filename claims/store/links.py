@@ -143,6 +143,6 @@ def blank(facts: Mapping[str, Any], claim_ids: Iterable[str]) -> frozenset[str]:
 
 def _counts(match: Mapping[str, Any]) -> bool:
     """A proven or confirmed copy of another claim's picture, unless a person or the negative bank explains it."""
-    explained = match.get("common") or match.get("ruling") == "reject"
-    copy = match["verdict"] in COPIES or match.get("ruling") == "confirm"
-    return bool(match.get("claim_id")) and copy and not explained
+    if not match.get("claim_id") or match.get("common") or match.get("ruling") == "reject":
+        return False
+    return match["verdict"] in COPIES or match.get("ruling") == "confirm"
