@@ -31,6 +31,7 @@ from api.processes import settle_config
 from api.sandbox import Sandbox
 from api.settings import Settings, WorkSettings
 from claims.copies import COPIES
+from claims.rules import RULES
 from claims.store.engine import connect
 from fixtures import demo_world, edits
 from fixtures.scenes import Pixels, scene
@@ -38,14 +39,14 @@ from flows.reconcile import reconcile
 from vision.fingerprint import Fingerprint, Fingerprinter
 from vision.image import Decoder
 from vision.library.search import candidate_from, nearness
-from vision.photos import Verdict, judge
+from vision.photos import judge
 
 pytestmark = pytest.mark.alone
 ROUNDS = int(os.environ.get("MIAOPEI_RACE_ROUNDS", "5"))
 EDITED_ROUNDS = max(2, ROUNDS // 5)
 CLAIMS = 50
 WAITING = ("submitted", "approved")
-COPIED = frozenset({"photo_of_another_claim", "photo_in_flood"})
+COPIED = frozenset({"photo_of_another_claim", "photo_in_flood", "photo_maybe_copied"})
 # A claim of one small photo takes about a quarter of a second of two busy cores.
 SECONDS_MAX = 120 + 1.5 * CLAIMS * ROUNDS
 EDITED_FROM = 1_000  # numbers of the scenes of the second test
@@ -246,7 +247,7 @@ async def read(sandbox: Sandbox, numbers: dict[str, int]) -> dict[str, Outcome]:
                 match["claim_id"]
                 for photo in json.loads(row.inputs)["facts"]["photos"]
                 for match in photo["matches"]
-                if match["verdict"] in COPIES
+                if match["verdict"] in COPIES or match["probability"] >= RULES.photo_maybe_copied_min
             ),
             row.leased_by,
             row.published_at,
@@ -269,8 +270,8 @@ def edited(picture: Pixels, seed: int) -> bytes:
 
 
 def distinct(numbers: range, count: int) -> list[Pixels]:
-    """The first `count` scenes of which the pipeline itself takes none for a copy of another: rounds whose photos were
-    look-alikes would disturb each other.
+    """The first `count` scenes of which the pipeline itself takes none for a copy of another, not even maybe: rounds
+    whose photos were look-alikes would disturb each other.
     """
     fingerprinter = Fingerprinter(threads=1)
     kept: list[Pixels] = []
@@ -294,4 +295,5 @@ def alike(found: Fingerprint, known: list[Fingerprint]) -> bool:
     candidates = [
         candidate_from(str(place), known[place], found, nearness(found, known[place].descriptor)) for place in nearest
     ]
-    return judge(found, candidates, "").verdict in (Verdict.SAME_PICTURE, Verdict.EDITED_COPY)
+    matches = judge(found, candidates, "").matches
+    return any(match.probability >= RULES.photo_maybe_copied_min for match in matches)
