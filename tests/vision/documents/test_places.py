@@ -232,7 +232,13 @@ def test_an_amount_stands_behind_what_it_is_counted_in(page_of: Any, rows: Any) 
 
 @pytest.mark.parametrize(
     "rows",
-    [[["售后寄件单"]], [["顺丰速运"], ["服务类型：退件"]], [["逆向物流单"]], [["电子运单"], ["原因：七天无理由换货"]]],
+    [
+        [["售后寄件单"]],
+        [["寄修单"], ["服务单 696370371426"]],
+        [["顺丰速运"], ["服务类型：退件"]],
+        [["逆向物流单"]],
+        [["电子运单"], ["原因：七天无理由换货"]],
+    ],
 )
 def test_what_goes_back_to_a_shop_is_a_return_slip(page_of: Any, rows: Any) -> None:
     carried = [["运单号：SF1234567890123"], ["订单编号：202611201234567"], ["寄件日期：2026-11-20"], ["快递费：12.00"]]
