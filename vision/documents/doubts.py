@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from vision.documents import names, receipt
 from vision.documents.catalogue import FieldRule, PaperKind
-from vision.documents.engine import by_rule
+from vision.documents.engine import by_rule, unlabelled_tracking_numbers
 from vision.documents.fields import date_by_rule, unlabelled_dates
 from vision.documents.layout import Row
 from vision.documents.page import PaperField, RefusedField
@@ -35,6 +35,8 @@ def _doubt(kind: PaperKind, rows: Sequence[Row], fields: Sequence[PaperField], f
         return names.doubt(field.value) or _of_another(kind, fields, field)
     if rule.format == "date":
         return _unlabelled_date(rows, field.name, rule)
+    if rule.format == "tracking_number":
+        return _unlabelled_number(kind, rows, field, rule)
     return _told_by_order(kind, rows, field, rule) if rule.format == "text" else ""
 
 
@@ -56,6 +58,14 @@ def _of_another(kind: PaperKind, fields: Sequence[PaperField], field: PaperField
         if other.name != field.name and rule is not None and rule.format == "name" and other.value == field.value:
             return f"{field.value} is read as {other.name}, too"
     return ""
+
+
+def _unlabelled_number(kind: PaperKind, rows: Sequence[Row], field: PaperField, rule: FieldRule) -> str:
+    """Of several long numbers without a known label any may be the carrier's."""
+    if by_rule(rows, kind, field.name, rule.model_copy(update={"anywhere": False})) is not None:
+        return ""
+    numbers = {one.value for one in unlabelled_tracking_numbers(rows, field.name, rule)}
+    return f"{len(numbers)} long numbers stand on the paper and none beside a label of it" if len(numbers) > 1 else ""
 
 
 def _unlabelled_date(rows: Sequence[Row], name: str, rule: FieldRule) -> str:

@@ -129,17 +129,27 @@ def _without_label(
     rows: Sequence[Row], name: str, rule: FieldRule, pattern: str, value: Callable[[str], str | Unmeasured]
 ) -> Outcome:
     if rule.format == "tracking_number":
-        pattern = rf"(?<![A-Z0-9*]){pattern}(?![\d*])"
+        return next(iter(unlabelled_tracking_numbers(rows, name, rule)), None)
     for index, row in enumerate(rows):
         for match in re.finditer(pattern, row.text):
-            if rule.format == "tracking_number" and (
-                not tracking_without_label(match[0]) or _OTHER_NUMBER.search(row.text[: match.start()])
-            ):
-                continue
             read = value(match[0])
             if isinstance(read, str) and read:
                 return from_found(name, piece(rows, index, *match.span()), read)
     return None
+
+
+def unlabelled_tracking_numbers(rows: Sequence[Row], name: str, rule: FieldRule) -> list[PaperField]:
+    """Every number that may be a carrier's by its length, in reading order; what another label claims is none."""
+    shape = SHAPES[rule.format]
+    found = []
+    for index, row in enumerate(rows):
+        for match in re.finditer(rf"(?<![A-Z0-9*]){shape.pattern(rule)}(?![\d*])", row.text):
+            if not tracking_without_label(match[0]) or _OTHER_NUMBER.search(row.text[: match.start()]):
+                continue
+            read = shape.value(match[0])
+            if isinstance(read, str) and read:
+                found.append(from_found(name, piece(rows, index, *match.span()), read))
+    return found
 
 
 def _choice(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
