@@ -14,6 +14,6 @@ def is_copy(match: PhotoMatch) -> bool:
     return match.verdict in COPIES or match.ruling == MatchRuling.CONFIRM
 
 
-def maybe_copy(match: PhotoMatch, rules: Rules) -> bool:
-    """Not proven, and too probable to be paid on."""
-    return not is_copy(match) and match.probability >= rules.photo_maybe_copied_min
+def to_compare(match: PhotoMatch, rules: Rules) -> bool:
+    """A copy, or so probably one that nothing is paid on it before a person has compared the two."""
+    return is_copy(match) or match.probability >= rules.photo_maybe_copied_min

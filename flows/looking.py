@@ -19,6 +19,7 @@ import numpy as np
 
 from claims.errors import NotFound
 from claims.evidence import PhotoMatch, Placement
+from claims.rules import RULES
 from claims.store.adjudication import EvidenceRow
 from claims.store.blobs import BlobStore
 from flows.config import DescriptorConfig, WorkerConfig
@@ -45,7 +46,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 # All of them are weighed against what people said (`flows.matches`), and only then cut to what a person reads.
-EVERY_RELATION: Final = ExamineLimits(relations_max=40)
+EVERY_RELATION: Final = ExamineLimits(relations_max=40, maybe_probability_min=RULES.photo_maybe_copied_min)
 
 
 @dataclass(frozen=True, slots=True)

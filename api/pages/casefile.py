@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.http.disclosure import disclosed
 from api.http.tokens import Principal, Role
-from claims.copies import is_copy, maybe_copy
+from claims import copies
+from claims.copies import is_copy
 from claims.decide import person_limit
 from claims.decision import Decision, Outcome, Reason
 from claims.disclosure import for_outsiders
@@ -105,7 +106,7 @@ class CaseFile:
 
     def to_compare(self, match: PhotoMatch) -> bool:
         """Whether a person compares the two pictures: a copy, or maybe one by the thresholds of the decision."""
-        return is_copy(match) or (self.recorded is not None and maybe_copy(match, self.recorded.rules))
+        return copies.to_compare(match, self.recorded.rules) if self.recorded is not None else is_copy(match)
 
     def looks(self, photo: PhotoFact) -> str:
         """The photo's verdict, or `maybe` where all that it has are pictures to compare."""

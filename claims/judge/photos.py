@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from claims.claim import Claim, Status
-from claims.copies import COPIES, is_copy, maybe_copy
+from claims.copies import COPIES, is_copy, to_compare
 from claims.decision import Reason
 from claims.evidence import MatchOwner, MatchRuling, PhotoFact, PhotoMatch, PhotoVerdict, UnmeasuredPhoto
 from claims.judge import signs
@@ -54,7 +54,7 @@ def _unmeasured(photo: UnmeasuredPhoto, *, enough: bool) -> Reason:
 
 def _provenance(claim: Claim, product: Product, photo: PhotoFact, rules: Rules) -> list[Reason]:
     others = [match for match in photo.matches if match.owner is not MatchOwner.SAME_CLAIM]
-    copies = [match for match in others if is_copy(match) or maybe_copy(match, rules)]
+    copies = [match for match in others if to_compare(match, rules)]
     again = sum(match.owner is MatchOwner.SAME_EVENT for match in copies)
     found = [_copy(photo, match, rules, may_repeat=again <= rules.same_event_withdrawn_max) for match in copies]
     if photo.common:

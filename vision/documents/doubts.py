@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from vision.documents import names, receipt
 from vision.documents.catalogue import FieldRule, PaperKind
-from vision.documents.engine import by_rule, unlabelled_tracking_numbers
-from vision.documents.fields import date_by_rule, unlabelled_dates
+from vision.documents.engine import by_rule, unlabelled
+from vision.documents.fields import unlabelled_dates
 from vision.documents.layout import Row
 from vision.documents.page import PaperField, RefusedField
 
@@ -27,16 +27,14 @@ def _doubt(kind: PaperKind, rows: Sequence[Row], fields: Sequence[PaperField], f
         if field.name == "total_minor":
             return receipt.unconfirmed(rows, int(field.value))
         if field.name == "date":
-            return _unlabelled_date(rows, field.name, receipt.DATE_RULE)
+            return _unlabelled(kind, rows, field, receipt.DATE_RULE)
     rule = kind.fields.get(field.name)
     if rule is None:
         return ""
     if rule.format == "name":
         return names.doubt(field.value) or _of_another(kind, fields, field)
-    if rule.format == "date":
-        return _unlabelled_date(rows, field.name, rule)
-    if rule.format == "tracking_number":
-        return _unlabelled_number(kind, rows, field, rule)
+    if rule.format in ("date", "tracking_number"):
+        return _unlabelled(kind, rows, field, rule)
     return _told_by_order(kind, rows, field, rule) if rule.format == "text" else ""
 
 
@@ -60,16 +58,12 @@ def _of_another(kind: PaperKind, fields: Sequence[PaperField], field: PaperField
     return ""
 
 
-def _unlabelled_number(kind: PaperKind, rows: Sequence[Row], field: PaperField, rule: FieldRule) -> str:
-    """Of several long numbers without a known label any may be the carrier's."""
+def _unlabelled(kind: PaperKind, rows: Sequence[Row], field: PaperField, rule: FieldRule) -> str:
+    """Of several dates, or of several long numbers, none of which stands beside a known label, any may be meant."""
     if by_rule(rows, kind, field.name, rule.model_copy(update={"anywhere": False})) is not None:
         return ""
-    numbers = {one.value for one in unlabelled_tracking_numbers(rows, field.name, rule)}
+    if rule.format == "date":
+        days = {day for _row, _start, _end, day in unlabelled_dates(rows)}
+        return f"{len(days)} dates stand on the paper and none beside its label" if len(days) > 1 else ""
+    numbers = {one.value for one in unlabelled(rows, field.name, rule)}
     return f"{len(numbers)} long numbers stand on the paper and none beside a label of it" if len(numbers) > 1 else ""
-
-
-def _unlabelled_date(rows: Sequence[Row], name: str, rule: FieldRule) -> str:
-    if date_by_rule(rows, name, rule.model_copy(update={"anywhere": False})) is not None:
-        return ""
-    days = {day for _row, _start, _end, day in unlabelled_dates(rows)}
-    return f"{len(days)} dates stand on the paper and none beside its label" if len(days) > 1 else ""

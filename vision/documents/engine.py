@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from vision.documents import capital, receipt
 from vision.documents.catalogue import FieldRule, Label, PaperKind
@@ -35,7 +35,8 @@ _OTHER_NUMBER = re.compile(r"订单|身份证|客服|电话|[账帐]号|卡号")
 def extract(rows: Sequence[Row], kind: PaperKind) -> tuple[list[PaperField], list[RefusedField]]:
     """Every field found, at most one a name, in the kind's order; and those that were found and not believed."""
     outcomes: list[Outcome] = receipt.fields(rows) if kind.extractor == "till_receipt" else []
-    outcomes += [by_rule(rows, kind, name, rule) for name, rule in kind.fields.items()]
+    headings, parts_headed = _headed(kind)
+    outcomes += [_find(rows, name, rule, headings, parts_headed) for name, rule in kind.fields.items()]
     return (
         [outcome for outcome in outcomes if isinstance(outcome, PaperField)],
         [outcome for outcome in outcomes if isinstance(outcome, RefusedField)],
@@ -44,13 +45,23 @@ def extract(rows: Sequence[Row], kind: PaperKind) -> tuple[list[PaperField], lis
 
 def by_rule(rows: Sequence[Row], kind: PaperKind, name: str, rule: FieldRule) -> Outcome:
     """The field of that name by `rule`, on a paper of that kind; None where it is not found."""
+    return _find(rows, name, rule, *_headed(kind))
+
+
+def _headed(kind: PaperKind) -> tuple[re.Pattern[str], tuple[str, ...]]:
+    """What is a label on a paper of that kind, and what heads the parts that it looks into."""
+    labels = [label for rule in kind.fields.values() for label in rule.labels]
+    headings = re.compile("|".join(f"(?:{label.label})" for label in labels))
+    return headings, (*dict.fromkeys(label.within for label in labels if label.within), _OTHER_PART)
+
+
+def _find(
+    rows: Sequence[Row], name: str, rule: FieldRule, headings: re.Pattern[str], parts_headed: Sequence[str]
+) -> Outcome:
     if not rule.labels and not rule.anywhere:
         return None
     if rule.format in _FINDERS:
         return _FINDERS[rule.format](rows, name, rule)
-    labels = [label for one in kind.fields.values() for label in one.labels]
-    headings = re.compile("|".join(f"(?:{label.label})" for label in labels))
-    parts_headed = (*dict.fromkeys(label.within for label in labels if label.within), _OTHER_PART)
     return _by_shape(rows, name, rule, headings, parts_headed)
 
 
@@ -109,7 +120,7 @@ def _by_shape(
                     continue
                 if value and not (rule.format in ("name", "text") and _heads(found, headings)):
                     return from_found(name, found, value)
-    return _without_label(rows, name, rule, pattern, shape.value) if rule.anywhere else None
+    return next(unlabelled(rows, name, rule), None) if rule.anywhere else None
 
 
 def _heads(found: Found, headings: re.Pattern[str]) -> bool:
@@ -125,31 +136,20 @@ def _heads(found: Found, headings: re.Pattern[str]) -> bool:
     return found.behind.lstrip(" ")[:1] == ":"
 
 
-def _without_label(
-    rows: Sequence[Row], name: str, rule: FieldRule, pattern: str, value: Callable[[str], str | Unmeasured]
-) -> Outcome:
-    if rule.format == "tracking_number":
-        return next(iter(unlabelled_tracking_numbers(rows, name, rule)), None)
+def unlabelled(rows: Sequence[Row], name: str, rule: FieldRule) -> Iterator[PaperField]:
+    """Every value that its format tells by itself, in reading order. Of tracking numbers those that are long enough
+    and that no other label claims."""
+    shape, tracking = SHAPES[rule.format], rule.format == "tracking_number"
+    pattern = shape.pattern(rule)
+    if tracking:
+        pattern = rf"(?<![A-Z0-9*]){pattern}(?![\d*])"
     for index, row in enumerate(rows):
         for match in re.finditer(pattern, row.text):
-            read = value(match[0])
-            if isinstance(read, str) and read:
-                return from_found(name, piece(rows, index, *match.span()), read)
-    return None
-
-
-def unlabelled_tracking_numbers(rows: Sequence[Row], name: str, rule: FieldRule) -> list[PaperField]:
-    """Every number that may be a carrier's by its length, in reading order; what another label claims is none."""
-    shape = SHAPES[rule.format]
-    found = []
-    for index, row in enumerate(rows):
-        for match in re.finditer(rf"(?<![A-Z0-9*]){shape.pattern(rule)}(?![\d*])", row.text):
-            if not tracking_without_label(match[0]) or _OTHER_NUMBER.search(row.text[: match.start()]):
+            if tracking and (not tracking_without_label(match[0]) or _OTHER_NUMBER.search(row.text[: match.start()])):
                 continue
             read = shape.value(match[0])
             if isinstance(read, str) and read:
-                found.append(from_found(name, piece(rows, index, *match.span()), read))
-    return found
+                yield from_found(name, piece(rows, index, *match.span()), read)
 
 
 def _choice(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
