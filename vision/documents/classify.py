@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vision.documents.catalogue import Catalogue
-from vision.documents.page import UNKNOWN
 
 TITLE_WEIGHT: Final = 4
 #: One title, or two words that lean the same way; below it a page is of no kind.
@@ -26,16 +25,12 @@ def scores(lines: Sequence[str], catalogue: Catalogue) -> Mapping[str, int]:
     }
 
 
-def classify(lines: Sequence[str], catalogue: Catalogue) -> tuple[str, str]:
-    """The kind whose words weigh most; UNKNOWN when there are too few, or two kinds draw. And its rival: another kind
-    that the words point to nearly as much, "" for none.
+def candidates(lines: Sequence[str], catalogue: Catalogue) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The kinds whose words weigh most, more than one where they draw and none where there are too few words; and
+    their rivals: the other kinds that the words point to nearly as much, the likeliest first.
     """
-    weighed = scores(lines, catalogue)
-    ranked = sorted(weighed, key=weighed.__getitem__, reverse=True)
-    if not ranked or weighed[ranked[0]] < SCORE_MIN:
-        return UNKNOWN, ""
-    best, second = weighed[ranked[0]], weighed[ranked[1]] if len(ranked) > 1 else 0
-    if best == second:
-        return UNKNOWN, ""
-    near = second >= SCORE_MIN and second >= RIVAL_RATIO * best
-    return ranked[0], ranked[1] if near else ""
+    weighed = {name: score for name, score in scores(lines, catalogue).items() if score >= SCORE_MIN}
+    best = max(weighed.values(), default=0)
+    near = sorted((name for name in weighed if weighed[name] >= RIVAL_RATIO * best), key=lambda name: -weighed[name])
+    first = [name for name in near if weighed[name] == best]
+    return tuple(first), tuple(near[len(first) :])

@@ -71,12 +71,12 @@ def code_check(kind: PaperKind, values: Mapping[str, str], codes: Sequence[Paper
 
 def _mentioned(values: Mapping[str, str], codes: Sequence[PaperCode]) -> PaperCheck | None:
     """Other codes lead to a web page. One that has the paper's number in it agrees; one that has not says nothing."""
-    for name in ("number", "order_number"):
-        printed = values.get(name, "")
-        if len(printed) >= _NUMBER_CHARACTERS_MIN and any(
-            printed in re.split(r"[^0-9A-Za-z]+", code.text.upper()) for code in codes
-        ):
-            return PaperCheck("code_matches_text", True, f"{name}: the code has {printed} in it")
+    name = "number" if "number" in values else "order_number"
+    printed = values.get(name, "")
+    if len(printed) >= _NUMBER_CHARACTERS_MIN and any(
+        printed in re.split(r"[^0-9A-Za-z]+", code.text.upper()) for code in codes
+    ):
+        return PaperCheck("code_matches_text", True, f"{name}: the code has {printed} in it")
     return None
 
 
@@ -92,8 +92,8 @@ def _sides(values: Mapping[str, str], payload: FiscalCode) -> list[tuple[str, st
 
 
 def _tracking(values: Mapping[str, str], codes: Sequence[PaperCode]) -> PaperCheck | None:
-    """A bar code of a slip carries its number; a QR code may carry anything, and counts only where it has the number
-    in it. Short bar codes are those of routes and sorting.
+    """A bar code of a slip carries its number, or that of the order; a QR code may carry anything, and counts only where
+    it has the number in it. Short bar codes are those of routes and sorting.
     """
     printed = values.get("tracking_number", "")
     if not printed:
@@ -104,8 +104,7 @@ def _tracking(values: Mapping[str, str], codes: Sequence[PaperCode]) -> PaperChe
         return PaperCheck("code_matches_text", True, f"tracking_number: the bar code and the print say {printed}")
     if any(printed in tracking_key(code.text) for code in codes if code.symbology in _MATRIX):
         return PaperCheck("code_matches_text", True, f"tracking_number: the QR code and the print say {printed}")
-    if not numbers:
+    other = next((number for number in numbers if number != values.get("order_number", "")), None)
+    if other is None:
         return None
-    return PaperCheck(
-        "code_matches_text", False, f"tracking_number: the bar code says {numbers[0]}, the print {printed}"
-    )
+    return PaperCheck("code_matches_text", False, f"tracking_number: the bar code says {other}, the print {printed}")

@@ -8,26 +8,25 @@ from collections.abc import Callable, Iterator, Sequence
 from vision.documents import capital, receipt
 from vision.documents.catalogue import FieldRule, Label, PaperKind
 from vision.documents.fields import Outcome, date_by_rule, from_found
-from vision.documents.formats import SHAPES, tracking_without_label
+from vision.documents.formats import BARE_WEIGHT, SHAPES, tracking_without_label
 from vision.documents.layout import Found, Row, ahead, beside, labelled, piece, under
+from vision.documents.names import doubt
 from vision.documents.normalise import AMOUNT_MINOR_END
 from vision.documents.page import PaperField, RefusedField
-from vision.documents.parts import parts
+from vision.documents.parts import OTHER_PART, parts
 from vision.measurement import Unmeasured
 
 # How headings end, and no name or text that a field holds.
 _LABEL_END = re.compile(
-    r"(?:日期|时间|名称|编号|号码|签[名字章]|盖章|电话|地址|住址|金额|数量|备注|证明|信息|资料|详情|情况|说明|须知|方式)$"
+    r"(?:日期|时间|名称|编号|号码|批号|签[名字章]|盖章|电话|地址|住址|金额|数量|备注|证明|信息|资料|详情|情况|说明|须知|方式|意见|建议|医嘱|要求)$"
 )
 # Where somebody lives: the first line of an address stands where a name may.
 _PLACE = re.compile(r"[\u4e00-\u9fff]{2,}(?:省|市|区|县)")
 # Headings that stand beside those which a kind asks for.
 _COMMON_HEADING = re.compile(
     r"(?:性\s{0,3}别|年\s{0,3}龄|科\s?[室别]|床\s?[号位]|病\s{0,3}区|民\s{0,3}族|职\s{0,3}业|医\s?[生师]|费\s{0,3}别|[住就]院号|门诊号|病[历案]号|登记号|人员类[别型]"
-    r"|(?:医保|患者)类[别型]|结算方式|单\s{0,3}位|规\s{0,3}格|单\s{0,3}价|品\s?[种系]|种\s{0,3}类|体\s{0,3}重|毛\s{0,3}色|序\s{0,3}号|[\u4e00-\u9fff]{1,3}员|签?章|(?:纳税人识别|统一社会信用|开户行).*)\W*"
+    r"|(?:医保|患者)类[别型]|结算方式|进店\S{0,2}|联系(?:商家|客服|卖家)|单\s{0,3}位|规\s{0,3}格|单\s{0,3}价|品\s?[种系]|种\s{0,3}类|体\s{0,3}重|毛\s{0,3}色|序\s{0,3}号|[\u4e00-\u9fff]{1,3}员|签?章|(?:纳税人识别|统一社会信用|开户行).*)\W*"
 )
-# A part of the paper that ends the one above it, besides those that the kind looks into.
-_OTHER_PART = r"\S{0,8}(?:信息|资料|详情)"
 # Long numbers that are not the carrier's.
 _OTHER_NUMBER = re.compile(r"订单|身份证|客服|电话|[账帐]号|卡号")
 
@@ -52,7 +51,7 @@ def _headed(kind: PaperKind) -> tuple[re.Pattern[str], tuple[str, ...]]:
     """What is a label on a paper of that kind, and what heads the parts that it looks into."""
     labels = [label for rule in kind.fields.values() for label in rule.labels]
     headings = re.compile("|".join(f"(?:{label.label})" for label in labels))
-    return headings, (*dict.fromkeys(label.within for label in labels if label.within), _OTHER_PART)
+    return headings, (*dict.fromkeys(label.within for label in labels if label.within), OTHER_PART)
 
 
 def _find(
@@ -62,7 +61,8 @@ def _find(
         return None
     if rule.format in _FINDERS:
         return _FINDERS[rule.format](rows, name, rule)
-    return _by_shape(rows, name, rule, headings, parts_headed)
+    found = _by_shape(rows, name, rule, headings, parts_headed)
+    return _weight_by_heading(rows, name, rule) if found is None and rule.format == "weight" else found
 
 
 def _where(rows: Sequence[Row], label: Label, parts_headed: Sequence[str]) -> Sequence[Sequence[Row]]:
@@ -110,6 +110,7 @@ def _by_shape(
         told = sorted(value for value in values if isinstance(value, str) and value)
         if len(told) > 1:
             return RefusedField(name, f"two of them on one paper: {told[0]} and {told[1]}")
+    doubted: Outcome = None
     for look in (_candidates, _under):
         for label in rule.labels:
             for found in (one for part in _where(rows, label, parts_headed) for one in look(part, label, pattern)):
@@ -118,9 +119,13 @@ def _by_shape(
                     return RefusedField(name, value.reason)  # another amount of the page would be a guess
                 if rule.format == "name" and _PLACE.fullmatch(found.text):
                     continue
-                if value and not (rule.format in ("name", "text") and _heads(found, headings)):
-                    return from_found(name, found, value)
-    return next(unlabelled(rows, name, rule), None) if rule.anywhere else None
+                if not value or (rule.format in ("name", "text") and _heads(found, headings)):
+                    continue
+                if rule.format == "name" and doubt(value):
+                    doubted = doubted or from_found(name, found, value)  # another label may stand beside a name
+                    continue
+                return from_found(name, found, value)
+    return doubted or (next(unlabelled(rows, name, rule), None) if rule.anywhere else None)
 
 
 def _heads(found: Found, headings: re.Pattern[str]) -> bool:
@@ -163,6 +168,18 @@ def _choice(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
             match = re.search(pattern, row.text)
             if match:
                 return from_found(name, piece(rows, index, *match.span()), value)
+    return None
+
+
+def _weight_by_heading(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
+    """A bare number beside or under a label that states the unit: 重量(kg)  1.20."""
+    for label in rule.labels:
+        for unit in ("kg", "公斤", "千克", "g", "克"):
+            stated = label.model_copy(update={"label": rf"(?:{label.label})\s?[(\[/]\s?{unit}\s?[)\]]?(?![^\W\d_])"})
+            for found in _candidates(rows, stated, BARE_WEIGHT) or _under(rows, stated, BARE_WEIGHT):
+                value = SHAPES["weight"].value(found.text + unit)
+                if isinstance(value, str):
+                    return from_found(name, found, value)
     return None
 
 

@@ -22,6 +22,8 @@ _OTHER_NAME = r"(?=[^\s:;,()|]*[^\x00-\x7f\u3400-\u9fff·*、。])[^\s:;,()|\d](
 _NAME = rf"{_CHINESE_NAME}|{_LATIN_NAME}|{_OTHER_NAME}"
 
 _TRACKING = r"[A-Z]{0,4}\s?[\dO](?:[\s-]?[\dO]){9,19}"
+#: Without its unit.
+BARE_WEIGHT: Final = r"\d+(?:\s?\.\s?\d+)?"
 _MOBILE = re.compile(r"1[3-9]\d{9}")
 # What kind of institution it is (医疗机构类型: 综合医院), not which.
 _SORT_OF_INSTITUTION = re.compile(
@@ -31,11 +33,21 @@ _SORT_OF_INSTITUTION = re.compile(
 _WORD = r"[^\W\d_]"
 
 
+# Behind the name of a buyer that is no firm.
+_PRIVATE = re.compile(r"\s?\((?:个人|自然人)\)$")
+# Before the first of several (1. 高血压病).
+_FIRST_OF_SEVERAL = r"[(]?\d{1,2}\s?[.、)]\s?(?=[^\W\d])"
+
+
 def _text(rule: FieldRule) -> str:
     if not rule.spaces:
-        return rf"(?:\d{{1,2}}(?=[\u4e00-\u9fff]))?{_WORD}[\w()、,·&*/.+-]{{0,39}}"
+        return rf"(?:{_FIRST_OF_SEVERAL})?(?:\d{{1,2}}(?=[\u4e00-\u9fff]))?{_WORD}[\w()、,·&*/.+-]{{0,39}}"
     # Up to the gap between two cells, or to the next label of the same one.
     return r"(?=[^\s:;|]*\w)[^\s:;|,、。.!?)](?:[^\s|]| (?=\S)(?!\S{1,8}:)){0,79}"
+
+
+def _text_value(text: str) -> str:
+    return _PRIVATE.sub("", re.sub(f"^{_FIRST_OF_SEVERAL}", "", text)).strip(" ,.、-*/")
 
 
 def _number(rule: FieldRule) -> str:
@@ -54,7 +66,7 @@ def _institution_value(text: str) -> str:
 
 def _amount(rule: FieldRule) -> str:
     minus = r"(?:-\s?)?" if rule.minus else ""
-    return rf"(?:\+\s?)?{minus}{CURRENCY}?\s?{minus}{AMOUNT}"
+    return rf"(?:\+\s?)?{minus}(?:{CURRENCY}\s{{0,2}})?\s?{minus}{AMOUNT}"
 
 
 def _amount_value(text: str) -> str | Unmeasured:
@@ -85,12 +97,12 @@ class Shape:
 SHAPES: Final[Mapping[str, Shape]] = MappingProxyType(
     {
         "name": Shape(lambda _rule: _NAME, names.person),
-        "text": Shape(_text, lambda text: text.strip(" ,.、-*/")),
+        "text": Shape(_text, _text_value),
         "institution": Shape(_institution, _institution_value),
         "number": Shape(_number, number_key),
         "tracking_number": Shape(lambda _rule: _TRACKING, tracking_key),
         "amount": Shape(_amount, _amount_value),
-        "weight": Shape(lambda _rule: r"\d+(?:\s?\.\s?\d+)?\s?(?:kg|千克|公斤|g|克|斤)", _weight_value),
+        "weight": Shape(lambda _rule: rf"{BARE_WEIGHT}\s?(?:kg|千克|公斤|g|克|斤)", _weight_value),
         "count": Shape(lambda _rule: r"\d{1,4}(?=\s?(?:天|日|次|件|days?)?(?:\s|$|[^\d.]))", str.strip),
     }
 )

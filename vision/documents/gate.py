@@ -54,6 +54,11 @@ PROVEN: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+#: The fields whose characters a code states besides the print, where its check holds. Not that they are the right ones:
+#: of two bar codes either may agree.
+CODED: Final = ("number", "tracking_number")
+
+
 def confidence(reading: PaperReading) -> float:
     """Of the least sure of the fields relied on; 0 where there is none."""
     return min((field.confidence for field in reading.fields if field.name in reading.relied_on), default=0.0)
@@ -98,7 +103,8 @@ def unfit_because(reading: PaperReading) -> str:
     doubtful = next((one for one in reading.doubtful if one.name in unproven), None)
     if doubtful is not None:
         return f"{doubtful.name}: {doubtful.reason}"
-    differently = [name for name in unproven if name not in reading.alike]
+    coded = CODED if any(check.name == "code_matches_text" and check.passed for check in reading.checks) else ()
+    differently = [name for name in unproven if name not in reading.alike and name not in coded]
     return f"read in one way only: {', '.join(differently)}" if differently else ""
 
 

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from vision.documents.catalogue import ItemTable, PaperKind
-from vision.documents.layout import Cell, Row
+from vision.documents.layout import Cell, Row, row_of
 from vision.documents.normalise import AMOUNT, CURRENCY, amounts
 from vision.documents.page import PaperItem
+from vision.documents.parts import OTHER_PART
 
 _UNITS = frozenset("次盒瓶支袋片项张个粒贴日天组套件人份剂付")
 _CLASS_HEADING = r"类别|等级|类型|甲乙"
+# A further column of amounts: what of each the patient bears.
+_OF_THE_AMOUNT = r"其中|自[付费理]"
 
 # What the reader makes of a lone class character, by what was printed; only looked up below a class heading.
 _CLASSES = {
@@ -42,12 +45,13 @@ def items(rows: Sequence[Row], kind: PaperKind) -> list[PaperItem]:
     heading = next((index for index, row in enumerate(rows) if _is_heading(row.text, table)), None)
     if heading is None:
         return []
-    blocks = _blocks(rows[heading], table)
-    class_middles = [_middle(cell) for cell in rows[heading].cells if re.search(_CLASS_HEADING, cell.text)]
-    column = _amount_column(rows[heading], table) if table.amount_column else None
+    head, *below = _without_part_beside(rows[heading:])
+    blocks = _blocks(head, table)
+    class_middles = [_middle(cell) for cell in head.cells if re.search(_CLASS_HEADING, cell.text)]
+    column = _amount_column(head, table) if len(blocks) == 1 else None
     sums = _sums(kind)
     found = []
-    for row in rows[heading + 1 :]:
+    for row in below:
         if re.search(table.end, row.text, re.IGNORECASE) or any(sums.fullmatch(cell.text) for cell in row.cells):
             break
         for left, right in blocks:
@@ -56,6 +60,15 @@ def items(rows: Sequence[Row], kind: PaperKind) -> list[PaperItem]:
             if item is not None:
                 found.append(item)
     return found
+
+
+def _without_part_beside(rows: Sequence[Row]) -> list[Row]:
+    """The rows of a table, the first its heading, without another part of the paper that stands right of it (结算信息)
+    and has a heading in the same row."""
+    edge = next((last.right for last, cell in pairwise(rows[0].cells) if re.fullmatch(OTHER_PART, cell.text)), None)
+    if edge is None:
+        return list(rows)
+    return [row_of(tuple(cell for cell in row.cells if cell.left < edge)) for row in rows]
 
 
 def _sums(kind: PaperKind) -> re.Pattern[str]:
@@ -96,10 +109,13 @@ def _blocks(heading: Row, table: ItemTable) -> list[tuple[float, float]]:
 
 
 def _amount_column(heading: Row, table: ItemTable) -> float | None:
-    """Middle of the heading's word for the amount, by character position in its cell."""
+    """Middle of the heading's word for the amount, by character position in its cell; None where the amount is the
+    last of its row anyway."""
     for cell in heading.cells:
         match = re.search(table.amount, cell.text)
         if match:
+            if not table.amount_column and not re.search(_OF_THE_AMOUNT, heading.text):
+                return None
             share = (cell.right - cell.left) / max(1, len(cell.text))
             return cell.left + share * (match.start() + match.end()) / 2
     return None

@@ -20,7 +20,10 @@ GLOSS = r"(?>(?<=[\u4e00-\u9fff)]) ?(?:[/|(] ?)?[A-Za-z](?:[A-Za-z.'&/-]| (?! ))
 _UNIT = r"(?:\s?[(\[/]\s?(?:人民币|RMB|CNY|¥|元|公斤|千克|克|kg|g)\s?[)\]]?(?![^\W\d_]))?+"
 # What closes a label that stands in brackets or before a rule ([收件人] 李雷, 收件人 | 李雷).
 _CLOSED = r"\s?[\])]?\s*[:;|]?"
+_CHARACTER = re.compile(r"[\u3400-\u9fff]")
 _ROW_OVERLAP_MIN = 0.5  # of the smaller height
+_BELOW_MAX = 2.5  # heights of a heading down to what it heads
+_ROWS_BETWEEN_MAX = 3
 _FALL_MIN = 0.05  # of its length: about three degrees
 
 
@@ -59,6 +62,11 @@ class Row:
             start += len(cell.text) + len(GAP)
 
 
+def row_of(cells: tuple[Cell, ...]) -> Row:
+    """The row of these cells, which stand from left to right."""
+    return Row(cells, GAP.join(cell.text for cell in cells))
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A piece of a row's text with its least confidence and where it stands on the page."""
@@ -87,8 +95,7 @@ def rows_of(page: PageText) -> tuple[Row, ...]:
             home.append(cell)
     rows = []
     for group in groups:
-        ordered = tuple(sorted(group, key=lambda cell: cell.left))
-        rows.append(Row(ordered, GAP.join(cell.text for cell in ordered)))
+        rows.append(row_of(tuple(sorted(group, key=lambda cell: cell.left))))
     return tuple(sorted(rows, key=lambda row: row.middle))
 
 
@@ -252,9 +259,19 @@ def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -
     found = []
     for index, row in enumerate(rows):
         for match in pattern.finditer(row.text):
-            if match["value"].strip():
+            if match["value"].strip() and not _in_prose(row.text, match):
                 found.append(piece(rows, index, *match.span("value")))
     return found
+
+
+def _in_prose(text: str, labelled: re.Match[str]) -> bool:
+    """Whether a label is a word of a sentence (经收件人或其代理人签收): characters before and behind it, and nothing
+    between."""
+    before = text[max(0, labelled.start() - 1) : labelled.start()]
+    return (
+        all(_CHARACTER.match(one) for one in (before, labelled["value"]))
+        and _CHARACTER.match(text[labelled.start("value") - 1]) is not None
+    )
 
 
 def ahead(rows: Sequence[Row], label: str, value: str) -> list[Found]:
@@ -308,16 +325,34 @@ def under(rows: Sequence[Row], label: str, value: str) -> list[Found]:
     found = []
     wanted = re.compile(rf"\s*(?P<value>{value})", re.IGNORECASE)
     for index, row in enumerate(rows[:-1]):
-        for match in re.finditer(rf"(?>{label})", row.text, re.IGNORECASE):
+        for match in re.finditer(rf"(?>{label}){_UNIT}", row.text, re.IGNORECASE):
             if _followed(row, match.end()):
                 continue
             head = piece(rows, index, *match.span()).box
-            for start, end, cell in rows[index + 1].spans():
-                shared = min(head.right, cell.box.right) - max(head.left, cell.box.left)
-                alone = len(row.cells) == 1 and len(rows[index + 1].cells) == 1
-                if not alone and shared < 0.5 * min(head.right - head.left, cell.box.right - cell.box.left):
+            below = _first_below(rows, index, head)
+            for start, end, cell in rows[below].spans():
+                alone = len(row.cells) == 1 and len(rows[below].cells) == 1
+                if not alone and not _in_column(head, cell.box):
                     continue
-                hit = wanted.match(rows[index + 1].text, start, end)
+                hit = wanted.match(rows[below].text, start, end)
                 if hit is not None and hit["value"].strip():
-                    found.append(piece(rows, index + 1, *hit.span("value")))
+                    found.append(piece(rows, below, *hit.span("value")))
     return found
+
+
+def _in_column(head: Box, box: Box) -> bool:
+    shared = min(head.right, box.right) - max(head.left, box.left)
+    return shared >= 0.5 * min(head.right - head.left, box.right - box.left)
+
+
+def _first_below(rows: Sequence[Row], index: int, head: Box) -> int:
+    """The row that a heading heads: the next, or one soon after it with anything in the heading's column, where the
+    next has only what stands beside the table."""
+    end = head.bottom + _BELOW_MAX * (head.bottom - head.top)
+    for below in range(index + 1, min(len(rows), index + 1 + _ROWS_BETWEEN_MAX)):
+        cells = rows[below].cells
+        if min((cell.box.top for cell in cells), default=1.0) > end:
+            break
+        if any(min(head.right, cell.box.right) > max(head.left, cell.box.left) for cell in cells):
+            return below
+    return index + 1

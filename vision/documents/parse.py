@@ -8,7 +8,7 @@ from datetime import date
 
 from vision.documents.catalogue import Catalogue, PaperKind
 from vision.documents.checks import checks
-from vision.documents.classify import classify
+from vision.documents.classify import candidates
 from vision.documents.doubts import doubtful
 from vision.documents.engine import extract
 from vision.documents.items import items
@@ -19,10 +19,20 @@ from vision.documents.page import UNKNOWN, PageText, PaperCode, PaperField, Pape
 def parse(page: PageText, today: date, catalogue: Catalogue, codes: Sequence[PaperCode] = ()) -> PaperReading:
     """The reading of one page. `today` is for the check that the paper is not dated in the future."""
     rows = rows_of(page)
-    name, rival = classify([row.text for row in rows], catalogue)
-    if name == UNKNOWN:
+    first, rivals = candidates([row.text for row in rows], catalogue)
+    taken = {name: parse_as(catalogue[name], rows, page, today, codes) for name in (*first, *rivals)}
+    chosen = first if len(first) == 1 else [name for name in first if _whole(taken[name])]
+    if len(chosen) != 1:
         return unknown(rows, page.model, codes)
-    return replace(parse_as(catalogue[name], rows, page, today, codes), rival_kind=rival)
+    reading = taken.pop(chosen[0])
+    # Where all is there that this kind requires, a kind that lacks something was not meant.
+    rival = next((name for name in taken if not (_whole(reading) and taken[name].missing_fields)), "")
+    return replace(reading, rival_kind=rival)
+
+
+def _whole(reading: PaperReading) -> bool:
+    """Whether all that the kind requires is there, is believed and adds up."""
+    return not (reading.missing_fields or reading.refused) and all(check.passed for check in reading.checks)
 
 
 def parse_as(

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from vision.documents.layout import GAP, GLOSS, Cell, Row
+from vision.documents.layout import GLOSS, Cell, Row, row_of
 
 _ROWS_MAX: Final = 6  # below a heading
 _REACH: Final = 3.0  # characters above and below an upright heading that its part may begin and end
 _ADORNED = re.compile(r"^[\W_]+|[\W_]+$")
 _NO_ROW: Final = Row((), "")
+#: A part of the paper that ends the one above or beside it, besides those that a kind looks into.
+OTHER_PART: Final = r"\S{0,8}(?:信息|资料|详情)"
 
 
 def parts(rows: Sequence[Row], heading: str, headings: Sequence[str]) -> list[list[Row]]:
@@ -47,7 +49,7 @@ def _below(rows: Sequence[Row], own: re.Pattern[str], every: re.Pattern[str]) ->
                 cells = tuple(one for one in rows[at].cells if left <= one.left < right)
                 if any(every.fullmatch(_bare(one.text)) for one in cells):
                     break
-                part[at] = _row(cells)
+                part[at] = row_of(cells)
             found.append(part)
     return found
 
@@ -98,7 +100,7 @@ def _beside(rows: Sequence[Row], own: re.Pattern[str], every: re.Pattern[str]) -
         )
         found.append(
             [
-                _row(
+                row_of(
                     tuple(
                         c
                         for c in row.cells
@@ -138,7 +140,3 @@ def _words(stack: Sequence[Cell], every: re.Pattern[str]) -> list[_Upright]:
     if "".join(text[start:end] for start, end in words) != text:
         return []
     return [_Upright(text[start:end], tuple(stack[start:end])) for start, end in words]
-
-
-def _row(cells: tuple[Cell, ...]) -> Row:
-    return Row(cells, GAP.join(cell.text for cell in cells))

@@ -30,7 +30,7 @@ _TOTAL_WORDS: tuple[tuple[str, int], ...] = (
     (r"TOTAL\s?(?:SALES?\s?)?\(?(?:INC|WITH)|INCLUSIVE\s?(?:OF\s?)?GST", 8),
     (r"T[O0]TA[LI]\s?(?:AMOUNT|AMT|SALES?|RM|MYR|\(RM\)|PRICE|BILL)|合计金额|总金额", 7),
     (r"(?<![A-Z])T[O0]TA[LI](?:\b|(?=RM|:|\d|\())|合\s{0,3}计|总\s?[计额]", 6),
-    (r"实付|实收|微信支付|支付宝|银行卡", 3),
+    (r"实付|实收|微信支付|支付宝|银行卡|云闪付|银联|数字人民币", 3),
     (r"\bCASH\b|现金|\bVISA\b|MASTER\s?CARD|\bDEBIT\b|AMOUNT\b", 1),
 )
 _SURE_TOTAL = 6
@@ -57,14 +57,14 @@ _REGISTRATION = re.compile(
 _ADDRESS = re.compile(
     r"\b(?:JA[LI1]AN|JLN|LOT|TAMAN|LORONG|PERSIARAN|LEBUH|LEBUHRAYA|KAWASAN|SEKSYEN|BANDAR|FLOOR|FLR|LEVEL|PLAZA|STREET|ROAD|AVENUE|LRG|KAMPUNG|BLOCK"
     r"|WISMA|MENARA|BASEMENT)\b|\bNO\s?[.,]?\s?\d|NO\.\s?[A-Z]-|^\W*\d{1,5}[A-Z]?\s?[,&-]|\b\d{5}\s*[A-Z]{3}"
-    r"|SELANGOR|KUALA\s?LUMPUR|JOHOR|MELAKA|PENANG|^地址|[市区县].*[路街巷号]",
+    r"|SELANGOR|KUALA\s?LUMPUR|JOHOR|MELAKA|PENANG|^[店地]址|[市区县].*[路街巷号]",
     re.IGNORECASE,
 )
-_AT = re.compile(r"^(?:门店|店铺|店|商户|公司)?地\s?址\s?:?\s*")
+_AT = re.compile(r"^(?:(?:门店|店铺|店|商户|公司)?地\s?址|店\s?址)\s?:?\s*")
 _PLACE = re.compile(r"SELANGOR|KUALA\s?LUMPUR|JOHOR|MELAKA|PENANG|PERAK|KEDAH|MALAYSIA|PAHANG|SEREMBAN", re.IGNORECASE)
 _ADDRESS_END = re.compile(
     r"INVOICE|RECEIPT|\bDATE\b|\bBILL\b|TABLE|CASHIER|SHOPPING\s?HOURS|CUSTOMER|单号|流水号|小票号|日期|时间|商品"
-    r"|(?<![\u4e00-\u9fff])(?!(?:门店|店铺|店|商户|公司)?地\s?址)[\u4e00-\u9fff]{2,6}\s?:",  # another label
+    r"|(?<![\u4e00-\u9fff])(?!(?:门店|店铺|店|商户|公司)?地\s?址|店\s?址)[\u4e00-\u9fff]{2,6}\s?:",  # another label
     re.IGNORECASE,
 )
 DATE_RULE: Final = FieldRule.model_validate(
@@ -73,7 +73,8 @@ DATE_RULE: Final = FieldRule.model_validate(
 _CASH = re.compile(r"\bCASH\b|现金|收现|\bTENDER|\bPAID\b|\bRECEIVED\b", re.IGNORECASE)
 _CHANGE = re.compile(r"\bCHANGE\b|\bBALANCE RETURNED\b|找[零回赎]", re.IGNORECASE)
 _PAID = re.compile(
-    r"\b(?:CASH|PAID|PAYMENT|TENDER\w*|RECEIVED|CREDIT|VISA|MASTER\w*|DEBIT|CARD)\b|现金|收现|付款|实[付收]|微信|支付宝|银行卡|储值",
+    r"\b(?:CASH|PAID|PAYMENT|TENDER\w*|RECEIVED|CREDIT|VISA|MASTER\w*|DEBIT|CARD|E-?WALLET|PAYNOW|DUITNOW|\w+PAY)\b"
+    r"|现金|收现|付款|实[付收]|微信|支付宝|银行卡|刷卡|储值|云闪付|银联|数字人民币|扫码支付",
     re.IGNORECASE,
 )
 _SUMS_MAX = 5  # above the total, that it may be made of
@@ -306,8 +307,11 @@ def _letters(text: str) -> int:
 
 def _address(rows: Sequence[Row], begin: int) -> PaperField | None:
     near = range(begin, min(len(rows), begin + _ADDRESS_ROWS_MAX))
-    start = next((i for i in near if _ADDRESS.search(rows[i].text) and not _REGISTRATION.search(rows[i].text)), None)
-    start = next((i for i, row in enumerate(rows) if start is None and _AT.match(row.text)), start)
+    start = next((i for i, row in enumerate(rows) if _AT.match(row.text)), None)
+    if start is None:
+        start = next(
+            (i for i in near if _ADDRESS.search(rows[i].text) and not _REGISTRATION.search(rows[i].text)), None
+        )
     if start is None:
         return None
     texts: list[str] = []
