@@ -92,8 +92,8 @@ def _sides(values: Mapping[str, str], payload: FiscalCode) -> list[tuple[str, st
 
 
 def _tracking(values: Mapping[str, str], codes: Sequence[PaperCode]) -> PaperCheck | None:
-    """A bar code of a slip carries its number, or that of the order; a QR code may carry anything, and counts only where
-    it has the number in it. Short bar codes are those of routes and sorting.
+    """A bar code of a slip carries its number, or that of the order; a QR code may carry anything, and counts only
+    where it has the number in it. Short bar codes are those of routes and sorting.
     """
     printed = values.get("tracking_number", "")
     if not printed:

@@ -103,9 +103,15 @@ def unfit_because(reading: PaperReading) -> str:
     doubtful = next((one for one in reading.doubtful if one.name in unproven), None)
     if doubtful is not None:
         return f"{doubtful.name}: {doubtful.reason}"
+    once = read_once(reading)
+    return f"read in one way only: {', '.join(once)}" if once else ""
+
+
+def read_once(reading: PaperReading) -> tuple[str, ...]:
+    """Of the fields relied on, those whose characters nothing vouches for but one model: no other model has read them
+    alike, no sum proves them and no code states them."""
     coded = CODED if any(check.name == "code_matches_text" and check.passed for check in reading.checks) else ()
-    differently = [name for name in unproven if name not in reading.alike and name not in coded]
-    return f"read in one way only: {', '.join(differently)}" if differently else ""
+    return tuple(name for name in _unproven(reading) if name not in reading.alike and name not in coded)
 
 
 def _unproven(reading: PaperReading) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from vision.documents.parts import OTHER_PART
 
 _UNITS = frozenset("次盒瓶支袋片项张个粒贴日天组套件人份剂付")
 _CLASS_HEADING = r"类别|等级|类型|甲乙"
+_SUM_OF_SOME = r"\W*[小合总共]\s{0,3}计\W*"
 # A further column of amounts: what of each the patient bears.
 _OF_THE_AMOUNT = r"其中|自[付费理]"
 
@@ -57,7 +58,7 @@ def items(rows: Sequence[Row], kind: PaperKind) -> list[PaperItem]:
         for left, right in blocks:
             cells = [cell for cell in row.cells if left <= _middle(cell) < right]
             item = _item(cells, class_middles if table.classes else (), column)
-            if item is not None:
+            if item is not None and not re.fullmatch(_SUM_OF_SOME, item.text):
                 found.append(item)
     return found
 

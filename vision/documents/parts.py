@@ -15,7 +15,7 @@ _REACH: Final = 3.0  # characters above and below an upright heading that its pa
 _ADORNED = re.compile(r"^[\W_]+|[\W_]+$")
 _NO_ROW: Final = Row((), "")
 #: A part of the paper that ends the one above or beside it, besides those that a kind looks into.
-OTHER_PART: Final = r"\S{0,8}(?:信息|资料|详情)"
+OTHER_PART: Final = r"\S{0,8}(?:信息|资料|详情|情况|结算)"
 
 
 def parts(rows: Sequence[Row], heading: str, headings: Sequence[str]) -> list[list[Row]]:

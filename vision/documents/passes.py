@@ -9,9 +9,11 @@ from datetime import date
 import numpy as np
 
 from vision.documents.catalogue import Catalogue
+from vision.documents.gate import read_once
+from vision.documents.layout import rows_of
 from vision.documents.outlines import Quad, outlines, skew
 from vision.documents.page import UNKNOWN, Box, PageText, PaperCode, PaperField, PaperReading, TextLine
-from vision.documents.parse import parse
+from vision.documents.parse import parse, parse_as
 from vision.documents.reconcile import alike, best, merit, settled
 from vision.documents.script import in_one_script
 from vision.documents.several import several_papers
@@ -107,8 +109,25 @@ class Passes:
         for view in (look.view, look.plain) if self._red else (look.view,):
             readings.append(self._parsed(self._lines(view, SMALL), view, SMALL))
             if self._settled(readings[-1]):
-                return replace(readings[-1], alike=alike(readings[-1], readings))
-        return best(readings, self._today, self._catalogue)
+                return self._compared(readings[-1], look, readings)
+        return self._compared(best(readings, self._today, self._catalogue), look, readings)
+
+    def _compared(self, chosen: PaperReading, look: _Look, readings: Sequence[PaperReading]) -> PaperReading:
+        """With what both models read alike. The tiny model reads the page with its red ink as well where that helps: a
+        name under a seal stands only there.
+        """
+        if chosen.kind == UNKNOWN:
+            return chosen
+        others = [*readings, self._taken_as(chosen.kind, look.lines, look.view)]
+        compared = replace(chosen, alike=alike(chosen, others))
+        if self._red and read_once(compared):
+            others.append(self._taken_as(chosen.kind, self._lines(look.plain, TINY), look.plain))
+        return replace(chosen, alike=alike(chosen, others))
+
+    def _taken_as(self, kind: str, lines: Sequence[TextLine], view: View) -> PaperReading:
+        """What the tiny model read of the fields of that kind, whichever its own words point to."""
+        page = self._page(lines, view, TINY)
+        return parse_as(self._catalogue[kind], rows_of(page), page, self._today, self._codes)
 
     def _best_look(self, papers: Sequence[Quad]) -> _Look:
         """The page as it lies; laid flat by its outline, or levelled by its lines, where that reads better. What lies
