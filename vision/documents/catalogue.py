@@ -66,7 +66,28 @@ def _expression(pattern: str) -> str:
     return pattern
 
 
+# What an expression is made of: an escaped character, a set of them, a look behind (of fixed width), characters of a
+# word, and whatever else, one by one.
+_SET = r"\[\^?\]?(?:\\.|[^\]\\])*\]"
+_TOKEN = re.compile(
+    rf"\\.|{_SET}|\(\?<[=!](?:\\.|{_SET}|[^()\\])*\)|(?P<word>[\u4e00-\u9fff]{{2,}}(?![?*+{{]))|.", re.DOTALL
+)
+
+
+def set_wide(pattern: str) -> str:
+    """The expression of a label or heading, also found where its words are set wide (品  种) and the reader made cells
+    of their characters: the first then stands by itself, so that no word ends in another cell (发货  物品 is no 货物).
+    """
+
+    def widened(token: re.Match[str]) -> str:
+        word = token["word"]
+        return rf"(?:{word}|(?<![^\W\d_])" + r"\s{0,3}".join(word) + ")" if word else token[0]
+
+    return _TOKEN.sub(widened, pattern)
+
+
 Expression = Annotated[str, AfterValidator(_expression)]
+WideExpression = Annotated[Expression, AfterValidator(set_wide)]
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 
 
@@ -81,11 +102,11 @@ class Label(_Entry):
     before: the value stands left of it in the same cell (张三 收).
     """
 
-    label: Expression
+    label: WideExpression
     nth: int = Field(default=1, ge=1, le=9)
     of: int = Field(default=0, ge=0, le=9)
     in_row: bool = False
-    within: Expression | None = None
+    within: WideExpression | None = None
     before: bool = False
 
     @model_validator(mode="after")
@@ -166,8 +187,8 @@ class PaperKind(_Entry):
     """
 
     kind: FieldName
-    words: Mapping[Expression, Annotated[int, Field(ge=-20, le=20)]] = Field(min_length=1)
-    title: Expression
+    words: Mapping[WideExpression, Annotated[int, Field(ge=-20, le=20)]] = Field(min_length=1)
+    title: WideExpression
     fields: Mapping[FieldName, FieldRule] = Field(min_length=1)
     required: tuple[FieldName, ...] = Field(min_length=1)
     money: tuple[FieldName, ...] = ()
