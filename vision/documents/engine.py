@@ -22,6 +22,8 @@ _LABEL_END = re.compile(
 )
 # Where somebody lives: the first line of an address stands where a name may.
 _PLACE = re.compile(r"[\u4e00-\u9fff]{2,}(?:省|市|区|县)")
+# A sentence goes on (患者双眼红痒、流泪); behind a name comes the sex, if anything.
+_GOES_ON = re.compile(r"、|,(?!\s?(?:性别|[男女]))")
 # Headings that stand beside those which a kind asks for.
 _COMMON_HEADING = re.compile(
     r"(?:性\s{0,3}别|年\s{0,3}龄|科\s?[室别]|床\s?[号位]|病\s{0,3}区|民\s{0,3}族|职\s{0,3}业|医\s?[生师]|费\s{0,3}别|[住就]院号|门诊号|病[历案]号|登记号|人员类[别型]"
@@ -117,7 +119,7 @@ def _by_shape(
                 value = shape.value(found.text)
                 if isinstance(value, Unmeasured):
                     return RefusedField(name, value.reason)  # another amount of the page would be a guess
-                if rule.format == "name" and _PLACE.fullmatch(found.text):
+                if rule.format == "name" and (_PLACE.fullmatch(found.text) or _GOES_ON.match(found.behind)):
                     continue
                 if not value or (rule.format in ("name", "text") and _heads(found, headings)):
                     continue
