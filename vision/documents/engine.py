@@ -9,7 +9,7 @@ from vision.documents import capital, receipt
 from vision.documents.catalogue import FieldRule, Label, PaperKind
 from vision.documents.fields import Outcome, date_by_rule, from_found
 from vision.documents.formats import BARE_WEIGHT, SHAPES, tracking_without_label
-from vision.documents.layout import Found, Row, ahead, beside, labelled, piece, under
+from vision.documents.layout import PLACE, Found, Row, ahead, beside, labelled, piece, under
 from vision.documents.names import doubt
 from vision.documents.normalise import AMOUNT_MINOR_END
 from vision.documents.page import PaperField, RefusedField
@@ -20,10 +20,8 @@ from vision.measurement import Unmeasured
 _LABEL_END = re.compile(
     r"(?:日期|时间|名称|编号|号码|批号|签[名字章]|盖章|电话|地址|住址|金额|数量|备注|证明|信息|资料|详情|情况|说明|须知|方式|意见|建议|医嘱|要求)$"
 )
-# Where somebody lives: the first line of an address stands where a name may.
-_PLACE = re.compile(r"[\u4e00-\u9fff]{2,}(?:省|市|区|县)")
 # A sentence goes on (患者双眼红痒、流泪); behind a name comes the sex, if anything.
-_GOES_ON = re.compile(r"、|,(?!\s?(?:性别|[男女]))")
+_GOES_ON = re.compile(r"、|,(?!\s?(?:性别|[男女\d]))")
 # Headings that stand beside those which a kind asks for.
 _COMMON_HEADING = re.compile(
     r"(?:性\s{0,3}别|年\s{0,3}龄|科\s?[室别]|床\s?[号位]|病\s{0,3}区|民\s{0,3}族|职\s{0,3}业|医\s?[生师]|费\s{0,3}别|[住就]院号|门诊号|病[历案]号|登记号|人员类[别型]"
@@ -78,10 +76,10 @@ def _candidates(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
         return ahead(rows, label.label, pattern)
     if label.in_row:
         return _in_row(rows, label, pattern)
-    found = labelled(rows, label.label, pattern) or beside(rows, label.label, pattern)
+    found = labelled(rows, label.label, pattern)
     if label.of and len(found) != label.of:
         return []
-    return found[label.nth - 1 :] if label.nth > 1 else found
+    return found[label.nth - 1 :] if label.nth > 1 or label.of else [*found, *beside(rows, label.label, pattern)]
 
 
 def _under(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
@@ -119,7 +117,7 @@ def _by_shape(
                 value = shape.value(found.text)
                 if isinstance(value, Unmeasured):
                     return RefusedField(name, value.reason)  # another amount of the page would be a guess
-                if rule.format == "name" and (_PLACE.fullmatch(found.text) or _GOES_ON.match(found.behind)):
+                if rule.format == "name" and (PLACE.fullmatch(found.text) or _GOES_ON.match(found.behind)):
                     continue
                 if not value or (rule.format in ("name", "text") and _heads(found, headings)):
                     continue

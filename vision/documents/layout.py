@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -21,6 +22,10 @@ _UNIT = r"(?:\s?[(\[/]\s?(?:人民币|RMB|CNY|¥|元|公斤|千克|克|kg|g)\s?[
 # What closes a label that stands in brackets or before a rule ([收件人] 李雷, 收件人 | 李雷).
 _CLOSED = r"\s?[\])]?\s*[:;|]?"
 _CHARACTER = re.compile(r"[\u3400-\u9fff]")
+#: Where somebody lives: the first line of an address stands where a name may.
+PLACE: Final = re.compile(r"[\u4e00-\u9fff]{2,}(?:省|市|区|县)")
+_LINE_MAX = 2.5  # heights from one line of a block to the next
+_NEARER = 0.8
 _ROW_OVERLAP_MIN = 0.5  # of the smaller height
 _BELOW_MAX = 2.5  # heights of a heading down to what it heads
 _ROWS_BETWEEN_MAX = 3
@@ -286,28 +291,41 @@ def ahead(rows: Sequence[Row], label: str, value: str) -> list[Found]:
 
 
 def beside(rows: Sequence[Row], label: str, value: str) -> list[Found]:
-    """Every value that begins a row right of a label which stands by itself, between the lines it belongs to: a mark
-    before a party's name and address. The nearer of those lines counts.
+    """Every value that begins a row right of a label which stands between the lines it belongs to, or before another
+    of them: a mark beside a party's name and address. The nearer of the lines around it counts.
     """
     found = []
-    alone, wanted = (
-        re.compile(rf"\W*(?:{label})\W*", re.IGNORECASE),
-        re.compile(rf"\s*(?P<value>{value})", re.IGNORECASE),
-    )
+    alone = re.compile(rf"\W*(?:{label})\W*", re.IGNORECASE)
+    wanted = re.compile(rf"\s*(?P<value>{value})", re.IGNORECASE)
     for index, row in enumerate(rows):
-        if len(row.cells) != 1 or not alone.fullmatch(row.text):
+        if not row.cells or not alone.fullmatch(row.cells[0].text):
             continue
-        mark = row.cells[0]
-        around = [at for at in (index - 1, index + 1) if 0 <= at < len(rows) and rows[at].cells]
-        for at in sorted(around, key=lambda at: abs(rows[at].cells[0].middle - mark.middle)):
-            first = rows[at].cells[0]
-            if first.left < mark.right or abs(first.middle - mark.middle) > mark.height:
-                continue
+        for at in _lines_around(rows, index):
             hit = wanted.match(rows[at].text)
             if hit is not None and hit["value"].strip():
                 found.append(piece(rows, at, *hit.span("value")))
                 break
     return found
+
+
+def _lines_around(rows: Sequence[Row], index: int) -> list[int]:
+    """The rows above and below a mark whose text begins right of it, the nearer first. Where the mark stands before an
+    address they must be in line with that; two equally near, and either may be another party's."""
+    mark, *rest = rows[index].cells
+    if rest and not PLACE.match(rest[0].text):
+        return []
+    line, reach = (rest[0], _LINE_MAX * rest[0].height) if rest else (mark, mark.height)
+    near = []
+    for at in (index - 1, index + 1):
+        if 0 <= at < len(rows) and rows[at].cells:
+            first = rows[at].cells[0]
+            in_line = abs(first.left - line.left) < line.height if rest else first.left >= mark.right
+            if in_line and abs(first.middle - line.middle) <= reach:
+                near.append((abs(first.middle - line.middle), at))
+    near.sort()
+    if rest and len(near) == 2 and near[0][0] > _NEARER * near[1][0]:
+        return []
+    return [at for _, at in near]
 
 
 def _followed(row: Row, end: int) -> bool:
