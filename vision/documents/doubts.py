@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from vision.documents import names, receipt
 from vision.documents.catalogue import FieldRule, PaperKind
-from vision.documents.engine import by_rule, unlabelled
+from vision.documents.engine import by_rule, claimed_dates, texts_told, unlabelled
 from vision.documents.fields import unlabelled_dates
 from vision.documents.layout import Row
 from vision.documents.page import PaperField, RefusedField
@@ -27,26 +27,30 @@ def _doubt(kind: PaperKind, rows: Sequence[Row], fields: Sequence[PaperField], f
         if field.name == "total_minor":
             return receipt.unconfirmed(rows, int(field.value))
         if field.name == "date":
-            return _unlabelled(kind, rows, field, receipt.DATE_RULE)
+            return _unlabelled(kind, rows, fields, field, receipt.DATE_RULE)
     rule = kind.fields.get(field.name)
     if rule is None:
         return ""
     if rule.format == "name":
         return names.doubt(field.value) or _of_another(kind, fields, field)
     if rule.format in ("date", "tracking_number"):
-        return _unlabelled(kind, rows, field, rule)
-    return _told_by_order(kind, rows, field, rule) if rule.format == "text" else ""
+        return _unlabelled(kind, rows, fields, field, rule)
+    return _of_others(kind, rows, field, rule) if rule.format == "text" else ""
 
 
-def _told_by_order(kind: PaperKind, rows: Sequence[Row], field: PaperField, rule: FieldRule) -> str:
-    """Of two alike (名称 ... 名称), which one is meant: their order is a custom, and not every paper keeps to it."""
+def _of_others(kind: PaperKind, rows: Sequence[Row], field: PaperField, rule: FieldRule) -> str:
+    """Of two alike (名称 ... 名称), which one is meant: their order is a custom, and not every paper keeps to it. Of a
+    text that a paper states in two ways, which, or what of a sentence."""
     surer = tuple(label for label in rule.labels if label.of < 2 or label.in_row)
-    if len(surer) == len(rule.labels):
-        return ""
-    found = by_rule(rows, kind, field.name, rule.model_copy(update={"labels": surer}))
-    if isinstance(found, PaperField) and found.value == field.value:
-        return ""
-    return f"{field.value} is told from its like by its place alone"
+    by_labels = rule.model_copy(update={"labels": surer})
+    if len(surer) < len(rule.labels):
+        found = by_rule(rows, kind, field.name, by_labels)
+        if not isinstance(found, PaperField) or found.value != field.value:
+            return f"{field.value} is told from its like by its place alone"
+    for text in sorted(texts_told(rows, kind, field.name, by_labels)):
+        if text not in field.value and field.value not in text:
+            return f"the paper says {field.value} and {text}"
+    return ""
 
 
 def _of_another(kind: PaperKind, fields: Sequence[PaperField], field: PaperField) -> str:
@@ -58,12 +62,15 @@ def _of_another(kind: PaperKind, fields: Sequence[PaperField], field: PaperField
     return ""
 
 
-def _unlabelled(kind: PaperKind, rows: Sequence[Row], field: PaperField, rule: FieldRule) -> str:
+def _unlabelled(
+    kind: PaperKind, rows: Sequence[Row], fields: Sequence[PaperField], field: PaperField, rule: FieldRule
+) -> str:
     """Of several dates, or of several long numbers, none of which stands beside a known label, any may be meant."""
     if by_rule(rows, kind, field.name, rule.model_copy(update={"anywhere": False})) is not None:
         return ""
     if rule.format == "date":
-        days = {day for _row, _start, _end, day in unlabelled_dates(rows)}
+        claimed = claimed_dates(kind, field.name, fields)
+        days = {one.value for one in unlabelled_dates(rows, field.name, claimed)}
         return f"{len(days)} dates stand on the paper and none beside its label" if len(days) > 1 else ""
     numbers = {one.value for one in unlabelled(rows, field.name, rule)}
     return f"{len(numbers)} long numbers stand on the paper and none beside a label of it" if len(numbers) > 1 else ""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from vision.documents import capital, receipt
 from vision.documents.catalogue import FieldRule, Label, PaperKind
-from vision.documents.fields import Outcome, date_by_rule, from_found
+from vision.documents.fields import Outcome, date_by_rule, from_found, unlabelled_dates
 from vision.documents.formats import BARE_WEIGHT, SHAPES, tracking_without_label
 from vision.documents.layout import PLACE, Found, Row, ahead, beside, labelled, piece, under
 from vision.documents.names import doubt
 from vision.documents.normalise import AMOUNT_MINOR_END
-from vision.documents.page import PaperField, RefusedField
+from vision.documents.page import Box, PaperField, RefusedField
 from vision.documents.parts import OTHER_PART, parts
 from vision.measurement import Unmeasured
 
+_Look = Callable[[Sequence[Row], Label, str], list[Found]]
 # How headings end, and no name or text that a field holds.
 _LABEL_END = re.compile(
     r"(?:日期|时间|名称|编号|号码|批号|签[名字章]|盖章|电话|地址|住址|金额|数量|备注|证明|信息|资料|详情|情况|说明|须知|方式|意见|建议|医嘱|要求)$"
@@ -24,7 +25,7 @@ _LABEL_END = re.compile(
 _GOES_ON = re.compile(r"、|,(?!\s?(?:性别|[男女\d]))")
 # Headings that stand beside those which a kind asks for.
 _COMMON_HEADING = re.compile(
-    r"(?:性\s{0,3}别|年\s{0,3}龄|科\s?[室别]|床\s?[号位]|病\s{0,3}区|民\s{0,3}族|职\s{0,3}业|医\s?[生师]|费\s{0,3}别|[住就]院号|门诊号|病[历案]号|登记号|人员类[别型]"
+    r"(?:性\s{0,3}别|年\s{0,3}龄|科\s?[室别]|床\s?[号位]|病\s{0,3}区|民\s{0,3}族|职\s{0,3}业|医\s?[生师]|费\s{0,3}别|[住就]院号|门诊号|病[历案]号|处\s{0,3}理|治\s{0,3}疗|登记号|人员类[别型]"
     r"|(?:医保|患者)类[别型]|结算方式|进店\S{0,2}|联系(?:商家|客服|卖家)|单\s{0,3}位|规\s{0,3}格|单\s{0,3}价|品\s?[种系]|种\s{0,3}类|体\s{0,3}重|毛\s{0,3}色|序\s{0,3}号|[\u4e00-\u9fff]{1,3}员|签?章|(?:纳税人识别|统一社会信用|开户行).*)\W*"
 )
 # Long numbers that are not the carrier's.
@@ -35,10 +36,35 @@ def extract(rows: Sequence[Row], kind: PaperKind) -> tuple[list[PaperField], lis
     """Every field found, at most one a name, in the kind's order; and those that were found and not believed."""
     outcomes: list[Outcome] = receipt.fields(rows) if kind.extractor == "till_receipt" else []
     headings, parts_headed = _headed(kind)
-    outcomes += [_find(rows, name, rule, headings, parts_headed) for name, rule in kind.fields.items()]
+    found = {name: _find(rows, name, rule, headings, parts_headed) for name, rule in kind.fields.items()}
+    outcomes += [_unclaimed(rows, kind, name, one, found) for name, one in found.items()]
     return (
         [outcome for outcome in outcomes if isinstance(outcome, PaperField)],
         [outcome for outcome in outcomes if isinstance(outcome, RefusedField)],
+    )
+
+
+def _unclaimed(
+    rows: Sequence[Row], kind: PaperKind, name: str, outcome: Outcome, found: Mapping[str, Outcome]
+) -> Outcome:
+    """A date that was found without its label, and is another field's by its label, gives way to the next."""
+    if not isinstance(outcome, PaperField) or kind.fields[name].format != "date" or not kind.fields[name].anywhere:
+        return outcome
+    claimed = claimed_dates(kind, name, [one for one in found.values() if isinstance(one, PaperField)])
+    if outcome.box not in claimed:
+        return outcome
+    return next(unlabelled_dates(rows, name, claimed), None)
+
+
+def claimed_dates(kind: PaperKind, name: str, fields: Sequence[PaperField]) -> frozenset[Box]:
+    """Where the dates of other fields stand, those that are found by their labels alone."""
+    return frozenset(
+        field.box
+        for field in fields
+        if field.name != name
+        and (rule := kind.fields.get(field.name)) is not None
+        and rule.format == "date"
+        and not rule.anywhere
     )
 
 
@@ -111,21 +137,41 @@ def _by_shape(
         if len(told) > 1:
             return RefusedField(name, f"two of them on one paper: {told[0]} and {told[1]}")
     doubted: Outcome = None
-    for look in (_candidates, _under):
+    for outcome in _told(rows, name, rule, headings, parts_headed, (_candidates, _under)):
+        if isinstance(outcome, RefusedField) or rule.format != "name" or not doubt(outcome.value):
+            return outcome
+        doubted = doubted or outcome  # another label may stand beside a name
+    return doubted or (next(unlabelled(rows, name, rule), None) if rule.anywhere else None)
+
+
+def _told(
+    rows: Sequence[Row],
+    name: str,
+    rule: FieldRule,
+    headings: re.Pattern[str],
+    parts_headed: Sequence[str],
+    looks: Sequence[_Look],
+) -> Iterator[PaperField | RefusedField]:
+    """Every value beside a label of the field, and every one under a label, the surest label first."""
+    shape = SHAPES[rule.format]
+    pattern = shape.pattern(rule)
+    for look in looks:
         for label in rule.labels:
             for found in (one for part in _where(rows, label, parts_headed) for one in look(part, label, pattern)):
                 value = shape.value(found.text)
                 if isinstance(value, Unmeasured):
-                    return RefusedField(name, value.reason)  # another amount of the page would be a guess
+                    yield RefusedField(name, value.reason)  # another amount of the page would be a guess
+                    continue
                 if rule.format == "name" and (PLACE.fullmatch(found.text) or _GOES_ON.match(found.behind)):
                     continue
-                if not value or (rule.format in ("name", "text") and _heads(found, headings)):
-                    continue
-                if rule.format == "name" and doubt(value):
-                    doubted = doubted or from_found(name, found, value)  # another label may stand beside a name
-                    continue
-                return from_found(name, found, value)
-    return doubted or (next(unlabelled(rows, name, rule), None) if rule.anywhere else None)
+                if value and not (rule.format in ("name", "text") and _heads(found, headings)):
+                    yield from_found(name, found, value)
+
+
+def texts_told(rows: Sequence[Row], kind: PaperKind, name: str, rule: FieldRule) -> frozenset[str]:
+    """All that stands beside the labels of a text on a paper of that kind."""
+    told = _told(rows, name, rule, *_headed(kind), (_candidates,))
+    return frozenset(one.value for one in told if isinstance(one, PaperField))
 
 
 def _heads(found: Found, headings: re.Pattern[str]) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 
 from vision.documents.catalogue import FieldRule
 from vision.documents.layout import Found, Row, piece, under
 from vision.documents.normalise import dates, impossible_dates
-from vision.documents.page import PaperField, RefusedField
+from vision.documents.page import Box, PaperField, RefusedField
 
 _BETWEEN_CHARACTERS_MAX = 6
 Outcome = PaperField | RefusedField | None
@@ -37,7 +37,7 @@ def date_by_rule(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
         for below in under(rows, label.label, r".*\d.*") if label.nth == 1 else ():
             for _start, _end, day in dates(below.text):
                 return from_found(name, below, day.isoformat())
-    return _any_date(rows, name) if rule.anywhere else None
+    return next(unlabelled_dates(rows, name), None) if rule.anywhere else None
 
 
 def _span_of_dates(text: str, found: Sequence[tuple[int, int, date]]) -> list[tuple[int, int, date]]:
@@ -62,13 +62,14 @@ def _words_between(text: str, end: int) -> bool:
     return re.search(r"[\u4e00-\u9fff]{2}", text[:end]) is not None
 
 
-def _any_date(rows: Sequence[Row], name: str) -> Outcome:
-    for index, start, end, day in unlabelled_dates(rows):
-        return from_found(name, piece(rows, index, start, end), day.isoformat())
-    return None
-
-
-def unlabelled_dates(rows: Sequence[Row]) -> list[tuple[int, int, int, date]]:
-    """(row, start, end, day) of the dates with a time of day beside them; of all where none has one."""
-    everywhere = [(index, *found) for index, row in enumerate(rows) for found in dates(row.text)]
-    return [found for found in everywhere if re.search(r"\d{1,2}:\d{2}", rows[found[0]].text)] or everywhere
+def unlabelled_dates(rows: Sequence[Row], name: str, claimed: Collection[Box] = ()) -> Iterator[PaperField]:
+    """The dates with a time of day beside them; all where none has one. claimed: places of dates that stand beside the
+    labels of other fields, and are none of these."""
+    found = [
+        (row, from_found(name, piece(rows, index, start, end), day.isoformat()))
+        for index, row in enumerate(rows)
+        for start, end, day in dates(row.text)
+    ]
+    free = [(row, field) for row, field in found if field.box not in claimed]
+    timed = [field for row, field in free if re.search(r"\d{1,2}:\d{2}", row.text)]
+    return iter(timed or [field for _, field in free])

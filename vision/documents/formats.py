@@ -47,7 +47,7 @@ def _text(rule: FieldRule) -> str:
 
 
 def _text_value(text: str) -> str:
-    return _PRIVATE.sub("", re.sub(f"^{_FIRST_OF_SEVERAL}", "", text)).strip(" ,.、-*/")
+    return _PRIVATE.sub("", re.sub(f"^{_FIRST_OF_SEVERAL}", "", text)).strip(" ,.、·-*/")
 
 
 def _number(rule: FieldRule) -> str:
@@ -103,6 +103,6 @@ SHAPES: Final[Mapping[str, Shape]] = MappingProxyType(
         "tracking_number": Shape(lambda _rule: _TRACKING, tracking_key),
         "amount": Shape(_amount, _amount_value),
         "weight": Shape(lambda _rule: rf"{BARE_WEIGHT}\s?(?:kg|千克|公斤|g|克|斤)", _weight_value),
-        "count": Shape(lambda _rule: r"\d{1,4}(?=\s?(?:天|日|次|件|days?)?(?:\s|$|[^\d.]))", str.strip),
+        "count": Shape(lambda _rule: r"\d{1,4}(?=\s{0,3}(?:天|日|次|件|days?)?(?:\s|$|[^\d.]))", str.strip),
     }
 )
