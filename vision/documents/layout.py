@@ -15,12 +15,15 @@ from vision.documents.page import Box, PageText, Points, TextLine
 
 # Between two lines of one row: wide enough that no label pattern runs from one into the other.
 GAP = "  "
-# A Chinese label's translation: in its cell, before a colon or the end of the cell (主人 Owner: , 收件人/TO ).
-GLOSS = r"(?>(?<=[\u4e00-\u9fff)]) ?(?:[/|(] ?)?[A-Za-z](?:[A-Za-z.'&/-]| (?! )){0,28}[A-Za-z.]\)?(?=\s?:|\s{2}|$))?+"
+# A Chinese label's translation: in its cell, before a colon, the end of the cell or a value in Chinese (主人 Owner: ,
+# 收件人/TO , 宠物名 Name 豆豆).
+GLOSS = r"(?>(?<=[\u4e00-\u9fff)]) ?(?:[/|(] ?)?[A-Za-z](?:[A-Za-z.'&/-]| (?! )){0,28}[A-Za-z.]\)?(?=\s?:|\s{2}|$|\s?[\u4e00-\u9fff]))?+"
 # What a label's amounts are counted in: 运费(元), 重量/kg.
 _UNIT = r"(?:\s?[(\[/]\s?(?:人民币|RMB|CNY|¥|元|公斤|千克|克|kg|g)\s?[)\]]?(?![^\W\d_]))?+"
 # What closes a label that stands in brackets or before a rule ([收件人] 李雷, 收件人 | 李雷).
 _CLOSED = r"\s?[\])]?\s*[:;|]?"
+_SHORT_LABEL = re.compile(r"[\u3400-\u9fff]{2,8}\s?:?")
+_TRANSLATION = re.compile(r"[A-Za-z][A-Za-z .'&/-]{1,29}\s?:?")
 _CHARACTER = re.compile(r"[\u3400-\u9fff]")
 #: Where somebody lives: the first line of an address stands where a name may.
 PLACE: Final = re.compile(r"[\u4e00-\u9fff]{2,}(?:省|市|区|县)")
@@ -90,7 +93,7 @@ def rows_of(page: PageText) -> tuple[Row, ...]:
     if not lines:
         return ()
     slope = _slopes(lines, page.height_px)
-    cells = sorted((_cell(line, page, slope) for line in lines), key=lambda cell: cell.middle)
+    cells = _with_translations(sorted((_cell(line, page, slope) for line in lines), key=lambda cell: cell.middle))
     groups: list[list[Cell]] = []
     for cell in cells:
         home = next((group for group in reversed(groups[-4:]) if _same_row(group, cell)), None)
@@ -102,6 +105,43 @@ def rows_of(page: PageText) -> tuple[Row, ...]:
     for group in groups:
         rows.append(row_of(tuple(sorted(group, key=lambda cell: cell.left))))
     return tuple(sorted(rows, key=lambda row: row.middle))
+
+
+def _with_translations(cells: Sequence[Cell]) -> list[Cell]:
+    """A label and its translation on the line below it become one cell (姓名 above Name), if something stands right of
+    the two: a label has a value."""
+    found, below = [], {}
+    for upper in cells:
+        if _SHORT_LABEL.fullmatch(upper.text):
+            lower = next((one for one in cells if _TRANSLATION.fullmatch(one.text) and _is_under(upper, one)), None)
+            if lower is not None and any(_is_right_of(upper, lower, one) for one in cells):
+                below[id(lower)] = upper
+                upper = _joined(upper, lower)
+        found.append(upper)
+    return sorted((one for one in found if id(one) not in below), key=lambda cell: cell.middle)
+
+
+def _is_under(upper: Cell, lower: Cell) -> bool:
+    apart = lower.middle - upper.middle
+    beside = min(abs(lower.left - upper.left), abs(lower.left + lower.right - upper.left - upper.right) / 2)
+    return (
+        0.5 * upper.height < apart < 1.5 * upper.height and beside < upper.height and lower.height < 1.2 * upper.height
+    )
+
+
+def _is_right_of(upper: Cell, lower: Cell, value: Cell) -> bool:
+    """In the line of either, or between them."""
+    past = max(upper.right, lower.right) - 0.5 * upper.height
+    return value.left > past and upper.middle - 0.5 * upper.height < value.middle < lower.middle + 0.5 * upper.height
+
+
+def _joined(upper: Cell, lower: Cell) -> Cell:
+    text = f"{upper.text.rstrip(': ')} {lower.text.rstrip(': ')}"
+    middle, height = (upper.middle + lower.middle) / 2, upper.height + lower.middle - upper.middle
+    left, right = min(upper.left, lower.left), max(upper.right, lower.right)
+    return Cell(
+        text, min(upper.confidence, lower.confidence), left, right, middle, height, union([upper.box, lower.box])
+    )
 
 
 def _same_row(group: Sequence[Cell], cell: Cell) -> bool:
