@@ -13,6 +13,7 @@ TITLE_WEIGHT: Final = 4
 SCORE_MIN: Final = 4
 #: Of the best score, from which another kind is a rival. Of 368 papers in layouts to build with one reaches it.
 RIVAL_RATIO: Final = 0.65
+_SUM: Final = re.compile(r"\d\s?\.\s?\d{2}(?!\d)|[¥$]\s{0,2}\d|\d\s?[元圆]")
 
 
 def scores(lines: Sequence[str], catalogue: Catalogue) -> Mapping[str, int]:
@@ -27,9 +28,15 @@ def scores(lines: Sequence[str], catalogue: Catalogue) -> Mapping[str, int]:
 
 def candidates(lines: Sequence[str], catalogue: Catalogue) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The kinds whose words weigh most, more than one where they draw and none where there are too few words; and
-    their rivals: the other kinds that the words point to nearly as much, the likeliest first.
+    their rivals: the other kinds that the words point to nearly as much, the likeliest first. A page without any amount
+    is of no kind that requires one.
     """
-    weighed = {name: score for name, score in scores(lines, catalogue).items() if score >= SCORE_MIN}
+    sums = any(_SUM.search(line) for line in lines)
+    weighed = {
+        name: score
+        for name, score in scores(lines, catalogue).items()
+        if score >= SCORE_MIN and (sums or not any(field.endswith("_minor") for field in catalogue[name].required))
+    }
     best = max(weighed.values(), default=0)
     near = sorted((name for name in weighed if weighed[name] >= RIVAL_RATIO * best), key=lambda name: -weighed[name])
     first = [name for name in near if weighed[name] == best]

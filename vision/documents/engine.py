@@ -169,9 +169,13 @@ def _told(
 
 
 def texts_told(rows: Sequence[Row], kind: PaperKind, name: str, rule: FieldRule) -> frozenset[str]:
-    """All that stands beside the labels of a text on a paper of that kind."""
-    told = _told(rows, name, rule, *_headed(kind), (_candidates,))
-    return frozenset(one.value for one in told if isinstance(one, PaperField))
+    """All that stands beside the surest label of a text that a paper of that kind has."""
+    for label in rule.labels:
+        told = _told(rows, name, rule.model_copy(update={"labels": (label,)}), *_headed(kind), (_candidates,))
+        texts = frozenset(one.value for one in told if isinstance(one, PaperField))
+        if texts:
+            return texts
+    return frozenset()
 
 
 def _heads(found: Found, headings: re.Pattern[str]) -> bool:

@@ -37,9 +37,6 @@ _GHOST_QUALITIES: Final = (50, 58, 65, 70, 75, 80, 85, 90, 95)
 # that happen to be all alike would make any glyph stand out.
 _SPREAD_FLOORS: Final = np.array([0.15, 0.08, 0.03, 3.0, 3.0])
 _GHOST_SPREAD_FLOOR: Final = 0.08
-# Sharpness, ink and tint: a glyph that such a share of its neighbours is like does not stand out.
-_OF_THE_INK: Final = [1, 2, 3]
-_ALIKE_SHARE: Final = 0.08
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -298,10 +295,6 @@ class _Page:
         middle = np.median(known, axis=0)
         spread = 1.4826 * np.median(np.abs(known - middle), axis=0)
         z = np.abs(measured - middle) / np.maximum(spread, _SPREAD_FLOORS)
-        # Filled into a printed form, figures are of another ink than most of what stands around them.
-        alike = math.ceil(_ALIKE_SHARE * len(known))
-        apart = np.sort(np.abs(known[:, None] - measured), axis=0)[alike - 1] / _SPREAD_FLOORS
-        z[:, _OF_THE_INK] = np.minimum(z, apart)[:, _OF_THE_INK]
         ghost = self._ghost(own, references)
         twin = self._twin(own, references, every)
         z = np.clip(np.column_stack([z, ghost, twin]), 0.0, self.limits.z_max)

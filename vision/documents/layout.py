@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -17,11 +18,15 @@ from vision.documents.page import Box, PageText, Points, TextLine
 GAP = "  "
 # A Chinese label's translation: in its cell, before a colon, the end of the cell or a value in Chinese (主人 Owner: ,
 # 收件人/TO , 宠物名 Name 豆豆).
-GLOSS = r"(?>(?<=[\u4e00-\u9fff)]) ?(?:[/|(] ?)?[A-Za-z](?:[A-Za-z.'&/-]| (?! )){0,28}[A-Za-z.]\)?(?=\s?:|\s{2}|$|\s?[\u4e00-\u9fff]))?+"
+GLOSS = (
+    r"(?>(?<=[\u4e00-\u9fff)]) ?(?:[/|(] ?)?[A-Za-z](?:[A-Za-z.'&/-]| (?! )){0,28}[A-Za-z.]\)?"
+    r"(?=\s?:|\s{2}|$|\s?[\u4e00-\u9fff]))?+"
+)
 # What a label's amounts are counted in: 运费(元), 重量/kg.
 _UNIT = r"(?:\s?[(\[/]\s?(?:人民币|RMB|CNY|¥|元|公斤|千克|克|kg|g)\s?[)\]]?(?![^\W\d_]))?+"
 # What closes a label that stands in brackets or before a rule ([收件人] 李雷, 收件人 | 李雷).
 _CLOSED = r"\s?[\])]?\s*[:;|]?"
+_MARKS = "()[]:;,"  # as wide as a character where they were printed so; `plain` made them narrow
 _SHORT_LABEL = re.compile(r"[\u3400-\u9fff]{2,8}\s?:?")
 _TRANSLATION = re.compile(r"[A-Za-z][A-Za-z .'&/-]{1,29}\s?:?")
 _CHARACTER = re.compile(r"[\u3400-\u9fff]")
@@ -241,7 +246,7 @@ def _box(left: float, top: float, right: float, bottom: float, page: PageText) -
 
 
 def piece(rows: Sequence[Row], row_index: int, start: int, end: int) -> Found:
-    """The text from `start` to `end` of a row, and the part of the page it stands on (by character position)."""
+    """The text from `start` to `end` of a row, and the part of the page it stands on, by the widths of print."""
     row = rows[row_index]
     boxes: list[Box] = []
     corners: list[Points] = []
@@ -250,23 +255,35 @@ def piece(rows: Sequence[Row], row_index: int, start: int, end: int) -> Found:
         low, high = max(start, cell_start), min(end, cell_end)
         if low >= high:
             continue
-        share = (cell.box.right - cell.box.left) / max(1, len(cell.text))
+        edges = _edges(cell.text)
+        begin, stop = edges[low - cell_start], edges[high - cell_start]
+        across = cell.box.right - cell.box.left
         boxes.append(
             Box(
-                round(cell.box.left + share * (low - cell_start), 4),
+                round(cell.box.left + across * begin, 4),
                 cell.box.top,
-                round(cell.box.left + share * (high - cell_start), 4),
+                round(cell.box.left + across * stop, 4),
                 cell.box.bottom,
             )
         )
         confidences.append(cell.confidence)
         if cell.corners:
-            length = max(1, len(cell.text))
-            corners.append(_stretch(cell.corners, (low - cell_start) / length, (high - cell_start) / length))
+            corners.append(_stretch(cell.corners, begin, stop))
     if not boxes:
         raise ValueError(f"row {row_index} has no text from {start} to {end}")
     closer = corners[0] if len(corners) == len(boxes) == 1 else ()
     return Found(row.text[start:end].strip(), min(confidences), union(boxes), row_index, row.text[end:], closer)
+
+
+def _edges(text: str) -> list[float]:
+    """Where its characters begin and end as printed, as shares of its length: Chinese characters and the marks beside
+    them are twice as wide as figures and letters."""
+    widths = [
+        1.0 if _CHARACTER.match(one) or (one in _MARKS and _CHARACTER.search(text[max(0, at - 1) : at + 2])) else 0.5
+        for at, one in enumerate(text)
+    ]
+    whole = sum(widths) or 1.0
+    return [0.0, *(so_far / whole for so_far in accumulate(widths))]
 
 
 def _stretch(corners: Points, low: float, high: float) -> Points:

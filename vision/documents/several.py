@@ -40,8 +40,9 @@ def several_papers(
 
 
 def _whole(reading: PaperReading, catalogue: Catalogue) -> bool:
-    """Headed as its kind is, and with everything that the kind requires, but for one field at most."""
-    if reading.kind == UNKNOWN or len(reading.missing_fields) > 1:
+    """Headed as its kind is, and with everything that the kind requires, but for one field at most, each where nothing
+    speaks against it: half a receipt has another sum for its total."""
+    if reading.kind == UNKNOWN or reading.doubtful or len(reading.missing_fields) > 1:
         return False
     kind = catalogue[reading.kind]
     titled = any(re.search(kind.title, line, re.IGNORECASE) for line in reading.lines)
