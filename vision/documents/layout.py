@@ -115,15 +115,16 @@ def rows_of(page: PageText) -> tuple[Row, ...]:
 def _with_translations(cells: Sequence[Cell]) -> list[Cell]:
     """A label and its translation on the line below it become one cell (姓名 above Name), if something stands right of
     the two: a label has a value."""
-    found, below = [], {}
+    translations = [cell for cell in cells if _TRANSLATION.fullmatch(cell.text)]
+    found, joined = [], set()
     for upper in cells:
-        if _SHORT_LABEL.fullmatch(upper.text):
-            lower = next((one for one in cells if _TRANSLATION.fullmatch(one.text) and _is_under(upper, one)), None)
+        if translations and _SHORT_LABEL.fullmatch(upper.text):
+            lower = next((one for one in translations if _is_under(upper, one)), None)
             if lower is not None and any(_is_right_of(upper, lower, one) for one in cells):
-                below[id(lower)] = upper
+                joined.add(lower)
                 upper = _joined(upper, lower)
         found.append(upper)
-    return sorted((one for one in found if id(one) not in below), key=lambda cell: cell.middle)
+    return sorted((one for one in found if one not in joined), key=lambda cell: cell.middle)
 
 
 def _is_under(upper: Cell, lower: Cell) -> bool:
