@@ -247,7 +247,8 @@ def test_what_goes_back_to_a_shop_is_a_return_slip(page_of: Any, rows: Any) -> N
 
 
 def test_a_sort_of_hospital_is_no_hospitals_name(page_of: Any) -> None:
-    reading = read(page_of, STAY[:2], [["医疗机构类型：综合医院"], ["杭州市第一人民医院"]], STAY[3:])
+    hospital = [["医疗机构类型：综合医院"], ["杭州市第一人民医院"]]
+    reading = read(page_of, STAY[:2], hospital, STAY[3:], [["（小写）¥1000.00"]])
     assert reading.value("hospital") == "杭州市第一人民医院"
 
 
