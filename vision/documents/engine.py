@@ -170,8 +170,10 @@ def _told(
 
 def texts_told(rows: Sequence[Row], kind: PaperKind, name: str, rule: FieldRule) -> frozenset[str]:
     """All that stands beside the surest label of a text that a paper of that kind has."""
+    headings, parts_headed = _headed(kind)
     for label in rule.labels:
-        told = _told(rows, name, rule.model_copy(update={"labels": (label,)}), *_headed(kind), (_candidates,))
+        one_label = rule.model_copy(update={"labels": (label,)})
+        told = _told(rows, name, one_label, headings, parts_headed, (_candidates,))
         texts = frozenset(one.value for one in told if isinstance(one, PaperField))
         if texts:
             return texts

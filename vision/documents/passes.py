@@ -118,7 +118,9 @@ class Passes:
         """
         if chosen.kind == UNKNOWN:
             return chosen
-        others = [*readings, self._taken_as(chosen.kind, look.lines, look.view)]
+        others = list(readings)
+        if look.reading.kind != chosen.kind:
+            others.append(self._taken_as(chosen.kind, look.lines, look.view))
         compared = replace(chosen, alike=alike(chosen, others))
         if self._red and read_once(compared):
             others.append(self._taken_as(chosen.kind, self._lines(look.plain, TINY), look.plain))
