@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
 from rich.markup import escape
 
+from api import logs
 from api.commands import benches, casework, measuring, running, teaching
 from api.commands.opening import error_console
 from api.postgres import PostgresFailed
@@ -17,19 +19,29 @@ from models.errors import ModelsError
 from vision.errors import VisionError
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Miaopei: consumer-insurance claims, decided in seconds."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Miaopei: consumer-insurance claims, decided in seconds.",
 )
 for part in (running, casework, measuring, teaching, benches):
     part.add_to(app)
 
 
 def main() -> None:
-    """Entry point of the `miaopei` script. What the product raises on purpose is told in words, without a traceback."""
+    """Entry point of the `miaopei` script. What the product raises on purpose is told in words, without a traceback;
+    anything else by kind and place, for its words may quote somebody's data. What the process writes is its owner's
+    alone.
+    """
+    os.umask(0o077)
+    logs.configure()
     try:
         app()
     except (StackFailed, PostgresFailed, ClaimsError, FlowsError, ModelsError, VisionError) as error:
         error_console.print(f"[red]{escape(str(error))}[/red]", highlight=False)
         sys.exit(1)
+    finally:
+        sys.excepthook = logs.ended_by  # typer has set its own, which prints the words
 
 
 if __name__ == "__main__":

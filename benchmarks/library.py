@@ -127,7 +127,7 @@ async def _measure(dsn: str, real: RealPhotos, size: int, effort: Effort) -> dic
     rows = drawn.astype(np.float16)
     del drawn
     usable = rng.random(size) < real.pdq_usable_share
-    engine = create_async_engine(dsn, pool_size=max(CONCURRENCY) + 1, max_overflow=0)
+    engine = create_async_engine(dsn, hide_parameters=True, pool_size=max(CONCURRENCY) + 1, max_overflow=0)
     try:
         found: dict[str, Any] = {"build": await _build(engine, rows, hashes, usable, real.model)}
         async with engine.begin() as conn:

@@ -38,7 +38,7 @@ def bursts(dsns: dict[str, str], count: int, seed: int) -> dict[str, Any]:
 async def _way(way: str, dsn: str, count: int, seed: int) -> dict[str, Any]:
     # As in a larger library: of a few thousand rows the planner may read every one instead.
     settings = {"server_settings": {"enable_seqscan": "off"}}
-    engine = create_async_engine(dsn, pool_size=AT_ONCE, max_overflow=0, connect_args=settings)
+    engine = create_async_engine(dsn, hide_parameters=True, pool_size=AT_ONCE, max_overflow=0, connect_args=settings)
     limits = SearchLimits(newest=0) if way == "graph" else SearchLimits()
     try:
         if way != "memory":

@@ -308,7 +308,7 @@ async def _measure(dsn: str, size: Size, database: int, quick: bool) -> dict[str
     started = time.monotonic()
     world = World(size)
     cores = os.cpu_count() or 1
-    engine = create_async_engine(dsn)
+    engine = create_async_engine(dsn, hide_parameters=True)
     try:
         async with AsyncExitStack() as stack:
             bench = Bench(engine, stack.enter_context(Decoder(processes=cores)))

@@ -25,6 +25,7 @@ from claims.decide import UncheckedInputs
 from claims.decision import Decision, Outcome
 from claims.errors import Conflict, CopyPaid, CoverSpent, FloodRuled, InvalidTransition, LeaseLost
 from claims.evidence import CreditFact, Facts, NoseFact, PhotoFact
+from claims.faults import fault
 from claims.product import product_of
 from claims.rules import RULES
 from claims.store import adjudication, queue
@@ -117,7 +118,7 @@ class Adjudication:
                     self.lost_runs.update(old for old in found.scalars() if old)
                 await adjudication.set_flow_run(conn, [lease.claim_id for lease in leases], run_id)
         except STORE_AWAY as error:
-            log.warning("the flow run is not linked", run_id=run_id, error=repr(error)[:200])
+            log.warning("the flow run is not linked", run_id=run_id, error=error)
 
     async def _one(self, batch: Batch[Lease], lease: Lease) -> Line:
         began = time.perf_counter()
@@ -236,7 +237,7 @@ class Adjudication:
 
     async def _failed(self, lease: Lease, progress: Progress, error: BaseException) -> tuple[str, str, str]:
         """Try again after a pause, or refer to a person when that has been done often enough."""
-        words = f"{progress.stage}: {type(error).__name__}: {error}"
+        words = f"{progress.stage}: {fault(error)}"
         log.error("a claim could not be checked", claim=lease.claim_id, attempt=lease.attempts, exc_info=error)
         try:
             if lease.attempts >= self.limits.attempts_max:
@@ -248,7 +249,7 @@ class Adjudication:
             await self._finish(lease)
             return "no longer due", "", ""
         except STORE_AWAY as away:
-            log.warning("the lease runs out by itself", claim=lease.claim_id, error=repr(away)[:200])
+            log.warning("the lease runs out by itself", claim=lease.claim_id, error=away)
         return "postponed", "", words[:200]
 
     async def _postpone(self, lease: Lease, words: str) -> None:
@@ -266,7 +267,7 @@ class Adjudication:
             policy=file.policy,
             product=product,
             stage=progress.stage,
-            error=type(error).__name__,  # its words may quote what the claimant sent; they are in the job's last_error
+            error=type(error).__name__,  # its words may quote what the claimant sent, and are kept nowhere
             attempts=lease.attempts,
             rules=RULES,
             now=self.context.now(),
@@ -282,7 +283,7 @@ class Adjudication:
         except LeaseLost:
             return
         except STORE_AWAY as error:
-            log.warning("the lease runs out by itself", claim=lease.claim_id, error=repr(error)[:200])
+            log.warning("the lease runs out by itself", claim=lease.claim_id, error=error)
 
     def _models(self, facts: Facts) -> tuple[str, ...]:
         """Every model whose measurement is among the facts, by label."""

@@ -13,14 +13,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
+from claims.store.away import STORE_ERRORS, is_away
 from flows.config import LeaseLimits
 
 log = structlog.get_logger(__name__)
 
-# What a store that is away, restarting or overloaded raises: SQLAlchemy's own, and the socket's while connecting.
-STORE_AWAY = (SQLAlchemyError, OSError, TimeoutError)
+# What a store that is away, restarting or overloaded raises, and what a statement of ours that is wrong raises, too: a
+# loop goes on after both, but says which it was.
+STORE_AWAY = STORE_ERRORS
 
 L = TypeVar("L")
 
@@ -118,7 +119,10 @@ class Drain(Generic[L]):
                 self.backlog, self.batch_size = 0, 1
                 await self._pause(self._limits.poll_seconds)
             except STORE_AWAY as error:
-                log.warning("the store is away", drain=self._name, error=repr(error)[:200])
+                if is_away(error):
+                    log.warning("the store is away", drain=self._name, error=error)
+                else:
+                    log.error("the store refuses a statement of the loop", drain=self._name, exc_info=error)
                 await self._pause(max(1.0, self._limits.poll_seconds))
         await self._finish()
 
@@ -149,7 +153,7 @@ class Drain(Generic[L]):
             try:
                 kept = await self._queue.keep(held)
             except STORE_AWAY as error:
-                log.warning("no heartbeat: the store is away", drain=self._name, error=repr(error)[:200])
+                log.warning("no heartbeat: the store is away", drain=self._name, error=error)
                 continue
             standing = {id(lease) for lease in kept}
             for lease in batch.open:
@@ -188,6 +192,6 @@ class Drain(Generic[L]):
             try:
                 await self._queue.release(left)
             except STORE_AWAY as error:
-                log.warning("leases run out by themselves: the store is away", error=repr(error)[:200])
+                log.warning("leases run out by themselves: the store is away", error=error)
             else:
                 log.info("released", drain=self._name, leases=len(left))

@@ -120,7 +120,7 @@ async def tend(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, s
                     if swept != Swept(0, 0, 0, 0):
                         log.info("swept", **asdict(swept))
         except STORE_AWAY as error:
-            log.warning("not swept: a store is away", error=repr(error)[:200])
+            log.warning("not swept: a store is away", error=error)
         try:
             async with asyncio.timeout(limits.every_seconds):
                 await stop.wait()

@@ -6,7 +6,8 @@ FlowsError
 │   └── DeliveryFailed        a partner did not take a notice
 ├── UnknownPaperKind          a product asks for a kind of paper that the reader does not know
 ├── ImportStopped             batches of a library import fail one after another: it is not the pictures' doing
-└── RunLost                   the Prefect server let a run down; the work itself is not concerned
+├── RunLost                   the Prefect server let a run down; the work itself is not concerned
+└── WorkFailed                what Prefect is told of work that failed: kind and place, none of its words
 """
 
 from __future__ import annotations
@@ -32,3 +33,6 @@ class ImportStopped(FlowsError): ...
 
 
 class RunLost(FlowsError): ...
+
+
+class WorkFailed(FlowsError): ...

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from claims.errors import StoreError
+from claims.faults import fault
+from claims.store.away import STORE_ERRORS
 from claims.store.blobs import BlobStore
 from claims.store.engine import connect
 from flows import picture_files
@@ -221,8 +222,8 @@ class Tools:
         away: that is in the report."""
         try:
             return asyncio.run(self._publish(batch))
-        except (SQLAlchemyError, StoreError, VisionError, OSError) as error:
-            return BatchReport(0, 0, {}, f"{type(error).__name__}: {str(error).splitlines()[0][:300]}")
+        except (*STORE_ERRORS, StoreError, VisionError) as error:
+            return BatchReport(0, 0, {}, fault(error))
 
     async def _publish(self, batch: Batch) -> BatchReport:
         # An engine belongs to the event loop that opened it: one a batch costs a connection, some milliseconds of

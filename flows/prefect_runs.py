@@ -14,8 +14,9 @@ from uuid import UUID
 
 import httpx
 
+from claims.faults import fault
 from flows.config import PrefectConfig
-from flows.errors import RunLost
+from flows.errors import RunLost, WorkFailed
 from flows.tracking import Label, Work
 
 # Read by Prefect at its first import. Without the first, a call without a server would start a server of its own; the
@@ -86,10 +87,12 @@ class PrefectRuns:
             run = await self._client.create_flow_run(flow, name=label.run, parameters=parameters, tags=label.tags)
             token = _current.set((work, label, str(run.id)))
             await run_flow(flow, flow_run=run, parameters=parameters)  # type: ignore[misc]
+        except WorkFailed:
+            return
         except SERVER_ERRORS as error:
             if run is not None and len(self._unended) < UNENDED_MAX:
                 self._unended[run.id] = work.summary().message if work.finished else ""
-            raise RunLost(repr(error)) from error
+            raise RunLost(fault(error)) from error
         finally:
             if token is not None:
                 _current.reset(token)
@@ -103,7 +106,7 @@ class PrefectRuns:
         except ObjectNotFound:
             return  # another server, or an emptied one
         except SERVER_ERRORS as error:
-            raise RunLost(repr(error)) from error
+            raise RunLost(fault(error)) from error
 
     async def _end_runs(self) -> None:
         """Tell the server, back again, how the runs ended that it lost."""

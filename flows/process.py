@@ -72,5 +72,5 @@ async def _report(
             async with engine.begin() as conn:
                 await heartbeats.beat(conn, name, kind, report(), utc_now())
         except STORE_AWAY as error:
-            log.warning("no report: the store is away", error=repr(error)[:200])
+            log.warning("no report: the store is away", error=error)
         await asyncio.sleep(seconds)

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from claims.errors import LeaseLost
+from claims.faults import fault
 from claims.store import outbox
 from claims.store.outbox import Message
 from flows.config import LeaseLimits
@@ -76,10 +77,10 @@ class Sending:
         if error is None:
             return task.result()
         if isinstance(error, LeaseLost):
-            return "taken over", str(error)
+            return "taken over", ""
         if not isinstance(error, (Postponed, *STORE_AWAY)):
             log.error("a message could not be handled", flow=self.flow, key=message.key, exc_info=error)
-        words = str(error) if isinstance(error, Postponed) else f"{type(error).__name__}: {error}"
+        words = str(error) if isinstance(error, Postponed) else fault(error)
         await self._postpone(message, words)
         return "postponed", words[:200]
 
@@ -92,7 +93,7 @@ class Sending:
         except LeaseLost:
             return  # somebody else has it and will postpone it or not
         except STORE_AWAY as error:
-            log.warning("not postponed: the lease runs out by itself", key=message.key, error=repr(error)[:200])
+            log.warning("not postponed: the lease runs out by itself", key=message.key, error=error)
 
     def _subject(self, message: Message) -> str:
         return str(message.payload.get(f"{self.about}_id", ""))

@@ -18,8 +18,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import httpx
 import structlog
 
+from claims.faults import fault
 from flows.config import PrefectConfig
-from flows.errors import RunLost
+from flows.errors import RunLost, WorkFailed
 
 T = TypeVar("T")
 Row = dict[str, str | int | float]
@@ -93,7 +94,10 @@ class Work(Generic[T]):
         self.shown = True
         await self._linked(run_id)
         await asyncio.wait([self.task])
-        self.task.result()
+        error = self.task.exception()
+        if error is not None:
+            # Prefect shows the words of what ends a run, and its server keeps them.
+            raise WorkFailed(fault(error)) from None
 
     def summary(self) -> Summary:
         return self._summarise(self.task.result())
@@ -107,7 +111,8 @@ class Runs(Protocol):
     """Where runs are shown. Every method raises RunLost, and nothing else of its own, when the server lets it down."""
 
     async def show(self, label: Label, work: Work[T]) -> None:
-        """Await the work inside a run. The work's own errors are raised as they are, or as RunLost."""
+        """Await the work inside a run, which is shown as failed where the work fails. The work's own errors are not
+        raised here: whoever awaits the work has them."""
         ...
 
     async def mark_lost(self, run_id: str) -> None:
@@ -155,8 +160,7 @@ class Tracker:
                     await self._runs.show(label, work)
                 except RunLost as error:
                     self._lost()
-                    words = str(error)[:200]
-                    log.warning("prefect lost a run", flow=label.flow, run=label.run, shown=work.shown, error=words)
+                    log.warning("prefect lost a run", flow=label.flow, run=label.run, shown=work.shown, error=error)
             return await work.task
         finally:
             if not work.task.done():
@@ -175,7 +179,7 @@ class Tracker:
             await self._runs.mark_lost(run_id)
         except RunLost as error:
             self._lost()
-            log.info("a lost flow run could not be marked", run_id=run_id, error=str(error)[:200])
+            log.info("a lost flow run could not be marked", run_id=run_id, error=error)
 
     def _lost(self) -> None:
         self._healthy = False

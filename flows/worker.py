@@ -118,7 +118,7 @@ async def _warm_papers(eyes: Looking) -> None:
         await asyncio.to_thread(eyes.warm_papers)
     except ReaderUnavailable as error:
         # The next paper tries again to start it; a paper that cannot be read at all goes to a person in the end.
-        log.error("papers cannot be read yet", error=str(error)[:500])
+        log.error("papers cannot be read yet", error=error)
 
 
 async def _check_library(engine: AsyncEngine, descriptor: str) -> None:
@@ -127,7 +127,7 @@ async def _check_library(engine: AsyncEngine, descriptor: str) -> None:
         async with engine.connect() as conn:
             labels = await described_by(conn)
     except STORE_AWAY as error:
-        log.warning("the library was not looked through", error=repr(error)[:200])
+        log.warning("the library was not looked through", error=error)
         return
     if labels and descriptor not in labels:
         log.error(ONLY_OTHER_DESCRIPTORS, in_use=descriptor, in_the_library=labels)

@@ -118,6 +118,7 @@ class Lane:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # a traceback of the decoder's quotes the file
                 cwd="/",
                 start_new_session=True,
             )

@@ -14,8 +14,6 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -31,6 +29,7 @@ from claims.errors import (
     RuledAlready,
     TooManyFiles,
 )
+from claims.store.away import STORE_ERRORS, retry_seconds
 
 MEDIA_TYPE = "application/problem+json"
 log = structlog.get_logger("api.http")
@@ -169,12 +168,12 @@ _CODES_BY_ERROR: dict[type[ClaimsError], str] = {
 
 
 async def _on_not_found(request: Request, error: Exception) -> JSONResponse:
-    log.info("not_found", detail=str(error), trace_id=trace_id(request))
+    log.info("not_found", error=error, trace_id=trace_id(request))
     return response(request, Problem("not_found", "No such thing, or not yours."))
 
 
 async def _on_erased(request: Request, error: Exception) -> JSONResponse:
-    log.info("erased", detail=str(error), trace_id=trace_id(request))
+    log.info("erased", error=error, trace_id=trace_id(request))
     return response(request, Problem("erased", "What the claim was about has been erased."))
 
 
@@ -189,31 +188,32 @@ async def _on_disconnect(request: Request, _: Exception) -> JSONResponse:
     return response(request, Problem("bad_request", "The body ended early."))
 
 
-async def _on_database(request: Request, error: Exception) -> JSONResponse:
-    """A database that cannot be reached is a 503 to try again; any other database error is a fault of ours."""
-    if isinstance(error, OperationalError | InterfaceError) or getattr(error, "connection_invalidated", False):
-        log.error("store_unavailable", error=str(error), trace_id=trace_id(request))
-        problem = Problem("store_unavailable", "The database cannot be reached. Try again.", {"Retry-After": "5"})
-        return response(request, problem)
-    log.error("database_error", trace_id=trace_id(request), exc_info=error)
-    return await _on_crash(request, error)
+def not_now(error: BaseException) -> Problem | None:
+    """The answer to what the store or the evidence store raises while it is away; None for a fault of ours."""
+    seconds = retry_seconds(error)
+    if not seconds:
+        return None
+    return Problem("store_unavailable", "The store cannot be used just now. Try again.", {"Retry-After": str(seconds)})
 
 
-async def _on_crash(request: Request, error: Exception) -> JSONResponse:
-    log.error("internal_error", error=type(error).__name__, trace_id=trace_id(request))  # uvicorn logs the traceback
-    # The outermost layer answers here, outside the middleware that sets these headers elsewhere.
-    problem = Problem("internal_error", "Quote the trace id when you report this.", SECURITY_HEADERS)
+async def _on_store(request: Request, error: Exception) -> JSONResponse:
+    """One line for a store that is away; anything else that it raises is a fault of ours."""
+    problem = not_now(error)
+    if problem is None:
+        log.error("internal_error", trace_id=trace_id(request), exc_info=error)
+        return response(request, _broken())
+    log.warning("store_unavailable", error=error, trace_id=trace_id(request))
     return response(request, problem)
 
 
-async def _on_os_error(request: Request, error: Exception) -> JSONResponse:
-    """asyncpg raises plain OSErrors when nothing listens; a full disk, a lost object store, an exhausted pool come so
-    too.
-    """
-    log.error("store_unavailable", error=str(error), trace_id=trace_id(request))
-    return response(
-        request, Problem("store_unavailable", "Storage cannot be reached. Try again.", {"Retry-After": "5"})
-    )
+async def _on_crash(request: Request, error: Exception) -> JSONResponse:
+    log.error("internal_error", error=error, trace_id=trace_id(request))  # uvicorn logs the places
+    return response(request, _broken())
+
+
+def _broken() -> Problem:
+    # The outermost layer may answer here, outside the middleware that sets these headers elsewhere.
+    return Problem("internal_error", "Quote the trace id when you report this.", SECURITY_HEADERS)
 
 
 def install(app: FastAPI) -> None:
@@ -225,7 +225,6 @@ def install(app: FastAPI) -> None:
     for refusal in _CODES_BY_ERROR:
         app.add_exception_handler(refusal, _on_refused)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
-    app.add_exception_handler(DBAPIError, _on_database)
-    app.add_exception_handler(PoolTimeout, _on_os_error)
-    app.add_exception_handler(OSError, _on_os_error)
+    for kind in STORE_ERRORS:
+        app.add_exception_handler(kind, _on_store)
     app.add_exception_handler(Exception, _on_crash)

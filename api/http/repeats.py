@@ -10,7 +10,6 @@ from typing import Annotated
 
 from fastapi import Depends, Header
 from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
@@ -18,6 +17,7 @@ from api.http.context import Context
 from api.http.problems import Problem
 from api.http.tokens import Principal
 from claims.store import idempotency
+from claims.store.away import STORE_ERRORS
 from claims.store.idempotency import Standing
 
 KEY_CHARACTERS_MAX = 255
@@ -103,7 +103,7 @@ async def once(
     except BaseException:
         # Whatever went wrong, the key is freed if the work did not commit; if the store is gone too, the key's time
         # runs out by itself.
-        with suppress(DBAPIError, OSError):
+        with suppress(*STORE_ERRORS):
             async with context.engine.begin() as conn:
                 await idempotency.abandon(conn, str(principal), key)
         raise

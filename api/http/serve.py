@@ -33,6 +33,7 @@ def config(settings: Settings, app: Any = None) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         access_log=False,
+        log_config=None,  # `api.logs` has the only say in what a log holds
         log_level="warning",
     )
 

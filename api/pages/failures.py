@@ -10,9 +10,8 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from api.http.problems import KINDS, Problem, trace_id
+from api.http.problems import KINDS, Problem, not_now, trace_id
 from api.pages import words
 from api.pages.rendering import language, render
 from claims.errors import (
@@ -26,6 +25,7 @@ from claims.errors import (
     RuledAlready,
     TooManyFiles,
 )
+from claims.store.away import STORE_ERRORS
 
 log = structlog.get_logger("api.pages")
 _CODES: Final[dict[type[ClaimsError], str]] = {
@@ -70,11 +70,15 @@ class PageRoute(APIRoute):
             except FormRefused as refused:
                 log.warning("form_refused", why=str(refused), trace_id=trace_id(request))
                 return _refusal(request, "form_refused", 403, {})
-            except (Problem, ClaimsError, RequestValidationError, DBAPIError, OSError) as error:
+            except (Problem, ClaimsError, RequestValidationError, *STORE_ERRORS) as error:
                 code = code_of(error)
+                away = not_now(error)
+                if away is not None:
+                    log.warning(code, error=error, trace_id=trace_id(request))
+                    return _refusal(request, code, away.status_code, {}, away.headers)
                 status = KINDS[code].status
                 if status >= 500:
-                    log.error(code, error=str(error), trace_id=trace_id(request))
+                    log.error(code, error=error, trace_id=trace_id(request))
                 return _refusal(request, code, status, error.members if isinstance(error, Problem) else {})
 
         return handle
@@ -86,9 +90,7 @@ def code_of(error: Exception) -> str:
         return error.code
     if isinstance(error, RequestValidationError):
         return "invalid_request"
-    if isinstance(error, OSError | OperationalError | InterfaceError) or getattr(
-        error, "connection_invalidated", False
-    ):
+    if not_now(error) is not None:
         return "store_unavailable"
     code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "")
     if not code:
@@ -111,11 +113,17 @@ def _to_sign_in(request: Request, needed: SignInNeeded) -> Response:
     return RedirectResponse(target, 303)
 
 
-def _refusal(request: Request, code: str, status: int, members: Mapping[str, Any]) -> Response:
+def _refusal(
+    request: Request, code: str, status: int, members: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> Response:
     message = words.say(language(request), f"problem.{code}")
+    answer: Response
     if _wants_json(request):
-        return JSONResponse({"code": code, "message": message, **members}, status)
-    return render(request, "error.html", status=status, code=code, message=message, trace=trace_id(request))
+        answer = JSONResponse({"code": code, "message": message, **members}, status)
+    else:
+        answer = render(request, "error.html", status=status, code=code, message=message, trace=trace_id(request))
+    answer.headers.update(headers or {})
+    return answer
 
 
 def _wants_json(request: Request) -> bool:

@@ -13,12 +13,14 @@ def connect(
     """An engine for `postgresql+asyncpg://` DSNs; dispose of it with `await engine.dispose()`.
 
     Connections are tested before use, so a restarted server costs a reconnect and no error. A statement that runs
-    longer than `statement_seconds_max` is cancelled by the server. Raises StoreError for another driver.
+    longer than `statement_seconds_max` is cancelled by the server. Errors never carry the values of a
+    statement. Raises StoreError for another driver.
     """
     if not dsn.startswith("postgresql+asyncpg://"):
         raise StoreError("the database URL must start with postgresql+asyncpg://")
     return create_async_engine(
         dsn,
+        hide_parameters=True,
         pool_size=pool_size,
         max_overflow=overflow,
         pool_timeout=wait_seconds,

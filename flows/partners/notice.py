@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 from standardwebhooks.webhooks import Webhook
 
+from claims.faults import fault
 from claims.money import Money
 from flows.config import PartnerConfig
 from flows.errors import DeliveryFailed
@@ -87,6 +88,6 @@ async def deliver(client: httpx.AsyncClient, partner: PartnerConfig, notice: Not
             partner.webhook_url, content=notice.body(), headers=headers(notice, partner.secret, at)
         )
     except httpx.HTTPError as error:
-        raise DeliveryFailed(f"{partner.key}: {type(error).__name__}: {error}"[:300]) from error
+        raise DeliveryFailed(f"{partner.key}: {fault(error)}") from error
     if not response.is_success:
         raise DeliveryFailed(f"{partner.key} answered {response.status_code}")

@@ -14,6 +14,7 @@ from typing import Literal, Self
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from claims.faults import fault
 from claims.money import Money
 from flows.config import BankConfig
 from flows.errors import RailError
@@ -132,7 +133,8 @@ class HttpRail:
 
 
 def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".strip().rstrip(":")[:300]
+    # A validation error quotes the bank's book, a transport error what was sent.
+    return fault(error)
 
 
 def _problem_code(response: httpx.Response) -> str:

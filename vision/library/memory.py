@@ -23,11 +23,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
+import asyncpg
 import faiss
 import numpy as np
 import structlog
 from sqlalchemy import URL, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -38,7 +39,8 @@ from vision.library.scan import PDQ_BYTES, Block, Found, Query, Rows, ScanLimits
 from vision.library.search import Looks, SearchLimits
 
 log = structlog.get_logger(__name__)
-AWAY: Final = (DBAPIError, OSError, TimeoutError)
+# asyncpg raises errors of its own while a connection is opened: to a server that is starting up, for example.
+AWAY: Final = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _SPARE: Final = 32  # more rows a look than are ranked: those that turn out to be gone are made up for
 
 
@@ -155,7 +157,7 @@ class Memory:
         except TimeoutError as error:
             raise SearchTimedOut(f"the library's search took longer than {limits.seconds_max:g} s") from error
         except AWAY as error:
-            log.warning("the library in memory could not be brought up to date", error=repr(error)[:200])
+            log.warning("the library in memory could not be brought up to date", error=error)
             return None
         self.answered += 1
         return Recalled(by_descriptor, by_pdq, query)
@@ -170,7 +172,7 @@ class Memory:
                     await self.look_after()
                     self.settled.set()
                 except AWAY as error:
-                    log.warning("the library in memory was not looked after", error=repr(error)[:200])
+                    log.warning("the library in memory was not looked after", error=error)
                 await asyncio.wait([stopped], timeout=self._limits.look_seconds)
         finally:
             stopped.cancel()
@@ -295,6 +297,7 @@ async def memory(dsn: str, model: str, limits: MemoryLimits = MemoryLimits()) ->
     """Empty at first; `Memory.keep` fills it. dsn: postgresql+asyncpg://. model: label of the descriptor in use."""
     engine = create_async_engine(
         dsn,
+        hide_parameters=True,
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
         # Without statistics (just restored, just imported) the planner would read the whole table for what is new.
@@ -403,7 +406,7 @@ async def _loaded(url: URL, model: str, limits: MemoryLimits, closing: threading
     Runs on a thread and a loop of its own: turning a million rows into arrays would make searches wait. Raises
     TooLarge."""
     began, told = time.monotonic(), time.monotonic()
-    engine = create_async_engine(url, poolclass=NullPool, isolation_level="REPEATABLE READ")
+    engine = create_async_engine(url, hide_parameters=True, poolclass=NullPool, isolation_level="REPEATABLE READ")
     blocks: list[Block] = []
     parts: list[Rows] = []
     count, held_bytes = 0, 0

@@ -37,7 +37,7 @@ def upgrade(dsn: str) -> None:
 
 
 async def _upgrade(dsn: str) -> None:
-    engine = create_async_engine(dsn, poolclass=NullPool)
+    engine = create_async_engine(dsn, hide_parameters=True, poolclass=NullPool)
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})

@@ -9,19 +9,18 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.concurrency import run_in_threadpool
 
 from api.http.context import Context, Ctx
 from api.http.metrics import Metrics, StoreFigures
 from claims.store import figures, views
+from claims.store.away import STORE_ERRORS
 
 router = APIRouter(tags=["machines"])
 log = structlog.get_logger("api.http")
 _CHECK_SECONDS_MAX = 5.0
 _NO_FILE = "0" * 64
-_DOWN = (DBAPIError, PoolTimeout, OSError, TimeoutError)
+_DOWN = STORE_ERRORS
 
 
 class Health(BaseModel):
@@ -64,7 +63,7 @@ async def _database(context: Context) -> str:
         async with asyncio.timeout(_CHECK_SECONDS_MAX), context.engine.connect() as conn:
             await conn.execute(text("SELECT count(*) FROM jobs WHERE false"))
     except _DOWN as error:
-        log.warning("not_ready", check="database", error=str(error))
+        log.warning("not_ready", check="database", error=error)
         return "unavailable"
     return "ok"
 
@@ -74,7 +73,7 @@ async def _evidence(context: Context) -> str:
         async with asyncio.timeout(_CHECK_SECONDS_MAX):
             await run_in_threadpool(context.blobs.exists, _NO_FILE)
     except _DOWN as error:
-        log.warning("not_ready", check="evidence", error=str(error))
+        log.warning("not_ready", check="evidence", error=error)
         return "unavailable"
     return "ok"
 
@@ -85,5 +84,5 @@ async def _figures(context: Context) -> StoreFigures | None:
             seen = await figures.operator_figures(conn, context.now())
             return StoreFigures(seen, await views.payouts_by_state(conn))
     except _DOWN as error:
-        log.warning("metrics_without_store", error=str(error))
+        log.warning("metrics_without_store", error=error)
         return None
