@@ -113,7 +113,9 @@ async def load(conn: AsyncConnection, claim_id: str) -> ClaimFile:
         other_insurance_minor=row.other_insurance_minor,
     )
     files = await conn.execute(
-        select(evidence).where(evidence.c.claim_id == claim_id).order_by(evidence.c.received_at, evidence.c.name)
+        select(evidence)
+        .where(evidence.c.claim_id == claim_id, evidence.c.round <= row.round)  # not what is only being sent
+        .order_by(evidence.c.received_at, evidence.c.name)
     )
     return ClaimFile(
         claim=claim,

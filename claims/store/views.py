@@ -1,6 +1,7 @@
 """Read models for the API and the pages.
 
-Who may see a claim is part of the query: `claimant_id` and `partner` narrow it, and what lies outside is NotFound.
+Who may see a claim is part of the query: `claimant_id` and `partner` narrow it, and what lies outside is NotFound. A
+draft, and a file that was not submitted yet, is its claimant's alone: without `claimant_id` there is no such thing.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ async def claim_view(
     return ClaimView(
         claim=row,
         policy=await policy_of(conn, row.policy_id),
-        evidence=await _evidence(conn, evidence.c.claim_id == claim_id),
+        evidence=await _evidence(conn, evidence.c.claim_id == claim_id, *_submitted(claimant_id)),
         timeline=tuple(TimelineEntry(Status(one.status), one.actor, one.note, one.at) for one in history),
         decisions=tuple(
             DecisionRow(one.id, one.seq, one.round, _decision(one.decision), one.inputs, one.decision)
@@ -204,7 +205,7 @@ async def evidence_file(
     if claim.status is Status.ERASED:
         raise ClaimErased(f"claim {claim_id} was erased")
     same = (evidence.c.id == name_or_id) | (evidence.c.name == name_or_id)
-    found = await _evidence(conn, (evidence.c.claim_id == claim_id) & same)
+    found = await _evidence(conn, evidence.c.claim_id == claim_id, same, *_submitted(claimant_id))
     if not found:
         raise NotFound(f"claim {claim_id} has no evidence {name_or_id!r}")
     return found[0]
@@ -254,6 +255,8 @@ def _visible(claimant_id: str | None, partner: str | None) -> list[ColumnElement
     conditions: list[ColumnElement[bool]] = []
     if claimant_id is not None:
         conditions.append(claims.c.claimant_id == claimant_id)
+    else:
+        conditions.append(claims.c.submitted_at.is_not(None))
     if partner is not None:
         conditions.append(
             exists(
@@ -265,8 +268,16 @@ def _visible(claimant_id: str | None, partner: str | None) -> list[ColumnElement
     return conditions
 
 
-async def _evidence(conn: AsyncConnection, condition: ColumnElement[bool]) -> tuple[EvidenceRow, ...]:
-    rows = await conn.execute(select(evidence).where(condition).order_by(evidence.c.received_at, evidence.c.name))
+def _submitted(claimant_id: str | None) -> list[ColumnElement[bool]]:
+    """Of a claim's files: all for its claimant; for everybody else those of a round that has begun."""
+    if claimant_id is not None:
+        return []
+    begun = select(claims.c.round).where(claims.c.id == evidence.c.claim_id).scalar_subquery()
+    return [evidence.c.round <= begun]
+
+
+async def _evidence(conn: AsyncConnection, *conditions: ColumnElement[bool]) -> tuple[EvidenceRow, ...]:
+    rows = await conn.execute(select(evidence).where(*conditions).order_by(evidence.c.received_at, evidence.c.name))
     return tuple(
         EvidenceRow(
             id=row.id,
