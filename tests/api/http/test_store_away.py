@@ -171,7 +171,7 @@ def test_a_server_without_a_free_connection_is_not_now(server: Server) -> None:
                     taken.append(await asyncpg.connect(plain))
                 except asyncpg.TooManyConnectionsError:
                     break
-                except (asyncpg.CannotConnectNowError, ConnectionError):
+                except (asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError, ConnectionError):
                     continue
             async with httpx.AsyncClient(base_url=server.api.url, timeout=60, trust_env=False) as client:
                 token = server.api.token("claimant", "clm-a")
