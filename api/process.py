@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from api import private
 from api.postgres import die_with_parent, tail
 
 Ready = Callable[[], bool]
@@ -52,8 +53,8 @@ class Process:
 
     def start(self) -> None:
         """Start without waiting. Call from the main thread: the child dies with the thread that started it."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
+        private.folder(self.log.parent)
+        with private.appended(self.log) as log:
             self._child = subprocess.Popen(
                 list(self.command.argv),
                 cwd=self._cwd,
@@ -63,6 +64,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C goes to the stack alone, which stops the others in order
                 preexec_fn=die_with_parent(signal.SIGTERM),
+                umask=private.UMASK,
             )
         self.started_at = time.monotonic()
 

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from pydantic import SecretStr
 
+from api import environments, private
 from api.http.tokens import Role, issue, load_key
 from api.postgres import die_with_parent, free_port, tail
 from api.settings import BankSettings, PartnerSettings, Settings
@@ -41,7 +42,8 @@ class Sandbox:
         self._prefect = prefect
         self._workers = workers
         self.logs = home / "logs"
-        self.logs.mkdir(parents=True, exist_ok=True)
+        private.open_home(home)
+        private.folder(self.logs)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._secrets = {name: "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode() for name in PARTNERS}
         self._bank_token = secrets.token_hex(16)
@@ -85,9 +87,12 @@ class Sandbox:
         """The bank and the insurers first, then the stack that talks to them."""
         self.start_bank()
         for name in PARTNERS:
-            arguments = ["--name", name, "--secret", self._secrets[name], "--api", self.api_url]
-            arguments += ["--token", self.token(Role.PARTNER, name), "--state", str(self.home / f"{name}.sqlite3")]
-            self.insurer_urls[name] = self._serve(f"insurer-{name}", "fixtures.sandbox_insurer", arguments)
+            arguments = ["--name", name, "--api", self.api_url, "--state", str(self.home / f"{name}.sqlite3")]
+            told = {
+                "SANDBOX_INSURER_SECRET": self._secrets[name],
+                "SANDBOX_INSURER_TOKEN": self.token(Role.PARTNER, name),
+            }
+            self.insurer_urls[name] = self._serve(f"insurer-{name}", "fixtures.sandbox_insurer", arguments, told)
         partners = {
             name: PartnerSettings(webhook_url=f"{url}/webhooks", secret=SecretStr(self._secrets[name]))
             for name, url in self.insurer_urls.items()
@@ -99,8 +104,9 @@ class Sandbox:
 
     def start_bank(self, port: int = 0) -> None:
         """Start the bank, or start it again on its old port after `kill_bank`."""
-        arguments = ["--port", str(port), "--state", str(self.home / "bank.sqlite3"), "--token", self._bank_token]
-        self.bank_url = self._serve("bank", "fixtures.sandbox_bank", arguments)
+        arguments = ["--port", str(port), "--state", str(self.home / "bank.sqlite3")]
+        told = {"SANDBOX_BANK_TOKEN": self._bank_token}
+        self.bank_url = self._serve("bank", "fixtures.sandbox_bank", arguments, told)
 
     def kill_bank(self) -> int:
         """SIGKILL; the port it was on."""
@@ -124,17 +130,19 @@ class Sandbox:
                 process.wait()
         self._processes.clear()
 
-    def _serve(self, name: str, module: str, arguments: list[str]) -> str:
+    def _serve(self, name: str, module: str, arguments: list[str], told: dict[str, str]) -> str:
         ready = self.home / f"{name}.url"
         ready.unlink(missing_ok=True)
         log = self.logs / f"{name}.log"
-        with log.open("ab") as file:
+        with private.appended(log) as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments, "--ready-file", str(ready)],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 preexec_fn=die_with_parent(signal.SIGTERM),
+                env=environments.of_process(self.settings, name) | told,
+                umask=private.UMASK,
             )
         self._processes[name] = process
         deadline = time.monotonic() + READY_SECONDS_MAX

@@ -111,6 +111,19 @@ class Settings(BaseSettings):
         "in the wheel, started by `miaopei up`",
         repr=False,
     )
+    migration_database_url: str = Field(
+        default="",
+        description="The same database as the role that owns its tables: migrations run as it, and give the role of "
+        "`database_url` what the application needs and no more. Empty: `database_url`, and `/readyz` says that its "
+        "role is too powerful; not needed with the server in the wheel",
+        repr=False,
+    )
+    prefect_database_url: str = Field(
+        default="",
+        description="Database of the Prefect server that `miaopei up` starts; empty: a database and a role of its own, "
+        "made on the store's server",
+        repr=False,
+    )
     evidence_url: str = Field(
         default_factory=lambda filled: (filled["home"] / "evidence").as_uri(),
         description="fsspec URL of the evidence store, e.g. `s3://bucket/evidence`; unset: `home`/evidence",
@@ -192,7 +205,7 @@ class Settings(BaseSettings):
         """The worker runs in another folder than the command that starts it."""
         return path.expanduser().resolve() if path is not None else None
 
-    @field_validator("database_url")
+    @field_validator("database_url", "migration_database_url", "prefect_database_url")
     @classmethod
     def _one_driver(cls, url: str) -> str:
         for plain in ("postgresql://", "postgres://"):

@@ -5,34 +5,41 @@ say otherwise; each process writes to its own file in `home`/logs.
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, is_dataclass
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
-import asyncpg
 import structlog
-from pydantic import BaseModel, SecretStr
 from sqlalchemy.engine import make_url
 
+from api import environments, private
+from api.databases import DATABASE, open_store, prefect_database, upgrade
+from api.environments import environment
 from api.postgres import Postgres, PostgresFailed, free_port, run_apart
 from api.process import Command, Process, Ready, StackFailed, answers
 from api.settings import Settings
-from claims.store import heartbeats, migrate
+from claims.store import heartbeats
 from claims.store.engine import connect
 
-__all__ = ["Command", "Postgres", "PostgresFailed", "Stack", "StackFailed", "answers", "free_port", "open_database"]
+__all__ = [
+    "Command",
+    "Postgres",
+    "PostgresFailed",
+    "Stack",
+    "StackFailed",
+    "answers",
+    "environment",
+    "free_port",
+    "open_database",
+    "upgrade",
+]
 
-DATABASE: Final = "miaopei"
-PREFECT_DATABASE: Final = "prefect"
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
 log = structlog.get_logger(__name__)
@@ -42,13 +49,10 @@ log = structlog.get_logger(__name__)
 def open_database(settings: Settings) -> Iterator[str]:
     """A DSN whose schema is the newest: the one given, or the server in `home`, started for the while if need be."""
     if settings.database_url:
-        upgrade(settings.database_url)
-        yield settings.database_url
+        yield open_store(settings, None)[0]
         return
     with Postgres(settings.home) as server:
-        dsn = server.ensure_database(DATABASE)
-        upgrade(dsn)
-        yield dsn
+        yield open_store(settings, server)[0]
 
 
 @contextmanager
@@ -58,10 +62,11 @@ def open_prefect(settings: Settings, dsn: str) -> Iterator[str]:
     if settings.prefect_api_url:
         yield settings.prefect_api_url
         return
-    command, api_url = _prefect(dsn, ready_seconds_max=120.0)
+    owner = _owner(settings, dsn)
+    command, api_url = _prefect(prefect_database(settings, owner), ready_seconds_max=120.0)
+    private.open_home(settings.home)
     log = settings.home / "logs" / "prefect.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    process = Process(command, _process_environment(settings), log, cwd=_CHECKOUT)
+    process = Process(command, environments.of_process(settings, "prefect"), log, cwd=_CHECKOUT)
     try:
         process.start()
         process.wait_ready()
@@ -70,12 +75,12 @@ def open_prefect(settings: Settings, dsn: str) -> Iterator[str]:
         process.stop(25.0)
 
 
-def upgrade(dsn: str) -> None:
-    """Every migration: the store's, then the photo library's."""
-    from vision.library import upgrade as upgrade_library  # pulls in numpy and pgvector: only those who migrate need it
-
-    migrate.upgrade(dsn)
-    upgrade_library(dsn)
+def _owner(settings: Settings, dsn: str) -> str:
+    """The DSN of who may make databases and roles on the store's server; `dsn` is the application's."""
+    if settings.database_url:
+        return settings.migration_database_url or settings.database_url
+    with Postgres(settings.home) as server:  # attaches to the one that runs
+        return server.dsn(make_url(dsn).database or DATABASE)
 
 
 class Stack:
@@ -104,7 +109,7 @@ class Stack:
         self._prefect = prefect
         self._ready_seconds_max = ready_seconds_max
         self._stop_seconds_max = stop_seconds_max
-        self._server_environment: dict[str, str] = {}
+        self._owner_dsn = ""
 
     def __enter__(self) -> Stack:
         self.start()
@@ -200,13 +205,13 @@ class Stack:
         return f"http://{self.settings.http_host}:{self.settings.http_port}"
 
     def _start_store(self) -> None:
-        self.settings.home.mkdir(parents=True, exist_ok=True)
-        dsn = self.settings.database_url
-        if not dsn:
+        private.open_home(self.settings.home)
+        if not self.settings.database_url:
             self.postgres = Postgres(self.settings.home)
             self.postgres.start()
-            dsn = self.postgres.ensure_database(DATABASE)
-        upgrade(dsn)
+        dsn, self._owner_dsn = open_store(self.settings, self.postgres)
+        if dsn == self._owner_dsn:
+            log.warning("the application owns its tables: set MIAOPEI_MIGRATION_DATABASE_URL and a role of its own")
         port = self.settings.http_port or free_port()
         updates: dict[str, object] = {"database_url": dsn, "http_port": port}
         if "public_url" not in self.settings.model_fields_set:
@@ -214,7 +219,7 @@ class Stack:
         self.settings = self.settings.model_copy(update=updates)
 
     def _start_prefect(self) -> None:
-        command, api_url = _prefect(self.settings.database_url, self._ready_seconds_max)
+        command, api_url = _prefect(prefect_database(self.settings, self._owner_dsn), self._ready_seconds_max)
         self._start(command)
         self.settings = self.settings.model_copy(update={"prefect_api_url": api_url})
 
@@ -232,12 +237,10 @@ class Stack:
         return Command(name, argv, ready, ready_seconds_max=self._ready_seconds_max)
 
     def _start(self, command: Command) -> None:
-        process = Process(command, self._environment(), self.logs / f"{command.name}.log", cwd=_CHECKOUT)
+        told = environments.of_process(self.settings, command.name)
+        process = Process(command, told, self.logs / f"{command.name}.log", cwd=_CHECKOUT)
         self.processes[command.name] = process
         process.start()
-
-    def _environment(self) -> dict[str, str]:
-        return _process_environment(self.settings)
 
     def _reported(self, kind: str, since: datetime, count: int) -> Ready:
         """Ready when `count` processes of this kind have written to the store since the start."""
@@ -253,12 +256,10 @@ class Stack:
         return lambda: run_apart(reports()) >= count
 
 
-def _prefect(dsn: str, ready_seconds_max: float) -> tuple[Command, str]:
-    """Prefect's server on a free port, its database beside the store's; and its address."""
-    ensure_database(dsn, PREFECT_DATABASE)
+def _prefect(database: str, ready_seconds_max: float) -> tuple[Command, str]:
+    """Prefect's server on a free port over its own database; and its address."""
     port = free_port()
     api_url = f"http://127.0.0.1:{port}/api"
-    database = make_url(dsn).set(database=PREFECT_DATABASE).render_as_string(hide_password=False)
     command = Command(
         "prefect",
         [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
@@ -271,55 +272,3 @@ def _prefect(dsn: str, ready_seconds_max: float) -> tuple[Command, str]:
         ready_seconds_max=ready_seconds_max,
     )
     return command, api_url
-
-
-def _process_environment(settings: Settings) -> dict[str, str]:
-    """The caller's, the settings as now filled in, and a Prefect that talks to nobody else and asks nothing."""
-    prefect = {
-        "PREFECT_HOME": str(settings.home / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_CLI_PROMPT": "false",
-        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    }
-    return {**os.environ, **prefect, **environment(settings), "PYTHONUNBUFFERED": "1"}
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """Environment variables that give another process these settings, secrets included."""
-    variables = {}
-    for name, value in settings:
-        plain = _plain(value)
-        if plain is None:
-            continue  # unset: the other process leaves it unset, too
-        alias = type(settings).model_fields[name].validation_alias
-        variable = alias if isinstance(alias, str) else f"MIAOPEI_{name.upper()}"
-        variables[variable] = plain if isinstance(plain, str) else json.dumps(plain)
-    return variables
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, BaseModel):
-        return {name: _plain(part) for name, part in value}
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-
-
-def ensure_database(dsn: str, name: str) -> None:
-    """Create database `name` on the server of `dsn`, which must let us; there already is fine."""
-
-    async def create() -> None:
-        plain = make_url(dsn).set(drivername="postgresql").render_as_string(hide_password=False)
-        connection = await asyncpg.connect(plain)
-        try:
-            with suppress(asyncpg.DuplicateDatabaseError):
-                await connection.execute(f'CREATE DATABASE "{name}"')
-        finally:
-            await connection.close()
-
-    run_apart(create())

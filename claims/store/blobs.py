@@ -1,7 +1,8 @@
 """Evidence files and previews in any fsspec store, each under the SHA-256 of its bytes.
 
 A file is written under a temporary name and moved to its key when it is complete: nobody ever reads half a file, and
-equal files are stored once. Blocking; async callers use a thread.
+equal files are stored once. In a local folder, files and folders are their owner's alone. Blocking; async callers use a
+thread.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import IO, Any, Final, cast
@@ -22,6 +23,8 @@ from fsspec.implementations.local import LocalFileSystem
 from claims.errors import FileTooLarge, NotFound, StoreError
 
 FILE_BYTES_MAX: Final = 25 * 1024 * 1024
+_OWNERS_FOLDER: Final = 0o700
+_OWNERS_FILE: Final = 0o600
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
 _FOLDER: Final = re.compile(r"[0-9a-f]{2}")
 
@@ -39,8 +42,13 @@ class BlobWriter:
         self.size_bytes = 0
 
     def __enter__(self) -> BlobWriter:
-        self._filesystem.makedirs(f"{self._root}/incoming", exist_ok=True)
-        self._file = self._filesystem.open(self._path, "wb")
+        if isinstance(self._filesystem, LocalFileSystem):
+            _own_folder(self._root, f"{self._root}/incoming")
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            self._file = os.fdopen(os.open(self._path, flags, _OWNERS_FILE), "wb")
+        else:
+            self._filesystem.makedirs(f"{self._root}/incoming", exist_ok=True)
+            self._file = self._filesystem.open(self._path, "wb")
         return self
 
     def write(self, chunk: bytes) -> None:
@@ -69,7 +77,7 @@ class BlobWriter:
         self._file.close()
         self._file = None
         if local:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
+            _own_folder(self._root, os.path.dirname(target))
             os.replace(self._path, target)
             _sync_folder(os.path.dirname(target))
         elif self._filesystem.exists(target):
@@ -199,6 +207,17 @@ def _path(root: str, sha256: str) -> str:
     if not _KEY.fullmatch(sha256):
         raise NotFound("not the SHA-256 of a file")
     return f"{root}/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def _own_folder(root: str, path: str) -> None:
+    """`path`, at or below `root`, made when missing; closed to others from the root down."""
+    if os.path.isdir(path):
+        return
+    os.makedirs(os.path.dirname(root), exist_ok=True)
+    below = os.path.relpath(path, root).split(os.sep)
+    for end in range(len(below) + 1):
+        with suppress(FileExistsError):
+            os.mkdir(os.path.join(root, *below[:end]), _OWNERS_FOLDER)
 
 
 def _sync_folder(path: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from claims.errors import StoreError
 
@@ -34,3 +35,17 @@ def connect(
             },
         },
     )
+
+
+async def may_rewrite(conn: AsyncConnection) -> bool:
+    """Whether this connection's role could change what is append-only: as a superuser, as the tables' owner or as a
+    member of that role, or by a privilege.
+    """
+    asked = await conn.execute(
+        text(
+            "SELECT bool_or(has_table_privilege(oid, 'UPDATE, DELETE, TRUNCATE, TRIGGER')"
+            " OR pg_has_role(relowner, 'MEMBER')) FROM pg_class"
+            " WHERE oid IN (to_regclass('audit'), to_regclass('ledger_transactions'), to_regclass('ledger_entries'))"
+        )
+    )
+    return bool(asked.scalar_one())

@@ -56,6 +56,9 @@ def test_postgres_runs_durably_as_an_ordinary_user_and_keeps_port_and_data(home:
         with Postgres(home) as second:  # attaches, and leaves it running
             assert (second.port, second.process) == (port, None)
         assert server.alive()
+        told = {"log_error_verbosity": "terse", "log_min_error_statement": "panic", "log_min_messages": "log"}
+        told |= {"log_parameter_max_length": "0", "log_parameter_max_length_on_error": "0", "log_statement": "none"}
+        assert {name: _shown(server, name) for name in told} == told
     with Postgres(home) as server:
         assert server.port == port
         server.execute("DROP TABLE kept")
@@ -107,7 +110,7 @@ def test_a_home_that_the_server_user_cannot_enter_works_too(home: Path) -> None:
 
 def test_open_database_starts_and_migrates_for_the_while(home: Path) -> None:
     with open_database(Settings(home=home, database_url="")) as dsn:
-        assert dsn.startswith("postgresql+asyncpg://miaopei:")
+        assert dsn.startswith("postgresql+asyncpg://miaopei_app:")
         assert (home / "postgres" / "postmaster.pid").exists()
     assert not (home / "postgres" / "postmaster.pid").exists()
 

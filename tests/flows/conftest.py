@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import itertools
+import os
 import signal
 import socket
 import subprocess
@@ -55,6 +56,7 @@ class Server:
     module: str
     folder: Path
     options: tuple[str, ...]
+    secrets: dict[str, str]  # by environment variable
     port: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
@@ -67,7 +69,9 @@ class Server:
         ready.unlink(missing_ok=True)
         state = self.folder / "state.sqlite3"
         command = [sys.executable, "-m", self.module, "--port", str(self.port), "--state", str(state)]
-        self.process = subprocess.Popen([*command, "--ready-file", str(ready), *self.options], cwd=ROOT)
+        self.process = subprocess.Popen(
+            [*command, "--ready-file", str(ready), *self.options], cwd=ROOT, env=os.environ | self.secrets
+        )
         deadline = time.monotonic() + START_SECONDS_MAX
         while not ready.exists():
             assert self.process.poll() is None, f"{self.module} ended with {self.process.returncode}"
@@ -96,7 +100,7 @@ class Server:
 def bank(tmp_path: Path) -> Iterator[Server]:
     folder = tmp_path / "bank"
     folder.mkdir()
-    server = Server("fixtures.sandbox_bank", folder, ("--token", "bank-token"))
+    server = Server("fixtures.sandbox_bank", folder, (), {"SANDBOX_BANK_TOKEN": "bank-token"})
     server.start()
     yield server
     server.kill()
@@ -109,7 +113,7 @@ SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four b").decode()
 def insurer(tmp_path: Path) -> Iterator[Server]:
     folder = tmp_path / "insurer"
     folder.mkdir()
-    server = Server("fixtures.sandbox_insurer", folder, ("--name", "anshun", "--secret", SECRET))
+    server = Server("fixtures.sandbox_insurer", folder, ("--name", "anshun"), {"SANDBOX_INSURER_SECRET": SECRET})
     server.start()
     yield server
     server.kill()

@@ -15,6 +15,7 @@ from api.http.context import Context, Ctx
 from api.http.metrics import Metrics, StoreFigures
 from claims.store import figures, views
 from claims.store.away import STORE_ERRORS
+from claims.store.engine import may_rewrite
 
 router = APIRouter(tags=["machines"])
 log = structlog.get_logger("api.http")
@@ -28,7 +29,8 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """`checks`: "ok" or what went wrong, in one word."""
+    """`checks`: "ok" or what went wrong, in one word. `role` is missing while the database does not answer;
+    `too_powerful` is a warning: the process works, but as a role that could rewrite the ledger."""
 
     status: str
     checks: dict[str, str]
@@ -47,8 +49,8 @@ async def healthz() -> Health:
 )
 async def readyz(context: Ctx) -> Response:
     database, evidence = await asyncio.gather(_database(context), _evidence(context))
-    ready = database == evidence == "ok"
-    body = Readiness(status="ok" if ready else "unavailable", checks={"database": database, "evidence": evidence})
+    ready = database["database"] == evidence == "ok"
+    body = Readiness(status="ok" if ready else "unavailable", checks=database | {"evidence": evidence})
     return JSONResponse(body.model_dump(), 200 if ready else 503)
 
 
@@ -58,14 +60,15 @@ async def metrics(request: Request, context: Ctx) -> Response:
     return Response(held.render(await _figures(context)), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-async def _database(context: Context) -> str:
+async def _database(context: Context) -> dict[str, str]:
     try:
         async with asyncio.timeout(_CHECK_SECONDS_MAX), context.engine.connect() as conn:
             await conn.execute(text("SELECT count(*) FROM jobs WHERE false"))
+            powerful = await may_rewrite(conn)
     except _DOWN as error:
         log.warning("not_ready", check="database", error=error)
-        return "unavailable"
-    return "ok"
+        return {"database": "unavailable"}
+    return {"database": "ok", "role": "too_powerful" if powerful else "ok"}
 
 
 async def _evidence(context: Context) -> str:
