@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from claims.errors import LeaseLost
 from claims.faults import fault
 from claims.store import outbox
+from claims.store.away import is_away
 from claims.store.outbox import Message
 from flows.config import LeaseLimits
 from flows.drain import STORE_AWAY, Batch, backoff_seconds
@@ -78,7 +79,7 @@ class Sending:
             return task.result()
         if isinstance(error, LeaseLost):
             return "taken over", ""
-        if not isinstance(error, (Postponed, *STORE_AWAY)):
+        if not isinstance(error, Postponed) and not is_away(error):
             log.error("a message could not be handled", flow=self.flow, key=message.key, exc_info=error)
         words = str(error) if isinstance(error, Postponed) else fault(error)
         await self._postpone(message, words)

@@ -152,6 +152,8 @@ async def mark_failed(
         return False
     if payout.state == "paid":
         raise Conflict(f"payout {payout_id} is paid")
+    if payout.payee_account:
+        error = error.replace(payout.payee_account, "(account)")  # a bank may quote what it was told
     await conn.execute(
         update(payouts).where(payouts.c.id == payout_id).values(state="failed", last_error=error[:2000], settled_at=now)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -10,6 +11,29 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 WORD = "KANARI-4711"
+
+
+def test_every_engine_hides_the_values_of_its_statements() -> None:
+    made = 0
+    for folder in ("api", "claims", "flows", "vision", "models", "fixtures", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
+                    ("create_async_engine", "create_engine")
+                ):
+                    made += 1
+                    assert "hide_parameters" in {keyword.arg for keyword in node.keywords}, f"{path}:{node.lineno}"
+    assert made >= 5
+
+
+def test_no_error_is_logged_by_its_words() -> None:
+    """`error=error` is told by kind and place; `error=str(error)` would tell what it quotes."""
+    for folder in ("api", "claims", "flows", "vision"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("log."):
+                    told = [ast.unparse(value) for value in (*node.args, *(one.value for one in node.keywords))]
+                    assert not any("str(error" in one or "repr(error" in one for one in told), f"{path}:{node.lineno}"
 
 
 def told(code: str) -> list[dict[str, Any]]:

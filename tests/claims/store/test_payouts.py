@@ -60,6 +60,17 @@ async def test_a_refused_payout_is_voided_and_put_before_a_person(world: Any, en
             await payouts.mark_sent(conn, payout_id, world.now)
 
 
+async def test_what_a_bank_says_of_an_account_is_kept_without_it(world: Any, engine: AsyncEngine) -> None:
+    payout_id = (await world.decided("c", Outcome.PAY, 4980)).payout_id
+    async with engine.begin() as conn:
+        account = (await payouts.get(conn, payout_id)).payee_account
+        await payouts.mark_failed(conn, payout_id, f"account_closed: {account} is closed", world.now, partner="anshun")
+        assert account
+        assert (await payouts.get(conn, payout_id)).last_error == "account_closed: (account) is closed"
+        view = await views.claim_view(conn, "c")
+        assert not any(account in told.note for told in (*view.timeline, *view.referrals))
+
+
 async def test_one_payout_for_one_decision(world: Any, engine: AsyncEngine) -> None:
     recorded = await world.decided("c", Outcome.PAY, 4980)
     async with engine.begin() as conn:
