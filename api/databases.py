@@ -64,12 +64,16 @@ def upgrade(dsn: str) -> None:
 def prefect_database(settings: Settings, owner: str) -> str:
     """The DSN of Prefect's own database, as a role that reaches nothing else; made when missing.
 
-    Where the owner may make no role, Prefect works as the owner, and a warning says so.
+    Where the owner may make no role, or another home on the same server has made it and knows its password, Prefect
+    works as the owner, and a warning says so.
     """
     if settings.prefect_database_url:
         return settings.prefect_database_url
-    password = secret(settings.home / "prefect.password")
+    known = settings.home / "prefect.password"
     try:
+        if settings.database_url and not known.exists() and roles.exists(owner, roles.PREFECT_ROLE):
+            raise asyncpg.InsufficientPrivilegeError
+        password = secret(known)
         roles.ensure_role(owner, roles.PREFECT_ROLE, password)
         ensure_database(owner, PREFECT_DATABASE)
         roles.give_database(owner, PREFECT_DATABASE, roles.PREFECT_ROLE)

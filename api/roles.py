@@ -74,6 +74,15 @@ def ensure_role(owner_dsn: str, role: str, password: str) -> None:
     _locked(owner_dsn, ensure)
 
 
+def exists(owner_dsn: str, role: str) -> bool:
+    """Whether the server knows the role."""
+
+    async def ask(conn: asyncpg.Connection) -> bool:
+        return bool(await conn.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role))
+
+    return _connected(owner_dsn, ask)
+
+
 def grant_app(owner_dsn: str, role: str) -> None:
     """Give `role` what the application does with each table of the schema, and take what it had beyond that.
 
@@ -102,15 +111,6 @@ def grant_app(owner_dsn: str, role: str) -> None:
                 await conn.execute(f"REVOKE {', '.join(sorted(held - wanted))} ON {table['name']} FROM {name}")
 
     _locked(owner_dsn, grant)
-
-
-def may_migrate(dsn: str) -> bool:
-    """Whether the role of this DSN owns the schema's tables, or may make some in an empty one."""
-
-    async def ask(conn: asyncpg.Connection) -> bool:
-        return bool(await conn.fetchval("SELECT has_schema_privilege(current_schema(), 'CREATE')"))
-
-    return _connected(dsn, ask)
 
 
 def give_database(owner_dsn: str, database: str, role: str) -> None:

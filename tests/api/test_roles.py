@@ -220,6 +220,9 @@ def test_a_server_of_ones_own_with_two_roles_and_with_one(server: Postgres, tmp_
         assert tried(working, "UPDATE audit SET actor = 'x'") == "42501"
         # Up to date, the working role alone can start the stack; on an old schema it says what is missing.
         assert open_store(Settings(home=tmp_path, database_url=working), None) == (working, working)
+        # Prefect's role is another home's already: this one works as its owner, and takes nothing from the other.
+        there = Settings(home=tmp_path, database_url=server.dsn("external"))
+        assert make_url(prefect_database(there, server.dsn("external"))).username == "miaopei"
         server.execute("UPDATE alembic_version_claims SET version_num = '0004'", database="external")
         with pytest.raises(StackFailed, match="MIAOPEI_MIGRATION_DATABASE_URL"):
             open_store(Settings(home=tmp_path, database_url=working), None)
