@@ -27,7 +27,7 @@ class Enrolling:
     looking: Looking
 
     async def enrol(self, message: Message) -> tuple[str, str]:
-        """Returns ("enrolled", how many templates) or ("refused", what is wrong).
+        """Returns ("enrolled", how many templates) or ("refused", how many problems).
 
         A bad photo does not spoil the others: what is left must make an enrolment by itself. A refused enrolment leaves
         the pet's old templates as they are; the message is set aside with the words, which the API shows.
@@ -41,7 +41,8 @@ class Enrolling:
             words = "; ".join([*problems, *against])
             async with self.engine.begin() as conn:
                 await outbox.fail(conn, message, words, utc_now(), dead=True)
-            return "refused", words
+            # A decoder's words may quote the file: they are for the pet's owner, and not for a flow run's table.
+            return "refused", f"{len(problems) + len(against)} problems"
         stored = [StoredTemplate(sha256, template.to_bytes(), template.model) for sha256, template in usable]
         async with self.engine.begin() as conn:
             await noses.replace_templates(conn, pet_id, stored, utc_now(), actor=ACTOR)
