@@ -28,9 +28,9 @@ PREFECT: Final = "prefect"
 
 # Of the caller's environment. Names and beginnings of names.
 _EVERYBODY: Final = (
-    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_",
-    "LC_", "PYTHON", "XDG_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "OMP_", "MKL_", "OPENBLAS_", "KMP_",
-    "NUMEXPR_", "MALLOC_",
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
+    "LD_PRELOAD", "DYLD_", "LC_", "PYTHON", "XDG_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "OMP_",
+    "MKL_", "OPENBLAS_", "KMP_", "NUMEXPR_", "MALLOC_",
 )  # fmt: skip
 _EVIDENCE: Final = ("AWS_", "AZURE_", "GOOGLE_", "FSSPEC_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "https_proxy",
                     "http_proxy", "no_proxy")  # fmt: skip
