@@ -446,6 +446,22 @@ sessions = Table(
     Column("csrf", Text, nullable=False),
     _time("created_at"),
     _time("expires_at"),
+    # The bearer token that opened it, and its key.
+    Column("token_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    _time("token_issued_at"),
+)
+
+# Bearer tokens taken back: by their id, or all of a role:subject that were issued until then.
+token_revocations = Table(
+    "token_revocations",
+    metadata,
+    Column("what", Text, primary_key=True),
+    _time("issued_until"),
+    _time("revoked_at"),
+    _time("expires_at"),  # the last of them has run out by itself: the row may go
+    Column("revoked_by", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
 )
 
 worker_heartbeats = Table(
