@@ -73,9 +73,9 @@ class HttpLimits:
     connections_max: int = 512
     # Of these so many are kept for /healthz, /readyz and /metrics: other requests beyond the rest are 503 `too_busy`.
     connections_reserved: int = 32
-    # Addresses or networks of proxies in front, with commas between, whose connections are not counted a peer, and how many of them stand in
-    # a row: the client's address is the `proxies_in_a_row`-th from the right in X-Forwarded-For. From anybody else that
-    # header says nothing.
+    # Addresses or networks of proxies in front, with commas between: their connections are not counted a peer. How many
+    # of them stand in a row: the client's address is the `proxies_in_a_row`-th from the right in X-Forwarded-For. From
+    # anybody else that header says nothing.
     trusted_proxies: str = ""
     proxies_in_a_row: int = 1
     rates: RateLimits = RateLimits()

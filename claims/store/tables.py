@@ -65,6 +65,8 @@ policies = Table(
     Column("insured_value_minor", BigInteger, nullable=False),
     _time("created_at"),
     CheckConstraint("ends_at > starts_at", name="cover_has_length"),
+    # An infinite time comes back without a zone, and compares with nothing. Open ends: `claims.policy`.
+    CheckConstraint("isfinite(starts_at) AND isfinite(ends_at)", name="cover_is_finite"),
     CheckConstraint("sum_insured_minor > 0 AND insured_value_minor >= 0", name="sums_positive"),
 )
 
