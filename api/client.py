@@ -16,6 +16,7 @@ from typing import Any, Self
 import httpx
 
 REQUEST_SECONDS_MAX = 60.0
+THROTTLED_TIMES_MAX = 5  # then the refusal is the caller's
 
 
 class ApiRefused(Exception):
@@ -58,12 +59,12 @@ class ApiClient:
 
     async def get(self, path: str) -> Any:
         """The JSON answer of a GET. Raises ApiRefused."""
-        return _answer(await self._http.get(path))
+        return _answer(await self._send("GET", path))
 
     async def post(self, path: str, body: Mapping[str, Any] | None = None, key: str = "") -> Any:
         """POST a JSON body; `key` is the Idempotency-Key, a fresh one by default. Raises ApiRefused."""
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
-        return _answer(await self._http.post(path, json=body, headers=headers))
+        return _answer(await self._send("POST", path, json=body, headers=headers))
 
     async def upload(
         self, path: str, files: Sequence[Upload], fields: Mapping[str, Any] | None = None, key: str = ""
@@ -75,7 +76,16 @@ class ApiClient:
         ]
         parts += [(file.part, (file.name, file.data, file.media_type)) for file in files]
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
-        return _answer(await self._http.post(path, files=parts, headers=headers))
+        return _answer(await self._send("POST", path, files=parts, headers=headers))
+
+    async def _send(self, method: str, path: str, **content: Any) -> httpx.Response:
+        """The answer; a 429 is waited out as long as it asks for."""
+        for _ in range(THROTTLED_TIMES_MAX):
+            answer = await self._http.request(method, path, **content)
+            if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                return answer
+            await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
+        return answer
 
     async def submit_claim(self, claim: Mapping[str, Any], files: Sequence[Upload]) -> str:
         """Submit a whole claim; its id."""

@@ -81,7 +81,14 @@ class Sandbox:
     def token(self, role: Role, subject: str) -> str:
         """A bearer token good for this sandbox."""
         key = load_key(self.settings.token_key, self.home)
-        return issue(role, subject, key=key, now=datetime.now(UTC), valid_for=timedelta(hours=12))
+        return issue(
+            role,
+            subject,
+            key=key,
+            now=datetime.now(UTC),
+            valid_for=timedelta(hours=12),
+            audience=self.settings.token_audience,
+        )
 
     def start(self) -> None:
         """The bank and the insurers first, then the stack that talks to them."""

@@ -147,8 +147,31 @@ class Settings(BaseSettings):
         repr=False,
         description="Key (at least 32 bytes) that signs bearer tokens; empty: made on first use in `home`/token.key",
     )
+    token_keys_old: tuple[str, ...] = Field(
+        default=(),
+        repr=False,
+        description="Where `token_key` is set: keys before it, as a JSON list, that still verify until they are taken "
+        "away here",
+    )
+    token_audience: str = Field(
+        default="miaopei-api",
+        min_length=1,
+        description="The `aud` of tokens: installations that share a key must differ in it",
+    )
     token_hours: float = Field(default=12.0, gt=0, description="How long an issued token is good for")
+    token_hours_max: float = Field(
+        default=24.0 * 365,
+        gt=0,
+        description="No token is issued for longer, and a key that was rotated verifies for so long",
+    )
     session_hours: float = Field(default=12.0, gt=0, description="How long somebody stays signed in on the pages")
+    http_machines_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port on loopback of a second listener for /healthz, /readyz and /metrics, which no crowd at the "
+        "API's own port can keep busy; none: they are answered there alone",
+    )
     http: HttpLimits = Field(default=HttpLimits(), description="Limits of the HTTP door")
     bank: BankSettings = Field(default=BankSettings(), description="The payout rail")
     partners: dict[str, PartnerSettings] = Field(

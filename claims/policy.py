@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
 from claims.money import Money
+
+# A cover without a beginning or an end. Far enough from the edges of the calendar for any zone (up to 14 hours).
+OPEN_START: Final = datetime(1, 1, 1, 14, tzinfo=UTC)
+OPEN_END: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`ends_at` is exclusive. `pet_id` is "" for products that insure no pet."""
+    """`ends_at` is exclusive; OPEN_START and OPEN_END stand for no beginning and no end.
+
+    `pet_id` is "" for products that insure no pet.
+    """
 
     id: str
     number: str

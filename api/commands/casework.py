@@ -1,8 +1,7 @@
-"""`miaopei claims`, `tokens`, `audit` and `reconcile`: one claim, one token, the books."""
+"""`miaopei claims`, `audit` and `reconcile`: one claim, the books."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 import typer
@@ -13,7 +12,6 @@ from api.commands.opening import JsonFlag, console, fail, print_json, settings, 
 from claims.errors import BrokenChain, InFlight, InputsErased, NotFound
 
 claims_app = typer.Typer(no_args_is_help=True, help="Claims and their decisions")
-tokens_app = typer.Typer(no_args_is_help=True, help="Bearer tokens")
 audit_app = typer.Typer(no_args_is_help=True, help="The audit chain")
 
 Language = Annotated[str, typer.Option("--language", help="zh or en")]
@@ -109,24 +107,6 @@ def replay(claim_id: str, as_json: JsonFlag = False) -> None:
         raise fail(f"claim {claim_id} has no decision yet")
     if not all(agrees for _, agrees in results):
         raise typer.Exit(1)
-
-
-@tokens_app.command("issue")
-def issue_token(
-    role: Annotated[str, typer.Option(help="claimant, adjuster, partner, operator or platform")],
-    subject: Annotated[str, typer.Option(help="claimant id, person, key of the partner, ...")],
-    hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="0 is not forever")] = 12.0,
-) -> None:
-    """Print a signed bearer token."""
-    from api.http.tokens import TokenRefused, issue, load_key
-
-    config = settings()
-    try:
-        key = load_key(config.token_key, config.home)
-        token = issue(role, subject, key=key, now=datetime.now(UTC), valid_for=timedelta(hours=hours))
-    except TokenRefused as error:
-        raise fail(str(error)) from error
-    console.print(token, highlight=False, soft_wrap=True)
 
 
 @audit_app.command("verify")
@@ -231,7 +211,6 @@ def _money(minor: int, currency: str) -> str:
 
 def add_to(app: typer.Typer) -> None:
     app.add_typer(claims_app, name="claims")
-    app.add_typer(tokens_app, name="tokens")
     app.add_typer(audit_app, name="audit")
     app.command("reconcile")(reconcile_books)
     app.command("erase")(erase)

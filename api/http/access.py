@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.http import tokens
-from api.http.context import Ctx
+from api.http.context import Context, Ctx
 from api.http.problems import Problem
-from api.http.tokens import Principal, Role
+from api.http.tokens import Principal, Role, Token
+from claims.store import revocations
 
 _bearer = HTTPBearer(
     auto_error=False, bearerFormat="JWT", description="A token from `miaopei tokens issue`: role, subject, expiry."
@@ -18,15 +19,38 @@ _bearer = HTTPBearer(
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-def _principal(context: Ctx, credentials: Credentials) -> Principal:
-    if credentials is None:
-        raise Problem("unauthenticated", "Send `Authorization: Bearer TOKEN`.")
+async def good_token(context: Context, written: str) -> Token:
+    """The token that is written so. Raises TokenInvalid, TokenExpired, TokenRevoked."""
+    now = context.now()
+    token = tokens.verify(written, keys=context.keys.verifying(now), now=now, audience=context.settings.token_audience)
+    async with context.engine.connect() as conn:
+        if await revocations.is_revoked(conn, token.id, str(token.principal), token.issued_at):
+            raise tokens.TokenRevoked("the token was revoked")
+    return token
+
+
+async def _principal(context: Ctx, request: Request, credentials: Credentials) -> Principal:
     try:
-        return tokens.verify(credentials.credentials, key=context.token_key, now=context.now())
-    except tokens.TokenExpired as error:
-        raise Problem("token_expired", "Ask for a new token.") from error
-    except tokens.TokenInvalid as error:
-        raise Problem("token_invalid", "The token is not one of ours.") from error
+        if credentials is None:
+            raise Problem("unauthenticated", "Send `Authorization: Bearer TOKEN`.")
+        principal = (await good_token(context, credentials.credentials)).principal
+    except (Problem, tokens.TokenRefused) as refused:
+        await context.rates.fails(request)
+        raise _refusal(refused) from refused
+    await context.rates.asks(request, principal)
+    return principal
+
+
+def _refusal(refused: Problem | tokens.TokenRefused) -> Problem:
+    match refused:
+        case Problem():
+            return refused
+        case tokens.TokenExpired():
+            return Problem("token_expired", "Ask for a new token.")
+        case tokens.TokenRevoked():
+            return Problem("token_revoked", "It was taken back. Ask whoever issued it.")
+        case _:
+            return Problem("token_invalid", "The token is not one of ours.")
 
 
 def allow(*roles: Role) -> Any:

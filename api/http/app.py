@@ -19,9 +19,11 @@ from starlette.staticfiles import StaticFiles
 import api.pages
 from api.http import described, problems, tokens
 from api.http.body import BodyGuard
+from api.http.connections import CrowdGuard
 from api.http.context import Context, utc_now
 from api.http.headers import ResponseHeaders
 from api.http.metrics import Metrics, RequestMetrics
+from api.http.rates import Rates
 from api.http.routes import claims, evidence, floods, health, insured, matches, operations, queue, referrals
 from api.http.schemas.claims import ClaimRequest
 from api.settings import Settings
@@ -49,7 +51,8 @@ def create_app(settings: Settings, now: Callable[[], datetime] = utc_now) -> Fas
             engine=engine,
             blobs=BlobStore(settings.evidence_url),
             catalogue=load_catalogue(),
-            token_key=tokens.load_key(settings.token_key, settings.home),
+            keys=tokens.KeyRing(settings.token_key, settings.token_keys_old, settings.home),
+            rates=Rates(settings.http, app.state.metrics),
             now=now,
         )
         try:
@@ -74,8 +77,9 @@ def create_app(settings: Settings, now: Callable[[], datetime] = utc_now) -> Fas
         app.include_router(module.router)
     described.describe(app, ClaimRequest)
     _include_pages(app)
-    # The last added is the outermost: headers and trace, then figures, then the guard on bodies.
+    # The last added is the outermost: headers and trace, figures, the guard on crowds, the guard on bodies.
     app.add_middleware(BodyGuard, limits=settings.http)
+    app.add_middleware(CrowdGuard, limits=settings.http)
     app.add_middleware(RequestMetrics, metrics=app.state.metrics)
     app.add_middleware(ResponseHeaders)
     return app

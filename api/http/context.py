@@ -1,4 +1,4 @@
-"""What every route needs, made once at start: the store, the evidence files, the catalogue, the key, the clock."""
+"""What every route needs, made once at start: the store, the evidence files, the catalogue, the keys, the clock."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.http.limits import HttpLimits
+from api.http.rates import Rates
+from api.http.tokens import KeyRing
 from api.settings import Settings
 from claims.product import Product
 from claims.store.blobs import BlobStore
@@ -25,7 +27,8 @@ class Context:
     engine: AsyncEngine
     blobs: BlobStore
     catalogue: Mapping[str, Product]
-    token_key: bytes
+    keys: KeyRing
+    rates: Rates
     now: Callable[[], datetime]
 
 

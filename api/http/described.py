@@ -59,7 +59,16 @@ def refusals(*codes: str) -> Responses:
     return by_status
 
 
-SIGNED_IN = ("unauthenticated", "token_invalid", "token_expired", "forbidden", "store_unavailable")
+SIGNED_IN = (
+    "unauthenticated",
+    "token_invalid",
+    "token_expired",
+    "token_revoked",
+    "forbidden",
+    "too_many_requests",
+    "too_busy",
+    "store_unavailable",
+)
 READS = (*SIGNED_IN, "not_found", "invalid_request")
 REPEATABLE = ("in_flight", "idempotency_key_reused", "idempotency_key_invalid", "conflict")
 CREATES = (*SIGNED_IN, "invalid_request", "json_too_large", "slow_upload", "idempotency_key_missing", *REPEATABLE)

@@ -4,7 +4,36 @@ measurement.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """Requests a minute, of one API process: by subject (role and subject of the token or session) and by address.
+
+    Every number is a policy choice, far above what a person or an app does and below what one process can serve; 0: no
+    limit. A minute slides: the last 60 seconds count, not the clock's minute. `by_machine`: platform, partner and
+    operator tokens, which are few, known, and not limited by address.
+    """
+
+    sign_ins_by_subject: int = 60
+    sign_ins_by_address: int = 240
+    token_failures_by_address: int = 120
+    claims_by_subject: int = 120
+    claims_by_address: int = 1_200
+    uploads_by_subject: int = 300
+    uploads_by_address: int = 3_000
+    requests_by_subject: int = 6_000
+    requests_by_address: int = 30_000
+    requests_by_machine: int = 30_000
+    # Subjects and addresses remembered; beyond it the minute starts anew for everybody, which the metrics show.
+    counters_max: int = 100_000
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +65,20 @@ class HttpLimits:
     head_seconds_max: float = 15.0
     head_bytes_max: int = 32 * 1024
     keep_alive_seconds: int = 15
+    # A client that takes nothing of its answer for so long is cut off.
+    write_idle_seconds_max: float = 60.0
+    # Connections of one address (IPv6: of one /64; 0: no limit), and of all. Whoever opens one more loses the own one
+    # that has been idle longest, in the second case the one of all that has; without an idle one the new one is closed.
+    connections_per_peer_max: int = 64
     connections_max: int = 512
+    # Of these so many are kept for /healthz, /readyz and /metrics: other requests beyond the rest are 503 `too_busy`.
+    connections_reserved: int = 32
+    # Addresses or networks of proxies in front, with commas between: their connections are not counted a peer. How many
+    # of them stand in a row: the client's address is the `proxies_in_a_row`-th from the right in X-Forwarded-For. From
+    # anybody else that header says nothing.
+    trusted_proxies: str = ""
+    proxies_in_a_row: int = 1
+    rates: RateLimits = RateLimits()
     shutdown_seconds_max: int = 20
     # A repeated request that finds its first still in flight is told to wait this long; the first may hold its key for
     # `in_flight_seconds_max`.
@@ -44,3 +86,14 @@ class HttpLimits:
     in_flight_seconds_max: int = 60
     # A claimant's clock may run ahead of ours by this much before an event counts as lying in the future.
     clock_skew_seconds_max: int = 300
+
+    def __post_init__(self) -> None:
+        self.proxies()
+        if self.proxies_in_a_row < 1:
+            raise ValueError("proxies_in_a_row must be at least 1")
+        if not 0 <= self.connections_reserved < self.connections_max:
+            raise ValueError("connections_reserved must be less than connections_max")
+
+    def proxies(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """`trusted_proxies` as networks. Raises ValueError for what is none."""
+        return tuple(ipaddress.ip_network(part.strip()) for part in self.trusted_proxies.split(",") if part.strip())

@@ -38,6 +38,16 @@ class Metrics:
             buckets=_LATENCY_BUCKETS_S,
             registry=self.registry,
         )
+        self.throttled = Counter(
+            "miaopei_http_throttled",
+            "Requests refused because there were too many, by what and by whom",
+            ["kind", "by"],
+            registry=self.registry,
+        )
+        self.connections_closed = Counter(
+            "miaopei_http_connections_closed", "Connections closed by us, by why", ["why"], registry=self.registry
+        )
+        self.connections_open = Gauge("miaopei_http_connections", "Connections open now", registry=self.registry)
         self.uploaded_bytes = Counter("miaopei_http_body_bytes", "Bytes of request bodies read", registry=self.registry)
         self.store_up = Gauge("miaopei_store_up", "1 when the store answered this scrape", registry=self.registry)
 

@@ -51,6 +51,7 @@ KINDS: dict[str, Kind] = {
     "unauthenticated": Kind(401, "A bearer token is needed"),
     "token_invalid": Kind(401, "The bearer token is not valid"),
     "token_expired": Kind(401, "The bearer token has expired"),
+    "token_revoked": Kind(401, "The bearer token was revoked"),
     "forbidden": Kind(403, "This role may not do that"),
     "not_found": Kind(404, "Not found"),
     "preview_pending": Kind(404, "The clean preview is not made yet"),
@@ -82,7 +83,9 @@ KINDS: dict[str, Kind] = {
     "too_many_files": Kind(422, "Too many files"),
     "evidence_name_invalid": Kind(422, "The evidence name is not usable"),
     "decision_not_allowed": Kind(422, "The contract does not allow that decision"),
+    "too_many_requests": Kind(429, "Too many requests"),
     "internal_error": Kind(500, "Something went wrong here"),
+    "too_busy": Kind(503, "Too many requests are being answered"),
     "store_unavailable": Kind(503, "The store cannot be reached"),
 }
 

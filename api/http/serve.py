@@ -1,34 +1,42 @@
-"""The API as a process: uvicorn with the limits that it does not have by itself."""
+"""The API as a process: uvicorn with the limits that it does not have by itself, and a second listener for machines."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 from typing import Any
 
-import h11
+import structlog
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.config import STARTUP_FAILURE
 
 from api.http.app import create_app
-from api.http.limits import HttpLimits
+from api.http.connections import Connections, MachinesOnly, bounded_protocol
+from api.http.metrics import Metrics
+from api.http.peers import Peers
 from api.logs import configure
 from api.settings import Settings
+
+_MACHINES_HOST = "127.0.0.1"
+log = structlog.get_logger("api.http")
 
 
 def config(settings: Settings, app: Any = None) -> uvicorn.Config:
     """uvicorn's configuration for `settings`; `app` defaults to the product's own."""
     limits = settings.http
+    app = app if app is not None else create_app(settings)
+    connections = Connections(limits.connections_max, limits.connections_per_peer_max, _metrics(app))
     return uvicorn.Config(
-        app if app is not None else create_app(settings),
+        app,
         host=settings.http_host,
         port=settings.http_port,
-        http=bounded_protocol(limits),
+        http=bounded_protocol(limits, connections, Peers(limits)),
         ws="none",
         loop="asyncio",
         lifespan="on",
         timeout_keep_alive=limits.keep_alive_seconds,
         timeout_graceful_shutdown=limits.shutdown_seconds_max,
-        limit_concurrency=limits.connections_max,
         h11_max_incomplete_event_size=limits.head_bytes_max,
         server_header=False,
         proxy_headers=False,
@@ -38,48 +46,49 @@ def config(settings: Settings, app: Any = None) -> uvicorn.Config:
     )
 
 
+class Server(uvicorn.Server):
+    """uvicorn's server, which also listens for machines where a port is set for them. `machines_port`: where, once it
+    has started; 0 for nowhere.
+    """
+
+    def __init__(self, settings: Settings, app: Any = None) -> None:
+        super().__init__(config(settings, app))
+        self._settings = settings
+        self.machines_port = 0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        port = self._settings.http_machines_port
+        if port is None or not self.started:
+            return
+        limits = self._settings.http
+        # As many as the reserve, of whomever: nobody but this machine reaches it.
+        connections = Connections(max(limits.connections_reserved, 1), 0, _metrics(self.config.app))
+        kind: Any = bounded_protocol(limits, connections, Peers(limits))
+
+        def protocol() -> asyncio.Protocol:
+            made = kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+            made.app = MachinesOnly(made.app)
+            listening: asyncio.Protocol = made
+            return listening
+
+        try:
+            server = await asyncio.get_running_loop().create_server(protocol, _MACHINES_HOST, port)
+        except OSError as error:
+            log.error("machines_port_taken", port=port, error=str(error))
+            await self.lifespan.shutdown()
+            sys.exit(STARTUP_FAILURE)
+        self.servers.append(server)
+        self.machines_port = server.sockets[0].getsockname()[1]
+
+
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight are finished first, for at most `shutdown_seconds_max`."""
     configure()
-    uvicorn.Server(config(settings)).run()
+    Server(settings).run()
 
 
-def bounded_protocol(limits: HttpLimits) -> type[asyncio.Protocol]:
-    """uvicorn's HTTP/1.1 protocol with a time limit on request heads: a client that dribbles its headers is cut off."""
-
-    class BoundedProtocol(H11Protocol):
-        _head_timer: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self._watch_head()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self._watch_head()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._unwatch_head()
-            super().connection_lost(exc)
-
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            # Answered before the body was whole, so the rest is unwanted; uvicorn alone would go on swallowing it.
-            if self.conn.their_state is h11.SEND_BODY:
-                self.transport.close()
-
-        def _watch_head(self) -> None:
-            """A timer runs from the first moment a head is due until it is whole; keep-alive between requests is
-            uvicorn's own timer.
-            """
-            if self.conn.their_state is not h11.IDLE or self.transport.is_closing():
-                self._unwatch_head()
-            elif self._head_timer is None:
-                self._head_timer = self.loop.call_later(limits.head_seconds_max, self.transport.close)
-
-        def _unwatch_head(self) -> None:
-            if self._head_timer is not None:
-                self._head_timer.cancel()
-                self._head_timer = None
-
-    return BoundedProtocol
+def _metrics(app: Any) -> Metrics:
+    """The application's own figures, or some that nobody reads."""
+    held = getattr(getattr(app, "state", None), "metrics", None)
+    return held if isinstance(held, Metrics) else Metrics()

@@ -1,36 +1,34 @@
-"""Bearer tokens: JWT (HS256) with a role, a subject and an expiry.
-
-TokenRefused            the base: 401
-├── TokenInvalid        not ours, altered, or of an unknown role
-└── TokenExpired        was ours, once
+"""Bearer tokens: JWT (HS256) with a role, a subject, an id of their own, an audience and an expiry. The header names
+the key that signed (`api.http.token_keys`); refusals are in `api.http.token_errors`.
 """
 
 from __future__ import annotations
 
-import os
+import math
+import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
+from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import OctKey
 
+from api.http.token_errors import TokenExpired, TokenInvalid, TokenRefused, TokenRevoked
+from api.http.token_keys import KeyRing, key_id, load_key
+
+__all__ = [
+    "KeyRing", "Principal", "Role", "Token", "TokenExpired", "TokenInvalid", "TokenRefused", "TokenRevoked", "is_id",
+    "issue", "load_key", "verify",
+]  # fmt: skip
+
 ISSUER = "miaopei"
-KEY_BYTES = 32
+AUDIENCE = "miaopei-api"  # the setting's default
 SUBJECT_CHARACTERS_MAX = 200
-
-
-class TokenRefused(Exception):
-    """A token that does not let anybody in."""
-
-
-class TokenInvalid(TokenRefused): ...
-
-
-class TokenExpired(TokenRefused): ...
+_ID = re.compile(r"[0-9a-f]{16,64}")
 
 
 class Role(StrEnum):
@@ -52,10 +50,29 @@ class Principal:
         return f"{self.role}:{self.subject}"
 
 
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token whose signature and times hold: who it speaks for, its id, the id of its key, its times (UTC). Revocation
+    is for the store to say.
+    """
+
+    principal: Principal
+    id: str
+    key_id: str
+    issued_at: datetime
+    expires_at: datetime
+
+
 def issue(
-    role: Role | str, subject: str, *, key: bytes, now: datetime, valid_for: timedelta = timedelta(hours=12)
+    role: Role | str,
+    subject: str,
+    *,
+    key: bytes,
+    now: datetime,
+    valid_for: timedelta = timedelta(hours=12),
+    audience: str = AUDIENCE,
 ) -> str:
-    """A signed token. `key`: at least 32 bytes, from `load_key`. Raises TokenInvalid for an unknown role or an
+    """A signed token. `key`: at least 32 bytes, from `KeyRing.signing`. Raises TokenInvalid for an unknown role or an
     unusable subject.
     """
     known = _role(role)
@@ -63,68 +80,58 @@ def issue(
         raise TokenInvalid(f"a subject has 1 to {SUBJECT_CHARACTERS_MAX} printable characters")
     claims = {
         "iss": ISSUER,
+        "aud": audience,
         "sub": subject,
         "role": known.value,
-        "iat": int(now.timestamp()),
+        # To the microsecond: a token issued just after its subject's tokens were revoked is none of those.
+        "iat": now.timestamp(),
         "exp": int((now + valid_for).timestamp()),
         "jti": secrets.token_hex(8),
     }
-    return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(key), algorithms=["HS256"])
+    return jwt.encode({"alg": "HS256", "kid": key_id(key)}, claims, OctKey.import_key(key), algorithms=["HS256"])
 
 
-def verify(token: str, *, key: bytes, now: datetime) -> Principal:
-    """Who the token speaks for. Raises TokenExpired or TokenInvalid; only HS256, whatever its header says."""
+def verify(token: str, *, keys: Mapping[str, bytes], now: datetime, audience: str = AUDIENCE) -> Token:
+    """The token, if one of `keys` (by id) signed it for `audience` and it is in time. Raises TokenExpired or
+    TokenInvalid; only HS256, whatever its header says.
+    """
     rules = jwt.JWTClaimsRegistry(
-        now=int(now.timestamp()),
+        now=math.ceil(now.timestamp()),  # `iat` has fractions
         iss={"essential": True, "value": ISSUER},
+        aud={"essential": True, "value": audience},
         sub={"essential": True},
         role={"essential": True},
+        iat={"essential": True},
         exp={"essential": True},
+        jti={"essential": True},
     )
+    named = ""
+
+    def find(part: Any) -> OctKey:
+        nonlocal named
+        named = str(part.headers().get("kid", ""))
+        if named not in keys:
+            raise TokenInvalid("the token names no key in force")
+        return OctKey.import_key(keys[named])
+
     try:
-        claims = jwt.decode(token, OctKey.import_key(key), algorithms=["HS256"]).claims
+        claims = jwt.decode(token, find, algorithms=["HS256"]).claims
         rules.validate(claims)
     except ExpiredTokenError as error:
         raise TokenExpired("the token has expired") from error
-    except (JoseError, ValueError) as error:
+    except (JoseError, ValueError, TypeError, RecursionError) as error:
         raise TokenInvalid("the token is not one of ours") from error
-    subject = claims["sub"]
+    subject, token_id = claims["sub"], claims["jti"]
     if not isinstance(subject, str) or not subject:
         raise TokenInvalid("the token names nobody")
-    return Principal(_role(claims["role"]), subject)
+    if not isinstance(token_id, str) or not _ID.fullmatch(token_id):
+        raise TokenInvalid("the token has no id")
+    return Token(Principal(_role(claims["role"]), subject), token_id, named, _time(claims["iat"]), _time(claims["exp"]))
 
 
-def load_key(configured: str, home: Path) -> bytes:
-    """The signing key: `configured` where set, else `home`/token.key, made on first use and readable by its owner
-    alone.
-
-    Raises TokenInvalid when the key is shorter than 32 bytes: HS256 is only as strong as its key.
-    """
-    key = configured.encode() if configured else _stored_key(home / "token.key")
-    if len(key) < KEY_BYTES:
-        raise TokenInvalid(f"the token key has {len(key)} bytes; at least {KEY_BYTES} are needed")
-    return key
-
-
-def _stored_key(path: Path) -> bytes:
-    """Several processes may start at once: a complete key is linked into place, and whoever comes second reads the
-    first one's.
-    """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_hex(KEY_BYTES).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_bytes().strip()
+def is_id(text: str) -> bool:
+    """True for what `verify` takes as the id of a token."""
+    return _ID.fullmatch(text) is not None
 
 
 def _role(value: object) -> Role:
@@ -132,3 +139,10 @@ def _role(value: object) -> Role:
         return Role(str(value))
     except ValueError as error:
         raise TokenInvalid(f"no such role: {value!r}") from error
+
+
+def _time(seconds: float) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise TokenInvalid("the token's times are out of range") from error

@@ -6,10 +6,9 @@ Everything that changes a claim goes through the API's own functions; a form dif
 from __future__ import annotations
 
 import secrets
-from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import RedirectResponse, Response
 
 from api.http import showing
@@ -20,7 +19,7 @@ from api.http.problems import Problem
 from api.http.repeats import Key
 from api.http.routes import claims as intake_routes
 from api.http.schemas.claims import AppealRequest, NoteRequest
-from api.http.schemas.words import Id
+from api.http.schemas.words import Id, Moment
 from api.pages.failures import FORM_ERRORS, PageRoute, message_of
 from api.pages.rendering import Visitor, language, product_name, render
 from api.pages.session import Claimant, check_csrf, posted
@@ -41,11 +40,7 @@ Csrf = Annotated[str, Header(alias="X-CSRF-Token")]
 
 
 @router.get("")
-async def own_claims(
-    context: Ctx, visitor: Claimant, request: Request, before: Annotated[datetime | None, Query()] = None
-) -> Response:
-    if before is not None and before.tzinfo is None:
-        raise Problem("invalid_request", "/query/before: give the time with its offset")
+async def own_claims(context: Ctx, visitor: Claimant, request: Request, before: Moment | None = None) -> Response:
     claimant_id = visitor.principal.subject
     async with context.engine.connect() as conn:
         rows = await views.list_claims(conn, claimant_id=claimant_id, before=before, limit=PAGE_ROWS + 1)

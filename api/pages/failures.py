@@ -79,7 +79,10 @@ class PageRoute(APIRoute):
                 status = KINDS[code].status
                 if status >= 500:
                     log.error(code, error=error, trace_id=trace_id(request))
-                return _refusal(request, code, status, error.members if isinstance(error, Problem) else {})
+                answer = _refusal(request, code, status, error.members if isinstance(error, Problem) else {})
+                if isinstance(error, Problem) and error.headers:
+                    answer.headers.update(error.headers)  # Retry-After
+                return answer
 
         return handle
 

@@ -15,7 +15,7 @@ from api.http.problems import invalid_request
 from api.http.repeats import Reply, once
 from api.http.routes import floods as routes
 from api.http.schemas.matches import FloodRulingRequest
-from api.http.schemas.words import Id
+from api.http.schemas.words import Id, PhotoId
 from api.http.upload import fingerprint
 from api.pages.claimant import form_key
 from api.pages.failures import FORM_ERRORS, PageRoute, message_of
@@ -35,7 +35,7 @@ async def floods_page(context: Ctx, visitor: Adjuster, request: Request, done: s
 
 
 @router.get("/{flood_id}/pictures/{photo_id}")
-async def picture(context: Ctx, visitor: Adjuster, flood_id: Id, photo_id: str) -> Response:
+async def picture(context: Ctx, visitor: Adjuster, flood_id: Id, photo_id: PhotoId) -> Response:
     return await routes.get_flood_picture(context, visitor.principal, flood_id, photo_id)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from base64 import urlsafe_b64decode
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,13 +12,15 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from api.http import tokens
+from api.http.access import good_token
 from api.http.context import Context, Ctx
 from api.http.problems import Problem
 from api.http.tokens import Principal, Role
 from api.pages import words
 from api.pages.failures import FormRefused, PageRoute, SignInNeeded
 from api.pages.rendering import LANGUAGE_COOKIE, Visitor, render
-from claims.store import sessions
+from claims.store import revocations, sessions
+from claims.store.sessions import OpenedBy
 
 router = APIRouter(route_class=PageRoute)
 SESSION_COOKIE: Final = "miaopei_session"
@@ -32,18 +32,27 @@ HOME: Final[Mapping[Role, str]] = {
     Role.OPERATOR: "/operations",
 }
 _LANGUAGE_SECONDS: Final = 365 * 24 * 3600
+_REFUSED: Final[Mapping[type[tokens.TokenRefused], str]] = {
+    tokens.TokenExpired: "session.token_expired",
+    tokens.TokenInvalid: "session.token_invalid",
+    tokens.TokenRevoked: "session.token_revoked",
+}
 
 
 async def visitor_of(context: Context, request: Request) -> Visitor:
-    """Who is signed in. Raises SignInNeeded."""
+    """Who is signed in. Raises SignInNeeded; a Problem when they ask too often."""
     token = request.cookies.get(SESSION_COOKIE, "")
     if not token:
         raise SignInNeeded(ended=False)
     async with context.engine.connect() as conn:
         session = await sessions.find(conn, token, context.now())
-    if session is None:
+    # A session goes with its token, and a token with its key.
+    if session is None or session.key_id not in context.keys.verifying(context.now()):
+        await context.rates.fails(request)
         raise SignInNeeded(ended=True)
-    return Visitor(Principal(Role(session.role), session.subject), session.csrf, session.expires_at)
+    principal = Principal(Role(session.role), session.subject)
+    await context.rates.asks(request, principal)
+    return Visitor(principal, session.csrf, session.expires_at)
 
 
 def signed_in(*roles: Role) -> Any:
@@ -107,26 +116,30 @@ async def sign_in_page(request: Request, ended: str = "") -> Response:
 
 @router.post("/sign-in")
 async def sign_in(context: Ctx, request: Request) -> Response:
+    await context.rates.signs_in(request)
     fields = await form_fields(request)
     check_csrf(request, request.cookies.get(SIGN_IN_COOKIE, ""), fields.get("csrf", ""))
     now, pasted = context.now(), "".join(fields.get("token", "").split()).removeprefix("Bearer")
     try:
-        principal = tokens.verify(pasted, key=context.token_key, now=now)
-    except tokens.TokenExpired:
-        return _form(request, message="session.token_expired", status=401)
-    except tokens.TokenInvalid:
-        return _form(request, message="session.token_invalid", status=401)
+        token = await good_token(context, pasted)
+    except tokens.TokenRefused as refused:
+        await context.rates.fails(request)
+        return _form(request, message=_REFUSED[type(refused)], status=401)
+    principal = token.principal
     if principal.role not in HOME:
         return _form(request, message="session.role_without_pages", status=403)
+    await context.rates.signed_in(principal)
     # A session never outlives the token that opened it.
-    expires_at = min(now + timedelta(hours=context.settings.session_hours), _expiry(pasted))
-    token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    expires_at = min(now + timedelta(hours=context.settings.session_hours), token.expires_at)
+    cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    opened_by = OpenedBy(token.id, token.key_id, token.issued_at)
     async with context.engine.begin() as conn:
         await sessions.purge(conn, now)
-        await sessions.create(conn, token, principal.role, principal.subject, csrf, now, expires_at)
+        await revocations.purge(conn, now)
+        await sessions.create(conn, cookie, principal.role, principal.subject, csrf, now, expires_at, opened_by)
     answer = RedirectResponse(HOME[principal.role], 303)
     seconds = max(1, int((expires_at - now).total_seconds()))
-    _set_cookie(answer, context, SESSION_COOKIE, token, seconds)
+    _set_cookie(answer, context, SESSION_COOKIE, cookie, seconds)
     answer.delete_cookie(SIGN_IN_COOKIE)
     return answer
 
@@ -164,10 +177,3 @@ def _form(request: Request, *, message: str, status: int = 200) -> Response:
 def _set_cookie(answer: Response, context: Context, name: str, value: str, seconds: int) -> None:
     secure = context.settings.public_url.startswith("https://")
     answer.set_cookie(name, value, max_age=seconds, httponly=True, samesite="strict", secure=secure, path="/")
-
-
-def _expiry(token: str) -> datetime:
-    """When a token ends. The token has been verified; only its own number is read here."""
-    payload = token.split(".")[1]
-    claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    return datetime.fromtimestamp(int(claims["exp"]), UTC)

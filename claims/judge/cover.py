@@ -3,7 +3,7 @@ insured."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import MINYEAR, UTC, date, datetime, timedelta
 
 from claims.benefit import limit_left
 from claims.claim import Claim
@@ -15,18 +15,26 @@ from claims.reasons import reason
 
 
 def local_date(at: datetime, product: Product) -> date:
-    """The calendar day where the product is sold."""
-    return (at.astimezone(UTC) + timedelta(minutes=product.utc_offset_minutes)).date()
+    """The calendar day where the product is sold; the calendar's first or last day for what lies beyond it there."""
+    try:
+        return (at.astimezone(UTC) + timedelta(minutes=product.utc_offset_minutes)).date()
+    except OverflowError:
+        return date.min if at.year == MINYEAR else date.max
 
 
 def first_covered_day(policy: Policy, product: Product) -> date:
     """The first day after the waiting period."""
-    return local_date(policy.starts_at, product) + timedelta(days=product.waiting_days)
+    began = local_date(policy.starts_at, product)
+    return date.max if (date.max - began).days < product.waiting_days else began + timedelta(days=product.waiting_days)
 
 
 def last_covered_day(policy: Policy, product: Product) -> date:
     """`ends_at` is exclusive: a cover that ends at midnight does not touch the new day."""
-    return local_date(policy.ends_at - timedelta(microseconds=1), product)
+    try:
+        last = policy.ends_at - timedelta(microseconds=1)
+    except OverflowError:  # it ends as the calendar begins
+        return date.min
+    return local_date(last, product)
 
 
 def misfits(claim: Claim, policy: Policy, product: Product, cover: CoverFact) -> list[Reason]:

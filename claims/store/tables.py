@@ -65,6 +65,8 @@ policies = Table(
     Column("insured_value_minor", BigInteger, nullable=False),
     _time("created_at"),
     CheckConstraint("ends_at > starts_at", name="cover_has_length"),
+    # An infinite time comes back without a zone, and compares with nothing. Open ends: `claims.policy`.
+    CheckConstraint("isfinite(starts_at) AND isfinite(ends_at)", name="cover_is_finite"),
     CheckConstraint("sum_insured_minor > 0 AND insured_value_minor >= 0", name="sums_positive"),
 )
 
@@ -446,6 +448,22 @@ sessions = Table(
     Column("csrf", Text, nullable=False),
     _time("created_at"),
     _time("expires_at"),
+    # The bearer token that opened it, and its key.
+    Column("token_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    _time("token_issued_at"),
+)
+
+# Bearer tokens taken back: by their id, or all of a role:subject that were issued until then.
+token_revocations = Table(
+    "token_revocations",
+    metadata,
+    Column("what", Text, primary_key=True),
+    _time("issued_until"),
+    _time("revoked_at"),
+    _time("expires_at"),  # the last of them has run out by itself: the row may go
+    Column("revoked_by", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
 )
 
 worker_heartbeats = Table(

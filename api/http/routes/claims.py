@@ -19,7 +19,7 @@ from api.http.languages import Lang, Language
 from api.http.problems import Problem
 from api.http.repeats import Key, OptionalKey, Reply, once
 from api.http.schemas import claims as wire
-from api.http.schemas.words import Id
+from api.http.schemas.words import Id, Moment
 from api.http.tokens import Principal, Role
 from api.http.upload import Form, fingerprint, hold_files, receive_form
 from claims import explain
@@ -157,12 +157,10 @@ async def list_claims(
     lang: Language,
     status: Annotated[list[Status] | None, Query(description="Only these")] = None,
     before: Annotated[
-        datetime | None, Query(description="Created earlier than this: `created_at` of the last row")
+        Moment | None, Query(description="Created earlier than this: `created_at` of the last row")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> wire.ClaimList:
-    if before is not None and before.tzinfo is None:
-        raise Problem("invalid_request", "/query/before: give the time with its offset")
     async with context.engine.connect() as conn:
         rows = await views.list_claims(
             conn, claimant_id=principal.subject, statuses=status or (), before=before, limit=limit

@@ -22,7 +22,7 @@ from api.http.originals import without_marks
 from api.http.problems import Problem
 from api.http.routes.claims import scope
 from api.http.schemas import claims as wire
-from api.http.schemas.words import Id
+from api.http.schemas.words import FileName, Id, PhotoId
 from api.http.tokens import Role
 from api.http.upload import hold_files, receive_file
 from claims.claim import EvidenceKind, Status
@@ -97,7 +97,7 @@ async def put_evidence(
     response_class=StreamingResponse,
     responses=_ATTACHMENT | described.refusals(*described.READS, "erased"),
 )
-async def get_evidence(context: Ctx, principal: Party, claim_id: Id, name: str) -> Response:
+async def get_evidence(context: Ctx, principal: Party, claim_id: Id, name: FileName) -> Response:
     async with context.engine.connect() as conn:
         file = await views.evidence_file(conn, claim_id, name, **scope(principal))
     headers = {
@@ -119,7 +119,7 @@ async def get_evidence(context: Ctx, principal: Party, claim_id: Id, name: str) 
     response_class=StreamingResponse,
     responses=JPEG | described.refusals(*described.READS, "preview_pending", "erased"),
 )
-async def get_preview(context: Ctx, principal: Party, claim_id: Id, name: str) -> StreamingResponse:
+async def get_preview(context: Ctx, principal: Party, claim_id: Id, name: FileName) -> StreamingResponse:
     async with context.engine.connect() as conn:
         file = await views.evidence_file(conn, claim_id, name, **scope(principal))
     if not file.preview_sha256:
@@ -135,7 +135,7 @@ async def get_preview(context: Ctx, principal: Party, claim_id: Id, name: str) -
     response_class=StreamingResponse,
     responses=JPEG | described.refusals(*described.READS, "preview_pending", "erased"),
 )
-async def get_match_preview(context: Ctx, principal: Handler, claim_id: Id, photo_id: str) -> StreamingResponse:
+async def get_match_preview(context: Ctx, principal: Handler, claim_id: Id, photo_id: PhotoId) -> StreamingResponse:
     async with context.engine.connect() as conn:
         view = await views.claim_view(conn, claim_id, **scope(principal))
         if view.claim.status is Status.ERASED:

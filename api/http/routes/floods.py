@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,7 +16,7 @@ from api.http.problems import Problem
 from api.http.repeats import Key, Reply, once
 from api.http.routes.evidence import JPEG, cacheable, stream
 from api.http.schemas import matches as wire
-from api.http.schemas.words import Id
+from api.http.schemas.words import Id, PhotoId
 from api.http.upload import fingerprint
 from claims.store import floods
 from claims.store.floods import Flood, Sighted
@@ -49,9 +49,7 @@ async def list_floods(
     response_class=StreamingResponse,
     responses=JPEG | described.refusals(*described.READS, "preview_pending"),
 )
-async def get_flood_picture(
-    context: Ctx, _: Adjuster, flood_id: Id, photo_id: Annotated[str, Path(pattern=r"^[\x21-\x7e]{1,200}$")]
-) -> StreamingResponse:
+async def get_flood_picture(context: Ctx, _: Adjuster, flood_id: Id, photo_id: PhotoId) -> StreamingResponse:
     async with context.engine.connect() as conn:
         found = await floods.picture(conn, flood_id, photo_id)
     if not found.preview_sha256:

@@ -47,7 +47,8 @@ async def healthz() -> Health:
     responses={503: {"model": Readiness, "description": "One of them does not"}},
     response_model=Readiness,
 )
-async def readyz(context: Ctx) -> Response:
+async def readyz(request: Request, context: Ctx) -> Response:
+    await context.rates.asks_unnamed(request)
     database, evidence = await asyncio.gather(_database(context), _evidence(context))
     ready = database["database"] == evidence == "ok"
     body = Readiness(status="ok" if ready else "unavailable", checks=database | {"evidence": evidence})
@@ -56,6 +57,7 @@ async def readyz(context: Ctx) -> Response:
 
 @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
 async def metrics(request: Request, context: Ctx) -> Response:
+    await context.rates.asks_unnamed(request)
     held: Metrics = request.app.state.metrics
     return Response(held.render(await _figures(context)), media_type="text/plain; version=0.0.4; charset=utf-8")
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,7 +19,7 @@ from api.http.repeats import Key, Reply, once
 from api.http.routes.claims import scope
 from api.http.routes.evidence import JPEG, cacheable, stream
 from api.http.schemas import matches as wire
-from api.http.schemas.words import Id
+from api.http.schemas.words import Id, PhotoId
 from api.http.tokens import Role
 from api.http.upload import fingerprint
 from claims.claim import Status
@@ -30,7 +29,6 @@ from claims.store import rulings, views
 from claims.store.rulings import Ruling
 
 router = APIRouter(prefix="/v1/claims/{claim_id}", tags=["matches"])
-PhotoId = Annotated[str, Path(pattern=r"^[\x21-\x7e]{1,200}$")]
 
 
 @router.get(

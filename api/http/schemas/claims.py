@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from api.http.schemas.words import Currency, Id, Incoming, Line, Minor, Moment, Name, Outgoing, Words
+from api.http.schemas.words import Currency, EventMoment, Id, Incoming, Line, Minor, Name, Outgoing, Words
 from claims.claim import EvidenceKind, Status
 from claims.decision import Ground, Outcome
 
@@ -36,7 +36,7 @@ class ClaimRequest(Incoming):
     peril: Line = Field(min_length=1, description="One of the product's perils")
     amount_minor: Minor
     currency: Currency
-    occurred_at: Moment
+    occurred_at: EventMoment
     description: Words = ""
     payee_account: Name
     device_id: Line = ""

@@ -7,7 +7,18 @@ from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
-from api.http.schemas.words import Currency, Id, Incoming, Minor, MinorOrZero, Moment, Name, Outgoing
+from api.http.schemas.words import (
+    CoverEnd,
+    CoverStart,
+    Currency,
+    Id,
+    Incoming,
+    Minor,
+    MinorOrZero,
+    Name,
+    Outgoing,
+    storable,
+)
 
 POLICY_EXAMPLE: dict[str, JsonValue] = {
     "id": "pol-2026-000017",
@@ -29,6 +40,7 @@ PET_EXAMPLE: dict[str, JsonValue] = {
     "species": "dog",
 }
 _ATTRIBUTES_MAX = 64
+_NUMBER_MAX = 10**12
 
 
 class ClaimantRequest(Incoming):
@@ -46,8 +58,11 @@ class ClaimantRequest(Incoming):
         for name, value in attributes.items():
             if len(name) > 100 or isinstance(value, list | dict) or (isinstance(value, str) and len(value) > 200):
                 raise ValueError("credit attributes are short names with a number, a truth value, a short text or null")
-            if "\x00" in name or (isinstance(value, str) and "\x00" in value):
-                raise ValueError("control characters are not accepted")
+            if isinstance(value, int | float) and not -_NUMBER_MAX <= value <= _NUMBER_MAX:  # NaN is in no range
+                raise ValueError("a number of a credit attribute lies within 10^12")
+            for text in (name, value):
+                if isinstance(text, str):
+                    storable(text)
         return self
 
 
@@ -63,8 +78,8 @@ class PolicyTerms(Incoming):
     claimant: ClaimantRequest
     insured_name: Name
     pet_id: Id | Literal[""] = ""
-    starts_at: Moment
-    ends_at: Moment
+    starts_at: CoverStart
+    ends_at: CoverEnd
     currency: Currency
     sum_insured_minor: Minor
     insured_value_minor: MinorOrZero = 0

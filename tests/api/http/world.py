@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 from PIL import Image
 from skimage import data
 from sqlalchemy import text
 
 from api.http import tokens
-from api.http.serve import config
+from api.http.serve import Server
 from api.settings import Settings
 from claims.decision import Decision, Ground, Outcome, Reason
 from claims.product import product_of
@@ -75,7 +74,7 @@ class running:
 
     def __enter__(self) -> Api:
         self.socket = socket.create_server(("127.0.0.1", 0))
-        self.server = uvicorn.Server(config(self.settings))
+        self.server = Server(self.settings)
         self.thread = threading.Thread(target=self.server.run, args=([self.socket],), daemon=True)
         self.thread.start()
         while not self.server.started:

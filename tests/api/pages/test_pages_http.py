@@ -16,6 +16,7 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.http.token_keys import key_id, load_key
 from api.settings import Settings
 from claims.store import sessions
 from tests.api.http import world
@@ -71,6 +72,12 @@ def sign_in(api: Api, role: str, subject: str) -> Seat:
     return Seat(client, csrf[1])
 
 
+def opened_by(api: Api) -> sessions.OpenedBy:
+    """What a session in the store says of the token that opened it."""
+    key = load_key(api.settings.token_key, api.settings.home)
+    return sessions.OpenedBy(secrets.token_hex(8), key_id(key), datetime.now(UTC))
+
+
 def test_everybody_lands_on_their_own_page_and_on_no_other(small_world: World) -> None:
     homes = {"claimant": "/claims", "adjuster": "/queue", "partner": "/queue", "operator": "/operations"}
     for role, home in homes.items():
@@ -114,7 +121,7 @@ def test_a_session_ends_by_time_and_by_signing_out(small_world: World) -> None:
     api, now = small_world.api, datetime.now(UTC)
 
     async def short(conn: AsyncConnection) -> None:
-        await sessions.create(conn, "short", "adjuster", "zhang", "c", now - timedelta(hours=2), now)
+        await sessions.create(conn, "short", "adjuster", "zhang", "c", now - timedelta(hours=2), now, opened_by(api))
 
     seeding.stored(api, short)
     client = browser_like(api)
@@ -217,7 +224,9 @@ def test_of_fifty_takers_of_one_case_one_wins(small_world: World) -> None:
     async def seats(conn: AsyncConnection) -> None:
         for number in range(takers):
             until = now + timedelta(hours=1)
-            await sessions.create(conn, f"t-{number}", "adjuster", f"adjuster-{number}", f"c-{number}", now, until)
+            await sessions.create(
+                conn, f"t-{number}", "adjuster", f"adjuster-{number}", f"c-{number}", now, until, opened_by(api)
+            )
 
     seeding.stored(api, seats)
 

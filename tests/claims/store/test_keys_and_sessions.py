@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from claims.decision import Outcome
 from claims.errors import Conflict
 from claims.evidence import Unmeasured
-from claims.store import heartbeats, idempotency, payouts, sessions
+from claims.store import audit, heartbeats, idempotency, payouts, revocations, sessions
 from claims.store.figures import operator_figures
 from claims.store.idempotency import Response, Standing
+from claims.store.sessions import OpenedBy
 
 pytestmark = pytest.mark.anyio
 
@@ -56,16 +57,62 @@ async def test_a_request_that_died_is_taken_over_after_its_time_and_an_abandoned
 
 async def test_a_session_is_known_by_its_token_until_it_runs_out(world: Any, engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
-        await sessions.create(conn, "token", "adjuster", "li", "csrf", world.now, world.later(60))
+        await sessions.create(conn, "token", "adjuster", "li", "csrf", world.now, world.later(60), _opened_by(world))
         found = await sessions.find(conn, "token", world.later(59))
         assert found is not None
-        assert (found.role, found.subject, found.csrf) == ("adjuster", "li", "csrf")
+        assert (found.role, found.subject, found.csrf, found.key_id) == ("adjuster", "li", "csrf", "key")
         assert await sessions.find(conn, "token", world.later(60)) is None
         assert await sessions.find(conn, "other", world.now) is None
         stored = (await conn.execute(text("SELECT id_sha256 FROM sessions"))).scalar_one()
         assert "token" not in stored
         await sessions.end(conn, "token")
         assert await sessions.find(conn, "token", world.now) is None
+
+
+def _opened_by(world: Any, token_id: str = "0123456789abcdef") -> OpenedBy:
+    return OpenedBy(token_id, "key", world.now)
+
+
+async def test_a_session_ends_when_its_token_or_its_subject_is_revoked(world: Any, engine: AsyncEngine) -> None:
+    async def open_session(name: str, subject: str, token_id: str, issued_after: float) -> None:
+        opened_by = OpenedBy(token_id, "key", world.later(issued_after))
+        async with engine.begin() as conn:
+            await sessions.create(conn, name, "adjuster", subject, "csrf", world.now, world.later(600), opened_by)
+
+    async def alive() -> set[str]:
+        async with engine.connect() as conn:
+            return {name for name in ("a", "b", "c", "d") if await sessions.find(conn, name, world.later(20))}
+
+    await open_session("a", "li", "aaaaaaaaaaaaaaaa", 0)
+    await open_session("b", "li", "bbbbbbbbbbbbbbbb", 0)
+    await open_session("c", "li", "cccccccccccccccc", 11)
+    await open_session("d", "wang", "dddddddddddddddd", 0)
+    assert await alive() == {"a", "b", "c", "d"}
+    async with engine.begin() as conn:
+        await revoke(conn, world, "aaaaaaaaaaaaaaaa")
+    assert await alive() == {"b", "c", "d"}
+    async with engine.begin() as conn:
+        await revoke(conn, world, "adjuster:li")
+    assert await alive() == {"c", "d"}, "what was issued afterwards is not meant"
+
+
+async def revoke(conn: AsyncConnection, world: Any, what: str) -> None:
+    await revocations.revoke(conn, what, world.later(10), forget_at=world.later(600), actor="operator:ops", reason="")
+
+
+async def test_a_revocation_is_audited_and_forgotten_when_no_token_needs_it(world: Any, engine: AsyncEngine) -> None:
+    async with engine.begin() as conn:
+        await revoke(conn, world, "adjuster:li")
+        await revoke(conn, world, "adjuster:li")
+    async with engine.begin() as conn:
+        recorded = await audit.of_subject(conn, "adjuster:li")
+        assert [(one.action, one.actor) for one in recorded] == [("token.revoked", "operator:ops")] * 2
+        assert await revocations.is_revoked(conn, "e" * 16, "adjuster:li", world.later(10))
+        assert not await revocations.is_revoked(conn, "e" * 16, "adjuster:li", world.later(10.001))
+        assert not await revocations.is_revoked(conn, "e" * 16, "claimant:li", world.now)
+        assert [one.what for one in await revocations.newest(conn)] == ["adjuster:li"]
+        assert await revocations.purge(conn, world.later(599)) == 0
+        assert await revocations.purge(conn, world.later(600)) == 1
 
 
 async def test_figures_count_what_happened_and_say_what_they_cannot_tell(world: Any, engine: AsyncEngine) -> None:
