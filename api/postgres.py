@@ -113,7 +113,7 @@ class Postgres:
     """
 
     def __init__(
-        self, home: Path, *, durable: bool = True, ready_seconds_max: float = 60.0, stop_seconds_max: float = 30.0
+        self, home: Path, *, durable: bool = True, ready_seconds_max: float = 600.0, stop_seconds_max: float = 30.0
     ) -> None:
         self.home = home.resolve()
         self.durable = durable

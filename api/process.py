@@ -14,6 +14,9 @@ from pathlib import Path
 
 from api import private
 from api.postgres import die_with_parent, tail
+from vision.progress import sign_of
+
+_LOOK_SECONDS_MAX = 2.0  # of one look: a machine that stood still meanwhile is no time of the process
 
 Ready = Callable[[], bool]
 
@@ -33,6 +36,7 @@ class Command:
     ready: Ready
     environment: Mapping[str, str] = field(default_factory=dict)  # added to the stack's
     ready_seconds_max: float = 120.0
+    needed: bool = True  # the others are not ready without it; False: it comes when it comes
 
 
 class Process:
@@ -45,6 +49,7 @@ class Process:
         self._cwd = cwd
         self._child: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0  # time.monotonic
+        self.restarts = -1  # starts after the first
 
     @property
     def pid(self) -> int:
@@ -67,20 +72,28 @@ class Process:
                 umask=private.UMASK,
             )
         self.started_at = time.monotonic()
+        self.restarts += 1
 
     def alive(self) -> bool:
         return self._child is not None and self._child.poll() is None
 
     def wait_ready(self) -> None:
-        """Raises StackFailed when the process ends or its time runs out before it is ready."""
-        deadline = self.started_at + self.command.ready_seconds_max
+        """Raises StackFailed when the process ends or uses up its time before it is ready: CPU that it takes, and time
+        that it spends waiting for something else. What it waits for a CPU or a disk, on a busy machine, does not count.
+        """
+        spent, cpu_seconds, looked = 0.0, 0.0, time.monotonic()
         while True:
             if not self.alive():
                 code = self._child.returncode if self._child is not None else "not started"
                 raise StackFailed(f"{self.command.name} ended (exit {code}); end of {self.log}:\n{tail(self.log)}")
             if self.command.ready():
                 return
-            if time.monotonic() > deadline:
+            sign, before, looked = sign_of([self.pid]), looked, time.monotonic()
+            if not sign.held_up:
+                spent += min(looked - before, _LOOK_SECONDS_MAX)
+            spent += sign.cpu_seconds - cpu_seconds
+            cpu_seconds = sign.cpu_seconds
+            if spent > self.command.ready_seconds_max:
                 raise StackFailed(
                     f"{self.command.name} was not ready after {self.command.ready_seconds_max:.0f} s; "
                     f"end of {self.log}:\n{tail(self.log)}"

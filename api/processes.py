@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 
 from api.settings import Settings
@@ -23,8 +24,10 @@ from flows.config import (
 
 
 def process_name(kind: str) -> str:
-    """Unique among live processes: kind, host and process id."""
-    return f"{kind}@{socket.gethostname()}:{os.getpid()}"
+    """Unique among processes, ended ones included: kind, host, process id (which containers use again) and a random
+    part.
+    """
+    return f"{kind}@{socket.gethostname()}:{os.getpid()}-{secrets.token_hex(3)}"
 
 
 def worker_config(settings: Settings) -> WorkerConfig:

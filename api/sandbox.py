@@ -25,7 +25,7 @@ from api.settings import BankSettings, PartnerSettings, Settings
 from api.stack import Stack, StackFailed
 
 PARTNERS = ("anshun", "heyuan")
-READY_SECONDS_MAX = 30.0
+READY_SECONDS_MAX = 600.0  # one that ends is noticed at once; a busy machine is given its time
 STOP_SECONDS_MAX = 10.0
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+import asyncpg
 import structlog
 from sqlalchemy.engine import make_url
 
@@ -40,6 +41,7 @@ __all__ = [
     "upgrade",
 ]
 
+RESTART_SECONDS: Final = 10.0  # at the earliest, so that what cannot stay up does not spin
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
 log = structlog.get_logger(__name__)
@@ -85,6 +87,7 @@ def _owner(settings: Settings, dsn: str) -> str:
 
 class Stack:
     """Starts everything in `start`, or nothing: what had been started is stopped again before StackFailed is raised.
+    Prefect's server is started beside the others and not waited for: runs are shown from when it answers.
 
     extra: processes of the caller, started before those that call them (the demo's bank and insurers). After
     `start`, `settings` carries the DSN, the ports and the URLs that were filled in. Call `start` from the main
@@ -119,7 +122,7 @@ class Stack:
         self.stop()
 
     def start(self) -> None:
-        """Everything ready when it returns. Raises StackFailed, PostgresFailed."""
+        """Everything of our own ready when it returns. Raises StackFailed, PostgresFailed."""
         try:
             self._start_store()
             if self._prefect and not self.settings.prefect_api_url:
@@ -128,7 +131,8 @@ class Stack:
                 self._start(command)
             self._start_own()
             for process in list(self.processes.values()):
-                process.wait_ready()
+                if process.command.needed:
+                    process.wait_ready()
         except BaseException:
             self.stop()
             raise
@@ -162,7 +166,7 @@ class Stack:
 
     def restart_ended(self) -> list[str]:
         """Start what has ended again, PostgreSQL first, and return the names. A process that ended within 10 s of
-        its start waits that long.
+        its start waits that long; one that nothing needs, twice as long each time it does not stay up.
         """
         restarted = []
         if self.postgres is not None and self.postgres.process is not None and not self.postgres.alive():
@@ -170,7 +174,10 @@ class Stack:
             self.postgres.start()
             restarted.append("postgres")
         for name, process in self.processes.items():
-            if not process.alive() and time.monotonic() - process.started_at > 10:
+            since_start, pause = time.monotonic() - process.started_at, self._pause_seconds(process)
+            if not process.alive() and since_start > pause:
+                if since_start > 2 * pause:
+                    process.restarts = 0  # it had stayed up
                 log.error("process ended; starting it again", process=name, log=str(process.log))
                 process.start()
                 restarted.append(name)
@@ -180,7 +187,9 @@ class Stack:
         """Name of a process that ended by itself, or ""."""
         if self.postgres is not None and self.postgres.process is not None and not self.postgres.alive():
             return "postgres"
-        return next((name for name, process in self.processes.items() if not process.alive()), "")
+        return next(
+            (name for name, process in self.processes.items() if process.command.needed and not process.alive()), ""
+        )
 
     @property
     def logs(self) -> Path:
@@ -218,8 +227,16 @@ class Stack:
             updates["public_url"] = f"http://{self.settings.http_host}:{port}"
         self.settings = self.settings.model_copy(update=updates)
 
+    def _pause_seconds(self, process: Process) -> float:
+        return RESTART_SECONDS if process.command.needed else min(RESTART_SECONDS * 2**process.restarts, 600.0)
+
     def _start_prefect(self) -> None:
-        command, api_url = _prefect(prefect_database(self.settings, self._owner_dsn), self._ready_seconds_max)
+        """Without a database of its own it is not started; claims go on either way."""
+        try:
+            command, api_url = _prefect(prefect_database(self.settings, self._owner_dsn), self._ready_seconds_max)
+        except (asyncpg.PostgresError, OSError) as error:
+            log.error("Prefect's server is not started: no database for it", error=error)
+            return
         self._start(command)
         self.settings = self.settings.model_copy(update={"prefect_api_url": api_url})
 
@@ -270,5 +287,6 @@ def _prefect(database: str, ready_seconds_max: float) -> tuple[Command, str]:
             "PREFECT_API_URL": api_url,
         },
         ready_seconds_max=ready_seconds_max,
+        needed=False,
     )
     return command, api_url

@@ -4,7 +4,8 @@
 
 A finished stage is stored, so a claim that is leased again after a crash goes on where it was. The decision is one
 transaction with everything that follows from it; until then nothing has happened that anybody could be paid for.
-A claim whose checking fails again and again goes to a person; the others of its batch notice nothing.
+A claim whose checking fails again and again goes to a person; the others of its batch notice nothing. What fails for
+want of a resource of ours (`flows.trouble`) is no failure of the claim: it is put off, with growing pauses.
 """
 
 from __future__ import annotations
@@ -35,9 +36,11 @@ from claims.store.tables import claims
 from claims.wire import canonical
 from flows.config import LeaseLimits
 from flows.drain import STORE_AWAY, Batch, backoff_seconds
+from flows.errors import ChangedTooOften, KillsWorkers
 from flows.looking import Stopwatch
 from flows.stages import STAGES, Context
 from flows.tracking import Label, Row, Summary, Tracker, artifact_key
+from flows.trouble import ResourceTrouble, trouble_of
 
 log = structlog.get_logger(__name__)
 
@@ -155,9 +158,9 @@ class Adjudication:
             done = await adjudication.stage_results(conn, lease.claim_id, lease.round)
         if file.status is not Status.SUBMITTED or file.round != lease.round:
             raise Conflict(f"claim {lease.claim_id} is {file.status}, round {file.round}")
-        if lease.attempts > self.limits.leases_max:
+        if lease.deaths >= self.limits.deaths_max:
             progress.stage = "lease"
-            raise LeasedTooOften(f"leased {lease.attempts} times without an end")
+            raise KillsWorkers(f"{lease.deaths} processes died with this claim alone in hand")
         results: dict[str, Any] = {}
         for name, (_, stored) in STAGES.items():
             progress.stage = name
@@ -238,26 +241,50 @@ class Adjudication:
     async def _failed(self, lease: Lease, progress: Progress, error: BaseException) -> tuple[str, str, str]:
         """Try again after a pause, or refer to a person when that has been done often enough."""
         words = f"{progress.stage}: {fault(error)}"
-        log.error("a claim could not be checked", claim=lease.claim_id, attempt=lease.attempts, exc_info=error)
-        try:
-            if lease.attempts >= self.limits.attempts_max:
-                return await self._refer_unchecked(lease, progress, error)
-            await self._postpone(lease, words)
-        except LeaseLost:
-            return "taken over", "", ""
-        except (Conflict, InvalidTransition):
-            await self._finish(lease)
-            return "no longer due", "", ""
-        except STORE_AWAY as away:
-            log.warning("the lease runs out by itself", claim=lease.claim_id, error=away)
-        return "postponed", "", words[:200]
+        trouble = trouble_of(error)
+        if trouble is None:
+            log.error("a claim could not be checked", claim=lease.claim_id, failures=lease.failures + 1, exc_info=error)
+        else:
+            log.warning("a resource is missing", resource=trouble.resource, claim=lease.claim_id, error=words[:300])
+        # While the store is away there is nothing else to do; the heartbeat keeps the lease as soon as it is back.
+        deadline = time.monotonic() + self.limits.lease_seconds
+        while True:
+            try:
+                if self._enough(lease, error, trouble):
+                    return await self._refer_unchecked(lease, progress, error, trouble)
+                await self._postpone(lease, words, trouble)
+            except LeaseLost:
+                return "taken over", "", ""
+            except (Conflict, InvalidTransition):
+                await self._finish(lease)
+                return "no longer due", "", ""
+            except STORE_AWAY as away:
+                if time.monotonic() < deadline:
+                    await asyncio.sleep(self.limits.backoff_seconds)
+                    continue
+                log.warning("the lease runs out by itself", claim=lease.claim_id, error=away)
+            return "postponed", "", words[:200]
 
-    async def _postpone(self, lease: Lease, words: str) -> None:
-        retry_at = self.context.now() + timedelta(seconds=backoff_seconds(lease.attempts, self.limits))
+    def _enough(self, lease: Lease, error: BaseException, trouble: ResourceTrouble | None) -> bool:
+        """Whether it is a person's turn."""
+        if isinstance(error, KillsWorkers):
+            return True
+        if trouble is not None:
+            return lease.postponed >= self.limits.postponed_max
+        return lease.failures + 1 >= self.limits.attempts_max
+
+    async def _postpone(self, lease: Lease, words: str, trouble: ResourceTrouble | None) -> None:
+        before = lease.failures if trouble is None else lease.postponed
+        retry_at = self.context.now() + timedelta(seconds=backoff_seconds(before + 1, self.limits))
         async with self.context.engine.begin() as conn:
-            await queue.fail(conn, lease, words, retry_at, dead=False)
+            if trouble is None:
+                await queue.fail(conn, lease, words, retry_at, dead=False)
+            else:
+                await queue.postpone(conn, lease, trouble.resource, words, retry_at)
 
-    async def _refer_unchecked(self, lease: Lease, progress: Progress, error: BaseException) -> tuple[str, str, str]:
+    async def _refer_unchecked(
+        self, lease: Lease, progress: Progress, error: BaseException, trouble: ResourceTrouble | None
+    ) -> tuple[str, str, str]:
         """Fail closed: whatever was found or not, a person decides. Never paid and never lost."""
         async with self.context.engine.connect() as conn:
             file = await adjudication.load(conn, lease.claim_id)
@@ -267,8 +294,9 @@ class Adjudication:
             policy=file.policy,
             product=product,
             stage=progress.stage,
-            error=type(error).__name__,  # its words may quote what the claimant sent, and are kept nowhere
-            attempts=lease.attempts,
+            # No words: they may quote what the claimant sent, and are kept nowhere.
+            error=type(error).__name__ if trouble is None else trouble.stored,
+            attempts=(lease.failures if trouble is None else lease.postponed) + 1,
             rules=RULES,
             now=self.context.now(),
         )
@@ -296,14 +324,6 @@ class Adjudication:
         if isinstance(facts.credit, CreditFact):
             found.add(facts.credit.model)
         return tuple(sorted(found))
-
-
-class ChangedTooOften(Exception):
-    """Facts that were out of date again whenever the claim was to be decided: tried again later."""
-
-
-class LeasedTooOften(Exception):
-    """A claim that was leased again and again without an end: it may be what kills the workers."""
 
 
 def _label(leases: Sequence[Lease]) -> Label:

@@ -34,12 +34,30 @@ class LeaseLimits:
     lease_seconds: float = 30.0
     heartbeat_seconds: float = 8.0
     poll_seconds: float = 0.1  # between looks at an empty queue
-    attempts_max: int = 3  # failures of one claim before a person takes it
-    leases_max: int = 12  # leases of one claim, lost ones included: a claim that kills its worker again and again
+    attempts_max: int = 3  # failures of one claim, by its own doing, before a person takes it
+    deaths_max: int = 3  # of processes that held this claim alone, without a step further: then a person takes it
+    # In a row, for want of resources: with the pauses below about an hour. Then a person is asked, and the claim is
+    # checked again as soon as the resource is back (RecheckLimits). A policy choice.
+    postponed_max: int = 20
     backoff_seconds: float = 2.0  # doubled at each further attempt
     backoff_seconds_max: float = 300.0
     shutdown_seconds: float = 20.0  # after SIGTERM, for claims under way; the rest is released
     report_seconds: float = 5.0  # between reports of the process to the operator page
+
+
+@dataclass(frozen=True, slots=True)
+class RecheckLimits:
+    """When claims that came before a person for want of resources are checked again by themselves.
+
+    Policy choices: the first look comes soon, as most outages are short; after `rechecks_max` (a week with these
+    pauses) the claim stays with the person.
+    """
+
+    every_seconds: float = 30.0
+    pause_seconds: float = 60.0  # since the referral; doubled with each recheck of the claim
+    pause_seconds_max: float = 86_400.0
+    rechecks_max: int = 16
+    at_once_max: int = 20  # claims in one round: what was short may be short again
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +114,7 @@ class WorkerConfig:
     # Enrolments come rarely and wait for nobody: looked for at leisure, one batch at a time.
     enrol_lease: LeaseLimits = LeaseLimits(batch_max=4, batches_in_flight_max=1, poll_seconds=0.5)
     retention: RetentionLimits = RetentionLimits()
+    recheck: RecheckLimits = RecheckLimits()
     floods: FloodLimits = field(default_factory=FloodLimits)
     library: LibraryConfig = LibraryConfig()
     cores: int = 2  # threads of the vision pool, and decoder processes

@@ -31,6 +31,14 @@ class Queue(Protocol[L]):
 
     async def lease(self, limit: int) -> Sequence[L]: ...
 
+    async def lease_alone(self) -> Sequence[L]:
+        """One item that nothing may be worked on beside, [] where none waits."""
+        ...
+
+    async def alone_due(self) -> bool:
+        """Whether there is something for `lease_alone`."""
+        ...
+
     async def keep(self, leases: Sequence[L]) -> Sequence[L]:
         """Prolong, and return those (the same objects) that still stand; the others have been taken over."""
         ...
@@ -94,6 +102,7 @@ class Drain(Generic[L]):
         self._stop = stop
         self._wake = wake
         self._running: dict[asyncio.Task[None], Batch[L]] = {}
+        self._alone = False  # what runs may have nothing beside it
         self.batch_size = 1
         self.backlog = 0
         self.batches = 0
@@ -104,17 +113,29 @@ class Drain(Generic[L]):
         return sum(len(batch.open) for batch in self._running.values())
 
     async def run(self) -> None:
-        """Returns after `stop` is set and work under way has finished or was given back."""
+        """Returns after `stop` is set and work under way has finished or was given back.
+
+        What must be worked on alone takes turns with the rest, so that neither waits for all of the other.
+        """
+        alone = False
         while not self._stop.is_set():
-            if len(self._running) >= self._limits.batches_in_flight_max:
+            if self._running and (alone or self._alone or len(self._running) >= self._limits.batches_in_flight_max):
                 await self._wait_for_one()
                 continue
             try:
+                turn, alone = alone, False
+                if turn:
+                    if leased := await self._queue.lease_alone():
+                        self._start(Batch(leased))
+                        self._alone = True
+                    continue
                 leased = await self._queue.lease(self.batch_size)
                 if leased:
                     self._start(Batch(leased))
                     self.backlog = await self._queue.backlog()
                     self.batch_size = next_batch_size(self.batch_size, self.backlog, self._limits.batch_max)
+                alone = await self._queue.alone_due()
+                if leased or alone:
                     continue
                 self.backlog, self.batch_size = 0, 1
                 await self._pause(self._limits.poll_seconds)
@@ -134,6 +155,8 @@ class Drain(Generic[L]):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
+        if not self._running:
+            self._alone = False
         self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             # A fault of the loop itself, not of a claim. The leases run out and others take the work.

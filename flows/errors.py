@@ -7,7 +7,11 @@ FlowsError
 ├── UnknownPaperKind          a product asks for a kind of paper that the reader does not know
 ├── ImportStopped             batches of a library import fail one after another: it is not the pictures' doing
 ├── RunLost                   the Prefect server let a run down; the work itself is not concerned
+├── ChangedTooOften           what a claim is decided on was out of date again whenever it was to be decided
+├── KillsWorkers              processes died again and again with this claim alone in hand
 └── WorkFailed                what Prefect is told of work that failed: kind and place, none of its words
+
+Which errors are our machines' trouble and no fault of the claim's: `flows.trouble`.
 """
 
 from __future__ import annotations
@@ -36,3 +40,9 @@ class RunLost(FlowsError): ...
 
 
 class WorkFailed(FlowsError): ...
+
+
+class ChangedTooOften(FlowsError): ...
+
+
+class KillsWorkers(FlowsError): ...

@@ -203,6 +203,16 @@ class Looking:
         """Start the OCR processes. Papers that come earlier wait for them; photos need not."""
         self._reader.warm()
 
+    def try_everything(self) -> None:
+        """A small piece of the real work: write and read a file, decode it, have an OCR process ready.
+
+        Raises whatever is missing says: DecoderUnavailable, ReaderUnavailable, StoreError, OSError.
+        """
+        noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+        sha256 = self._blobs.put(preview_jpeg(noise))  # the same bytes each time: one small file, swept as nobody's
+        self._decoder.decode(self._blobs.read(sha256))
+        self._reader.warm()
+
     def warm_photos(self) -> None:
         """Start the decoders and load the networks, so that the first claim does not pay for it.
 

@@ -33,6 +33,14 @@ class ClaimQueue:
         async with self.engine.begin() as conn:
             return await queue.lease(conn, self.owner, limit, self.lease_seconds, self.now())
 
+    async def lease_alone(self) -> Sequence[Lease]:
+        async with self.engine.begin() as conn:
+            return await queue.lease_alone(conn, self.owner, self.lease_seconds, self.now())
+
+    async def alone_due(self) -> bool:
+        async with self.engine.connect() as conn:
+            return await queue.alone_due(conn, self.now()) > 0
+
     async def keep(self, leases: Sequence[Lease]) -> Sequence[Lease]:
         async with self.engine.begin() as conn:
             return await queue.renew(conn, leases, self.lease_seconds, self.now())
@@ -59,6 +67,12 @@ class OutboxQueue:
     async def lease(self, limit: int) -> Sequence[Message]:
         async with self.engine.begin() as conn:
             return await outbox.lease(conn, self.topic, self.owner, limit, self.lease_seconds, self.now())
+
+    async def lease_alone(self) -> Sequence[Message]:
+        return ()  # no message is suspected: pictures of an enrolment are decoded in other processes
+
+    async def alone_due(self) -> bool:
+        return False
 
     async def keep(self, leases: Sequence[Message]) -> Sequence[Message]:
         async with self.engine.begin() as conn:

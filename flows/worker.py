@@ -25,6 +25,7 @@ from flows.kinds import check_kinds
 from flows.looking import Looking, looking
 from flows.process import live, stopping
 from flows.queues import ClaimQueue, OutboxQueue
+from flows.recheck import keep_rechecking
 from flows.sending import Sending
 from flows.stages import Context
 from flows.teach import Teaching
@@ -96,6 +97,7 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     group.create_task(library.keep(stop))
                     group.create_task(_check_library(engine, eyes.photo_models()[0]))
                     group.create_task(tend(engine, BlobStore(config.store.evidence_url), config.retention, stop))
+                    group.create_task(keep_rechecking(engine, eyes, config.recheck, stop))
                     await _either(library.settled, stop)  # its search is exact, PostgreSQL's graph is not
                     log.info("ready", process=config.name, cores=config.cores, library_rows=library.rows)
                     await live(
@@ -116,7 +118,7 @@ async def _warm_papers(eyes: Looking) -> None:
     """Beside the work: it takes seconds, and photos need not wait for it."""
     try:
         await asyncio.to_thread(eyes.warm_papers)
-    except ReaderUnavailable as error:
+    except (ReaderUnavailable, OSError, MemoryError) as error:
         # The next paper tries again to start it; a paper that cannot be read at all goes to a person in the end.
         log.error("papers cannot be read yet", error=error)
 

@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.postgres import Postgres
 from claims.store import engine as store_engine
 from claims.store import migrate
+
+# A property holds on a machine that is busy with other things, too: no example is measured by the clock.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 TEMPLATE = "migrated"
 # What is not cut up any further, the longest first, so that no process ends with one of them alone. The three share a

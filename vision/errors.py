@@ -21,7 +21,7 @@ RefusalCode = Literal[
     "truncated",  # begins well and ends too early
     "too_many_pixels",
     "file_too_large",
-    "decode_timeout",  # ran past its seconds, of CPU or of the clock
+    "decode_timeout",  # ran past its seconds of CPU, or stood still twice
     "decode_memory",  # asked for more memory than one file may have
     "decode_crashed",  # the decoding process died
     "pdf_encrypted",

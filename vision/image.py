@@ -10,7 +10,7 @@ import contextlib
 import io
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vision.errors import DecoderUnavailable, ImageRefused
-from vision.image_lane import HEADER_BYTES, Decoded, DecodeLimits, Lane
+from vision.image_lane import HEADER_BYTES, A, ChildLost, Decoded, DecodeLimits, Lane, read_answer
 from vision.provenance.credentials import Credentials, read_credentials_answer
 from vision.provenance.exif import ExifReading
 from vision.provenance.reading import NOT_LOOKED, FileReading
@@ -109,8 +109,8 @@ class Decoder:
     """Decodes in other processes, at most `processes` files at a time. Thread-safe; a context manager.
 
     The decoding processes start on entering (or at the first file that needs one) and end with this process, however it
-    ends. A file that kills its decoder harms no other file. Calls block until the file is done or its time is up; from
-    async code call them in a thread.
+    ends. A file that kills its decoder harms no other file; a decoder that is killed from outside costs no file. Calls
+    block until the file is done or its CPU time is up; from async code call them in a thread.
     """
 
     def __init__(self, limits: DecodeLimits | None = None, processes: int = 2) -> None:
@@ -119,6 +119,7 @@ class Decoder:
         self._all = [Lane(self.limits) for _ in range(processes)]
         for lane in reversed(self._all):
             self._lanes.put(lane)
+        self._one_alone = threading.Lock()  # two that each hold a lane and wait for the other's would wait for ever
         self._closed = threading.Event()
 
     def __enter__(self) -> Decoder:
@@ -176,8 +177,7 @@ class Decoder:
             "anchors_bytes": len(anchors),
             "answer_bytes_max": HEADER_BYTES,
         }
-        with self._lane() as lane:
-            return lane.work(anchors + data, request, read_credentials_answer)
+        return self._work(anchors + data, request, read_credentials_answer)
 
     def render_pdf(self, data: bytes, dpi: int = 150, page_count_max: int | None = None) -> list[Picture]:
         """Every page of a PDF; one with more pages than `page_count_max` (at most limits.pdf_pages_max) is refused.
@@ -215,8 +215,28 @@ class Decoder:
         return media_type
 
     def _run(self, data: bytes, request: Mapping[str, object], answer_bytes_max: int) -> list[Decoded]:
-        with self._lane() as lane:
-            return lane.run(data, {**request, "answer_bytes_max": answer_bytes_max})
+        return self._work(data, {**request, "answer_bytes_max": answer_bytes_max}, read_answer)
+
+    def _work(self, data: bytes, request: Mapping[str, object], read: Callable[[int], A]) -> A:
+        """In a fresh child; where that was lost for no fault of the file, once more with nothing beside it. Raises
+        ImageRefused, DecoderUnavailable.
+        """
+        try:
+            with self._lane() as lane:
+                return lane.work(data, request, read)
+        except ChildLost:
+            try:
+                with self._alone() as lane:
+                    return lane.work(data, request, read)
+            except ChildLost as again:
+                raise again.judged() from again
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[Lane]:
+        """A lane, while no other works."""
+        with self._one_alone, contextlib.ExitStack() as held:
+            lanes = [held.enter_context(self._lane()) for _ in self._all]
+            yield lanes[0]
 
     @contextlib.contextmanager
     def _lane(self) -> Iterator[Lane]:

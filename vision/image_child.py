@@ -5,10 +5,10 @@ one file, writes the pixels and dies. So no byte of one claim's file is ever in 
 or an exhausted limit ends that one file only, and a fork costs milliseconds where a fresh interpreter costs a quarter
 of a second.
 
-Wire, one SOCK_SEQPACKET message each way. Request: JSON (`kind`, limits) and two descriptors, the file's bytes and the
-place for the answer. Reply: JSON (`status` as of waitpid, `timed_out`, `cpu_seconds`). The answer itself the child
-writes into the second descriptor: 8 bytes of length, that much JSON, and from HEADER_BYTES on the pixels. The zygote
-never parses what a child wrote.
+Wire, SOCK_SEQPACKET messages. Request: JSON (`kind`, limits) and two descriptors, the file's bytes and the place for
+the answer. Reply: JSON (`status` as of waitpid, `stalled`, `cpu_seconds`), after any number of WORKING. The answer
+itself the child writes into the second descriptor: 8 bytes of length, that much JSON, and from HEADER_BYTES on the
+pixels. The zygote never parses what a child wrote.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 from vision import confinement, image_pixels, pdf_pages
+from vision.progress import LOOK_SECONDS, Progress, sign_of
 from vision.provenance import credentials_child
 
 REQUEST_BYTES_MAX: Final = 65_536
 HEADER_BYTES: Final = 65_536  # of an answer, before the pixels: room to describe 50 pages
 EXIT_UNFORESEEN: Final = 70
 EXIT_NOT_CONFINED: Final = 71
+EXIT_NO_RESOURCES: Final = 72  # the system refused what a child needs before it has looked at any file
+WORKING: Final = b'{"working":true}'
 
 _NOBODY: Final = 65_534
 _PR_SET_PDEATHSIG: Final = 1
@@ -64,35 +67,47 @@ def _serve(control: socket.socket, libc: ctypes.CDLL) -> None:
             _child(request, descriptors[0], descriptors[1], libc)
         for descriptor in descriptors:
             os.close(descriptor)
-        ending = _wait(pid, float(request["wall_seconds_max"]), control)
+        ending = _wait(pid, int(request["stall_seconds_max"]), control)
         if ending is None:
             return
         control.send(json.dumps(ending).encode())
 
 
-def _wait(pid: int, wall_seconds_max: float, control: socket.socket) -> dict[str, Any] | None:
-    """How the child ended, killed at its time limit or not; None when the parent has gone, and the child with it."""
+def _wait(pid: int, stall_seconds_max: int, control: socket.socket) -> dict[str, Any] | None:
+    """How the child ended, killed for standing still or not; None when the parent has gone, and the child with it.
+
+    Its CPU time the kernel limits; by the clock it may take as long as others keep it from running.
+    """
     watched = os.pidfd_open(pid)
     poll = select.poll()
     poll.register(watched, select.POLLIN)
     poll.register(control, select.POLLIN)  # a parent that waits for its reply says nothing: this is its end closing
-    events = {descriptor for descriptor, _event in poll.poll(wall_seconds_max * 1000)}
+    progress = Progress(stall_seconds_max)
+    stalled = False
+    events: set[int] = set()
+    while not events and not stalled:
+        events = {descriptor for descriptor, _event in poll.poll(LOOK_SECONDS * 1000)}
+        if not events:
+            stalled = progress.stalled(sign_of([pid]))
+            control.send(WORKING)
     if watched not in events:
         os.kill(pid, signal.SIGKILL)
     os.close(watched)
     _pid, status, usage = os.wait4(pid, 0)
     if control.fileno() in events:
         return None
-    return {"status": status, "timed_out": not events, "cpu_seconds": usage.ru_utime + usage.ru_stime}
+    return {"status": status, "stalled": stalled, "cpu_seconds": usage.ru_utime + usage.ru_stime}
 
 
 def _child(request: dict[str, Any], source: int, target: int, libc: ctypes.CDLL) -> NoReturn:
-    code = EXIT_UNFORESEEN
+    code = EXIT_NO_RESOURCES
     try:
         with os.fdopen(source, "rb", closefd=False) as file:
             file.seek(0)
             data = file.read()
-        if confine(request, libc):
+        confined = confine(request, libc)
+        code = EXIT_UNFORESEEN
+        if confined:
             _answer(request, data, target)
             code = 0
         else:

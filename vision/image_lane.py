@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.errors import REFUSAL_CODES, DecoderUnavailable, ImageRefused, RefusalCode
+from vision.progress import LOOK_SECONDS, Progress, sign_of
 from vision.provenance.exif import ExifReading, exif_reading
 from vision.provenance.reading import NOT_LOOKED, FileReading, read_marks_answer, strip_shape
 from vision.text_layer import BYTES_MAX, NO_LAYER, TextLayer, read_layer
@@ -32,10 +33,12 @@ MIB: Final = 1024 * 1024
 # As in vision.image_child, which this process must not import: it would load the decoders.
 HEADER_BYTES: Final = 65_536
 EXIT_NOT_CONFINED: Final = 71
+EXIT_NO_RESOURCES: Final = 72
+WORKING: Final = b'{"working":true}'
 
 _REPLY_BYTES_MAX: Final = 65_536
+FROM_OUTSIDE: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 _EDGE_PX_MAX: Final = 50_000_000  # one row of as many pixels as are ever allowed
-_GRACE_SECONDS: Final = 5.0  # the zygote keeps the time limit; this much later it is itself taken for stuck
 _ROOT: Final = Path(__file__).resolve().parent.parent
 ANSWER_ERRORS: Final = (
     ValueError,
@@ -53,24 +56,22 @@ _START: Final = (
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """What one file may cost.
+    """What one file may cost. Time is CPU time: a busy machine takes longer by the clock, and no file is to blame.
 
-    memory_bytes_max counts what decoding allocates beyond the idle process. syscall_filter_required: decode nothing on
-    a kernel without seccomp; without it the other limits still hold.
+    stall_seconds_max: a child that neither uses CPU nor waits for any is ended after so long. memory_bytes_max counts
+    what decoding allocates beyond the idle process. syscall_filter_required: decode nothing on a kernel without
+    seccomp; without it the other limits still hold.
     """
 
     file_bytes_max: int = 25 * MIB
     pixels_max: int = 50_000_000
     cpu_seconds_max: int = 10
-    wall_seconds_max: float = 30.0
     pdf_cpu_seconds_max: int = 30
-    pdf_wall_seconds_max: float = 90.0
     credentials_cpu_seconds_max: int = 3
-    credentials_wall_seconds_max: float = 10.0
     memory_bytes_max: int = 1024 * MIB
     pdf_pages_max: int = 50
     pdf_page_pixels_max: int = 4_000_000
-    start_seconds_max: float = 30.0
+    stall_seconds_max: int = 30
     syscall_filter_required: bool = True
 
 
@@ -85,6 +86,23 @@ class Decoded:
     exif: ExifReading
     origin: FileReading = NOT_LOOKED
     text_layer: TextLayer = NO_LAYER
+
+
+class ChildLost(Exception):
+    """The child did not get to the file's end, and none of its own limits is why: killed from outside, or by the
+    kernel for want of memory; or it stood still. In a fresh child, with nothing beside it, the file has another try.
+    """
+
+    def __init__(self, reason: str, *, stalled: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.stalled = stalled
+
+    def judged(self) -> ImageRefused | DecoderUnavailable:
+        """What a second loss says: only the file makes a child stand still twice; only the machine loses it twice."""
+        if self.stalled:
+            return ImageRefused("decode_timeout", "the decoder stood still on this file")
+        return DecoderUnavailable(f"{self.reason}, twice; is the machine out of memory?")
 
 
 class Lane:
@@ -146,20 +164,22 @@ class Lane:
         self.stop()
 
     def run(self, data: bytes, request: Mapping[str, object]) -> list[Decoded]:
-        """Decode `data` in a fresh child. Raises ImageRefused for the file, DecoderUnavailable for the machine."""
+        """Decode `data` in a fresh child. Raises ImageRefused for the file, DecoderUnavailable for the machine, and
+        ChildLost where that is not known yet.
+        """
         return self.work(data, request, read_answer)
 
     def work(self, data: bytes, request: Mapping[str, object], read: Callable[[int], A]) -> A:
         """`data` worked on in a fresh child, and its answer as `read` checks it. Raises as `run` does."""
         limits = self._limits
-        cpu_seconds_max, wall_seconds_max = {
-            "pdf": (limits.pdf_cpu_seconds_max, limits.pdf_wall_seconds_max),
-            "credentials": (limits.credentials_cpu_seconds_max, limits.credentials_wall_seconds_max),
-        }.get(str(request["kind"]), (limits.cpu_seconds_max, limits.wall_seconds_max))
+        cpu_seconds_max = {
+            "pdf": limits.pdf_cpu_seconds_max,
+            "credentials": limits.credentials_cpu_seconds_max,
+        }.get(str(request["kind"]), limits.cpu_seconds_max)
         whole = {
             **request,
             "cpu_seconds_max": cpu_seconds_max,
-            "wall_seconds_max": wall_seconds_max,
+            "stall_seconds_max": limits.stall_seconds_max,
             "memory_bytes_max": limits.memory_bytes_max,
             "pixels_max": limits.pixels_max,
             "syscall_filter_required": limits.syscall_filter_required,
@@ -168,24 +188,20 @@ class Lane:
         target = os.memfd_create("miaopei-answer", os.MFD_CLOEXEC)
         try:
             _write(source, data)
-            reply = self._ask(json.dumps(whole).encode(), source, target, wall_seconds_max)
-            _check_ending(reply, cpu_seconds_max, wall_seconds_max)
+            reply = self._ask(json.dumps(whole).encode(), source, target)
+            _check_ending(reply, cpu_seconds_max)
             return read(target)
         finally:
             os.close(source)
             os.close(target)
 
-    def _ask(self, message: bytes, source: int, target: int, wall_seconds_max: float) -> dict[str, Any]:
+    def _ask(self, message: bytes, source: int, target: int) -> dict[str, Any]:
         # A zygote that was killed from outside is replaced once; a second death is the machine's trouble.
         for _attempt in range(2):
             try:
                 control = self._started()
                 socket.send_fds(control, [message], [source, target])
-                control.settimeout(wall_seconds_max + _GRACE_SECONDS)
-                reply = control.recv(_REPLY_BYTES_MAX)
-            except TimeoutError:
-                self.kill()
-                raise DecoderUnavailable("the decoding process does not answer") from None
+                reply = self._heard(control, "the decoding process does not answer")
             except ConnectionError:
                 reply = b""
             if reply:
@@ -199,12 +215,29 @@ class Lane:
         if control is None or process is None:
             raise DecoderUnavailable("the decoding process was stopped")
         if not self._ready:
-            control.settimeout(self._limits.start_seconds_max)
-            if not control.recv(_REPLY_BYTES_MAX):
+            if not self._heard(control, "the decoding process does not get ready"):
                 self.kill()
                 raise DecoderUnavailable(f"the decoding process did not start (exit status {process.returncode})")
             self._ready = True
         return control
+
+    def _heard(self, control: socket.socket, otherwise: str) -> bytes:
+        """What the zygote says, b"" when it is gone, waited for as long as it gets on. It says that a child works every
+        second or so, and ends one that stands still: its silence is its own.
+        """
+        progress = Progress(self._limits.stall_seconds_max)
+        control.settimeout(LOOK_SECONDS)
+        while True:
+            try:
+                message = control.recv(_REPLY_BYTES_MAX)
+            except TimeoutError:
+                if progress.stalled(sign_of([self.process_id])):
+                    self.kill()
+                    raise DecoderUnavailable(otherwise) from None
+                continue
+            if message != WORKING:
+                return message
+            progress = Progress(self._limits.stall_seconds_max)
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -213,21 +246,23 @@ def _write(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _check_ending(reply: Mapping[str, Any], cpu_seconds_max: int, wall_seconds_max: float) -> None:
+def _check_ending(reply: Mapping[str, Any], cpu_seconds_max: int) -> None:
     """Turn how the child ended into an error, unless it ended well."""
-    if reply["timed_out"]:
-        raise ImageRefused("decode_timeout", f"decoding took longer than {wall_seconds_max:g} s")
+    if reply["stalled"]:
+        raise ChildLost("the decoder stood still", stalled=True)
     status = int(reply["status"])
     if status == 0:
         return
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_NOT_CONFINED:
         raise DecoderUnavailable("this kernel has no system call filter (seccomp); nothing is decoded without one")
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_NO_RESOURCES:
+        raise ChildLost("the decoder could not begin")
     killer = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     spent = float(reply["cpu_seconds"]) >= cpu_seconds_max - 0.1
     if killer == signal.SIGXCPU or (killer == signal.SIGKILL and spent):
         raise ImageRefused("decode_timeout", f"decoding took more than {cpu_seconds_max} s of CPU")
-    if killer == signal.SIGKILL:  # nobody here sent it: the kernel did, for want of memory
-        raise ImageRefused("decode_memory", "the file asks for more memory than the machine has")
+    if killer in FROM_OUTSIDE:  # none of its limits sends these: somebody did, or the kernel for want of memory
+        raise ChildLost(f"the decoder was killed ({signal.Signals(killer).name})")
     ending = f"signal {signal.Signals(killer).name}" if killer else f"exit status {os.waitstatus_to_exitcode(status)}"
     raise ImageRefused("decode_crashed", f"the decoder died on this file ({ending})")
 

@@ -129,6 +129,9 @@ def _store_registry(figures: StoreFigures) -> CollectorRegistry:
     gauge("referrals_overdue", "Cases past their time").set(seen.referrals_overdue)
     gauge("floods_open", "Pictures that match many claims and wait for a person's ruling").set(seen.floods_open)
     gauge("claims_held", "Claims that wait for such a ruling alone").set(seen.claims_held)
+    lacking = gauge("claims_waiting_for_resources", "Claims put off because our machines lack something", "resource")
+    for resource, count in seen.waiting_for_resources.items():
+        lacking.labels(resource).set(count)
     gauge("processes", "Worker, settle and refer processes seen in the last minutes").set(len(seen.processes))
     for name, help_text, value in (
         ("straight_through_ratio", "Closed untouched / closed, last 24 hours", seen.straight_through_rate),

@@ -177,6 +177,7 @@ async def save_stage(
 ) -> None:
     """Keep a stage's result (plain JSON) for whoever holds this claim next. Raises LeaseLost."""
     await queue.hold(conn, lease)
+    await queue.moved_on(conn, lease)
     values = {"result": result, "seconds": dict(seconds), "finished_at": now}
     await conn.execute(
         upsert(stage_rows)

@@ -7,6 +7,7 @@ thread.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -127,10 +128,15 @@ class BlobStore:
 
     @contextmanager
     def open(self, sha256: str) -> Iterator[IO[bytes]]:
-        """The file to read from, a piece at a time; its hash is not checked. Raises NotFound."""
+        """The file to read from, a piece at a time; its hash is not checked.
+
+        Raises NotFound, and OSError where the whole store is away, which says nothing about the file.
+        """
         try:
             opened = self._filesystem.open(_path(self._root, sha256), "rb")
         except FileNotFoundError as missing:
+            if not self._filesystem.exists(self._root):
+                raise OSError(errno.ENODEV, "the evidence store is away") from missing
             raise NotFound(f"no file {sha256}") from missing
         with opened as file:
             yield cast(IO[bytes], file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import and_, func, select
@@ -48,6 +48,7 @@ class OperatorFigures:
     processes: tuple[Heartbeat, ...]
     floods_open: int = 0
     claims_held: int = 0  # wait for one of them; not among the open referrals
+    waiting_for_resources: Mapping[str, int] = field(default_factory=dict)  # claims put off, by what our machines lack
 
 
 async def operator_figures(
@@ -113,5 +114,6 @@ async def operator_figures(
         refer=await outbox.backlog(conn, "refer", now),
         floods_open=flooded["open"],
         claims_held=flooded["held"],
+        waiting_for_resources=await queue.waiting_for_resources(conn),
         processes=tuple(await heartbeats.since(conn, now - PROCESS_SEEN)),
     )

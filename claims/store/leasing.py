@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Table, and_, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -46,8 +47,11 @@ async def take(
     lease_seconds: float,
     now: datetime,
     *filters: ColumnElement[bool],
+    first: Sequence[ColumnElement[Any]] = (),
+    **changed: object,
 ) -> Sequence[Row[tuple[object, ...]]]:
-    """Lease up to `limit` rows, longest due first.
+    """Lease up to `limit` rows, longest due first, or by `first` and then so. changed: further columns, as literals or
+    expressions over the row as it was.
 
     Rows that another transaction is taking at this moment are passed over.
     """
@@ -56,7 +60,7 @@ async def take(
     picked = (
         select(columns.id)
         .where(columns.state.in_(("due", "leased")), columns.due_at <= now, free, *filters)
-        .order_by(columns.due_at, columns.id)
+        .order_by(*first, columns.due_at, columns.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("picked")
@@ -70,6 +74,7 @@ async def take(
             attempts=columns.attempts + 1,
             leased_by=owner,
             leased_until=now + timedelta(seconds=lease_seconds),
+            **changed,
         )
         .returning(*columns)
     )
@@ -109,9 +114,17 @@ async def finish(conn: AsyncConnection, table: Table, held: Held, now: datetime)
 
 
 async def fail(
-    conn: AsyncConnection, table: Table, held: Held, error: str, retry_at: datetime, *, dead: bool, now: datetime | None
+    conn: AsyncConnection,
+    table: Table,
+    held: Held,
+    error: str,
+    retry_at: datetime,
+    *,
+    dead: bool,
+    now: datetime | None,
+    **changed: object,
 ) -> None:
-    """Due again at `retry_at`, or, when `dead`, set aside for a person. Raises LeaseLost."""
+    """Due again at `retry_at`, or, when `dead`, set aside for a person. changed: further columns. Raises LeaseLost."""
     await _settle(
         conn,
         table,
@@ -122,6 +135,7 @@ async def fail(
         leased_until=None,
         last_error=error[:2000],
         finished_at=now if dead else None,
+        **changed,
     )
 
 

@@ -27,7 +27,7 @@ _REFERRALS: Final = uuid.UUID("0d6c1c52-5a0c-5c7e-8a38-1df0a9a4a6b7")
 
 @dataclass(frozen=True, slots=True)
 class Referral:
-    """state: open (not yet with the partner), delivered, decided, closed (the claim was withdrawn)."""
+    """state: open (not yet with the partner), delivered, decided, closed (withdrawn, or overtaken by another check)."""
 
     id: str
     claim_id: str

@@ -166,7 +166,14 @@ jobs = Table(
     Column("round", Integer, nullable=False),
     Column("state", Text, nullable=False),  # due, leased, done, dead
     _time("due_at"),
-    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default="0"),  # leases, those that were lost included
+    Column("failures", Integer, nullable=False, server_default="0"),  # checks that failed by the claim's own doing
+    # In a row, for want of resources, and of which: such a check says nothing about the claim.
+    Column("postponed", Integer, nullable=False, server_default="0"),
+    Column("waits_for", Text, nullable=False, server_default=""),
+    # A process ended with it in hand: worked on with nothing beside it since; deaths: ended then, too, and no step on.
+    Column("alone", Boolean, nullable=False, server_default=text("false")),
+    Column("deaths", Integer, nullable=False, server_default="0"),
     Column(
         "fence", BigInteger, nullable=False, server_default="0"
     ),  # +1 at each lease; a holder of an older one has lost it

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from api.postgres import Postgres, free_port, run_apart
 from api.process import Command, Process, StackFailed, answers
 from api.settings import BankSettings, PartnerSettings, Settings
 from api.stack import environment, open_database
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +74,11 @@ def test_postgres_starts_again_after_kill_9_and_with_a_pid_file_of_something_els
     pid_file = home / "postgres" / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
     pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")  # now the pid of this very test
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:  # its children notice that it is gone, and go
-        if not any("postgres" in (one.info["name"] or "") and str(home) in one.info["cwd"] for one in _cwds()):
-            break
-        time.sleep(0.05)
+
+    def gone() -> bool:  # its children notice that it is gone, and go
+        return not any("postgres" in (one.info["name"] or "") and str(home) in one.info["cwd"] for one in _cwds())
+
+    wait_until(gone)
     with Postgres(home) as again:
         again.execute("DROP TABLE survived")
 
@@ -144,7 +144,7 @@ def test_another_database_driver_is_refused() -> None:
         Settings(database_url="sqlite:///x")
 
 
-def _process(tmp_path: Path, code: str, ready: object = None, seconds: float = 20.0) -> Process:
+def _process(tmp_path: Path, code: str, ready: object = None, seconds: float = 600.0) -> Process:
     command = Command("child", [sys.executable, "-c", code], ready=ready or (lambda: True), ready_seconds_max=seconds)  # type: ignore[arg-type]
     return Process(command, dict(os.environ), tmp_path / "logs" / "child.log", tmp_path)
 
@@ -157,7 +157,7 @@ def test_a_process_that_ends_before_it_is_ready_shows_the_end_of_its_log(tmp_pat
 
 
 def test_a_process_that_never_gets_ready_is_reported_in_time(tmp_path: Path) -> None:
-    process = _process(tmp_path, "import time; time.sleep(60)", ready=lambda: False, seconds=0.3)
+    process = _process(tmp_path, "import time; time.sleep(100_000)", ready=lambda: False, seconds=0.3)
     process.start()
     with pytest.raises(StackFailed, match="not ready"):
         process.wait_ready()
@@ -185,11 +185,11 @@ def test_processes_go_when_their_starter_is_killed(tmp_path: Path) -> None:
 import os, sys, time
 from pathlib import Path
 from api.process import Command, Process
-child = Process(Command("c", [sys.executable, "-c", "import time; time.sleep(60)"], lambda: True), dict(os.environ),
+child = Process(Command("c", [sys.executable, "-c", "import time; time.sleep(9999)"], lambda: True), dict(os.environ),
                 Path({str(tmp_path)!r}) / "c.log", Path("."))
 child.start()
 print(child.pid, flush=True)
-time.sleep(60)
+time.sleep(100_000)
 """
     starter = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
@@ -198,5 +198,5 @@ time.sleep(60)
     child = psutil.Process(int(starter.stdout.readline()))
     starter.send_signal(signal.SIGKILL)
     starter.wait()
-    child.wait(10)
+    child.wait(PATIENCE_SECONDS)
     starter.stdout.close()

@@ -16,11 +16,12 @@ from api.http.tokens import Role
 from api.sandbox import Sandbox
 from claims.store.engine import connect
 from fixtures import demo_world, hostile_files
+from tests.waiting import PATIENCE_SECONDS
 
 NOW = datetime.now(UTC)
 # Pictures of this file alone: the stack is shared, and a photo of another test's claim would be a match.
 PHOTO, LATE, ONCE = (demo_world.sample_photo(name) for name in ("rocket.jpg", "ihc.png", "motorcycle_left.png"))
-DECIDED_SECONDS_MAX = 90.0
+DECIDED_SECONDS_MAX = PATIENCE_SECONDS
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(400)
 
 

@@ -17,6 +17,7 @@ from api.http.tokens import Role
 from api.sandbox import Sandbox
 from api.stack import environment
 from fixtures import demo_world
+from tests.waiting import PATIENCE_SECONDS
 
 
 def miaopei(sandbox: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
@@ -46,7 +47,9 @@ def claim_id(sandbox: Sandbox) -> str:
         photo = Upload("photo", "a.jpg", demo_world.sample_photo("retina.jpg"))
         async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
             sent = await claimant.submit_claim(demo_world.claim_body(claim, policy, now), [photo])
-            seen = await claimant.wait_while(sent, frozenset({"submitted", "approved"}), timeout_seconds=90)
+            seen = await claimant.wait_while(
+                sent, frozenset({"submitted", "approved"}), timeout_seconds=PATIENCE_SECONDS
+            )
         assert seen["status"] == "paid", seen["decision"]["reasons"][0]
         return sent
 

@@ -21,6 +21,7 @@ from api.sandbox import Sandbox
 from claims.store.engine import connect
 from fixtures import demo_world
 from flows.reconcile import reconcile
+from tests.waiting import PATIENCE_SECONDS
 
 CLAIMS = 10
 # None of them is sent by another test of this stack.
@@ -28,7 +29,7 @@ PICTURES = (
     *(f"{name}.png" for name in ("brick", "grass", "gravel", "coins", "moon", "camera", "page", "cell", "astronaut")),
     "china.jpg",
 )
-SETTLED_SECONDS_MAX = 120.0
+SETTLED_SECONDS_MAX = PATIENCE_SECONDS
 
 
 def test_whatever_is_killed_every_claim_is_decided_and_every_payout_leaves_once(sandbox: Sandbox) -> None:
@@ -109,7 +110,7 @@ async def _statuses(sandbox: Sandbox, ids: list[str]) -> dict[str, str]:
         await engine.dispose()
 
 
-async def _patiently(attempt: Callable[[], Awaitable[Any]], seconds_max: float = 120.0) -> Any:
+async def _patiently(attempt: Callable[[], Awaitable[Any]], seconds_max: float = PATIENCE_SECONDS) -> Any:
     """Again until it is answered: a killed server is a refused or broken connection, or a 5xx, for a while.
 
     A request that was under way when the API died holds its idempotency key for up to a minute: 409 until then.

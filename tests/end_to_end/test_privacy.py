@@ -26,6 +26,7 @@ from api.sandbox import Sandbox
 from claims.store.engine import connect
 from fixtures import demo_world
 from tests.end_to_end.test_command_line import miaopei
+from tests.waiting import PATIENCE_SECONDS
 
 WORD = "GEHEIM0417"  # stands in every text that is planted
 LATITUDE, LONGITUDE = ((31, 1), (14, 1), (16_739, 1000)), ((121, 1), (28, 1), (25_331, 1000))
@@ -77,7 +78,7 @@ def found_in(where: str, data: bytes) -> list[str]:
 
 def pages(sandbox: Sandbox, role: Role, subject: str, paths: list[str]) -> Iterator[tuple[str, bytes]]:
     """What somebody signed in on the pages gets at each path."""
-    with httpx.Client(base_url=sandbox.api_url, follow_redirects=True, timeout=60) as client:
+    with httpx.Client(base_url=sandbox.api_url, follow_redirects=True, timeout=PATIENCE_SECONDS) as client:
         token = re.search(r'name="csrf" value="([^"]+)"', client.get("/sign-in").text)
         fields = {"token": sandbox.token(role, subject), "csrf": token[1] if token else ""}
         client.post("/sign-in", data=fields).raise_for_status()
@@ -117,7 +118,7 @@ def claims(sandbox: Sandbox) -> dict[str, str]:
             async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, who)) as claimant:
                 made[who] = await claimant.submit_claim(body, [Upload("photo", "rot.jpg", SENT[who])])
                 open_ = frozenset({"submitted", "approved"})
-                seen = await claimant.wait_while(made[who], open_, timeout_seconds=120, poll_seconds=0.3)
+                seen = await claimant.wait_while(made[who], open_, timeout_seconds=PATIENCE_SECONDS, poll_seconds=0.3)
                 assert seen["status"] == ("paid" if who == "privacy-1" else "referred"), seen["decision"]
         return made
 
@@ -132,7 +133,7 @@ def test_nothing_that_leaves_the_evidence_store_says_where_and_with_what_it_was_
         assert {needle for needle in NEEDLES[:5] if needle in file} >= {NEEDLES[0], NEEDLES[1]}
     leaks: list[str] = []
     seen = 0
-    with httpx.Client(base_url=sandbox.api_url, timeout=60) as client:
+    with httpx.Client(base_url=sandbox.api_url, timeout=PATIENCE_SECONDS) as client:
         callers = [
             (Role.CLAIMANT, "privacy-2"), (Role.ADJUSTER, "zhang"), (Role.PARTNER, "anshun"), (Role.OPERATOR, "ops"),
         ]  # fmt: skip
@@ -195,7 +196,7 @@ def test_nothing_that_leaves_the_evidence_store_says_where_and_with_what_it_was_
 
 def test_who_sent_the_other_photo_is_told_to_adjusters_alone(sandbox: Sandbox, claims: dict[str, str]) -> None:
     paid, referred = claims["privacy-1"], claims["privacy-2"]
-    with httpx.Client(base_url=sandbox.api_url, timeout=60) as client:
+    with httpx.Client(base_url=sandbox.api_url, timeout=PATIENCE_SECONDS) as client:
 
         def get(role: Role, subject: str, path: str) -> httpx.Response:
             return client.get(path, headers={"Authorization": f"Bearer {sandbox.token(role, subject)}"})
@@ -242,7 +243,7 @@ def test_an_erased_claim_is_shown_as_erased_and_its_pictures_are_gone(sandbox: S
     assert "erased" in error
     assert miaopei(sandbox, "audit", "verify", "--json")[0] == 0
     assert miaopei(sandbox, "reconcile", "--json")[0] == 0
-    with httpx.Client(base_url=sandbox.api_url, timeout=60) as client:
+    with httpx.Client(base_url=sandbox.api_url, timeout=PATIENCE_SECONDS) as client:
         own = {"Authorization": f"Bearer {sandbox.token(Role.CLAIMANT, 'privacy-1')}"}
         shown = client.get(f"/v1/claims/{paid}", headers=own).json()
         assert (shown["status"], shown["evidence"], shown["description"]) == ("erased", [], "")

@@ -36,6 +36,7 @@ from claims.store.engine import connect
 from fixtures import demo_world, edits
 from fixtures.scenes import Pixels, scene
 from flows.reconcile import reconcile
+from tests.waiting import PATIENCE_SECONDS
 from vision.fingerprint import Fingerprint, Fingerprinter
 from vision.image import Decoder
 from vision.library.search import candidate_from, nearness
@@ -48,7 +49,7 @@ CLAIMS = 50
 WAITING = ("submitted", "approved")
 COPIED = frozenset({"photo_of_another_claim", "photo_in_flood", "photo_maybe_copied"})
 # A claim of one small photo takes about a quarter of a second of two busy cores.
-SECONDS_MAX = 120 + 1.5 * CLAIMS * ROUNDS
+SECONDS_MAX = PATIENCE_SECONDS + 10.0 * CLAIMS * ROUNDS
 EDITED_FROM = 1_000  # numbers of the scenes of the second test
 
 
@@ -146,7 +147,7 @@ async def run(sandbox: Sandbox, entrants: list[Entrant]) -> dict[str, Outcome]:
     now = datetime.now(UTC)
     began = time.monotonic()
     limits = httpx.Limits(max_connections=CLAIMS, max_keepalive_connections=CLAIMS)
-    async with httpx.AsyncClient(base_url=sandbox.api_url, timeout=120, limits=limits) as http:
+    async with httpx.AsyncClient(base_url=sandbox.api_url, timeout=PATIENCE_SECONDS, limits=limits) as http:
         await all_of(entrants, lambda one: register(http, sandbox, one, now))
         registered = time.monotonic()
         numbers: dict[str, int] = {}

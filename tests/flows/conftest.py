@@ -11,8 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -38,10 +37,11 @@ from claims.store.intake import NewEvidence
 from claims.store.tables import claims
 from flows.config import BankConfig, LeaseLimits, PartnerConfig, ReferConfig, SettleConfig, StoreConfig, WorkerConfig
 from models.ocr_build import default_target
+from tests.waiting import until
+from tests.waiting import wait_until as wait_until_so
 from vision.image import sniff
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS_MAX = 20.0
 
 # As in production, but impatient: a test that waits for a lease to run out waits two seconds.
 LIMITS = LeaseLimits(
@@ -72,11 +72,13 @@ class Server:
         self.process = subprocess.Popen(
             [*command, "--ready-file", str(ready), *self.options], cwd=ROOT, env=os.environ | self.secrets
         )
-        deadline = time.monotonic() + START_SECONDS_MAX
-        while not ready.exists():
-            assert self.process.poll() is None, f"{self.module} ended with {self.process.returncode}"
-            assert time.monotonic() < deadline, f"{self.module} did not start"
-            time.sleep(0.02)
+        process = self.process
+
+        def started() -> bool:
+            assert process.poll() is None, f"{self.module} ended with {process.returncode}"
+            return ready.exists()
+
+        wait_until_so(started)
         self.port = int(ready.read_text().rsplit(":", 1)[1])
 
     def kill(self) -> None:
@@ -270,14 +272,6 @@ def _square(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 @pytest.fixture
 def photograph() -> Any:
     return photo
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
-    """Wait until the condition holds; fails when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, f"not so within {seconds} s: {condition}"
-        await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

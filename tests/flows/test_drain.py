@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from flows.config import LeaseLimits
 from flows.drain import Batch, Drain, backoff_seconds, next_batch_size
+from tests.waiting import until
 
 LIMITS = LeaseLimits(heartbeat_seconds=0.05, poll_seconds=0.01, shutdown_seconds=0.3)
 
@@ -29,6 +31,7 @@ class ListQueue:
     held: list[Item] = field(default_factory=list)
     lost: set[int] = field(default_factory=set)
     released: list[Item] = field(default_factory=list)
+    alone: list[Item] = field(default_factory=list)
     beats: int = 0
     away: int = 0
 
@@ -39,6 +42,14 @@ class ListQueue:
         taken, self.due = self.due[:limit], self.due[limit:]
         self.held += taken
         return taken
+
+    async def lease_alone(self) -> Sequence[Item]:
+        taken, self.alone = self.alone[:1], self.alone[1:]
+        self.held += taken
+        return taken
+
+    async def alone_due(self) -> bool:
+        return bool(self.alone)
 
     async def keep(self, leases: Sequence[Item]) -> Sequence[Item]:
         self.beats += 1
@@ -74,12 +85,17 @@ def test_the_pause_doubles_and_has_an_end() -> None:
     assert [backoff_seconds(n, limits) for n in (1, 2, 3, 4, 5, 60)] == [2, 4, 8, 16, 30, 30]
 
 
-async def drained(queue: ListQueue, work: object, stop_after: float, limits: LeaseLimits = LIMITS) -> Drain[Item]:
+async def drained(queue: ListQueue, work: object, enough: Callable[[], bool]) -> None:
+    """Drain until it is enough, and stop."""
     stop, wake = asyncio.Event(), asyncio.Event()
-    drain = Drain("test", queue, work, limits, stop, wake)  # type: ignore[arg-type]
-    asyncio.get_running_loop().call_later(stop_after, stop.set)
-    await drain.run()
-    return drain
+    running = asyncio.create_task(Drain("test", queue, work, LIMITS, stop, wake).run())  # type: ignore[arg-type]
+
+    async def reached() -> bool:
+        return enough()
+
+    await until(reached, pause_seconds=0.005)
+    stop.set()
+    await running
 
 
 @pytest.mark.anyio
@@ -94,7 +110,7 @@ async def test_everything_is_worked_on_once_in_growing_batches() -> None:
             done.append(item.number)
             batch.close(item)
 
-    await drained(ListQueue([Item(n) for n in range(200)]), work, 0.6)
+    await drained(ListQueue([Item(n) for n in range(200)]), work, lambda: len(done) == 200)
     assert sorted(done) == list(range(200))
     assert sizes[0] == 1
     assert max(sizes) > 10
@@ -109,7 +125,7 @@ async def test_a_store_that_is_away_costs_time_and_no_work() -> None:
         for item in batch.leases:
             batch.close(item)
 
-    await drained(ListQueue([Item(1), Item(2)], away=1), work, 1.5)
+    await drained(ListQueue([Item(1), Item(2)], away=1), work, lambda: len(done) == 2)
     assert sorted(done) == [1, 2]
 
 
@@ -119,12 +135,14 @@ async def test_a_lost_lease_is_dropped_and_the_rest_of_its_batch_kept_alive() ->
     seen: list[int] = []
 
     async def work(batch: Batch[Item]) -> None:
-        await asyncio.sleep(0.15)
-        seen.append(len(batch.open))
+        async def dropped() -> bool:
+            return not batch.open
 
-    await drained(queue, work, 0.3)
-    assert queue.beats >= 1
-    assert seen == [0]
+        await until(dropped)
+        seen.append(queue.beats)
+
+    await drained(queue, work, lambda: bool(seen))
+    assert seen[0] >= 1
 
 
 @pytest.mark.anyio
@@ -138,10 +156,46 @@ async def test_at_the_stop_work_that_does_not_end_in_time_is_given_back() -> Non
                 batch.close(item)
                 ended.append(item.number)
             else:
-                await asyncio.sleep(60)
+                await asyncio.sleep(100_000)
 
-    await drained(queue, work, 0.1)
+    await drained(queue, work, lambda: bool(ended) and len(queue.held) > 1)
     assert ended == [1]
     assert 1 not in [item.number for item in queue.released]
     assert queue.released
     assert {item.number for item in queue.released} == {item.number for item in queue.held} - {1}
+
+
+@pytest.mark.anyio
+async def test_what_must_be_worked_on_alone_has_nothing_beside_it_and_holds_up_nothing_for_long() -> None:
+    queue = ListQueue([Item(n) for n in range(12)], alone=[Item(n) for n in range(100, 104)])
+    under_way: set[int] = set()
+    order: list[int] = []
+    company: dict[int, set[int]] = {}
+
+    async def work(batch: Batch[Item]) -> None:
+        numbers = {item.number for item in batch.leases}
+        under_way.update(numbers)
+        for number in numbers:
+            company.setdefault(number, set()).update(under_way - {number})
+            order.append(number)
+        for other in under_way - numbers:
+            company[other] |= numbers
+        await asyncio.sleep(0.01)
+        under_way.difference_update(numbers)
+        for item in batch.leases:
+            batch.close(item)
+
+    stop, wake = asyncio.Event(), asyncio.Event()
+    drain = Drain("test", queue, work, replace(LIMITS, batch_max=2), stop, wake)
+    running = asyncio.create_task(drain.run())
+
+    async def all_done() -> bool:
+        return len(order) == 16 and not under_way
+
+    await until(all_done)
+    stop.set()
+    await running
+    assert sorted(order) == [*range(12), *range(100, 104)]
+    assert all(company[number] == set() for number in range(100, 104))
+    alone_at = [place for place, number in enumerate(order) if number >= 100]
+    assert all(later - earlier > 1 for earlier, later in pairwise(alone_at)), "they take turns with the others"

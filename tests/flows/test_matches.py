@@ -145,20 +145,20 @@ async def test_the_same_damage_is_not_paid_twice_but_may_be_claimed_anew_after_a
     dear = 19_000  # above what is paid with no person looking
     async with working(shop, eyes[0]):
         first = await shop.claim(policy, files, dear)
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         assert (await reasons(shop, first))[0] == "above_auto_pay"
         beside = await shop.claim(policy, files, 3_000)
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         assert (await reasons(shop, beside))[0] == "same_event_claimed_before"
         async with shop.engine.begin() as conn:
             for claim_id in (first, beside):
                 await intake.withdraw(conn, claim_id, "anna", datetime.now(UTC), actor="claimant:anna")
         again = await shop.claim(policy, files, 3_000)
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         assert await shop.status(again) is Status.APPROVED
         assert "photo_of_withdrawn_claim" in await reasons(shop, again)
         once_more = await shop.claim(policy, files, 3_000)
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
     assert await shop.status(once_more) is Status.REFERRED
     found = await facts(shop, once_more)
     assert {one.owner for one in found.matches} == {MatchOwner.SAME_EVENT}
@@ -170,9 +170,9 @@ async def test_an_edited_copy_carries_its_transform_in_numbers_and_a_picture_tha
 ) -> None:
     async with working(shop, eyes[0]):
         first = await shop.photo_claim("anna", photograph(0))
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         second = await shop.photo_claim("bert", edited(photograph(0)))
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
     assert (await reasons(shop, second))[0] == "photo_of_another_claim"
     found = (await facts(shop, second)).matches[0]
     assert (found.claim_id, found.claim_status, found.owner) == (first, "approved", MatchOwner.OTHER_CLAIMANT)
@@ -192,13 +192,13 @@ async def test_what_is_maybe_a_copy_is_not_paid_and_shown_to_a_person_with_its_p
     doubtful = edits.jpeg_bytes(edits.apply("combination", cup, np.random.default_rng(7), others), 50)
     async with working(shop, eyes[0]):
         first = await shop.photo_claim("anna", edits.jpeg_bytes(cup))
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         second = await shop.photo_claim("bert", doubtful)
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         await word(shop, second, first, MatchRuling.REJECT)
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         third = await shop.photo_claim("carl", doubtful)
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
     assert await shop.status(first) is Status.APPROVED
     assert await shop.status(second) is Status.REFERRED
     assert (await reasons(shop, second))[0] == "photo_maybe_copied"
@@ -218,14 +218,14 @@ async def test_a_rejected_match_is_not_raised_again_and_a_further_copy_is(
 ) -> None:
     async with working(shop, eyes[0]):
         first = await shop.photo_claim("anna", photograph(0))
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         second = await shop.photo_claim("bert", edited(photograph(0)))
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         await word(shop, second, first, MatchRuling.REJECT)
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         # The same file from somebody else: no copy of Anna's any more, but of Bert's.
         third = await shop.photo_claim("carl", edited(photograph(0)))
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
     said = {one.claim_id: one.ruling for one in (await facts(shop, third)).matches}
     assert said == {first: MatchRuling.REJECT, second: ""}
     assert await shop.status(third) is Status.REFERRED
@@ -237,9 +237,9 @@ async def test_a_picture_in_many_claims_is_ruled_on_once_and_its_claims_are_deci
     icon = photograph(1)
     async with working(shop, eyes[0]):
         first = await shop.photo_claim("claimant-0", icon)
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         copies = [await shop.photo_claim(f"claimant-{n}", icon) for n in range(1, 6)]
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         async with shop.engine.connect() as conn:
             (flood,) = await floods.list_floods(conn)
             held = set((await conn.execute(select(flood_claims.c.claim_id))).scalars())
@@ -251,7 +251,7 @@ async def test_a_picture_in_many_claims_is_ruled_on_once_and_its_claims_are_deci
             assert (await reasons(shop, claim_id))[0] == expected
         async with shop.engine.begin() as conn:
             await floods.rule(conn, flood.id, "common", "an icon", datetime.now(UTC), actor="adjuster:mei")
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         # Everybody has it, so it proves no damage: the claimants are asked for photos of their own.
         assert {await shop.status(one) for one in held} == {Status.AWAITING_INFORMATION}
         for claim_id in held:
@@ -259,7 +259,7 @@ async def test_a_picture_in_many_claims_is_ruled_on_once_and_its_claims_are_deci
             assert found[0] == "photos_missing"
             assert {"photo_is_common", "photo_shows_common"} <= set(found)
         late = await shop.photo_claim("claimant-9", icon)
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
     assert await shop.status(late) is Status.AWAITING_INFORMATION
     assert {await shop.status(one) for one in copies if one not in held} == {Status.REFERRED}
     async with shop.engine.connect() as conn:
@@ -273,13 +273,13 @@ async def test_calling_whole_copies_common_excuses_none_of_them(
     """Each claim sends the photo edited in its own way: nothing but the copied picture is shared."""
     async with working(shop, eyes[0]):
         await shop.photo_claim("claimant-0", photograph(2))
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         copies = [await shop.photo_claim(f"claimant-{n}", photograph(2, quality=60 + 5 * n)) for n in range(1, 6)]
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         async with shop.engine.begin() as conn:
             (flood,) = await floods.list_floods(conn)
             await floods.rule(conn, flood.id, "common", "a slip", datetime.now(UTC), actor="adjuster:mei")
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
     assert {await shop.status(one) for one in copies} == {Status.REFERRED}
     assert {(await reasons(shop, one))[0] for one in copies} == {"photo_of_another_claim"}
 
@@ -296,25 +296,25 @@ async def test_a_picture_called_common_by_mistake_is_unlearnt_and_its_next_copy_
 ) -> None:
     async with working(shop, eyes[0]):
         first = await shop.photo_claim("anna", photograph(1))
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         second = await shop.photo_claim("bert", photograph(1))
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         await word(shop, second, first, MatchRuling.COMMON)
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         async with shop.engine.connect() as conn:
             (learnt,) = await commons.every(conn)
         excused = await shop.photo_claim("carl", photograph(1))
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         assert "photo_is_common" in await reasons(shop, excused)
         gone = await take_back(shop, second)
         assert gone.id == learnt.common_id
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         async with shop.engine.connect() as conn:
             assert await commons.every(conn) == []
         # What was decided on the word stays as it was; the next one is looked at without it.
         assert await shop.status(excused) is Status.AWAITING_INFORMATION
         late = await shop.photo_claim("dora", photograph(1))
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
     assert await shop.status(late) is Status.REFERRED
     assert (await reasons(shop, late))[0] in ("photo_of_another_claim", "photo_in_flood")
 
@@ -324,15 +324,15 @@ async def test_a_match_that_was_rejected_by_mistake_is_raised_again(
 ) -> None:
     async with working(shop, eyes[0]):
         first = await shop.photo_claim("anna", photograph(0))
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         second = await shop.photo_claim("bert", edited(photograph(0)))
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         await word(shop, second, first, MatchRuling.REJECT)
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         await take_back(shop, second)
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         third = await shop.photo_claim("carl", edited(photograph(0)))
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
     assert {one.claim_id: one.ruling for one in (await facts(shop, third)).matches} == {first: "", second: ""}
     assert await shop.status(third) is Status.REFERRED
 
@@ -343,7 +343,7 @@ async def test_a_word_taken_back_before_it_was_learnt_from_teaches_nothing(
     async with working(shop, eyes[0]):
         first = await shop.photo_claim("anna", photograph(1))
         second = await shop.photo_claim("bert", photograph(1))
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
     await word(shop, second, first, MatchRuling.COMMON)
     said = await take_back(shop, second)
     async with shop.engine.connect() as conn:
@@ -354,7 +354,7 @@ async def test_a_word_taken_back_before_it_was_learnt_from_teaches_nothing(
             said.id, known[said.match_photo_id], [known[said.photo_id]], ruling_id=said.id
         )
     async with working(shop, eyes[0]):
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
     async with shop.engine.connect() as conn:
         assert await commons.every(conn) == []
         left = await conn.execute(select(outbox.c.state).where(outbox.c.topic == "teach"))

@@ -29,7 +29,7 @@ class Bank(Protocol):
 
 @pytest.fixture
 async def rail(bank: Bank) -> AsyncIterator[HttpRail]:
-    async with HttpRail(BankConfig(url=bank.url, token="bank-token", reply_timeout_seconds=2)) as rail:
+    async with HttpRail(BankConfig(url=bank.url, token="bank-token", reply_timeout_seconds=60)) as rail:
         yield rail
 
 
@@ -60,7 +60,8 @@ async def test_a_lost_reply_is_unclear_and_asking_finds_the_payment(rail: HttpRa
 
 async def test_a_stalled_reply_is_unclear_and_asking_finds_the_payment(rail: HttpRail, bank: Bank) -> None:
     bank.faults(stall_rate=1.0, stall_s=6)
-    assert isinstance(await rail.send(instruction("po_1")), Unclear)
+    async with HttpRail(BankConfig(url=bank.url, token="bank-token", reply_timeout_seconds=2)) as impatient:
+        assert isinstance(await impatient.send(instruction("po_1")), Unclear)
     assert isinstance(await rail.ask("po_1"), Paid)
 
 

@@ -21,13 +21,15 @@ from sqlalchemy import select, update
 from claims import decide
 from claims.claim import Status
 from claims.credit import Scorecard
-from claims.store import intake
+from claims.store import intake, referrals
+from claims.store.figures import operator_figures
 from claims.store.tables import claimants, decisions, evidence, jobs, stage_results
 from flows.adjudicate import Adjudication
-from flows.config import PrefectConfig
+from flows.config import PrefectConfig, RecheckLimits
 from flows.drain import Drain
 from flows.looking import Looking, looking
 from flows.queues import ClaimQueue, utc_now
+from flows.recheck import recheck
 from flows.reconcile import reconcile
 from flows.stages import Context
 from flows.tracking import tracking
@@ -148,7 +150,60 @@ async def test_a_claim_that_breaks_a_stage_goes_to_a_person_and_its_batch_is_una
     assert {await shop.status(claim_id) for claim_id in sound} == {Status.APPROVED}
     async with shop.engine.connect() as conn:
         job = (await conn.execute(select(jobs).where(jobs.c.claim_id == broken))).one()
-    assert (job.attempts, job.state) == (3, "done")
+    assert (job.attempts, job.failures, job.state) == (3, 2, "done")
+
+
+async def the_job(shop: Any, claim_id: str) -> Any:
+    async with shop.engine.connect() as conn:
+        return (await conn.execute(select(jobs).where(jobs.c.claim_id == claim_id).order_by(jobs.c.id.desc()))).first()
+
+
+async def test_an_evidence_store_that_is_away_is_no_failure_of_the_claim(
+    shop: Any, eyes: Any, photograph: Any, wait_until: Any
+) -> None:
+    claim_id = await shop.photo_claim("anna", photograph(14))
+    evidence_folder = Path(eyes[1].removeprefix("file://"))
+    away = evidence_folder.with_name("away")
+    evidence_folder.rename(away)
+
+    async def put_off_often() -> bool:
+        return int((await the_job(shop, claim_id)).postponed) > shop.worker_config().lease.attempts_max
+
+    async with adjudicating(shop, eyes[0]):
+        await wait_until(put_off_often)
+        job = await the_job(shop, claim_id)
+        assert (job.failures, job.waits_for) == (0, "evidence")
+        async with shop.engine.connect() as conn:
+            figures = await operator_figures(conn, utc_now())
+        assert figures.waiting_for_resources == {"evidence": 1}
+        away.rename(evidence_folder)
+        await wait_until(lambda: decided(shop))
+    assert await shop.status(claim_id) is Status.APPROVED
+    assert (await the_job(shop, claim_id)).failures == 0
+
+
+async def test_what_a_person_was_asked_for_want_of_a_resource_is_checked_again_when_it_is_back(
+    shop: Any, eyes: Any, photograph: Any, wait_until: Any
+) -> None:
+    claim_id = await shop.photo_claim("anna", photograph(15))
+    evidence_folder = Path(eyes[1].removeprefix("file://"))
+    away = evidence_folder.with_name("away")
+    evidence_folder.rename(away)
+    soon = RecheckLimits(pause_seconds=0.0)
+    async with adjudicating(shop, eyes[0], lease=replace(shop.worker_config().lease, postponed_max=2)):
+        await wait_until(lambda: decided(shop))
+        assert await shop.status(claim_id) is Status.REFERRED
+        assert await reasons(shop, claim_id) == ["could_not_check"]
+        (evidence_folder.parent / "evidence").write_text("in the way")  # nothing can be written yet
+        assert await recheck(shop.engine, eyes[0], soon) == []
+        (evidence_folder.parent / "evidence").unlink()
+        away.rename(evidence_folder)
+        assert await recheck(shop.engine, eyes[0], RecheckLimits()) == [], "not yet: a pause comes first"
+        assert await recheck(shop.engine, eyes[0], soon) == [claim_id]
+        await wait_until(lambda: decided(shop))
+    assert await shop.status(claim_id) is Status.APPROVED
+    async with shop.engine.connect() as conn:
+        assert await referrals.list_open(conn) == []
 
 
 async def test_a_finished_stage_is_not_repeated_when_the_claim_is_leased_again(
@@ -206,7 +261,7 @@ async def test_a_worker_killed_in_the_middle_of_a_batch_loses_no_claim_and_pays_
 
     first = subprocess.Popen(command, cwd=ROOT)
     try:
-        await wait_until(some, 90)
+        await wait_until(some)
     finally:
         first.send_signal(signal.SIGKILL)
         first.wait()
@@ -218,10 +273,10 @@ async def test_a_worker_killed_in_the_middle_of_a_batch_loses_no_claim_and_pays_
         return set((await world.statuses()).values()) <= {"paid", "referred"}
 
     try:
-        await wait_until(settled, 90)
+        await wait_until(settled)
     finally:
         second.terminate()
-        ended = second.wait(timeout=30)
+        ended = second.wait()
     assert ended == 0
     async with world.engine.connect() as conn:
         made = (await conn.execute(select(decisions.c.claim_id))).scalars().all()

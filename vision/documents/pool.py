@@ -20,7 +20,6 @@ class PoolLimits:
     """recycle_*: a process is replaced once it read that many pages or grew to that size (the engine leaks)."""
 
     worker: WorkerLimits
-    queue_seconds_max: float
     recycle_memory_bytes: int
     recycle_pages: int
 
@@ -36,6 +35,7 @@ class Pool:
         self._processes = processes
         self._scratch = tempfile.TemporaryDirectory(prefix="miaopei-ocr-", ignore_cleanup_errors=True)
         self._lock = threading.Lock()
+        self._one_alone = threading.Lock()  # whoever takes every place: two would each wait for the other's
         self._closed = False
         self._running: set[Worker] = set()
         self._places: queue.LifoQueue[Worker | None] = queue.LifoQueue()
@@ -50,6 +50,10 @@ class Pool:
 
     def warm(self) -> None:
         """Starts every process and waits until all can read. Raises ReaderUnavailable."""
+        with self._one_alone:
+            self._warm()
+
+    def _warm(self) -> None:
         taken: list[Worker | None] = []
         try:
             for _ in range(self._processes):
@@ -70,9 +74,29 @@ class Pool:
     def lend(self) -> Iterator[Worker]:
         """A process for one page. Whatever is raised meanwhile ends it, so no later page meets a half-read pipe.
 
-        Raises ReaderUnavailable when none became free in time, or none starts.
+        Raises ReaderUnavailable when none starts.
         """
-        place = self._take()
+        with self._lent(self._take()) as worker:
+            yield worker
+
+    @contextmanager
+    def lend_alone(self) -> Iterator[Worker]:
+        """A fresh process for one page, with no other page being read meanwhile. Raises ReaderUnavailable."""
+        places: list[Worker | None] = []
+        with self._one_alone:
+            try:
+                for _ in range(self._processes):
+                    places.append(self._take())
+                first = places.pop()
+                self._end(first)
+                with self._lent(None) as worker:
+                    yield worker
+            finally:
+                for place in places:
+                    self._places.put(place)
+
+    @contextmanager
+    def _lent(self, place: Worker | None) -> Iterator[Worker]:
         worker: Worker | None = None
         sound = False
         try:
@@ -99,11 +123,8 @@ class Pool:
         self._scratch.cleanup()
 
     def _take(self) -> Worker | None:
-        try:
-            place = self._places.get(timeout=self._limits.queue_seconds_max)
-        except queue.Empty as error:
-            waited = self._limits.queue_seconds_max
-            raise ReaderUnavailable(f"no OCR process became free within {waited:.0f} s") from error
+        # Without a limit: every page under way has one of CPU time, so that its place becomes free.
+        place = self._places.get()
         if place is not None and not place.alive():
             self._end(place)  # it died between two pages
             return None

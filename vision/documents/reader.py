@@ -20,7 +20,8 @@ from vision.documents.page import UNKNOWN, PaperCheck, PaperReading
 from vision.documents.passes import Passes, Quality
 from vision.documents.pool import Pool, PoolLimits
 from vision.documents.views import Pixels
-from vision.documents.workers import PageLost, WorkerLimits
+from vision.documents.workers import PageLost, Worker, WorkerLimits
+from vision.errors import ReaderUnavailable
 from vision.image import Picture
 from vision.measurement import Unmeasured
 
@@ -29,15 +30,15 @@ from vision.measurement import Unmeasured
 class ReaderLimits:
     """What reading one page may cost, and when its process is replaced.
 
-    page_seconds_max: wall clock of one pass over the page; a page takes up to four. memory_bytes_max: resident size
-    at which a process is killed; recycle_memory_bytes: at which it is replaced after its page (the engine's memory
-    grows). queue_seconds_max: waiting for a free process.
+    page_cpu_seconds_max: of one pass over the page; a page takes up to four. stall_seconds_max: a process that neither
+    uses CPU nor waits for any is killed after so long. memory_bytes_max: resident size at which a process is killed;
+    recycle_memory_bytes: at which it is replaced after its page (the engine's memory grows).
     detection_edge_px_max: the page is scaled to this for finding lines; characters are read at full size.
     """
 
-    start_seconds_max: float = 60.0
-    page_seconds_max: float = 30.0
-    queue_seconds_max: float = 300.0
+    start_cpu_seconds_max: float = 300.0
+    page_cpu_seconds_max: float = 30.0
+    stall_seconds_max: int = 60
     memory_bytes_max: int = 1536 << 20
     recycle_memory_bytes: int = 900 << 20
     recycle_pages: int = 300
@@ -47,8 +48,10 @@ class ReaderLimits:
 
     def pool(self) -> PoolLimits:
         """The part that concerns processes."""
-        worker = WorkerLimits(self.start_seconds_max, self.page_seconds_max, self.memory_bytes_max)
-        return PoolLimits(worker, self.queue_seconds_max, self.recycle_memory_bytes, self.recycle_pages)
+        worker = WorkerLimits(
+            self.start_cpu_seconds_max, self.page_cpu_seconds_max, self.stall_seconds_max, self.memory_bytes_max
+        )
+        return PoolLimits(worker, self.recycle_memory_bytes, self.recycle_pages)
 
 
 def _short(card_name: str) -> str:
@@ -126,8 +129,9 @@ class Reader:
     def read(self, picture: Picture) -> PaperReading | Unmeasured:
         """The paper in `picture` (decode it with a long edge of about 1,600 px), or why it cannot be read.
 
-        Unmeasured: too small, blurred, dark, no print, two papers, or its OCR process hit a limit or died. Raises
-        ReaderUnavailable when no process can be had.
+        Unmeasured: too small, blurred, dark, no print, two papers, or its OCR process hit a limit or crashed on it. A
+        process that was lost for no fault of the page is replaced, and the page read again with nothing beside it.
+        Raises ReaderUnavailable when no process can be had, or that one is lost, too.
         """
         height, width = picture.pixels.shape[:2]
         if min(height, width) < self._limits.short_edge_px_min:
@@ -135,13 +139,29 @@ class Reader:
                 f"too small to read: {width} x {height} px; take the photo closer, with the whole page in it"
             )
         try:
-            with self._pool.lend() as worker:
-                found = self._passes(
-                    Passes(worker, picture.pixels, self._quality, self._labels, self._today(), self._catalogue)
-                )
+            found = self._twice(picture)
         except PageLost as error:
             return Unmeasured(f"the page could not be read to its end: {error.reason}")
         return found if isinstance(found, Unmeasured) or found.kind == UNKNOWN else self._checked(found, picture)
+
+    def _twice(self, picture: Picture) -> PaperReading | Unmeasured:
+        """Raises PageLost for the page, ReaderUnavailable for the machine."""
+        try:
+            with self._pool.lend() as worker:
+                return self._passes(self._passes_of(worker, picture))
+        except PageLost as lost:
+            if not lost.again:
+                raise
+        try:
+            with self._pool.lend_alone() as worker:
+                return self._passes(self._passes_of(worker, picture))
+        except PageLost as lost:
+            if lost.again and not lost.stalled:
+                raise ReaderUnavailable(f"{lost.reason}, twice; is the machine out of memory?") from lost
+            raise
+
+    def _passes_of(self, worker: Worker, picture: Picture) -> Passes:
+        return Passes(worker, picture.pixels, self._quality, self._labels, self._today(), self._catalogue)
 
     def _passes(self, passes: Passes) -> PaperReading | Unmeasured:
         try:

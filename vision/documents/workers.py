@@ -1,5 +1,5 @@
-"""One OCR process from the parent's side: started, spoken to under a time and memory limit, killed when it breaks
-one.
+"""One OCR process from the parent's side: started, spoken to under limits of CPU time and memory, killed when it breaks
+one or stands still. The clock is no limit: on a busy machine a page takes as long as the process is kept from running.
 """
 
 from __future__ import annotations
@@ -24,30 +24,61 @@ from vision.documents.ocr_child import CODE_CHARACTERS_MAX, CODES, CODES_MAX, fr
 from vision.documents.page import TextLine
 from vision.documents.views import Corners
 from vision.errors import ReaderUnavailable
+from vision.image_lane import FROM_OUTSIDE
+from vision.progress import LOOK_SECONDS, Progress, sign_of
 
 _POLL_SECONDS = 0.05
 _REPLY_BYTES_MAX = 16 << 20
 
 
+# Last words of a process that the machine gave no memory; its own limit is kept from here (`_Watch`).
+_NO_MEMORY = ("MemoryError", "bad_alloc", "Cannot allocate memory")
+
+
 class PageLost(Exception):
-    """This page's process was killed or died. `reason` says which limit; the process is gone, other pages are not
-    touched.
+    """This page's process was killed or died; it is gone, other pages are not touched.
+
+    reason: which limit. again: none of the page's own, as far as is known: it was killed from outside, or by the kernel
+    for want of memory, or it stood still (stalled).
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, again: bool = False, stalled: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.again = again or stalled
+        self.stalled = stalled
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
-    """start_seconds_max covers import and loading; page_seconds_max one request; memory is the process's resident
-    size.
+    """start_cpu_seconds_max covers import and loading; page_cpu_seconds_max one request; stall_seconds_max: neither
+    using CPU nor waiting for any; memory is the process's resident size.
     """
 
-    start_seconds_max: float
-    page_seconds_max: float
+    start_cpu_seconds_max: float
+    page_cpu_seconds_max: float
+    stall_seconds_max: int
     memory_bytes_max: int
+
+
+class _Watch:
+    """What a process may still use for what it does now."""
+
+    def __init__(self, process_id: int, cpu_seconds_max: float, stall_seconds_max: int) -> None:
+        self._process_id = process_id
+        self._cpu_seconds_max = cpu_seconds_max
+        self._began = sign_of([process_id]).cpu_seconds
+        self._progress = Progress(stall_seconds_max)
+        self._looked = time.monotonic()
+
+    def spent(self) -> bool:
+        return sign_of([self._process_id]).cpu_seconds - self._began > self._cpu_seconds_max
+
+    def stalled(self) -> bool:
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return False
+        self._looked = time.monotonic()
+        return self._progress.stalled(sign_of([self._process_id]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +97,6 @@ class Worker:
         self._limits = limits
         self._cache_dir = cache_dir
         self._ready = False
-        self._deadline = time.monotonic() + limits.start_seconds_max
         self.pages_read = 0
         self._log = (cache_dir / f"ocr-{time.monotonic_ns()}.log").open("wb")
         self._process = subprocess.Popen(
@@ -94,11 +124,11 @@ class Worker:
             return 0
 
     def wait_ready(self) -> None:
-        """Blocks until the models are loaded. Raises ReaderUnavailable when that fails or takes too long."""
+        """Blocks until the models are loaded, as long as the process gets on with it. Raises ReaderUnavailable."""
         if self._ready:
             return
         try:
-            header = self._reply(self._deadline, "loading the OCR models")
+            header = self._reply(self._watch(self._limits.start_cpu_seconds_max), "loading the OCR models")
         except PageLost as error:
             raise ReaderUnavailable(f"the OCR process did not start: {error.reason}: {self._last_words()}") from error
         if header.get("ready") is not True:
@@ -129,12 +159,15 @@ class Worker:
 
     def _ask(self, pixels: npt.NDArray[np.uint8], model: str, doing: str) -> dict[str, Any]:
         self.wait_ready()
-        deadline = time.monotonic() + self._limits.page_seconds_max
+        watch = self._watch(self._limits.page_cpu_seconds_max)
         height, width = pixels.shape[:2]
         self._send(
-            {"model": model, "height": height, "width": width}, np.ascontiguousarray(pixels).data.cast("B"), deadline
+            {"model": model, "height": height, "width": width}, np.ascontiguousarray(pixels).data.cast("B"), watch
         )
-        return self._reply(deadline, doing)
+        return self._reply(watch, doing)
+
+    def _watch(self, cpu_seconds_max: float) -> _Watch:
+        return _Watch(self.pid, cpu_seconds_max, self._limits.stall_seconds_max)
 
     def kill(self) -> None:
         """Ends the process now; safe to call twice."""
@@ -148,18 +181,18 @@ class Worker:
                 except BrokenPipeError:
                     continue  # unsent bytes to a process that is gone
 
-    def _send(self, header: dict[str, Any], payload: memoryview, deadline: float) -> None:
+    def _send(self, header: dict[str, Any], payload: memoryview, watch: _Watch) -> None:
         descriptor = self._stdin().fileno()
         for rest in (memoryview(frame_head(header, len(payload))), payload):
             while rest:
-                self._check(deadline, "sending a page")
+                self._check(watch, "sending a page")
                 if select.select([], [descriptor], [], _POLL_SECONDS)[1]:
                     try:
                         rest = rest[os.write(descriptor, rest[: 1 << 20]) :]
                     except BrokenPipeError as error:
-                        raise self._lost("the OCR process died") from error
+                        raise self._died("before its page") from error
 
-    def _reply(self, deadline: float, doing: str) -> dict[str, Any]:
+    def _reply(self, watch: _Watch, doing: str) -> dict[str, Any]:
         received = bytearray()
         needed = 4
         stdout = self._process.stdout
@@ -167,12 +200,12 @@ class Worker:
             raise ReaderUnavailable("the OCR process has no output pipe")
         descriptor = stdout.fileno()
         while len(received) < needed:
-            self._check(deadline, doing)
+            self._check(watch, doing)
             if not select.select([descriptor], [], [], _POLL_SECONDS)[0]:
                 continue
             piece = os.read(descriptor, 1 << 16)
             if not piece:
-                raise self._lost(f"the OCR process died {doing}")
+                raise self._died(doing)
             received += piece
             if needed == 4 and len(received) >= 4:
                 needed = 4 + int.from_bytes(received[:4], "big")
@@ -181,12 +214,24 @@ class Worker:
         header: dict[str, Any] = json.loads(received[4:needed])
         return header
 
-    def _check(self, deadline: float, doing: str) -> None:
-        if time.monotonic() > deadline:
+    def _check(self, watch: _Watch, doing: str) -> None:
+        if watch.spent():
             raise self._lost(f"{doing} took longer than allowed")
         memory = self.memory_bytes()
         if memory > self._limits.memory_bytes_max:
             raise self._lost(f"{doing} took {memory >> 20} MiB of memory, more than allowed")
+        if watch.stalled():
+            self.kill()
+            raise PageLost(f"the OCR process stood still {doing}", stalled=True)
+
+    def _died(self, doing: str) -> PageLost:
+        """It closed its end. By a signal that no fault of its own sends, or for want of memory: no fault of the
+        page's.
+        """
+        code = self._process.wait()
+        outside = -code in FROM_OUTSIDE or any(words in self._last_words() for words in _NO_MEMORY)
+        self.kill()
+        return PageLost(f"the OCR process died {doing} ({code})", again=outside)
 
     def _lost(self, reason: str) -> PageLost:
         self.kill()

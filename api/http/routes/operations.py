@@ -47,6 +47,7 @@ async def get_operations(
         referrals_overdue=seen.referrals_overdue,
         floods_open=seen.floods_open,
         claims_held=seen.claims_held,
+        waiting_for_resources=dict(seen.waiting_for_resources),
         adjudication=_backlog(seen.adjudication),
         settle=_backlog(seen.settle),
         refer=_backlog(seen.refer),

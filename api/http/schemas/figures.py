@@ -49,6 +49,9 @@ class Operations(Outgoing):
     referrals_overdue: int
     floods_open: int = Field(description="Pictures that match many claims and wait for a person's ruling")
     claims_held: int = Field(description="Claims that wait for such a ruling alone")
+    waiting_for_resources: dict[str, int] = Field(
+        description="Claims put off because our machines lack something, by what: disk, memory, reader, store, ..."
+    )
     adjudication: Backlog
     settle: Backlog
     refer: Backlog

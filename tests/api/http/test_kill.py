@@ -13,6 +13,7 @@ import httpx
 
 from api.settings import Settings
 from tests.api.http.world import Api, jpeg, parts, register, rows, statement
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 SERVE = "from api.http.serve import serve; from api.settings import Settings; serve(Settings())"
@@ -29,14 +30,16 @@ def start(settings: Settings, port: int) -> subprocess.Popen[bytes]:
         "MIAOPEI_HTTP__IN_FLIGHT_SECONDS_MAX": "1",
     }
     process = subprocess.Popen([sys.executable, "-c", SERVE], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-    for _ in range(600):
+
+    def ready() -> bool:
         try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).is_success:
-                return process
+            return httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False, timeout=60).is_success
         except httpx.TransportError:
             assert process.poll() is None, "the API did not start"
-        time.sleep(0.05)
-    raise AssertionError("the API did not become ready")
+            return False
+
+    wait_until(ready, pause_seconds=0.05)
+    return process
 
 
 def test_a_killed_api_loses_no_accepted_claim_and_makes_none_twice(settings: Settings) -> None:
@@ -69,11 +72,12 @@ def test_a_killed_api_loses_no_accepted_claim_and_makes_none_twice(settings: Set
         accepted = dict(answered)
         process = start(settings, port)
         for number in range(CLAIMS):
-            for _ in range(100):
+
+            def accepted_again(number: int = number) -> bool:
                 post(number)  # the same answer where there was one
-                if number in answered:
-                    break
-                time.sleep(0.1)
+                return number in answered
+
+            wait_until(accepted_again, pause_seconds=0.1)
         assert answered | accepted == answered
         assert len(set(answered.values())) == CLAIMS
         assert rows(api, "SELECT count(*), count(DISTINCT order_number) FROM claims") == [(CLAIMS, 1)]
@@ -82,6 +86,6 @@ def test_a_killed_api_loses_no_accepted_claim_and_makes_none_twice(settings: Set
         assert {sha256 for (sha256,) in rows(api, "SELECT sha256 FROM evidence")} <= kept
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) is not None
+        process.wait()
         for opened in api.clients:
             opened.close()

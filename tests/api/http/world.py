@@ -48,7 +48,7 @@ class Api:
         client = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {self.token(role, subject)}"},
-            timeout=30,
+            timeout=600,
             trust_env=False,
             verify=False,
         )
@@ -56,7 +56,7 @@ class Api:
         return client
 
     def anonymous(self) -> httpx.Client:
-        client = httpx.Client(base_url=self.url, timeout=30, trust_env=False, verify=False)
+        client = httpx.Client(base_url=self.url, timeout=600, trust_env=False, verify=False)
         self.clients.append(client)
         return client
 

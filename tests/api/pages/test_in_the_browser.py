@@ -16,6 +16,7 @@ import api.pages
 from fixtures.cases import INSURED
 from tests.api.http.world import Api, jpeg
 from tests.api.pages import seeding
+from tests.waiting import PATIENCE_SECONDS
 
 AXE = Path(api.pages.__file__).parent / "static" / "vendor" / "axe.min.js"
 WIDTH_MIN_PX = 360
@@ -30,7 +31,8 @@ def a_visit(
     """
     context = browser.new_context(locale=locale, viewport={"width": 1280, "height": 900}, base_url=site.url)
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(PATIENCE_SECONDS * 1000)
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -231,7 +231,7 @@ def test_of_fifty_takers_of_one_case_one_wins(small_world: World) -> None:
     seeding.stored(api, seats)
 
     def take(number: int) -> int:
-        with httpx.Client(base_url=api.url, trust_env=False, timeout=60, verify=False) as client:
+        with httpx.Client(base_url=api.url, trust_env=False, timeout=600, verify=False) as client:
             client.cookies.set("miaopei_session", f"t-{number}")
             return client.post(f"/cases/{small_world.referral}/take", data={"csrf": f"c-{number}"}).status_code
 
@@ -240,7 +240,7 @@ def test_of_fifty_takers_of_one_case_one_wins(small_world: World) -> None:
     assert sorted(answers) == [303] + [409] * (takers - 1)
     winner = answers.index(303)
     loser = (winner + 1) % takers
-    with httpx.Client(base_url=api.url, trust_env=False, timeout=60, verify=False) as client:
+    with httpx.Client(base_url=api.url, trust_env=False, timeout=600, verify=False) as client:
         client.cookies.set("miaopei_session", f"t-{loser}")
         client.headers["Accept-Language"] = "en"
         assert f"adjuster-{winner} is on it" in client.get(f"/cases/{small_world.referral}").text

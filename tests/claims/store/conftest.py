@@ -93,7 +93,10 @@ class World:
 
     async def lease(self, owner: str = "w1", limit: int = 1, seconds: float = 0.0) -> list[queue.Lease]:
         async with self.engine.begin() as conn:
-            return await queue.lease(conn, owner, limit, LEASE_SECONDS, self.later(seconds))
+            now = self.later(seconds)
+            return await queue.lease(conn, owner, limit, LEASE_SECONDS, now) or await queue.lease_alone(
+                conn, owner, LEASE_SECONDS, now
+            )
 
     async def decide(self, lease: queue.Lease, decision: Decision, partner: str = "anshun") -> Recorded:
         async with self.engine.begin() as conn:

@@ -69,10 +69,10 @@ async def test_an_expired_lease_that_nobody_took_still_stands(world: Any, engine
 async def test_heartbeat_names_the_lost_claims_and_renew_keeps_the_others(world: Any, engine: AsyncEngine) -> None:
     await world.submitted("a")
     leases = await world.lease("w1")
-    await world.submitted("b")
     world.now = world.later(31)
     stolen = await world.lease("w2", limit=1)
     assert stolen[0].claim_id == "a"
+    await world.submitted("b")
     leases += await world.lease("w1")
     async with engine.begin() as conn:
         with pytest.raises(LeaseLost, match="claims a"):

@@ -137,19 +137,38 @@ def test_pages_read_from_two_threads_do_not_mix(reader: Reader, decoder: Decoder
     assert [numbers[index] for index in range(len(papers))] == [paper.truth["tracking_number"] for paper in papers]
 
 
-def test_a_process_killed_on_a_page_costs_that_page_alone(reader: Reader, decoder: Decoder) -> None:
+def killed_while_reading(
+    reader: Reader, picture: Picture, sent: signal.Signals, times: int
+) -> PaperReading | Unmeasured:
+    """The reading of a page whose process gets this signal when it has the page, so often."""
+    done = threading.Event()
+
+    def kill() -> None:
+        killed: set[int] = set()
+        while len(killed) < times and not done.wait(0.005):
+            for pid in set(reader.pids) - killed:
+                os.kill(pid, signal.SIGSTOP)  # so that the page is certainly under way when its process dies
+                done.wait(0.5)
+                os.kill(pid, sent)
+                os.kill(pid, signal.SIGCONT)
+                killed.add(pid)
+
+    reader.warm()
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        return reader.read(picture)
+    finally:
+        done.set()
+        killer.join()
+
+
+def test_a_page_whose_process_is_killed_from_outside_is_read_again(reader: Reader, decoder: Decoder) -> None:
     paper = render_parcel_slip(45, capture=FLAT)
     picture = picture_of(paper, decoder)
     (pid,) = reader.pids
-    # Stopped first, so that the page is certainly under way when its process dies.
-    os.kill(pid, signal.SIGSTOP)
-    killer = threading.Timer(0.5, os.kill, (pid, signal.SIGKILL))
-    killer.start()
-    lost = reader.read(picture)
-    killer.join()
-    assert isinstance(lost, Unmeasured)
-    assert "died" in lost.reason
-    assert reading_of(reader.read(picture)).value("tracking_number") == paper.truth["tracking_number"]
+    read = killed_while_reading(reader, picture, signal.SIGKILL, times=1)
+    assert reading_of(read).value("tracking_number") == paper.truth["tracking_number"]
     assert reader.pids != (pid,)
     # And one that dies while nobody reads is replaced without costing any page.
     (idle,) = reader.pids
@@ -158,10 +177,37 @@ def test_a_process_killed_on_a_page_costs_that_page_alone(reader: Reader, decode
     assert reading_of(reader.read(picture)).kind == "parcel_slip"
 
 
+def test_a_page_whose_process_is_killed_twice_is_our_trouble_and_no_word_on_the_page(
+    reader: Reader, decoder: Decoder
+) -> None:
+    picture = picture_of(render_parcel_slip(45, capture=FLAT), decoder)
+    with pytest.raises(ReaderUnavailable):
+        killed_while_reading(reader, picture, signal.SIGKILL, times=2)
+    assert reading_of(reader.read(picture)).kind == "parcel_slip"
+
+
+def test_a_process_that_crashes_on_a_page_costs_that_page_alone(reader: Reader, decoder: Decoder) -> None:
+    picture = picture_of(render_parcel_slip(45, capture=FLAT), decoder)
+    lost = killed_while_reading(reader, picture, signal.SIGSEGV, times=1)
+    assert isinstance(lost, Unmeasured)
+    assert "died" in lost.reason
+    assert reading_of(reader.read(picture)).kind == "parcel_slip"
+
+
+def test_a_process_that_stands_still_is_replaced_and_its_page_read(models_dir: Path, decoder: Decoder) -> None:
+    paper = render_parcel_slip(45, capture=FLAT)
+    with Reader(models_dir, limits=ReaderLimits(stall_seconds_max=2), today=lambda: TODAY) as reader:
+        reader.warm()
+        (pid,) = reader.pids
+        os.kill(pid, signal.SIGSTOP)
+        assert reading_of(reader.read(picture_of(paper, decoder))).kind == "parcel_slip"
+        assert reader.pids != (pid,)
+
+
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        (ReaderLimits(page_seconds_max=0.01), "longer than allowed"),
+        (ReaderLimits(page_cpu_seconds_max=0.01), "longer than allowed"),
         (ReaderLimits(memory_bytes_max=450 << 20, recycle_memory_bytes=440 << 20), "memory, more than allowed"),
     ],
 )

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fixtures.drawn_photos import changed, near, random_fingerprint
 from fixtures.photo_library import Vectors
+from tests.waiting import PATIENCE_SECONDS
 from vision.errors import SearchTimedOut
 from vision.fingerprint import Fingerprint, View
 from vision.fingerprint import FingerprintLimits as ViewLimits
@@ -368,6 +369,6 @@ async def test_a_worker_that_stops_does_not_wait_for_a_loading(full: AsyncEngine
             await asyncio.sleep(0.2)
             stop.set()
             await asyncio.sleep(0.1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await keeping
         assert held.rows == 0

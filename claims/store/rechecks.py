@@ -1,0 +1,105 @@
+"""Claims that came before a person only because they could not be checked, and back to the queue once they can be.
+
+The referral is closed as overtaken and the claim is due again in a new round, unless a person has it in hand or has
+taken part in it: then it is theirs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, func, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from claims.claim import Status
+from claims.store import audit, queue, statuses
+from claims.store.referrals import OPEN
+from claims.store.tables import claim_history, claims, decisions, referrals
+
+ACTOR: Final = "flow:recheck"
+OVERTAKEN: Final = "overtaken: the claim is checked again"
+_CODE: Final = b'"could_not_check"'
+
+
+@dataclass(frozen=True, slots=True)
+class Unchecked:
+    """A claim before a person that could not be checked. error: its kind, as stored; rechecks: how often it was sent
+    back already.
+    """
+
+    claim_id: str
+    referral_id: str
+    stage: str
+    error: str
+    referred_at: datetime
+    rechecks: int
+
+
+async def unchecked(conn: AsyncConnection, wanted: Callable[[str], bool]) -> list[Unchecked]:
+    """Claims that wait for a person who has not touched them, because of an error that is `wanted`; the longest
+    waiting first.
+    """
+    again = (
+        select(func.count())
+        .where(claim_history.c.claim_id == claims.c.id, claim_history.c.actor == ACTOR)
+        .correlate(claims)
+        .scalar_subquery()
+    )
+    rows = await conn.execute(
+        select(claims.c.id, referrals.c.id.label("referral_id"), referrals.c.created_at, decisions.c.inputs)
+        .add_columns(again.label("rechecks"))
+        .join(referrals, referrals.c.claim_id == claims.c.id)
+        .join(decisions, decisions.c.id == referrals.c.decision_id)
+        .where(*_untouched(), func.position(literal(_CODE).op("IN")(decisions.c.decision)) > 0)
+        .order_by(referrals.c.created_at, referrals.c.id)
+    )
+    found = []
+    for row in rows:
+        inputs = json.loads(row.inputs or b"{}")
+        if inputs.get("by") == "unchecked" and wanted(inputs["error"]):
+            found.append(
+                Unchecked(row.id, row.referral_id, inputs["stage"], inputs["error"], row.created_at, row.rechecks)
+            )
+    return found
+
+
+async def send_back(conn: AsyncConnection, one: Unchecked, now: datetime) -> bool:
+    """Close the referral as overtaken and make the claim due in a new round. False when a person has it by now, or it
+    is no longer before one.
+    """
+    status, round_number = await statuses.lock(conn, one.claim_id)
+    closed = await conn.execute(
+        update(referrals)
+        .where(referrals.c.id == one.referral_id, referrals.c.claim_id == claims.c.id, *_untouched())
+        .values(state="closed", decided_at=now, note=OVERTAKEN)
+        .returning(referrals.c.id)
+    )
+    if closed.first() is None:
+        return False
+    note = f"checked again after {one.stage}: {one.error}"
+    await statuses.move(conn, one.claim_id, status, Status.SUBMITTED, actor=ACTOR, note=note, now=now)
+    await conn.execute(update(claims).where(claims.c.id == one.claim_id).values(round=round_number + 1))
+    await queue.put(conn, one.claim_id, round_number + 1, now)
+    content = {"referral_id": one.referral_id, "stage": one.stage, "error": one.error, "round": round_number + 1}
+    await audit.append(conn, ACTOR, "claim.rechecked", one.claim_id, content, now)
+    return True
+
+
+def due(one: Unchecked, pause_seconds: float, pause_seconds_max: float) -> datetime:
+    """When it is sent back at the earliest: the pause doubles with each time."""
+    return one.referred_at + timedelta(seconds=min(pause_seconds * 2 ** min(one.rechecks, 30), pause_seconds_max))
+
+
+def _untouched() -> tuple[ColumnElement[bool], ...]:
+    """An ordinary referral that nobody has in hand, of a claim that no person has taken part in."""
+    return (
+        referrals.c.state.in_(OPEN),
+        referrals.c.cause == "refer",
+        referrals.c.assigned_to == "",
+        claims.c.status == Status.REFERRED,
+        ~claims.c.touched,
+    )

@@ -1,0 +1,70 @@
+"""Claims that a person was asked about only for want of a resource: checked again by themselves when it is back.
+
+A worker looks now and then, finds out by a small piece of real work whether its resources are there, and sends the
+claims back to the queue (`claims.store.rechecks`), a few at a time, each with growing pauses and not for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from claims.errors import StoreError
+from claims.store import rechecks
+from flows.config import RecheckLimits
+from flows.drain import STORE_AWAY
+from flows.looking import Looking
+from flows.queues import Clock, utc_now
+from flows.trouble import was_trouble
+from vision.errors import VisionError
+
+log = structlog.get_logger(__name__)
+_ONE_AT_A_TIME = 0x72656368
+
+
+async def recheck(engine: AsyncEngine, eyes: Looking, limits: RecheckLimits, now: Clock = utc_now) -> list[str]:
+    """One round: ids of the claims that were sent back. None while another worker is at it, or something is missing
+    here.
+    """
+    async with engine.connect() as conn:
+        lock = text("SELECT pg_try_advisory_xact_lock(:lock)")
+        if not (await conn.execute(lock, {"lock": _ONE_AT_A_TIME})).scalar_one():
+            return []
+        waiting = [
+            one
+            for one in await rechecks.unchecked(conn, was_trouble)
+            if one.rechecks < limits.rechecks_max
+            and rechecks.due(one, limits.pause_seconds, limits.pause_seconds_max) <= now()
+        ]
+        if not waiting:
+            return []
+        try:
+            await asyncio.to_thread(eyes.try_everything)
+        except (VisionError, StoreError, OSError, MemoryError) as error:
+            log.info("not checked again yet", claims=len(waiting), error=error)
+            return []
+        sent = []
+        for one in waiting[: limits.at_once_max]:
+            async with engine.begin() as own:
+                if await rechecks.send_back(own, one, now()):
+                    sent.append(one.claim_id)
+    if sent:
+        log.info("checked again", claims=sent)
+    return sent
+
+
+async def keep_rechecking(engine: AsyncEngine, eyes: Looking, limits: RecheckLimits, stop: asyncio.Event) -> None:
+    """`recheck` again and again until `stop`."""
+    while not stop.is_set():
+        try:
+            await recheck(engine, eyes, limits)
+        except STORE_AWAY as error:
+            log.warning("no claim is checked again: the store is away", error=error)
+        try:
+            async with asyncio.timeout(limits.every_seconds):
+                await stop.wait()
+        except TimeoutError:
+            continue

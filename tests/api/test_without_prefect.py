@@ -1,0 +1,103 @@
+"""The stack is up, and claims are paid, while Prefect's server is not; when it comes, runs are shown."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api import stack as stacks
+from api.client import ApiClient, Upload
+from api.http.tokens import Role
+from api.process import Command
+from api.sandbox import Sandbox
+from api.settings import Settings
+from fixtures import demo_world
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.alone
+# Neither ready nor ended until a file is there; then the real server, in the same process.
+LATE = """
+import os, pathlib, sys, time
+while not pathlib.Path(sys.argv[1]).exists():
+    time.sleep(0.1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@pytest.fixture
+def may_come(tmp_path: Path) -> Path:
+    return tmp_path / "prefect-may-come"
+
+
+@pytest.fixture
+def late(may_come: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A stack whose Prefect server hangs until it `may_come`."""
+    real = stacks._prefect
+
+    def hangs(dsn: str, ready_seconds_max: float) -> tuple[Command, str]:
+        command, url = real(dsn, ready_seconds_max)
+        return replace(command, argv=[sys.executable, "-c", LATE, str(may_come), *command.argv]), url
+
+    monkeypatch.setattr(stacks, "_prefect", hangs)
+    with Sandbox(Settings(), tmp_path / "home") as running:
+        yield running
+
+
+async def _paid(sandbox: Sandbox, number: int, picture: str) -> str:
+    """A claim through HTTP until it is paid; its flow run's id."""
+    now = datetime.now(UTC)
+    policy = demo_world.Policy(f"pol-{number}", "cosmetics_allergy", f"claimant-{number}", f"claimant {number}")
+    claim = demo_world.DemoClaim("a claim", policy.id, "allergy", 4_000, (), frozenset())
+    async with ApiClient(sandbox.api_url, sandbox.token(Role.PLATFORM, "shop")) as platform:
+        await platform.post("/v1/policies", demo_world.policy_body(policy, now))
+    body = demo_world.claim_body(claim, policy, now) | {"merchant_id": f"shop-{number}"}
+    async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
+        photo = Upload("photo", f"{number}.jpg", demo_world.sample_photo(picture))
+        sent = await claimant.upload("/v1/claims", [photo], {"claim": body}, key=f"claim-{number}")
+        seen = await claimant.wait_while(str(sent["id"]), frozenset({"submitted", "approved"}), timeout_seconds=600)
+    assert seen["status"] == "paid", seen
+    async with ApiClient(sandbox.api_url, sandbox.token(Role.ADJUSTER, "zhang")) as adjuster:
+        return str((await adjuster.claim(str(sent["id"])))["flow_run_id"])
+
+
+def test_claims_are_paid_while_prefect_hangs_and_runs_appear_when_it_comes(late: Sandbox, may_come: Path) -> None:
+    assert asyncio.run(_paid(late, 1, "astronaut.png")) == "", "nobody shows its run"
+    assert late.stack is not None
+    api = late.stack.settings.prefect_api_url
+    may_come.touch()
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"{api}/health", trust_env=False, timeout=5).is_success
+        except httpx.HTTPError:
+            return False
+
+    wait_until(answers, pause_seconds=0.5)
+    pictures = iter(("camera.png", "coins.png", "moon.png", "brick.png", "grass.png", "gravel.png", "page.png"))
+    numbers = iter(range(2, 100))
+    run = ""
+    while not run:  # the worker probes every ten seconds while it is away
+        run = asyncio.run(_paid(late, next(numbers), next(pictures)))
+    assert httpx.get(f"{api}/flow_runs/{run}", trust_env=False, timeout=60).json()["id"] == run
+
+
+def test_a_prefect_that_ends_at_once_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = stacks._prefect
+
+    def broken(dsn: str, ready_seconds_max: float) -> tuple[Command, str]:
+        command, url = real(dsn, ready_seconds_max)
+        return replace(command, argv=[sys.executable, "-c", "raise SystemExit('no such server')"]), url
+
+    monkeypatch.setattr(stacks, "_prefect", broken)
+    with Sandbox(Settings(), tmp_path / "home") as sandbox:
+        assert sandbox.stack is not None
+        assert sandbox.stack.dead() == "", "nothing that is needed has ended"
+        assert not sandbox.stack.processes["prefect"].alive()
+        assert asyncio.run(_paid(sandbox, 1, "astronaut.png")) == ""

@@ -1,0 +1,92 @@
+"""A claim that kills every process that works on it, among others that do not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from claims.claim import Status
+from claims.store.tables import decisions, jobs
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+ROOT = Path(__file__).resolve().parents[2]
+
+# A worker's own drain and flow, without vision, which finds nothing in claims that have no files; and a fault planted
+# in one stage, where real bytes would take the process down.
+_WORKER = """
+import asyncio, os, signal, sys
+from types import MappingProxyType
+from claims.credit import Scorecard
+from claims.store.engine import connect
+from flows import adjudicate
+from flows.config import LeaseLimits
+from flows.drain import Drain
+from flows.process import stopping
+from flows.queues import ClaimQueue
+from flows.stages import STAGES, Context
+from flows.tracking import PrefectConfig, tracking
+from models.registry import weights_path
+
+dsn, poison, name = sys.argv[1:]
+
+async def photos(context, file, watch):
+    await asyncio.sleep(0.2)
+    if file.claim.id == poison:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ()
+
+async def nothing(context, file, watch):
+    return ()
+
+looks = {"photos": photos, "papers": nothing, "nose": nothing}
+adjudicate.STAGES = MappingProxyType(STAGES | {name: (look, STAGES[name][1]) for name, look in looks.items()})
+
+async def main():
+    engine, limits = connect(dsn), LeaseLimits(lease_seconds=2, heartbeat_seconds=0.5, backoff_seconds=0.1)
+    scorecard = Scorecard.from_json(weights_path("credit_scorecard").read_bytes())
+    stop, wake = asyncio.Event(), asyncio.Event()
+    async with tracking(PrefectConfig()) as tracker, stopping(stop, [wake]):
+        work = adjudicate.Adjudication(Context(engine, None, scorecard), tracker, limits, 8).work
+        await Drain("test", ClaimQueue(engine, name, 2), work, limits, stop, wake).run()
+
+asyncio.run(main())
+"""
+
+
+async def test_it_ends_with_a_person_after_a_few_deaths_and_the_claims_beside_it_are_decided(world: Any) -> None:
+    policy = await world.policy("anna")
+    ids = [await world.claim(policy, {}) for _ in range(12)]
+    poison = ids[5]
+    deaths = -1
+    worker: subprocess.Popen[bytes] | None = None
+
+    async def all_decided() -> bool:
+        nonlocal deaths, worker
+        if worker is None or worker.poll() is not None:
+            deaths += 1
+            worker = subprocess.Popen([sys.executable, "-c", _WORKER, world.dsn, poison, f"worker-{deaths}"], cwd=ROOT)
+        return Status.SUBMITTED not in (await world.statuses()).values()
+
+    try:
+        await until(all_decided)
+    finally:
+        assert worker is not None
+        worker.terminate()
+        worker.wait()
+    assert deaths == 4, "once among others, three times alone"
+    assert await world.status(poison) is Status.REFERRED
+    async with world.engine.connect() as conn:
+        made = (await conn.execute(select(decisions.c.claim_id, decisions.c.inputs))).all()
+        kept = {row.claim_id: row for row in await conn.execute(select(jobs))}
+    assert sorted(row.claim_id for row in made) == sorted(ids)
+    by = {row.claim_id: json.loads(row.inputs) for row in made}
+    assert (by[poison]["error"], by[poison]["stage"]) == ("KillsWorkers", "lease")
+    assert all(inputs["by"] != "unchecked" for claim_id, inputs in by.items() if claim_id != poison)
+    assert all(row.deaths == 0 for claim_id, row in kept.items() if claim_id != poison)

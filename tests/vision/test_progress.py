@@ -1,0 +1,47 @@
+"""A process gets on, waits for a CPU, or is stuck: told apart by what the kernel shows."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.waiting import wait_until
+from vision.progress import Progress, Sign, sign_of
+
+
+@contextmanager
+def python(code: str) -> Iterator[int]:
+    process = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_process_that_computes_gets_on_and_one_that_sleeps_does_not() -> None:
+    with python("while True: pass") as busy, python("import time; time.sleep(10_000)") as idle:
+        began = sign_of([busy])
+        wait_until(lambda: sign_of([busy]).cpu_seconds > began.cpu_seconds)
+        assert sign_of([busy]).held_up, "runnable, whether it has a core or not"
+        wait_until(lambda: not sign_of([idle]).held_up)
+        os.kill(busy, signal.SIGSTOP)
+        wait_until(lambda: not sign_of([busy]).held_up)
+
+
+def test_a_process_that_is_gone_shows_nothing() -> None:
+    with python("pass") as gone:
+        pass
+    assert sign_of([gone]) == Sign(0.0, False)
+
+
+def test_only_looks_in_a_row_that_show_nothing_count() -> None:
+    progress = Progress(looks_max=3)
+    still, waiting, further = Sign(1.0, False), Sign(1.0, True), Sign(1.1, False)
+    looks = [still, still, still, waiting, still, still, further, further, further]
+    assert [progress.stalled(sign) for sign in looks] == [False] * 9
+    assert progress.stalled(further)
