@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -16,7 +17,7 @@ from api.http.schemas.claims import CLAIM_EXAMPLE, ClaimRequest
 from api.http.schemas.insured import POLICY_EXAMPLE, PolicyRequest
 from api.http.schemas.words import EventMoment, Moment
 from claims.policy import OPEN_END, OPEN_START
-from tests.api.http.world import Api, key, policy, register, rows, statement, submit
+from tests.api.http.world import Api, jpeg, key, policy, register, rows, statement, submit
 
 FIELDS: list[tuple[type[BaseModel], dict[str, Any], str]] = [
     (ClaimRequest, dict(CLAIM_EXAMPLE), "occurred_at"),
@@ -111,35 +112,32 @@ EDGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("at", EDGES)
-def test_the_edges_of_the_calendar_are_refused_where_an_event_or_a_page_of_a_list_is_meant(api: Api, at: str) -> None:
+def test_the_edges_of_the_calendar_are_refused_where_an_event_or_a_page_of_a_list_is_meant(api: Api) -> None:
     register(api)
     client = api.as_("claimant", "clm-a")
-    made = client.post("/v1/claims", json=statement(occurred_at=at), headers=key())
-    assert (made.status_code, made.json()["code"]) == (422, "invalid_request")
-    assert made.json()["errors"][0]["pointer"] == "/occurred_at"
-    listed = client.get("/v1/claims", params={"before": at})
-    assert (listed.status_code, listed.json()["code"]) == (422, "invalid_request")
-    assert listed.json()["errors"][0]["pointer"] == "/query/before"
+    for at in EDGES:
+        made = client.post("/v1/claims", json=statement(occurred_at=at), headers=key())
+        assert (made.status_code, made.json()["code"]) == (422, "invalid_request"), at
+        assert made.json()["errors"][0]["pointer"] == "/occurred_at"
+        listed = client.get("/v1/claims", params={"before": at})
+        assert (listed.status_code, listed.json()["code"]) == (422, "invalid_request"), at
+        assert listed.json()["errors"][0]["pointer"] == "/query/before"
 
 
-@pytest.mark.parametrize(
-    "ends_at", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999-14:00", "9999-12-31T00:00+14:00"]
-)
-@pytest.mark.parametrize(
-    "starts_at", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "2026-01-01T00:00:00+08:00"]
-)
-def test_a_cover_with_open_ends_is_taken_kept_and_claimed_on(api: Api, starts_at: str, ends_at: str) -> None:
-    made = api.as_("platform", "shop").post(
-        "/v1/policies", json=policy(starts_at=starts_at, ends_at=ends_at), headers=key()
-    )
-    assert made.status_code == 201, made.text
-    assert made.json()["ends_at"] == "9999-12-31T00:00:00Z"
-    assert api.as_("claimant", "clm-a").get("/v1/policies/pol-1").json() == made.json()
-    assert rows(api, "SELECT isfinite(starts_at) AND isfinite(ends_at) FROM policies") == [(True,)]
-    submit(api)
-    page = api.as_("claimant", "clm-a").get("/v1/claims")
-    assert len(page.json()["claims"]) == 1
+OPEN_STARTS = ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "2026-01-01T00:00:00+08:00")
+OPEN_ENDS = ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999-14:00", "9999-12-31T00:00+14:00")
+
+
+def test_a_cover_with_open_ends_is_taken_kept_and_claimed_on(api: Api) -> None:
+    platform, claimant = api.as_("platform", "shop"), api.as_("claimant", "clm-a")
+    for number, (starts_at, ends_at) in enumerate(itertools.product(OPEN_STARTS, OPEN_ENDS)):
+        terms = policy(f"pol-{number}", starts_at=starts_at, ends_at=ends_at)
+        made = platform.post("/v1/policies", json=terms, headers=key())
+        assert made.status_code == 201, made.text
+        assert made.json()["ends_at"] == "9999-12-31T00:00:00Z"
+        assert claimant.get(f"/v1/policies/pol-{number}").json() == made.json()
+        assert submit(api, "clm-a", jpeg(number), policy_id=f"pol-{number}")["status"] == "submitted"
+    assert rows(api, "SELECT DISTINCT isfinite(starts_at) AND isfinite(ends_at) FROM policies") == [(True,)]
 
 
 def test_the_time_of_the_last_row_leads_to_the_next_page(api: Api) -> None:
