@@ -277,7 +277,7 @@ async def test_a_person_asks_and_the_claim_comes_back_for_another_round(world: A
 
 async def test_a_decided_claim_cannot_be_decided_again_by_a_worker(world: Any, engine: AsyncEngine) -> None:
     await world.decided("c", Outcome.DECLINE)
-    async with engine.begin() as conn:
+    async with engine.connect() as conn:  # not committed
         file = await adjudication.load(conn, "c")
         with pytest.raises(InvalidTransition):
             await adjudication.record_decision(

@@ -232,6 +232,7 @@ async def test_rulings_go_with_either_claim_that_they_are_about(world: World) ->
         assert [one.match_photo_id async for one in rulings.every(conn)] == ["p0"]
         assert await rulings.forget_claim(conn, "c0") == 1
         assert [one async for one in rulings.every(conn)] == []
+        await audit.append(conn, "operator:eve", "claim.erased", "c0", {}, world.now)
 
 
 # Floods
@@ -408,6 +409,7 @@ async def test_a_claim_that_waits_for_two_floods_is_let_go_by_the_second_ruling(
         await conn.execute(
             text("INSERT INTO floods (id, cluster_id, state, opened_at) VALUES ('F-b', 'x', 'open', now())")
         )
+        await audit.append(conn, "flow:adjudicate", "flood.opened", "F-b", {}, world.now)
     assert second == first
     await world.submitted("late")
     (lease,) = await world.lease()
