@@ -82,6 +82,38 @@ class Scrubbed:
         return bool(self.refused) or self.held_back
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Where bytes of what was erased may still lie, and until when."""
+
+    where: str
+    until: str
+
+
+def left(done: Scrubbed) -> tuple[Left, ...]:
+    """What cleaning up could not reach, in words; the last three are never within the database's reach."""
+    rest = []
+    if done.refused:
+        rest.append(Left(f"tables {', '.join(done.refused)}", "erase again as a role that may vacuum them"))
+    if done.held_back:
+        rest.append(Left("tables", "an older transaction was still open: a worker tries again, or erase again"))
+    if done.vacuumed:
+        rest.append(
+            Left(f"free space of {', '.join(done.vacuumed)}", "the space is used again, or erase again with --rewrite")
+        )
+    if not done.checkpointed:
+        rest.append(Left("files on disk", "the server's next checkpoint (checkpoint_timeout, five minutes by default)"))
+    return (
+        *rest,
+        Left(
+            "the write-ahead log",
+            "its segments are recycled and written over (max_wal_size), archived ones deleted",
+        ),
+        Left("backups and snapshots of database and evidence store", "they are rotated"),
+        Left("blocks that the file system has freed", "it uses them again, unless the disk is encrypted"),
+    )
+
+
 async def note(conn: AsyncConnection, claim_id: str, now: datetime) -> None:
     """Have the tables cleaned that the caller's transaction has changed. Call it last."""
     changed = sorted((await conn.execute(_CHANGED)).scalars().all())
