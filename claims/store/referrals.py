@@ -129,18 +129,6 @@ async def open_of_claim(conn: AsyncConnection, claim_id: str, partner: str | Non
     return await _one(conn, (referrals.c.claim_id == claim_id) & referrals.c.state.in_(OPEN), partner)
 
 
-async def list_open(
-    conn: AsyncConnection, *, partner: str | None = None, limit: int = 50, offset: int = 0, held: bool = False
-) -> list[Referral]:
-    """Referrals that wait, the most urgent first; only one partner's when `partner` is given. held: those that wait for
-    a flood instead of the others."""
-    query = select(referrals).where(referrals.c.state.in_(OPEN)).order_by(referrals.c.due_at, referrals.c.id)
-    query = query.where(referrals.c.cause == "flood" if held else referrals.c.cause != "flood")
-    if partner is not None:
-        query = query.where(referrals.c.partner == partner)
-    return [from_row(row) for row in await conn.execute(query.limit(limit).offset(offset))]
-
-
 async def referred_to(conn: AsyncConnection, partner: str, claim_ids: Collection[str]) -> frozenset[str]:
     """Those of `claim_ids` that were ever referred to this partner."""
     if not claim_ids:
