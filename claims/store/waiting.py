@@ -29,7 +29,7 @@ class Wanted:
     me: str = ""
 
     def conditions(self, now: datetime) -> tuple[ColumnElement[bool], ...]:
-        made = [referrals.c.state.in_(OPEN)]
+        made: list[ColumnElement[bool]] = [referrals.c.state.in_(OPEN)]
         made.append(referrals.c.cause == self.cause if self.cause else referrals.c.cause != "flood")
         if self.partner is not None:
             made.append(referrals.c.partner == self.partner)
@@ -83,7 +83,7 @@ async def ids(
 
 async def counts(conn: AsyncConnection, wanted: Wanted, now: datetime) -> Counts:
     """How many cases wait, in one look at the open ones."""
-    theirs = [referrals.c.state.in_(OPEN)]
+    theirs: list[ColumnElement[bool]] = [referrals.c.state.in_(OPEN)]
     if wanted.partner is not None:
         theirs.append(referrals.c.partner == wanted.partner)
     ordinary = referrals.c.cause != "flood"
