@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from dataclasses import replace
 
 from api.settings import Settings
 from claims.floods import FloodLimits
+from claims.store.scrubbing import ScrubLimits
 from flows.config import (
     BankConfig,
     DescriptorConfig,
@@ -19,6 +21,7 @@ from flows.config import (
     RetentionLimits,
     SettleConfig,
     StoreConfig,
+    TipConfig,
     WorkerConfig,
 )
 
@@ -55,7 +58,20 @@ def worker_config(settings: Settings) -> WorkerConfig:
             orphan_hours=settings.retention.orphan_hours,
             idempotency_hours=settings.idempotency_hours,
             every_seconds=settings.retention.every_seconds,
+            scrub=scrub_limits(settings),
         ),
+    )
+
+
+def scrub_limits(settings: Settings, *, rewrite_all: bool = False) -> ScrubLimits:
+    """rewrite_all: tables of any size, and for as long as it takes."""
+    retention, limits = settings.retention, ScrubLimits()
+    if rewrite_all:
+        return replace(limits, rewrite_bytes_max=2**62, rewrite_seconds_max=limits.vacuum_seconds_max)
+    return replace(
+        limits,
+        rewrite_bytes_max=retention.rewrite_mib_max * 2**20,
+        rewrite_seconds_max=retention.rewrite_seconds_max,
     )
 
 
@@ -96,6 +112,13 @@ def refer_config(settings: Settings) -> ReferConfig:
         partners=partners,
         public_url=settings.public_url,
         prefect=PrefectConfig(api_url=settings.prefect_api_url),
+        tips=TipConfig(
+            file=settings.audit_tips,
+            every_seconds=settings.audit.every_seconds,
+            every_records=settings.audit.every_records,
+            webhook_url=settings.audit.webhook_url,
+            secret=settings.audit.webhook_secret.get_secret_value(),
+        ),
     )
 
 

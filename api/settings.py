@@ -9,9 +9,9 @@ of the flows is told.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.http.limits import HttpLimits
@@ -66,6 +66,35 @@ class RetentionSettings(BaseModel):
     every_seconds: float = Field(
         default=3_600.0, gt=0, description="Between looks for them and for old keys, by one worker"
     )
+    rewrite_mib_max: int = Field(
+        default=64,
+        ge=0,
+        description="After an erasure a table of at most this size, with its indexes, is written anew, so that nothing "
+        "of it is left in free space; a larger one is vacuumed",
+    )
+    rewrite_seconds_max: float = Field(
+        default=10.0, gt=0, description="For which one table may be locked meanwhile; then it is vacuumed only"
+    )
+
+
+class AuditSettings(BaseModel):
+    """Tips of the audit chain, noted outside the database (`flows.tips`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tips_file: Path | None = Field(default=None, description="Where they are appended; unset: `home`/audit-tips")
+    every_seconds: float = Field(default=60.0, gt=0, description="A tip at least so often while records are added")
+    every_records: int = Field(default=100, ge=1, description="And after so many records")
+    webhook_url: str = Field(default="", description="Where each tip is posted, signed; empty: nowhere")
+    webhook_secret: SecretStr = Field(
+        default=SecretStr(""), description="`whsec_` and base64, as Standard Webhooks write it: signs those tips"
+    )
+
+    @model_validator(mode="after")
+    def _signed(self) -> Self:
+        if self.webhook_url and not self.webhook_secret.get_secret_value():
+            raise ValueError("webhook_url needs a webhook_secret")
+        return self
 
 
 class FloodSettings(BaseModel):
@@ -185,6 +214,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = Field(
         default=RetentionSettings(), description="When files that belong to nobody are deleted"
     )
+    audit: AuditSettings = Field(default=AuditSettings(), description="The audit chain's tips outside the database")
     ocr_models: Path = Field(
         default=Path(__file__).resolve().parent.parent / "models" / "ocr",
         description="Folder with the reader's models; `python -m models.ocr_build` makes it",
@@ -216,6 +246,11 @@ class Settings(BaseSettings):
     idempotency_hours: float = Field(
         default=24.0, gt=0, description="How long a repeated request is answered as the first was"
     )
+
+    @property
+    def audit_tips(self) -> Path:
+        """The file of the audit chain's tips."""
+        return self.audit.tips_file or self.home / "audit-tips"
 
     @field_validator("home")
     @classmethod

@@ -3,21 +3,32 @@ slipped in unseen.
 
 A record holds a commitment, SHA-256(salt || content), in place of the content. Erasing a person's data deletes salt and
 content; the chain still verifies, and without the salt the commitment tells nothing, however guessable the content was.
+Content that is gone without a record of such an erasure was taken away by somebody else: `Missing` tells the two apart.
+
+The chain alone shows no cut-off tail and no chain that was written anew from some record on: that takes tips noted
+elsewhere (`Tips`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import json
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from claims.errors import BrokenChain
+from claims.audit_actions import ERASED
+from claims.errors import BrokenChain, InvalidTip
 from claims.wire import canonical
 
 GENESIS = "0" * 64  # the hash before the first record
 SALT_BYTES = 32
+# In the content of an erasure's record: records of other claims whose contents went with it.
+ELSEWHERE = "contents_elsewhere"
+_TIP = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,17 @@ class Tip:
 
     seq: int
     hash: str
+
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.hash}"
+
+    @classmethod
+    def parse(cls, words: str) -> Tip:
+        """From `SEQ:HASH`, the hash in full. Raises InvalidTip."""
+        found = _TIP.fullmatch(words)
+        if found is None:
+            raise InvalidTip(f"a tip is a number, a colon and 64 hexadecimal digits, not {words[:80]!r}")
+        return cls(int(found[1]), found[2])
 
 
 START = Tip(seq=0, hash=GENESIS)
@@ -99,6 +121,63 @@ def verify(records: Iterable[Record], contents: Mapping[int, Content], start: Ti
             raise BrokenChain(f"record {record.seq}: the stored content is not what was committed to")
         tip = Tip(record.seq, record.hash)
     return tip
+
+
+class Missing:
+    """Contents that are gone, sorted into those that an erasure covers and those that none does. Shown every record of
+    the chain, in its order."""
+
+    def __init__(self) -> None:
+        self.covered = 0
+        self._open: defaultdict[str, list[int]] = defaultdict(list)  # by subject
+
+    @property
+    def uncovered(self) -> tuple[int, ...]:
+        """Numbers of the records whose content is gone and that no later erasure of their subject covers."""
+        return tuple(sorted(seq for seqs in self._open.values() for seq in seqs))
+
+    def see(self, record: Record, content: Content | None) -> None:
+        """content: None where it is gone."""
+        if content is None:
+            self._open[record.subject].append(record.seq)
+        if record.action != ERASED:
+            return
+        # An erasure covers what came before it; its own record must still say why.
+        before = [seq for seq in self._open.pop(record.subject, []) if seq != record.seq]
+        self.covered += len(before)
+        if content is None:
+            self._open[record.subject].append(record.seq)
+            return
+        elsewhere = set(json.loads(content.content).get(ELSEWHERE, ()))
+        for subject in [one for one, seqs in self._open.items() if elsewhere.intersection(seqs)]:
+            left = [seq for seq in self._open[subject] if seq not in elsewhere]
+            self.covered += len(self._open[subject]) - len(left)
+            self._open[subject] = left
+
+
+class Tips:
+    """Tips that were noted elsewhere, against the chain as it is now. Shown every record."""
+
+    def __init__(self, expected: Iterable[Tip]) -> None:
+        self._hashes: defaultdict[int, set[str]] = defaultdict(set)
+        for tip in expected:
+            self._hashes[tip.seq].add(tip.hash)
+        self._differing: list[str] = []
+
+    @property
+    def count(self) -> int:
+        return sum(len(hashes) for hashes in self._hashes.values())
+
+    def see(self, record: Record) -> None:
+        if self._hashes.get(record.seq, set()) - {record.hash}:
+            self._differing.append(f"record {record.seq} has another hash than was noted: the chain was written anew")
+
+    def differing(self, tip: Tip) -> tuple[str, ...]:
+        """What does not fit, in words. tip: of the whole chain."""
+        newest = max(self._hashes, default=0)
+        if newest <= tip.seq:
+            return tuple(self._differing)
+        return (*self._differing, f"record {newest} was noted, the chain ends at {tip.seq}: its tail was cut off")
 
 
 def _hash(seq: int, at: datetime, actor: str, action: str, subject: str, made: str, previous: str) -> str:

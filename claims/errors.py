@@ -12,6 +12,7 @@ ClaimsError
 ├── InvalidScorecard        a weights file that is no scorecard
 ├── UnbalancedTransaction   ledger entries that do not sum to zero
 ├── BrokenChain             an audit record whose hash does not follow from the one before
+├── InvalidTip              words that are no tip of an audit chain
 └── StoreError
     ├── NotFound            no such row, or not yours
     │   └── ClaimErased     it was there; what it was about is gone
@@ -64,6 +65,9 @@ class UnbalancedTransaction(ClaimsError): ...
 
 
 class BrokenChain(ClaimsError): ...
+
+
+class InvalidTip(ClaimsError): ...
 
 
 class StoreError(ClaimsError): ...

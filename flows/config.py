@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from claims.floods import FloodLimits
+from claims.store.scrubbing import ScrubLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class RetentionLimits:
     orphan_hours: float = 72.0  # files that no row names
     idempotency_hours: float = 24.0  # answers kept for whoever repeats a request
     every_seconds: float = 3_600.0
+    scrub: ScrubLimits = field(default_factory=ScrubLimits)  # of what erasures left in the database's files
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,19 @@ class SettleConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TipConfig:
+    """Where and how often tips of the audit chain are noted outside the database. An empty `webhook_url`: in the file
+    alone. How often is a choice: what is cut off within these seconds and records does not show."""
+
+    file: Path
+    every_seconds: float = 60.0
+    every_records: int = 100
+    webhook_url: str = ""
+    secret: str = field(default="", repr=False)
+    look_seconds: float = 2.0  # between looks at the newest record
+
+
+@dataclass(frozen=True, slots=True)
 class ReferConfig:
     name: str
     store: StoreConfig
@@ -170,3 +185,4 @@ class ReferConfig:
         default_factory=lambda: LeaseLimits(batch_max=32, poll_seconds=0.5, backoff_seconds=1, backoff_seconds_max=600)
     )
     timeout_seconds: float = 5.0
+    tips: TipConfig | None = None  # none are noted

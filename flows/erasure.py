@@ -3,6 +3,7 @@ to requests that nobody repeats any more.
 
     one transaction: the claim's rows (claims.store.erasure), the library's rows, a list of files to delete, audit
     then each file by itself: held, looked for in every row that could name it, deleted, taken off the list
+    then the tables: free space, indexes, statistics (claims.store.scrubbing)
 
 Killed anywhere, the next run or the next round of `tend` goes on where it stopped. Equal files of several claims are
 one file: it stays for as long as anybody names it.
@@ -19,8 +20,9 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from claims.store import erasure, holding, idempotency
+from claims.store import erasure, holding, idempotency, scrubbing, sessions
 from claims.store.blobs import BlobStore
+from claims.store.scrubbing import Scrubbed, ScrubLimits
 from flows.config import RetentionLimits
 from flows.drain import STORE_AWAY
 from flows.queues import Clock, utc_now
@@ -34,7 +36,8 @@ _LOOKED_UP_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What an erasure did. first: this run erased the claim. files_kept: in use by others."""
+    """What an erasure did. first: this run erased the claim. files_kept: in use by others. scrubbed: what was cleaned
+    in the database's files."""
 
     claim_id: str
     erased_at: datetime
@@ -42,30 +45,43 @@ class Erasure:
     library_photos: int
     files_deleted: int
     files_kept: int
+    scrubbed: Scrubbed
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
     """What one round of `tend` deleted. finished: files of erasures that had not got to them. keys: idempotency keys
-    with the answers kept under them."""
+    with the answers kept under them. sessions: those that had run out. scrubbed: erasures cleaned up after."""
 
     finished: int
     incoming: int
     orphans: int
     keys: int
+    sessions: int = 0
+    scrubbed: int = 0
 
 
 async def erase(
-    engine: AsyncEngine, blobs: BlobStore, claim_id: str, *, actor: str, reason: str, now: Clock = utc_now
+    engine: AsyncEngine,
+    blobs: BlobStore,
+    claim_id: str,
+    *,
+    actor: str,
+    reason: str,
+    now: Clock = utc_now,
+    scrub: ScrubLimits | None = None,
 ) -> Erasure:
     """Erase a claim, or finish its erasure. Raises claims.errors.NotFound, and InFlight with its code."""
     async with engine.begin() as conn:
         erased = await erasure.erase(conn, claim_id, now(), actor=actor, reason=reason)
         await commons.forget_claim(conn, claim_id)  # while the library still knows which photos were its own
         photos = await remove_claim(conn, claim_id)
+        if erased.first:
+            await scrubbing.note(conn, claim_id, now())
     deleted, kept = await delete_files(engine, blobs, erased.files)
+    scrubbed = await scrubbing.scrub(engine, scrub or ScrubLimits())
     log.info("erased", claim=claim_id, first=erased.first, files=deleted, kept=kept)
-    return Erasure(claim_id, erased.at, erased.first, photos, deleted, kept)
+    return Erasure(claim_id, erased.at, erased.first, photos, deleted, kept, scrubbed)
 
 
 async def delete_files(engine: AsyncEngine, blobs: BlobStore, sha256s: Sequence[str]) -> tuple[int, int]:
@@ -91,6 +107,7 @@ async def sweep(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, 
     # First: it needs no evidence store, which may be away.
     async with engine.begin() as conn:
         keys = await idempotency.purge(conn, now - timedelta(hours=limits.idempotency_hours))
+        ended = await sessions.purge(conn, now)
     async with engine.connect() as conn:
         left = await erasure.files_left(conn)
     finished, _ = await delete_files(engine, blobs, left)
@@ -106,7 +123,10 @@ async def sweep(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, 
                 named = await _named(conn, part)
             gone, _ = await delete_files(engine, blobs, [one for one in part if one not in named])
             orphans += gone
-    return Swept(finished, incoming, orphans, keys)
+    scrubbed = await scrubbing.scrub(engine, limits.scrub)
+    if scrubbed.still_due:
+        log.warning("erased data stays in the database's files", refused=scrubbed.refused, held_back=scrubbed.held_back)
+    return Swept(finished, incoming, orphans, keys, ended, len(scrubbed.claims))
 
 
 async def tend(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, stop: asyncio.Event) -> None:

@@ -1,5 +1,5 @@
-"""Referrals from the outbox to the partner insurers: one signed notice each, repeated until the partner has taken
-it.
+"""Referrals from the outbox to the partner insurers: one signed notice each, repeated until the partner has taken it.
+And the audit chain's tips to where the database cannot change them (`flows.tips`).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from flows.partners.notice import EvidenceLink, Notice, deliver
 from flows.process import live, stopping
 from flows.queues import OutboxQueue, utc_now
 from flows.sending import Sending
+from flows.tips import TipKeeper
 from flows.tracking import tracking
 
 # Reasons whose value quotes a paper or names the insured: the partner reads those in the referral, not in a notice.
@@ -109,14 +110,15 @@ async def run(config: ReferConfig, stop: asyncio.Event | None = None) -> None:
             sending = Sending("refer", engine, tracker, delivery.deliver, config.lease)
             queue = OutboxQueue(engine, "refer", config.name, config.lease.lease_seconds)
             drain = Drain("refer", queue, sending.work, config.lease, stop, wake)
-            await live(
-                engine,
-                config.name,
-                "refer",
-                [drain],
-                stop,
-                lambda: {"backlog": drain.backlog, "in_flight": drain.in_flight, "prefect": tracker.healthy},
-                config.lease.report_seconds,
-            )
+            keeper = TipKeeper(engine, config.tips, client) if config.tips is not None else None
+
+            def report() -> dict[str, object]:
+                done = {"backlog": drain.backlog, "in_flight": drain.in_flight, "prefect": tracker.healthy}
+                return done | dict(keeper.report() if keeper is not None else {})
+
+            async with asyncio.TaskGroup() as group:
+                if keeper is not None:
+                    group.create_task(keeper.keep(stop))
+                await live(engine, config.name, "refer", [drain], stop, report, config.lease.report_seconds)
     finally:
         await engine.dispose()

@@ -1,7 +1,8 @@
-"""`miaopei claims`, `audit` and `reconcile`: one claim, the books."""
+"""`miaopei claims`, `reconcile` and `erase`: one claim, the books."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 import typer
@@ -9,10 +10,9 @@ from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.commands.opening import JsonFlag, console, fail, print_json, settings, with_store
-from claims.errors import BrokenChain, InFlight, InputsErased, NotFound
+from claims.errors import InFlight, InputsErased, NotFound
 
 claims_app = typer.Typer(no_args_is_help=True, help="Claims and their decisions")
-audit_app = typer.Typer(no_args_is_help=True, help="The audit chain")
 
 Language = Annotated[str, typer.Option("--language", help="zh or en")]
 
@@ -109,25 +109,6 @@ def replay(claim_id: str, as_json: JsonFlag = False) -> None:
         raise typer.Exit(1)
 
 
-@audit_app.command("verify")
-def verify_audit(as_json: JsonFlag = False) -> None:
-    """Recompute the whole hash chain; exit code 1 at the first record that does not follow."""
-    from claims.store import audit
-
-    async def work(conn: AsyncConnection) -> tuple[int, str]:
-        tip = await audit.verify(conn)
-        return await audit.count(conn), tip.hash
-
-    try:
-        count, tip = with_store(work)
-    except BrokenChain as error:
-        raise fail(f"the chain is broken: {error}", code=1) from error
-    if as_json:
-        print_json({"records": count, "tip": tip})
-    else:
-        console.print(f"{count} records, unbroken, tip {tip[:16]}", highlight=False)
-
-
 def reconcile_books(as_json: JsonFlag = False) -> None:
     """Hold the books against the bank, payout by payout, both ways; exit code 1 at any difference."""
     import asyncio
@@ -157,10 +138,14 @@ def reconcile_books(as_json: JsonFlag = False) -> None:
 def erase(
     claim: Annotated[str, typer.Option("--claim", help="Id of the claim")],
     reason: Annotated[str, typer.Option(help="Why, for the audit chain; at most 500 characters")] = "",
+    rewrite: Annotated[
+        bool, typer.Option("--rewrite", help="Write tables of any size anew: each is locked for as long as it takes")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Erase what a claim was about: files, hashes, texts, words, accounts. Outcome, amounts and audit chain stay.
 
+    Then the database's own files are cleaned as far as the role may, and what stays where, and until when, is said.
     Refused (exit code 1) while the claim is queued, leased, paying or before a person. Again is fine: it finishes what
     was interrupted.
     """
@@ -168,8 +153,10 @@ def erase(
     import getpass
 
     from api.commands.opening import database
+    from api.processes import scrub_limits
     from claims.store.blobs import BlobStore
     from claims.store.engine import connect
+    from claims.store.scrubbing import left
     from flows.erasure import Erasure
     from flows.erasure import erase as erase_claim
 
@@ -179,7 +166,9 @@ def erase(
         engine = connect(dsn, pool_size=2)
         try:
             blobs = BlobStore(config.evidence_url)
-            return await erase_claim(engine, blobs, claim, actor=f"operator:{getpass.getuser()}", reason=reason)
+            limits = scrub_limits(config, rewrite_all=rewrite)
+            actor = f"operator:{getpass.getuser()}"
+            return await erase_claim(engine, blobs, claim, actor=actor, reason=reason, scrub=limits)
         finally:
             await engine.dispose()
 
@@ -195,7 +184,8 @@ def erase(
     if as_json:
         print_json({"claim": claim, "erased": True, "erased_at": done.erased_at, "first": done.first,
                     "library_photos": done.library_photos, "files_deleted": done.files_deleted,
-                    "files_kept": done.files_kept})  # fmt: skip
+                    "files_kept": done.files_kept, "cleaned": asdict(done.scrubbed),
+                    "left": [asdict(one) for one in left(done.scrubbed)]})  # fmt: skip
         return
     said = "erased" if done.first else f"erased already on {done.erased_at:%Y-%m-%d %H:%M:%S}"
     console.print(
@@ -203,6 +193,8 @@ def erase(
         f" {done.library_photos} photos out of the library",
         highlight=False,
     )
+    for one in left(done.scrubbed):
+        console.print(f"  still in {one.where}: {one.until}", highlight=False)
 
 
 def _money(minor: int, currency: str) -> str:
@@ -211,6 +203,5 @@ def _money(minor: int, currency: str) -> str:
 
 def add_to(app: typer.Typer) -> None:
     app.add_typer(claims_app, name="claims")
-    app.add_typer(audit_app, name="audit")
     app.command("reconcile")(reconcile_books)
     app.command("erase")(erase)

@@ -18,6 +18,7 @@ from claims.product import Product
 from claims.store.adjudication import EvidenceRow
 from claims.store.referrals import OPEN
 from claims.store.views import ClaimRow, ClaimView, QueueRow
+from claims.store.waiting import Counts
 
 
 def claim(view: ClaimView, catalogue: Mapping[str, Product], principal: Principal, lang: Lang) -> wire.ClaimView:
@@ -159,6 +160,18 @@ def queue_row(row: QueueRow, lang: Lang) -> work.QueueRow:
         created_at=row.referral.created_at,
         claim_href=f"/v1/claims/{row.claim.id}",
         decision_href=f"/v1/claims/{row.claim.id}/review",
+    )
+
+
+def queue_counts(counted: Counts) -> work.QueueCounts:
+    return work.QueueCounts(
+        total=counted.total,
+        overdue=counted.overdue,
+        free=counted.free,
+        mine=counted.mine,
+        by_product=dict(counted.by_product),
+        by_cause=dict(counted.by_cause),
+        by_partner=dict(counted.by_partner),
     )
 
 

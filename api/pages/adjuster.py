@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
@@ -34,32 +35,30 @@ from api.pages.session import Handler, posted
 from claims import explain, sign_words
 from claims.decision import Outcome
 from claims.disclosure import for_outsiders
-from claims.errors import Conflict
+from claims.errors import Conflict, NotFound
 from claims.evidence import PhotoFact
-from claims.store import floods, referrals, views
+from claims.store import floods, referrals, views, waiting
 from claims.store.referrals import OPEN, Referral
 
 router = APIRouter(route_class=PageRoute)
-QUEUE_ROWS: Final = 200
+QUEUE_ROWS: Final = 100  # on one page
+_TRIED_MAX: Final = 20
+_CAUSES: Final = ("refer", "appeal", "payout_failed", "flood")
 _AMOUNT: Final = re.compile(r"(\d{1,10})(?:\.(\d{1,2}))?")
 _VERDICTS: Final = {"approve": Outcome.PAY, "refuse": Outcome.DECLINE, "ask": Outcome.ASK}
 
 
 @router.get("/queue")
-async def queue_page(
-    context: Ctx, visitor: Handler, request: Request, product: str = "", cause: str = "", who: str = "", done: str = ""
-) -> Response:
-    shown = await _queue(context, visitor, request, product, cause, who)
+async def queue_page(context: Ctx, visitor: Handler, request: Request, done: str = "") -> Response:
+    shown = await _queue(context, visitor, request)
     decided = done if done in _VERDICTS else ""
     return render(request, "queue.html", visitor, **shown, done=decided, keys=_KEYS_QUEUE)
 
 
 @router.get("/queue/rows")
-async def queue_rows(
-    context: Ctx, visitor: Handler, request: Request, product: str = "", cause: str = "", who: str = ""
-) -> Response:
+async def queue_rows(context: Ctx, visitor: Handler, request: Request) -> Response:
     """The table alone, asked for again and again."""
-    return render(request, "_queue_rows.html", visitor, **await _queue(context, visitor, request, product, cause, who))
+    return render(request, "_queue_rows.html", visitor, **await _queue(context, visitor, request))
 
 
 @router.post("/cases/next")
@@ -229,27 +228,33 @@ async def _next(context: Context, principal: Principal, done: str) -> str:
     """Where the next free case is, taken already; the queue when none is left."""
     suffix = f"?done={done}" if done else ""
     now, name, partner = context.now(), _name(principal), _partner(principal)
+    wanted = waiting.Wanted(partner=partner, holder="free_or_mine", me=name)
     async with context.engine.connect() as conn:
-        waiting = await referrals.list_open(conn, partner=partner, limit=QUEUE_ROWS)
-    for one in waiting:
-        if _holder(one, now) not in ("", name):
-            continue
+        # Of some, in case others take the first of them at this moment.
+        found = await waiting.ids(conn, wanted, now, limit=_TRIED_MAX)
+    for referral_id in found:
         try:
             async with context.engine.begin() as conn:
-                await referrals.take(conn, one.id, name, now, partner=partner)
-        except Conflict:
+                await referrals.take(conn, referral_id, name, now, partner=partner)
+        except (Conflict, NotFound):
             continue  # somebody was faster
-        return f"/cases/{one.id}{suffix}"
+        return f"/cases/{referral_id}{suffix}"
     return f"/queue{suffix}"
 
 
-async def _queue(
-    context: Context, visitor: Visitor, request: Request, product: str, cause: str, who: str
-) -> dict[str, Any]:
+async def _queue(context: Context, visitor: Visitor, request: Request) -> dict[str, Any]:
+    """One page of the queue, as the address asks for it. A word that is no filter filters nothing."""
     lang, now, name = language(request), context.now(), _name(visitor.principal)
+    asked = {key: request.query_params.get(key, "") for key in ("product", "cause", "who")}
+    cause = asked["cause"] if asked["cause"] in _CAUSES else ""
+    who = asked["who"] if asked["who"] in ("free", "mine") else ""
+    partner = _partner(visitor.principal)
+    wanted = waiting.Wanted(partner, asked["product"], cause, who, name)  # type: ignore[arg-type]
     async with context.engine.connect() as conn:
-        partner = _partner(visitor.principal)
-        rows = await views.queue_rows(conn, partner=partner, limit=QUEUE_ROWS, held=cause == "flood")
+        counted = await waiting.counts(conn, wanted, now)
+        pages = max(1, -(-counted.fitting // QUEUE_ROWS))
+        page = min(_number(request.query_params.get("page", "")), pages)
+        rows = await views.queue_rows(conn, wanted, now, limit=QUEUE_ROWS, offset=(page - 1) * QUEUE_ROWS)
         flooded = await floods.counted(conn) if partner is None else {"open": 0, "held": 0}
     shown = for_outsiders if visitor.principal.role is Role.PARTNER else (lambda reason: reason)
     cases = [
@@ -262,25 +267,27 @@ async def _queue(
             "overdue": row.referral.due_at < now,
         }
         for row in rows
-        if product in ("", row.claim.product)
-        and cause in ("", row.referral.cause)
-        and (not who or _holder(row.referral, now) == ("" if who == "free" else name))
     ]
-    products = {row.claim.product: product_name(context.catalogue, row.claim.product, lang) for row in rows}
-    query = "&".join(f"{key}={value}" for key, value in (("product", product), ("cause", cause), ("who", who)) if value)
+    chosen = {"product": asked["product"], "cause": cause, "who": who}
+    query = urlencode({key: value for key, value in chosen.items() if value})
     return {
         "cases": cases,
-        "waiting": len(rows),
-        "overdue": sum(row.referral.due_at < now for row in rows),
-        "free": sum(not _holder(row.referral, now) for row in rows),
-        "mine": sum(_holder(row.referral, now) == name for row in rows),
-        "products": products,
-        "chosen": {"product": product, "cause": cause, "who": who},
+        "counted": counted,
+        "products": {key: product_name(context.catalogue, key, lang) for key in counted.by_product},
+        "chosen": chosen,
         "query": query,
+        "page": page,
+        "pages": pages,
+        "first": (page - 1) * QUEUE_ROWS + 1,
+        "last": (page - 1) * QUEUE_ROWS + len(cases),
         "me": name,
         "flooded": flooded,
-        "rows_max": QUEUE_ROWS,
     }
+
+
+def _number(words: str) -> int:
+    """The page that an address names, 1 where it names none."""
+    return max(1, int(words)) if re.fullmatch(r"[0-9]{1,6}", words) else 1
 
 
 async def _case(context: Context, visitor: Visitor, request: Request, referral_id: str) -> dict[str, Any]:
@@ -331,9 +338,7 @@ def prefect_url(context: Context) -> str:
 
 def _holder(referral: Referral, now: datetime) -> str:
     """Who has the case now, "" for nobody."""
-    if referral.assigned_until is None or referral.assigned_until < now:
-        return ""
-    return referral.assigned_to
+    return waiting.holder(referral.assigned_to, referral.assigned_until, now)
 
 
 def _name(principal: Principal) -> str:

@@ -1,9 +1,14 @@
-"""The audit chain in its table: appended one at a time, verified from the start."""
+"""The audit chain in its table: appended one at a time, verified from the start.
+
+A claimant appears in it by their pseudonym, for what is chained can never be changed; who that is stands in the
+content, behind the commitment, and goes with it (docs/decisions/0021).
+"""
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,13 +18,14 @@ from sqlalchemy import Connection, Transaction, delete, event, func, insert, sel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims import audit as chain
-from claims.audit import Content, Record, Tip
+from claims.audit import Content, Missing, Record, Tip, Tips
 from claims.errors import StoreError
-from claims.store.tables import audit, audit_contents
+from claims.store.tables import audit, audit_contents, claimants
 from claims.wire import canonical
 
 _LOCK: Final = 0x61756469
 _PAGE_ROWS: Final = 2000
+_CLAIMANT: Final = "claimant:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +50,8 @@ async def append(
     transaction does after this call: no deadlock, and nobody waits for a slow transaction. Not inside savepoints, whose
     rollback would go unseen: StoreError.
 
-    actor: `role:subject` or a process's name; subject: the id of the claim, policy, ... it is about; content: plain
-    JSON.
+    actor: `role:subject` or a process's name; of a claimant the record names the pseudonym, and the content the actor.
+    subject: the id of the claim, policy, ... it is about; content: plain JSON.
     """
     if conn.in_nested_transaction():
         raise StoreError("an audit record cannot be added inside a savepoint")
@@ -57,6 +63,9 @@ async def append(
         raise StoreError("an audit record needs an open connection")
     if not event.contains(sync, "commit", _write):
         event.listen(sync, "commit", _write)
+    if actor.startswith(_CLAIMANT):
+        content = {**content, "actor": actor}
+        actor = await _pseudonymous(conn, actor.removeprefix(_CLAIMANT))
     entry = _Entry(now, actor, action, subject, canonical(dict(content)))
     _waiting.setdefault(transaction, []).append(entry)
 
@@ -80,12 +89,55 @@ def _write(conn: Connection) -> None:
         tip = Tip(record.seq, record.hash)
 
 
+async def _pseudonymous(conn: AsyncConnection, claimant_id: str) -> str:
+    known = await conn.execute(select(claimants.c.pseudonym).where(claimants.c.id == claimant_id))
+    return f"{_CLAIMANT}{known.scalar_one_or_none() or 'unknown'}"
+
+
 async def verify(conn: AsyncConnection) -> Tip:
-    """Walk the whole chain, a page at a time, and return its tip.
+    """Walk the whole chain, a page at a time, and return its tip. Contents that are missing are not looked for
+    (`check`).
 
     Raises BrokenChain at the first record that does not follow.
     """
-    tip = chain.START
+    return (await check(conn)).tip
+
+
+async def newest(conn: AsyncConnection) -> Tip:
+    """The tip as it stands, unverified."""
+    row = (await conn.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1))).first()
+    return chain.START if row is None else Tip(row.seq, row.hash)
+
+
+async def hash_at(conn: AsyncConnection, seq: int) -> str:
+    """The stored hash of one record, "" where there is none."""
+    found = await conn.execute(select(audit.c.hash).where(audit.c.seq == seq))
+    return found.scalar_one_or_none() or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """missing: records whose content is gone though no erasure covers it; erased: how many were erased properly;
+    differing: expected tips that the chain does not have, in words; compared: how many tips were expected."""
+
+    tip: Tip
+    missing: tuple[int, ...]
+    erased: int
+    differing: tuple[str, ...]
+    compared: int
+
+    @property
+    def whole(self) -> bool:
+        return not self.missing and not self.differing
+
+
+async def check(conn: AsyncConnection, expected: Iterable[Tip] = ()) -> Checked:
+    """Walk the whole chain, a page at a time: contents that are missing, and tips noted elsewhere against the records
+    of today.
+
+    Raises BrokenChain at the first record that does not follow.
+    """
+    tip, missing, tips = chain.START, Missing(), Tips(expected)
     while True:
         rows = (
             await conn.execute(
@@ -97,13 +149,16 @@ async def verify(conn: AsyncConnection) -> Tip:
             )
         ).all()
         if not rows:
-            return tip
+            return Checked(tip, missing.uncovered, missing.covered, tips.differing(tip), tips.count)
         records = [
             Record(row.seq, row.at, row.actor, row.action, row.subject, row.commitment, row.previous_hash, row.hash)
             for row in rows
         ]
         contents = {row.seq: Content(row.salt, row.content) for row in rows if row.salt is not None}
         tip = chain.verify(records, contents, tip)
+        for record in records:
+            missing.see(record, contents.get(record.seq))
+            tips.see(record)
 
 
 async def of_subject(conn: AsyncConnection, subject: str) -> list[Record]:
@@ -120,6 +175,21 @@ async def erase_contents(conn: AsyncConnection, subject: str) -> int:
     of = select(audit.c.seq).where(audit.c.subject == subject)
     gone = await conn.execute(delete(audit_contents).where(audit_contents.c.seq.in_(of)))
     return gone.rowcount
+
+
+async def erase_words_on(
+    conn: AsyncConnection, subjects: Collection[str], photo_ids: Collection[str]
+) -> tuple[int, ...]:
+    """Delete what people said about pictures of an erased claim in the records of other claims (`subjects`); the
+    numbers of those records, for the erasure's own record to name."""
+    said = await conn.execute(
+        select(audit.c.seq, audit_contents.c.content)
+        .join(audit_contents, audit_contents.c.seq == audit.c.seq)
+        .where(audit.c.subject.in_(subjects), audit.c.action.in_(("match.ruled", "match.ruling_taken_back")))
+    )
+    gone = sorted(row.seq for row in said if json.loads(row.content).get("match_photo_id") in photo_ids)
+    await conn.execute(delete(audit_contents).where(audit_contents.c.seq.in_(gone)))
+    return tuple(gone)
 
 
 async def count(conn: AsyncConnection) -> int:

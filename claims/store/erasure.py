@@ -3,8 +3,9 @@
 Gone: evidence with its previews, facts (texts and numbers of papers, hashes), words of the claimant and of those who
 judged, account, device, address, merchant and order number, the contents behind the audit's commitments. Kept: ids,
 product, peril, times and amounts, outcome and reason codes of every decision, payouts with the bank's reference, the
-ledger, and the audit chain, which still verifies. The photo library's rows are erased beside it, in the same
-transaction, by `flows.erasure`; files go afterwards, from the list that this transaction leaves.
+ledger, and the audit chain, which still verifies and names the claimant by a pseudonym. The photo library's rows are
+erased beside it, in the same transaction, by `flows.erasure`; files go afterwards, from the list that this transaction
+leaves, and then the free space of the tables is cleaned (`claims.store.scrubbing`).
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import case, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from claims.audit import ELSEWHERE
+from claims.audit_actions import ERASED
 from claims.claim import Status, check_transition
 from claims.decision import Decision
 from claims.errors import InFlight
-from claims.store import audit, links, rulings, statuses
+from claims.store import audit, idempotency, links, rulings, statuses
 from claims.store.payouts import LIVE
 from claims.store.referrals import OPEN
 from claims.store.tables import (
@@ -43,7 +46,7 @@ from claims.store.tables import (
 )
 from claims.wire import canonical, from_plain
 
-ACTION: Final = "claim.erased"
+ACTION: Final = ERASED
 _WORDS_MAX: Final = 500
 
 
@@ -71,13 +74,16 @@ async def erase(conn: AsyncConnection, claim_id: str, now: datetime, *, actor: s
     await _check_at_rest(conn, claim_id)
     check_transition(status, Status.ERASED)
     files = await _files(conn, claim_id)
-    files |= await _out_of_other_records(conn, claim_id)
+    files |= await _out_of_other_records(conn, claim_id, now, actor)
     photos = list((await conn.execute(select(evidence.c.id).where(evidence.c.claim_id == claim_id))).scalars())
     for table in (evidence, stage_results, document_numbers, claim_overlays, flood_claims):
         await conn.execute(delete(table).where(table.c.claim_id == claim_id))
     sighted = photo_sightings.c.claim_id == claim_id
     await conn.execute(delete(photo_sightings).where(sighted | photo_sightings.c.photo_id.in_(photos)))
+    others = {*await links.naming(conn, claim_id), *await rulings.claims_about(conn, claim_id)} - {claim_id}
+    elsewhere = await audit.erase_words_on(conn, others, photos)
     await rulings.forget_claim(conn, claim_id)
+    await idempotency.erase(conn, claim_id)
     await links.forget(conn, [claim_id])
     await _blank_words(conn, claim_id)
     await _strip_decisions(conn, claim_id, now)
@@ -87,7 +93,8 @@ async def erase(conn: AsyncConnection, claim_id: str, now: datetime, *, actor: s
     await conn.execute(
         insert(claim_history).values(claim_id=claim_id, status=Status.ERASED, actor=actor, note="", at=now)
     )
-    content = {"reason": reason[:_WORDS_MAX], "was": status, "round": round_number, "files": len(files)}
+    content: dict[str, object] = {"reason": reason[:_WORDS_MAX], "was": status, "round": round_number}
+    content |= {"files": len(files), ELSEWHERE: list(elsewhere)}
     await audit.append(conn, actor, ACTION, claim_id, content, now)
     return Erased(claim_id, now, True, tuple(sorted(files)))
 
@@ -162,16 +169,21 @@ async def _files(conn: AsyncConnection, claim_id: str) -> frozenset[str]:
     return frozenset(key for row in rows for key in row if key) | frozenset(overlays.scalars())
 
 
-async def _out_of_other_records(conn: AsyncConnection, claim_id: str) -> frozenset[str]:
+async def _out_of_other_records(conn: AsyncConnection, claim_id: str, now: datetime, actor: str) -> frozenset[str]:
     """Take this claim's pictures out of the facts of those that matched them; the overlays that showed them."""
     overlays: set[str] = set()
     for other in await links.naming(conn, claim_id):
+        changed = 0
         # Decisions are added, never changed, but for this: no lock on the other claim is needed.
         for row in await conn.execute(select(decisions.c.id, decisions.c.inputs).where(decisions.c.claim_id == other)):
             plain = json.loads(row.inputs)
             if found := _blanked(plain.get("facts", {}), claim_id):
                 overlays |= found
+                changed += 1
                 await conn.execute(update(decisions).where(decisions.c.id == row.id).values(inputs=canonical(plain)))
+        if changed:
+            content = {"erased": claim_id, "decisions": changed}
+            await audit.append(conn, actor, "claim.picture_erased", other, content, now)
         stages = await conn.execute(
             select(stage_results).where(stage_results.c.claim_id == other, stage_results.c.stage == "photos")
         )
@@ -200,9 +212,17 @@ def _blanked(facts: dict[str, object], claim_id: str) -> frozenset[str]:
 
 
 async def _blank_words(conn: AsyncConnection, claim_id: str) -> None:
-    fields = ("description", "payee_account", "device_id", "address", "merchant_id", "order_number")
+    fields = (
+        *("description", "payee_account", "device_id", "address", "merchant_id", "order_number"),
+        *("trace_id", "flow_run_id"),  # they lead to logs and runs
+    )
     await conn.execute(update(claims).where(claims.c.id == claim_id).values(dict.fromkeys(fields, "")))
-    await conn.execute(update(claim_history).where(claim_history.c.claim_id == claim_id).values(note=""))
+    by_claimant = claim_history.c.actor.startswith("claimant:")
+    await conn.execute(
+        update(claim_history)
+        .where(claim_history.c.claim_id == claim_id)
+        .values(note="", actor=case((by_claimant, "claimant"), else_=claim_history.c.actor))
+    )
     await conn.execute(update(referrals).where(referrals.c.claim_id == claim_id).values(note=""))
     await conn.execute(update(jobs).where(jobs.c.claim_id == claim_id).values(last_error=""))
     await conn.execute(update(outbox).where(outbox.c.payload["claim_id"].astext == claim_id).values(last_error=""))

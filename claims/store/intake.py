@@ -49,24 +49,28 @@ async def upsert_claimant(
 ) -> None:
     """Make the claimant known, or replace name and credit attributes (`claims.credit` says which there are)."""
     values = {"name": name, "credit_attributes": dict(credit_attributes)}
-    await conn.execute(
+    known_as = await conn.execute(
         upsert(claimants)
         .values(id=claimant_id, created_at=now, **values)
         .on_conflict_do_update(index_elements=["id"], set_=values)
+        .returning(claimants.c.pseudonym)
     )
-    await audit.append(conn, actor, "claimant.recorded", claimant_id, values, now)
+    content = {"claimant_id": claimant_id, **values}
+    await audit.append(conn, actor, "claimant.recorded", known_as.scalar_one(), content, now)
 
 
 async def ensure_claimant(
     conn: AsyncConnection, claimant_id: str, name: str, now: datetime, *, actor: str = "platform"
 ) -> None:
     """Make the claimant known, or rename them; credit attributes stay as they are."""
-    await conn.execute(
+    known_as = await conn.execute(
         upsert(claimants)
         .values(id=claimant_id, name=name, created_at=now)
         .on_conflict_do_update(index_elements=["id"], set_={"name": name})
+        .returning(claimants.c.pseudonym)
     )
-    await audit.append(conn, actor, "claimant.recorded", claimant_id, {"name": name}, now)
+    content = {"claimant_id": claimant_id, "name": name}
+    await audit.append(conn, actor, "claimant.recorded", known_as.scalar_one(), content, now)
 
 
 async def enrol(

@@ -13,6 +13,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from claims.store import guard
+
 VERSION_TABLE: Final = "alembic_version_claims"
 # One number for everybody who migrates this schema: starters queue up behind it instead of colliding.
 _LOCK: Final = 0x6D69616F
@@ -46,3 +48,4 @@ def _to_head(connection: Connection) -> None:
     configuration = config()
     configuration.attributes["connection"] = connection
     command.upgrade(configuration, "head")
+    guard.install(connection)

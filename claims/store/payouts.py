@@ -96,8 +96,8 @@ async def promised_minor(conn: AsyncConnection, claim_id: str) -> int:
     return int(total.scalar_one())
 
 
-async def mark_sent(conn: AsyncConnection, payout_id: str, now: datetime) -> Payout:  # noqa: ARG001  (one shape for all)
-    """Commit this before the rail is asked: from here on only the bank knows.
+async def mark_sent(conn: AsyncConnection, payout_id: str, now: datetime, actor: str = "flow:settle") -> Payout:
+    """Commit this before the rail is asked: from here on only the bank knows. Recorded the first time.
 
     Raises Conflict when it is settled already.
     """
@@ -107,6 +107,9 @@ async def mark_sent(conn: AsyncConnection, payout_id: str, now: datetime) -> Pay
     await conn.execute(
         update(payouts).where(payouts.c.id == payout_id).values(state="sent", attempts=payouts.c.attempts + 1)
     )
+    if payout.state == "reserved":
+        content = {"payout_id": payout_id, "amount_minor": payout.amount.minor}
+        await audit.append(conn, actor, "payout.sent", payout.claim_id, content, now)
     return await get(conn, payout_id)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.errors import Conflict, NotFound, StoreError
-from claims.store import outbox
+from claims.store import audit, outbox
 from claims.store.tables import referrals
 
 Cause = Literal["refer", "appeal", "payout_failed", "flood"]
@@ -92,7 +92,9 @@ async def open_referral(
     return referral_id
 
 
-async def hand_on(conn: AsyncConnection, referral_id: str, now: datetime, *, sla: timedelta = SLA) -> bool:
+async def hand_on(
+    conn: AsyncConnection, referral_id: str, now: datetime, *, sla: timedelta = SLA, actor: str = "flow:teach"
+) -> bool:
     """A claim that waited for a flood is now a case like any other: its time begins, and the partner is told. False
     when it is no longer open."""
     row = (
@@ -106,6 +108,7 @@ async def hand_on(conn: AsyncConnection, referral_id: str, now: datetime, *, sla
     if row is None:
         return False
     await _tell(conn, referral_id, row.claim_id, row.partner, "refer", now)
+    await audit.append(conn, actor, "referral.handed_on", row.claim_id, {"referral_id": referral_id}, now)
     return True
 
 
@@ -124,18 +127,6 @@ async def get(conn: AsyncConnection, referral_id: str, partner: str | None = Non
 async def open_of_claim(conn: AsyncConnection, claim_id: str, partner: str | None = None) -> Referral:
     """The referral of this claim that waits for a person. Raises NotFound when there is none."""
     return await _one(conn, (referrals.c.claim_id == claim_id) & referrals.c.state.in_(OPEN), partner)
-
-
-async def list_open(
-    conn: AsyncConnection, *, partner: str | None = None, limit: int = 50, offset: int = 0, held: bool = False
-) -> list[Referral]:
-    """Referrals that wait, the most urgent first; only one partner's when `partner` is given. held: those that wait for
-    a flood instead of the others."""
-    query = select(referrals).where(referrals.c.state.in_(OPEN)).order_by(referrals.c.due_at, referrals.c.id)
-    query = query.where(referrals.c.cause == "flood" if held else referrals.c.cause != "flood")
-    if partner is not None:
-        query = query.where(referrals.c.partner == partner)
-    return [from_row(row) for row in await conn.execute(query.limit(limit).offset(offset))]
 
 
 async def referred_to(conn: AsyncConnection, partner: str, claim_ids: Collection[str]) -> frozenset[str]:
@@ -188,13 +179,18 @@ async def give_back(conn: AsyncConnection, referral_id: str, subject: str) -> No
     )
 
 
-async def deliver(conn: AsyncConnection, referral_id: str, now: datetime) -> None:
+async def deliver(conn: AsyncConnection, referral_id: str, now: datetime, actor: str = "flow:refer") -> None:
     """The partner has it. A referral that was decided or closed in the meantime stays so."""
-    await conn.execute(
+    delivered = await conn.execute(
         update(referrals)
         .where(referrals.c.id == referral_id, referrals.c.state == "open")
         .values(state="delivered", delivered_at=now)
+        .returning(referrals.c.claim_id, referrals.c.partner)
     )
+    row = delivered.first()
+    if row is not None:
+        content = {"referral_id": referral_id, "partner": row.partner}
+        await audit.append(conn, actor, "referral.delivered", row.claim_id, content, now)
 
 
 async def settle(

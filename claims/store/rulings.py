@@ -178,6 +178,14 @@ async def every(conn: AsyncConnection) -> AsyncIterator[Ruling]:
         yield _ruling(row)
 
 
+async def claims_about(conn: AsyncConnection, claim_id: str) -> frozenset[str]:
+    """Claims in which somebody ruled on a picture of this claim."""
+    rows = await conn.execute(
+        select(match_rulings.c.claim_id).where(match_rulings.c.match_claim_id == claim_id).distinct()
+    )
+    return frozenset(rows.scalars())
+
+
 async def forget_claim(conn: AsyncConnection, claim_id: str) -> int:
     """Erase every ruling that a picture of this claim is part of; returns how many."""
     mine = or_(match_rulings.c.claim_id == claim_id, match_rulings.c.match_claim_id == claim_id)

@@ -36,6 +36,10 @@ metadata = MetaData(
 )
 
 
+# Random, made by the database: nothing of the person is in it.
+PSEUDONYM = "'p-' || replace(CAST(gen_random_uuid() AS text), '-', '')"
+
+
 def _time(name: str, *, nullable: bool = False) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
@@ -46,6 +50,8 @@ claimants = Table(
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("credit_attributes", JSONB, nullable=False, server_default=text("'{}'")),  # see claims.credit
+    # Stands for the claimant in what cannot be changed later: the audit chain (docs/decisions/0021).
+    Column("pseudonym", Text, nullable=False, unique=True, server_default=text(PSEUDONYM)),
     _time("created_at"),
 )
 
@@ -306,7 +312,10 @@ referrals = Table(
     Column("decided_by", Text, nullable=False, server_default=""),
     Column("verdict", Text, nullable=False, server_default=""),  # approve, refuse, ask
     Column("note", Text, nullable=False, server_default=""),
-    Index("ix_referrals_open", "due_at", postgresql_where=text("state IN ('open', 'delivered')")),
+    Index("ix_referrals_open", "due_at", "id", postgresql_where=text("state IN ('open', 'delivered')")),
+    Index(
+        "ix_referrals_open_partner", "partner", "due_at", "id", postgresql_where=text("state IN ('open', 'delivered')")
+    ),
     # At most one person at a time is asked about a claim.
     Index("uq_referrals_open_claim", "claim_id", unique=True, postgresql_where=text("state IN ('open', 'delivered')")),
 )
@@ -410,6 +419,17 @@ blob_deletions = Table(
     _time("created_at"),
 )
 
+# Erasures whose bytes still lie in free space of the database's files: gone from here once they were cleaned
+# (claims.store.scrubbing). xid: the erasing transaction's number (xid8).
+scrubs_due = Table(
+    "scrubs_due",
+    metadata,
+    Column("claim_id", Text, primary_key=True),
+    Column("tables", JSONB, nullable=False),  # names of the tables whose rows it changed or deleted
+    Column("xid", BigInteger, nullable=False),
+    _time("created_at"),
+)
+
 # Append-only hash chain; commitments instead of personal data, so that erasure keeps it valid (claims.audit).
 audit = Table(
     "audit",
@@ -422,6 +442,7 @@ audit = Table(
     Column("commitment", Text, nullable=False),  # hex SHA-256 of salt and content
     Column("previous_hash", Text, nullable=False),
     Column("hash", Text, nullable=False, unique=True),
+    Index("ix_audit_subject", "subject"),
 )
 
 audit_contents = Table(
@@ -435,10 +456,10 @@ audit_contents = Table(
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
-    Column("principal", Text, primary_key=True),  # role:subject
+    Column("principal", Text, primary_key=True),  # role:subject, of a claimant role:pseudonym
     Column("key", Text, primary_key=True),
     Column("request_sha256", Text, nullable=False),  # of method, path and body
-    Column("state", Text, nullable=False),  # in_flight, done
+    Column("state", Text, nullable=False),  # in_flight, done, erased (what was answered is gone)
     Column("status_code", Integer, nullable=False, server_default="0"),
     Column("response", LargeBinary, nullable=False, server_default=text("''")),
     Column("response_headers", JSONB, nullable=False, server_default=text("'{}'")),

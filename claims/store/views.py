@@ -20,7 +20,7 @@ from claims.decision import Decision
 from claims.errors import ClaimErased, NotFound
 from claims.money import Money
 from claims.policy import Policy
-from claims.store import payouts, referrals
+from claims.store import payouts, referrals, waiting
 from claims.store.adjudication import EvidenceRow, policy_of
 from claims.store.figures import OperatorFigures, operator_figures
 from claims.store.payouts import Payout
@@ -212,18 +212,27 @@ async def evidence_file(
 
 
 async def queue_rows(
-    conn: AsyncConnection, *, partner: str | None = None, limit: int = 50, offset: int = 0, held: bool = False
+    conn: AsyncConnection,
+    wanted: waiting.Wanted,
+    now: datetime,
+    *,
+    limit: int = 50,
+    offset: int = 0,
+    after: tuple[datetime, str] | None = None,
 ) -> list[QueueRow]:
-    """What waits for a person, the most urgent first; only one partner's when `partner` is given. held: what waits for
-    a flood instead of the rest."""
-    waiting = await referrals.list_open(conn, partner=partner, limit=limit, offset=offset, held=held)
-    claim_rows = await conn.execute(select(claims).where(claims.c.id.in_([one.claim_id for one in waiting])))
+    """What waits for a person, the most urgent first; `waiting.ids` says what the arguments are."""
+    page = await waiting.ids(conn, wanted, now, limit=limit, offset=offset, after=after)
+    found = await conn.execute(
+        select(referral_rows).where(referral_rows.c.id.in_(page)).order_by(referral_rows.c.due_at, referral_rows.c.id)
+    )
+    shown = [referrals.from_row(row) for row in found]
+    claim_rows = await conn.execute(select(claims).where(claims.c.id.in_([one.claim_id for one in shown])))
     by_id = {row.id: _claim(row) for row in claim_rows}
     decided = await conn.execute(
-        select(decisions.c.id, decisions.c.decision).where(decisions.c.id.in_([one.decision_id for one in waiting]))
+        select(decisions.c.id, decisions.c.decision).where(decisions.c.id.in_([one.decision_id for one in shown]))
     )
     decision_by_id = {row.id: _decision(row.decision) for row in decided}
-    return [QueueRow(one, by_id[one.claim_id], decision_by_id.get(one.decision_id)) for one in waiting]
+    return [QueueRow(one, by_id[one.claim_id], decision_by_id.get(one.decision_id)) for one in shown]
 
 
 async def enrolment(conn: AsyncConnection, pet_id: str) -> Enrolment:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claims.audit import SALT_BYTES, START, Content, Record, append, commitment, verify
-from claims.errors import BrokenChain
+from claims.audit import ELSEWHERE, SALT_BYTES, START, Content, Missing, Record, Tip, Tips, append, commitment, verify
+from claims.errors import BrokenChain, InvalidTip
+from claims.wire import canonical
 
 AT = datetime(2026, 11, 20, 8, 30, 0, 123456, tzinfo=UTC)
 
@@ -82,3 +83,66 @@ def test_same_instant_in_another_zone_hashes_alike() -> None:
 def test_salt_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         commitment(Content(b"short", b"content"))
+
+
+def named(*entries: tuple[str, str]) -> list[Record]:
+    """Records of (action, subject)."""
+    tip, records = START, []
+    for action, subject in entries:
+        body = Content(b"s" * SALT_BYTES, b"{}")
+        records.append(append(tip, at=AT, actor="worker", action=action, subject=subject, content=body))
+        tip = Tip(records[-1].seq, records[-1].hash)
+    return records
+
+
+def missing(records: Sequence[Record], gone: set[int], erasure: bytes = b"{}") -> Missing:
+    looked = Missing()
+    for record in records:
+        body = Content(b"s" * SALT_BYTES, erasure if record.action == "claim.erased" else b"{}")
+        looked.see(record, None if record.seq in gone else body)
+    return looked
+
+
+LIFE = (("claim.created", "a"), ("claim.created", "b"), ("claim.decided", "a"), ("claim.erased", "a"))
+
+
+def test_contents_that_an_erasure_took_are_covered_and_all_others_are_missing() -> None:
+    records = named(*LIFE, ("claim.decided", "a"))
+    assert (missing(records, {1, 3}).uncovered, missing(records, {1, 3}).covered) == ((), 2)
+    assert missing(records, {1, 2, 3}).uncovered == (2,)  # of another claim
+    assert missing(records, {1, 5}).uncovered == (5,)  # after the erasure
+    assert missing(records, {1, 4}).uncovered == (4,)  # of the erasure's own record
+    assert missing(records[:3], {1, 3}).uncovered == (1, 3)  # nothing was erased at all
+
+
+def test_an_erasure_covers_words_about_its_pictures_in_other_claims_where_it_names_them() -> None:
+    words = canonical({ELSEWHERE: [2]})
+    assert missing(named(*LIFE), {1, 2, 3}, words).uncovered == ()
+    assert missing(named(*LIFE, ("match.ruled", "b")), {2, 5}, words).uncovered == (5,)
+
+
+def test_a_noted_tip_shows_a_cut_tail_and_a_chain_written_anew() -> None:
+    records, _ = chain([b"a", b"b", b"c"])
+    noted = [Tip(one.seq, one.hash) for one in records]
+
+    def compared(now: Sequence[Record]) -> tuple[str, ...]:
+        tips = Tips(noted)
+        for record in now:
+            tips.see(record)
+        assert tips.count == 3
+        return tips.differing(verify(now, {}))
+
+    assert compared(records) == ()
+    assert "its tail was cut off" in compared(records[:2])[0]
+    assert "its tail was cut off" in compared([])[0]
+    anew, _ = chain([b"a", b"B", b"c"])
+    assert [words.split(" has")[0] for words in compared(anew)] == ["record 2", "record 3"]
+
+
+def test_a_tip_reads_back_as_it_is_written_and_nothing_else_is_one() -> None:
+    records, _ = chain([b"a"])
+    tip = Tip(1, records[0].hash)
+    assert Tip.parse(str(tip)) == tip
+    for words in ("", "1", f"1:{tip.hash[:-1]}", f"-1:{tip.hash}", f"1:{tip.hash.upper()}x", f"{'9' * 40}:{tip.hash}"):
+        with pytest.raises(InvalidTip):
+            Tip.parse(words)

@@ -21,7 +21,7 @@ from sqlalchemy import select, update
 from claims import decide
 from claims.claim import Status
 from claims.credit import Scorecard
-from claims.store import intake, referrals
+from claims.store import audit, intake, referrals
 from claims.store.figures import operator_figures
 from claims.store.tables import claimants, decisions, evidence, jobs, stage_results
 from flows.adjudicate import Adjudication
@@ -214,6 +214,8 @@ async def test_a_finished_stage_is_not_repeated_when_the_claim_is_leased_again(
     async with shop.engine.begin() as conn:
         sha256 = (await conn.execute(select(evidence.c.sha256).where(evidence.c.claim_id == claim_id))).scalar_one()
         await conn.execute(update(claimants).values(credit_attributes=["not", "a", "mapping"]))
+        known_as = (await conn.execute(select(claimants.c.pseudonym))).scalar_one()
+        await audit.append(conn, "platform", "claimant.recorded", known_as, {}, utc_now())
     async with adjudicating(shop, eyes[0], lease=replace(shop.worker_config().lease, backoff_seconds=1.0)):
 
         async def failed_once() -> bool:
@@ -224,6 +226,7 @@ async def test_a_finished_stage_is_not_repeated_when_the_claim_is_leased_again(
         shop.blobs.delete(sha256)  # so that looking at the photo again would fail
         async with shop.engine.begin() as conn:
             await conn.execute(update(claimants).values(credit_attributes={}))
+            await audit.append(conn, "platform", "claimant.recorded", known_as, {}, utc_now())
         await wait_until(lambda: decided(shop))
     assert await shop.status(claim_id) is Status.APPROVED
 

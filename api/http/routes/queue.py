@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.http import described, showing
@@ -17,9 +18,10 @@ from api.http.schemas import work as wire
 from api.http.schemas.words import Id
 from api.http.upload import fingerprint
 from claims.errors import InvalidTransition
-from claims.store import referrals, views
+from claims.store import referrals, views, waiting
 
 router = APIRouter(prefix="/v1", tags=["adjusters"])
+Filter = Annotated[str, StringConstraints(max_length=100)]
 
 
 @router.get(
@@ -29,15 +31,31 @@ router = APIRouter(prefix="/v1", tags=["adjusters"])
 )
 async def get_queue(
     context: Ctx,
-    _: Adjuster,
+    principal: Adjuster,
     lang: Language,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     held: Annotated[bool, Query(description="Cases that wait for a flood's ruling, instead of the others")] = False,
+    product: Annotated[Filter, Query(description="Of one product; its key")] = "",
+    cause: Annotated[Literal["", "refer", "appeal", "payout_failed"], Query(description="Why they are here")] = "",
+    partner: Annotated[Filter, Query(description="Of one partner insurer; its key")] = "",
+    holder: Annotated[Literal["", "free", "mine"], Query(description="free: nobody has them; mine: you do")] = "",
 ) -> wire.Queue:
+    wanted = waiting.Wanted(
+        partner=partner or None,
+        product=product,
+        cause="flood" if held else cause,
+        holder=holder,
+        me=principal.subject,
+    )
     async with context.engine.connect() as conn:
-        rows = await views.queue_rows(conn, limit=limit, offset=offset, held=held)
-    return wire.Queue(cases=[showing.queue_row(row, lang) for row in rows])
+        rows = await views.queue_rows(conn, wanted, context.now(), limit=limit, offset=offset)
+        counted = await waiting.counts(conn, wanted, context.now())
+    return wire.Queue(
+        cases=[showing.queue_row(row, lang) for row in rows],
+        fitting=counted.fitting,
+        counts=showing.queue_counts(counted),
+    )
 
 
 @router.post(

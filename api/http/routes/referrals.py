@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,10 +13,11 @@ from api.http.context import Ctx
 from api.http.judging import judge
 from api.http.languages import Language
 from api.http.repeats import Key, Reply, once
+from api.http.routes.queue import Filter
 from api.http.schemas import work as wire
 from api.http.schemas.words import Id
 from api.http.upload import fingerprint
-from claims.store import referrals, views
+from claims.store import referrals, views, waiting
 
 router = APIRouter(prefix="/v1/referrals", tags=["partners"])
 
@@ -31,11 +32,15 @@ async def list_referrals(
     principal: Partner,
     lang: Language,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+    product: Annotated[Filter, Query(description="Of one product; its key")] = "",
+    cause: Annotated[Literal["", "refer", "appeal", "payout_failed"], Query(description="Why they are here")] = "",
 ) -> wire.ReferralList:
+    wanted = waiting.Wanted(partner=principal.subject, product=product, cause=cause)
     async with context.engine.connect() as conn:
-        rows = await views.queue_rows(conn, partner=principal.subject, limit=limit, offset=offset)
-    return wire.ReferralList(referrals=[showing.referral_row(row, lang) for row in rows])
+        rows = await views.queue_rows(conn, wanted, context.now(), limit=limit, offset=offset)
+        counted = await waiting.counts(conn, wanted, context.now())
+    return wire.ReferralList(referrals=[showing.referral_row(row, lang) for row in rows], fitting=counted.fitting)
 
 
 @router.post(

@@ -74,8 +74,22 @@ class QueueRow(Outgoing):
     decision_href: str
 
 
+class QueueCounts(Outgoing):
+    """All cases that wait, whatever is filtered by; those that wait for a flood count in by_cause alone."""
+
+    total: int
+    overdue: int
+    free: int = Field(description="Nobody is judging them")
+    mine: int = Field(description="You are judging them")
+    by_product: dict[str, int]
+    by_cause: dict[str, int]
+    by_partner: dict[str, int]
+
+
 class Queue(Outgoing):
     cases: list[QueueRow]
+    fitting: int = Field(description="How many cases fit the filter, on all pages")
+    counts: QueueCounts
 
 
 class ReferralRow(Outgoing):
@@ -98,3 +112,4 @@ class ReferralRow(Outgoing):
 
 class ReferralList(Outgoing):
     referrals: list[ReferralRow]
+    fitting: int = Field(description="How many cases fit the filter, on all pages")

@@ -155,7 +155,8 @@ def test_a_declined_claim_is_appealed_to_a_person_who_may_approve_it(api: Api) -
         "person",
     )
     assert rows(api, "SELECT count(*) FROM payouts") == [(1,)]
-    assert adjuster.get("/v1/queue").json() == {"cases": []}
+    queue = adjuster.get("/v1/queue").json()
+    assert (queue["cases"], queue["fitting"], queue["counts"]["total"]) == ([], 0, 0)
 
 
 def test_a_partner_decides_the_cases_referred_to_it_and_no_others(api: Api) -> None:
@@ -165,7 +166,7 @@ def test_a_partner_decides_the_cases_referred_to_it_and_no_others(api: Api) -> N
     own, other = api.as_("partner", "anshun"), api.as_("partner", "heyuan")
     case = own.get("/v1/referrals").json()["referrals"][0]
     assert case["first_reason"] == "photo_of_another_claim"
-    assert other.get("/v1/referrals").json() == {"referrals": []}
+    assert other.get("/v1/referrals").json() == {"referrals": [], "fitting": 0}
     verdict = {"verdict": "refuse", "note": "照片属于另一件理赔。"}
     assert other.post(case["decision_href"], json=verdict, headers=key()).status_code == 404
     assert other.get(href).status_code == 404

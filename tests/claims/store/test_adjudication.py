@@ -13,7 +13,8 @@ from claims.decision import Outcome
 from claims.errors import Conflict, CoverSpent, CurrencyMismatch, InvalidTransition, LeaseLost, NotFound
 from claims.ledger import Account
 from claims.money import Money
-from claims.store import adjudication, audit, intake, ledger, outbox, payouts, referrals, views
+from claims.store import adjudication, audit, intake, ledger, outbox, payouts, referrals, views, waiting
+from claims.store.waiting import Wanted
 
 pytestmark = pytest.mark.anyio
 
@@ -248,9 +249,9 @@ async def test_a_referral_is_taken_by_one_person_and_free_again_after_their_time
 async def test_another_partners_referral_is_not_there(world: Any, engine: AsyncEngine) -> None:
     recorded = await world.decided("c", Outcome.REFER)
     async with engine.begin() as conn:
-        assert await referrals.list_open(conn, partner="heyuan") == []
-        assert await views.queue_rows(conn, partner="heyuan") == []
-        assert [row.claim.id for row in await views.queue_rows(conn, partner="anshun")] == ["c"]
+        assert await waiting.ids(conn, Wanted("heyuan"), world.now, limit=9) == []
+        assert await views.queue_rows(conn, Wanted("heyuan"), world.now) == []
+        assert [row.claim.id for row in await views.queue_rows(conn, Wanted("anshun"), world.now)] == ["c"]
         with pytest.raises(NotFound):
             await referrals.get(conn, recorded.referral_id, "heyuan")
         with pytest.raises(NotFound):
@@ -277,7 +278,7 @@ async def test_a_person_asks_and_the_claim_comes_back_for_another_round(world: A
 
 async def test_a_decided_claim_cannot_be_decided_again_by_a_worker(world: Any, engine: AsyncEngine) -> None:
     await world.decided("c", Outcome.DECLINE)
-    async with engine.begin() as conn:
+    async with engine.connect() as conn:  # not committed
         file = await adjudication.load(conn, "c")
         with pytest.raises(InvalidTransition):
             await adjudication.record_decision(

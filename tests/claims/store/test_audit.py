@@ -78,3 +78,38 @@ async def test_erasure_takes_the_contents_and_leaves_the_chain_valid(engine: Asy
         assert (await audit.verify(conn)).seq == 3
         left = await conn.execute(text("SELECT seq FROM audit_contents"))
         assert left.scalars().all() == [3]
+
+
+async def test_contents_deleted_without_an_erasure_are_named(engine: AsyncEngine) -> None:
+    await _append(engine, "a", count=2)
+    await _append(engine, "b")
+    async with engine.begin() as conn:
+        await audit.erase_contents(conn, "a")
+        await audit.append(conn, "operator:eve", "claim.erased", "a", {"reason": ""}, NOW)
+    async with engine.connect() as conn:
+        checked = await audit.check(conn)
+        assert (checked.whole, checked.erased, checked.missing) == (True, 2, ())
+    async with engine.begin() as conn:
+        await conn.execute(text("DELETE FROM audit_contents WHERE seq = 3"))
+    async with engine.connect() as conn:
+        checked = await audit.check(conn)
+    assert (checked.whole, checked.erased, checked.missing) == (False, 2, (3,))
+
+
+async def test_a_cut_tail_shows_against_a_tip_that_was_noted(engine: AsyncEngine) -> None:
+    await _append(engine, "c", count=30)
+    async with engine.connect() as conn:
+        noted = await audit.newest(conn)
+        assert (await audit.check(conn, [noted])).whole
+    async with engine.begin() as conn:
+        await conn.execute(text(TAMPER))
+        for table in ("audit_contents", "audit"):
+            await conn.execute(text(f"DELETE FROM {table} WHERE seq > 5"))
+    async with engine.connect() as conn:
+        assert (await audit.check(conn)).whole  # nothing in the chain itself shows it
+        cut = await audit.check(conn, [noted])
+    assert (cut.whole, len(cut.differing), cut.compared) == (False, 1, 1)
+    await _append(engine, "c", count=30)  # the same number again, other salts
+    async with engine.connect() as conn:
+        anew = await audit.check(conn, [noted])
+    assert "written anew" in anew.differing[0]

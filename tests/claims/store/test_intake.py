@@ -17,6 +17,7 @@ from claims.store import counts, intake, noses, papers, views
 from claims.store.adjudication import policy_of
 from claims.store.intake import NewEvidence
 from claims.store.noses import StoredTemplate
+from claims.store.waiting import Wanted
 
 pytestmark = pytest.mark.anyio
 
@@ -126,7 +127,7 @@ async def test_withdrawing_a_referred_claim_takes_it_out_of_the_queue(world: Any
     await world.decided("c", Outcome.REFER)
     async with engine.begin() as conn:
         await intake.withdraw(conn, "c", "ann", world.now, actor="claimant:ann")
-        assert await views.queue_rows(conn) == []
+        assert await views.queue_rows(conn, Wanted(), world.now) == []
         assert (await views.claim_row(conn, "c")).status is Status.WITHDRAWN
 
 

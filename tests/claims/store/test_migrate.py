@@ -7,7 +7,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from claims.store import migrate
+from claims.store import audit, idempotency, migrate
+from tests.claims.store.conftest import World
 
 pytestmark = pytest.mark.anyio
 

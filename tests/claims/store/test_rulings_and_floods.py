@@ -20,6 +20,7 @@ from claims.store import audit, figures, floods, outbox, referrals, rulings, vie
 from claims.store.floods import Picture
 from claims.store.tables import audit_contents, claims, flood_claims, jobs, match_rulings
 from claims.store.tables import outbox as messages
+from claims.store.waiting import Wanted
 from tests.claims.store.conftest import World
 
 pytestmark = pytest.mark.anyio
@@ -232,6 +233,7 @@ async def test_rulings_go_with_either_claim_that_they_are_about(world: World) ->
         assert [one.match_photo_id async for one in rulings.every(conn)] == ["p0"]
         assert await rulings.forget_claim(conn, "c0") == 1
         assert [one async for one in rulings.every(conn)] == []
+        await audit.append(conn, "operator:eve", "claim.erased", "c0", {}, world.now)
 
 
 # Floods
@@ -282,8 +284,8 @@ async def test_a_claim_that_waits_for_a_flood_alone_is_held_and_nobody_is_told(w
     flood_id = await a_flood(world)
     referral_id = await held(world, "late", flood_id)
     async with world.engine.connect() as conn:
-        assert await views.queue_rows(conn) == []
-        (row,) = await views.queue_rows(conn, held=True)
+        assert await views.queue_rows(conn, Wanted(), world.now) == []
+        (row,) = await views.queue_rows(conn, Wanted(cause="flood"), world.now)
         assert (row.referral.id, row.referral.cause) == (referral_id, "flood")
         told = await conn.execute(select(func.count()).where(messages.c.topic == "refer"))
         assert told.scalar_one() == 0
@@ -314,7 +316,7 @@ async def test_copies_puts_each_held_claim_before_a_person_and_tells_the_partner
     assert [await let_go(world, flood_id) for _ in range(2)] == [2, 0]
     assert set((await states(world)).values()) == {"kept"}
     async with world.engine.connect() as conn:
-        rows = await views.queue_rows(conn)
+        rows = await views.queue_rows(conn, Wanted(), world.now)
         assert {row.claim.id: row.referral.cause for row in rows} == {"l1": "refer", "l2": "refer"}
         assert (await outbox.backlog(conn, "refer", world.now)).due == 2
     # A person has seen these pictures: a further claim is a case of its own and opens no flood.
@@ -408,6 +410,7 @@ async def test_a_claim_that_waits_for_two_floods_is_let_go_by_the_second_ruling(
         await conn.execute(
             text("INSERT INTO floods (id, cluster_id, state, opened_at) VALUES ('F-b', 'x', 'open', now())")
         )
+        await audit.append(conn, "flow:adjudicate", "flood.opened", "F-b", {}, world.now)
     assert second == first
     await world.submitted("late")
     (lease,) = await world.lease()

@@ -6,7 +6,7 @@ Frozen: later changes come as revisions of their own.
 from alembic import op
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

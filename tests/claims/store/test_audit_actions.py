@@ -1,0 +1,372 @@
+"""Every change of state leaves its record: each step of the whole life is driven and compared with what it recorded,
+and the database refuses the step when the record is left out.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, func, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from claims.audit_actions import ACTIONS, CHANGES
+from claims.claim import TRANSITIONS, Status
+from claims.decision import Outcome
+from claims.evidence import MatchRuling
+from claims.store import adjudication, audit, erasure, floods, guard, intake, noses, payouts, referrals, rulings
+from claims.store.noses import StoredTemplate
+from claims.store.tables import audit as audit_rows
+from claims.store.tables import metadata
+from claims.wire import canonical
+from tests.claims.store.conftest import World
+from tests.claims.store.test_rulings_and_floods import LIMITS, MEASURED, Picture, waiting
+
+pytestmark = pytest.mark.anyio
+ROOT = Path(__file__).resolve().parents[3]
+# Recorded, but no row of a guarded table changes with it.
+UNGUARDED = {"pet.enrolment_requested"}
+Step = Callable[[AsyncConnection], Awaitable[object]]
+
+
+class Life:
+    """Steps that together make every change there is; `records` are the actions that the newest step recorded."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.taken: list[tuple[str, tuple[str, ...]]] = []
+
+    async def step(self, name: str, work: Step) -> Any:
+        async with self.world.engine.connect() as conn:
+            before = (await conn.execute(select(func.coalesce(func.max(audit_rows.c.seq), 0)))).scalar_one()
+        async with self.world.engine.begin() as conn:
+            done = await work(conn)
+        async with self.world.engine.connect() as conn:
+            rows = await conn.execute(
+                select(audit_rows.c.action).where(audit_rows.c.seq > before).order_by(audit_rows.c.seq)
+            )
+            self.taken.append((name, tuple(rows.scalars())))
+        return done
+
+    async def submitted(self, claim_id: str, owner: str = "ann") -> None:
+        world, actor = self.world, f"claimant:{owner}"
+        claim = world.claim(claim_id, owner)
+        await self.step("create", lambda conn: intake.create_claim(conn, claim, world.now, actor=actor))
+
+        async def file(conn: AsyncConnection) -> object:
+            return await world.file(conn, claim_id, "photo.jpg", owner)
+
+        await self.step("add evidence", file)
+        await self.step("submit", lambda conn: intake.submit(conn, claim_id, owner, world.now, actor=actor))
+
+    async def decided(self, claim_id: str, outcome: Outcome, minor: int = 0, inputs: bytes = b"{}", *waits: str) -> Any:
+        world = self.world
+        (lease,) = await world.lease()
+        decision = waiting(world, *waits) if waits else world.decision(outcome, minor)
+
+        async def work(conn: AsyncConnection) -> object:
+            file = await adjudication.load(conn, claim_id)
+            return await adjudication.record_decision(
+                conn, lease, file, decision, inputs, world.now, "flow:adjudicate", partner="anshun"
+            )
+
+        return await self.step(f"decide: {'wait' if waits else outcome}", work)
+
+    async def judged(self, claim_id: str, verdict: referrals.Verdict, outcome: Outcome, minor: int = 0) -> Any:
+        world = self.world
+
+        async def work(conn: AsyncConnection) -> object:
+            file = await adjudication.load(conn, claim_id)
+            waiting_one = await referrals.open_of_claim(conn, claim_id)
+            return await adjudication.decide_referral(
+                conn, waiting_one.id, file, world.decision(outcome, minor, "adjuster:li"), b"{}", world.now,
+                actor="adjuster:li", subject="li", verdict=verdict, note="looked at",
+            )  # fmt: skip
+
+        return await self.step(f"verdict: {verdict}", work)
+
+    async def withdrawn(self, claim_id: str) -> None:
+        world = self.world
+        await self.step(
+            "withdraw", lambda conn: intake.withdraw(conn, claim_id, "ann", world.now, actor="claimant:ann")
+        )
+
+    async def erased(self, claim_id: str) -> None:
+        world = self.world
+        await self.step(
+            "erase", lambda conn: erasure.erase(conn, claim_id, world.later(60), actor="operator:eve", reason="asked")
+        )
+
+    async def master_data(self) -> None:
+        world = self.world
+        await self.step("claimant", lambda conn: intake.upsert_claimant(conn, "eve", "Eve", {}, world.now))
+        await self.step("rename", lambda conn: intake.ensure_claimant(conn, "eve", "Eve B.", world.now))
+        await self.step("pet", lambda conn: intake.upsert_pet(conn, "pet", "eve", "Rex", "dog", world.now))
+        await self.step("rename pet", lambda conn: intake.upsert_pet(conn, "pet", "eve", "Max", "dog", world.now))
+        await self.step(
+            "ask for enrolment", lambda conn: intake.enrol(conn, "pet", "e1", ["a" * 64], world.now, actor="platform")
+        )
+        template = StoredTemplate("a" * 64, b"template", "nose@1")
+        for name in ("enrol", "enrol again"):
+            await self.step(
+                name, lambda conn: noses.replace_templates(conn, "pet", [template], world.now, actor="flow:enrol")
+            )
+
+        async def longer(conn: AsyncConnection) -> object:
+            policy = await adjudication.policy_of(conn, "pol-ann")
+            changed = type(policy)(
+                **{name: getattr(policy, name) for name in type(policy).__slots__ if name != "ends_at"},
+                ends_at=policy.ends_at + timedelta(days=1),
+            )
+            return await intake.upsert_policy(conn, changed, world.now)
+
+        await self.step("policy", longer)
+
+    async def money(self) -> None:
+        world = self.world
+        await self.submitted("paid")
+        payout_id = (await self.decided("paid", Outcome.PAY, 1_000)).payout_id
+        await self.step("send", lambda conn: payouts.mark_sent(conn, payout_id, world.now))
+        await self.step("send again", lambda conn: payouts.mark_sent(conn, payout_id, world.now))
+        await self.step("pay", lambda conn: payouts.mark_paid(conn, payout_id, "BANK-1", world.now))
+        await self.step(
+            "appeal",
+            lambda conn: intake.appeal(conn, "paid", "ann", "more", world.now, actor="claimant:ann", partner="anshun"),
+        )
+        async with world.engine.connect() as conn:
+            referral_id = (await referrals.open_of_claim(conn, "paid")).id
+        await self.step("deliver", lambda conn: referrals.deliver(conn, referral_id, world.now))
+        await self.step("deliver again", lambda conn: referrals.deliver(conn, referral_id, world.now))
+        await self.judged("paid", "approve", Outcome.PAY, 1_000)
+        await self.submitted("failed", "bob")
+        failing = (await self.decided("failed", Outcome.PAY, 900)).payout_id
+        await self.step("send", lambda conn: payouts.mark_sent(conn, failing, world.now))
+        await self.step(
+            "fail", lambda conn: payouts.mark_failed(conn, failing, "closed account", world.now, partner="anshun")
+        )
+        await self.judged("failed", "refuse", Outcome.DECLINE)
+
+    async def people(self) -> None:
+        world = self.world
+        await self.submitted("asked")
+        await self.decided("asked", Outcome.ASK)
+        await self.step(
+            "submit again", lambda conn: intake.submit(conn, "asked", "ann", world.now, actor="claimant:ann")
+        )
+        facts = {"facts": {"photos": [{"sha256": "a" * 64, "matches": [_match("paid")]}], "papers": []}}
+        await self.decided("asked", Outcome.REFER, 0, canonical(facts))
+        for said in (MatchRuling.CONFIRM, MatchRuling.REJECT):
+            ruling = await self.step(
+                "rule",
+                lambda conn, said=said: rulings.rule(  # type: ignore[misc]
+                    conn, "asked", "asked-photo.jpg", "paid-photo.jpg", "paid", said, "", MEASURED, world.now,
+                    actor="adjuster:li",
+                ),
+            )  # fmt: skip
+            if said is MatchRuling.CONFIRM:
+                await self.step(
+                    "take back",
+                    lambda conn, ruling=ruling: rulings.take_back(  # type: ignore[misc]
+                        conn, "asked", ruling.id, "", world.now, actor="adjuster:li"
+                    ),
+                )
+        await self.withdrawn("asked")
+
+    async def flooded(self) -> None:
+        world = self.world
+        for ruling in ("common", "copies"):
+            flood_id = ""
+            for number in range(LIMITS.claims_max + 1):
+                name = f"{ruling}-{number}"
+                await self.submitted(name)
+                photo, others = Picture(f"{name}-photo.jpg", name, ""), [Picture(f"web:{ruling}", "", "")]
+                flood_id = await self.step(
+                    "sight",
+                    lambda conn, photo=photo, others=others: floods.sight(  # type: ignore[misc]
+                        conn, photo, others, world.now, LIMITS
+                    ),
+                )
+                if number < LIMITS.claims_max:
+                    await self.decided(name, Outcome.DECLINE)
+            await self.decided(name, Outcome.REFER, 0, b"{}", flood_id)
+            await self.step(
+                f"rule on the flood: {ruling}",
+                lambda conn, flood_id=flood_id, ruling=ruling: floods.rule(  # type: ignore[misc]
+                    conn, flood_id, ruling, "seen", world.now, actor="adjuster:li"
+                ),
+            )
+            await self.step(
+                f"let go: {ruling}",
+                lambda conn, flood_id=flood_id: floods.let_go(conn, flood_id, world.now),  # type: ignore[misc]
+            )
+            await self.withdrawn(name)
+
+    async def whole(self) -> None:
+        await self.master_data()
+        await self.money()
+        await self.people()
+        await self.flooded()
+        await self.erased("paid")
+
+
+def _match(claim_id: str) -> dict[str, object]:
+    return {
+        "photo_id": f"{claim_id}-photo.jpg",
+        "claim_id": claim_id,
+        "verdict": "same_bytes",
+        "preview_sha256": "b" * 64,
+        "overlay_sha256": "",
+    }
+
+
+EXPECTED: Mapping[str, tuple[str, ...]] = {
+    "claimant": ("claimant.recorded",),
+    "rename": ("claimant.recorded",),
+    "pet": ("pet.recorded",),
+    "rename pet": ("pet.recorded",),
+    "ask for enrolment": ("pet.enrolment_requested",),
+    "enrol": ("pet.enrolled",),
+    "enrol again": ("pet.enrolled",),
+    "policy": ("policy.recorded",),
+    "create": ("claim.created",),
+    "add evidence": (),  # the submission names every file
+    "submit": ("claim.submitted",),
+    "submit again": ("claim.submitted",),
+    "decide: pay": ("claim.decided",),
+    "decide: ask": ("claim.decided",),
+    "decide: refer": ("claim.decided",),
+    "decide: decline": ("claim.decided",),
+    "decide: wait": ("claim.decided",),
+    "verdict: approve": ("claim.decided",),
+    "verdict: refuse": ("claim.decided",),
+    "send": ("payout.sent",),
+    "send again": (),
+    "pay": ("payout.paid",),
+    "fail": ("payout.failed",),
+    "appeal": ("claim.appealed",),
+    "deliver": ("referral.delivered",),
+    "deliver again": (),
+    "rule": ("match.ruled",),
+    "take back": ("match.ruling_taken_back",),
+    "rule on the flood: common": ("flood.ruled",),
+    "rule on the flood: copies": ("flood.ruled",),
+    "let go: common": ("claim.released",),
+    "let go: copies": ("referral.handed_on",),
+    "withdraw": ("claim.withdrawn",),
+    "erase": ("claim.picture_erased", "claim.erased"),
+}
+
+
+async def test_every_step_of_a_life_leaves_exactly_its_records_and_together_they_are_all_there_are(
+    world: World,
+) -> None:
+    life = Life(world)
+    await life.whole()
+    for name, recorded in life.taken:
+        if name == "sight":
+            assert recorded in ((), ("flood.opened",))
+        else:
+            assert (name, recorded) == (name, EXPECTED[name])
+    assert {name for name, _ in life.taken} == {*EXPECTED, "sight"}
+    assert {action for _, recorded in life.taken for action in recorded} == set(ACTIONS)
+    async with world.engine.connect() as conn:
+        checked = await audit.check(conn)
+    assert checked.whole
+    assert checked.erased > 0
+
+
+@pytest.mark.parametrize("action", sorted(set(ACTIONS) - UNGUARDED))
+async def test_a_transaction_whose_record_is_left_out_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    honest = audit.append
+
+    async def forgetful(conn: AsyncConnection, actor: str, done: str, *rest: Any) -> None:
+        if done != action:
+            await honest(conn, actor, done, *rest)
+
+    monkeypatch.setattr(audit, "append", forgetful)
+    life = Life(world)
+    with pytest.raises(IntegrityError, match="no audit record of this change"):
+        await life.whole()
+    whole = [name for name, recorded in EXPECTED.items() if action in recorded]
+    assert not set(whole) & {name for name, _ in life.taken}, "a step of this action went through"
+
+
+async def test_a_record_of_another_claim_or_of_an_earlier_transaction_is_no_record(world: World) -> None:
+    await world.submitted("c-1")
+    await world.submitted("c-2")
+    async with world.engine.begin() as conn:
+        await audit.append(conn, "x", "claim.withdrawn", "c-1", {}, world.now)  # before its time
+
+    async def withdraw() -> None:
+        async with world.engine.begin() as conn:
+            await conn.execute(text("UPDATE claims SET status = 'withdrawn' WHERE id = 'c-1'"))
+            await audit.append(conn, "x", "claim.withdrawn", "c-2", {}, world.now)
+
+    with pytest.raises(IntegrityError, match=r"claims\.status = withdrawn"):
+        await withdraw()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE payouts SET amount_minor = amount_minor + 1",
+        "UPDATE payouts SET payee_account = 'mine'",
+        "UPDATE claims SET payee_account = 'mine'",
+        "UPDATE claims SET amount_minor = 1",
+        "UPDATE claims SET status = 'forgotten'",
+        "UPDATE decisions SET outcome = 'decline'",
+        "UPDATE policies SET sum_insured_minor = sum_insured_minor * 2",
+        "UPDATE claimants SET credit_attributes = '{}'",
+        "DELETE FROM claim_history",
+    ],
+)
+async def test_what_no_action_does_is_refused_whoever_does_it(world: World, statement: str) -> None:
+    await world.decided("c-1", Outcome.PAY, 1_000)
+    with pytest.raises(IntegrityError, match="no audit record"):
+        async with world.engine.begin() as conn:
+            await conn.execute(text(statement))
+
+
+def test_every_status_and_every_table_with_a_state_is_guarded() -> None:
+    reached = {one for targets in TRANSITIONS.values() for one in targets}
+    assert {one.value for one in CHANGES if (one.table, one.column) == ("claims", "status")} == reached
+    assert Status.DRAFT not in reached
+    queues = {"jobs", "outbox", "idempotency_keys"}  # work to do, not what was decided
+    with_state = {table.name for table in metadata.sorted_tables if {"state", "status"} & set(table.c.keys())}
+    assert with_state - queues <= {one.table for one in CHANGES}
+    named = {action for one in CHANGES for action in one.actions} - {"*"}
+    assert named == set(ACTIONS) - UNGUARDED
+    for one in CHANGES:
+        columns = set(metadata.tables[one.table].c.keys())
+        assert {*one.subjects, *([one.column] if one.column else [])} <= columns, str(one)
+
+
+def test_every_action_that_the_code_records_is_in_the_list_and_every_listed_one_is_recorded() -> None:
+    written: set[str] = set()
+    for path in (*ROOT.glob("claims/**/*.py"), *ROOT.glob("flows/**/*.py"), *ROOT.glob("api/**/*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "audit.append":
+                action = node.args[2]
+                written.add(action.value if isinstance(action, ast.Constant) else erasure.ACTION)
+    assert written == set(ACTIONS)
+
+
+async def test_the_guard_is_installed_once_and_mended_where_it_differs(world: World) -> None:
+    def installed(connection: Connection) -> tuple[bool, bool]:
+        return guard.install(connection), guard.install(connection)
+
+    async with world.engine.begin() as conn:
+        assert await conn.run_sync(installed) == (False, False)
+        await conn.execute(text("DROP FUNCTION require_audit(text[], text[], text)"))
+        assert await conn.run_sync(installed) == (True, False)
+    await world.submitted("c-1")
+    with pytest.raises(IntegrityError, match="no audit record"):
+        async with world.engine.begin() as conn:
+            await conn.execute(text("UPDATE claims SET status = 'withdrawn' WHERE id = 'c-1'"))
