@@ -34,6 +34,31 @@ async def test_a_second_upgrade_changes_nothing(engine: AsyncEngine, database_ur
     assert versions == ["0010"]
 
 
+async def test_a_chain_and_keys_of_before_pseudonyms_are_kept_and_the_guard_is_there_again(
+    world: World, database_url: str
+) -> None:
+    def down(connection: Connection) -> None:
+        configuration = migrate.config()
+        configuration.attributes["connection"] = connection
+        command.downgrade(configuration, "0004")
+
+    engine = world.engine
+    async with engine.begin() as conn:
+        await idempotency.begin(conn, "claimant:ann", "key", "a" * 64, world.now)
+        await conn.run_sync(down)
+    async with engine.connect() as conn:
+        assert (await conn.execute(text("SELECT principal FROM idempotency_keys"))).scalar_one() == "claimant:ann"
+        triggers = text("SELECT count(*) FROM pg_trigger WHERE starts_with(tgname, 'audited_')")
+        assert (await conn.execute(triggers)).scalar_one() == 0
+        before = await audit.verify(conn)
+    migrate.upgrade(database_url)
+    async with engine.begin() as conn:
+        assert await audit.verify(conn) == before
+        assert (await conn.execute(triggers)).scalar_one() > 20
+        begun = await idempotency.begin(conn, "claimant:ann", "key", "a" * 64, world.now)
+    assert begun.standing is idempotency.Standing.IN_FLIGHT
+
+
 async def test_a_downgrade_leaves_no_table_behind(engine: AsyncEngine) -> None:
     def down(connection: Connection) -> None:
         configuration = migrate.config()
