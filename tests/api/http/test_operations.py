@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.settings import Settings
 from claims.decision import Ground, Outcome, Reason
+from claims.store import queue
+from claims.store.engine import connect
 from tests.api.http.world import SUSPICION, Api, decide, register, running, submit
 
 ROOT = Path(__file__).parents[3]
@@ -49,6 +53,25 @@ def test_operators_see_the_figures_and_prometheus_the_same(api: Api) -> None:
     assert samples["miaopei_http_requests_total", "any", "unmatched", "404"] == 1
     assert samples["miaopei_http_request_seconds_count", "POST", "/v1/claims"] == 3
     assert waiting["id"] not in api.anonymous().get("/metrics").text
+
+
+async def _put_off(dsn: str, resource: str) -> None:
+    engine, now = connect(dsn), datetime.now(UTC)
+    try:
+        async with engine.begin() as conn:
+            (lease,) = await queue.lease(conn, "test", 1, 30.0, now)
+            await queue.postpone(conn, lease, resource, "no space left on device", now)
+    finally:
+        await engine.dispose()
+
+
+def test_claims_that_wait_for_our_machines_are_shown_by_what_is_missing(api: Api) -> None:
+    register(api)
+    submit(api)
+    assert api.as_("operator", "ops").get("/v1/operations").json()["waiting_for_resources"] == {}
+    asyncio.run(_put_off(api.settings.database_url, "disk"))
+    assert api.as_("operator", "ops").get("/v1/operations").json()["waiting_for_resources"] == {"disk": 1}
+    assert series(api)["miaopei_claims_waiting_for_resources", "disk"] == 1
 
 
 def test_readiness_names_what_does_not_answer_and_claims_get_a_503(settings: Settings) -> None:
