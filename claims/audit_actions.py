@@ -21,6 +21,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "claim.withdrawn": "the claimant took it back",
     "claim.appealed": "the claimant asked for a person",
     "claim.released": "the flood that it waited for was ruled on, and it is decided anew",
+    "claim.rechecked": "it could not be checked before a person came to it, and is checked again",
     ERASED: "what it was about is gone",
     "claim.picture_erased": "another claim's picture was taken out of what is recorded of this one",
     "payout.sent": "the bank was asked for the first time",
@@ -37,6 +38,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "pet.recorded": "a pet was recorded or changed",
     "pet.enrolment_requested": "nose photos were sent in",
     "pet.enrolled": "nose templates were replaced",
+    "token.revoked": "a bearer token, or all of a subject, is no longer taken",
 }
 
 
@@ -82,7 +84,7 @@ CHANGES: Final[tuple[Change, ...]] = (
         "claims",
         "status",
         {
-            "submitted": ("claim.submitted", "claim.released"),
+            "submitted": ("claim.submitted", "claim.released", "claim.rechecked"),
             "awaiting_information": ("claim.decided",),
             "referred": ("claim.decided", "claim.appealed"),
             "approved": ("claim.decided",),
@@ -118,12 +120,12 @@ CHANGES: Final[tuple[Change, ...]] = (
         {
             "delivered": ("referral.delivered",),
             "decided": ("claim.decided",),
-            "closed": ("claim.withdrawn", "claim.released"),
+            "closed": ("claim.withdrawn", "claim.released", "claim.rechecked"),
         },
     ),
     *_columns("referrals", "cause partner", ("referral.handed_on",)),
     *_columns("referrals", "verdict decided_by", ("claim.decided",)),
-    *_columns("referrals", "note", ("claim.decided", ERASED)),
+    *_columns("referrals", "note", ("claim.decided", "claim.rechecked", ERASED)),
     Change("referrals", "delete", ()),
     Change("match_rulings", "insert", ("match.ruled",)),
     *_columns("match_rulings", "ruling note measured ruled_by ruled_at"),
