@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from api import logs
+from api import logs, private
 from api.commands import auditing, benches, casework, measuring, running, teaching, tokens
 from api.commands.opening import error_console
 from api.postgres import PostgresFailed
@@ -33,7 +33,7 @@ def main() -> None:
     anything else by kind and place, for its words may quote somebody's data. What the process writes is its owner's
     alone.
     """
-    os.umask(0o077)
+    before = os.umask(private.UMASK)
     logs.configure()
     try:
         app()
@@ -41,6 +41,7 @@ def main() -> None:
         error_console.print(f"[red]{escape(str(error))}[/red]", highlight=False)
         sys.exit(1)
     finally:
+        os.umask(before)
         sys.excepthook = logs.ended_by  # typer has set its own, which prints the words
 
 

@@ -52,7 +52,7 @@ def configure() -> None:
             without_words,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # the one of the moment
     )
     # Before any handler: libraries bring their own handlers and formatters, which would print what they are given.
     logging.setLogRecordFactory(_Record)

@@ -144,8 +144,8 @@ def _wanted(table: asyncpg.Record, known: list[str]) -> set[str]:
 
 async def _held(conn: asyncpg.Connection, role: str, table: str, known: list[str]) -> set[str]:
     columns = ", ".join(f"has_table_privilege($2, t, '{one}') AS {one.lower()}" for one in known)
-    row = await conn.fetchrow(_HELD.format(columns=columns), table, role)
-    return {one for one in known if row is not None and row[one.lower()]}
+    (row,) = await conn.fetch(_HELD.format(columns=columns), table, role)
+    return {one for one in known if row[one.lower()]}
 
 
 def _locked(dsn: str, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
