@@ -156,7 +156,8 @@ def register(api: Api, **changed: Any) -> dict[str, Any]:
 
 
 def submit(api: Api, claimant_id: str = "clm-a", *photos: bytes, **changed: Any) -> dict[str, Any]:
-    """A submitted claim of that claimant."""
+    """A submitted claim of that claimant, for an order of its own unless told."""
+    changed = {"order_number": secrets.token_hex(8)} | changed
     files = parts(statement(**changed), *(photos or (jpeg(),)))
     answer = api.as_("claimant", claimant_id).post("/v1/claims", files=files, headers=key())
     assert answer.status_code == 202, answer.text
