@@ -225,7 +225,8 @@ def test_every_product_says_how_many_claims_an_order_and_an_event_may_have() -> 
     goods = ("goods", 1, 1)
     bills = ("", None, None)
     assert terms == {
-        "cosmetics_allergy": goods, "fresh_food_rot": goods, "parcel_damage": goods, "return_freight": ("freight", 2, 1),
+        "cosmetics_allergy": goods, "fresh_food_rot": goods, "parcel_damage": goods,
+        "return_freight": ("freight", 2, 1),
         "inpatient_medical": bills, "outpatient_medical": bills, "pet_medical": bills,
     }  # fmt: skip
     assert paying_for_the_same(catalogue["parcel_damage"]) == {"cosmetics_allergy", "fresh_food_rot", "parcel_damage"}

@@ -6,6 +6,7 @@ import asyncio
 import io
 import itertools
 import json
+import secrets
 import socket
 import threading
 import time

@@ -171,6 +171,7 @@ async def test_whether_a_claim_was_paid_is_asked_of_its_payouts(world: Any) -> N
 async def test_one_order_is_not_paid_again_for_another_photo_or_another_claimant(world: Any) -> None:
     for claim_id, owner in (("c-1", "ann"), ("c-2", "ann"), ("c-3", "bob")):
         await world.submitted(claim_id, owner, order_number=ORDER if owner == "ann" else "3206 1182-4401 9255")
+        world.now += timedelta(seconds=1)
     outcomes = [await automatic(world, lease) for lease in await world.lease(limit=3)]
     assert outcomes == ["pay", "refer", "refer"]
     shared = (await fact(world, "c-3")).claims
@@ -184,9 +185,25 @@ async def test_one_order_is_not_paid_again_for_another_photo_or_another_claimant
 async def test_one_event_is_not_paid_again_for_another_order(world: Any) -> None:
     at = world.now - timedelta(hours=9)
     await world.submitted("c-1", occurred_at=at)
+    world.now += timedelta(seconds=1)
     await world.submitted("c-2", occurred_at=at + timedelta(seconds=30))
     await world.submitted("c-3", "bob", occurred_at=at)  # another policy: another event
     assert [await automatic(world, lease) for lease in await world.lease(limit=3)] == ["pay", "refer", "pay"]
+
+
+async def test_of_claims_that_were_submitted_at_one_instant_each_meets_a_person(world: Any) -> None:
+    for claim_id in ("c-1", "c-2"):
+        await world.submitted(claim_id, order_number=ORDER)
+    assert [await automatic(world, lease) for lease in await world.lease(limit=2)] == ["refer", "refer"]
+
+
+async def test_the_first_claim_is_not_paid_either_once_the_later_one_was(world: Any) -> None:
+    await world.submitted("c-1", order_number=ORDER)
+    (first,) = await world.lease()
+    world.now += timedelta(seconds=1)
+    later = await world.decided("c-2", Outcome.PAY, 1_000, order_number=ORDER)
+    assert later.payout_id
+    assert await automatic(world, first) == "refer"
 
 
 async def test_a_withdrawn_claim_that_was_paid_nothing_does_not_count(world: Any) -> None:
