@@ -94,12 +94,12 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "the sender on the paper, “{value}”, is not the insured, “{threshold}”",
     ),
     "order_of_another_claimant": (
-        "同一订单已有其他申请人的 {value} 件理赔（{detail}）",
-        "claims of other claimants for the same order: {value} ({detail})",
+        "同一订单已有其他申请人的理赔：{value} 件",
+        "the same order was claimed for by another claimant, claims: {value}",
     ),
     "claimant_under_two_ids": (
-        "疑似同一人以另一编号（{detail}）申请过理赔：姓名与{value}相同",
-        "the same person seems to have claimed under another id ({detail}): same name and same {value}",
+        "疑似同一人以另一编号申请过理赔：姓名与{value}相同",
+        "the same person seems to have claimed under another id: same name and same {value}",
     ),
     "digits_look_edited": (
         "金额数字与周围印刷的细节不一致，疑似被改动：{value}",
@@ -244,8 +244,8 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "the claimant has claimed for the same event before ({value}); it must not be paid twice",
     ),
     "order_claimed_before": (
-        "同一订单已申请过 {value} 件理赔（{detail}），须避免重复赔付",
-        "the same order was claimed for before, claims: {value} ({detail}); it must not be paid twice",
+        "同一订单已申请过理赔：{value} 件，须避免重复赔付",
+        "the same order was claimed for before, claims: {value}; it must not be paid twice",
     ),
     "order_value_paid": (
         "同一订单已赔付 {value_money}，已达其价值 {threshold_money}",
