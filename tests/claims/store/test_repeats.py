@@ -372,6 +372,9 @@ async def test_orders_of_claims_there_were_get_the_same_keys(world: Any, engine:
     await world.submitted("c-1", order_number="３２０６-1182 x", merchant_id="shop-1")
     await world.submitted("c-2", order_number="No. 17", merchant_id="shop-1")
     await world.submitted("c-3", order_number=" - ")
+    async with engine.begin() as conn:  # and one shows an order that it does not state
+        await papers.publish_numbers(conn, "c-3", [(f"order:{ORDER}", "e"), ("order:17", "e")], world.now)
+        await repeats.publish_orders(conn, "c-3", [(order_key(ORDER), 0)], world.now)
 
     def publish(sync: Any) -> None:
         from alembic.migration import MigrationContext
@@ -382,7 +385,7 @@ async def test_orders_of_claims_there_were_get_the_same_keys(world: Any, engine:
 
     async with engine.begin() as conn:
         before = set((await conn.execute(select(claim_orders.c.order_key, claim_orders.c.claim_id))).all())
-        assert len(before) == 2
+        assert len(before) == 3
         await conn.execute(claim_orders.delete())
         await conn.run_sync(publish)
         assert set((await conn.execute(select(claim_orders.c.order_key, claim_orders.c.claim_id))).all()) == before

@@ -43,7 +43,7 @@ def downgrade() -> None:
 
 
 def _publish() -> None:
-    """The orders of the claims there are. The digest is made here: PostgreSQL folds letters by its locale."""
+    """Orders that claims state or show. The digest is made here: PostgreSQL folds letters by its locale."""
     connection = op.get_bind()
     rows = connection.execute(
         sa.text(
@@ -56,7 +56,20 @@ def _publish() -> None:
         for row in rows
         if (key := _key(row.order_number, row.merchant_id))
     ]
-    insert = sa.text("INSERT INTO claim_orders (order_key, claim_id, first_seen_at) VALUES (:key, :claim_id, :at)")
+    shown = connection.execute(
+        sa.text(
+            "SELECT number_key, claim_id, first_seen_at FROM document_numbers WHERE starts_with(number_key, 'order:')"
+        )
+    ).all()
+    keyed += [
+        {"key": _key(number, ""), "claim_id": row.claim_id, "at": row.first_seen_at}
+        for row in shown
+        if len(number := row.number_key.removeprefix("order:")) >= _ALONE_CHARACTERS_MIN
+    ]
+    insert = sa.text(
+        "INSERT INTO claim_orders (order_key, claim_id, first_seen_at) VALUES (:key, :claim_id, :at)"
+        " ON CONFLICT DO NOTHING"
+    )
     for start in range(0, len(keyed), _ROWS_AT_ONCE):
         connection.execute(insert, keyed[start : start + _ROWS_AT_ONCE])
 
