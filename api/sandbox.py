@@ -17,12 +17,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from pydantic import SecretStr
+from sqlalchemy import update
 
 from api import environments, private
 from api.http.tokens import Role, issue, load_key
 from api.postgres import die_with_parent, free_port, tail
 from api.settings import BankSettings, PartnerSettings, Settings
 from api.stack import Stack, StackFailed
+from claims.store.engine import connect
+from claims.store.tables import policies
 
 PARTNERS = ("anshun", "heyuan")
 READY_SECONDS_MAX = 600.0  # one that ends is noticed at once; a busy machine is given its time
@@ -108,6 +111,17 @@ class Sandbox:
         self.settings = self.settings.model_copy(update={"bank": bank, "partners": partners})
         self.stack = Stack(self.settings, workers=self._workers, prefect=self._prefect)
         self.stack.start()
+
+    async def age_policies(self) -> None:
+        """As if every policy had been recorded when its cover began. The world of a demonstration is made within a
+        minute, and a cover recorded after the event is a reason to refer."""
+        assert self.stack is not None
+        engine = connect(self.stack.settings.database_url, pool_size=1)
+        try:
+            async with engine.begin() as conn:
+                await conn.execute(update(policies).values(created_at=policies.c.starts_at))
+        finally:
+            await engine.dispose()
 
     def start_bank(self, port: int = 0) -> None:
         """Start the bank, or start it again on its old port after `kill_bank`."""

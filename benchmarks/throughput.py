@@ -163,6 +163,7 @@ async def _play(sandbox: Sandbox, photos: Sequence[Path], idle: int, load: int) 
     async with ApiClient(sandbox.api_url, sandbox.token(Role.PLATFORM, "bench")) as platform_client:
         for policy in policies:
             await platform_client.post("/v1/policies", demo_world.policy_body(policy, now))
+    await sandbox.age_policies()
     groups = [photos[start : start + PHOTOS_PER_CLAIM] for start in range(0, len(photos), PHOTOS_PER_CLAIM)]
     work = list(zip(policies, groups, strict=False))
     idle_seconds = [await _idle(sandbox, policy, group, now) for policy, group in work[:idle]]

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from claims import hospitals, stays
 from claims.claim import Claim
 from claims.decision import BenefitLine
-from claims.evidence import CoverFact, PaperFact, Unmeasured
+from claims.evidence import CoverFact, PaperFact, RepeatFact, Unmeasured
 from claims.money import Money, share
+from claims.orders import order_left
+from claims.paper_traits import is_medical_bill
 from claims.policy import Policy
 from claims.product import ItemClass, Product
-
-# Kinds of bill on which the state insurance may have paid a part, and where that part must be read.
-_MEDICAL = frozenset({"outpatient_invoice", "inpatient_invoice"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +52,18 @@ def calculate(
     papers: Sequence[PaperFact],
     *,
     prices: Sequence[PaperFact] = (),
+    repeats: RepeatFact = RepeatFact(),  # noqa: B008  (immutable)
 ) -> Benefit | Unmeasured:
     """`papers`: those to pay on, readable and each once. `prices`: orders that show what was paid for the goods; no
-    more is lost than that. Unmeasured when the terms pay on papers and none shows its
-    amounts, or the days of a stay where they count.
+    more is lost than that. `repeats`: what other claims were paid for the order. Unmeasured when the terms pay on
+    papers and none shows its amounts, or the days of a stay where they count.
 
     Claim, policy, product and cover must be in one currency (`claims.judge.cover` sees to it).
     """
     lines = [_line("claimed", claim.amount)]
     days = 0
     if product.benefit == "stated_amount":
-        cost, stated = _stated(claim, policy, product, prices)
+        cost, stated = _stated(claim, policy, product, prices, repeats)
         lines += stated
     else:
         read = _from_papers(product, papers)
@@ -129,11 +129,12 @@ def amount_on(paper: PaperFact, field: str) -> int | Unmeasured:
 def own_cost(paper: PaperFact) -> int | Unmeasured:
     """The part of the bill that the state insurance did not pay, minor units.
 
-    A receipt or a vet's bill knows no state insurance. A medical invoice must show its part, or the cash paid: a part
-    that nobody read is not zero. What was paid from the patient's own account with the state insurance is own cost.
+    A receipt or a vet's bill knows no state insurance. A bill of a kind that can show its part must show it, or the
+    cash paid: a part that nobody read is not zero. What was paid from the patient's own account with the state
+    insurance is own cost.
     """
     total = amount_on(paper, "total_minor")
-    if isinstance(total, Unmeasured) or paper.kind not in _MEDICAL:
+    if isinstance(total, Unmeasured) or not is_medical_bill(paper):
         return total
     insured = amount_on(paper, "insurance_paid_minor")
     if isinstance(insured, int):
@@ -143,7 +144,7 @@ def own_cost(paper: PaperFact) -> int | Unmeasured:
 
 
 def _stated(
-    claim: Claim, policy: Policy, product: Product, prices: Sequence[PaperFact]
+    claim: Claim, policy: Policy, product: Product, prices: Sequence[PaperFact], repeats: RepeatFact
 ) -> tuple[tuple[_Part, ...], list[BenefitLine]]:
     lines = []
     minor = max(0, claim.amount.minor)
@@ -154,6 +155,10 @@ def _stated(
     if paid and sum(paid) < minor:
         minor = sum(paid)
         lines.append(_line("order_price", product.money(minor), " ".join(one.name for one in prices)))
+    left = order_left(policy, product, repeats.order_paid_minor, repeats.order_price_minor)
+    if repeats.order_paid_minor and left is not None and left.minor < minor:
+        minor = left.minor
+        lines.append(_line("order_paid", left))
     return (_part(product, "", minor),), lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -26,9 +27,28 @@ class Status(StrEnum):
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.DRAFT: frozenset({Status.SUBMITTED, Status.WITHDRAWN, Status.ERASED}),
     Status.SUBMITTED: frozenset(
-        {Status.APPROVED, Status.REFERRED, Status.AWAITING_INFORMATION, Status.DECLINED, Status.WITHDRAWN}
+        # PAID: a round of an appeal that changes nothing, or an appeal that was withdrawn.
+        {
+            Status.APPROVED,
+            Status.REFERRED,
+            Status.AWAITING_INFORMATION,
+            Status.DECLINED,
+            Status.WITHDRAWN,
+            Status.PAID,
+        }
     ),
-    Status.AWAITING_INFORMATION: frozenset({Status.SUBMITTED, Status.WITHDRAWN, Status.REFERRED, Status.ERASED}),
+    Status.AWAITING_INFORMATION: frozenset(
+        # PAID, DECLINED, APPROVED: an appeal that was withdrawn.
+        {
+            Status.SUBMITTED,
+            Status.WITHDRAWN,
+            Status.REFERRED,
+            Status.ERASED,
+            Status.PAID,
+            Status.DECLINED,
+            Status.APPROVED,
+        }
+    ),
     Status.REFERRED: frozenset(
         # PAID: an appeal of a paid claim that changes nothing. SUBMITTED: what it waited for was ruled on for many
         # claims at once, and it is decided anew.
@@ -47,6 +67,19 @@ def check_transition(old: Status, new: Status) -> None:
     """Raises InvalidTransition unless a claim may go from `old` to `new`."""
     if new not in TRANSITIONS[old]:
         raise InvalidTransition(f"a claim that is {old} cannot become {new}")
+
+
+def standing_decision(history: Iterable[Status], payout_states: Iterable[str] = ()) -> Status | None:
+    """The decision that stands behind an appeal: where a claim goes back to when its appeal is withdrawn.
+
+    history: statuses the claim passed through, oldest first. payout_states: of its payouts that are live. Returns PAID,
+    APPROVED (money is still on its way) or DECLINED, None for a claim that was never decided for good.
+    """
+    states = frozenset(payout_states)
+    if states:
+        return Status.PAID if states == {"paid"} else Status.APPROVED
+    closed = [status for status in history if status in (Status.PAID, Status.DECLINED)]
+    return closed[-1] if closed else None
 
 
 class EvidenceKind(StrEnum):

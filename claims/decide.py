@@ -14,10 +14,11 @@ from typing import Literal, assert_never
 from claims.benefit import Benefit, calculate, cover_deductible_left
 from claims.claim import Claim
 from claims.decision import BenefitLine, Decision, Outcome, Reason
-from claims.errors import InputsErased, InvalidDecision, UnknownRules
+from claims.errors import InputsErased, InvalidDecision, OrderValuePaid, UnknownRules
 from claims.evidence import Facts, Unmeasured
-from claims.judge import cover, nose, papers, photos, standing, subject
+from claims.judge import cover, nose, papers, photos, repeats, standing, subject
 from claims.money import Money, smallest
+from claims.orders import order_left
 from claims.policy import Policy
 from claims.product import HOSPITALS_CLAUSE, Product
 from claims.reasons import asked_enough, in_order, reason
@@ -54,6 +55,7 @@ class PersonInputs:
     now: datetime
     paid_to_date_minor: int
     by: Literal["person"] = "person"
+    order_paid_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +89,14 @@ def decide(
     asked = facts.cover.rounds_asked
     photos_needed, papers_needed = _needed(product, facts, rules)
     reasons = [
-        *cover.judge(claim, policy, product, facts.cover),
+        *cover.judge(claim, policy, product, facts.cover, rules),
         *photos.judge(claim, product, facts.photos, rules, needed=photos_needed),
         *subject.judge(product, facts.photos, rules, needed=photos_needed),
         *papers.judge(claim, policy, product, facts.papers, rules, needed=papers_needed, rounds_asked=asked),
         *nose.judge(policy, product, facts.noses, rules),
         *standing.judge_counts(claim, facts.fraud, rules),
         *standing.judge_credit(facts.credit, facts.fraud, rules),
+        *repeats.judge(policy, product, facts.repeats),
     ]
     benefit = calculate(
         claim,
@@ -102,6 +105,7 @@ def decide(
         facts.cover,
         papers.to_pay_on(product, facts.papers, rules),
         prices=papers.prices(product, facts.papers, rules),
+        repeats=facts.repeats,
     )
     reasons += _judge_benefit(claim, product, facts, rules, benefit, reasons)
     reasons = list(asked_enough(reasons, asked, rules.rounds_asked_max))
@@ -131,18 +135,22 @@ def person_decision(
     now: datetime,
     *,
     paid_to_date_minor: int = 0,
+    order_paid_minor: int = 0,
 ) -> Decision:
     """An adjuster's decision: PAY up to what the contract can owe, DECLINE or ASK with words to the claimant.
 
-    A person may weigh evidence, not widen the contract: never more than claimed, than the limits, or than what is left
-    of the sum insured after `paid_to_date_minor`. Raises InvalidDecision, and CurrencyMismatch for a payout in another
+    A person may weigh evidence, not widen the contract: never more than claimed, than the limits, than what is left
+    of the sum insured after `paid_to_date_minor`, or of the order's value after `order_paid_minor`. Raises
+    InvalidDecision, OrderValuePaid where the order alone forbids it, and CurrencyMismatch for a payout in another
     currency.
     """
     if not subject.strip():
         raise InvalidDecision("a person's decision names the person")
     match outcome:
         case Outcome.PAY:
-            limit = person_limit(claim, policy, product, paid_to_date_minor)
+            limit = person_limit(claim, policy, product, paid_to_date_minor, order_paid_minor)
+            if payout > limit and payout <= person_limit(claim, policy, product, paid_to_date_minor):
+                raise OrderValuePaid(f"{order_paid_minor} were paid for the order; left are {limit.minor}")
             if not payout.minor > 0 or not payout <= limit:
                 raise InvalidDecision(f"payout must be above 0 and at most {limit.minor}, got {payout.minor}")
             why = reason(
@@ -169,10 +177,15 @@ def person_decision(
     return Decision(outcome, payout, lines, (why,), rules.version, (), now, subject)
 
 
-def person_limit(claim: Claim, policy: Policy, product: Product, paid_to_date_minor: int) -> Money:
-    """The most that a person may approve."""
+def person_limit(
+    claim: Claim, policy: Policy, product: Product, paid_to_date_minor: int, order_paid_minor: int = 0
+) -> Money:
+    """The most that a person may approve. order_paid_minor: what other claims were paid for the order."""
     left = product.money(max(0, policy.sum_insured.minor - max(0, paid_to_date_minor)))
     limit = smallest(claim.amount, product.per_claim_max, policy.sum_insured, left)
+    of_order = order_left(policy, product, order_paid_minor)
+    if order_paid_minor and of_order is not None:
+        limit = smallest(limit, of_order)
     stated = product.benefit == "stated_amount" and policy.insured_value.minor > 0
     return smallest(limit, policy.insured_value) if stated else limit
 
@@ -202,11 +215,15 @@ def person_inputs(
     now: datetime,
     *,
     paid_to_date_minor: int = 0,
+    order_paid_minor: int = 0,
 ) -> bytes:
     """Canonical JSON of everything `person_decision` sees."""
     return canonical(
-        PersonInputs(claim, policy, product, outcome, payout, note, subject, rules, now, paid_to_date_minor)
-    )
+        PersonInputs(
+            claim, policy, product, outcome, payout, note, subject, rules, now, paid_to_date_minor,
+            order_paid_minor=order_paid_minor,
+        )
+    )  # fmt: skip
 
 
 def replay(recorded: bytes) -> bytes:
@@ -224,6 +241,7 @@ def replay(recorded: bytes) -> bytes:
         decision = person_decision(
             person.claim, person.policy, person.product, person.outcome, person.payout, person.note, person.subject,
             person.rules, person.now, paid_to_date_minor=person.paid_to_date_minor,
+            order_paid_minor=person.order_paid_minor,
         )  # fmt: skip
         return canonical(decision)
     if isinstance(plain, dict) and plain.get("by") == "unchecked":

@@ -15,7 +15,9 @@ from claims.decision import Reason
 # "claim C20261122-9f3ac01b7e: mirrored", "claim C-1 is paid". Ids are made by the API and hold no spaces.
 _NAMED: Final = re.compile(r"\bclaim [^\s:;,]+")
 # These list bare ids.
-_LISTING: Final = frozenset({"paper_claimed_before"})
+_LISTING: Final = frozenset(
+    {"paper_claimed_before", "order_claimed_before", "order_of_another_claimant", "claimant_under_two_ids"}
+)
 
 
 def without_claims(text: str) -> str:

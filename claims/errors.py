@@ -7,6 +7,7 @@ ClaimsError
 ├── UnknownProduct          no product file of that name
 ├── InvalidProduct          a product file that breaks its own schema
 ├── InvalidDecision         a person's decision that the contract does not allow
+│   └── OrderValuePaid      more than is left of the order's value after what other claims were paid for it
 ├── UnknownRules            recorded inputs that other code judged
 ├── InputsErased            recorded inputs that were erased: nothing is left to judge again
 ├── InvalidScorecard        a weights file that is no scorecard
@@ -18,7 +19,9 @@ ClaimsError
     │   └── ClaimErased     it was there; what it was about is gone
     ├── Conflict            the row changed, or exists already
     │   ├── CoverSpent      other payouts have used up the sum insured since the facts were taken
+    │   ├── OrderSpent      other claims have used up the order's value since the facts were taken
     │   ├── CopyPaid        another claim with the same photo or paper was paid or promised money
+    │   │   └── RepeatPaid  another claim for the same order or event was, and the terms allow no further one
     │   ├── InFlight        the claim is being worked on, paid or judged: `code` says which
     │   ├── FloodRuled      the flood that a claim was to wait for was ruled on since the facts were taken
     │   └── RuledAlready    a person has said what these pictures are
@@ -50,6 +53,9 @@ class InvalidProduct(ClaimsError): ...
 
 
 class InvalidDecision(ClaimsError): ...
+
+
+class OrderValuePaid(InvalidDecision): ...
 
 
 class UnknownRules(ClaimsError): ...
@@ -85,12 +91,18 @@ class Conflict(StoreError): ...
 class CoverSpent(Conflict): ...
 
 
+class OrderSpent(Conflict): ...
+
+
 class CopyPaid(Conflict):
     """`claim_ids`: the claims that were paid, or are about to be."""
 
     def __init__(self, message: str, claim_ids: tuple[str, ...]) -> None:
         super().__init__(message)
         self.claim_ids = claim_ids
+
+
+class RepeatPaid(CopyPaid): ...
 
 
 class InFlight(Conflict):

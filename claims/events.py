@@ -3,8 +3,8 @@
 An appeal and a round with more information are the same claim, whose own photos are never searched. What is left is
 the claimant who claims anew: because the first claim was withdrawn, because they think that it was lost, or to be paid
 twice. The photo alone cannot tell these apart, the standing of the earlier claim can: a withdrawn claim is closed for
-good and pays nothing, so its photos may be used again; any other may still be paid, was paid, or was refused by a
-person whose word a second try must not get around.
+good, and where nothing was paid for it its photos may be used again; any other may still be paid, was paid, or was
+refused by a person whose word a second try must not get around.
 """
 
 from __future__ import annotations
@@ -26,6 +26,20 @@ class OtherClaim:
     policy_id: str
     occurred_at: datetime
     status: Status
+    paid: bool = False  # or promised money, whatever the status
+
+
+def same_event(
+    occurred_at: datetime, other_at: datetime, orders: frozenset[str], other_orders: frozenset[str], rules: Rules
+) -> bool:
+    """Whether two claims under one policy are about one event, by the times they name and the keys of their orders.
+
+    Different orders spoil at different times, be it on one day; the very same minute is one event whatever was ordered.
+    """
+    apart = abs(other_at - occurred_at)
+    if orders and other_orders and not orders & other_orders:
+        return apart <= timedelta(minutes=rules.same_event_other_order_minutes_max)
+    return apart <= timedelta(hours=rules.same_event_hours_max)
 
 
 def owner_of(claim: Claim, other: OtherClaim, rules: Rules) -> MatchOwner:

@@ -99,6 +99,7 @@ class PhotoMatch:
     common: str = ""  # the picture of the negative bank that explains what the two share
     flood: str = ""  # the open flood that this match was counted in and waits for
     ruling: str = ""  # what a person said of these two pictures (`MatchRuling`), "" for nothing
+    claim_paid: bool = False  # that claim has been paid or promised money, whatever its status
 
 
 class SignKind(StrEnum):
@@ -240,6 +241,7 @@ class PaperFact:
     identities: tuple[str, ...] = ()
     doubts: tuple[FieldDoubt, ...] = ()
     places_in_doubt: tuple[FieldDoubt, ...] = ()
+    may_show: tuple[str, ...] = ()  # names of the fields that papers of this kind can show; () in facts of before
 
     def value(self, field_name: str) -> str:
         """The field's value, or "" when the paper does not show it."""
@@ -331,6 +333,48 @@ class CoverFact:
 
 
 @dataclass(frozen=True, slots=True)
+class SharingClaim:
+    """Another claim about the same order or the same event, a withdrawn one only if it was paid.
+
+    order, event: which of the two it shares. paid_minor: paid or promised. earlier: submitted before this one, or at
+    the same instant.
+    """
+
+    claim_id: str
+    order: bool
+    event: bool
+    status: str
+    paid_minor: int
+    earlier: bool
+    same_claimant: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OtherIdentity:
+    """Another claimant id that seems to be the same person: of the same name, with the same of `shares` (payee,
+    device), and `claims` claims in the days before."""
+
+    claimant_id: str
+    shares: tuple[str, ...]
+    claims: int
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatFact:
+    """Who else claims for this order or this event.
+
+    order_paid_minor: what other claims were paid or promised for the order, by products that pay for the same of it.
+    order_price_minor: the least that a paper the reader vouches for shows as paid for the order, 0 for none.
+    """
+
+    claims: tuple[SharingClaim, ...] = ()
+    order_paid_minor: int = 0
+    order_price_minor: int = 0
+    identities: tuple[OtherIdentity, ...] = ()
+    fact: Literal["repeats"] = "repeats"
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that is known when a claim is decided. A stage that the product does not need leaves an empty tuple."""
 
@@ -340,3 +384,4 @@ class Facts:
     noses: tuple[NoseFact | UnmeasuredNose, ...]
     credit: CreditFact | Unmeasured
     fraud: FraudFact | Unmeasured
+    repeats: RepeatFact = RepeatFact()

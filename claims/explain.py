@@ -175,7 +175,7 @@ def _named(reason: Reason, lang: Language) -> tuple[str, str, str]:
         return sign_words.kinds_text(value, lang), threshold, sign_words.detail_text(detail, lang)
     if reason.code in ("paper_of_other_kind", "paper_kind_missing"):
         value, threshold = _list(value, paper_kind_text, lang), _list(threshold, paper_kind_text, lang)
-    elif reason.code in ("paper_fields_missing", "paper_doubtful"):
+    elif reason.code in ("paper_fields_missing", "paper_doubtful", "claimant_under_two_ids"):
         value = _list(value, field_text, lang)
     elif reason.code in ("papers_contradict", "paper_dates_out_of_order", "name_shown_masked"):
         detail = _list(detail, field_text, lang)

@@ -14,10 +14,10 @@ def same_name(shown: str, insured: str, rules: Rules) -> bool:
     """Equal but for width, case, spaces and the dots of foreign names.
 
     A paper may hide letters (张*三): a mask stands for exactly one, a run of masks for one or more where the rules say
-    so. Something must be shown: stars alone are nobody's name. Traditional and simplified characters are not taken for
-    each other.
+    so. A title behind a surname (张先生) hides the rest of the name. Something must be shown: stars alone are nobody's
+    name. Traditional and simplified characters are not taken for each other.
     """
-    left, right = _letters(shown, rules), _letters(insured, rules)
+    left, right = _untitled(_letters(shown, rules), rules), _letters(insured, rules)
     if not left.strip(_MASK) or not right:
         return False
     one_mask = r"\*+" if rules.name_mask_any_length else r"\*"
@@ -28,7 +28,13 @@ def same_name(shown: str, insured: str, rules: Rules) -> bool:
 
 def masked(shown: str, rules: Rules) -> bool:
     """Whether the paper hides letters of the name."""
-    return _MASK in _letters(shown, rules)
+    return _MASK in _untitled(_letters(shown, rules), rules)
+
+
+def same_person_name(one: str, other: str, rules: Rules) -> bool:
+    """Two whole names that are equal but for width, case, spaces and dots; nothing is hidden on either side."""
+    left = _letters(one, rules)
+    return bool(left) and left == _letters(other, rules)
 
 
 def institution(name: str) -> str:
@@ -39,6 +45,12 @@ def institution(name: str) -> str:
 def same_text(one: str, other: str) -> bool:
     """Equal but for width, case, spaces and signs."""
     return institution(one) == institution(other)
+
+
+def _untitled(letters: str, rules: Rules) -> str:
+    """A title behind something is a run of masks."""
+    title = next((title for title in rules.name_titles if letters.endswith(title) and letters != title), "")
+    return letters.removesuffix(title) + _MASK if title else letters
 
 
 def _letters(name: str, rules: Rules) -> str:

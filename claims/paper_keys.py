@@ -35,15 +35,40 @@ KEYS: Final[Mapping[str, tuple[str, tuple[tuple[str, ...], ...]]]] = MappingProx
     }
 )
 DIGITAL_VAT_DIGITS: Final = 20
+# Of a kind that is not among `KEYS`: a key of this one field is of that family, where the kind can also show the other.
+_FAMILIES: Final = (
+    ("number", "insurance_paid_minor", "bill"),
+    ("tracking_number", "carrier", "parcel"),
+    ("order_number", "total_minor", "order"),
+)
 
 
-def identities(kind: str, value_of: Callable[[str], str], keys: tuple[tuple[str, ...], ...] = ()) -> tuple[str, ...]:
-    """The keys of a paper. value_of: a field's value, "" where it is not shown. keys: what the reader says of a kind
-    that is not among `KEYS`."""
+def identities(
+    kind: str,
+    value_of: Callable[[str], str],
+    keys: tuple[tuple[str, ...], ...] = (),
+    may_show: tuple[str, ...] = (),
+) -> tuple[str, ...]:
+    """The keys of a paper. value_of: a field's value, "" where it is not shown. keys, may_show: what the reader says of
+    a kind that is not among `KEYS`: what makes it one paper, and which fields it can show.
+
+    An insurer's own kind of medical bill, slip or order shares its numbers with ours: a picture of it may be taken for
+    either.
+    """
     family, known = KEYS.get(kind, (kind, keys))
     wanted = [*known, ("number",)] if kind == "vat_invoice" and _is_digital(value_of("number")) else known
-    found = ([normalised(value_of(name)) for name in names] for names in wanted)
-    return tuple(dict.fromkeys(f"{family}:{'|'.join(values)}" for values in found if values and all(values)))
+    made = []
+    for names in wanted:
+        values = [normalised(value_of(name)) for name in names]
+        if values and all(values):
+            families = (family,) if kind in KEYS else (kind, *_shared(names, may_show))
+            made += [f"{name}:{'|'.join(values)}" for name in families]
+    return tuple(dict.fromkeys(made))
+
+
+def _shared(names: tuple[str, ...], may_show: tuple[str, ...]) -> tuple[str, ...]:
+    """The family of ours that a key of an insurer's own kind belongs to as well, if any."""
+    return tuple(family for field, beside, family in _FAMILIES if names == (field,) and beside in may_show)
 
 
 def normalised(value: str) -> str:

@@ -17,7 +17,8 @@ OPEN_END: Final = datetime(9999, 12, 31, tzinfo=UTC)
 class Policy:
     """`ends_at` is exclusive; OPEN_START and OPEN_END stand for no beginning and no end.
 
-    `pet_id` is "" for products that insure no pet.
+    `pet_id` is "" for products that insure no pet. recorded_at: when the house was first told of the cover;
+    terms_changed_at: when it was last told to widen it. None where nobody kept it.
     """
 
     id: str
@@ -30,3 +31,16 @@ class Policy:
     ends_at: datetime
     sum_insured: Money
     insured_value: Money  # of the thing (parcel, order); the product's own ceiling applies beside it
+    recorded_at: datetime | None = None
+    terms_changed_at: datetime | None = None
+
+
+def widens(old: Policy, new: Policy) -> bool:
+    """Whether `new` covers what `old` did not: more time, more money, somebody or something else."""
+    return (
+        new.starts_at < old.starts_at
+        or new.ends_at > old.ends_at
+        or new.sum_insured.minor > old.sum_insured.minor
+        or new.insured_value.minor > old.insured_value.minor
+        or (new.insured_name, new.pet_id) != (old.insured_name, old.pet_id)
+    )

@@ -25,7 +25,7 @@ BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
 MinorUnits = Annotated[int, Field(ge=0, le=10**12)]
 
 # Fields of papers that may have to name the insured.
-PersonField = Literal["patient", "owner", "buyer", "recipient"]
+PersonField = Literal["patient", "owner", "buyer", "recipient", "sender"]
 
 # Every CONTRACT reason quotes one of these; a product without the clause could not be declined on it.
 CLAUSE_KEYS = ("cover", "perils", "waiting", "claim_window", "limit", "deductible")
@@ -135,6 +135,11 @@ class Product(_Terms):
     # Fractions of a minor unit: dropped once a claim, or (False) once for each class of items.
     rounds_once: bool = False
     stay: Stay | None = None
+    # What is paid of an order. Claims of products that pay for the same share the order's value; "": bills, no orders.
+    order_covers: Literal["", "goods", "freight"] = ""
+    # As many claims are paid with no person looking; None: the terms do not limit it.
+    claims_per_order_max: Annotated[int, Field(ge=1, le=100)] | None = None
+    claims_per_event_max: Annotated[int, Field(ge=1, le=100)] | None = None  # of one cover
     per_claim_max_minor: Annotated[int, Field(gt=0, le=10**12)]
     auto_pay_max_minor: MinorUnits  # the most that is paid with no person looking, for a claimant in good standing
     clauses: Mapping[str, Clause]
@@ -155,6 +160,8 @@ class Product(_Terms):
             raise ValueError("supporting papers make no sense where a photo will do instead")
         if self.stay is not None and self.benefit != "paper_total":
             raise ValueError("a stay needs a benefit from the paper's total")
+        if bool(self.order_covers) != (self.claims_per_order_max is not None):
+            raise ValueError("order_covers and claims_per_order_max come together")
         if self.benefit == "paper_total" and self.evidence.papers_min == 0:
             raise ValueError("a benefit from the paper's total needs papers_min >= 1")
         if self.evidence.papers_min and not self.evidence.papers:
@@ -237,3 +244,12 @@ def product_of(key: str) -> Product:
         return load_catalogue()[key]
     except KeyError:
         raise UnknownProduct(f"no product {key!r}; known: {', '.join(load_catalogue())}") from None
+
+
+def paying_for_the_same(product: Product) -> frozenset[str]:
+    """Keys of the products that pay for what this one pays of an order, itself among them; none where it pays bills."""
+    if not product.order_covers:
+        return frozenset()
+    return frozenset(
+        {product.key} | {key for key, other in load_catalogue().items() if other.order_covers == product.order_covers}
+    )

@@ -32,9 +32,9 @@ CODES: Mapping[str, Code] = MappingProxyType(
         Ground.SUSPICION,
         Outcome.REFER,
         "photo_of_another_claim photo_from_web photo_from_stock photo_of_own_earlier_claim photo_copy_unattributed"
-        " photo_in_flood photo_signs_combined"
+        " photo_in_flood photo_signs_combined order_of_another_claimant claimant_under_two_ids"
         " paper_claimed_before digits_look_edited nose_of_another_pet pet_not_insured patient_is_not_insured"
-        " owner_is_not_insured buyer_is_not_insured recipient_is_not_insured"
+        " owner_is_not_insured buyer_is_not_insured recipient_is_not_insured sender_is_not_insured"
         " device_shared payee_shared address_shared merchant_over_limit claimant_over_limit",
     )
     | _codes(
@@ -52,7 +52,8 @@ CODES: Mapping[str, Code] = MappingProxyType(
         " paper_text_layer_differs paper_check_failed papers_contradict paper_dates_out_of_order order_number_differs"
         " paper_not_accepted"
         " photo_maybe_copied paper_date_outside_cover photo_older_than_event event_after_claim nose_unsure"
-        " nose_enrolment_missing same_event_claimed_before could_not_check photo_unmeasured photo_sign_unmeasured"
+        " nose_enrolment_missing order_claimed_before order_value_paid same_event_claimed_before"
+        " cover_recorded_after_event cover_changed_after_event could_not_check photo_unmeasured photo_sign_unmeasured"
         " paper_unmeasured nose_unmeasured fraud_unmeasured asked_enough"
         " benefit_unknown policy_does_not_fit currency_differs insured_value_missing",
     )

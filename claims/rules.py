@@ -73,9 +73,19 @@ class Rules:
     # a person looks before it is paid.
     photo_maybe_copied_min: float = 1.01
 
+    # Since 3.2. A cover of which the house was told, or that it was told to widen, later than so many minutes after the
+    # event.
+    cover_recorded_minutes_max: int = 0
+    # Two claims under one policy that name different orders are about one event only when they lie so close together.
+    same_event_other_order_minutes_max: int = 0
+    # How far back claims of another claimant id count that seems to be the same person.
+    same_person_window_days: int = 0
+    # What stands behind a surname in place of the given name.
+    name_titles: tuple[str, ...] = ()
+
 
 RULES = Rules(
-    version="3.1",
+    version="3.2",
     code=RULES_CODE,
     # Conservative until the reader's errors are certified by confidence: papers under it go back to the claimant, which
     # costs time, not money.
@@ -124,4 +134,12 @@ RULES = Rules(
     name_masks="*×※●○",
     name_mask_any_length=True,
     photo_maybe_copied_min=0.5,  # a policy choice: what is more likely a copy than not is not paid unseen
+    # A policy choice: clocks of telephones and of platforms are out by minutes, not by more.
+    cover_recorded_minutes_max=5,
+    # A policy choice: two orders spoil in one day, hardly in one minute; the same minute is one form filled in twice.
+    same_event_other_order_minutes_max=1,
+    # A policy choice: the window in which claims of a claimant are counted. Who got a new account years ago is nobody's
+    # second id.
+    same_person_window_days=30,
+    name_titles=("先生", "女士", "小姐", "太太"),
 )

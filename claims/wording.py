@@ -89,6 +89,18 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "单据上的收件人“{value}”不是被保险人“{threshold}”",
         "the recipient on the paper, “{value}”, is not the insured, “{threshold}”",
     ),
+    "sender_is_not_insured": (
+        "单据上的寄件人“{value}”不是被保险人“{threshold}”",
+        "the sender on the paper, “{value}”, is not the insured, “{threshold}”",
+    ),
+    "order_of_another_claimant": (
+        "同一订单已有其他申请人的理赔：{value} 件",
+        "the same order was claimed for by another claimant, claims: {value}",
+    ),
+    "claimant_under_two_ids": (
+        "疑似同一人以另一编号申请过理赔：姓名与{value}相同",
+        "the same person seems to have claimed under another id: same name and same {value}",
+    ),
     "digits_look_edited": (
         "金额数字与周围印刷的细节不一致，疑似被改动：{value}",
         "the digits of an amount differ in their detail from the print around them: {value}",
@@ -230,6 +242,22 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "same_event_claimed_before": (
         "同一申请人已就同一事故申请过理赔（{value}），须避免重复赔付",
         "the claimant has claimed for the same event before ({value}); it must not be paid twice",
+    ),
+    "order_claimed_before": (
+        "同一订单已申请过理赔：{value} 件，须避免重复赔付",
+        "the same order was claimed for before, claims: {value}; it must not be paid twice",
+    ),
+    "order_value_paid": (
+        "同一订单已赔付 {value_money}，已达其价值 {threshold_money}",
+        "{value_money} were paid for the same order, whose value is {threshold_money}",
+    ),
+    "cover_recorded_after_event": (
+        "保单于 {value} 登记，晚于申报的事故时间（须 {threshold}）",
+        "the cover was recorded at {value}, after the event (needs {threshold})",
+    ),
+    "cover_changed_after_event": (
+        "保障内容于 {value} 扩大，晚于申报的事故时间（须 {threshold}）",
+        "the cover was widened at {value}, after the event (needs {threshold})",
     ),
     "photo_unmeasured": ("照片无法检验：{value}", "a photo could not be examined: {value}"),
     "photo_sign_unmeasured": (
@@ -377,6 +405,16 @@ CLAIMANT: Mapping[str, tuple[str, str]] = {
         "您已就同一事故申请过理赔，工作人员会将两件一并核对",
         "you have claimed for the same event before; a person looks at both together",
     ),
+    "order_claimed_before": (
+        "您已就同一订单申请过理赔，工作人员会将两件一并核对",
+        "you have claimed for the same order before; a person looks at both together",
+    ),
+    "order_value_paid": (
+        "该订单的价值已赔付完毕，需要人工核对",
+        "the value of this order was paid already; a person looks at it",
+    ),
+    "cover_recorded_after_event": LOOKING,
+    "cover_changed_after_event": LOOKING,
     "could_not_check": LOOKING,
     "fraud_unmeasured": LOOKING,
     "photo_maybe_copied": LOOKING,
@@ -422,6 +460,7 @@ BENEFITS: Mapping[str, tuple[str, str]] = {
     "per_claim_limit": ("超过单次限额的部分", "above the limit of a claim"),
     "limit_left": ("超过剩余保额的部分", "above the sum insured that is left"),
     "order_price": ("订单实付金额为限", "limited to what was paid for the order"),
+    "order_paid": ("同一订单尚可赔付", "left to pay for the order"),
     "hospital_excluded": ("保障范围外医院的费用", "bill of a hospital that is not covered"),
     "other_insurance": ("其他保险已赔付", "paid by another insurer already"),
     "days_counted": ("计入的住院天数", "days of the stay that count"),
@@ -445,6 +484,10 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
     ),
     "insured_value": ("最多赔付保单载明的价值。", "No more than the value named in your policy."),
     "order_price": ("最多赔付订单实际支付的金额。", "No more than you paid for the order."),
+    "order_paid": (
+        "同一订单的其他申请已赔付一部分，合计不超过订单价值。",
+        "Other claims for this order were paid; together they never exceed its value.",
+    ),
     "other_insurance": (
         "其他保险公司已赔付，合计不超过实际费用。",
         "Another insurer paid this; together you never get more than the cost.",
@@ -506,6 +549,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "date": ("日期", "date"),
     "declared_value_minor": ("声明价值", "declared value"),
     "department": ("科室", "department"),
+    "device": ("设备", "device"),
     "diagnosis": ("诊断", "diagnosis"),
     "discharged_date": ("出院日期", "date of discharge"),
     "discount_minor": ("优惠", "discount"),
@@ -521,6 +565,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "order_number": ("订单号", "order number"),
     "owner": ("宠主", "owner"),
     "patient": ("就诊人", "patient"),
+    "payee": ("收款账户", "account"),
     "pet_name": ("宠物名", "pet's name"),
     "price_minor": ("商品价格", "price"),
     "recipient": ("收件人", "recipient"),

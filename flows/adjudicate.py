@@ -1,6 +1,6 @@
 """The flow `adjudicate`: a batch of claims from their evidence to a recorded decision, each on its own.
 
-    cover -> photos -> papers -> nose -> credit -> fraud -> decide -> record
+    cover -> photos -> papers -> nose -> credit -> fraud -> repeats -> decide -> record
 
 A finished stage is stored, so a claim that is leased again after a crash goes on where it was. The decision is one
 transaction with everything that follows from it; until then nothing has happened that anybody could be paid for.
@@ -24,7 +24,7 @@ from claims import decide as judging
 from claims.claim import Status
 from claims.decide import UncheckedInputs
 from claims.decision import Decision, Outcome
-from claims.errors import Conflict, CopyPaid, CoverSpent, FloodRuled, InvalidTransition, LeaseLost
+from claims.errors import Conflict, CopyPaid, CoverSpent, FloodRuled, InvalidTransition, LeaseLost, OrderSpent
 from claims.evidence import CreditFact, Facts, NoseFact, PhotoFact
 from claims.faults import fault
 from claims.product import product_of
@@ -176,12 +176,15 @@ class Adjudication:
             except CopyPaid as error:
                 # What was paid is in the library since: whoever looks again sees it, if it is a copy.
                 looked_after.update(error.claim_ids)
-                for name in ("photos", "papers"):
+                for name in ("photos", "papers", "repeats"):
                     progress.stage = name
                     results[name] = await self._run_stage(lease, file, name)
             except CoverSpent:
                 progress.stage = "cover"
                 results["cover"] = await self._run_stage(lease, file, "cover")
+            except OrderSpent:
+                progress.stage = "repeats"
+                results["repeats"] = await self._run_stage(lease, file, "repeats")
             except FloodRuled:
                 # A person has spoken since the photos were looked at: look again, with their word.
                 progress.stage = "photos"
@@ -207,6 +210,7 @@ class Adjudication:
             noses=results["nose"],
             credit=results["credit"],
             fraud=results["fraud"],
+            repeats=results["repeats"],
         )
         product = product_of(file.claim.product)
         now = self.context.now()

@@ -129,6 +129,7 @@ def paper_fact(row: EvidenceRow, reading: PaperReading, claimed_before: tuple[st
         identities=paper_identities(reading),
         doubts=tuple(FieldDoubt(one.name, one.reason) for one in reading.refused),
         places_in_doubt=tuple(FieldDoubt(one.name, one.reason) for one in reading.doubtful),
+        may_show=reading.may_show,
     )
 
 
@@ -138,7 +139,7 @@ def refused_paper(row: EvidenceRow, refusal: ImageRefused | measurement.Unmeasur
 
 def paper_identities(reading: PaperReading) -> tuple[str, ...]:
     """The keys by which the paper is known in the house (`claims.paper_keys`); none where it shows too little."""
-    return identities(reading.kind, reading.value, reading.keys)
+    return identities(reading.kind, reading.value, reading.keys, reading.may_show)
 
 
 def nose_fact(row: EvidenceRow, pet_id: str, comparison: NoseComparison) -> NoseFact:
@@ -162,7 +163,7 @@ def unenrolled_nose(row: EvidenceRow, pet_id: str) -> UnmeasuredNose:
 
 
 def photo_match(
-    relation: PhotoRelation, *, owner: MatchOwner | None, claim_status: str, common: str, ruling: str
+    relation: PhotoRelation, *, owner: MatchOwner | None, claim_status: str, claim_paid: bool, common: str, ruling: str
 ) -> PhotoMatch:
     """One picture that the photo relates to. owner: whose it is, None where only the library can say."""
     pairs = tuple(KeypointPair(*pair) for pair in relation.pairs[:PAIRS_MAX])
@@ -178,6 +179,7 @@ def photo_match(
         preview_sha256=relation.preview_sha256,
         placement=_placement(relation.placement),
         claim_status=claim_status,
+        claim_paid=claim_paid,
         common=common,
         ruling=ruling,
     )

@@ -122,6 +122,7 @@ def _fact(file: ClaimFile, relation: PhotoRelation, around: _Around, itself: str
         relation,
         owner=owner_of(file.claim, other, RULES) if other is not None else None,
         claim_status=other.status if other is not None else "",
+        claim_paid=other is not None and other.paid,
         common=itself if exact else "",
         ruling=said if said in (MatchRuling.CONFIRM, MatchRuling.REJECT) else "",
     )

@@ -1,9 +1,9 @@
 """The stages of adjudication: each a plain function from a claim's file to facts, and how those facts are kept.
 
-    cover -> photos -> papers -> nose -> credit -> fraud
+    cover -> photos -> papers -> nose -> credit -> fraud -> repeats
 
-Publish, then search: a photo's fingerprint and a paper's number are committed before others are looked for, so that of
-two claims that send one thing at the same moment at least one sees the other.
+Publish, then search: a photo's fingerprint, a paper's number and an order are committed before others are looked for,
+so that of two claims that send one thing at the same moment at least one sees the other.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from claims import credit as scoring
+from claims.benefit import amount_on
 from claims.claim import EvidenceKind
 from claims.credit import Scorecard
 from claims.errors import InFlight, StoreError
@@ -30,13 +31,19 @@ from claims.evidence import (
     NoseFact,
     PaperFact,
     PhotoFact,
+    RepeatFact,
     Unmeasured,
     UnmeasuredNose,
     UnmeasuredPaper,
     UnmeasuredPhoto,
 )
 from claims.floods import FloodLimits
+from claims.orders import order_key
+from claims.paper_traits import is_order
+from claims.product import product_of
+from claims.rules import RULES
 from claims.store import adjudication, counts, erasure, holding, noses, papers
+from claims.store import repeats as repeated
 from claims.store.adjudication import ClaimFile, EvidenceRow
 from flows import evidence, matches
 from flows.looking import Looking, SeenPaper, SeenPhoto, Stopwatch
@@ -138,12 +145,16 @@ async def paper_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> Pa
         await papers.publish_numbers(conn, file.claim.id, numbers, context.now())
     async with context.engine.connect() as conn:
         before = await papers.claims_with_number(conn, [key for key, _ in numbers], exclude_claim=file.claim.id)
-    return tuple(
+    facts = tuple(
         evidence.paper_fact(row, page, _others(before, identities[id(page)]))
         if isinstance(page, PaperReading)
         else evidence.refused_paper(row, page)
         for row, page in pages
     )
+    async with _writing(context, file, ()) as conn:
+        orders = [_order(file, fact) for fact in facts if isinstance(fact, PaperFact)]
+        await repeated.publish_orders(conn, file.claim.id, orders, context.now())
+    return facts
 
 
 async def nose_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> NoseFacts:
@@ -187,6 +198,13 @@ async def fraud(context: Context, file: ClaimFile, watch: Stopwatch) -> FraudFac
         return FraudFact(await counts.window_counts(conn, file.claim.id))
 
 
+async def repeats(context: Context, file: ClaimFile, watch: Stopwatch) -> RepeatFact:  # noqa: ARG001
+    """Other claims for the same order or about the same event, and other ids of the claimant. After the papers, which
+    may show an order that the claim does not state."""
+    async with context.engine.connect() as conn:
+        return await repeated.of_claim(conn, file.claim, product_of(file.claim.product), RULES)
+
+
 @asynccontextmanager
 async def _writing(context: Context, file: ClaimFile, previews: Sequence[str]) -> AsyncIterator[AsyncConnection]:
     """A transaction in which to write what was seen in the claim's files, and `previews` made of them.
@@ -218,6 +236,7 @@ STAGES: Mapping[str, tuple[Stage, TypeAdapter[Any]]] = MappingProxyType(
         "nose": (nose_facts, TypeAdapter(NoseFacts)),
         "credit": (credit, TypeAdapter(CreditFact | Unmeasured)),
         "fraud": (fraud, TypeAdapter(FraudFact | Unmeasured)),
+        "repeats": (repeats, TypeAdapter(RepeatFact)),
     }
 )
 
@@ -225,6 +244,12 @@ STAGES: Mapping[str, tuple[Stage, TypeAdapter[Any]]] = MappingProxyType(
 def _others(before: Mapping[str, tuple[str, ...]], keys: Sequence[str]) -> tuple[str, ...]:
     """Other claims with any of a paper's keys."""
     return tuple(dict.fromkeys(claim for key in keys for claim in before.get(key, ())))
+
+
+def _order(file: ClaimFile, paper: PaperFact) -> tuple[str, int]:
+    """The key of the order that a paper shows, "" for none, and what was paid for it, 0 where nobody vouches for it."""
+    total = amount_on(paper, "total_minor") if is_order(paper) and paper.accepted else 0
+    return order_key(paper.value("order_number"), file.claim.merchant_id), total if isinstance(total, int) else 0
 
 
 def _of_kind(file: ClaimFile, kind: EvidenceKind) -> list[EvidenceRow]:

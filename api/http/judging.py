@@ -11,10 +11,10 @@ from api.http.schemas.work import VerdictRequest, VerdictTaken
 from api.http.tokens import Principal, Role
 from claims.decide import person_decision, person_inputs
 from claims.decision import Outcome
-from claims.errors import CopyPaid
+from claims.errors import CopyPaid, RepeatPaid
 from claims.money import Money
 from claims.rules import RULES
-from claims.store import adjudication, counts
+from claims.store import adjudication, counts, repeats
 from claims.store.referrals import Referral
 
 _OUTCOMES = {"approve": Outcome.PAY, "refuse": Outcome.DECLINE, "ask": Outcome.ASK}
@@ -24,7 +24,8 @@ async def judge(
     conn: AsyncConnection, context: Context, principal: Principal, referral: Referral, verdict: VerdictRequest
 ) -> Reply:
     """Decide `referral` as `principal`. Raises InvalidDecision, InvalidTransition, Conflict (too late), and Problem
-    `copy_paid` when another claim with the same photo or paper was paid and the verdict does not say that it knows.
+    `copy_paid` when another claim with the same photo, paper, order or event was paid and the verdict does not say that
+    it knows.
     """
     now = context.now()
     file = await adjudication.load(conn, referral.claim_id)
@@ -33,8 +34,9 @@ async def judge(
     outcome = _OUTCOMES[verdict.verdict]
     payout = Money(verdict.amount_minor or 0, verdict.currency or product.currency)
     terms = (file.claim, file.policy, product, outcome, payout, verdict.note, str(principal), RULES, now)
-    decision = person_decision(*terms, paid_to_date_minor=cover.paid_to_date_minor)
-    inputs = person_inputs(*terms, paid_to_date_minor=cover.paid_to_date_minor)
+    of_order = (await repeats.of_claim(conn, file.claim, product, RULES)).order_paid_minor
+    decision = person_decision(*terms, paid_to_date_minor=cover.paid_to_date_minor, order_paid_minor=of_order)
+    inputs = person_inputs(*terms, paid_to_date_minor=cover.paid_to_date_minor, order_paid_minor=of_order)
     try:
         recorded = await adjudication.decide_referral(
             conn,
@@ -53,7 +55,8 @@ async def judge(
     except CopyPaid as error:
         # Which claim that is, is for the platform's own people.
         named = f" ({', '.join(error.claim_ids)})" if principal.role is Role.ADJUSTER else ""
-        words = f"Another claim{named} with the same photo or paper was paid: look again, or set `although_copy_paid`."
+        shared = "order or event" if isinstance(error, RepeatPaid) else "photo or paper"
+        words = f"Another claim{named} with the same {shared} was paid: look again, or set `although_copy_paid`."
         raise Problem("copy_paid", words) from error
     body = VerdictTaken(
         claim_id=referral.claim_id,

@@ -26,6 +26,8 @@ from claims.errors import (
     InvalidDecision,
     InvalidTransition,
     NotFound,
+    OrderSpent,
+    OrderValuePaid,
     RuledAlready,
     TooManyFiles,
 )
@@ -61,7 +63,8 @@ KINDS: dict[str, Kind] = {
     "invalid_transition": Kind(409, "The claim's status does not allow that"),
     "conflict": Kind(409, "The record changed or exists already"),
     "ruled_already": Kind(409, "A person has ruled on this already"),
-    "copy_paid": Kind(409, "Another claim with the same photo or paper has been paid"),
+    "copy_paid": Kind(409, "Another claim with the same photo, paper, order or event has been paid"),
+    "order_value_paid": Kind(409, "Other claims were paid for the order: so much of its value is not left"),
     "erased": Kind(410, "The claim was erased"),
     "file_too_large": Kind(413, "A file is too large"),
     "request_too_large": Kind(413, "The request is too large"),
@@ -162,6 +165,8 @@ async def _on_validation(request: Request, error: Exception) -> JSONResponse:
 # Refusals by the domain and the store; other ClaimsErrors are faults of ours.
 _CODES_BY_ERROR: dict[type[ClaimsError], str] = {
     RuledAlready: "ruled_already",  # before its parent
+    OrderSpent: "order_value_paid",  # before its parent
+    OrderValuePaid: "order_value_paid",  # before its parent
     Conflict: "conflict",
     CurrencyMismatch: "currency_mismatch",
     InvalidDecision: "decision_not_allowed",

@@ -126,7 +126,8 @@ def next_steps(view: ClaimView, principal: Principal) -> list[str]:
         Status.PAID: ["appeal"],
         Status.DECLINED: ["appeal"],
     }
-    return list(steps.get(status, []))
+    after_decision = view.stands is not None
+    return ["withdraw_appeal" if one == "withdraw" and after_decision else one for one in steps.get(status, [])]
 
 
 def claim_row(row: ClaimRow, lang: Lang) -> wire.ClaimRow:

@@ -30,8 +30,8 @@ from claims.evidence import (
 from claims.judge.papers import doubtful_fields
 from claims.money import Money, smallest
 from claims.product import Product
-from claims.rules import Rules
-from claims.store import adjudication, counts, rulings, views
+from claims.rules import RULES, Rules
+from claims.store import adjudication, counts, repeats, rulings, views
 from claims.store.adjudication import EvidenceRow
 from claims.store.referrals import Referral
 from claims.store.rulings import Ruling
@@ -134,7 +134,8 @@ async def load(
     recorded = _recorded(view)
     cover = await counts.cover(conn, referral.claim_id)
     file = await adjudication.load(conn, referral.claim_id)
-    limit = person_limit(file.claim, view.policy, product, cover.paid_to_date_minor)
+    of_order = (await repeats.of_claim(conn, file.claim, product, RULES)).order_paid_minor
+    limit = person_limit(file.claim, view.policy, product, cover.paid_to_date_minor, of_order)
     lines = recorded.row.decision.benefit if recorded is not None else ()
     calculated = next((line.amount for line in lines if line.label == "due"), view.claim.amount)
     due = smallest(calculated, limit) if calculated.minor > 0 else limit

@@ -22,6 +22,8 @@ from claims.errors import (
     InvalidDecision,
     InvalidTransition,
     NotFound,
+    OrderSpent,
+    OrderValuePaid,
     RuledAlready,
     TooManyFiles,
 )
@@ -32,6 +34,8 @@ _CODES: Final[dict[type[ClaimsError], str]] = {
     ClaimErased: "erased",  # before its parent
     NotFound: "not_found",
     RuledAlready: "ruled_already",  # before its parent
+    OrderSpent: "order_value_paid",  # before its parent
+    OrderValuePaid: "order_value_paid",  # before its parent
     Conflict: "conflict",
     CurrencyMismatch: "currency_mismatch",
     InvalidDecision: "decision_not_allowed",

@@ -16,6 +16,7 @@ from claims.evidence import PaperFact
 from claims.judge.cover import local_date
 from claims.names import same_name, same_text
 from claims.paper_keys import normalised
+from claims.paper_traits import is_medical_bill, is_order, is_stay
 from claims.product import Product
 from claims.reasons import reason
 from claims.rules import Rules
@@ -36,23 +37,24 @@ def _numbers(one: str, other: str, _: Rules) -> bool:
     return normalised(one) == normalised(other)
 
 
-# Kinds, and the fields that both show and that must be the same.
-_COMPARED: tuple[tuple[frozenset[str], str, tuple[tuple[str, Same], ...]], ...] = (
-    (
-        frozenset({"inpatient_invoice", "outpatient_invoice"}),
-        "diagnosis_page",
-        (("patient", _names), ("hospital", _texts)),
-    ),
-    (frozenset({"vet_invoice"}), "pet_card", (("pet_name", _texts), ("owner", _names))),
-    (frozenset({"return_slip"}), "order_screenshot", (("order_number", _numbers),)),
+def _is(kind: str) -> Callable[[PaperFact], bool]:
+    return lambda paper: paper.kind == kind
+
+
+# Papers, and the fields that both show and that must be the same.
+Which = Callable[[PaperFact], bool]
+_COMPARED: tuple[tuple[Which, Which, tuple[tuple[str, Same], ...]], ...] = (
+    (is_medical_bill, _is("diagnosis_page"), (("patient", _names), ("hospital", _texts))),
+    (_is("vet_invoice"), _is("pet_card"), (("pet_name", _texts), ("owner", _names))),
+    (_is("return_slip"), is_order, (("order_number", _numbers),)),
 )
 # Dates in the order in which things happen, of one paper or of two.
 _WITHIN = (("admitted_date", "discharged_date", "date"),)
-_ACROSS = (
-    ("inpatient_invoice", "admitted_date", "diagnosis_page", "date"),
-    ("order_screenshot", "date", "return_slip", "date"),
-    ("order_screenshot", "date", "parcel_slip", "date"),
-    ("pet_card", "birth_date", "vet_invoice", "date"),
+_ACROSS: tuple[tuple[Which, str, Which, str], ...] = (
+    (is_stay, "admitted_date", _is("diagnosis_page"), "date"),
+    (is_order, "date", _is("return_slip"), "date"),
+    (is_order, "date", _is("parcel_slip"), "date"),
+    (_is("pet_card"), "birth_date", _is("vet_invoice"), "date"),
 )
 
 
@@ -60,14 +62,14 @@ def judge(claim: Claim, product: Product, papers: Sequence[PaperFact], rules: Ru
     """`papers`: those that were read surely, each once."""
     ordered = sorted(papers, key=lambda one: (one.kind, one.evidence_id, one.identities))
     found = [one for paper in ordered for one in _with_itself(paper)]
-    for kinds, other_kind, fields in _COMPARED:
-        others = [one for one in ordered if one.kind == other_kind]
-        for paper in (one for one in ordered if one.kind in kinds and others):
+    for compared, with_what, fields in _COMPARED:
+        others = [one for one in ordered if with_what(one)]
+        for paper in (one for one in ordered if compared(one) and others):
             differences = [_different(paper, other, fields, rules) for other in others]
             found += _fewest(differences)
-    for first_kind, first, last_kind, last in _ACROSS:
-        firsts = [one for one in ordered if one.kind == first_kind]
-        for paper in (one for one in ordered if one.kind == last_kind and firsts):
+    for comes_first, first, comes_last, last in _ACROSS:
+        firsts = [one for one in ordered if comes_first(one)]
+        for paper in (one for one in ordered if comes_last(one) and firsts):
             late = [_out_of_order(paper, one.value(first), paper.value(last), f"{first} {last}") for one in firsts]
             found += _fewest(late)
     found += [one for paper in ordered for one in _with_claim(claim, product, paper)]
@@ -85,7 +87,7 @@ def _with_itself(paper: PaperFact) -> list[Reason]:
         for names in _WITHIN
         for first, last in pairwise(name for name in names if paper.value(name))
         for one in _out_of_order(paper, paper.value(first), paper.value(last), f"{first} {last}")
-        if paper.kind == "inpatient_invoice"
+        if is_stay(paper)
     ]
 
 
@@ -95,7 +97,7 @@ def _with_claim(claim: Claim, product: Product, paper: PaperFact) -> list[Reason
     shown = paper.value("order_number")
     if shown and claim.order_number and normalised(shown) != normalised(claim.order_number):
         found.append(reason("order_number_differs", shown, claim.order_number, evidence_id=paper.evidence_id))
-    if paper.kind == "order_screenshot":
+    if is_order(paper):
         event = local_date(claim.occurred_at, product).isoformat()
         found += _out_of_order(paper, paper.value("date"), event, "date occurred_at")
     return found

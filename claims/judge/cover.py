@@ -12,6 +12,7 @@ from claims.evidence import CoverFact
 from claims.policy import Policy
 from claims.product import Product
 from claims.reasons import reason
+from claims.rules import Rules
 
 
 def local_date(at: datetime, product: Product) -> date:
@@ -51,7 +52,7 @@ def misfits(claim: Claim, policy: Policy, product: Product, cover: CoverFact) ->
     return found
 
 
-def judge(claim: Claim, policy: Policy, product: Product, cover: CoverFact) -> list[Reason]:
+def judge(claim: Claim, policy: Policy, product: Product, cover: CoverFact, rules: Rules) -> list[Reason]:
     """CONTRACT reasons where the terms exclude the event; `cover_in_force` where they do not."""
     clauses = product.clauses
     found = []
@@ -113,10 +114,25 @@ def judge(claim: Claim, policy: Policy, product: Product, cover: CoverFact) -> l
                 "insured_value_missing", f"{policy.insured_value.minor} {product.currency}", f"> 0 {product.currency}"
             )
         )
+    found += _told_too_late(claim, policy, rules)
     if not found:
         span = f"{first_covered_day(policy, product)} - {last_covered_day(policy, product)}"
         found.append(reason("cover_in_force", _day(claim.occurred_at, product), span))
     return found
+
+
+def _told_too_late(claim: Claim, policy: Policy, rules: Rules) -> list[Reason]:
+    """A cover that nobody had heard of, or that was less, when the event happened could have been made for it."""
+    until = claim.occurred_at + timedelta(minutes=rules.cover_recorded_minutes_max)
+    told = (
+        ("cover_recorded_after_event", policy.recorded_at),
+        ("cover_changed_after_event", policy.terms_changed_at),
+    )
+    return [
+        reason(code, at.isoformat(), f"<= {claim.occurred_at.isoformat()}")
+        for code, at in told
+        if at is not None and at > until
+    ]
 
 
 def _day(at: datetime, product: Product) -> str:

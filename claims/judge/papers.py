@@ -17,6 +17,7 @@ from claims.evidence import PaperFact, Unmeasured, UnmeasuredPaper
 from claims.judge import agreement
 from claims.judge.cover import first_covered_day, last_covered_day, local_date
 from claims.names import masked, same_name
+from claims.paper_traits import is_order
 from claims.policy import Policy
 from claims.product import Product
 from claims.reasons import reason
@@ -40,13 +41,14 @@ _PROVES = frozenset(
     {"patient", "hospital", "diagnosis", "date", "order_number", "tracking_number", "owner", "pet_name"}
 )
 # Papers whose own date need not lie in the cover: an order may be older, a pet's card always is.
-_OLDER_THAN_COVER = frozenset({"order_screenshot", "pet_card"})
+_OLDER_THAN_COVER = frozenset({"pet_card"})
 _IN_COVER = ("date", "admitted_date", "discharged_date")
 _CODE_BY_PERSON = {
     "patient": "patient_is_not_insured",
     "owner": "owner_is_not_insured",
     "buyer": "buyer_is_not_insured",
     "recipient": "recipient_is_not_insured",
+    "sender": "sender_is_not_insured",
 }
 
 
@@ -68,7 +70,7 @@ def proving(product: Product, papers: Papers, rules: Rules) -> tuple[PaperFact, 
 
 def prices(product: Product, papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:
     """The orders that the reader vouches for: what was paid for the goods."""
-    return tuple(one for one in proving(product, papers, rules) if one.kind == "order_screenshot")
+    return tuple(one for one in proving(product, papers, rules) if is_order(one))
 
 
 def judge(
@@ -279,7 +281,7 @@ def _suspicions(policy: Policy, product: Product, paper: PaperFact, rules: Rules
 
 def _contradictions(claim: Claim, policy: Policy, product: Product, paper: PaperFact) -> list[Reason]:
     found = [_failed(check.name, check.detail, paper.evidence_id) for check in paper.checks if not check.passed]
-    if paper.kind in _OLDER_THAN_COVER:
+    if paper.kind in _OLDER_THAN_COVER or is_order(paper):
         return found
     for name in _IN_COVER:
         shown = _date(paper.value(name))

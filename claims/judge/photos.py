@@ -95,12 +95,14 @@ def _copy(photo: PhotoFact, match: PhotoMatch, rules: Rules, *, may_repeat: bool
         return reason("photo_shows_common", f"{value}, {match.common}", evidence_id=photo.evidence_id, detail=detail)
     if confirmed:
         detail += ", confirmed by a person"
-    # Withdrawn is for good and pays nothing; whatever else became of it, the damage must not be paid twice.
-    closed = may_repeat and match.claim_status == Status.WITHDRAWN
+    # Withdrawn is for good; whatever else became of it, or was paid for it, the damage must not be paid twice.
+    closed = may_repeat and match.claim_status == Status.WITHDRAWN and not match.claim_paid
     if match.owner is MatchOwner.SAME_EVENT and (proven or closed):
         code = "photo_of_withdrawn_claim" if closed else "same_event_claimed_before"
-        said = f"claim {match.claim_id} is {match.claim_status or 'of unknown status'}"
-        return reason(code, said, str(Status.WITHDRAWN), evidence_id=photo.evidence_id, detail=detail)
+        standing = f"claim {match.claim_id} is {match.claim_status or 'of unknown status'}"
+        if match.claim_paid and match.claim_status != Status.PAID:
+            standing += ", paid"
+        return reason(code, standing, str(Status.WITHDRAWN), evidence_id=photo.evidence_id, detail=detail)
     if not proven:
         wanted = f"probability < {rules.photo_maybe_copied_min:g}"
         return reason("photo_maybe_copied", value, wanted, evidence_id=photo.evidence_id, detail=detail)

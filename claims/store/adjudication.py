@@ -21,7 +21,9 @@ from claims.errors import Conflict, CoverSpent, CurrencyMismatch, LeaseLost, Not
 from claims.floods import waits_for
 from claims.money import Money
 from claims.policy import Policy
-from claims.store import audit, counts, floods, links, payouts, queue, referrals, statuses
+from claims.product import product_of
+from claims.rules import RULES
+from claims.store import audit, counts, floods, links, payouts, queue, referrals, repeats, statuses
 from claims.store.queue import Lease
 from claims.store.tables import claimants, claims, decisions, evidence, policies
 from claims.store.tables import payouts as payout_rows
@@ -161,6 +163,8 @@ async def policy_of(conn: AsyncConnection, policy_id: str, claimant_id: str | No
         ends_at=row.ends_at,
         sum_insured=Money(row.sum_insured_minor, row.currency),
         insured_value=Money(row.insured_value_minor, row.currency),
+        recorded_at=row.created_at,
+        terms_changed_at=row.terms_changed_at,
     )
 
 
@@ -233,8 +237,9 @@ async def record_decision(
     person said so, or the photos were looked at again since.
 
     Raises LeaseLost (fence, or withdrawn meanwhile), Conflict (another round), CoverSpent (take the cover facts again),
-    CopyPaid (another claim with a copy of the photo has been paid since the photos were looked at), FloodRuled (look at
-    the photos again), InvalidTransition.
+    CopyPaid (another claim with a copy of the photo, or for the same order or event, has been paid since they were
+    looked for), OrderSpent (look for other claims on the order again), FloodRuled (look at the photos again),
+    InvalidTransition.
     """
     claim = file.claim
     facts = _facts(inputs)
@@ -271,8 +276,11 @@ async def record_decision(
     await links.record(conn, claim.id, facts)
     if left > 0:
         await links.check_unpaid(conn, claim.id, paid_elsewhere)
+        await repeats.lock_orders(conn, claim.id)
         await _check_cover(conn, file.policy, left)
         await _check_terms(conn, claim.id, facts)
+        terms = (file.policy, product_of(claim.product), decision.payout)
+        await repeats.check_unpaid(conn, claim, *terms, paid_elsewhere, RULES, by_rules=lease is not None)
         due = Money(left, decision.payout.currency)
         payout_id = await payouts.reserve(conn, claim.id, decision_id, due, claim.payee_account, now)
     if decision.outcome is Outcome.REFER:
@@ -316,12 +324,15 @@ async def decide_referral(
     Conflict.
 
     partner: given when the person belongs to a partner insurer; another's referral is NotFound. although_copy_paid: the
-    person knows that another claim with the same photo or paper was paid; otherwise CopyPaid. Of two people who approve
-    two such claims at the same moment one is told. Raises what `record_decision` raises.
+    person knows that another claim with the same photo, paper, order or event was paid; otherwise CopyPaid. Of two
+    people who approve two such claims at the same moment one is told. Raises what `record_decision` raises.
     """
     sharing = await links.sharing(conn, file.claim.id)
     await statuses.lock_all(conn, (file.claim.id, *sharing))
-    known = await links.paid(conn, file.claim.id) if although_copy_paid else ()
+    known: tuple[str, ...] = ()
+    if although_copy_paid:
+        same = await repeats.paid(conn, file.claim, product_of(file.claim.product), RULES)
+        known = (*await links.paid(conn, file.claim.id), *same)
     settled = await referrals.settle(conn, referral_id, subject, verdict, note, now, partner=partner)
     if settled.claim_id != file.claim.id:
         raise NotFound(f"referral {referral_id} is not about claim {file.claim.id}")

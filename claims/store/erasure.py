@@ -3,9 +3,10 @@
 Gone: evidence with its previews, facts (texts and numbers of papers, hashes), words of the claimant and of those who
 judged, account, device, address, merchant and order number, the contents behind the audit's commitments. Kept: ids,
 product, peril, times and amounts, outcome and reason codes of every decision, payouts with the bank's reference, the
-ledger, and the audit chain, which still verifies and names the claimant by a pseudonym. The photo library's rows are
-erased beside it, in the same transaction, by `flows.erasure`; files go afterwards, from the list that this transaction
-leaves, and then the free space of the tables is cleaned (`claims.store.scrubbing`).
+ledger, of a claim that was paid the digest of its order, which is not paid again, and the audit chain, which still
+verifies and names the claimant by a pseudonym. The photo library's rows are erased beside it, in the same transaction,
+by `flows.erasure`; files go afterwards, from the list that this transaction leaves, and then the free space of the
+tables is cleaned (`claims.store.scrubbing`).
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ from claims.claim import Status, check_transition
 from claims.decision import Decision
 from claims.errors import InFlight
 from claims.store import audit, idempotency, links, rulings, statuses
+from claims.store import payouts as payout_store
 from claims.store.payouts import LIVE
 from claims.store.referrals import OPEN
 from claims.store.tables import (
     blob_deletions,
     claim_history,
+    claim_orders,
     claim_overlays,
     claims,
     decisions,
@@ -82,6 +85,8 @@ async def erase(conn: AsyncConnection, claim_id: str, now: datetime, *, actor: s
     await conn.execute(delete(photo_sightings).where(sighted | photo_sightings.c.photo_id.in_(photos)))
     others = {*await links.naming(conn, claim_id), *await rulings.claims_about(conn, claim_id)} - {claim_id}
     elsewhere = await audit.erase_words_on(conn, others, photos)
+    if claim_id not in await payout_store.paid_claims(conn, [claim_id]):
+        await conn.execute(delete(claim_orders).where(claim_orders.c.claim_id == claim_id))
     await rulings.forget_claim(conn, claim_id)
     await idempotency.erase(conn, claim_id)
     await links.forget(conn, [claim_id])

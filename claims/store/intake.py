@@ -15,14 +15,15 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from claims.claim import Claim, EvidenceKind, Status
+from claims.claim import Claim, EvidenceKind, Status, standing_decision
 from claims.errors import Conflict, CurrencyMismatch, InvalidTransition, NotFound, TooManyFiles
-from claims.policy import Policy
-from claims.store import audit, outbox, queue, referrals, statuses
+from claims.policy import Policy, widens
+from claims.store import audit, outbox, payouts, queue, referrals, repeats, statuses
 from claims.store.adjudication import policy_of
 from claims.store.tables import claim_history, claimants, claims, decisions, evidence, jobs, pets, policies
 
 FILES_MAX = 12
+OPEN_TO_WITHDRAW = (Status.SUBMITTED, Status.AWAITING_INFORMATION, Status.REFERRED)
 _OPEN_FOR_EVIDENCE = (Status.DRAFT, Status.AWAITING_INFORMATION)
 
 
@@ -121,7 +122,8 @@ async def upsert_pet(
 
 
 async def upsert_policy(conn: AsyncConnection, policy: Policy, now: datetime, *, actor: str = "platform") -> None:
-    """Record a policy, or change its dates, sums and insured name.
+    """Record a policy, or change its dates, sums and insured name; when it was first recorded, and last widened, is
+    kept (`policy.recorded_at` and `terms_changed_at` are not taken from the caller).
 
     Raises NotFound for an unknown claimant or a pet that is not theirs, Conflict when product, claimant, currency or
     number would change or the number is another policy's.
@@ -155,6 +157,10 @@ async def upsert_policy(conn: AsyncConnection, policy: Policy, now: datetime, *,
     if taken.first() is not None:
         raise Conflict(f"policy number {policy.number} is taken")
     same = [policies.c[name] == value for name, value in fixed.items()]
+    await conn.execute(select(policies.c.id).where(policies.c.id == policy.id).with_for_update(key_share=True))
+    before = (await conn.execute(select(policies.c.id).where(policies.c.id == policy.id))).first()
+    widened = before is not None and widens(await policy_of(conn, policy.id), policy)
+    changing |= {"terms_changed_at": now} if widened else {}
     done = await conn.execute(
         upsert(policies)
         .values(id=policy.id, created_at=now, **fixed, **changing)
@@ -165,6 +171,8 @@ async def upsert_policy(conn: AsyncConnection, policy: Policy, now: datetime, *,
         raise Conflict(f"policy {policy.id} exists with another number, product, claimant or currency")
     content: dict[str, object] = {**fixed, **changing}
     content |= {"starts_at": policy.starts_at.isoformat(), "ends_at": policy.ends_at.isoformat()}
+    if widened:
+        content["terms_changed_at"] = now.isoformat()
     await audit.append(conn, actor, "policy.recorded", policy.id, content, now)
 
 
@@ -277,6 +285,7 @@ async def submit(
         .where(claims.c.id == claim_id)
         .values(round=coming, submitted_at=func.coalesce(claims.c.submitted_at, now))
     )
+    await repeats.publish_stated(conn, claim_id, now)
     await queue.put(conn, claim_id, coming, now)
     files = await conn.execute(
         select(evidence.c.sha256).where(evidence.c.claim_id == claim_id).order_by(evidence.c.name)
@@ -290,19 +299,27 @@ async def submit(
 async def withdraw(
     conn: AsyncConnection, claim_id: str, claimant_id: str, now: datetime, *, actor: str, note: str = ""
 ) -> None:
-    """The claimant takes the claim back: its job ends (a worker on it finds its lease lost), an open referral closes.
+    """The claimant takes the claim back, or the appeal where one is open: its job ends (a worker on it finds its lease
+    lost), an open referral closes.
 
-    Raises NotFound, InvalidTransition (money is promised or paid, or the claim is closed).
+    A claim that was paid, or declined, once is never withdrawn any more: the decision stands as before the appeal.
+    Raises NotFound, InvalidTransition (money is on its way, or nothing is open).
     """
     status, _ = await statuses.lock(conn, claim_id, claimant_id)
-    await statuses.move(conn, claim_id, status, Status.WITHDRAWN, actor=actor, note=note, now=now)
+    stands = await _stands(conn, claim_id)
+    if stands is not None and status not in OPEN_TO_WITHDRAW:
+        raise InvalidTransition(f"a claim that is {status} has no appeal to withdraw")
+    await statuses.move(conn, claim_id, status, stands or Status.WITHDRAWN, actor=actor, note=note, now=now)
     await conn.execute(
         update(jobs)
         .where(jobs.c.claim_id == claim_id, jobs.c.state.in_(("due", "leased")))
         .values(state="done", finished_at=now, leased_until=None)
     )
     await referrals.close_of_claim(conn, claim_id, now)
-    await audit.append(conn, actor, "claim.withdrawn", claim_id, {"note": note}, now)
+    if stands is None:
+        await audit.append(conn, actor, "claim.withdrawn", claim_id, {"note": note}, now)
+        return
+    await audit.append(conn, actor, "claim.appeal_withdrawn", claim_id, {"note": note, "status": stands}, now)
 
 
 async def appeal(
@@ -332,6 +349,15 @@ async def appeal(
     )
     await audit.append(conn, actor, "claim.appealed", claim_id, {"note": note, "referral_id": referral_id}, now)
     return referral_id
+
+
+async def _stands(conn: AsyncConnection, claim_id: str) -> Status | None:
+    """The decision that stands behind an open appeal."""
+    history = await conn.execute(
+        select(claim_history.c.status).where(claim_history.c.claim_id == claim_id).order_by(claim_history.c.seq)
+    )
+    live = [one.state for one in await payouts.of_claim(conn, claim_id) if one.state in payouts.LIVE]
+    return standing_decision([Status(status) for status in history.scalars()], live)
 
 
 async def _known_claimant(conn: AsyncConnection, claimant_id: str) -> None:

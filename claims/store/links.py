@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.copies import COPIES
 from claims.errors import CopyPaid
-from claims.store.payouts import LIVE
-from claims.store.tables import claim_links, claim_overlays, evidence, payouts
+from claims.store import payouts
+from claims.store.tables import claim_links, claim_overlays, evidence
 
 # As many other claims with the same file as one claim is linked to directly; the rest is linked through them.
 SAME_FILE_MAX: Final = 50
@@ -92,14 +92,7 @@ async def sharing(conn: AsyncConnection, claim_id: str) -> tuple[str, ...]:
 
 async def paid(conn: AsyncConnection, claim_id: str) -> tuple[str, ...]:
     """Of those, the claims that have been paid or promised money."""
-    others = await sharing(conn, claim_id)
-    rows = await conn.execute(
-        select(payouts.c.claim_id)
-        .where(payouts.c.claim_id.in_(others), payouts.c.state.in_(LIVE))
-        .distinct()
-        .order_by(payouts.c.claim_id)
-    )
-    return tuple(rows.scalars())
+    return tuple(sorted(await payouts.paid_claims(conn, await sharing(conn, claim_id))))
 
 
 async def check_unpaid(conn: AsyncConnection, claim_id: str, known: Collection[str]) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import exists, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.claim import Status
-from claims.store.tables import claims, document_numbers, payouts
+from claims.store import payouts
+from claims.store.tables import claims, document_numbers
 
 
 async def publish_numbers(
@@ -40,18 +41,19 @@ async def claims_with_number(
     """
     if not number_keys:
         return {}
-    paid = exists(select(payouts.c.id).where(payouts.c.claim_id == claims.c.id))
     rows = await conn.execute(
-        select(document_numbers.c.number_key, document_numbers.c.claim_id)
+        select(document_numbers.c.number_key, document_numbers.c.claim_id, claims.c.status)
         .join(claims, claims.c.id == document_numbers.c.claim_id)
         .where(
             document_numbers.c.number_key.in_(number_keys),
             document_numbers.c.claim_id != exclude_claim,
-            (claims.c.status != Status.WITHDRAWN) | paid,
         )
         .order_by(document_numbers.c.first_seen_at, document_numbers.c.claim_id)
     )
-    found: dict[str, tuple[str, ...]] = {}
-    for key, claim_id in rows:
-        found[key] = (*found.get(key, ()), claim_id)
-    return found
+    others = rows.all()
+    paid = await payouts.paid_claims(conn, {row.claim_id for row in others})
+    by_number: dict[str, tuple[str, ...]] = {}
+    for key, claim_id, status in others:
+        if status != Status.WITHDRAWN or claim_id in paid:
+            by_number[key] = (*by_number.get(key, ()), claim_id)
+    return by_number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -88,12 +89,27 @@ async def every(conn: AsyncConnection, *, after: str = "", limit: int = 1000) ->
 
 async def promised_minor(conn: AsyncConnection, claim_id: str) -> int:
     """What the claim has been paid or promised so far."""
-    total = await conn.execute(
-        select(func.coalesce(func.sum(payouts.c.amount_minor), 0)).where(
-            payouts.c.claim_id == claim_id, payouts.c.state.in_(LIVE)
-        )
+    return (await promised_by_claim(conn, [claim_id])).get(claim_id, 0)
+
+
+async def promised_by_claim(conn: AsyncConnection, claim_ids: Collection[str]) -> dict[str, int]:
+    """What each of these claims has been paid or promised, minor units; one that was not is missing.
+
+    The one place that says whether a claim was paid: its status may say something else since.
+    """
+    if not claim_ids:
+        return {}
+    rows = await conn.execute(
+        select(payouts.c.claim_id, func.sum(payouts.c.amount_minor))
+        .where(payouts.c.claim_id.in_(sorted(set(claim_ids))), payouts.c.state.in_(LIVE))
+        .group_by(payouts.c.claim_id)
     )
-    return int(total.scalar_one())
+    return {claim_id: int(total) for claim_id, total in rows}
+
+
+async def paid_claims(conn: AsyncConnection, claim_ids: Collection[str]) -> frozenset[str]:
+    """Those of these claims that have been paid or promised money."""
+    return frozenset(await promised_by_claim(conn, claim_ids))
 
 
 async def mark_sent(conn: AsyncConnection, payout_id: str, now: datetime, actor: str = "flow:settle") -> Payout:

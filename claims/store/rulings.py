@@ -21,7 +21,7 @@ from claims.claim import Status
 from claims.errors import NotFound, RuledAlready
 from claims.events import OtherClaim
 from claims.evidence import MatchRuling
-from claims.store import audit, outbox
+from claims.store import audit, outbox, payouts
 from claims.store.tables import claims, match_rulings
 
 _RULINGS: Final = uuid.UUID("4b7b5c84-2a5d-5b0a-9a36-64a3a4b1e9d7")
@@ -197,8 +197,10 @@ async def other_claims(conn: AsyncConnection, claim_ids: Sequence[str]) -> dict[
     if not claim_ids:
         return {}
     rows = await conn.execute(select(claims).where(claims.c.id.in_(claim_ids)))
+    paid = await payouts.paid_claims(conn, claim_ids)
     return {
-        row.id: OtherClaim(row.id, row.claimant_id, row.policy_id, row.occurred_at, Status(row.status)) for row in rows
+        row.id: OtherClaim(row.id, row.claimant_id, row.policy_id, row.occurred_at, Status(row.status), row.id in paid)
+        for row in rows
     }
 
 

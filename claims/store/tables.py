@@ -70,6 +70,7 @@ policies = Table(
     Column("sum_insured_minor", BigInteger, nullable=False),
     Column("insured_value_minor", BigInteger, nullable=False),
     _time("created_at"),
+    _time("terms_changed_at", nullable=True),  # last widened: more time, more money, somebody or something else
     CheckConstraint("ends_at > starts_at", name="cover_has_length"),
     # An infinite time comes back without a zone, and compares with nothing. Open ends: `claims.policy`.
     CheckConstraint("isfinite(starts_at) AND isfinite(ends_at)", name="cover_is_finite"),
@@ -212,6 +213,17 @@ document_numbers = Table(
     Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), primary_key=True, index=True),
     Column("evidence_id", Text, nullable=False),
     _time("first_seen_at"),
+)
+
+# Orders that submitted claims state or show. Kept of an erased claim that was paid: a digest, so no number is.
+claim_orders = Table(
+    "claim_orders",
+    metadata,
+    Column("order_key", Text, primary_key=True),  # claims.orders
+    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("price_minor", BigInteger, nullable=False, server_default=text("0")),  # as a paper shows it, 0: not known
+    _time("first_seen_at"),
+    CheckConstraint("price_minor >= 0", name="price_not_negative"),
 )
 
 decisions = Table(

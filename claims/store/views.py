@@ -15,7 +15,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Row, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from claims.claim import EvidenceKind, Status
+from claims.claim import EvidenceKind, Status, standing_decision
 from claims.decision import Decision
 from claims.errors import ClaimErased, NotFound
 from claims.money import Money
@@ -117,6 +117,12 @@ class ClaimView:
         """Paid or promised so far."""
         live = (one.amount.minor for one in self.payouts if one.state in payouts.LIVE)
         return Money(sum(live), self.claim.amount.currency)
+
+    @property
+    def stands(self) -> Status | None:
+        """The decision that stands behind an open appeal, None for a claim that was never decided for good."""
+        live = [payout.state for payout in self.payouts if payout.state in payouts.LIVE]
+        return standing_decision([entry.status for entry in self.timeline], live)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from claims.evidence import (
 )
 from claims.product import load_catalogue
 from claims.rules import RULES
-from fixtures.cases import NOW, counts, in_order, invoice, match, nose, photo, receipt, slip, yuan
+from fixtures.cases import INSURED, NOW, counts, in_order, invoice, match, nose, photo, receipt, slip, yuan
 
 LOST_PHOTO = UnmeasuredPhoto("photo-9", "photo-9.jpg", "9" * 64, "truncated after 12 kB", retryable=True)
 BLURRED = UnmeasuredPaper("paper-9", "paper-9.jpg", "9" * 64, "too blurred to read", retryable=True)
@@ -308,7 +308,8 @@ def test_two_pictures_of_one_bill_with_different_totals_are_referred() -> None:
 
 def test_return_is_paid_with_a_slip_or_a_photo_and_asks_when_there_is_neither() -> None:
     case = in_order("return_freight")
-    assert case.with_facts(photos=(), papers=(slip(),)).decision().outcome is Outcome.PAY
+    sent = slip(sender=INSURED, recipient="鲜果小铺")
+    assert case.with_facts(photos=(), papers=(sent,)).decision().outcome is Outcome.PAY
     assert case.with_facts(photos=(photo(),), papers=()).decision().outcome is Outcome.PAY
     assert carried(case.with_facts(photos=(), papers=()).decision()) == ["photos_missing"]
     assert carried(case.with_facts(photos=(), papers=(BLURRED,)).decision()) == ["paper_unreadable"]

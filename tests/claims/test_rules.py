@@ -11,7 +11,7 @@ from models import registry
 def test_thresholds_change_only_together_with_the_version() -> None:
     assert to_plain(RULES) == snapshot(
         {
-            "version": "3.1",
+            "version": "3.2",
             "code": 2,
             "paper_read_confidence_min": 0.8,
             "nose_accept_similarity_min": 0.48,
@@ -41,6 +41,10 @@ def test_thresholds_change_only_together_with_the_version() -> None:
             "name_masks": "*×※●○",
             "name_mask_any_length": True,
             "photo_maybe_copied_min": 0.5,
+            "cover_recorded_minutes_max": 5,
+            "same_event_other_order_minutes_max": 1,
+            "same_person_window_days": 30,
+            "name_titles": ["先生", "女士", "小姐", "太太"],
         }
     )
 

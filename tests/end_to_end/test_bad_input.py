@@ -36,6 +36,7 @@ async def register(sandbox: Sandbox, policy: demo_world.Policy) -> None:
         if policy.pet_id:
             await platform.post("/v1/pets", demo_world.pet_body(policy))
         await platform.post("/v1/policies", demo_world.policy_body(policy, NOW))
+    await sandbox.age_policies()
 
 
 async def send(sandbox: Sandbox, policy: demo_world.Policy, files: list[Upload], **changes: Any) -> dict[str, Any]:

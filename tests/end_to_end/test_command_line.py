@@ -43,6 +43,7 @@ def claim_id(sandbox: Sandbox) -> str:
     async def play() -> str:
         async with ApiClient(sandbox.api_url, sandbox.token(Role.PLATFORM, "shop")) as platform:
             await platform.post("/v1/policies", demo_world.policy_body(policy, now))
+        await sandbox.age_policies()
         claim = demo_world.DemoClaim("typed", policy.id, "rot", 4_000, (), frozenset())
         photo = Upload("photo", "a.jpg", demo_world.sample_photo("retina.jpg"))
         async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:

@@ -44,6 +44,7 @@ async def _play(sandbox: Sandbox) -> None:
     async with ApiClient(sandbox.api_url, sandbox.token(Role.PLATFORM, "shop")) as platform:
         for policy in policies:
             await platform.post("/v1/policies", demo_world.policy_body(policy, now))
+    await sandbox.age_policies()
     chaos = asyncio.create_task(_kill_each(sandbox))
     ids = await asyncio.gather(*(_send(sandbox, policy, number, now) for number, policy in enumerate(policies)))
     await chaos

@@ -113,6 +113,7 @@ def claims(sandbox: Sandbox) -> dict[str, str]:
             policy = demo_world.Policy(f"pol-{who}", "fresh_food_rot", who, "私密")
             async with ApiClient(sandbox.api_url, sandbox.token(Role.PLATFORM, "shop")) as platform:
                 await platform.post("/v1/policies", demo_world.policy_body(policy, now))
+            await sandbox.age_policies()
             claim = demo_world.DemoClaim("privacy", policy.id, "rot", 4_000, (), frozenset())
             body = demo_world.claim_body(claim, policy, now) | {"merchant_id": f"shop-{who}"}
             async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, who)) as claimant:

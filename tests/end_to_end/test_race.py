@@ -149,6 +149,7 @@ async def run(sandbox: Sandbox, entrants: list[Entrant]) -> dict[str, Outcome]:
     limits = httpx.Limits(max_connections=CLAIMS, max_keepalive_connections=CLAIMS)
     async with httpx.AsyncClient(base_url=sandbox.api_url, timeout=PATIENCE_SECONDS, limits=limits) as http:
         await all_of(entrants, lambda one: register(http, sandbox, one, now))
+        await sandbox.age_policies()
         registered = time.monotonic()
         numbers: dict[str, int] = {}
         for number in sorted({one.round for one in entrants}):

@@ -150,7 +150,7 @@ class World:
             await intake.upsert_claimant(conn, claimant, "张伟", {}, now)
             if pet_id:
                 await intake.upsert_pet(conn, pet_id, claimant, "豆豆", "dog", now)
-            await intake.upsert_policy(conn, policy, now)
+            await intake.upsert_policy(conn, policy, policy.starts_at)
         return policy
 
     async def claim(

@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from claims.errors import NotFound
 from claims.evidence import MatchOwner, MatchRuling, PhotoFact, PhotoVerdict, Placement
 from claims.floods import FloodLimits
 from claims.rules import RULES
-from claims.store import floods, intake, rulings
+from claims.store import floods, intake, payouts, rulings
 from claims.store.tables import decisions, evidence, flood_claims, outbox, stage_results
 from claims.wire import from_plain
 from fixtures import edits
@@ -163,6 +163,44 @@ async def test_the_same_damage_is_not_paid_twice_but_may_be_claimed_anew_after_a
     found = await facts(shop, once_more)
     assert {one.owner for one in found.matches} == {MatchOwner.SAME_EVENT}
     assert {one.claim_status for one in found.matches} == {"withdrawn", "approved"}
+
+
+async def test_a_photo_of_a_paid_claim_whose_appeal_was_withdrawn_is_not_paid_again(
+    shop: Any, eyes: Any, photograph: Any, wait_until: Any
+) -> None:
+    policy = await shop.policy("anna")
+    files = {"damage.jpg": (EvidenceKind.PHOTO, photograph(0))}
+    async with working(shop, eyes[0]):
+        first = await shop.claim(policy, files, 3_000)
+        await wait_until(lambda: settled(shop), 120.0)
+        async with shop.engine.begin() as conn:
+            (payout,) = await payouts.of_claim(conn, first)
+            await payouts.mark_sent(conn, payout.id, datetime.now(UTC))
+            await payouts.mark_paid(conn, payout.id, "bank-1", datetime.now(UTC))
+            now = datetime.now(UTC)
+            await intake.appeal(conn, first, "anna", "more", now, actor="claimant:anna", partner="anshun")
+            await intake.withdraw(conn, first, "anna", now, actor="claimant:anna")
+        again = await shop.claim(policy, files, 3_000)
+        await wait_until(lambda: settled(shop), 120.0)
+    assert await shop.status(first) is Status.PAID
+    assert await shop.status(again) is Status.REFERRED
+    assert (await facts(shop, again)).matches[0].claim_paid
+
+
+async def test_one_order_and_one_event_with_three_photos_are_paid_once(
+    shop: Any, eyes: Any, photograph: Any, wait_until: Any
+) -> None:
+    policy = await shop.policy("anna")
+    at = datetime.now(UTC) - timedelta(hours=5)
+    sent = []
+    async with working(shop, eyes[0]):
+        for number, order in ((0, "3206118244019255"), (7, "3206118244019255"), (8, "")):
+            files = {"damage.jpg": (EvidenceKind.PHOTO, photograph(number))}
+            sent.append(await shop.claim(policy, files, 3_000, order_number=order, occurred_at=at))
+        await wait_until(lambda: settled(shop), 120.0)
+    assert [await shop.status(claim_id) for claim_id in sent] == [Status.APPROVED, Status.REFERRED, Status.REFERRED]
+    assert (await reasons(shop, sent[1]))[:2] == ["order_claimed_before", "same_event_claimed_before"]
+    assert (await reasons(shop, sent[2]))[0] == "same_event_claimed_before"
 
 
 async def test_an_edited_copy_carries_its_transform_in_numbers_and_a_picture_that_proves_it(

@@ -108,7 +108,7 @@ async def test_an_unseen_photo_is_paid_and_another_claimants_copy_is_not(
         previews = (await conn.execute(select(evidence.c.preview_sha256))).scalars().all()
         stages = set((await conn.execute(select(stage_results.c.stage))).scalars())
     assert all(shop.blobs.exists(sha256) for sha256 in previews)
-    assert stages == {"cover", "photos", "papers", "nose", "credit", "fraud"}
+    assert stages == {"cover", "photos", "papers", "nose", "credit", "fraud", "repeats"}
 
 
 async def test_of_two_claims_with_one_photo_in_one_batch_never_both_are_paid(

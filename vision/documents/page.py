@@ -119,9 +119,9 @@ class PaperReading:
     read_confidence: the least confidence among the money-relevant fields of the kind, 0 when none of them was found:
     then nothing is known of the amount. missing_fields: required for the kind, not found. refused: found, and not
     believed. keys: names of fields that tell this paper from every other, in one or several ways. relied_on: fields
-    that money or a required answer rests on. alike: those of them that readings by two models have alike.
-    doubtful: read, and maybe from the wrong place.
-    rival_kind: that the words point to nearly as much, "" for none.
+    that money or a required answer rests on. alike: those of them that readings by two models have alike. may_show:
+    names of all fields of the kind. doubtful: read, and maybe from the wrong place. rival_kind: that the words point to
+    nearly as much, "" for none.
     """
 
     kind: str
@@ -138,6 +138,7 @@ class PaperReading:
     relied_on: tuple[str, ...] = ()
     alike: tuple[str, ...] = ()
     doubtful: tuple[RefusedField, ...] = ()
+    may_show: tuple[str, ...] = ()
     rival_kind: str = ""
 
     def field(self, name: str) -> PaperField | None:

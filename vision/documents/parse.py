@@ -54,6 +54,7 @@ def parse_as(
         refused=tuple(refused),
         codes=tuple(codes),
         keys=kind.keys,
+        may_show=tuple(kind.fields),
         relied_on=tuple(dict.fromkeys((*kind.money, *kind.required))),
         doubtful=doubtful(kind, rows, fields),
     )

@@ -258,7 +258,9 @@ async def submit_claim(
 
 @router.post(
     "/{claim_id}/withdraw",
-    summary="Take the claim back",
+    summary="Take the claim back, or its appeal",
+    description="A claim that was never decided for good is closed. One that was paid or declined keeps that decision:"
+    " only the appeal that is open ends.",
     response_model=wire.ClaimTaken,
     responses=described.refusals(*described.READS, *described.REPEATABLE, "invalid_transition"),
 )

@@ -63,7 +63,13 @@ async def get_queue(
     summary="Approve with an amount, refuse, or ask the claimant",
     response_model=wire.VerdictTaken,
     responses=described.refusals(
-        *described.CREATES, "not_found", "invalid_transition", "copy_paid", "decision_not_allowed", "currency_mismatch"
+        *described.CREATES,
+        "not_found",
+        "invalid_transition",
+        "copy_paid",
+        "order_value_paid",
+        "decision_not_allowed",
+        "currency_mismatch",
     ),
 )
 async def review_claim(

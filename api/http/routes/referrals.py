@@ -48,7 +48,13 @@ async def list_referrals(
     summary="Decide a case: approve with an amount, refuse, or ask the claimant",
     response_model=wire.VerdictTaken,
     responses=described.refusals(
-        *described.CREATES, "not_found", "invalid_transition", "copy_paid", "decision_not_allowed", "currency_mismatch"
+        *described.CREATES,
+        "not_found",
+        "invalid_transition",
+        "copy_paid",
+        "order_value_paid",
+        "decision_not_allowed",
+        "currency_mismatch",
     ),
 )
 async def decide_referral(

@@ -157,7 +157,7 @@ class ClaimView(Outgoing):
     decision: DecisionView | None
     payouts: list[PayoutView]
     next_steps: list[str] = Field(
-        description="What this caller may do now: submit, add_evidence, withdraw, appeal, review"
+        description="What this caller may do now: submit, add_evidence, withdraw, withdraw_appeal, appeal, review"
     )
     trace_id: str
     flow_run_id: str = Field(description="The Prefect flow run; blank for claimants and partners")

@@ -32,7 +32,7 @@ class VerdictRequest(Incoming):
     note: Words = ""
     although_copy_paid: bool = Field(
         default=False,
-        description="Approve though another claim with the same photo or paper has been paid; otherwise: `copy_paid`",
+        description="Approve though another claim for the same photo, paper, order or event was paid; else `copy_paid`",
     )
 
     @model_validator(mode="after")

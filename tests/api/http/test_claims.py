@@ -209,6 +209,38 @@ def test_a_paid_claim_cannot_be_withdrawn(api: Api) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "invalid_transition")
 
 
+def test_the_appeal_of_a_decided_claim_is_withdrawn_and_the_decision_stands(api: Api) -> None:
+    register(api)
+    href = submit(api)["href"]
+    decide(api, href.rsplit("/", 1)[1], Outcome.DECLINE, CLEAR)
+    client = api.as_("claimant", "clm-a")
+    assert client.post(f"{href}/appeal", json={"note": "请人工复核"}, headers=key()).status_code == 202
+    assert client.get(href).json()["next_steps"] == ["withdraw_appeal"]
+    assert client.post(f"{href}/withdraw").json()["status"] == "declined"
+    assert client.get(href).json()["next_steps"] == ["appeal"]
+    assert api.as_("adjuster", "wang").get("/v1/queue").json() == {"cases": []}
+
+
+def test_a_person_is_told_that_the_order_was_paid_and_pays_no_more_than_is_left_of_it(api: Api) -> None:
+    register(api)
+    register(api, policy_id="pol-2", claimant_id="clm-b")
+    paid = submit(api, order_number="3206118244019255")
+    decide(api, paid["id"], Outcome.PAY, CLEAR, payout_minor=3_000)
+    second = submit(api, "clm-b", jpeg(5), policy_id="pol-2", order_number="3206-1182-4401-9255")
+    decide(api, second["id"], Outcome.REFER, SUSPICION)
+    adjuster = api.as_("adjuster", "wang")
+    review = {"verdict": "approve", "amount_minor": 2_980, "currency": "CNY", "note": ""}
+
+    def approve(**changes: Any) -> Any:
+        return adjuster.post(f"{second['href']}/review", json=review | changes, headers=key())
+
+    told = approve().json()
+    assert (told["code"], paid["id"] in told["detail"]) == ("copy_paid", True)
+    above = approve(amount_minor=2_981, although_copy_paid=True)
+    assert (above.status_code, above.json()["code"]) == (409, "order_value_paid")
+    assert approve(although_copy_paid=True).json()["payout_minor"] == 2_980
+
+
 def test_claims_are_listed_newest_first_and_paged(api: Api) -> None:
     register(api)
     made = [submit(api)["id"] for _ in range(3)]

@@ -6,6 +6,7 @@ import asyncio
 import io
 import itertools
 import json
+import secrets
 import socket
 import threading
 import time
@@ -147,15 +148,27 @@ def parts(claim: dict[str, Any] | None, *photos: bytes, part: str = "photo") -> 
 
 
 def register(api: Api, **changed: Any) -> dict[str, Any]:
-    """A policy in the store, registered by the platform."""
+    """A policy in the store, registered by the platform when its cover began."""
     answer = api.as_("platform", "shop").post("/v1/policies", json=policy(**changed), headers=key())
     assert answer.status_code == 201, answer.text
     registered: dict[str, Any] = answer.json()
+    asyncio.run(_recorded_when_begun(api.settings.database_url, registered["id"]))
     return registered
 
 
+async def _recorded_when_begun(dsn: str, policy_id: str) -> None:
+    engine = connect(dsn)
+    try:
+        async with engine.begin() as conn:
+            query = text("UPDATE policies SET created_at = starts_at WHERE id = :id")
+            await conn.execute(query, {"id": policy_id})
+    finally:
+        await engine.dispose()
+
+
 def submit(api: Api, claimant_id: str = "clm-a", *photos: bytes, **changed: Any) -> dict[str, Any]:
-    """A submitted claim of that claimant."""
+    """A submitted claim of that claimant, for an order of its own unless told."""
+    changed = {"order_number": secrets.token_hex(8)} | changed
     files = parts(statement(**changed), *(photos or (jpeg(),)))
     answer = api.as_("claimant", claimant_id).post("/v1/claims", files=files, headers=key())
     assert answer.status_code == 202, answer.text

@@ -78,6 +78,7 @@ def register(api: Api, claimant_id: str, policy_id: str, **changed: Any) -> None
 def claim(api: Api, claimant_id: str, policy_id: str, part: str = "photo", seed: int = 0, **changed: Any) -> str:
     """A submitted claim with one file; its id."""
     own = {"payee_account": f"62220202001{seed:05d}", "device_id": f"telephone-of-{claimant_id}"}
+    own |= {"order_number": f"20261119{seed:05d}"}
     statement = world.statement(policy_id, **own | changed)
     parts = world.parts(statement, jpeg(seed), part=part)
     answer = apart(api.as_("claimant", claimant_id).post, "/v1/claims", files=parts, headers=world.key())

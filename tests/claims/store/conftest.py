@@ -42,6 +42,8 @@ class World:
         return Decision(outcome, cny(minor), (), (reason,), "2026.1", (), self.now, by)
 
     def claim(self, claim_id: str, owner: str = "ann", **changes: object) -> Claim:
+        """About an event and an order of its own, unless told."""
+        self.made += 1
         made = Claim(
             id=claim_id,
             policy_id=f"pol-{owner}",
@@ -49,14 +51,14 @@ class World:
             product="fresh_food_rot",
             peril="rot",
             amount=cny(5980),
-            occurred_at=self.now - timedelta(hours=20),
+            occurred_at=self.now - timedelta(hours=20, minutes=2 * self.made),
             submitted_at=self.now,
             description="霉变",
             payee_account="6222020200112233",
             device_id="ios-1",
             address="",
             merchant_id="m-1",
-            order_number="",
+            order_number=f"order-of-{claim_id}",
         )
         return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -76,7 +78,7 @@ class World:
                     sum_insured=cny(100_000),
                     insured_value=cny(5980),
                 )
-                await intake.upsert_policy(conn, policy, self.now)
+                await intake.upsert_policy(conn, policy, policy.starts_at)
 
     async def file(self, conn: AsyncConnection, claim_id: str, name: str, owner: str = "ann", sha: str = "a") -> str:
         new = NewEvidence(f"{claim_id}-{name}", name, EvidenceKind.PHOTO, "image/jpeg", 1000, sha * 64)
