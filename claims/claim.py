@@ -26,7 +26,15 @@ class Status(StrEnum):
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.DRAFT: frozenset({Status.SUBMITTED, Status.WITHDRAWN, Status.ERASED}),
     Status.SUBMITTED: frozenset(
-        {Status.APPROVED, Status.REFERRED, Status.AWAITING_INFORMATION, Status.DECLINED, Status.WITHDRAWN}
+        # PAID: asked for more after it was paid, and the same is due.
+        {
+            Status.APPROVED,
+            Status.REFERRED,
+            Status.AWAITING_INFORMATION,
+            Status.DECLINED,
+            Status.WITHDRAWN,
+            Status.PAID,
+        }
     ),
     Status.AWAITING_INFORMATION: frozenset({Status.SUBMITTED, Status.WITHDRAWN, Status.REFERRED, Status.ERASED}),
     Status.REFERRED: frozenset(
@@ -38,7 +46,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.PAYOUT_FAILED: frozenset({Status.REFERRED, Status.APPROVED}),
     Status.PAID: frozenset({Status.REFERRED, Status.ERASED}),  # an appeal against the amount
     Status.DECLINED: frozenset({Status.REFERRED, Status.ERASED}),  # an appeal
-    Status.WITHDRAWN: frozenset({Status.ERASED}),
+    Status.WITHDRAWN: frozenset({Status.ERASED, Status.REFERRED}),  # money turned out to have left for it
     Status.ERASED: frozenset(),
 }
 

@@ -30,7 +30,7 @@ async def test_a_second_upgrade_changes_nothing(engine: AsyncEngine, database_ur
     migrate.upgrade(database_url)
     async with engine.connect() as conn:
         versions = (await conn.execute(text(f"SELECT version_num FROM {migrate.VERSION_TABLE}"))).scalars().all()
-    assert versions == ["0004"]
+    assert versions == ["0006"]
 
 
 async def test_a_downgrade_leaves_no_table_behind(engine: AsyncEngine) -> None:
