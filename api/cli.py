@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from api.commands import benches, casework, measuring, running, teaching
+from api.commands import benches, books, casework, measuring, running, teaching
 from api.commands.opening import error_console
 from api.postgres import PostgresFailed
 from api.process import StackFailed
@@ -19,7 +19,7 @@ from vision.errors import VisionError
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Miaopei: consumer-insurance claims, decided in seconds."
 )
-for part in (running, casework, measuring, teaching, benches):
+for part in (running, casework, books, measuring, teaching, benches):
     part.add_to(app)
 
 

@@ -18,11 +18,14 @@ from api.pages.rendering import language, render
 from claims.errors import (
     ClaimErased,
     ClaimsError,
+    ClaimStopped,
     Conflict,
     CurrencyMismatch,
     InvalidDecision,
     InvalidTransition,
     NotFound,
+    NothingToRecover,
+    RecoveryNeeded,
     RuledAlready,
     TooManyFiles,
 )
@@ -31,7 +34,10 @@ log = structlog.get_logger("api.pages")
 _CODES: Final[dict[type[ClaimsError], str]] = {
     ClaimErased: "erased",  # before its parent
     NotFound: "not_found",
-    RuledAlready: "ruled_already",  # before its parent
+    RuledAlready: "ruled_already",  # before its parent, and so are these
+    RecoveryNeeded: "recovery_needed",
+    NothingToRecover: "nothing_to_recover",
+    ClaimStopped: "claim_stopped",
     Conflict: "conflict",
     CurrencyMismatch: "currency_mismatch",
     InvalidDecision: "decision_not_allowed",

@@ -45,7 +45,8 @@ async def get_queue(
     summary="Approve with an amount, refuse, or ask the claimant",
     response_model=wire.VerdictTaken,
     responses=described.refusals(
-        *described.CREATES, "not_found", "invalid_transition", "copy_paid", "decision_not_allowed", "currency_mismatch"
+        *described.CREATES,
+        *described.VERDICTS,
     ),
 )
 async def review_claim(

@@ -43,7 +43,8 @@ async def list_referrals(
     summary="Decide a case: approve with an amount, refuse, or ask the claimant",
     response_model=wire.VerdictTaken,
     responses=described.refusals(
-        *described.CREATES, "not_found", "invalid_transition", "copy_paid", "decision_not_allowed", "currency_mismatch"
+        *described.CREATES,
+        *described.VERDICTS,
     ),
 )
 async def decide_referral(
