@@ -36,6 +36,8 @@ from flows.rails.rail import Paid, PayoutRail
 log = structlog.get_logger(__name__)
 ACTOR = "flow:reconcile"
 PAGE = 1_000
+BUSY_TRIES = 120
+BUSY_PAUSE_SECONDS = 0.5
 TICKS = 4  # a process looks so often within the interval whether a reconciliation is due
 
 # The ledger steps that a payout in each state must have, exactly: one of these sets.
@@ -103,12 +105,16 @@ async def reconcile(config: SettleConfig) -> Reconciliation:
 
 
 async def reconcile_and_keep(config: SettleConfig) -> Reconciliation:
-    """The same now, with everything that follows from it (`Reconciler`). Raises RailError, and Busy while another
-    process reconciles."""
+    """The same now, with everything that follows from it (`Reconciler`). Waits while another process reconciles. Raises
+    RailError, and Busy when that takes too long."""
     engine = connect(config.store.dsn, pool_size=3)
     try:
         async with HttpRail(config.bank) as rail:
-            done = await Reconciler(engine, rail).reconcile()
+            for _ in range(BUSY_TRIES):
+                done = await Reconciler(engine, rail).reconcile()
+                if done is not None:
+                    break
+                await asyncio.sleep(BUSY_PAUSE_SECONDS)
     finally:
         await engine.dispose()
     if done is None:

@@ -100,9 +100,10 @@ class Settlement:
         """Ask about every earlier payout of the claim. "" where this one may be sent; otherwise it has been given up,
         and why. Raises Postponed while the bank leaves one of them open, or the claim is stopped."""
         async with self.engine.connect() as conn:
-            others = [one for one in await payouts.of_claim(conn, payout.claim_id) if one.id != payout.id]
-        for earlier in others:
-            if not earlier.recovery_id:
+            of_claim = await payouts.of_claim(conn, payout.claim_id)
+        mine = (payout.created_at, payout.id)
+        for earlier in of_claim:
+            if not earlier.recovery_id and (earlier.created_at, earlier.id) < mine:
                 await self._ask_earlier(earlier, payout)
         async with self.engine.begin() as conn:
             await statuses.lock(conn, payout.claim_id)
