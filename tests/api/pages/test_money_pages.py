@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from zlib import crc32
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ from tests.api.pages.test_pages_http import Seat, sign_in
 @pytest.fixture
 def appealed(site: Api, request: pytest.FixtureRequest) -> str:
     """A claim that was paid and is appealed; returns its id."""
-    name = f"{abs(hash(request.node.name)) % 10**8}"
+    name = f"{crc32(request.node.name.encode())}"
     seeding.register(site, f"clm-{name}", f"pol-{name}")
     claim_id = seeding.claim(site, f"clm-{name}", f"pol-{name}", seed=int(name) % 89)
     seeding.record(site, claim_id)
