@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.http.limits import HttpLimits
+from claims.refusals import FINAL_REFUSALS
 
 DRIVER: Final = "postgresql+asyncpg://"
 
@@ -37,6 +38,13 @@ class BankSettings(BaseModel):
     token: SecretStr = Field(default=SecretStr(""), description="Bearer token for the bank; empty for none")
     reply_timeout_seconds: float = Field(
         default=5.0, gt=0, description="Then the outcome is unknown and asked for later"
+    )
+    final_refusals: frozenset[str] = Field(
+        default=FINAL_REFUSALS,
+        description="Problem codes by which this bank refuses for good, as JSON; any other answer is asked about",
+    )
+    reconcile_seconds: float = Field(
+        default=900.0, gt=0, description="Between two reconciliations of books and bank by the settle process"
     )
 
 

@@ -27,7 +27,7 @@ class Status(StrEnum):
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.DRAFT: frozenset({Status.SUBMITTED, Status.WITHDRAWN, Status.ERASED}),
     Status.SUBMITTED: frozenset(
-        # PAID: a round of an appeal that changes nothing, or an appeal that was withdrawn.
+        # PAID: a round of an appeal, or asked for after payment, that changes nothing; an appeal that was withdrawn.
         {
             Status.APPROVED,
             Status.REFERRED,
@@ -58,7 +58,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.PAYOUT_FAILED: frozenset({Status.REFERRED, Status.APPROVED}),
     Status.PAID: frozenset({Status.REFERRED, Status.ERASED}),  # an appeal against the amount
     Status.DECLINED: frozenset({Status.REFERRED, Status.ERASED}),  # an appeal
-    Status.WITHDRAWN: frozenset({Status.ERASED}),
+    Status.WITHDRAWN: frozenset({Status.ERASED, Status.REFERRED}),  # money turned out to have left for it
     Status.ERASED: frozenset(),
 }
 

@@ -21,7 +21,7 @@ from claims.money import Money, smallest
 from claims.orders import order_left
 from claims.policy import Policy
 from claims.product import HOSPITALS_CLAUSE, Product
-from claims.reasons import asked_enough, in_order, reason
+from claims.reasons import after_payment, asked_enough, in_order, reason
 from claims.rules import RULES_CODE, Rules
 from claims.wire import canonical, from_plain
 
@@ -110,6 +110,7 @@ def decide(
     reasons += _judge_benefit(claim, product, facts, rules, benefit, reasons)
     reasons = list(asked_enough(reasons, asked, rules.rounds_asked_max))
     lines, due = (benefit.lines, benefit.due) if isinstance(benefit, Benefit) else ((), product.money(0))
+    reasons = list(after_payment(reasons, due, facts.cover.held_on_claim_minor, facts.cover.stopped_by))
     return _decision(reasons, lines, due, rules, now, models)
 
 

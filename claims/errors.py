@@ -23,6 +23,9 @@ ClaimsError
     │   ├── CopyPaid        another claim with the same photo or paper was paid or promised money
     │   │   └── RepeatPaid  another claim for the same order or event was, and the terms allow no further one
     │   ├── InFlight        the claim is being worked on, paid or judged: `code` says which
+    │   ├── RecoveryNeeded  less is due than was paid, and nobody said that the rest is to be recovered
+    │   ├── NothingToRecover  a recovery was asked for where nothing was paid above what is due
+    │   ├── ClaimStopped    books and bank disagree about a payout of the claim: no further one before that is settled
     │   ├── FloodRuled      the flood that a claim was to wait for was ruled on since the facts were taken
     │   └── RuledAlready    a person has said what these pictures are
     ├── TooManyFiles        a claim's evidence is limited in number
@@ -111,6 +114,21 @@ class InFlight(Conflict):
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class RecoveryNeeded(Conflict):
+    """paid_minor: what the claimant holds; due_minor: what the decision says is due."""
+
+    def __init__(self, message: str, paid_minor: int, due_minor: int) -> None:
+        super().__init__(message)
+        self.paid_minor = paid_minor
+        self.due_minor = due_minor
+
+
+class NothingToRecover(Conflict): ...
+
+
+class ClaimStopped(Conflict): ...
 
 
 class FloodRuled(Conflict): ...

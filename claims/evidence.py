@@ -330,6 +330,10 @@ class CoverFact:
     # Of the terms that run over the whole cover: what other claims have used up.
     deductible_borne_minor: int = 0
     days_paid: int = 0
+    # Of this claim itself: what an earlier decision paid or promised and need not come back, and the codes of what
+    # bank and books disagree about, apart by spaces.
+    held_on_claim_minor: int = 0
+    stopped_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Double-entry records of a payout: reserved on approval, posted when the rail confirms, voided when it refuses for
-good.
+good, corrected when the money turns out to have left all the same. And of a recovery: money that a claimant owes back,
+offset against what is due to them, repaid or written off.
 
 Amounts are signed: a debit is positive, a credit negative; every transaction sums to zero. Ids follow from the payout
 and the step, so a retry makes the same transaction and cannot post twice.
@@ -25,12 +26,19 @@ class Account(StrEnum):
     CLAIMS_EXPENSE = "claims_expense"
     CLAIMS_RESERVED = "claims_reserved"
     BANK = "bank"
+    CLAIMANT_RECEIVABLE = "claimant_receivable"
+    RECOVERIES_WRITTEN_OFF = "recoveries_written_off"
 
 
 class Step(StrEnum):
     RESERVE = "reserve"
     POST = "post"
     VOID = "void"
+    CORRECT = "correct"  # after a void
+    OFFSET = "offset"  # instead of a post
+    RECOVER = "recover"  # this and the two below: of a recovery
+    REPAY = "repay"
+    WRITE_OFF = "write_off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """Raises UnbalancedTransaction unless its entries sum to zero in each currency and none of them is zero."""
+    """Raises UnbalancedTransaction unless its entries sum to zero in each currency and none of them is zero.
+
+    payout_id: the payout's or the recovery's.
+    """
 
     id: str
     payout_id: str
@@ -62,6 +73,16 @@ def payout_id(claim_id: str, decision_id: str) -> str:
     return str(uuid.uuid5(_PAYOUTS, f"{len(claim_id)}:{claim_id}{decision_id}"))
 
 
+def offset_id(claim_id: str, decision_id: str, recovery_id: str) -> str:
+    """Of the part of a decision's money that is offset against a recovery instead of sent."""
+    return str(uuid.uuid5(_PAYOUTS, f"{len(claim_id)}:{claim_id}{decision_id}:offset:{recovery_id}"))
+
+
+def recovery_id(claim_id: str, decision_id: str) -> str:
+    """The same for the same claim and decision, so that one decision asks for money back once."""
+    return str(uuid.uuid5(_PAYOUTS, f"{len(claim_id)}:{claim_id}{decision_id}:recovery"))
+
+
 def reserve(payout_id: str, amount: Money) -> Transaction:
     """On approval: the expense is recognised and owed. Raises InvalidMoney unless the amount is positive."""
     return _transaction(payout_id, Step.RESERVE, Account.CLAIMS_EXPENSE, Account.CLAIMS_RESERVED, amount)
@@ -75,6 +96,33 @@ def post(payout_id: str, amount: Money) -> Transaction:
 def void(payout_id: str, amount: Money) -> Transaction:
     """When the rail refuses for good: the reserve is undone."""
     return _transaction(payout_id, Step.VOID, Account.CLAIMS_RESERVED, Account.CLAIMS_EXPENSE, amount)
+
+
+def correct(payout_id: str, amount: Money) -> Transaction:
+    """When the rail paid what it had refused: after the void, the expense has left the bank."""
+    return _transaction(payout_id, Step.CORRECT, Account.CLAIMS_EXPENSE, Account.BANK, amount)
+
+
+def offset(payout_id: str, amount: Money) -> Transaction:
+    """What was owed to the claimant pays what the claimant owes; nothing leaves the bank."""
+    return _transaction(payout_id, Step.OFFSET, Account.CLAIMS_RESERVED, Account.CLAIMANT_RECEIVABLE, amount)
+
+
+def recover(recovery_id: str, amount: Money) -> Transaction:
+    """When a claim turns out to have been paid too much: the claimant owes the difference, it is no expense."""
+    return _transaction(recovery_id, Step.RECOVER, Account.CLAIMANT_RECEIVABLE, Account.CLAIMS_EXPENSE, amount)
+
+
+def repay(recovery_id: str, amount: Money) -> Transaction:
+    """The claimant's money has arrived."""
+    return _transaction(recovery_id, Step.REPAY, Account.BANK, Account.CLAIMANT_RECEIVABLE, amount)
+
+
+def write_off(recovery_id: str, amount: Money) -> Transaction:
+    """Given up: a loss of its own, told from what claims cost."""
+    return _transaction(
+        recovery_id, Step.WRITE_OFF, Account.RECOVERIES_WRITTEN_OFF, Account.CLAIMANT_RECEIVABLE, amount
+    )
 
 
 def balances(transactions: Iterable[Transaction]) -> Mapping[tuple[Account, str], int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from claims.decision import Ground, Outcome, Reason
+from claims.money import Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         " paper_unmeasured nose_unmeasured fraud_unmeasured asked_enough"
         " benefit_unknown policy_does_not_fit currency_differs insured_value_missing",
     )
-    | _codes(Ground.LIMIT, Outcome.REFER, "low_credit_many_claims above_auto_pay")
+    | _codes(Ground.LIMIT, Outcome.REFER, "low_credit_many_claims above_auto_pay paid_more_already claim_stopped")
     | _codes(
         Ground.CLEAR,
         Outcome.PAY,
@@ -111,3 +112,19 @@ def asked_enough(reasons: Iterable[Reason], rounds_asked: int, rounds_max: int) 
         return found
     turned = tuple(replace(one, pulls=Outcome.REFER) if one.pulls is Outcome.ASK else one for one in found)
     return (*turned, reason("asked_enough", str(rounds_asked), f"< {rounds_max}"))
+
+
+def after_payment(reasons: Iterable[Reason], due: Money, held_minor: int, stopped_by: str) -> tuple[Reason, ...]:
+    """A claim that was paid before is never declined, lowered or paid again unseen: whether money comes back is for a
+    person to say. held_minor: what it was paid; stopped_by: what bank and books disagree about."""
+    found = tuple(reasons)
+    if stopped_by:
+        found = (*found, reason("claim_stopped", stopped_by))
+    declines = any(one.pulls is Outcome.DECLINE for one in found)
+    pays = all(one.pulls is Outcome.PAY for one in found)
+    if held_minor <= 0 or not (declines or (pays and due.minor < held_minor)):
+        return found
+    turned = tuple(replace(one, pulls=Outcome.REFER) if one.pulls is Outcome.DECLINE else one for one in found)
+    now_due = 0 if declines else due.minor
+    paid = reason("paid_more_already", f"{held_minor} {due.currency}", f"<= {now_due} {due.currency}")
+    return (*turned, paid)

@@ -363,6 +363,14 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "{value_money} due is within the automatic ceiling of {threshold_money}",
     ),
     # people
+    "paid_more_already": (
+        "已赔付 {value_money}，现核算应付 {threshold_money}，是否追回由人工决定",
+        "{value_money} were paid already, {threshold_money} would be due now: a person decides about the rest",
+    ),
+    "claim_stopped": (
+        "银行与账目不一致，核对前不再打款",
+        "the bank and our books disagree about a payment: nothing more is paid until that is settled",
+    ),
     "person_approved": ("人工审核通过，赔付 {value_money}。{detail}", "approved by a person: {value_money}. {detail}"),
     "person_refused": ("人工审核不予赔付：{detail}", "refused by a person: {detail}"),
     "person_asked": ("审核人员请您补充：{detail}", "the person deciding asks for: {detail}"),

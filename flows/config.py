@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from claims.floods import FloodLimits
+from claims.refusals import FINAL_REFUSALS
 from claims.store.scrubbing import ScrubLimits
 
 
@@ -137,6 +138,8 @@ class BankConfig:
     token: str = ""
     connect_timeout_seconds: float = 2.0
     reply_timeout_seconds: float = 5.0
+    final_refusals: frozenset[str] = FINAL_REFUSALS
+    retry_after_seconds_max: float = 3_600.0  # a bank that asks for a longer pause is asked again after this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,7 @@ class SettleConfig:
     store: StoreConfig
     bank: BankConfig
     prefect: PrefectConfig = field(default_factory=PrefectConfig)
+    reconcile_seconds: float = 900.0  # between two reconciliations of books and bank, whoever makes them
     # A payout whose outcome is unknown is asked for again and again, however long it takes: money is never given up
     # by a counter.
     lease: LeaseLimits = field(

@@ -24,7 +24,12 @@ class FlowsError(Exception):
 class RailError(FlowsError): ...
 
 
-class Postponed(FlowsError): ...
+class Postponed(FlowsError):
+    """wait_seconds: no earlier than that, as the other side asked; 0 where it did not."""
+
+    def __init__(self, message: str, wait_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
 
 
 class DeliveryFailed(Postponed): ...

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -48,13 +48,18 @@ async def live(
     stop: asyncio.Event,
     report: Callable[[], dict[str, object]],
     report_seconds: float,
+    *,
+    beside: Sequence[Coroutine[Any, Any, None]] = (),
 ) -> None:
-    """Run the drains until they end; meanwhile write `report()` to the store for the operator page."""
+    """Run the drains, and what goes on beside them, until they end; meanwhile write `report()` to the store for the
+    operator page."""
     reporter = asyncio.create_task(_report(engine, name, kind, report, report_seconds))
     try:
         async with asyncio.TaskGroup() as group:
             for drain in drains:
                 group.create_task(drain.run())
+            for work in beside:
+                group.create_task(work)
     finally:
         stop.set()
         reporter.cancel()

@@ -82,12 +82,13 @@ class Sending:
         if not isinstance(error, Postponed) and not is_away(error):
             log.error("a message could not be handled", flow=self.flow, key=message.key, exc_info=error)
         words = str(error) if isinstance(error, Postponed) else fault(error)
-        await self._postpone(message, words)
+        await self._postpone(message, words, error.wait_seconds if isinstance(error, Postponed) else 0.0)
         return "postponed", words[:200]
 
-    async def _postpone(self, message: Message, words: str) -> None:
+    async def _postpone(self, message: Message, words: str, wait_seconds: float) -> None:
         """Never dead: money and referrals are not given up by a counter; the operator page shows what waits long."""
-        retry_at = utc_now() + timedelta(seconds=backoff_seconds(message.attempts, self.limits))
+        pause_seconds = max(backoff_seconds(message.attempts, self.limits), wait_seconds)
+        retry_at = utc_now() + timedelta(seconds=pause_seconds)
         try:
             async with self.engine.begin() as conn:
                 await outbox.fail(conn, message, words, retry_at, dead=False)

@@ -3,8 +3,10 @@
     reserved -> sent (committed before the bank is asked) -> paid, or failed when the bank refuses for good
 
 The payout id is the only key, on every attempt. Whatever the reply leaves open is resolved by asking the bank about
-that id before anything else is done. So a payout leaves at most once however often this process, the bank or the
-store dies, and the ledger learns of it as soon as all three are up.
+that id before anything else is done, and a refusal is confirmed by asking before it is recorded. Before a payout is
+sent the bank is asked about every earlier one of its claim: one that was paid after all is corrected in the books, and
+nothing more is sent. So a payout leaves at most once however often this process, the bank or the store dies, and the
+ledger learns of it as soon as all three are up. Beside it, books and bank are reconciled on a timer.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ import asyncio
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from claims.product import product_of
-from claims.store import adjudication, outbox, payouts
+from claims.store import adjudication, corrections, findings, outbox, payouts, statuses
+from claims.store.corrections import Found
 from claims.store.engine import connect
 from claims.store.outbox import Message
 from claims.store.payouts import Payout
@@ -27,10 +30,12 @@ from flows.process import live, stopping
 from flows.queues import OutboxQueue, utc_now
 from flows.rails.http import HttpRail
 from flows.rails.rail import Instruction, NotKnown, Paid, PayoutRail, Refused, Unclear
+from flows.reconcile import Reconciler, by_timer
 from flows.sending import Sending
 from flows.tracking import tracking
 
 log = structlog.get_logger(__name__)
+ACTOR = "flow:settle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +46,34 @@ class Settlement:
     rail: PayoutRail
 
     async def settle(self, message: Message) -> tuple[str, str]:
-        """Returns ("paid", reference), ("failed", code) or ("settled before", state).
+        """Returns ("paid", reference), ("failed", code), ("not sent", why) or ("settled before", state).
 
-        Raises Postponed while the bank leaves it open, LeaseLost when another process has the message.
+        Raises Postponed while the bank leaves it open or the claim is stopped, LeaseLost when another process has the
+        message.
         """
-        payout, sent_before = await self._begin(message)
-        if payout.state in ("paid", "failed"):
-            return "settled before", payout.state
-        reply = await (self._resume(payout) if sent_before else self._send(payout))
+        async with self.engine.begin() as conn:
+            payout = await payouts.get(conn, message.key)
+            if payout.state in ("paid", "failed"):
+                await outbox.finish(conn, message, utc_now())
+                return "settled before", payout.state
+        # Once sent, only the bank knows: ask first, and send (the same id) only what it says it never saw.
+        reply = await self.rail.ask(payout.id) if payout.state == "sent" else NotKnown(payout.id)
+        if isinstance(reply, NotKnown):
+            if why := await self._why_not(payout, message):
+                return "not sent", why
+            reply = await self._send(payout, message)
+        return await self._record(payout, message, reply)
+
+    async def _record(
+        self, payout: Payout, message: Message, reply: Paid | Refused | NotKnown | Unclear
+    ) -> tuple[str, str]:
         match reply:
-            case Paid() if (reply.amount, reply.account) != (payout.amount, payout.payee_account):
-                # Nothing that we could do would mend it; reconciliation shows it until a person has.
-                words = f"the bank paid {reply.amount} to another or in another amount under this id"
-                log.error("paid otherwise", payout=payout.id, detail=words)
-                return await self._open(payout, words)
+            case Paid() if not _same(reply, payout):
+                words = _otherwise(reply, payout)
+                await self._stop(payout, *words)
+                return await self._open(payout, ": ".join(words))
             case Paid():
-                async with self.engine.begin() as conn:
-                    await payouts.mark_paid(conn, payout.id, reply.reference, utc_now())
-                    await outbox.finish(conn, message, utc_now())
+                await self._paid(payout, message, reply)
                 return "paid", reply.reference
             case Refused():
                 await self._fail(payout, message, reply)
@@ -66,48 +81,120 @@ class Settlement:
             case NotKnown():
                 return await self._open(payout, "the bank has not seen it yet")
             case Unclear():
-                return await self._open(payout, reply.detail)
+                return await self._open(payout, reply.detail, reply.wait_seconds)
 
-    async def _begin(self, message: Message) -> tuple[Payout, bool]:
-        """The payout, marked as sent, and whether the bank may have heard of it before. Committed before any
-        request.
-        """
+    async def _send(self, payout: Payout, message: Message) -> Paid | Refused | NotKnown | Unclear:
+        """Mark as sent, committed before any request; send; and ask about every answer but a plain success."""
         async with self.engine.begin() as conn:
-            payout = await payouts.get(conn, message.key)
-            if payout.state in ("paid", "failed"):
-                await outbox.finish(conn, message, utc_now())
-                return payout, True
-            sent_before = payout.state == "sent"
-            payout = await payouts.mark_sent(conn, payout.id, utc_now())
+            await payouts.mark_sent(conn, payout.id, utc_now())
             await outbox.hold(conn, message)
-            return payout, sent_before
-
-    async def _resume(self, payout: Payout) -> Paid | Refused | NotKnown | Unclear:
-        """An earlier attempt left it open: ask first, and send (the same id) only what the bank says it never saw."""
-        reply = await self.rail.ask(payout.id)
-        return await self._send(payout) if isinstance(reply, NotKnown) else reply
-
-    async def _send(self, payout: Payout) -> Paid | Refused | NotKnown | Unclear:
         instruction = Instruction(payout.id, payout.amount, payout.payee_account, f"claim {payout.claim_id}")
         reply = await self.rail.send(instruction)
-        return await self.rail.ask(payout.id) if isinstance(reply, Unclear) else reply
+        if isinstance(reply, Unclear) and reply.wait_seconds > 0:
+            return reply  # the bank wants no question either
+        if isinstance(reply, Paid) and _same(reply, payout):
+            return reply
+        return await self.rail.ask(payout.id)
 
-    async def _open(self, payout: Payout, words: str) -> tuple[str, str]:
+    async def _why_not(self, payout: Payout, message: Message) -> str:
+        """Ask about every earlier payout of the claim. "" where this one may be sent; otherwise it has been given up,
+        and why. Raises Postponed while the bank leaves one of them open, or the claim is stopped."""
+        async with self.engine.connect() as conn:
+            of_claim = await payouts.of_claim(conn, payout.claim_id)
+        mine = (payout.created_at, payout.id)
+        for earlier in of_claim:
+            if not earlier.recovery_id and (earlier.created_at, earlier.id) < mine:
+                await self._ask_earlier(earlier, payout)
+        async with self.engine.begin() as conn:
+            await statuses.lock(conn, payout.claim_id)
+            await outbox.hold(conn, message)
+            if await corrections.more_than_due(conn, payout):
+                why = "an earlier payout of the claim has been paid"
+                partner = await self._partner(conn, payout)
+                await corrections.not_sent(conn, payout.id, why, utc_now(), partner=partner, actor=ACTOR)
+                await outbox.finish(conn, message, utc_now())
+                return why
+            codes = await findings.stopping(conn, payout.claim_id)
+        if codes:
+            await self._open(payout, f"the claim is stopped: {', '.join(codes)}")
+        return ""
+
+    async def _ask_earlier(self, earlier: Payout, payout: Payout) -> None:
+        """Raises Postponed unless the bank's word on an earlier payout is final and the books say the same by now."""
+        reply = await self.rail.ask(earlier.id)
+        match reply:
+            case Paid() if not _same(reply, earlier):
+                otherwise = _otherwise(reply, earlier)
+                await self._stop(earlier, *otherwise)
+                await self._open(payout, f"earlier payout {earlier.id}: {': '.join(otherwise)}")
+            case Paid() if earlier.state == "failed":
+                async with self.engine.begin() as conn:
+                    partner = await self._partner(conn, earlier)
+                    await corrections.paid_after_all(
+                        conn, earlier.id, reply.reference, utc_now(), partner=partner, actor=ACTOR
+                    )
+            case Paid() if earlier.state == "paid" and reply.reference == earlier.bank_reference:
+                return
+            case Refused() if earlier.state == "failed":
+                return
+            case NotKnown() if earlier.never_reached_the_bank:
+                return
+            case Unclear():
+                await self._open(payout, f"earlier payout {earlier.id}: {reply.detail}", reply.wait_seconds)
+            case _:
+                # Also a bank that no longer knows what it refused: it may know again.
+                words = f"the books say {earlier.state}, the bank {type(reply).__name__}"
+                await self._open(payout, f"earlier payout {earlier.id}: {words}")
+
+    async def _paid(self, payout: Payout, message: Message, reply: Paid) -> None:
+        async with self.engine.begin() as conn:
+            await payouts.mark_paid(conn, payout.id, reply.reference, utc_now())
+            partner = await self._partner(conn, payout)
+            await corrections.look_after_paid(conn, payout, utc_now(), partner=partner, actor=ACTOR)
+            await outbox.finish(conn, message, utc_now())
+
+    async def _stop(self, payout: Payout, code: str, detail: str) -> None:
+        """Nothing that we could do would mend it: the claim stops until a person or a reconciliation says otherwise."""
+        log.error("paid otherwise", payout=payout.id, code=code)
+        async with self.engine.begin() as conn:
+            found = Found(payout.id, payout.claim_id, code, detail)
+            await findings.record(conn, found, utc_now(), actor=ACTOR)
+
+    async def _open(self, payout: Payout, words: str, wait_seconds: float = 0.0) -> tuple[str, str]:
         async with self.engine.begin() as conn:
             await payouts.note_error(conn, payout.id, words)
-        raise Postponed(words)
+        raise Postponed(words, wait_seconds)
 
     async def _fail(self, payout: Payout, message: Message, reply: Refused) -> None:
         async with self.engine.begin() as conn:
-            file = await adjudication.load(conn, payout.claim_id)
-            partner = product_of(file.claim.product).partner
+            partner = await self._partner(conn, payout)
             words = f"{reply.code}: {reply.detail}"
             await payouts.mark_failed(conn, payout.id, words, utc_now(), partner=partner)
             await outbox.finish(conn, message, utc_now())
 
+    async def _partner(self, conn: AsyncConnection, payout: Payout) -> str:
+        file = await adjudication.load(conn, payout.claim_id)
+        return product_of(file.claim.product).partner
+
+
+def _same(reply: Paid, payout: Payout) -> bool:
+    # Of an erased claim the books no longer say to whom.
+    return reply.amount == payout.amount and payout.payee_account in ("", reply.account)
+
+
+def _otherwise(reply: Paid, payout: Payout) -> tuple[str, str]:
+    """Code and words, as a reconciliation has them."""
+    if reply.amount != payout.amount:
+        return "amount_differs", f"the books have {_minor(payout)}, the bank paid {reply.amount.minor} minor units"
+    return "account_differs", "the bank paid to another account"
+
+
+def _minor(payout: Payout) -> str:
+    return f"{payout.amount.minor} {payout.amount.currency}"
+
 
 async def run(config: SettleConfig, stop: asyncio.Event | None = None) -> None:
-    """Settle until SIGTERM or `stop`."""
+    """Settle, and reconcile on a timer, until SIGTERM or `stop`."""
     stop, wake = stop or asyncio.Event(), asyncio.Event()
     engine = connect(config.store.dsn, pool_size=config.store.pool_size)
     try:
@@ -115,6 +202,7 @@ async def run(config: SettleConfig, stop: asyncio.Event | None = None) -> None:
             sending = Sending("settle", engine, tracker, Settlement(engine, rail).settle, config.lease)
             queue = OutboxQueue(engine, "settle", config.name, config.lease.lease_seconds)
             drain = Drain("settle", queue, sending.work, config.lease, stop, wake)
+            timer = by_timer(Reconciler(engine, rail), config.reconcile_seconds, stop)
             await live(
                 engine,
                 config.name,
@@ -123,6 +211,7 @@ async def run(config: SettleConfig, stop: asyncio.Event | None = None) -> None:
                 stop,
                 lambda: {"backlog": drain.backlog, "in_flight": drain.in_flight, "prefect": tracker.healthy},
                 config.lease.report_seconds,
+                beside=[timer],
             )
     finally:
         await engine.dispose()

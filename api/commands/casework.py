@@ -1,4 +1,4 @@
-"""`miaopei claims`, `reconcile` and `erase`: one claim, the books."""
+"""`miaopei claims` and `erase`: claims and their decisions."""
 
 from __future__ import annotations
 
@@ -109,32 +109,6 @@ def replay(claim_id: str, as_json: JsonFlag = False) -> None:
         raise typer.Exit(1)
 
 
-def reconcile_books(as_json: JsonFlag = False) -> None:
-    """Hold the books against the bank, payout by payout, both ways; exit code 1 at any difference."""
-    import asyncio
-
-    from api.commands.opening import database
-    from api.processes import settle_config
-    from flows.errors import RailError
-    from flows.reconcile import reconcile
-
-    config = settings()
-    try:
-        with database(config) as dsn:
-            found = asyncio.run(reconcile(settle_config(config.model_copy(update={"database_url": dsn}))))
-    except RailError as error:
-        raise fail(f"the bank's list cannot be read: {error}", code=1) from error
-    if as_json:
-        print_json({"payouts": found.payouts, "payments": found.payments, "open": found.open_payouts,
-                    "differences": [str(one) for one in found.differences]})  # fmt: skip
-    else:
-        console.print(f"{found.payouts} payouts, {found.payments} payments, {found.open_payouts} still open")
-        for one in found.differences:
-            console.print(f"[red]{one}[/red]", highlight=False)
-    if not found.agrees:
-        raise typer.Exit(1)
-
-
 def erase(
     claim: Annotated[str, typer.Option("--claim", help="Id of the claim")],
     reason: Annotated[str, typer.Option(help="Why, for the audit chain; at most 500 characters")] = "",
@@ -203,5 +177,4 @@ def _money(minor: int, currency: str) -> str:
 
 def add_to(app: typer.Typer) -> None:
     app.add_typer(claims_app, name="claims")
-    app.command("reconcile")(reconcile_books)
     app.command("erase")(erase)

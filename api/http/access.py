@@ -72,4 +72,5 @@ Platform = Annotated[Principal, allow(Role.PLATFORM)]
 # Whoever has to do with a claim; which claims each of them sees is in the query.
 Party = Annotated[Principal, allow(Role.CLAIMANT, Role.ADJUSTER, Role.PARTNER)]
 Handler = Annotated[Principal, allow(Role.ADJUSTER, Role.PARTNER)]
+Staff = Annotated[Principal, allow(Role.ADJUSTER, Role.OPERATOR)]
 Owner = Annotated[Principal, allow(Role.CLAIMANT, Role.PLATFORM)]

@@ -24,7 +24,7 @@ from api.http.context import Context, utc_now
 from api.http.headers import ResponseHeaders
 from api.http.metrics import Metrics, RequestMetrics
 from api.http.rates import Rates
-from api.http.routes import claims, evidence, floods, health, insured, matches, operations, queue, referrals
+from api.http.routes import claims, evidence, floods, health, insured, matches, operations, queue, recoveries, referrals
 from api.http.schemas.claims import ClaimRequest
 from api.settings import Settings
 from claims.product import load_catalogue
@@ -73,7 +73,7 @@ def create_app(settings: Settings, now: Callable[[], datetime] = utc_now) -> Fas
     )
     app.state.metrics = Metrics()
     problems.install(app)
-    for module in (insured, claims, matches, evidence, queue, floods, referrals, operations, health):
+    for module in (insured, claims, matches, evidence, queue, floods, referrals, operations, recoveries, health):
         app.include_router(module.router)
     described.describe(app, ClaimRequest)
     _include_pages(app)

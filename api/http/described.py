@@ -72,6 +72,17 @@ SIGNED_IN = (
 READS = (*SIGNED_IN, "not_found", "invalid_request")
 REPEATABLE = ("in_flight", "idempotency_key_reused", "idempotency_key_invalid", "conflict")
 CREATES = (*SIGNED_IN, "invalid_request", "json_too_large", "slow_upload", "idempotency_key_missing", *REPEATABLE)
+VERDICTS = (
+    "not_found",
+    "invalid_transition",
+    "copy_paid",
+    "order_value_paid",
+    "recovery_needed",
+    "nothing_to_recover",
+    "claim_stopped",
+    "decision_not_allowed",
+    "currency_mismatch",
+)
 UPLOADS = (
     "malformed_multipart",
     "file_too_large",

@@ -9,9 +9,10 @@ from api.http.problems import Problem
 from api.http.repeats import Reply
 from api.http.schemas.work import VerdictRequest, VerdictTaken
 from api.http.tokens import Principal, Role
+from claims import explain
 from claims.decide import person_decision, person_inputs
 from claims.decision import Outcome
-from claims.errors import CopyPaid, RepeatPaid
+from claims.errors import CopyPaid, RecoveryNeeded, RepeatPaid
 from claims.money import Money
 from claims.rules import RULES
 from claims.store import adjudication, counts, repeats
@@ -25,7 +26,8 @@ async def judge(
 ) -> Reply:
     """Decide `referral` as `principal`. Raises InvalidDecision, InvalidTransition, Conflict (too late), and Problem
     `copy_paid` when another claim with the same photo, paper, order or event was paid and the verdict does not say that
-    it knows.
+    it knows, `recovery_needed` when less would be due than was paid and the verdict does not say what becomes of the
+    rest.
     """
     now = context.now()
     file = await adjudication.load(conn, referral.claim_id)
@@ -51,7 +53,20 @@ async def judge(
             note=verdict.note,
             partner=principal.subject if principal.role is Role.PARTNER else None,
             although_copy_paid=verdict.although_copy_paid,
+            recover=verdict.recover,
         )
+    except RecoveryNeeded as error:
+        paid, due = (explain.money_text(Money(minor, payout.currency)) for minor in (error.paid_minor, error.due_minor))
+        words = (
+            f"{paid} were paid, {due} would be due: set `recover` to have the rest back, or approve {paid} to leave it."
+        )
+        raise Problem(
+            "recovery_needed",
+            words,
+            paid_minor=error.paid_minor,
+            due_minor=error.due_minor,
+            currency=payout.currency,
+        ) from error
     except CopyPaid as error:
         # Which claim that is, is for the platform's own people.
         named = f" ({', '.join(error.claim_ids)})" if principal.role is Role.ADJUSTER else ""
@@ -64,5 +79,6 @@ async def judge(
         outcome=outcome,
         payout_minor=decision.payout.minor,
         currency=decision.payout.currency,
+        recovery_id=recorded.recovery_id,
     )
     return Reply(200, body)

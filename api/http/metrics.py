@@ -127,6 +127,20 @@ def _store_registry(figures: StoreFigures) -> CollectorRegistry:
         oldest.labels(queue).set(backlog.oldest_seconds)
     gauge("referrals_open", "Cases that wait for a person").set(seen.referrals_open)
     gauge("referrals_overdue", "Cases past their time").set(seen.referrals_overdue)
+    open_findings = gauge("findings_open", "Payouts that bank and books disagree about", "code")
+    for code, count in seen.findings_open.items():
+        open_findings.labels(code).set(count)
+    gauge("claims_stopped", "Claims that get no further payout before such a finding is settled").set(
+        seen.claims_stopped
+    )
+    if seen.reconciled is not None:  # an absent series, not a zero, before the first
+        age_seconds = (seen.at - seen.reconciled.began_at).total_seconds()
+        gauge("reconciled_seconds", "Since bank and books were last compared in full").set(age_seconds)
+    owed = gauge("recoveries_owed_minor", "Minor units that claimants owe back", "currency")
+    waiting = gauge("recoveries_open", "Recoveries that are neither offset, repaid nor written off", "currency")
+    for currency, (count, minor) in seen.recoveries_owed.items():
+        owed.labels(currency).set(minor)
+        waiting.labels(currency).set(count)
     gauge("floods_open", "Pictures that match many claims and wait for a person's ruling").set(seen.floods_open)
     gauge("claims_held", "Claims that wait for such a ruling alone").set(seen.claims_held)
     lacking = gauge("claims_waiting_for_resources", "Claims put off because our machines lack something", "resource")

@@ -21,13 +21,16 @@ from api.http.headers import SECURITY_HEADERS
 from claims.errors import (
     ClaimErased,
     ClaimsError,
+    ClaimStopped,
     Conflict,
     CurrencyMismatch,
     InvalidDecision,
     InvalidTransition,
     NotFound,
+    NothingToRecover,
     OrderSpent,
     OrderValuePaid,
+    RecoveryNeeded,
     RuledAlready,
     TooManyFiles,
 )
@@ -63,6 +66,9 @@ KINDS: dict[str, Kind] = {
     "invalid_transition": Kind(409, "The claim's status does not allow that"),
     "conflict": Kind(409, "The record changed or exists already"),
     "ruled_already": Kind(409, "A person has ruled on this already"),
+    "recovery_needed": Kind(409, "Less is due than was paid: say what becomes of the rest"),
+    "nothing_to_recover": Kind(409, "No more was paid than is due"),
+    "claim_stopped": Kind(409, "Bank and books disagree about a payout of this claim"),
     "copy_paid": Kind(409, "Another claim with the same photo, paper, order or event has been paid"),
     "order_value_paid": Kind(409, "Other claims were paid for the order: so much of its value is not left"),
     "erased": Kind(410, "The claim was erased"),
@@ -164,9 +170,12 @@ async def _on_validation(request: Request, error: Exception) -> JSONResponse:
 
 # Refusals by the domain and the store; other ClaimsErrors are faults of ours.
 _CODES_BY_ERROR: dict[type[ClaimsError], str] = {
-    RuledAlready: "ruled_already",  # before its parent
-    OrderSpent: "order_value_paid",  # before its parent
-    OrderValuePaid: "order_value_paid",  # before its parent
+    RuledAlready: "ruled_already",  # before its parent, and so are these
+    OrderSpent: "order_value_paid",
+    OrderValuePaid: "order_value_paid",
+    RecoveryNeeded: "recovery_needed",
+    NothingToRecover: "nothing_to_recover",
+    ClaimStopped: "claim_stopped",
     Conflict: "conflict",
     CurrencyMismatch: "currency_mismatch",
     InvalidDecision: "decision_not_allowed",

@@ -63,9 +63,22 @@ def claim(view: ClaimView, catalogue: Mapping[str, Product], principal: Principa
                 currency=payout.amount.currency,
                 state=payout.state,
                 settled_at=payout.settled_at,
+                offset_against=payout.recovery_id,
             )
             for payout in view.payouts
         ],
+        recoveries=[
+            wire.OwedView(
+                id=one.id,
+                amount_minor=one.amount.minor,
+                owed_minor=one.owed.minor,
+                currency=one.amount.currency,
+                state=one.state,
+                opened_at=one.opened_at,
+            )
+            for one in view.recoveries
+        ],
+        stopped_by=[one.code for one in view.findings] if principal.role is Role.ADJUSTER else [],
         next_steps=next_steps(view, principal),
         trace_id=row.trace_id,
         flow_run_id=row.flow_run_id if principal.role is Role.ADJUSTER else "",

@@ -124,6 +124,7 @@ async def verdict(context: Ctx, visitor: Handler, request: Request, referral_id:
         shown = await _case(context, visitor, request, referral_id)
         typed = {name: fields.get(name, "") for name in ("verdict", "amount", "note")}
         typed["copy_paid"] = "yes" if code_of(error) == "copy_paid" or "although_copy_paid" in fields else ""
+        typed["recover"] = fields.get("recover", "")
         failure = {"failure": _why_not(request, error, fields), "typed": shown["typed"] | typed, "done": ""}
         return render(request, "case.html", visitor, status=422, **shown | failure)
     return RedirectResponse(await _next(context, principal, asked.verdict), 303)
@@ -200,6 +201,8 @@ def _verdict(fields: dict[str, str]) -> VerdictRequest:
     if document["verdict"] == "approve":
         document |= {"amount_minor": minor_units(fields.get("amount", "")), "currency": fields.get("currency", "")}
         document["although_copy_paid"] = fields.get("although_copy_paid", "") == "yes"
+    if document["verdict"] != "ask":
+        document["recover"] = fields.get("recover", "") == "yes"
     try:
         return VerdictRequest.model_validate(document)
     except ValidationError as error:
@@ -324,7 +327,7 @@ async def _case(context: Context, visitor: Visitor, request: Request, referral_i
         "prefect": prefect_url(context) if principal.role is Role.ADJUSTER else "",
         "key": secrets.token_urlsafe(24),
         "new_key": lambda: secrets.token_urlsafe(24),
-        "typed": {"verdict": "", "amount": money_input(case.due), "note": "", "copy_paid": ""},
+        "typed": {"verdict": "", "amount": money_input(case.due), "note": "", "copy_paid": "", "recover": ""},
         "failure": "",
         "keys": _KEYS_CASE,
     }

@@ -17,13 +17,16 @@ from api.pages.rendering import language, render
 from claims.errors import (
     ClaimErased,
     ClaimsError,
+    ClaimStopped,
     Conflict,
     CurrencyMismatch,
     InvalidDecision,
     InvalidTransition,
     NotFound,
+    NothingToRecover,
     OrderSpent,
     OrderValuePaid,
+    RecoveryNeeded,
     RuledAlready,
     TooManyFiles,
 )
@@ -33,9 +36,12 @@ log = structlog.get_logger("api.pages")
 _CODES: Final[dict[type[ClaimsError], str]] = {
     ClaimErased: "erased",  # before its parent
     NotFound: "not_found",
-    RuledAlready: "ruled_already",  # before its parent
-    OrderSpent: "order_value_paid",  # before its parent
-    OrderValuePaid: "order_value_paid",  # before its parent
+    RuledAlready: "ruled_already",  # before its parent, and so are these
+    OrderSpent: "order_value_paid",
+    OrderValuePaid: "order_value_paid",
+    RecoveryNeeded: "recovery_needed",
+    NothingToRecover: "nothing_to_recover",
+    ClaimStopped: "claim_stopped",
     Conflict: "conflict",
     CurrencyMismatch: "currency_mismatch",
     InvalidDecision: "decision_not_allowed",

@@ -2,38 +2,108 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, ValidationError
 
 from api.http.context import Context, Ctx
+from api.http.problems import invalid_request
+from api.http.routes import recoveries as routes
+from api.http.schemas.recoveries import LiftRequest, RepaymentRequest, WriteOffRequest
+from api.http.schemas.words import Id
 from api.pages.adjuster import prefect_url
-from api.pages.failures import PageRoute
-from api.pages.rendering import language, product_name, render
-from api.pages.session import Operator
+from api.pages.claimant import form_key
+from api.pages.failures import FORM_ERRORS, PageRoute, message_of
+from api.pages.rendering import Visitor, language, product_name, render
+from api.pages.session import Operator, posted
 from claims import explain
 from claims.claim import Status
 from claims.decision import Outcome
 from claims.evidence import Unmeasured
-from claims.store import figures, views
+from claims.store import figures, findings, recoveries, views
 
 router = APIRouter(prefix="/operations", route_class=PageRoute)
 WINDOWS: Final = (1, 24, 168, 720)  # hours
 RECENT_ROWS: Final = 12
+MONEY_ROWS: Final = 50
+T = TypeVar("T", bound=BaseModel)
 Hours = Annotated[int, Query(ge=1, le=720)]
 
 
 @router.get("")
 async def operations(context: Ctx, visitor: Operator, request: Request, hours: Hours = 24) -> Response:
-    return render(request, "operations.html", visitor, **await _figures(context, request, hours))
+    return await _page(context, visitor, request, hours)
 
 
 @router.get("/figures")
 async def live_figures(context: Ctx, visitor: Operator, request: Request, hours: Hours = 24) -> Response:
     """The figures alone, asked for every few seconds."""
     return render(request, "_figures.html", visitor, **await _figures(context, request, hours))
+
+
+@router.post("/findings/{finding_id}/lifting")
+async def lift(context: Ctx, visitor: Operator, request: Request, finding_id: routes.FindingId) -> Response:
+    """Let a stopped claim go on."""
+
+    async def send(key: str, fields: dict[str, str]) -> Response:
+        asked = _asked(LiftRequest, note=fields.get("note", ""))
+        return await routes.lift_finding(context, visitor.principal, key, request, finding_id, asked)
+
+    return await _done(context, visitor, request, send)
+
+
+@router.post("/recoveries/{recovery_id}/repayment")
+async def repaid(context: Ctx, visitor: Operator, request: Request, recovery_id: Id) -> Response:
+    async def send(key: str, fields: dict[str, str]) -> Response:
+        asked = _asked(RepaymentRequest, reference=fields.get("reference", ""))
+        return await routes.repay_recovery(context, visitor.principal, key, request, recovery_id, asked)
+
+    return await _done(context, visitor, request, send)
+
+
+@router.post("/recoveries/{recovery_id}/write-off")
+async def write_off(context: Ctx, visitor: Operator, request: Request, recovery_id: Id) -> Response:
+    async def send(key: str, fields: dict[str, str]) -> Response:
+        asked = _asked(WriteOffRequest, note=fields.get("note", ""))
+        return await routes.write_off_recovery(context, visitor.principal, key, request, recovery_id, asked)
+
+    return await _done(context, visitor, request, send)
+
+
+async def _done(
+    context: Context, visitor: Visitor, request: Request, send: Callable[[str, dict[str, str]], Awaitable[Response]]
+) -> Response:
+    """Do what the form asks, and show the page again; beside it why not, where it was refused."""
+    fields = await posted(request, visitor)
+    try:
+        await send(form_key(fields), fields)
+    except FORM_ERRORS as error:
+        return await _page(context, visitor, request, 24, failure=message_of(request, error))
+    return RedirectResponse("/operations", 303)
+
+
+def _asked(kind: type[T], **fields: str) -> T:
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise invalid_request(
+            [dict(entry) for entry in error.errors(include_input=False, include_url=False)]
+        ) from error
+
+
+async def _page(context: Context, visitor: Visitor, request: Request, hours: int, *, failure: str = "") -> Response:
+    async with context.engine.connect() as conn:
+        stopped = await findings.listed(conn, limit=MONEY_ROWS)
+        owed = await recoveries.listed(conn, limit=MONEY_ROWS)
+    shown = await _figures(context, request, hours)
+    money = {"findings": stopped, "recoveries": owed, "new_key": lambda: secrets.token_urlsafe(24)}
+    status = 409 if failure else 200
+    return render(request, "operations.html", visitor, status=status, **shown, **money, failure=failure)
 
 
 async def _figures(context: Context, request: Request, hours: int) -> dict[str, Any]:

@@ -22,8 +22,21 @@ from claims.floods import waits_for
 from claims.money import Money
 from claims.policy import Policy
 from claims.product import product_of
+from claims.recovery import settling
 from claims.rules import RULES
-from claims.store import audit, counts, floods, links, payouts, queue, referrals, repeats, statuses
+from claims.store import (
+    audit,
+    counts,
+    findings,
+    floods,
+    links,
+    payouts,
+    queue,
+    recoveries,
+    referrals,
+    repeats,
+    statuses,
+)
 from claims.store.queue import Lease
 from claims.store.tables import claimants, claims, decisions, evidence, policies
 from claims.store.tables import payouts as payout_rows
@@ -76,12 +89,13 @@ class StageResult:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """payout_id and referral_id are "" where the decision led to none."""
+    """payout_id (of what goes to the bank), referral_id and recovery_id are "" where the decision led to none."""
 
     decision_id: str
     status: Status
     payout_id: str
     referral_id: str
+    recovery_id: str = ""
 
 
 async def load(conn: AsyncConnection, claim_id: str) -> ClaimFile:
@@ -225,13 +239,15 @@ async def record_decision(
     note: str = "",
     sla: timedelta = referrals.SLA,
     paid_elsewhere: Collection[str] = (),
+    recover: bool = False,
 ) -> Recorded:
     """Decision, status, history, payout with its ledger reserve, referral, outbox, audit and the job's end, in the
     caller's transaction.
 
     With a lease: a worker's decision on a submitted claim. Without: a person's on a claim before them;
     `decide_referral` is the way there. decision.payout is the whole amount due for the claim: what an earlier decision
-    paid or promised is taken off, so an appeal pays the difference only. partner: the insurer that a referral goes to.
+    paid or promised is taken off, so an appeal pays the difference only. recover: where less is due than was paid, the
+    claimant owes the rest (`claims.store.recoveries`). partner: the insurer that a referral goes to.
 
     paid_elsewhere: claims with a copy of this one's photo or paper that are known to be paid, and do not matter: a
     person said so, or the photos were looked at again since.
@@ -239,6 +255,7 @@ async def record_decision(
     Raises LeaseLost (fence, or withdrawn meanwhile), Conflict (another round), CoverSpent (take the cover facts again),
     CopyPaid (another claim with a copy of the photo, or for the same order or event, has been paid since they were
     looked for), OrderSpent (look for other claims on the order again), FloodRuled (look at the photos again),
+    RecoveryNeeded and NothingToRecover (`claims.recovery`), ClaimStopped (bank and books disagree),
     InvalidTransition.
     """
     claim = file.claim
@@ -260,11 +277,13 @@ async def record_decision(
         await queue.hold(conn, lease)
     if decision.payout.currency != claim.amount.currency:
         raise CurrencyMismatch(f"claim in {claim.amount.currency}, payout in {decision.payout.currency}")
+    held_minor = await recoveries.held_minor(conn, claim.id)
+    await _check_held(conn, claim.id, facts, held_minor)
+    money = settling(decision.outcome, decision.payout.minor, held_minor, recover=recover)
     decision_id = await _insert_decision(conn, claim.id, round_number, decision, inputs)
 
-    promised = await payouts.promised_minor(conn, claim.id)
-    left = decision.payout.minor - promised if decision.outcome is Outcome.PAY else 0
-    new = _status_after(decision.outcome, promised, left)
+    left = money.pay_minor
+    new = _status_after(decision.outcome, left)
     if status is Status.PAYOUT_FAILED and new is not Status.APPROVED:
         await statuses.move(conn, claim.id, status, Status.REFERRED, actor=actor, note="", now=now)
         status = Status.REFERRED
@@ -272,9 +291,10 @@ async def record_decision(
     if lease is None:
         await conn.execute(update(claims).where(claims.c.id == claim.id).values(touched=True))
 
-    payout_id = referral_id = ""
+    payout_id = referral_id = recovery_id = ""
     await links.record(conn, claim.id, facts)
     if left > 0:
+        await findings.check_not_stopped(conn, claim.id)
         await links.check_unpaid(conn, claim.id, paid_elsewhere)
         await repeats.lock_orders(conn, claim.id)
         await _check_cover(conn, file.policy, left)
@@ -282,7 +302,13 @@ async def record_decision(
         terms = (file.policy, product_of(claim.product), decision.payout)
         await repeats.check_unpaid(conn, claim, *terms, paid_elsewhere, RULES, by_rules=lease is not None)
         due = Money(left, decision.payout.currency)
-        payout_id = await payouts.reserve(conn, claim.id, decision_id, due, claim.payee_account, now)
+        payout_id = await recoveries.pay(conn, claim, decision_id, due, now, actor=actor)
+        if not payout_id:  # all of it was offset: nothing goes to the bank
+            await statuses.move(conn, claim.id, new, Status.PAID, actor=actor, note="", now=now)
+            new = Status.PAID
+    if money.recover_minor > 0:
+        back = Money(money.recover_minor, decision.payout.currency)
+        recovery_id = await recoveries.ask_back(conn, claim, decision_id, back, note, now, actor=actor)
     if decision.outcome is Outcome.REFER:
         waits = await floods.hold(conn, waits_for(decision))
         cause: referrals.Cause = "flood" if waits else "refer"
@@ -301,8 +327,10 @@ async def record_decision(
     }
     if paid_elsewhere and left > 0:
         content["although_copy_paid"] = sorted(paid_elsewhere)
+    if recovery_id:
+        content["recovery_minor"] = money.recover_minor
     await audit.append(conn, actor, "claim.decided", claim.id, content, now)
-    return Recorded(decision_id, new, payout_id, referral_id)
+    return Recorded(decision_id, new, payout_id, referral_id, recovery_id)
 
 
 async def decide_referral(
@@ -319,6 +347,7 @@ async def decide_referral(
     note: str,
     partner: str | None = None,
     although_copy_paid: bool = False,
+    recover: bool = False,
 ) -> Recorded:
     """A person's verdict on a referral and the decision that follows from it. Of two at once one wins, the other gets
     Conflict.
@@ -337,8 +366,9 @@ async def decide_referral(
     if settled.claim_id != file.claim.id:
         raise NotFound(f"referral {referral_id} is not about claim {file.claim.id}")
     return await record_decision(
-        conn, None, file, decision, inputs, now, actor, partner=settled.partner, note=note, paid_elsewhere=known
-    )
+        conn, None, file, decision, inputs, now, actor, partner=settled.partner, note=note, paid_elsewhere=known,
+        recover=recover,
+    )  # fmt: skip
 
 
 def _facts(inputs: bytes) -> dict[str, Any]:
@@ -359,11 +389,11 @@ async def _blank_stage(conn: AsyncConnection, claim_id: str, *, round_number: in
         await conn.execute(update(stage_rows).where(*stage).values(result=photos))
 
 
-def _status_after(outcome: Outcome, promised_minor: int, left_minor: int) -> Status:
+def _status_after(outcome: Outcome, left_minor: int) -> Status:
     if outcome is Outcome.PAY:
         return Status.APPROVED if left_minor > 0 else Status.PAID
     if outcome is Outcome.DECLINE:
-        return Status.PAID if promised_minor else Status.DECLINED  # an appeal that changes nothing: it stays paid
+        return Status.DECLINED
     return Status.REFERRED if outcome is Outcome.REFER else Status.AWAITING_INFORMATION
 
 
@@ -394,6 +424,17 @@ async def _insert_decision(
     return decision_id
 
 
+async def _check_held(conn: AsyncConnection, claim_id: str, facts: Mapping[str, Any], held_minor: int) -> None:
+    """What the claim itself was paid, and whether it is stopped, may have changed since the facts were taken: a bank
+    that paid after all. A person's decision has no facts."""
+    cover = facts.get("cover")
+    if cover is None:
+        return
+    stopped = " ".join(await findings.stopping(conn, claim_id))
+    if (held_minor, stopped) != (int(cover.get("held_on_claim_minor", 0)), str(cover.get("stopped_by", ""))):
+        raise CoverSpent(f"claim {claim_id} was paid {held_minor} minor units by now, or was stopped: {stopped}")
+
+
 async def _check_terms(conn: AsyncConnection, claim_id: str, facts: Mapping[str, Any]) -> None:
     """Nor the same rest of its deductible or of its days. The policy is locked (`_check_cover`). A person's decision
     has no facts, and sets its own amount."""
@@ -414,6 +455,6 @@ async def _check_cover(conn: AsyncConnection, policy: Policy, left_minor: int) -
         .join(claims, claims.c.id == payout_rows.c.claim_id)
         .where(claims.c.policy_id == policy.id, payout_rows.c.state.in_(payouts.LIVE))
     )
-    total = int(spent.scalar_one()) + left_minor
+    total = int(spent.scalar_one()) + left_minor - await recoveries.given_back_minor(conn, policy.id)
     if total > policy.sum_insured.minor:
         raise CoverSpent(f"policy {policy.number}: {total} of {policy.sum_insured.minor} minor units would be paid")

@@ -17,6 +17,7 @@ from claims.decision import Outcome
 from claims.errors import NotFound
 from claims.evidence import CoverFact, WindowCount
 from claims.fraud.windows import WINDOWS, Key
+from claims.store import findings, recoveries
 from claims.store.payouts import LIVE
 from claims.store.tables import claims, decisions, payouts
 
@@ -88,14 +89,17 @@ async def cover(conn: AsyncConnection, claim_id: str) -> CoverFact:
         select(func.count()).where(decisions.c.claim_id == claim_id, decisions.c.outcome == Outcome.ASK)
     )
     borne, days = await used_of_cover(conn, claim_id)
+    back = await recoveries.given_back_minor(conn, claim.policy_id, besides=claim_id)
     return CoverFact(
-        paid_to_date_minor=int(paid.scalar_one()),
+        paid_to_date_minor=int(paid.scalar_one()) - back,
         currency=claim.currency,
         earlier_claims=earlier.scalar_one(),
         event_date=claim.occurred_at.astimezone(UTC).date(),
         rounds_asked=asked.scalar_one(),
         deductible_borne_minor=borne,
         days_paid=days,
+        held_on_claim_minor=await recoveries.held_minor(conn, claim_id),
+        stopped_by=" ".join(await findings.stopping(conn, claim_id)),
     )
 
 

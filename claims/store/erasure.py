@@ -42,8 +42,10 @@ from claims.store.tables import (
     flood_claims,
     jobs,
     outbox,
+    payout_findings,
     payouts,
     photo_sightings,
+    recoveries,
     referrals,
     stage_results,
 )
@@ -231,6 +233,9 @@ async def _blank_words(conn: AsyncConnection, claim_id: str) -> None:
     await conn.execute(update(referrals).where(referrals.c.claim_id == claim_id).values(note=""))
     await conn.execute(update(jobs).where(jobs.c.claim_id == claim_id).values(last_error=""))
     await conn.execute(update(outbox).where(outbox.c.payload["claim_id"].astext == claim_id).values(last_error=""))
+    # What is owed back stays, with its amounts; why, and what people wrote about it, goes.
+    await conn.execute(update(recoveries).where(recoveries.c.claim_id == claim_id).values(note=""))
+    await conn.execute(update(payout_findings).where(payout_findings.c.claim_id == claim_id).values(note=""))
     # To whom it was paid stands in the bank's books, under the reference that is kept.
     await conn.execute(update(payouts).where(payouts.c.claim_id == claim_id).values(payee_account="", last_error=""))
 

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.claim import Status
 from claims.evidence import Unmeasured
-from claims.store import floods, heartbeats, outbox, queue
+from claims.store import findings, floods, heartbeats, outbox, queue, recoveries
+from claims.store.findings import Run
 from claims.store.heartbeats import Heartbeat
 from claims.store.leasing import Backlog
 from claims.store.referrals import OPEN
@@ -46,6 +47,10 @@ class OperatorFigures:
     settle: Backlog
     refer: Backlog
     processes: tuple[Heartbeat, ...]
+    findings_open: Mapping[str, int] = field(default_factory=dict)  # by code
+    claims_stopped: int = 0
+    reconciled: Run | None = None  # the newest whole comparison of bank and books
+    recoveries_owed: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # by currency: how many, minor units
     floods_open: int = 0
     claims_held: int = 0  # wait for one of them; not among the open referrals
     waiting_for_resources: Mapping[str, int] = field(default_factory=dict)  # claims put off, by what our machines lack
@@ -112,6 +117,10 @@ async def operator_figures(
         adjudication=await queue.backlog(conn, now),
         settle=await outbox.backlog(conn, "settle", now),
         refer=await outbox.backlog(conn, "refer", now),
+        findings_open=await findings.counted(conn),
+        claims_stopped=await findings.claims_stopped(conn),
+        reconciled=await findings.last_run(conn, whole=True),
+        recoveries_owed=await recoveries.owed(conn),
         floods_open=flooded["open"],
         claims_held=flooded["held"],
         waiting_for_resources=await queue.waiting_for_resources(conn),

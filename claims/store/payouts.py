@@ -18,12 +18,14 @@ from claims.store import audit, outbox, referrals, statuses
 from claims.store import ledger as ledger_store
 from claims.store.tables import claims, payouts
 
+NOT_SENT: Final = "not_sent"  # how the error of a payout begins that was given up without the bank
 LIVE: Final = ("reserved", "sent", "paid")  # the money is promised, on its way or gone
 
 
 @dataclass(frozen=True, slots=True)
 class Payout:
-    """state: reserved, sent (the rail was asked at least once), paid, failed."""
+    """state: reserved, sent (the rail was asked at least once), paid, failed. recovery_id: what it was offset against
+    instead of being sent, "" for one that goes to the bank."""
 
     id: str
     claim_id: str
@@ -36,6 +38,12 @@ class Payout:
     last_error: str
     created_at: datetime
     settled_at: datetime | None
+    recovery_id: str = ""
+
+    @property
+    def never_reached_the_bank(self) -> bool:
+        """Failed before the bank was asked, or while the bank had never heard of it."""
+        return self.state == "failed" and (self.attempts == 0 or self.last_error.startswith(NOT_SENT))
 
 
 async def reserve(
@@ -68,7 +76,7 @@ async def get(conn: AsyncConnection, payout_id: str) -> Payout:
     row = (await conn.execute(select(payouts).where(payouts.c.id == payout_id))).first()
     if row is None:
         raise NotFound(f"no payout {payout_id}")
-    return _payout(row)
+    return from_row(row)
 
 
 async def of_claim(conn: AsyncConnection, claim_id: str) -> list[Payout]:
@@ -76,7 +84,7 @@ async def of_claim(conn: AsyncConnection, claim_id: str) -> list[Payout]:
     rows = await conn.execute(
         select(payouts).where(payouts.c.claim_id == claim_id).order_by(payouts.c.created_at, payouts.c.id)
     )
-    return [_payout(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 async def every(conn: AsyncConnection, *, after: str = "", limit: int = 1000) -> list[Payout]:
@@ -84,7 +92,7 @@ async def every(conn: AsyncConnection, *, after: str = "", limit: int = 1000) ->
     one.
     """
     rows = await conn.execute(select(payouts).where(payouts.c.id > after).order_by(payouts.c.id).limit(limit))
-    return [_payout(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 async def promised_minor(conn: AsyncConnection, claim_id: str) -> int:
@@ -117,7 +125,7 @@ async def mark_sent(conn: AsyncConnection, payout_id: str, now: datetime, actor:
 
     Raises Conflict when it is settled already.
     """
-    payout = await _lock(conn, payout_id)
+    payout = await lock(conn, payout_id)
     if payout.state not in ("reserved", "sent"):
         raise Conflict(f"payout {payout_id} is {payout.state}")
     await conn.execute(
@@ -141,7 +149,7 @@ async def mark_paid(
 
     Raises Conflict for a payout that failed or was paid otherwise.
     """
-    payout = await _lock(conn, payout_id)
+    payout = await lock(conn, payout_id)
     if payout.state == "paid" and payout.bank_reference == bank_reference:
         return False
     if payout.state not in ("reserved", "sent"):
@@ -160,13 +168,20 @@ async def mark_paid(
 
 
 async def mark_failed(
-    conn: AsyncConnection, payout_id: str, error: str, now: datetime, *, partner: str, actor: str = "flow:settle"
+    conn: AsyncConnection,
+    payout_id: str,
+    error: str,
+    now: datetime,
+    *,
+    partner: str,
+    actor: str = "flow:settle",
+    cause: referrals.Cause = "payout_failed",
 ) -> bool:
-    """The rail refused for good: the reserve is voided and a person asked.
+    """The rail refused for good, or nothing was sent: the reserve is voided and a person asked, for `cause`.
 
     False when recorded before; Conflict when paid.
     """
-    payout = await _lock(conn, payout_id)
+    payout = await lock(conn, payout_id)
     if payout.state == "failed":
         return False
     if payout.state == "paid":
@@ -179,22 +194,23 @@ async def mark_failed(
     await ledger_store.write(conn, ledger.void(payout_id, payout.amount), now)
     status, _ = await statuses.lock(conn, payout.claim_id)
     await statuses.move(conn, payout.claim_id, status, Status.PAYOUT_FAILED, actor=actor, note=error, now=now)
-    await referrals.open_referral(conn, payout.claim_id, payout.decision_id, partner, "payout_failed", now, note=error)
+    await referrals.open_referral(conn, payout.claim_id, payout.decision_id, partner, cause, now, note=error)
     content = {"payout_id": payout_id, "amount_minor": payout.amount.minor, "error": error}
     await audit.append(conn, actor, "payout.failed", payout.claim_id, content, now)
     return True
 
 
-async def _lock(conn: AsyncConnection, payout_id: str) -> Payout:
-    """Claim first, then payout: the order of every transaction here."""
+async def lock(conn: AsyncConnection, payout_id: str) -> Payout:
+    """Lock the payout's claim, then the payout: the order of every transaction. Raises NotFound."""
     claim = select(payouts.c.claim_id).where(payouts.c.id == payout_id).scalar_subquery()
     await conn.execute(select(claims.c.id).where(claims.c.id == claim).with_for_update(key_share=True))
     row = (await conn.execute(select(payouts).where(payouts.c.id == payout_id).with_for_update())).first()
     if row is None:
         raise NotFound(f"no payout {payout_id}")
-    return _payout(row)
+    return from_row(row)
 
 
-def _payout(row: Row[Any]) -> Payout:
+def from_row(row: Row[Any]) -> Payout:
+    """A row of the whole `payouts` table."""
     amount = Money(row.amount_minor, row.currency)
     return Payout(amount=amount, **{name: getattr(row, name) for name in Payout.__slots__ if name != "amount"})

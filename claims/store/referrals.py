@@ -18,7 +18,7 @@ from claims.errors import Conflict, NotFound, StoreError
 from claims.store import audit, outbox
 from claims.store.tables import referrals
 
-Cause = Literal["refer", "appeal", "payout_failed", "flood"]
+Cause = Literal["refer", "appeal", "payout_failed", "stopped", "flood"]
 Verdict = Literal["approve", "refuse", "ask"]
 OPEN: Final = ("open", "delivered")
 SLA: Final = timedelta(hours=24)
@@ -56,16 +56,17 @@ async def open_referral(
     *,
     note: str = "",
     sla: timedelta = SLA,
+    again: str = "",
 ) -> str:
     """Put a claim before a person of `partner` and the message to the partner into the outbox; returns the referral's
     id. Of a claim that waits for a flood the partner is told only if the ruling leaves it to them.
 
-    The same decision and cause give the same id, so a retry opens nothing twice. Raises Conflict when another referral
-    of the claim is open.
+    The same decision and cause (and `again`, where they may meet twice) give the same id, so a retry opens nothing
+    twice. Raises Conflict when another referral of the claim is open.
     """
     if not partner:
         raise StoreError(f"claim {claim_id} has no partner insurer to be referred to")
-    referral_id = str(uuid.uuid5(_REFERRALS, f"{claim_id}:{decision_id}:{cause}"))
+    referral_id = str(uuid.uuid5(_REFERRALS, f"{claim_id}:{decision_id}:{cause}" + (f":{again}" if again else "")))
     fresh = await conn.execute(
         insert(referrals)
         .values(

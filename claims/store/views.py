@@ -20,10 +20,12 @@ from claims.decision import Decision
 from claims.errors import ClaimErased, NotFound
 from claims.money import Money
 from claims.policy import Policy
-from claims.store import payouts, referrals, waiting
+from claims.store import findings, payouts, recoveries, referrals, waiting
 from claims.store.adjudication import EvidenceRow, policy_of
 from claims.store.figures import OperatorFigures, operator_figures
+from claims.store.findings import Finding
 from claims.store.payouts import Payout
+from claims.store.recoveries import Recovery
 from claims.store.referrals import Referral
 from claims.store.tables import claim_history, claims, decisions, evidence, nose_templates, outbox
 from claims.store.tables import payouts as payout_rows
@@ -106,6 +108,8 @@ class ClaimView:
     decisions: tuple[DecisionRow, ...]
     payouts: tuple[Payout, ...]
     referrals: tuple[Referral, ...]
+    recoveries: tuple[Recovery, ...] = ()
+    findings: tuple[Finding, ...] = ()  # open: the claim is stopped
 
     @property
     def decision(self) -> DecisionRow | None:
@@ -114,9 +118,10 @@ class ClaimView:
 
     @property
     def promised(self) -> Money:
-        """Paid or promised so far."""
-        live = (one.amount.minor for one in self.payouts if one.state in payouts.LIVE)
-        return Money(sum(live), self.claim.amount.currency)
+        """Paid or promised so far, less what is to be recovered."""
+        live = sum(one.amount.minor for one in self.payouts if one.state in payouts.LIVE)
+        back = sum(one.amount.minor - one.written_off_minor for one in self.recoveries)
+        return Money(live - back, self.claim.amount.currency)
 
     @property
     def stands(self) -> Status | None:
@@ -166,6 +171,8 @@ async def claim_view(
         ),
         payouts=tuple(await payouts.of_claim(conn, claim_id)),
         referrals=tuple(referrals.from_row(one) for one in await conn.execute(referred)),
+        recoveries=tuple(await recoveries.of_claim(conn, claim_id)),
+        findings=tuple(await findings.listed(conn, claim_id=claim_id)),
     )
 
 

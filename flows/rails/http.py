@@ -1,18 +1,24 @@
 """The payout rail of a bank with a small HTTP API.
 
-POST /payouts          {"id", "amount_minor", "currency", "account", "note"} -> 201 paid, 4xx refused
-GET  /payouts/{id}      200 {"state": "paid" | "refused", ...}, 404 never seen
+POST /payouts          {"id", "amount_minor", "currency", "account", "note"} -> 201 paid, 4xx with a problem's code
+GET  /payouts/{id}      200 {"state": "paid" | "refused" | "in_progress", ...}, 404 `payout_unknown`
 GET  /payouts?after=N   {"payouts": [...], "next": N or null}
+
+Three answers mean something: a whole record of the payout that was asked about, a refusal by one of the codes that the
+bank uses for good, and the bank's own "I have never seen it". Everything else is Unclear: a status alone says nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import httpx
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from claims.faults import fault
 from claims.money import Money
@@ -20,20 +26,19 @@ from flows.config import BankConfig
 from flows.errors import RailError
 from flows.rails.rail import Instruction, NotKnown, Paid, Refused, Unclear
 
-# Replies that settle the matter: the bank understood and will not pay. Everything else that is not a success leaves
-# the payment unclear; 401 and 403 too, because they speak of us and not of the payout.
-REFUSALS = frozenset({400, 404, 409, 410, 422})
+UNKNOWN: Final = "payout_unknown"
+_WAITS: Final = (429, 503)  # the statuses with which Retry-After asks for a pause in all that we send
 
 
 class _Record(BaseModel):
-    """A payout as the bank states it."""
+    """A payout as the bank states it. Strict: an amount in words, or a state that nobody knows, cannot be read."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
     id: str
-    state: Literal["paid", "refused"]
+    state: Literal["paid", "refused", "in_progress"]
     amount_minor: int
-    currency: str
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     account: str
     reference: str = ""
     code: str = ""
@@ -48,26 +53,29 @@ class _Page(BaseModel):
 
 
 class _Problem(BaseModel):
+    """id: the payout that it is about, where the bank says so."""
+
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     code: str
     detail: str = ""
-
-
-def _verdict(record: _Record) -> Paid | Refused:
-    if record.state == "paid":
-        return Paid(record.id, record.reference, Money(record.amount_minor, record.currency), record.account)
-    return Refused(record.id, record.code or "refused", record.detail)
+    id: str = ""
 
 
 class HttpRail:
-    """One client for many payouts; an async context manager."""
+    """One client for many payouts; an async context manager. clock: monotonic seconds."""
 
-    def __init__(self, config: BankConfig) -> None:
+    def __init__(self, config: BankConfig, clock: Callable[[], float] = time.monotonic) -> None:
         headers = {"Authorization": f"Bearer {config.token}"} if config.token else {}
         timeout = httpx.Timeout(config.reply_timeout_seconds, connect=config.connect_timeout_seconds)
-        # trust_env: a proxy meant for browsing must never see payments.
-        self._client = httpx.AsyncClient(base_url=config.url, headers=headers, timeout=timeout, trust_env=False)
+        self._config = config
+        self._clock = clock
+        self._quiet_until = 0.0
+        # trust_env: a proxy meant for browsing must never see payments. Redirects are not followed: an answer counts
+        # only from where the question was sent.
+        self._client = httpx.AsyncClient(
+            base_url=config.url, headers=headers, timeout=timeout, trust_env=False, follow_redirects=False
+        )
 
     async def __aenter__(self) -> Self:
         await self._client.__aenter__()
@@ -79,77 +87,124 @@ class HttpRail:
         await self._client.__aexit__(kind, error, trace)
 
     async def send(self, instruction: Instruction) -> Paid | Refused | Unclear:
+        payout_id = instruction.payout_id
         body = {
-            "id": instruction.payout_id,
+            "id": payout_id,
             "amount_minor": instruction.amount.minor,
             "currency": instruction.amount.currency,
             "account": instruction.account,
             "note": instruction.note,
         }
-        try:
-            response = await self._client.post("/payouts", json=body)
-        except httpx.HTTPError as error:
-            return Unclear(instruction.payout_id, _words(error))
-        if response.is_success:
-            return self._read(instruction.payout_id, response)
-        if response.status_code in REFUSALS:
-            return _refusal(instruction.payout_id, response)
-        return Unclear(instruction.payout_id, f"the bank answered {response.status_code}")
+        response = await self._answer(payout_id, self._client.build_request("POST", "/payouts", json=body))
+        if isinstance(response, Unclear):
+            return response
+        if response.status_code in (200, 201):
+            return self._read(payout_id, response)
+        if 400 <= response.status_code < 500:
+            return self._refusal(payout_id, response)
+        return self._unclear(payout_id, response)
 
     async def ask(self, payout_id: str) -> Paid | Refused | NotKnown | Unclear:
-        try:
-            response = await self._client.get(f"/payouts/{payout_id}")
-        except httpx.HTTPError as error:
-            return Unclear(payout_id, _words(error))
-        if response.is_success:
+        response = await self._answer(payout_id, self._client.build_request("GET", f"/payouts/{payout_id}"))
+        if isinstance(response, Unclear):
+            return response
+        if response.status_code == 200:
             return self._read(payout_id, response)
-        if response.status_code == 404 and _problem_code(response) == "payout_unknown":
+        if response.status_code == 404 and _problem(response) == (UNKNOWN, payout_id):
             return NotKnown(payout_id)
-        return Unclear(payout_id, f"asked, the bank answered {response.status_code}")
+        return self._unclear(payout_id, response)
 
     async def payments(self) -> AsyncIterator[Paid]:
         after: int | None = 0
         while after is not None:
+            request = self._client.build_request("GET", "/payouts", params={"after": after})
+            response = await self._answer("", request)
+            if isinstance(response, Unclear):
+                raise RailError(f"the bank's list of payouts could not be read in full: {response.detail}")
+            if response.status_code != 200:
+                raise RailError(
+                    f"the bank's list of payouts could not be read in full: {self._unclear('', response).detail}"
+                )
             try:
-                response = await self._client.get("/payouts", params={"after": after})
-                response.raise_for_status()
                 page = _Page.model_validate_json(response.content)
-            except (httpx.HTTPError, ValidationError) as error:
+            except ValidationError as error:
                 raise RailError(f"the bank's list of payouts could not be read in full: {_words(error)}") from error
+            if page.next is not None and page.next <= after:
+                raise RailError(f"the bank's list of payouts goes in circles after {after}")
             for record in page.payouts:
-                verdict = _verdict(record)
-                if isinstance(verdict, Paid):
-                    yield verdict
+                if record.state == "paid":
+                    yield _paid(record)
             after = page.next
+
+    async def _answer(self, payout_id: str, request: httpx.Request) -> httpx.Response | Unclear:
+        """The whole answer, or why there is none: also while the bank has asked to be left alone."""
+        quiet_seconds = self._quiet_until - self._clock()
+        if quiet_seconds > 0:
+            return Unclear(payout_id, f"the bank asked for a pause of {quiet_seconds:.1f} s more", quiet_seconds)
+        try:
+            return await self._client.send(request)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return Unclear(payout_id, _words(error))
 
     def _read(self, payout_id: str, response: httpx.Response) -> Paid | Refused | Unclear:
         try:
             record = _Record.model_validate_json(response.content)
         except ValidationError:
-            return Unclear(payout_id, "the bank's reply could not be read")
+            return Unclear(payout_id, f"the bank's {response.status_code} could not be read")
         if record.id != payout_id:
-            return Unclear(payout_id, f"the bank replied about another payout ({record.id})")
-        return _verdict(record)
+            return Unclear(payout_id, f"the bank answered about another payout ({record.id[:64]})")
+        if record.state == "paid":
+            return _paid(record)
+        if record.state == "refused" and record.code in self._config.final_refusals:
+            return Refused(payout_id, record.code, record.detail)
+        return Unclear(payout_id, f"the bank says {record.state} {record.code}".rstrip())
+
+    def _refusal(self, payout_id: str, response: httpx.Response) -> Refused | Unclear:
+        """A refusal counts only by a name of the closed set: a 409 "in progress" must not fail a payout that is being
+        made, nor a proxy's bare 404 one that may have been."""
+        try:
+            problem = _Problem.model_validate_json(response.content)
+        except ValidationError:
+            return self._unclear(payout_id, response)
+        if problem.code in self._config.final_refusals and problem.id in ("", payout_id):
+            return Refused(payout_id, problem.code, problem.detail)
+        return self._unclear(payout_id, response)
+
+    def _unclear(self, payout_id: str, response: httpx.Response) -> Unclear:
+        code, _ = _problem(response)
+        wait_seconds = self._pause(response)
+        self._quiet_until = max(self._quiet_until, self._clock() + wait_seconds)
+        return Unclear(payout_id, f"the bank answered {response.status_code} {code[:64]}".rstrip(), wait_seconds)
+
+    def _pause(self, response: httpx.Response) -> float:
+        """Seconds that Retry-After asks for, as a number or as a date; 0 without one that can be read."""
+        told = response.headers.get("retry-after", "").strip()
+        if response.status_code not in _WAITS or not told:
+            return 0.0
+        if told.isascii() and told.isdigit():
+            seconds = float(told[:12])
+        else:
+            try:
+                until = parsedate_to_datetime(told)
+            except ValueError:
+                return 0.0
+            seconds = (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+        return min(max(0.0, seconds), self._config.retry_after_seconds_max)
+
+
+def _paid(record: _Record) -> Paid:
+    return Paid(record.id, record.reference, Money(record.amount_minor, record.currency), record.account)
+
+
+def _problem(response: httpx.Response) -> tuple[str, str]:
+    """Code of a problem and the payout that it is about (that of the request where it names none); "" without one."""
+    try:
+        problem = _Problem.model_validate_json(response.content)
+    except ValidationError:
+        return "", ""
+    return problem.code, problem.id or response.request.url.path.rsplit("/", 1)[-1]
 
 
 def _words(error: Exception) -> str:
     # A validation error quotes the bank's book, a transport error what was sent.
     return fault(error)
-
-
-def _problem_code(response: httpx.Response) -> str:
-    try:
-        return _Problem.model_validate_json(response.content).code
-    except ValidationError:
-        return ""
-
-
-def _refusal(payout_id: str, response: httpx.Response) -> Refused | Unclear:
-    """A refusal counts only in the bank's own words: a proxy's bare 404 must not fail a payout that may have been
-    made.
-    """
-    try:
-        problem = _Problem.model_validate_json(response.content)
-    except ValidationError:
-        return Unclear(payout_id, f"a {response.status_code} that is not the bank's")
-    return Refused(payout_id, problem.code, problem.detail)

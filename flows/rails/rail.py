@@ -36,7 +36,7 @@ class Paid:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The money did not leave and never will under this id."""
+    """The money did not leave and never will under this id. code: one of the rail's final refusals, nothing else."""
 
     payout_id: str
     code: str
@@ -52,10 +52,14 @@ class NotKnown:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """No reply, or one that says nothing about the payment: it may or may not have happened."""
+    """No reply, or one that says nothing about the payment: it may or may not have happened.
+
+    wait_seconds: how long the rail wants to be left alone; 0 where it did not say.
+    """
 
     payout_id: str
     detail: str
+    wait_seconds: float = 0.0
 
 
 class PayoutRail(Protocol):

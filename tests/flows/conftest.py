@@ -86,7 +86,7 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def faults(self, **faults: float) -> None:
+    def faults(self, **faults: object) -> None:
         httpx.post(f"{self.url}/faults", json=faults, trust_env=False).raise_for_status()
 
     def get(self, path: str) -> Any:

@@ -64,12 +64,7 @@ async def get_queue(
     response_model=wire.VerdictTaken,
     responses=described.refusals(
         *described.CREATES,
-        "not_found",
-        "invalid_transition",
-        "copy_paid",
-        "order_value_paid",
-        "decision_not_allowed",
-        "currency_mismatch",
+        *described.VERDICTS,
     ),
 )
 async def review_claim(

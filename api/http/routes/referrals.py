@@ -49,12 +49,7 @@ async def list_referrals(
     response_model=wire.VerdictTaken,
     responses=described.refusals(
         *described.CREATES,
-        "not_found",
-        "invalid_transition",
-        "copy_paid",
-        "order_value_paid",
-        "decision_not_allowed",
-        "currency_mismatch",
+        *described.VERDICTS,
     ),
 )
 async def decide_referral(

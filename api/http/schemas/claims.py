@@ -127,6 +127,18 @@ class PayoutView(Outgoing):
     currency: str
     state: str = Field(description="reserved, sent, paid, failed")
     settled_at: datetime | None
+    offset_against: str = Field(description="The recovery that it was taken off instead of being sent; empty: sent")
+
+
+class OwedView(Outgoing):
+    """What the claimant owes back of what was paid for the claim."""
+
+    id: str
+    amount_minor: int
+    owed_minor: int = Field(description="Still to come back")
+    currency: str
+    state: str = Field(description="open, offset, repaid, written_off")
+    opened_at: datetime
 
 
 class ClaimView(Outgoing):
@@ -140,7 +152,7 @@ class ClaimView(Outgoing):
     policy_id: str
     peril: str
     amount_minor: int
-    payout_minor: int = Field(description="Approved so far; zero before an approval")
+    payout_minor: int = Field(description="Approved so far, less what is to be recovered; zero before an approval")
     currency: str
     occurred_at: datetime
     created_at: datetime
@@ -156,6 +168,8 @@ class ClaimView(Outgoing):
     timeline: list[TimelineEntry]
     decision: DecisionView | None
     payouts: list[PayoutView]
+    recoveries: list[OwedView]
+    stopped_by: list[str] = Field(description="Codes of what bank and books disagree about; for adjusters alone")
     next_steps: list[str] = Field(
         description="What this caller may do now: submit, add_evidence, withdraw, withdraw_appeal, appeal, review"
     )

@@ -47,6 +47,11 @@ class Operations(Outgoing):
     payouts_failed: int
     referrals_open: int
     referrals_overdue: int
+    findings_open: dict[str, int] = Field(description="Payouts that bank and books disagree about, by code")
+    claims_stopped: int = Field(description="Claims that get no further payout before that is settled")
+    reconciled_at: datetime | None = Field(description="When bank and books were last compared in full")
+    recoveries_open: dict[str, int] = Field(description="Recoveries that are still owed, by currency")
+    recoveries_owed_minor: dict[str, int]
     floods_open: int = Field(description="Pictures that match many claims and wait for a person's ruling")
     claims_held: int = Field(description="Claims that wait for such a ruling alone")
     waiting_for_resources: dict[str, int] = Field(

@@ -35,6 +35,12 @@ class VerdictRequest(Incoming):
         description="Approve though another claim for the same photo, paper, order or event was paid; else `copy_paid`",
     )
 
+    recover: bool = Field(
+        default=False,
+        description="Less is due than was paid: the claimant owes the rest, which is taken off later payouts, repaid "
+        "or written off; otherwise such a verdict is refused: `recovery_needed`",
+    )
+
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.verdict == "approve" and (self.amount_minor is None or self.currency is None):
@@ -43,6 +49,8 @@ class VerdictRequest(Incoming):
             raise ValueError("only approve has an amount")
         if self.verdict != "approve" and not self.note:
             raise ValueError(f"{self.verdict} needs a note for the claimant")
+        if self.verdict == "ask" and self.recover:
+            raise ValueError("ask recovers nothing")
         return self
 
 
@@ -52,6 +60,7 @@ class VerdictTaken(Outgoing):
     outcome: str
     payout_minor: int
     currency: str
+    recovery_id: str = Field(description="What the claimant owes back by this verdict; empty for nothing")
 
 
 class QueueRow(Outgoing):
@@ -61,7 +70,7 @@ class QueueRow(Outgoing):
     claim_id: str
     product: str
     partner: str
-    cause: str = Field(description="refer, appeal, payout_failed")
+    cause: str = Field(description="refer, appeal, payout_failed, stopped (bank and books disagree)")
     state: str = Field(description="open: not yet with the partner; delivered: the partner has it as well")
     amount_minor: int
     currency: str

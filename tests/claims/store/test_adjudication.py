@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from claims.claim import Status
 from claims.decision import Outcome
-from claims.errors import Conflict, CoverSpent, CurrencyMismatch, InvalidTransition, LeaseLost, NotFound
+from claims.errors import Conflict, CoverSpent, CurrencyMismatch, InvalidTransition, LeaseLost, NotFound, RecoveryNeeded
 from claims.ledger import Account
 from claims.money import Money
 from claims.store import adjudication, audit, intake, ledger, outbox, payouts, referrals, views, waiting
@@ -180,13 +180,15 @@ async def test_an_appeal_reaches_a_person_who_pays_only_the_difference(world: An
     assert view.referrals[0].cause == "appeal"
 
 
-async def test_a_refused_appeal_of_a_paid_claim_leaves_it_paid(world: Any, engine: AsyncEngine) -> None:
+async def test_an_appeal_that_changes_nothing_leaves_a_paid_claim_paid(world: Any, engine: AsyncEngine) -> None:
     first = await world.decided("c", Outcome.PAY, 3000)
     async with engine.begin() as conn:
         await payouts.mark_paid(conn, first.payout_id, "B-1", world.now)
         referral_id = await intake.appeal(conn, "c", "ann", "再看", world.now, actor="claimant:ann", partner="anshun")
-    recorded = await _judge(world, engine, referral_id, "c", Outcome.DECLINE)
-    assert (recorded.status, recorded.payout_id) == (Status.PAID, "")
+    with pytest.raises(RecoveryNeeded):
+        await _judge(world, engine, referral_id, "c", Outcome.DECLINE)
+    recorded = await _judge(world, engine, referral_id, "c", Outcome.PAY, 3000)
+    assert (recorded.status, recorded.payout_id, recorded.recovery_id) == (Status.PAID, "", "")
 
 
 async def _judge(

@@ -1,0 +1,95 @@
+"""A verdict after payment on the case page, and what operators do about stopped claims and money to come back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zlib import crc32
+
+import httpx
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from claims.store import findings, intake, recoveries
+from claims.store.corrections import Found
+from tests.api.http.world import Api
+from tests.api.pages import seeding
+from tests.api.pages.test_pages_http import Seat, sign_in
+
+
+@pytest.fixture
+def appealed(site: Api, request: pytest.FixtureRequest) -> str:
+    """A claim that was paid and is appealed; returns its id."""
+    name = f"{crc32(request.node.name.encode())}"
+    seeding.register(site, f"clm-{name}", f"pol-{name}")
+    claim_id = seeding.claim(site, f"clm-{name}", f"pol-{name}", seed=int(name) % 89)
+    seeding.record(site, claim_id)
+    seeding.pay_out(site, claim_id)
+
+    async def appeal(conn: AsyncConnection) -> None:
+        now = datetime.now(UTC)
+        await intake.appeal(conn, claim_id, f"clm-{name}", "again", now, actor=f"claimant:clm-{name}", partner="anshun")
+
+    seeding.stored(site, appeal)
+    return claim_id
+
+
+def verdict(site: Api, claim_id: str, **fields: str) -> httpx.Response:
+    adjuster = sign_in(site, "adjuster", "zhang")
+    case = f"/cases/{seeding.referral_of(site, claim_id)}"
+    adjuster.post(f"{case}/take")
+    return adjuster.post(f"{case}/verdict", currency="CNY", **fields)
+
+
+def owed(site: Api, claim_id: str) -> list[recoveries.Recovery]:
+    async def work(conn: AsyncConnection) -> list[recoveries.Recovery]:
+        return await recoveries.of_claim(conn, claim_id)
+
+    return seeding.stored(site, work)
+
+
+def operator(site: Api) -> Seat:
+    return sign_in(site, "operator", "ops")
+
+
+def test_lowering_a_paid_claim_says_what_is_missing_and_then_asks_for_the_rest(site: Api, appealed: str) -> None:
+    adjuster = sign_in(site, "adjuster", "zhang")
+    shown = adjuster.client.get(f"/cases/{seeding.referral_of(site, appealed)}").text
+    assert "Money so far" in shown
+    refused = verdict(site, appealed, verdict="approve", amount="1.00", note="")
+    assert refused.status_code == 422
+    assert "Tick the box" in refused.text
+    assert owed(site, appealed) == []
+    taken = verdict(site, appealed, verdict="approve", amount="1.00", note="", recover="yes")
+    assert taken.status_code == 303
+    (recovery,) = owed(site, appealed)
+    claimant = sign_in(site, "claimant", recovery.claimant_id)
+    assert "still to come back" in claimant.client.get(f"/claims/{appealed}").text
+    page = operator(site).client.get("/operations").text
+    assert f"/operations/recoveries/{recovery.id}/repayment" in page
+    repaid = operator(site).post(f"/operations/recoveries/{recovery.id}/repayment", reference="IN-9")
+    assert repaid.headers["location"] == "/operations"
+    assert owed(site, appealed)[0].state == "repaid"
+    late = operator(site).post(f"/operations/recoveries/{recovery.id}/write-off", note="gone")
+    assert late.status_code == 409
+    assert 'role="alert"' in late.text
+
+
+def test_an_operator_sees_a_stopped_claim_and_lets_it_go_on(site: Api, appealed: str) -> None:
+    async def stop(conn: AsyncConnection) -> None:
+        found = Found(f"po-{appealed}", appealed, "account_differs", "the bank paid to another account")
+        await findings.record(conn, found, datetime.now(UTC), actor="flow:reconcile")
+
+    seeding.stored(site, stop)
+    adjuster = sign_in(site, "adjuster", "zhang")
+    assert "account_differs" in adjuster.client.get(f"/cases/{seeding.referral_of(site, appealed)}").text
+
+    async def opened(conn: AsyncConnection) -> list[findings.Finding]:
+        return await findings.listed(conn, claim_id=appealed)
+
+    (finding,) = seeding.stored(site, opened)
+    seat = operator(site)
+    assert f"/operations/findings/{finding.id}/lifting" in seat.client.get("/operations").text
+    without_a_word = seat.post(f"/operations/findings/{finding.id}/lifting", note="  ")
+    assert without_a_word.status_code == 409
+    assert seat.post(f"/operations/findings/{finding.id}/lifting", note="asked the bank").status_code == 303
+    assert seeding.stored(site, opened) == []
