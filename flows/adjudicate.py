@@ -24,7 +24,17 @@ from claims import decide as judging
 from claims.claim import Status
 from claims.decide import UncheckedInputs
 from claims.decision import Decision, Outcome
-from claims.errors import Conflict, CopyPaid, CoverSpent, FloodRuled, InvalidTransition, LeaseLost, OrderSpent
+from claims.errors import (
+    ClaimStopped,
+    Conflict,
+    CopyPaid,
+    CoverSpent,
+    FloodRuled,
+    InvalidTransition,
+    LeaseLost,
+    OrderSpent,
+    RecoveryNeeded,
+)
 from claims.evidence import CreditFact, Facts, NoseFact, PhotoFact
 from claims.faults import fault
 from claims.product import product_of
@@ -139,7 +149,8 @@ class Adjudication:
             self.decided += 1
         elif isinstance(error, LeaseLost):
             outcome, amount, reason = "taken over", "", ""
-        elif isinstance(error, Conflict | InvalidTransition):
+        elif isinstance(error, Conflict | InvalidTransition) and not isinstance(error, RecoveryNeeded | ClaimStopped):
+            # Those two are no sign that somebody else went on with the claim: it must not be left where it is.
             outcome, amount, reason = "no longer due", "", ""
             await self._finish(lease)
         else:
