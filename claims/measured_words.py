@@ -1,7 +1,7 @@
 """Sentences that measuring leaves in facts, read again in both languages: why a photo, a paper or a nose could not be
 used, what a check of a paper compared, why nobody vouches for a reading.
 
-`vision` writes them in English, each of one form; a test makes every one of them and finds it here. A sentence of
+`vision` writes them in English, each of one form; a test lets it write them and finds them here. A sentence of
 another version is nobody's reading: the reason around it is said without it.
 """
 
@@ -21,6 +21,7 @@ from claims.readings import (
     listed,
     named,
     number,
+    own_name,
     paper_amount,
     paper_minor,
     percent,
@@ -29,8 +30,9 @@ from claims.readings import (
 )
 from claims.wording import FIELDS, KINDS
 
-FIELD: Final = named(FIELDS)
-KIND: Final = named(KINDS)
+# What an insurer added beside them stands for itself.
+FIELD: Final = first_of(named(FIELDS), own_name)
+KIND: Final = first_of(named(KINDS), own_name)
 CHECK: Final = named(CHECKS)
 _DAYS: Final = counted("天", "day", "days")
 _SIZE: Final = r"(?P<wide>\d+) x (?P<high>\d+) px"
@@ -229,7 +231,7 @@ COMPARED: Final = first_of(
     phrase(
         r"(?P<items>\d+) items sum to (?P<sum>\S+), the total says (?P<total>\S+)",
         "{items}合计 {sum}，单据合计 {total}",
-        "{items} sum to {sum}, the total says {total}",
+        "{items} with a sum of {sum}, the total says {total}",
         items=_ITEMS,
         sum=paper_amount,
         total=paper_amount,
@@ -237,7 +239,7 @@ COMPARED: Final = first_of(
     phrase(
         r"(?P<items>\d+) items sum to (?P<sum>\S+), (?P<field>\w+) says (?P<total>\S+)",
         "{items}合计 {sum}，{field} {total}",
-        "{items} sum to {sum}, {field} says {total}",
+        "{items} with a sum of {sum}, {field} says {total}",
         items=_ITEMS,
         sum=paper_amount,
         total=paper_amount,
@@ -309,8 +311,8 @@ COMPARED: Final = first_of(
     phrase(
         r"(?P<field>\w+): the digit at (?P<across>\d+)% from the left, (?P<down>\d+)% from the top differs in"
         r" (?P<sign>.+) \([\d.]+\)",
-        "{field}，距左边 {across}%、距顶部 {down}% 处的数字，差异在{sign}",
-        "{field}, the digit at {across}% from the left and {down}% from the top differs in {sign}",
+        "{field}，距左边 {across}%、距顶部 {down}% 处的数字，疑点：{sign}",
+        "{field}, the digit at {across}% from the left and {down}% from the top, suspect for {sign}",
         field=FIELD,
         sign=_SIGNS,
     ),
@@ -377,8 +379,8 @@ _DOUBT: Final = first_of(
         "“{value}”不是日历上的日期",
         "“{value}” is no day of the calendar",
     ),
-    phrase(r"no amount at the start of (?P<value>.*)", "“{value}”不是金额", "“{value}” is no amount"),
-    phrase(r"no weight with a unit in (?P<value>.*)", "“{value}”不是重量", "“{value}” is no weight"),
+    phrase(r"no amount at the start of '?(?P<value>.*?)'?", "“{value}”不是金额", "“{value}” is no amount"),
+    phrase(r"no weight with a unit in '?(?P<value>.*?)'?", "“{value}”不是重量", "“{value}” is no weight"),
     phrase(
         r"the paper says (?P<value>.*) and (?P<other>.*)",
         "单据上既有“{value}”又有“{other}”",

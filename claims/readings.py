@@ -114,6 +114,11 @@ def peril(text: str, reader: Reader) -> str | None:
     return named.in_language(reader.lang) if named is not None else None
 
 
+def own_name(text: str, _: Reader) -> str | None:
+    """A name that an insurer gave, to which this house has no words."""
+    return text.replace("_", " ") if re.fullmatch(r"[a-z][a-z0-9_]{0,99}", text) else None
+
+
 def counted(chinese: str, singular: str, plural: str) -> Reading:
     """A whole number with its unit: "8" is 8 天, 8 days."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from claims.currencies import with_code
 from claims.money import Money
 from claims.store import payouts
 from claims.store.engine import connect
@@ -151,7 +152,7 @@ def _difference(payout: Payout, code: str, detail: str) -> Difference:
 
 
 def _words(amount: Money) -> str:
-    return f"{amount.minor / 100:.2f} {amount.currency}"
+    return with_code(amount.minor, amount.currency)
 
 
 async def _every(conn: AsyncConnection) -> AsyncIterator[Payout]:

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from api.http.languages import Lang, preferred
 from api.http.tokens import Principal
 from api.pages import words
+from claims import currencies
 from claims.explain import money_text
 from claims.money import Money
 from claims.product import Product
@@ -79,8 +80,8 @@ def product_name(catalogue: Mapping[str, Product], key: str, lang: Lang) -> str:
 
 
 def money_input(amount: Money) -> str:
-    """An amount as people type it: 4700 minor units are "47.00"."""
-    return f"{amount.minor // 100}.{amount.minor % 100:02d}"
+    """An amount as people type it: 4700 fen are "47.00", 4700 yen are "4700"."""
+    return currencies.digits(amount.minor, amount.currency, grouped=False)
 
 
 def _moment(at: datetime) -> Markup:

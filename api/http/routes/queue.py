@@ -37,7 +37,7 @@ async def get_queue(
 ) -> wire.Queue:
     async with context.engine.connect() as conn:
         rows = await views.queue_rows(conn, limit=limit, offset=offset, held=held)
-    return wire.Queue(cases=[showing.queue_row(row, lang) for row in rows])
+    return wire.Queue(cases=[showing.queue_row(row, context.catalogue, lang) for row in rows])
 
 
 @router.post(

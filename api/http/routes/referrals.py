@@ -35,7 +35,7 @@ async def list_referrals(
 ) -> wire.ReferralList:
     async with context.engine.connect() as conn:
         rows = await views.queue_rows(conn, partner=principal.subject, limit=limit, offset=offset)
-    return wire.ReferralList(referrals=[showing.referral_row(row, lang) for row in rows])
+    return wire.ReferralList(referrals=[showing.referral_row(row, context.catalogue, lang) for row in rows])
 
 
 @router.post(

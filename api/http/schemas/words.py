@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+from claims.currencies import is_current
+
 
 class Incoming(BaseModel):
     """A request document: an unknown member is an error, so that a misspelt one is not lost in silence."""
@@ -26,6 +28,12 @@ def _storable(text: str) -> str:
     return text
 
 
+def _current(code: str) -> str:
+    if not is_current(code):
+        raise ValueError("no currency of ISO 4217 that is in use")
+    return code
+
+
 Id = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:\-]{0,99}$", description="Letters, digits and . _ : -, at most 100")
 ]
@@ -34,7 +42,7 @@ _Stripped = StringConstraints(strip_whitespace=True)
 Line = Annotated[str, _Stripped, Field(max_length=200), AfterValidator(_storable)]
 Words = Annotated[str, _Stripped, Field(max_length=4000), AfterValidator(_storable)]
 Name = Annotated[str, _Stripped, Field(min_length=1, max_length=200), AfterValidator(_storable)]
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217")]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217"), AfterValidator(_current)]
 Minor = Annotated[int, Field(strict=True, gt=0, le=10**12, description="Minor units (fen, cents)")]
 MinorOrZero = Annotated[int, Field(strict=True, ge=0, le=10**12, description="Minor units (fen, cents)")]
 Moment = Annotated[AwareDatetime, Field(description="ISO 8601 with an offset")]
