@@ -92,15 +92,17 @@ def _moment(at: datetime) -> Markup:
     )
 
 
-def _seconds(value: float) -> str:
-    """A duration with as many digits as matter: 0.84 s, 12.4 s, 3 min 05 s."""
+@jinja2.pass_context
+def _seconds(context: jinja2.runtime.Context, value: float) -> str:
+    """A duration with as many digits as matter: 0.84 s, 12.4 s, 3 min 05 s; 0.84 秒, 3 分 05 秒."""
+    hours, minutes, seconds = ("小时", "分", "秒") if context["lang"] == "zh" else ("h", "min", "s")
     if value < 10:
-        return f"{value:.2f} s"
+        return f"{value:.2f} {seconds}"
     if value < 100:
-        return f"{value:.1f} s"
+        return f"{value:.1f} {seconds}"
     if value < 6000:
-        return f"{int(value) // 60} min {int(value) % 60:02d} s"
-    return f"{value / 3600:.1f} h"
+        return f"{int(value) // 60} {minutes} {int(value) % 60:02d} {seconds}"
+    return f"{value / 3600:.1f} {hours}"
 
 
 def _size(count: int) -> str:

@@ -26,7 +26,8 @@ function span(seconds) {
   const hours = Math.floor(seconds / 3600);
   const two = (number) => String(number).padStart(2, "0");
   const rest = `${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
-  return hours >= 48 ? `${Math.floor(hours / 24)} d ${hours % 24} h` : `${two(hours)}:${rest}`;
+  const [days, left] = lang.startsWith("zh") ? ["天", "小时"] : ["d", "h"];
+  return hours >= 48 ? `${Math.floor(hours / 24)} ${days} ${hours % 24} ${left}` : `${two(hours)}:${rest}`;
 }
 
 // ---- uploads: a whole claim in one request, with its progress
