@@ -39,7 +39,7 @@ LOOKS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         PhotoVerdict.SAME_BYTES: ("同一文件", "the same file"),
         PhotoVerdict.SAME_PICTURE: ("同一画面", "the same picture"),
-        PhotoVerdict.EDITED_COPY: ("编辑后的复制件", "edited copy"),
+        PhotoVerdict.EDITED_COPY: ("编辑过的复制件", "edited copy"),
         PhotoVerdict.SIMILAR: ("相似", "looks alike"),
         PhotoVerdict.UNSEEN: ("未曾出现", "not seen before"),
     }

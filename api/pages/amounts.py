@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
-from api.http.problems import KINDS, Problem
+from api.http.problems import Problem
 from api.pages import words
 from api.pages.failures import PageRoute
 from api.pages.rendering import language
@@ -27,13 +27,13 @@ async def read_amount(
     typed: Annotated[str, Query(max_length=200)] = "",
     currency: Annotated[str, Query(max_length=3)] = "",
 ) -> JSONResponse:
-    """`{minor, text}`: minor units and how they are written; 422 with `{code, message}` where the amount can't be read
-    in one way only."""
+    """`{minor, text}`: minor units and how they are written; `{code, message}` where the amount can't be read in one
+    way only, which is an answer to this question and no failure of it."""
     if not currencies.is_known(currency):
         raise Problem("invalid_request", "/query/currency: no currency of ISO 4217")
     try:
         minor = currencies.read(typed, currency)
     except AmountUnreadable as error:
         message = words.say(language(request), f"problem.{error.code}")
-        return JSONResponse({"code": error.code, "message": message}, KINDS[error.code].status, _HEADERS)
+        return JSONResponse({"code": error.code, "message": message}, 200, _HEADERS)
     return JSONResponse({"minor": minor, "text": currencies.written(minor, currency)}, 200, _HEADERS)

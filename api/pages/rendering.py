@@ -109,6 +109,11 @@ def _size(count: int) -> str:
     return f"{count / 1_000_000:.1f} MB" if count >= 100_000 else f"{count / 1000:.0f} kB"
 
 
+def _heading(text: str) -> str:
+    """Words of a sentence where they stand by themselves: with a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 def _asset(name: str) -> str:
     """A static file's address; it changes with the file, so that no browser keeps an old one."""
     return f"/static/{name}?v={int((_STATIC / name).stat().st_mtime)}"
@@ -129,6 +134,7 @@ def _make_environment() -> jinja2.Environment:
         "seconds": _seconds,
         "size": _size,
         "json": json.dumps,
+        "heading": _heading,
     }
     environment.globals |= {"asset": _asset, "Money": Money}
     return environment

@@ -418,7 +418,7 @@ def test_a_copy_is_described_to_an_adjuster_in_words() -> None:
     )
     first = copied.decision().reasons[0]
     assert explain.reason_text(first, "zh", copied.product) == (
-        "照片与他人理赔案件的照片相同或系其编辑件（编辑后的复制件，复制概率 99.87%，143 处特征点一致）"
+        "照片与他人理赔案件的照片相同或系其编辑件（编辑过的复制件，复制概率 99.87%，143 处特征点一致）"
     )
     assert explain.detail_text(first, "zh") == "理赔案件 claim-0：左右镜像，缩放至 62%"
     assert explain.detail_text(first, "en") == "claim claim-0: mirrored, scaled to 62%"

@@ -288,7 +288,7 @@ def test_pages_ask_how_an_amount_is_read(small_world: World) -> None:
     assert ask("1,000", "JPY").json() == {"minor": 1_000, "text": "JP¥1,000"}
     assert ask("1.5", "KWD").json() == {"minor": 1_500, "text": "KWD 1.500"}
     refused = ask("47,50", "CNY", "zh")
-    assert (refused.status_code, refused.json()["code"]) == (422, "amount_ambiguous")
+    assert (refused.status_code, refused.json()["code"]) == (200, "amount_ambiguous")
     assert "1234.50" in refused.json()["message"]
     assert ask("1", "XYZ").status_code == 422
     assert browser_like(small_world.api).get("/amounts", headers={"Accept": "application/json"}).status_code == 401
@@ -298,7 +298,7 @@ def test_a_case_in_chinese_shows_no_raw_values(small_world: World) -> None:
     seat = sign_in(small_world.api, "adjuster", "zhang")
     seat.client.headers["Accept-Language"] = "zh"
     page = seat.client.get(f"/cases/{small_world.referral}").text
-    assert "编辑后的复制件" in page or "照片" in page
+    assert "编辑过的复制件" in page or "照片" in page
     shown = re.sub(r"<[^>]*>", " ", re.sub(r"(?s)<script.*?</script>|<head.*?</head>", " ", page))
     assert re.findall(r"probability|points agree|similar or unseen|&lt;=|&gt;=|>=|<=", shown) == []
 
