@@ -19,6 +19,7 @@ from api.commands.opening import print_json
 from api.http.tokens import Role
 from api.sandbox import Sandbox
 from api.settings import Settings
+from claims.currencies import digits
 from fixtures import demo_world
 from fixtures.demo_world import DemoClaim, File, World
 
@@ -27,6 +28,7 @@ CLAIM_SECONDS_MAX = 600.0
 OPEN = frozenset({"submitted", "approved"})  # not yet where it will stay by itself
 ADJUSTER = "zhang-li"
 WIDE_COLUMNS = 240
+CURRENCY = "CNY"  # of every product of the demonstration
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ async def _review(sandbox: Sandbox, claim_id: str, claim: DemoClaim) -> None:
         verdict = {
             "verdict": "approve",
             "amount_minor": claim.review_minor,
-            "currency": "CNY",
+            "currency": CURRENCY,
             "note": "物流记录属实。",
         }
         await adjuster.post(f"/v1/claims/{claim_id}/review", verdict)
@@ -168,7 +170,7 @@ def _problem(claim: DemoClaim, status: str, paid_minor: int, first_reason: str) 
     if claim.reason and first_reason != claim.reason:
         return f"expected reason {claim.reason}"
     if claim.paid_minor and paid_minor != claim.paid_minor:
-        return f"expected {claim.paid_minor / 100:.2f}"
+        return f"expected {digits(claim.paid_minor, CURRENCY)}"
     return ""
 
 
@@ -212,7 +214,7 @@ def _report(out: Console, sandbox: Sandbox, told: list[Told], books: list[str], 
         link = _link(prefect, one)
         table.add_row(
             one.claim.title, one.product, " or ".join(sorted(one.claim.expected)), outcome,
-            f"{one.paid_minor / 100:.2f}", f"{one.seconds:.1f}", one.first_reason,
+            digits(one.paid_minor, CURRENCY), f"{one.seconds:.1f}", one.first_reason,
             f"[link={link}]{link if wide else one.flow_run_id[:8]}[/link]" if link else "-",
         )  # fmt: skip
     out.print(table)

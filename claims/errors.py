@@ -2,6 +2,7 @@
 
 ClaimsError
 ├── InvalidMoney            not an amount at all
+│   └── AmountUnreadable    typed by a person, and not to be read in one way only: `code` says why
 ├── CurrencyMismatch        two currencies in one sum
 ├── InvalidTransition       a claim cannot go from this status to that one
 ├── UnknownProduct          no product file of that name
@@ -41,6 +42,15 @@ class ClaimsError(Exception):
 
 
 class InvalidMoney(ClaimsError): ...
+
+
+class AmountUnreadable(InvalidMoney):
+    """`code`: amount_missing, amount_ambiguous, amount_too_precise, amount_negative, amount_too_large or
+    amount_unreadable."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class CurrencyMismatch(ClaimsError): ...

@@ -6,15 +6,18 @@ and of a suspicion only that a person is looking, so that nobody learns whose ph
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from claims import sign_words
+from claims import currencies
 from claims.claim import Status
 from claims.decision import BenefitLine, Decision, Ground, Outcome, Reason
+from claims.fact_words import CHECKS, CREDIT, ITEM_CLASSES, SHARED, SUBJECTS
+from claims.measured_words import COMPARED, NOT_VOUCHED, UNSCORED, defect
 from claims.money import Money
-from claims.product import Language
+from claims.product import Language, Product
+from claims.readings import Reader, fill
+from claims.reason_values import BIN, DAYS, TRANSFORM, said
 from claims.wording import BENEFITS, CLAIMANT, FIELDS, KINDS, LOOKING, REASONS, SENTENCES
 
 STATUSES: Mapping[Status, tuple[str, str]] = {
@@ -37,27 +40,24 @@ OUTCOMES: Mapping[Outcome, tuple[str, str]] = {
     Outcome.DECLINE: ("不予赔付", "decline"),
 }
 
-_SYMBOLS = {"CNY": "¥"}
+
+def reason_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
+    """One sentence for adjusters and operators. product: the terms, which name perils; without them a peril stays
+    unnamed. Raises KeyError for a code nobody wrote words for (a test sees to it)."""
+    return _filled(REASONS[reason.code], reason, Reader(lang, product))
 
 
-def reason_text(reason: Reason, lang: Language) -> str:
-    """One sentence for adjusters and operators. Raises KeyError for a code nobody wrote words for (a test sees to
-    it)."""
-    return _filled(REASONS[reason.code][_index(lang)], reason, lang)
-
-
-def claimant_text(reason: Reason, lang: Language) -> str:
+def claimant_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
     """One sentence for the claimant: nothing of other people, nothing of how a copy was found."""
     if reason.ground is Ground.SUSPICION:
         return LOOKING[_index(lang)]
-    words = CLAIMANT.get(reason.code, REASONS[reason.code])
-    return _filled(words[_index(lang)], reason, lang)
+    return _filled(CLAIMANT.get(reason.code, REASONS[reason.code]), reason, Reader(lang, product))
 
 
-def claimant_texts(decision: Decision, lang: Language) -> tuple[str, ...]:
+def claimant_texts(decision: Decision, lang: Language, product: Product | None = None) -> tuple[str, ...]:
     """What a claimant reads about a decision: the reasons that carried it, without repeating a sentence."""
     carried = [one for one in decision.reasons if one.pulls is decision.outcome]
-    return tuple(dict.fromkeys(claimant_text(one, lang) for one in carried))
+    return tuple(dict.fromkeys(claimant_text(one, lang, product) for one in carried))
 
 
 def status_text(status: Status, lang: Language) -> str:
@@ -97,20 +97,19 @@ def _benefit_label(line: BenefitLine, lang: Language) -> str:
     words = ""
     if line.label == "co_pay" and line.detail:
         item_class, rate, undesignated = _co_pay(line, lang)
-        words = ("{}，赔付{}%{}", "{}, paid at {}%{}")[_index(lang)].format(item_class, rate, undesignated)
+        words = ("{}，赔付 {}%{}", "{}, paid at {}%{}")[_index(lang)].format(item_class, rate, undesignated)
     elif line.label in ("paper_total", "insurance_paid", "hospital_excluded", "order_price") and line.detail:
         words = line.detail
     elif line.label == "days_counted":
-        words = (f"{line.detail} 天", f"{line.detail} days")[_index(lang)]
+        words = DAYS(line.detail, Reader(lang)) or ""
     return text + ((f"（{words}）" if lang == "zh" else f" ({words})") if words else "")
 
 
 def _co_pay(line: BenefitLine, lang: Language) -> tuple[str, str, str]:
     """Class, percent, and a word on the hospital, from "乙 8000" or "乙 6000 undesignated"."""
     item_class, rate, *undesignated = line.detail.split()
-    named = {"-": ("未分类", "unclassed"), "own": ("自费", "own cost")}.get(item_class, (item_class, item_class))
     where = ("，非约定医院", ", hospital not on the list")[_index(lang)] if undesignated else ""
-    return named[_index(lang)], f"{int(rate) / 100:g}", where
+    return _named(ITEM_CLASSES, item_class, lang), f"{int(rate) / 100:g}", where
 
 
 def _sentence(line: BenefitLine, lang: Language) -> str:
@@ -122,73 +121,97 @@ def _sentence(line: BenefitLine, lang: Language) -> str:
         values["item_class"], values["percent"], values["where"] = _co_pay(line, lang)
     elif line.label in ("day_limit", "allowance"):
         days, _, per_day = line.detail.partition(" ")
-        values = {"days": days, "per_day": money_text(Money(int(per_day), line.amount.currency))}
+        values = {
+            "days": DAYS(days, Reader(lang)) or "",
+            "per_day": money_text(Money(int(per_day), line.amount.currency)),
+        }
+    elif line.label == "days_counted":
+        values["days"] = DAYS(line.detail, Reader(lang)) or ""
     elif line.label in ("per_claim_limit", "limit_left", "claimed_limit"):
         values["ceiling"] = money_text(Money(int(line.detail), line.amount.currency))
-    return SENTENCES[line.label][_index(lang)].format(name=line.detail, **({"days": line.detail} | values))
+    return SENTENCES[line.label][_index(lang)].format(name=line.detail, **values)
 
 
 def paper_kind_text(kind: str, lang: Language) -> str:
     """A kind that an insurer added stands for itself."""
-    return KINDS[kind][_index(lang)] if kind in KINDS else kind.replace("_", " ")
+    return _named(KINDS, kind, lang)
 
 
 def field_text(name: str, lang: Language) -> str:
-    return FIELDS[name][_index(lang)] if name in FIELDS else name.replace("_", " ")
+    return _named(FIELDS, name, lang)
+
+
+def subject_text(subject: str, lang: Language) -> str:
+    """What a photo shows."""
+    return _named(SUBJECTS, subject, lang)
+
+
+def check_text(name: str, lang: Language) -> str:
+    """The check of a paper."""
+    return _named(CHECKS, name, lang)
+
+
+def shared_text(key: str, lang: Language) -> str:
+    """What several claims have in common."""
+    return _named(SHARED, key, lang)
+
+
+def credit_text(attribute: str, lang: Language) -> str:
+    """The attribute of a customer that a score is made of."""
+    return _named(CREDIT, attribute, lang)
 
 
 def money_text(amount: Money) -> str:
-    """ "¥1,234.50", "-¥10.00"; the currency code where there is no symbol for it."""
-    sign = "-" if amount.minor < 0 else ""
-    whole, minor = divmod(abs(amount.minor), 100)
-    symbol = _SYMBOLS.get(amount.currency, f"{amount.currency} ")
-    return f"{sign}{symbol}{whole:,}.{minor:02d}"
+    """The same in both languages: "¥1,234.50", "-¥10.00", "JP¥1,000"; the currency's code where it has no sign."""
+    return currencies.written(amount.minor, amount.currency)
+
+
+def detail_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
+    """The reason's detail in words; "" where it has none or holds nothing for people."""
+    return said(reason, Reader(lang, product)).get("detail", "")
+
+
+def unusable_text(reason: str, lang: Language) -> str:
+    """Why a photo, a paper or a nose could not be used: what facts say of it, in words; "" where they say it as
+    another version did."""
+    return defect(reason, Reader(lang)) or ""
+
+
+def not_vouched_text(because: str, lang: Language) -> str:
+    """Why nobody vouches for a paper, in words; "" where another version wrote it."""
+    return NOT_VOUCHED(because, Reader(lang)) or ""
+
+
+def compared_text(detail: str, lang: Language) -> str:
+    """What a check of a paper compared, in words; "" where another version wrote it."""
+    return COMPARED(detail, Reader(lang)) or ""
+
+
+def unscored_text(because: str, lang: Language) -> str:
+    """Why there is no credit score, in words; "" where another version wrote it."""
+    return UNSCORED(because, Reader(lang)) or ""
+
+
+def transform_text(transform: str, lang: Language) -> str:
+    """How a photo was made of another, in words; "" where another version wrote it."""
+    return TRANSFORM(transform, Reader(lang)) or ""
+
+
+def bin_text(found: str, lang: Language) -> str:
+    """The range of a credit attribute in words; "" where another version wrote it."""
+    return BIN(found, Reader(lang)) or ""
+
+
+def _named(words: Mapping[str, tuple[str, str]], name: str, lang: Language) -> str:
+    return words[name][_index(lang)] if name in words else name.replace("_", " ")
 
 
 def _index(lang: Language) -> int:
     return 0 if lang == "zh" else 1
 
 
-def detail_text(reason: Reason, lang: Language) -> str:
-    """The reason's detail in words."""
-    return _named(reason, lang)[2]
-
-
-def _filled(words: str, reason: Reason, lang: Language) -> str:
-    value, threshold, detail = _named(reason, lang)
-    text = words.format(
-        value=value,
-        threshold=threshold,
-        detail=detail,
-        value_money=_minor_text(reason.value),
-        threshold_money=_minor_text(reason.threshold),
-    ).strip()
+def _filled(words: tuple[str, str], reason: Reason, reader: Reader) -> str:
+    text = fill(reader.choose(words), said(reason, reader))
     if not reason.clause:
         return text
-    return f"{text}（条款 {reason.clause}）" if lang == "zh" else f"{text} (clause {reason.clause})"
-
-
-def _named(reason: Reason, lang: Language) -> tuple[str, str, str]:
-    """Value, threshold and detail, with signs, and kinds and fields of papers, by their names."""
-    value, threshold, detail = reason.value, reason.threshold, reason.detail
-    if reason.code in sign_words.CODES:
-        return sign_words.kinds_text(value, lang), threshold, sign_words.detail_text(detail, lang)
-    if reason.code in ("paper_of_other_kind", "paper_kind_missing"):
-        value, threshold = _list(value, paper_kind_text, lang), _list(threshold, paper_kind_text, lang)
-    elif reason.code in ("paper_fields_missing", "paper_doubtful", "claimant_under_two_ids"):
-        value = _list(value, field_text, lang)
-    elif reason.code in ("papers_contradict", "paper_dates_out_of_order", "name_shown_masked"):
-        detail = _list(detail, field_text, lang)
-    elif reason.code in sign_words.CODES:
-        value, detail = sign_words.kinds_text(value, lang), detail_text(reason, lang)
-    return value, threshold, detail
-
-
-def _list(names: str, word: Callable[[str, Language], str], lang: Language) -> str:
-    return ("、" if lang == "zh" else ", ").join(word(name, lang) for name in names.split())
-
-
-def _minor_text(text: str) -> str:
-    """Amounts stand in reasons as minor units and currency: "<= 30000 CNY"."""
-    found = re.search(r"(-?\d+) ([A-Z]{3})$", text)
-    return money_text(Money(int(found[1]), found[2])) if found else text
+    return f"{text}（条款 {reason.clause}）" if reader.lang == "zh" else f"{text} (clause {reason.clause})"

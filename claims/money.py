@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from claims.currencies import is_known
 from claims.errors import CurrencyMismatch, InvalidMoney
 
 
@@ -17,10 +18,8 @@ class Money:
     def __post_init__(self) -> None:
         if isinstance(self.minor, bool) or not isinstance(self.minor, int):
             raise InvalidMoney(f"minor units must be an integer, got {type(self.minor).__name__}")
-        if len(self.currency) != 3 or not (
-            self.currency.isascii() and self.currency.isalpha() and self.currency.isupper()
-        ):
-            raise InvalidMoney(f"currency must be three capital letters (ISO 4217), got {self.currency!r}")
+        if not is_known(self.currency):
+            raise InvalidMoney(f"currency must be a code of ISO 4217, got {self.currency!r}")
 
     def __add__(self, other: Money) -> Money:
         return Money(self.minor + self._same(other).minor, self.currency)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from claims.currencies import is_known
 from claims.errors import InvalidProduct, UnknownProduct
 from claims.evidence import KIND_PATTERN, UNKNOWN_KIND
 from claims.money import Money
@@ -38,6 +39,12 @@ def _kind(name: str) -> str:
     if name == UNKNOWN_KIND:
         raise ValueError(f"{UNKNOWN_KIND!r} is what the reader calls a paper it cannot place: nothing can ask for it")
     return name
+
+
+def _currency(code: str) -> str:
+    if not is_known(code):  # one that was withdrawn may still be that of recorded terms
+        raise ValueError(f"no currency of ISO 4217: {code!r}")
+    return code
 
 
 PaperKind = Annotated[str, Field(pattern=KIND_PATTERN), AfterValidator(_kind)]
@@ -117,7 +124,7 @@ class Product(_Terms):
     summary: Text
     partner: str = Field(pattern=r"^[a-z][a-z0-9_]*$")  # the insurer that carries the risk and takes referrals
     perils: Mapping[str, Text] = Field(min_length=1)
-    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$"), AfterValidator(_currency)]
     utc_offset_minutes: int = Field(
         default=480, ge=-720, le=840
     )  # paper dates and waiting days are local; China has no summer time

@@ -22,6 +22,7 @@ from sqlalchemy import select
 
 from claims import decide as judging
 from claims.claim import Status
+from claims.currencies import with_code
 from claims.decide import UncheckedInputs
 from claims.decision import Decision, Outcome
 from claims.errors import (
@@ -250,7 +251,7 @@ class Adjudication:
                 partner=partner,
                 paid_elsewhere=looked_after,
             )
-        amount = f"{decision.payout.minor / 100:.2f} {decision.payout.currency}"
+        amount = with_code(decision.payout.minor, decision.payout.currency)
         return decision.outcome, amount if decision.outcome is Outcome.PAY else "", decision.reasons[0].code
 
     async def _failed(self, lease: Lease, progress: Progress, error: BaseException) -> tuple[str, str, str]:

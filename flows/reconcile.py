@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from claims.currencies import with_code
 from claims.money import Money
 from claims.product import product_of
 from claims.store import adjudication, corrections, findings, payouts, recoveries
@@ -322,7 +323,7 @@ def _difference(payout: Payout, code: str, detail: str) -> Difference:
 
 
 def _words(amount: Money) -> str:
-    return f"{amount.minor / 100:.2f} {amount.currency}"
+    return with_code(amount.minor, amount.currency)
 
 
 class _Page(Protocol[R]):

@@ -20,6 +20,7 @@ Language = Annotated[str, typer.Option("--language", help="zh or en")]
 @claims_app.command("list")
 def list_claims(limit: int = typer.Option(50, min=1, max=1000), as_json: JsonFlag = False) -> None:
     """The newest claims."""
+    from claims.currencies import with_code
     from claims.store.views import list_claims as newest
 
     async def work(conn: AsyncConnection) -> None:
@@ -33,7 +34,13 @@ def list_claims(limit: int = typer.Option(50, min=1, max=1000), as_json: JsonFla
         table = Table("claim", "product", "status", "amount", "submitted")
         for row in rows:
             submitted = f"{row.submitted_at:%Y-%m-%d %H:%M:%S}" if row.submitted_at else "draft"
-            table.add_row(row.id, row.product, row.status, _money(row.amount.minor, row.amount.currency), submitted)
+            table.add_row(
+                row.id,
+                row.product,
+                row.status,
+                with_code(row.amount.minor, row.amount.currency, grouped=True),
+                submitted,
+            )
         console.print(table)
 
     with_store(work)
@@ -42,7 +49,9 @@ def list_claims(limit: int = typer.Option(50, min=1, max=1000), as_json: JsonFla
 @claims_app.command("show")
 def show(claim_id: str, language: Language = "en", as_json: JsonFlag = False) -> None:
     """One claim: its way so far, and every decision with its reasons."""
+    from claims.currencies import with_code
     from claims.explain import benefit_text, reason_text, status_text
+    from claims.product import load_catalogue
     from claims.store.views import claim_view
     from claims.wire import to_plain
 
@@ -60,19 +69,20 @@ def show(claim_id: str, language: Language = "en", as_json: JsonFlag = False) ->
         console.print(f"[bold]{view.claim.id}[/bold] {view.claim.product}: {status_text(view.claim.status, spoken)}")
         for entry in view.timeline:
             console.print(f"  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.status}  {entry.note}", highlight=False)
+        product = load_catalogue().get(view.claim.product)
         for row in view.decisions:
             made = row.decision
+            paid = with_code(made.payout.minor, made.payout.currency, grouped=True)
             console.print(
-                f"decision {row.seq}: [bold]{made.outcome}[/bold] {_money(made.payout.minor, made.payout.currency)}"
+                f"decision {row.seq}: [bold]{made.outcome}[/bold] {paid}"
                 f" by {made.decided_by}, rules {made.rules_version}"
             )
-            table = Table("reason", "in words", "value", "threshold")
+            table = Table("reason", "in words")
             for reason in made.reasons:
-                table.add_row(reason.code, reason_text(reason, spoken), reason.value, reason.threshold)
+                table.add_row(reason.code, reason_text(reason, spoken, product))
             console.print(table)
             for line in made.benefit:
-                amount = _money(line.amount.minor, line.amount.currency)
-                console.print(f"  {benefit_text(line, spoken)}: {amount}", highlight=False)
+                console.print(f"  {benefit_text(line, spoken)}", highlight=False)
 
     try:
         with_store(work)
@@ -169,10 +179,6 @@ def erase(
     )
     for one in left(done.scrubbed):
         console.print(f"  still in {one.where}: {one.until}", highlight=False)
-
-
-def _money(minor: int, currency: str) -> str:
-    return f"{minor / 100:,.2f} {currency}"
 
 
 def add_to(app: typer.Typer) -> None:

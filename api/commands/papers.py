@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from api.commands.opening import console
+from claims.currencies import digits
 
 if TYPE_CHECKING:
     from vision.documents import PaperField, PaperReading
@@ -60,7 +61,7 @@ def _fields(page: PaperReading) -> dict[str, Any]:
     total = page.field("total_minor")
     if total is not None:
         minor = int(total.value)
-        fields["total"] = _field(total, f"{minor // 100}.{minor % 100:02d}")
+        fields["total"] = _field(total, digits(minor, "CNY", grouped=False))
     return fields
 
 

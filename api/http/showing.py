@@ -55,7 +55,7 @@ def claim(view: ClaimView, catalogue: Mapping[str, Product], principal: Principa
             )
             for entry in view.timeline
         ],
-        decision=decision(newest.decision, principal, lang) if newest is not None else None,
+        decision=decision(newest.decision, product, principal, lang) if newest is not None else None,
         payouts=[
             wire.PayoutView(
                 id=payout.id,
@@ -100,14 +100,14 @@ def evidence(claim_id: str, file: EvidenceRow) -> wire.Evidence:
     )
 
 
-def decision(decided: Decision, principal: Principal, lang: Lang) -> wire.DecisionView:
+def decision(decided: Decision, product: Product | None, principal: Principal, lang: Lang) -> wire.DecisionView:
     by_rules = decided.decided_by == "rules"
     return wire.DecisionView(
         outcome=decided.outcome,
         outcome_text=explain.outcome_text(decided.outcome, lang),
         payout_minor=decided.payout.minor,
         currency=decided.payout.currency,
-        reasons=[_reason(one, principal, lang) for one in decided.reasons],
+        reasons=[_reason(one, product, principal, lang) for one in decided.reasons],
         benefit=[
             wire.BenefitView(
                 code=line.label,
@@ -156,7 +156,7 @@ def claim_row(row: ClaimRow, lang: Lang) -> wire.ClaimRow:
     )
 
 
-def queue_row(row: QueueRow, lang: Lang) -> work.QueueRow:
+def queue_row(row: QueueRow, catalogue: Mapping[str, Product], lang: Lang) -> work.QueueRow:
     first = _first_reason(row.decision)
     return work.QueueRow(
         referral_id=row.referral.id,
@@ -168,7 +168,9 @@ def queue_row(row: QueueRow, lang: Lang) -> work.QueueRow:
         amount_minor=row.claim.amount.minor,
         currency=row.claim.amount.currency,
         first_reason=first.code if first is not None else "",
-        first_reason_text=explain.reason_text(first, lang) if first is not None else "",
+        first_reason_text=explain.reason_text(first, lang, catalogue.get(row.claim.product))
+        if first is not None
+        else "",
         assigned_to=row.referral.assigned_to,
         due_at=row.referral.due_at,
         created_at=row.referral.created_at,
@@ -189,7 +191,7 @@ def queue_counts(counted: Counts) -> work.QueueCounts:
     )
 
 
-def referral_row(row: QueueRow, lang: Lang) -> work.ReferralRow:
+def referral_row(row: QueueRow, catalogue: Mapping[str, Product], lang: Lang) -> work.ReferralRow:
     first = _first_reason(row.decision)
     first = for_outsiders(first) if first is not None else None
     return work.ReferralRow(
@@ -201,7 +203,9 @@ def referral_row(row: QueueRow, lang: Lang) -> work.ReferralRow:
         amount_minor=row.claim.amount.minor,
         currency=row.claim.amount.currency,
         first_reason=first.code if first is not None else "",
-        first_reason_text=explain.reason_text(first, lang) if first is not None else "",
+        first_reason_text=explain.reason_text(first, lang, catalogue.get(row.claim.product))
+        if first is not None
+        else "",
         due_at=row.referral.due_at,
         created_at=row.referral.created_at,
         claim_href=f"/v1/claims/{row.claim.id}",
@@ -229,7 +233,7 @@ def _first_reason(decided: Decision | None) -> Reason | None:
     return decided.reasons[0] if decided is not None and decided.reasons else None
 
 
-def _reason(reason: Reason, principal: Principal, lang: Lang) -> wire.ReasonView:
+def _reason(reason: Reason, product: Product | None, principal: Principal, lang: Lang) -> wire.ReasonView:
     """A claimant is not told what of a suspicion could speak of other people, nor how near a threshold was."""
     to_claimant = principal.role is Role.CLAIMANT
     if principal.role is not Role.ADJUSTER:
@@ -237,14 +241,16 @@ def _reason(reason: Reason, principal: Principal, lang: Lang) -> wire.ReasonView
     hidden = to_claimant and reason.ground is Ground.SUSPICION
     return wire.ReasonView(
         code=reason.code,
-        text=explain.claimant_text(reason, lang) if to_claimant else explain.reason_text(reason, lang),
+        text=explain.claimant_text(reason, lang, product)
+        if to_claimant
+        else explain.reason_text(reason, lang, product),
         ground=reason.ground,
         pulls=reason.pulls,
         value="" if hidden else reason.value,
         threshold="" if hidden else reason.threshold,
         evidence_id=reason.evidence_id,
         clause=reason.clause,
-        detail="" if hidden else explain.detail_text(reason, lang),
+        detail="" if hidden else explain.detail_text(reason, lang, product),
     )
 
 

@@ -32,7 +32,7 @@ from api.pages.claimant import form_key
 from api.pages.failures import FORM_ERRORS, PageRoute, code_of, message_of
 from api.pages.rendering import Visitor, language, money_input, product_name, render
 from api.pages.session import Handler, posted
-from claims import explain, sign_words
+from claims import currencies, explain, sign_words
 from claims.decision import Outcome
 from claims.disclosure import for_outsiders
 from claims.errors import Conflict, NotFound
@@ -43,8 +43,7 @@ from claims.store.referrals import OPEN, Referral
 router = APIRouter(route_class=PageRoute)
 QUEUE_ROWS: Final = 100  # on one page
 _TRIED_MAX: Final = 20
-_CAUSES: Final = ("refer", "appeal", "payout_failed", "flood")
-_AMOUNT: Final = re.compile(r"(\d{1,10})(?:\.(\d{1,2}))?")
+_CAUSES: Final = ("refer", "appeal", "payout_failed", "stopped", "flood")
 _VERDICTS: Final = {"approve": Outcome.PAY, "refuse": Outcome.DECLINE, "ask": Outcome.ASK}
 
 
@@ -125,7 +124,8 @@ async def verdict(context: Ctx, visitor: Handler, request: Request, referral_id:
         typed = {name: fields.get(name, "") for name in ("verdict", "amount", "note")}
         typed["copy_paid"] = "yes" if code_of(error) == "copy_paid" or "although_copy_paid" in fields else ""
         typed["recover"] = fields.get("recover", "")
-        failure = {"failure": _why_not(request, error, fields), "typed": shown["typed"] | typed, "done": ""}
+        failure = {"failure": _why_not(request, error, fields), "code": code_of(error), "done": ""}
+        failure |= {"typed": shown["typed"] | typed}
         return render(request, "case.html", visitor, status=422, **shown | failure)
     return RedirectResponse(await _next(context, principal, asked.verdict), 303)
 
@@ -188,18 +188,13 @@ async def _on_a_match(
     return render(request, "_ruling.html", visitor, **shown, photo=photo, match=match, ruling_failure=failure)
 
 
-def minor_units(text: str) -> int:
-    """ "47", "47.5" or "1,047.50" as minor units. Raises Problem `invalid_request`."""
-    found = _AMOUNT.fullmatch(text.strip().replace(",", "").removeprefix("¥").strip())
-    if found is None:
-        raise Problem("invalid_request", "/amount: an amount such as 47.00")
-    return int(found[1]) * 100 + int((found[2] or "0").ljust(2, "0"))
-
-
 def _verdict(fields: dict[str, str]) -> VerdictRequest:
     document: dict[str, Any] = {"verdict": fields.get("verdict", ""), "note": fields.get("note", "")}
     if document["verdict"] == "approve":
-        document |= {"amount_minor": minor_units(fields.get("amount", "")), "currency": fields.get("currency", "")}
+        currency = fields.get("currency", "")
+        if not currencies.is_current(currency):
+            raise Problem("invalid_request", "/currency: the form has lost its currency")
+        document |= {"amount_minor": currencies.read(fields.get("amount", ""), currency), "currency": currency}
         document["although_copy_paid"] = fields.get("although_copy_paid", "") == "yes"
     if document["verdict"] != "ask":
         document["recover"] = fields.get("recover", "") == "yes"
@@ -264,7 +259,11 @@ async def _queue(context: Context, visitor: Visitor, request: Request) -> dict[s
         {
             "row": row,
             "product": product_name(context.catalogue, row.claim.product, lang),
-            "reason": explain.reason_text(shown(row.decision.reasons[0]), lang) if row.decision is not None else "",
+            "reason": explain.reason_text(
+                shown(row.decision.reasons[0]), lang, context.catalogue.get(row.claim.product)
+            )
+            if row.decision is not None
+            else "",
             "more": sum(one.pulls is not Outcome.PAY for one in row.decision.reasons) - 1 if row.decision else 0,
             "holder": _holder(row.referral, now),
             "overdue": row.referral.due_at < now,
@@ -308,8 +307,13 @@ async def _case(context: Context, visitor: Visitor, request: Request, referral_i
         "peril": case.product.perils[case.view.claim.peril].in_language(lang)
         if case.view.claim.peril in case.product.perils
         else case.view.claim.peril,
-        "reason_text": lambda reason: explain.reason_text(for_outsiders(reason) if case.outsider else reason, lang),
-        "detail_text": lambda reason: explain.detail_text(for_outsiders(reason) if case.outsider else reason, lang),
+        "reason_text": lambda reason: explain.reason_text(
+            for_outsiders(reason) if case.outsider else reason, lang, case.product
+        ),
+        "detail_text": lambda reason: explain.detail_text(
+            for_outsiders(reason) if case.outsider else reason, lang, case.product
+        ),
+        "explain": explain,
         "sign_kind": lambda kind: sign_words.kind_text(kind, lang),
         "sign_text": lambda sign: sign_words.sign_text(sign, lang),
         "outcome_text": lambda outcome: explain.outcome_text(outcome, lang),
@@ -329,6 +333,7 @@ async def _case(context: Context, visitor: Visitor, request: Request, referral_i
         "new_key": lambda: secrets.token_urlsafe(24),
         "typed": {"verdict": "", "amount": money_input(case.due), "note": "", "copy_paid": "", "recover": ""},
         "failure": "",
+        "code": "",
         "keys": _KEYS_CASE,
     }
 

@@ -23,11 +23,12 @@ from api.http.schemas.words import Id, Moment
 from api.pages.failures import FORM_ERRORS, PageRoute, message_of
 from api.pages.rendering import Visitor, language, product_name, render
 from api.pages.session import Claimant, check_csrf, posted
-from claims import explain
+from claims import currencies, explain
 from claims.claim import EvidenceKind, Status
 from claims.decision import Decision, Ground, Outcome
 from claims.errors import NotFound
 from claims.explain import ExplainedLine
+from claims.money import Money
 from claims.store import policies, views
 from claims.store.views import ClaimView
 from claims.wire import canonical
@@ -68,6 +69,7 @@ async def new_claim(context: Ctx, visitor: Claimant, request: Request, policy: s
         raise NotFound(f"no policy {policy} of this claimant")
     if chosen is None:
         return render(request, "policies.html", visitor, offered=offered, now=context.now())
+    currency = chosen[0].sum_insured.currency
     return render(
         request,
         "claim_new.html",
@@ -76,6 +78,7 @@ async def new_claim(context: Ctx, visitor: Claimant, request: Request, policy: s
         product=chosen[1],
         only=len(offered) == 1,
         payee=payee,
+        example=Money(5980 if currencies.decimals(currency) else 60, currency),
         key=secrets.token_urlsafe(24),
         limits=context.limits,
     )
@@ -182,7 +185,7 @@ async def _shown(context: Context, visitor: Visitor, request: Request, claim_id:
         "product": product,
         "product_name": product_name(context.catalogue, view.claim.product, lang),
         "decision": decision,
-        "why": explain.claimant_texts(decision, lang) if decision is not None else (),
+        "why": explain.claimant_texts(decision, lang, product) if decision is not None else (),
         "clauses": clauses,
         "benefit": _benefit(view, decision, lang),
         "status_text": lambda status: explain.status_text(status, lang),

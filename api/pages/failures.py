@@ -15,6 +15,7 @@ from api.http.problems import KINDS, Problem, not_now, trace_id
 from api.pages import words
 from api.pages.rendering import language, render
 from claims.errors import (
+    AmountUnreadable,
     ClaimErased,
     ClaimsError,
     ClaimStopped,
@@ -49,7 +50,7 @@ _CODES: Final[dict[type[ClaimsError], str]] = {
     TooManyFiles: "too_many_files",
 }
 # Refusals that a form shows beside itself, with what was typed still in it.
-FORM_ERRORS: Final = (Problem, Conflict, CurrencyMismatch, InvalidDecision, InvalidTransition)
+FORM_ERRORS: Final = (Problem, AmountUnreadable, Conflict, CurrencyMismatch, InvalidDecision, InvalidTransition)
 
 
 class SignInNeeded(Exception):
@@ -99,7 +100,7 @@ class PageRoute(APIRoute):
 
 def code_of(error: Exception) -> str:
     """The problem code of a refusal or of a store that is away. Raises `error` itself when it is a fault of ours."""
-    if isinstance(error, Problem):
+    if isinstance(error, Problem | AmountUnreadable):
         return error.code
     if isinstance(error, RequestValidationError):
         return "invalid_request"

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from api.http.languages import Lang, preferred
 from api.http.tokens import Principal
 from api.pages import words
+from claims import currencies
 from claims.explain import money_text
 from claims.money import Money
 from claims.product import Product
@@ -79,8 +80,8 @@ def product_name(catalogue: Mapping[str, Product], key: str, lang: Lang) -> str:
 
 
 def money_input(amount: Money) -> str:
-    """An amount as people type it: 4700 minor units are "47.00"."""
-    return f"{amount.minor // 100}.{amount.minor % 100:02d}"
+    """An amount as people type it: 4700 fen are "47.00", 4700 yen are "4700"."""
+    return currencies.digits(amount.minor, amount.currency, grouped=False)
 
 
 def _moment(at: datetime) -> Markup:
@@ -91,19 +92,26 @@ def _moment(at: datetime) -> Markup:
     )
 
 
-def _seconds(value: float) -> str:
-    """A duration with as many digits as matter: 0.84 s, 12.4 s, 3 min 05 s."""
+@jinja2.pass_context
+def _seconds(context: jinja2.runtime.Context, value: float) -> str:
+    """A duration with as many digits as matter: 0.84 s, 12.4 s, 3 min 05 s; 0.84 秒, 3 分 05 秒."""
+    hours, minutes, seconds = ("小时", "分", "秒") if context["lang"] == "zh" else ("h", "min", "s")
     if value < 10:
-        return f"{value:.2f} s"
+        return f"{value:.2f} {seconds}"
     if value < 100:
-        return f"{value:.1f} s"
+        return f"{value:.1f} {seconds}"
     if value < 6000:
-        return f"{int(value) // 60} min {int(value) % 60:02d} s"
-    return f"{value / 3600:.1f} h"
+        return f"{int(value) // 60} {minutes} {int(value) % 60:02d} {seconds}"
+    return f"{value / 3600:.1f} {hours}"
 
 
 def _size(count: int) -> str:
     return f"{count / 1_000_000:.1f} MB" if count >= 100_000 else f"{count / 1000:.0f} kB"
+
+
+def _heading(text: str) -> str:
+    """Words of a sentence where they stand by themselves: with a capital letter."""
+    return text[:1].upper() + text[1:]
 
 
 def _asset(name: str) -> str:
@@ -126,6 +134,7 @@ def _make_environment() -> jinja2.Environment:
         "seconds": _seconds,
         "size": _size,
         "json": json.dumps,
+        "heading": _heading,
     }
     environment.globals |= {"asset": _asset, "Money": Money}
     return environment

@@ -72,10 +72,10 @@ def test_signs_that_refer_together_read_in_the_language_of_the_page() -> None:
     assert decision.outcome is Outcome.REFER
     found = texts(decision, "photo_signs_combined")
     assert found["zh"].endswith(
-        "生成式图片 + 翻拍屏幕或印刷品（文件带有 ComfyUI 的提示词；通幅细密纹路，如翻拍屏幕或印刷品（1.20，界限 1））"
+        "生成式图片、翻拍屏幕或印刷品（文件带有 ComfyUI 的提示词；通幅细密纹路，如翻拍屏幕或印刷品（1.20，界限 1））"
     )
     assert found["en"].endswith(
-        "generated picture + taken from a screen or print (the file carries a prompt of ComfyUI;"
+        "generated picture, taken from a screen or print (the file carries a prompt of ComfyUI;"
         " a fine pattern all over, as of a screen or a print photographed (1.20 of 1))"
     )
 
@@ -98,7 +98,8 @@ def test_a_sign_recorded_before_there_were_phrases_keeps_its_sentence_and_its_de
     assert sign_text(old, "zh") == "pattern"
     (reason,) = (one for one in decided(old).reasons if one.code == "photo_sign_noted")
     assert reason.detail == "pattern"
-    assert detail_text(reason, "zh") == "pattern"
+    assert detail_text(reason, "en") == "pattern"
+    assert detail_text(reason, "zh") == ""  # an English sentence on no Chinese page
     assert detail([PROMPT, old]) == "prompt; pattern"
 
 

@@ -37,7 +37,9 @@ async def get_queue(
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     held: Annotated[bool, Query(description="Cases that wait for a flood's ruling, instead of the others")] = False,
     product: Annotated[Filter, Query(description="Of one product; its key")] = "",
-    cause: Annotated[Literal["", "refer", "appeal", "payout_failed"], Query(description="Why they are here")] = "",
+    cause: Annotated[
+        Literal["", "refer", "appeal", "payout_failed", "stopped"], Query(description="Why they are here")
+    ] = "",
     partner: Annotated[Filter, Query(description="Of one partner insurer; its key")] = "",
     holder: Annotated[Literal["", "free", "mine"], Query(description="free: nobody has them; mine: you do")] = "",
 ) -> wire.Queue:
@@ -52,7 +54,7 @@ async def get_queue(
         rows = await views.queue_rows(conn, wanted, context.now(), limit=limit, offset=offset)
         counted = await waiting.counts(conn, wanted, context.now())
     return wire.Queue(
-        cases=[showing.queue_row(row, lang) for row in rows],
+        cases=[showing.queue_row(row, context.catalogue, lang) for row in rows],
         fitting=counted.fitting,
         counts=showing.queue_counts(counted),
     )

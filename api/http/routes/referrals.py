@@ -34,13 +34,17 @@ async def list_referrals(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     product: Annotated[Filter, Query(description="Of one product; its key")] = "",
-    cause: Annotated[Literal["", "refer", "appeal", "payout_failed"], Query(description="Why they are here")] = "",
+    cause: Annotated[
+        Literal["", "refer", "appeal", "payout_failed", "stopped"], Query(description="Why they are here")
+    ] = "",
 ) -> wire.ReferralList:
     wanted = waiting.Wanted(partner=principal.subject, product=product, cause=cause)
     async with context.engine.connect() as conn:
         rows = await views.queue_rows(conn, wanted, context.now(), limit=limit, offset=offset)
         counted = await waiting.counts(conn, wanted, context.now())
-    return wire.ReferralList(referrals=[showing.referral_row(row, lang) for row in rows], fitting=counted.fitting)
+    return wire.ReferralList(
+        referrals=[showing.referral_row(row, context.catalogue, lang) for row in rows], fitting=counted.fitting
+    )
 
 
 @router.post(

@@ -19,6 +19,7 @@ from pydantic import (
     ValidationInfo,
 )
 
+from claims.currencies import is_current
 from claims.policy import OPEN_END, OPEN_START
 
 # Times that make sense here: policy choices. No cover in force began before 1900 or is sold beyond 2200; what happened
@@ -49,6 +50,12 @@ def storable(text: str) -> str:
     return text
 
 
+def _current(code: str) -> str:
+    if not is_current(code):
+        raise ValueError("no currency of ISO 4217 that is in use")
+    return code
+
+
 Id = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:\-]{0,99}$", description="Letters, digits and . _ : -, at most 100")
 ]
@@ -60,7 +67,7 @@ _Stripped = StringConstraints(strip_whitespace=True)
 Line = Annotated[str, _Stripped, Field(max_length=200), AfterValidator(storable)]
 Words = Annotated[str, _Stripped, Field(max_length=4000), AfterValidator(storable)]
 Name = Annotated[str, _Stripped, Field(min_length=1, max_length=200), AfterValidator(storable)]
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217")]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217"), AfterValidator(_current)]
 Minor = Annotated[int, Field(strict=True, gt=0, le=10**12, description="Minor units (fen, cents)")]
 MinorOrZero = Annotated[int, Field(strict=True, ge=0, le=10**12, description="Minor units (fen, cents)")]
 

@@ -26,7 +26,8 @@ function span(seconds) {
   const hours = Math.floor(seconds / 3600);
   const two = (number) => String(number).padStart(2, "0");
   const rest = `${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
-  return hours >= 48 ? `${Math.floor(hours / 24)} d ${hours % 24} h` : `${two(hours)}:${rest}`;
+  const [days, left] = lang.startsWith("zh") ? ["天", "小时"] : ["d", "h"];
+  return hours >= 48 ? `${Math.floor(hours / 24)} ${days} ${hours % 24} ${left}` : `${two(hours)}:${rest}`;
 }
 
 // ---- uploads: a whole claim in one request, with its progress
@@ -88,10 +89,49 @@ function say(form, text) {
   if (text) failure.scrollIntoView({ block: "nearest" });
 }
 
-function minorUnits(text) {
-  const [whole, part = ""] = text.trim().split(".");
-  return Number(whole) * 100 + Number(part.padEnd(2, "0"));
+// ---- amounts: the server reads them, in the currency's own decimals; here is only shown how they were understood
+
+async function readAmount(input) {
+  const query = new URLSearchParams({ typed: input.value, currency: input.dataset.amount });
+  const answer = await fetch(`/amounts?${query}`, { headers: { Accept: "application/json", "Accept-Language": lang } });
+  const read = await answer.json();
+  if (read.href) location.assign(read.href);
+  return read;
 }
+
+async function showAmount(input) {
+  const shown = $(`#${input.id}-read`);
+  const typed = input.value;
+  if (!shown) return undefined;
+  const read = typed.trim() ? await readAmount(input) : { text: "" };
+  if (input.value !== typed) return read; // typed on meanwhile
+  const wrong = read.minor === undefined && read.code !== undefined;
+  shown.textContent = wrong ? `${read.message} (${read.code})` : read.text;
+  shown.classList.toggle("bad-text", wrong);
+  input.setAttribute("aria-invalid", String(wrong));
+  return read;
+}
+
+// The amounts of a form by the names of their fields, in minor units; undefined where one cannot be read.
+async function amountsOf(form) {
+  const amounts = {};
+  for (const input of $$("[data-amount]", form)) {
+    if (!input.value.trim() && !input.required) continue;
+    const read = await readAmount(input);
+    if (read.minor === undefined) {
+      say(form, `${read.message} (${read.code})`);
+      showAmount(input);
+      input.focus();
+      return undefined;
+    }
+    amounts[input.name] = read.minor;
+  }
+  return amounts;
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches?.("[data-amount]")) showAmount(event.target).catch(() => {});
+});
 
 function deviceId() {
   let id = localStorage.getItem("miaopei-device");
@@ -102,15 +142,15 @@ function deviceId() {
   return id;
 }
 
-function claimPart(form) {
+function claimPart(form, amounts) {
   const value = (name) => form.elements[name]?.value ?? "";
   return {
     policy_id: form.dataset.policy,
     product: form.dataset.product,
     peril: value("peril"),
-    amount_minor: minorUnits(value("amount")),
+    amount_minor: amounts.amount,
     currency: form.dataset.currency,
-    other_insurance_minor: value("other_insurance") ? minorUnits(value("other_insurance")) : 0,
+    other_insurance_minor: amounts.other_insurance ?? 0,
     occurred_at: new Date(value("occurred")).toISOString(),
     description: value("description"),
     payee_account: value("payee_account"),
@@ -121,9 +161,23 @@ function claimPart(form) {
   };
 }
 
-function send(form) {
+async function send(form) {
+  const button = $("button.primary", form);
+  if (button.disabled) return;
+  button.disabled = true;
+  let amounts;
+  try {
+    amounts = await amountsOf(form);
+  } catch {
+    say(form, form.dataset.failed);
+  }
+  button.disabled = false;
+  if (amounts) upload(form, amounts);
+}
+
+function upload(form, amounts) {
   const body = new FormData();
-  if (form.dataset.policy) body.append("claim", JSON.stringify(claimPart(form)));
+  if (form.dataset.policy) body.append("claim", JSON.stringify(claimPart(form, amounts)));
   else if (form.elements.note?.value) body.append("note", form.elements.note.value);
   let count = 0;
   for (const input of fileInputs(form)) {

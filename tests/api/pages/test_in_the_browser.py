@@ -79,7 +79,12 @@ def test_a_claimant_sends_a_claim_and_watches_it_being_paid(browser: Browser, si
         examine(page)
         page.get_by_label("rotten or spoiled").check(force=True)
         page.fill("#occurred", page.locator("#occurred").get_attribute("max") or "")
-        page.fill("#amount", "59.80")
+        page.fill("#amount", "59,80")
+        page.keyboard.press("Tab")
+        expect(page.locator("#amount-read")).to_contain_text("(amount_ambiguous)")
+        page.fill("#amount", "¥59.8")
+        page.keyboard.press("Tab")
+        expect(page.locator("#amount-read")).to_have_text("¥59.80")
         page.set_input_files("#files-photo", [picture("strawberries.jpg", 11), picture("box.jpg", 12)])  # type: ignore[list-item]
         expect(page.locator(".thumbs img")).to_have_count(2)
         page.fill("#description", "到货时半箱草莓已经发霉。")

@@ -267,6 +267,51 @@ def test_a_verdict_that_is_refused_keeps_what_was_typed(small_world: World) -> N
     seat.post(f"/cases/{small_world.referral}/give-back")
 
 
+@pytest.mark.parametrize(
+    ("amount", "code"),
+    [("47,50", "amount_ambiguous"), ("1.234,50", "amount_ambiguous"), ("47.505", "amount_too_precise"),
+     ("1e3", "amount_unreadable"), ("-5", "amount_negative"), ("", "amount_missing")],
+)  # fmt: skip
+def test_an_amount_that_can_be_misread_is_refused_by_its_code_and_changes_nothing(
+    small_world: World, amount: str, code: str
+) -> None:
+    seat = sign_in(small_world.api, "adjuster", "zhang")
+    seat.post(f"/cases/{small_world.referral}/take")
+    answer = seat.post(f"/cases/{small_world.referral}/verdict", verdict="approve", amount=amount, currency="CNY")
+    assert answer.status_code == 422
+    assert f"({code})" in answer.text
+    assert f'value="{amount}"' in answer.text
+    assert seeding.status_of(small_world.api, small_world.copied) == "referred"
+    assert seeding.rows(small_world.api, f"SELECT 1 FROM payouts WHERE claim_id = '{small_world.copied}'") == []
+    seat.post(f"/cases/{small_world.referral}/give-back")
+
+
+def test_pages_ask_how_an_amount_is_read(small_world: World) -> None:
+    seat = sign_in(small_world.api, "claimant", "clm-a")
+
+    def ask(typed: str, currency: str, language: str = "en") -> httpx.Response:
+        headers = {"Accept": "application/json", "Accept-Language": language}
+        return seat.client.get("/amounts", params={"typed": typed, "currency": currency}, headers=headers)
+
+    assert ask("１，２３４．５", "CNY").json() == {"minor": 123_450, "text": "¥1,234.50"}
+    assert ask("1,000", "JPY").json() == {"minor": 1_000, "text": "JP¥1,000"}
+    assert ask("1.5", "KWD").json() == {"minor": 1_500, "text": "KWD 1.500"}
+    refused = ask("47,50", "CNY", "zh")
+    assert (refused.status_code, refused.json()["code"]) == (200, "amount_ambiguous")
+    assert "1234.50" in refused.json()["message"]
+    assert ask("1", "XYZ").status_code == 422
+    assert browser_like(small_world.api).get("/amounts", headers={"Accept": "application/json"}).status_code == 401
+
+
+def test_a_case_in_chinese_shows_no_raw_values(small_world: World) -> None:
+    seat = sign_in(small_world.api, "adjuster", "zhang")
+    seat.client.headers["Accept-Language"] = "zh"
+    page = seat.client.get(f"/cases/{small_world.referral}").text
+    assert "编辑过的复制件" in page or "照片" in page
+    shown = re.sub(r"<[^>]*>", " ", re.sub(r"(?s)<script.*?</script>|<head.*?</head>", " ", page))
+    assert re.findall(r"probability|points agree|similar or unseen|&lt;=|&gt;=|>=|<=", shown) == []
+
+
 def test_the_language_follows_the_browser_until_one_is_chosen(small_world: World) -> None:
     client = browser_like(small_world.api)
     client.headers["Accept-Language"] = "zh-CN,zh;q=0.9,en;q=0.5"

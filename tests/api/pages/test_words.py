@@ -6,18 +6,12 @@ import re
 from pathlib import Path
 from string import Formatter
 
-import pytest
-
 import api.pages
 from api.http.problems import KINDS
-from api.pages.adjuster import minor_units
-from api.pages.rendering import money_input
 from api.pages.words import messages
 from claims.claim import Status
 from claims.decision import Outcome
 from claims.evidence import MatchOwner, PhotoVerdict
-from claims.money import Money
-from claims.subject import Subject
 
 FOLDER = Path(api.pages.__file__).parent
 SOURCES = "\n".join(path.read_text() for path in [*FOLDER.glob("templates/*.html"), *FOLDER.glob("*.py")])
@@ -54,10 +48,3 @@ def test_every_refusal_and_every_value_of_a_fact_has_words() -> None:
         assert all(f"claim.why_{outcome}" in known for outcome in Outcome)
         assert all(f"photo.{verdict}" in known for verdict in PhotoVerdict)
         assert all(f"photo.owner_{owner}" in known for owner in MatchOwner)
-        assert all(f"subject.{subject}" in known for subject in Subject)
-
-
-@pytest.mark.parametrize(("typed", "minor"), [("47", 4700), ("47.5", 4750), ("1,047.05", 104705), (" ¥0.01 ", 1)])
-def test_typed_amounts_become_minor_units_and_back(typed: str, minor: int) -> None:
-    assert minor_units(typed) == minor
-    assert minor_units(money_input(Money(minor, "CNY"))) == minor

@@ -1,0 +1,39 @@
+"""How a typed amount is understood: said beside the field while people type, and asked by the claim's form before it is
+sent, so that pages have no reading of amounts of their own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+
+from api.http.problems import Problem
+from api.pages import words
+from api.pages.failures import PageRoute
+from api.pages.rendering import language
+from api.pages.session import Party
+from claims import currencies
+from claims.errors import AmountUnreadable
+
+router = APIRouter(route_class=PageRoute)
+_HEADERS: Final = {"Cache-Control": "no-store", "Vary": "Cookie, Accept-Language"}
+
+
+@router.get("/amounts")
+async def read_amount(
+    visitor: Party,  # noqa: ARG001
+    request: Request,
+    typed: Annotated[str, Query(max_length=200)] = "",
+    currency: Annotated[str, Query(max_length=3)] = "",
+) -> JSONResponse:
+    """`{minor, text}`: minor units and how they are written; `{code, message}` where the amount can't be read in one
+    way only, which is an answer to this question and no failure of it."""
+    if not currencies.is_known(currency):
+        raise Problem("invalid_request", "/query/currency: no currency of ISO 4217")
+    try:
+        minor = currencies.read(typed, currency)
+    except AmountUnreadable as error:
+        message = words.say(language(request), f"problem.{error.code}")
+        return JSONResponse({"code": error.code, "message": message}, 200, _HEADERS)
+    return JSONResponse({"minor": minor, "text": currencies.written(minor, currency)}, 200, _HEADERS)

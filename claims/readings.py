@@ -1,0 +1,278 @@
+"""How a recorded string is read and said again in a reader's language.
+
+A reason keeps its value, threshold and detail as short English strings that never change, so that old decisions replay
+byte for byte. A Reading takes such a string apart ("<= 3 days") and says it in words ("3 天", "3 days"). What it does
+not recognise it does not say: the answer is None, and the sentence around it goes without. Which reading belongs to
+which reason is in `claims.reason_values`; this module has the kinds of readings, and the parts that they are made of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from typing import Final
+
+from claims import currencies
+from claims.errors import InvalidMoney
+from claims.product import Language, Product
+
+# Chinese, English.
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads: the language, and the terms that name perils and tell currency and time zone, where they are known."""
+
+    lang: Language
+    product: Product | None = None
+
+    def choose(self, words: Pair) -> str:
+        return words[0] if self.lang == "zh" else words[1]
+
+
+Reading = Callable[[str, Reader], str | None]
+
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+# ---- parts
+
+
+def quote(text: str, _: Reader) -> str | None:
+    """Words of a person or of a paper, ids and numbers of papers: as they are."""
+    return text.strip() or None
+
+
+def number(text: str, _: Reader) -> str | None:
+    return text if re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,9})?", text) else None
+
+
+def percent(text: str, reader: Reader) -> str | None:
+    """A ratio from 0 to 1: "0.9973" is 99.73%."""
+    if number(text, reader) is None:
+        return None
+    # "z" would do for the sign of zero; normalize() alone would write 1E+2.
+    shown = f"{(Decimal(text) * 100).normalize():f}"
+    return f"{shown}%"
+
+
+def money(text: str, _: Reader) -> str | None:
+    """ "123450 CNY" in minor units: ¥1,234.50."""
+    found = re.fullmatch(r"(-?[0-9]{1,18}) ([A-Z]{3})", text)
+    try:
+        return currencies.written(int(found[1]), found[2]) if found else None
+    except InvalidMoney:
+        return None
+
+
+def paper_minor(text: str, reader: Reader) -> str | None:
+    """Minor units as a paper states them, without a currency: that of the terms."""
+    return money(f"{text} {reader.product.currency if reader.product is not None else 'CNY'}", reader)
+
+
+def paper_amount(text: str, _: Reader) -> str | None:
+    """ "600.00", as the reader of papers writes what it read: papers are read in yuan."""
+    return f"¥{Decimal(text):,}" if re.fullmatch(r"[0-9]{1,13}\.[0-9]{2}", text) else None
+
+
+def day(text: str, reader: Reader) -> str | None:
+    """ "2026-11-20" is 2026年11月20日 or 20 Nov 2026."""
+    try:
+        read = date.fromisoformat(text)
+    except ValueError:
+        return None
+    if len(text) != 10:
+        return None
+    return reader.choose(
+        (f"{read.year}年{read.month}月{read.day}日", f"{read.day} {_MONTHS[read.month - 1]} {read.year}")
+    )
+
+
+def moment(text: str, reader: Reader) -> str | None:
+    """An ISO time with its offset, where the product is sold; without a product, UTC."""
+    try:
+        read = datetime.fromisoformat(text)
+        if read.tzinfo is None:
+            return None
+        offset = reader.product.utc_offset_minutes if reader.product is not None else 0
+        local = read.astimezone(UTC) + timedelta(minutes=offset)
+    except (ValueError, OverflowError):
+        return None
+    shown = day(local.date().isoformat(), reader)
+    zone = "" if reader.product is not None else " UTC"
+    return f"{shown} {local:%H:%M}{zone}"
+
+
+def peril(text: str, reader: Reader) -> str | None:
+    """By its name in the terms."""
+    named = reader.product.perils.get(text) if reader.product is not None else None
+    return named.in_language(reader.lang) if named is not None else None
+
+
+def own_name(text: str, _: Reader) -> str | None:
+    """A name that an insurer gave, to which this house has no words."""
+    return text.replace("_", " ") if re.fullmatch(r"[a-z][a-z0-9_]{0,99}", text) else None
+
+
+def counted(chinese: str, singular: str, plural: str) -> Reading:
+    """A whole number with its unit: "8" is 8 天, 8 days."""
+
+    def read(text: str, reader: Reader) -> str | None:
+        if not re.fullmatch(r"-?[0-9]{1,9}", text):
+            return None
+        return reader.choose((f"{text} {chinese}", f"{text} {singular if text == '1' else plural}"))
+
+    return read
+
+
+def named(words: Mapping[str, Pair]) -> Reading:
+    """A code by its name."""
+
+    def read(text: str, reader: Reader) -> str | None:
+        return reader.choose(words[text]) if text in words else None
+
+    return read
+
+
+# ---- what they make
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """The string has a fixed form, `pattern`, whose named groups are read by `parts` (a group without one is quoted);
+    the words are a template a language, with the groups' names."""
+
+    pattern: re.Pattern[str]
+    words: Pair
+    parts: Mapping[str, Reading]
+
+    def __call__(self, text: str, reader: Reader) -> str | None:
+        found = self.pattern.fullmatch(text)
+        if found is None:
+            return None
+        said: dict[str, str] = {}
+        for name, part in found.groupdict(default="").items():
+            words = self.parts.get(name, quote)(part, reader)
+            if words is None:
+                return None
+            said[name] = words
+        return reader.choose(self.words).format(**said)
+
+
+def phrase(pattern: str, chinese: str, english: str, **parts: Reading) -> Phrase:
+    return Phrase(re.compile(pattern, re.DOTALL), (chinese, english), parts)
+
+
+def bound(sign: str, of: Reading) -> Phrase:
+    """A limit, ">= 0.80" or "<= 3 days": the limit alone. Which side of it is wanted is the sentence's to say, since it
+    is the same for every reason of a code."""
+    return phrase(f"{re.escape(sign)} (?P<limit>.+)", "{limit}", "{limit}", limit=of)
+
+
+def first_of(*readings: Reading) -> Reading:
+    """The first that recognises the string."""
+
+    def read(text: str, reader: Reader) -> str | None:
+        return next((words for one in readings if (words := one(text, reader)) is not None), None)
+
+    return read
+
+
+def listed(of: Reading, split: str = " ", join: Pair = ("、", ", ")) -> Reading:
+    """Several, all of which must be recognised."""
+
+    def read(text: str, reader: Reader) -> str | None:
+        said = [of(part, reader) for part in text.split(split) if part]
+        if not said or None in said:
+            return None
+        return reader.choose(join).join(words for words in said if words is not None)
+
+    return read
+
+
+def only(english: Reading) -> Reading:
+    """Recorded as an English sentence for a person: said to an English reader as it stands, to nobody else."""
+
+    def read(text: str, reader: Reader) -> str | None:
+        return english(text, reader) if reader.lang == "en" else None
+
+    return read
+
+
+# ---- sentences with places for such strings
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Text, slots (their names) and parts that may be left out, in order."""
+
+    pieces: tuple[str | _Slot | _Part, ...]
+
+    def fill(self, said: Mapping[str, str]) -> str | None:
+        """None where a slot of its own has no words."""
+        filled = []
+        for piece in self.pieces:
+            if isinstance(piece, _Part):
+                filled.append(piece.fill(said) or "")
+            elif isinstance(piece, str):
+                filled.append(piece)
+            elif words := said.get(piece.name):
+                filled.append(words)
+            else:
+                return None
+        return "".join(filled)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    name: str
+
+
+def fill(template: str, said: Mapping[str, str]) -> str:
+    """A template with its {slots} filled. What stands in [brackets] is left out where a slot in them has no words;
+    brackets may stand in brackets. A slot outside of all of them that has no words leaves nothing."""
+    filled = [
+        (piece.fill(said) or "")
+        if isinstance(piece, _Part)
+        else said.get(piece.name, "")
+        if isinstance(piece, _Slot)
+        else piece
+        for piece in _parsed(template).pieces
+    ]
+    return "".join(filled).strip()
+
+
+def slots(template: str) -> frozenset[str]:
+    """Names of the slots that a template has."""
+    return frozenset(re.findall(r"\{(\w+)\}", template))
+
+
+def slots_outside(template: str) -> frozenset[str]:
+    """Those of them that stand in no brackets: they would leave a hole where nothing can be said."""
+    return frozenset(piece.name for piece in _parsed(template).pieces if isinstance(piece, _Slot))
+
+
+@cache
+def _parsed(template: str) -> _Part:
+    """Raises ValueError where brackets do not match."""
+    open_parts: list[list[str | _Slot | _Part]] = [[]]
+    for token in re.findall(r"\[|\]|\{\w+\}|[^\[\]{}]+", template):
+        if token == "[":
+            open_parts.append([])
+        elif token == "]":
+            if len(open_parts) == 1:
+                raise ValueError(f"a bracket too many: {template}")
+            closed = open_parts.pop()
+            open_parts[-1].append(_Part(tuple(closed)))
+        elif token.startswith("{"):
+            open_parts[-1].append(_Slot(token[1:-1]))
+        else:
+            open_parts[-1].append(token)
+    if len(open_parts) != 1:
+        raise ValueError(f"a bracket is not closed: {template}")
+    return _Part(tuple(open_parts[0]))
