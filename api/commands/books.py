@@ -12,6 +12,7 @@ from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.commands.opening import JsonFlag, console, fail, print_json, settings, with_store
+from claims import currencies
 from claims.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def _myself() -> str:
 
 
 def _money(minor: int, currency: str) -> str:
-    return f"{minor / 100:,.2f} {currency}"
+    return currencies.written(minor, currency)
 
 
 def add_to(app: typer.Typer) -> None:
