@@ -38,7 +38,7 @@ ANSWERS: Final[Mapping[str, tuple[bool, int, str]]] = MappingProxyType(
         "other_id": (
             True,
             201,
-            '{"id": "another", "state": "paid", "amount_minor": 1, "currency": "CNY", "account": "x", "reference": "r"}',
+            '{"id": "another", "state": "paid", "amount_minor": 1, "currency": "CNY", "account": "x"}',
         ),
         "forbidden": (True, 403, '{"code": "forbidden"}'),
         "bare_404": (True, 404, "no such page"),

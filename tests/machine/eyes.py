@@ -38,7 +38,9 @@ class Remembering:
     time."""
 
     def __init__(self, evidence_url: str, folder: Path) -> None:
-        self._config = WorkerConfig("machine", StoreConfig("postgresql+asyncpg://nowhere", evidence_url), default_target())
+        self._config = WorkerConfig(
+            "machine", StoreConfig("postgresql+asyncpg://nowhere", evidence_url), default_target()
+        )
         self._blobs = BlobStore(evidence_url)
         self._folder = folder
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +80,9 @@ class Remembering:
         alone = [self._pair(fingerprint, one, subject) for one in candidates]
         kept = [relation for one in alone for relation in one.matches]
         kept.sort(key=lambda relation: (_ORDER.index(relation.verdict), -relation.probability, relation.photo_id))
-        models = self._once(f"alone-{fingerprint.sha256}", lambda: self.real().compare_photo(fingerprint, [], "")).models
+        models = self._once(
+            f"alone-{fingerprint.sha256}", lambda: self.real().compare_photo(fingerprint, [], "")
+        ).models
         return PhotoExamination(
             kept[0].verdict if kept else Verdict.UNSEEN, tuple(kept[: EVERY_RELATION.relations_max]), models
         )

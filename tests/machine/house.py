@@ -249,7 +249,9 @@ class House:
             return await self.ask("platform", "shop", "PUT", f"/v1/policies/{body['id']}", json=terms)
         return await self.ask("platform", "shop", "POST", "/v1/policies", json=body)
 
-    async def claim(self, claimant: str, stated: dict[str, Any], files: Sequence[tuple[str, Item]], **options: Any) -> Answer:
+    async def claim(
+        self, claimant: str, stated: dict[str, Any], files: Sequence[tuple[str, Item]], **options: Any
+    ) -> Answer:
         parts: list[Any] = [("claim", (None, json.dumps(stated).encode(), "application/json"))]
         parts += [(part, (item.name, item.data, "image/jpeg")) for part, item in files]
         return await self.ask("claimant", claimant, "POST", "/v1/claims", files=parts, **options)
@@ -263,7 +265,9 @@ class House:
         return await self.ask("claimant", claimant, "POST", f"/v1/claims/{claim_id}/withdraw", json={"note": "no"})
 
     async def appeal(self, claimant: str, claim_id: str) -> Answer:
-        return await self.ask("claimant", claimant, "POST", f"/v1/claims/{claim_id}/appeal", json={"note": "look again"})
+        return await self.ask(
+            "claimant", claimant, "POST", f"/v1/claims/{claim_id}/appeal", json={"note": "look again"}
+        )
 
     async def submit(self, claimant: str, claim_id: str) -> Answer:
         return await self.ask("claimant", claimant, "POST", f"/v1/claims/{claim_id}/submit")
@@ -318,7 +322,9 @@ class House:
     async def erase(self, claim_id: str) -> str:
         """The code of the refusal, "" when it was erased."""
         try:
-            await erasure.erase(self.engine, self.blobs, claim_id, actor="operator:olga", reason="asked for", now=self.now)
+            await erasure.erase(
+                self.engine, self.blobs, claim_id, actor="operator:olga", reason="asked for", now=self.now
+            )
         except ClaimsError as error:
             return type(error).__name__
         return ""

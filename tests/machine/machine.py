@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from claims.decide import replay
 from claims.errors import InputsErased
@@ -35,6 +35,7 @@ ANN = Person("ann", "张伟", "phone-1", "6222-0001", "文三路 90 号 5-201")
 TWIN = Person("ann-again", "张伟", "phone-1", "6222-0001", "文三路 90 号 5-201")
 BOB = Person("bob", "李娜", "phone-2", "6222-0002", "学院路 7 号")
 PEOPLE: Final = (ANN, TWIN, BOB)
+FIRST_COVERS: Final = ((ANN, FOOD), (ANN, FOOD), (TWIN, FOOD), (BOB, FOOD), (ANN, CLINIC))
 VALUE_MINOR, SUM_MINOR = 30_000, 50_000
 CLINIC_SUM_MINOR = 100_000
 # Of the goods' value; a claim for all of it is the commonest.
@@ -43,6 +44,7 @@ HOURS_AGO: Final = (5, 5, 6, 30, 60)
 # As a claimant types it, and as what it is one order.
 ORDERS: Final = (("", ""), ("", ""), ("A-1001", "A1001"), ("a 1001", "A1001"), ("B-2002", "B2002"))
 BILL_DAYS_AGO = 6
+REQUESTS: Final = ("claim", "withdraw", "appeal", "review")
 DRAIN_ROUNDS_MAX = 8
 
 indexes = st.integers(0, 11)
@@ -86,12 +88,20 @@ class Machine(RuleBasedStateMachine):
 
     # Registering.
 
-    @initialize()
-    def covers(self) -> None:
-        """Ann has two covers of one product and one of another; the same Ann under another id, and Bob, one each."""
-        for number, (owner, product) in enumerate(((ANN, FOOD), (ANN, FOOD), (TWIN, FOOD), (BOB, FOOD), (ANN, CLINIC))):
+    @initialize(cover=indexes, picture=indexes, amount=indexes, hours=indexes, order=indexes, odd=oddities)
+    def first_claim(self, cover: int, picture: int, amount: int, hours: int, order: int, odd: str) -> None:
+        """Ann has two covers of one product and one of another; the same Ann under another id, and Bob, one each. And
+        there is a claim to go on with."""
+        for number, (owner, product) in enumerate(FIRST_COVERS):
             self._run(self._register(owner, product, f"cover-{number}", recorded=timedelta(days=60)))
-        self._run(self._after("covers registered"))
+        covers = ", ".join(
+            f"cover-{number} {owner.id} {product}" for number, (owner, product) in enumerate(FIRST_COVERS)
+        )
+        self._run(self._after(covers))
+        self._count("claim")
+        words = self._run(self._file(cover, picture, amount, hours, order))
+        self._run(self._carry("through", odd))
+        self._run(self._after(f"{words}, {_carried('through', odd)}"))
 
     @rule(who=indexes, late=st.booleans(), change=st.booleans())
     def register(self, who: int, late: bool, change: bool) -> None:
@@ -148,9 +158,7 @@ class Machine(RuleBasedStateMachine):
     ) -> None:
         """File a claim, and carry it through to the bank, to its decision, or not at all."""
         self._count("claim")
-        words = self._run(
-            self._file(cover, picture, amount, hours, order, closed=closed, twice=twice)
-        )
+        words = self._run(self._file(cover, picture, amount, hours, order, closed=closed, twice=twice))
         self._run(self._carry(carry, odd))
         self._run(self._after(f"{words}, {_carried(carry, odd)}"))
 
@@ -214,9 +222,7 @@ class Machine(RuleBasedStateMachine):
         if len(made) > 1:
             self._broken("made_twice", f"one request under one key made {len(made)} claims")
         for claim_id in made:
-            filed = Filed(
-                claim_id, number, owner, policy, minor, occurred_at, normalised, {(item.thing, item.edited)}
-            )
+            filed = Filed(claim_id, number, owner, policy, minor, occurred_at, normalised, {(item.thing, item.edited)})
             self.model.claims[claim_id] = filed
             for action in ("claim.created", "claim.submitted"):
                 self.done[action, claim_id] += 1
@@ -228,15 +234,12 @@ class Machine(RuleBasedStateMachine):
         return frozenset((await self.house.snapshot()).claims)
 
     def _item(self, product: str, picture: int) -> Item:
-        if product == CLINIC:
-            files = pool.bills((self.today - timedelta(days=BILL_DAYS_AGO)).date())
-        else:
-            files = pool.photos()
+        day = (self.today - timedelta(days=BILL_DAYS_AGO)).date()
+        files = pool.bills(day) if product == CLINIC else pool.photos()
         return files[picture % len(files)]
 
     # The processes.
 
-    @precondition(lambda self: self.model.claims)
     @rule(at_once=st.booleans(), dies=st.integers(0, 24), at_commit=st.booleans())
     def adjudicate(self, at_once: bool, dies: int, at_commit: bool) -> None:
         """A worker takes what is due; now and then it is killed at one of its transactions."""
@@ -247,7 +250,6 @@ class Machine(RuleBasedStateMachine):
         died = self._revive()
         self._run(self._after(f"adjudicate{' two at once' if at_once else ''}{died}"))
 
-    @precondition(lambda self: self.model.claims)
     @rule(odd=st.lists(oddities, max_size=3), dies=st.integers(0, 6), at_commit=st.booleans())
     def settle(self, odd: list[str], dies: int, at_commit: bool) -> None:
         """A round of the settle process, which may be killed; the bank answers as drawn."""
@@ -296,33 +298,53 @@ class Machine(RuleBasedStateMachine):
 
     # What claimants do.
 
-    @precondition(lambda self: self.model.claims)
-    @rule(which=indexes, carry=carries)
-    def appeal(self, which: int, carry: str) -> None:
+    @rule(which=indexes)
+    def appeal(self, which: int) -> None:
         claim = self._pick(which, "paid", "declined")
+        if claim is None:
+            return
         self._count("appeal")
-        answer = self._run(self.house.appeal(claim.owner.id, claim.id))
+        self._run(self._appeal(claim))
+
+    async def _appeal(self, claim: Filed) -> None:
+        answer = await self.house.appeal(claim.owner.id, claim.id)
         if self._heard(answer):
             self.done["claim.appealed", claim.id] += 1
-        del carry
-        self._run(self._after(f"{claim.owner.id} appeals {claim}: {_told(answer)}"))
+        await self._after(f"{claim.owner.id} appeals {claim}: {_told(answer)}")
 
-    @precondition(lambda self: self.model.claims)
+    async def _before_a_person(self, which: int) -> Filed | None:
+        """A claim that a person may decide; where there is none, one is appealed."""
+        claim = self._pick(which, "referred", "payout_failed", only=True) or self._pick(which, "paid", "declined")
+        if claim is not None and self._status(claim) in ("paid", "declined"):
+            await self._appeal(claim)
+        return claim
+
     @rule(which=indexes, anything=st.booleans())
     def withdraw(self, which: int, anything: bool) -> None:
         """Also after an appeal of a paid claim; then it is the appeal that is taken back."""
-        statuses = () if anything else ("referred", "awaiting_information", "submitted")
-        claim = self._pick(which, *statuses)
+        if anything:
+            claim = self._pick(which)
+        else:
+            claim = self._pick(which, "awaiting_information", "submitted", only=True)
+            claim = claim or self._run(self._before_a_person(which))
+        if claim is None:
+            return
         self._count("withdraw")
         answer = self._run(self.house.withdraw(claim.owner.id, claim.id))
         self._heard(answer)
         self._run(self._after(f"{claim.owner.id} withdraws {claim}: {_told(answer)}"))
 
-    @precondition(lambda self: self._any("awaiting_information"))
     @rule(which=indexes, picture=indexes, carry=carries, odd=oddities)
     def resend(self, which: int, picture: int, carry: str, odd: str) -> None:
-        """What was asked for, and submitted again."""
-        claim = self._pick(which, "awaiting_information")
+        """What was asked for, and submitted again; where nothing was asked for, a person asks first."""
+        claim = self._pick(which, "awaiting_information", only=True)
+        if claim is None:
+            claim = self._run(self._before_a_person(which))
+            if claim is None:
+                return
+            answer = self._run(self.house.review("eva", claim.id, "ask", 0, knowing=False, recover=False))
+            self._heard(answer)
+            self._run(self._after(f"eva asks on {claim}: {_told(answer)}"))
         self._count("resend")
         item = self._item(claim.cover.product, picture)
         claim.resent += 1
@@ -337,7 +359,6 @@ class Machine(RuleBasedStateMachine):
 
     # What people of the house do.
 
-    @precondition(lambda self: self._any("referred", "payout_failed"))
     @rule(
         which=indexes, verdict=st.sampled_from(("approve", "approve", "approve", "refuse", "ask")),
         share=st.sampled_from((1.0, 1.0, 0.5, 1.5)), knowing=st.booleans(), recover=st.booleans(),
@@ -356,14 +377,14 @@ class Machine(RuleBasedStateMachine):
     ) -> None:
         """A person approves in full, less or more, refuses or asks; saying that they know of another payment or not,
         and that paid money is to come back or not."""
-        claim = self._pick(which, "referred", "payout_failed")
+        claim = self._run(self._before_a_person(which))
+        if claim is None:
+            return
         self._count("review")
         minor = int(claim.minor * share)
         company = {FOOD: "anshun", CLINIC: "heyuan"}[claim.cover.product] if partner else ""
         answer = self._run(
-            self.house.review(
-                "eva", claim.id, verdict, minor, knowing=knowing, recover=recover, partner=company
-            )
+            self.house.review("eva", claim.id, verdict, minor, knowing=knowing, recover=recover, partner=company)
         )
         words = f"{company or 'eva'} {verdict}s{f' {minor}' if verdict == 'approve' else ''} on {claim}"
         words += f"{', knowing' if knowing else ''}{', to be recovered' if recover else ''}: {_told(answer)}"
@@ -371,9 +392,7 @@ class Machine(RuleBasedStateMachine):
         self._run(self._carry(carry, odd))
         self._run(self._after(_carried(carry, odd)))
 
-    async def _judged(
-        self, claim: Filed, answer: Answer, verdict: str, minor: int, knowing: bool, words: str
-    ) -> None:
+    async def _judged(self, claim: Filed, answer: Answer, verdict: str, minor: int, knowing: bool, words: str) -> None:
         done = self._heard(answer)
         await self._after(words, {claim.id: Said(by_person=True, knowing=knowing)})
         assert self.now is not None
@@ -385,18 +404,17 @@ class Machine(RuleBasedStateMachine):
             for row in self.now.payouts
             if row["claim_id"] == claim.id and row["state"] in books.LIVE
         )
-        back = sum(
-            row["amount_minor"] for row in self.now.other.get("recoveries", ()) if row["claim_id"] == claim.id
-        )
+        back = sum(row["amount_minor"] for row in self.now.other.get("recoveries", ()) if row["claim_id"] == claim.id)
         if live - back != due:
             words = f"{claim}: a person said {due}, {live} is paid or promised and {back} is to come back"
             self._broken("decision_without_effect", words)
 
-    @precondition(lambda self: self._any("referred", "payout_failed"))
     @rule(which=indexes, knowing=st.booleans(), pair=st.sampled_from(("two people", "withdrawn", "settled")))
     def at_once(self, which: int, knowing: bool, pair: str) -> None:
         """A person approves while another refuses, while the claimant withdraws, or while payouts are settled."""
-        claim = self._pick(which, "referred", "payout_failed")
+        claim = self._run(self._before_a_person(which))
+        if claim is None:
+            return
         self._count("at_once")
 
         async def both() -> list[Answer]:
@@ -416,10 +434,11 @@ class Machine(RuleBasedStateMachine):
         words = f"eva approves {claim} at once with {pair}: {[_told(one) for one in answers]}"
         self._run(self._after(words, {claim.id: Said(by_person=True, knowing=knowing)}))
 
-    @precondition(lambda self: self.model.claims)
     @rule(which=indexes)
     def erase(self, which: int) -> None:
         claim = self._pick(which, "paid", "declined", "withdrawn")
+        if claim is None:
+            return
         self._count("erase")
         refusal = self._run(self.house.erase(claim.id))
         if refusal:
@@ -428,11 +447,12 @@ class Machine(RuleBasedStateMachine):
             claim.erased = True
         self._run(self._after(f"{claim} is erased: {refusal or 'done'}"))
 
-    @precondition(lambda self: self.model.claims)
     @rule(which=indexes, what=st.sampled_from(("look", "withdraw", "appeal", "submit", "resend", "in the store")))
     def stranger(self, which: int, what: str) -> None:
         """Somebody else's claim is not there, whatever is tried."""
         claim = self._pick(which, "paid", "referred", "declined", "submitted", "awaiting_information")
+        if claim is None:
+            return
         other = next(one.id for one in PEOPLE if one.id != claim.owner.id and one.name != claim.owner.name)
         self._count("stranger")
         through = self._run(self._tried(what, other, claim))
@@ -451,11 +471,17 @@ class Machine(RuleBasedStateMachine):
             answer = await getattr(self.house, what)(other, claim.id)
         return "" if answer.status == 404 else f"{what} was answered {answer.status} {answer.code}"
 
-    @precondition(lambda self: self.model.claims)
-    @rule(at=st.integers(1, 5), at_commit=st.booleans(), which=indexes, what=st.sampled_from(("claim", "withdraw", "appeal", "review")))
+    @rule(
+        at=st.integers(1, 5),
+        at_commit=st.booleans(),
+        which=indexes,
+        what=st.sampled_from(("claim", "withdraw", "appeal", "review")),
+    )
     def api_dies(self, at: int, at_commit: bool, which: int, what: str) -> None:
         """The API is killed in the middle of a request: all of it was done, or nothing."""
         claim = self._pick(which, "referred", "paid")
+        if claim is None:
+            return
         self._count("api_dies")
         self.house.api.arm(at, at_commit=at_commit)
         if what == "claim":
@@ -554,7 +580,9 @@ class Machine(RuleBasedStateMachine):
         at_bank: Counter[str] = Counter()
         for payment in payments:
             at_bank[claim_of.get(payment.payout_id, "")] += payment.amount.minor
-        rows = [(one.payout_id, claim_of[one.payout_id], one.amount.minor) for one in payments if one.payout_id in claim_of]
+        rows = [
+            (one.payout_id, claim_of[one.payout_id], one.amount.minor) for one in payments if one.payout_id in claim_of
+        ]
         rows.sort(key=lambda row: promised.index(row[0]))
         found = [*self.model.check_money(rows)]
         found += books.check_places(now)
@@ -589,9 +617,6 @@ class Machine(RuleBasedStateMachine):
         self.tally.deaths.update(died)
         return f"; the {' and the '.join(died)} was killed" if died else ""
 
-    def _any(self, *statuses: str) -> bool:
-        return bool(self._in(statuses))
-
     def _in(self, statuses: Iterable[str]) -> list[Filed]:
         if self.now is None:
             return []
@@ -602,10 +627,13 @@ class Machine(RuleBasedStateMachine):
             if self.now.claims.get(claim.id, {"status": ""})["status"] in wanted
         ]
 
-    def _pick(self, which: int, *statuses: str) -> Filed:
-        """Of the claims in one of these statuses, the newest first; of all where none is."""
-        fitting = self._in(statuses) or list(self.model.claims.values())
-        return fitting[::-1][which % len(fitting)]
+    def _pick(self, which: int, *statuses: str, only: bool = False) -> Filed | None:
+        """Of the claims in one of these statuses, the newest first. Of all where none is, unless `only`."""
+        fitting = self._in(statuses) or ([] if only else list(self.model.claims.values()))
+        return fitting[::-1][which % len(fitting)] if fitting else None
+
+    def _status(self, claim: Filed) -> str:
+        return str(self.now.claims[claim.id]["status"]) if self.now is not None else ""
 
     def _count(self, name: str) -> None:
         self.tally.steps[name] += 1

@@ -126,9 +126,7 @@ class Model:
         for payout, claim, _ in rows:
             said = self.said.get(payout, Said(False, False))
             for thing, edited in sorted(claim.things):
-                before = [
-                    (other, was) for other, was in holders[thing] if other.id != claim.id and not other.erased
-                ]
+                before = [(other, was) for other, was in holders[thing] if other.id != claim.id and not other.erased]
                 if before and not claim.erased and not said.knowing:
                     copied = edited or all(was for _, was in before)
                     if not (said.by_person and copied):
