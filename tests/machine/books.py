@@ -151,9 +151,7 @@ def check_work(now: Snapshot) -> Found:
         if row["last_error"] and "Died" not in row["last_error"]
     ]
     return found + [
-        ("unhandled", f"claim {row['claim_id']} could not be checked")
-        for row in now.decisions
-        if b"could_not_check" in bytes(row["decision"])
+        ("unhandled", f"claim {row['claim_id']} could not be checked") for row in now.decisions if row["unchecked"]
     ]
 
 

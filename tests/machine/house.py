@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -143,12 +143,13 @@ class Snapshot:
 
 
 _QUERIES: Final = {
-    "claims": "SELECT id, status, round, policy_id FROM claims",
-    "payouts": "SELECT id, claim_id, decision_id, amount_minor, state, created_at FROM payouts ORDER BY created_at, id",
-    "referrals": "SELECT id, claim_id, state, cause FROM referrals",
+    "claims": "SELECT id, status, round FROM claims",
+    "payouts": "SELECT id, claim_id, amount_minor, state FROM payouts ORDER BY created_at, id",
+    "referrals": "SELECT claim_id, state, cause FROM referrals",
     "jobs": "SELECT claim_id, round, state, last_error FROM jobs",
-    "messages": "SELECT topic, key, state, last_error FROM outbox",
-    "decisions": "SELECT id, claim_id, seq, outcome, payout_minor, decided_by, decision FROM decisions ORDER BY seq",
+    "messages": "SELECT topic, key, state FROM outbox",
+    "decisions": "SELECT claim_id, position('could_not_check' in convert_from(decision, 'UTF8')) > 0 AS unchecked "
+    "FROM decisions ORDER BY seq",
     "history": "SELECT claim_id, status, actor FROM claim_history ORDER BY seq",
     "audit": "SELECT audit.seq, action, subject, audit_contents.seq IS NOT NULL AS has_content FROM audit "
     "LEFT JOIN audit_contents ON audit_contents.seq = audit.seq ORDER BY audit.seq",
@@ -156,7 +157,18 @@ _QUERIES: Final = {
     "LEFT JOIN ledger_entries e ON e.transaction_id = t.id",
 }
 # Tables that not every state of the product has: what they say is read where they are.
-_OTHER: Final = {"recoveries": "SELECT * FROM recoveries", "match_rulings": "SELECT id, claim_id FROM match_rulings"}
+_OTHER: Final = {
+    "recoveries": "SELECT claim_id, amount_minor FROM recoveries",
+    "match_rulings": "SELECT id, claim_id FROM match_rulings",
+}
+
+
+def _in_one(queries: Mapping[str, str]) -> str:
+    parts = (
+        f"'{name}', (SELECT coalesce(json_agg(row_to_json(q)), '[]') FROM ({query}) q)"
+        for name, query in queries.items()
+    )
+    return f"SELECT json_build_object({', '.join(parts)})"
 
 
 @dataclass
@@ -178,6 +190,7 @@ class House:
     scorecard: Scorecard
     tracker: Any
     tables: tuple[str, ...] = ()
+    begin_with: tuple[str, ...] = ()
     bank_after: int = 0
     hours: Any = field(default_factory=lambda: itertools.count(1))
     keys: Any = field(default_factory=lambda: itertools.count(1))
@@ -209,11 +222,23 @@ class House:
             mortal.revive()
         self.troubles.clear()
         await self.odd(())
-        async with self.engine.begin() as conn:
-            await conn.execute(text("SET LOCAL session_replication_role = replica"))  # past the append-only triggers
-            for name in self.tables:
-                await conn.execute(text(f'DELETE FROM "{name}"'))
+        deletions = [f'DELETE FROM "{name}"' for name in self.tables]
+        again = [f'INSERT INTO "{name}" SELECT * FROM begin_with."{name}"' for name in self.begin_with]
+        await self._script("SET LOCAL session_replication_role = replica", *deletions, *again)
         self.bank_after = max([self.bank_after, *(row["seq"] for row in await self._bank_rows())])
+
+    async def begin_so(self, tables: Sequence[str]) -> None:
+        """What these tables hold now, every later run begins with."""
+        copies = [f'CREATE TABLE begin_with."{name}" AS SELECT * FROM "{name}"' for name in tables]
+        await self._script("CREATE SCHEMA begin_with", *copies)
+        self.begin_with = tuple(tables)
+
+    async def _script(self, *statements: str) -> None:
+        """In one transaction and one round trip. The first may go past the append-only triggers."""
+        async with self.engine.connect() as conn:
+            raw = (await conn.get_raw_connection()).driver_connection
+            assert raw is not None
+            await raw.execute("; ".join(("BEGIN", *statements, "COMMIT")))
 
     # What people ask for, over HTTP.
 
@@ -396,17 +421,16 @@ class House:
         return rows
 
     async def snapshot(self) -> Snapshot:
-        found: dict[str, list[dict[str, Any]]] = {}
+        other = {name: query for name, query in _OTHER.items() if name in self.tables}
         async with self.engine.connect() as conn:
-            for name, query in _QUERIES.items():
-                found[name] = [dict(row) for row in (await conn.execute(text(query))).mappings()]
-            other = {
-                name: [dict(row) for row in (await conn.execute(text(query))).mappings()]
-                for name, query in _OTHER.items()
-                if name in self.tables
-            }
+            found = (await conn.execute(text(_in_one(_QUERIES | other)))).scalar_one()
         by_id = {row["id"]: row for row in found.pop("claims")}
-        return Snapshot(claims=by_id, other=other, **found)
+        rest = {name: found.pop(name) for name in other}
+        return Snapshot(claims=by_id, other=rest, **found)
+
+    async def claim_ids(self) -> frozenset[str]:
+        async with self.engine.connect() as conn:
+            return frozenset((await conn.execute(text("SELECT id FROM claims"))).scalars())
 
     async def touched_by_worker(self, claim_id: str) -> str:
         """All that a worker may write about a claim, but for previews and the library: to compare before and after."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import HealthCheck, Phase, assume, seed, settings
 from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -18,6 +18,7 @@ from tests.machine.machine import Machine, Tally
 from tests.machine.model import Violation
 
 STEPS = 12
+SHRINK_SECONDS_MAX = 60.0  # after the first violation; the shortest sequence by then is reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Outcome:
     run: int
     steps: int
     seconds: float
+    collected: Mapping[str, Violation]  # by code, where violations were collected instead of ending the hunt
 
 
 @contextlib.contextmanager
@@ -51,26 +53,36 @@ def hunt(
     steps: int = STEPS,
     codes: Collection[str] | None = None,
     shrink: bool = True,
+    collect: bool = False,
     on_run: Callable[[Tally], None] | None = None,
 ) -> Outcome:
     """As many runs, or fewer if an invariant breaks; with shrinking the violation is the smallest that was found.
 
-    number: the seed. codes: violations that count.
+    number: the seed. codes: violations that count. collect: go on after a violation and keep the shortest of each code.
     """
     began = time.monotonic()
     tally = Tally()
     first: list[tuple[int, int]] = []
     broken: list[Violation] = []
+    violated_at: list[float] = []
 
     class Counted(Machine):
+        def __init__(self) -> None:
+            assume(not violated_at or time.monotonic() < violated_at[0] + SHRINK_SECONDS_MAX)
+            super().__init__()
+
         def _broken(self, code: str, words: str) -> None:
             try:
                 super()._broken(code, words)
             except Violation as violation:
                 if not first:
                     first.append((tally.runs + 1, sum(tally.steps.values())))
+                if not collect:
+                    violated_at.append(time.monotonic())
                 broken.append(violation)
-                raise
+                if not collect:
+                    raise
+                self.failed = False
 
     Counted.tally = tally
     Counted.codes = frozenset(codes) if codes is not None else None
@@ -92,5 +104,8 @@ def hunt(
         if not broken:
             raise
     violation = min(broken, key=lambda one: (len(one.steps), str(one)), default=None)
+    collected: dict[str, Violation] = {}
+    for one in sorted(broken, key=lambda one: len(one.steps), reverse=True):
+        collected[one.code] = one
     run, taken = first[0] if first else (tally.runs, sum(tally.steps.values()))
-    return Outcome(tally, violation, run, taken, time.monotonic() - began)
+    return Outcome(tally, violation, run, taken, time.monotonic() - began, collected)
