@@ -447,12 +447,12 @@ class House:
             rows = [(await conn.execute(text(query), {"id": claim_id})).all() for query in queries]
         return repr(rows)
 
-    async def books(self) -> reconcile.Reconciliation:
-        """Bank against books."""
+    async def books(self, payments: Sequence[Paid]) -> reconcile.Reconciliation:
+        """Bank against books. payments: as `payments` gave them."""
         async with self.engine.connect() as conn:
             held: list[Payout] = await payouts.every(conn, limit=1000)
             ledger = await reconcile._ledger(conn)
-        return reconcile.compare(held, ledger, await self.payments(), frozenset(one.id for one in held))
+        return reconcile.compare(held, ledger, payments, frozenset(one.id for one in held))
 
     async def verify_audit(self) -> str:
         """What is wrong with the chain, "" for nothing."""

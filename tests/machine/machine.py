@@ -602,7 +602,7 @@ class Machine(RuleBasedStateMachine):
         found += books.check_ledger(now)
         found += books.check_audit(now, self.model, self.done)
         found += books.check_work(now)
-        reconciled = await self.house.books()
+        reconciled = await self.house.books(payments)
         found += [(f"bank_differs_{one.code}", str(one)) for one in reconciled.differences]
         found += [("unhandled", trouble) for trouble in self.house.troubles]
         self.house.troubles.clear()
