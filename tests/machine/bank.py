@@ -104,8 +104,8 @@ def main() -> None:
     parser.add_argument("--token", required=True)
     parser.add_argument("--ready-file", type=Path, required=True)
     options = parser.parse_args()
-    # The protocol is named, because asyncio sends small packets at once (TCP_NODELAY) only then; else every answer waits
-    # 40 ms for an acknowledgement.
+    # The protocol is named: asyncio sends small packets at once (TCP_NODELAY) only then. Else every answer waits for
+    # an acknowledgement, 40 ms.
     opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     opened.bind(("127.0.0.1", 0))
     opened.listen(64)

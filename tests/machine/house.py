@@ -2,7 +2,7 @@
 
 People come through the HTTP API (the real application, in this process); workers and the settle process are the real
 flows, over PostgreSQL and over HTTP to a bank in a process of its own. Each of the three has its own connections and
-can be made to die at any of its transactions: before it begins, or just before it is committed.
+can be made to die at any of its transactions: as it begins one, or just before it commits what it wrote.
 """
 
 from __future__ import annotations
@@ -74,41 +74,44 @@ class Died(Exception):
 
 @dataclass
 class Mortal:
-    """Kills one process at its n-th transaction from now: as it begins, or as it is about to be committed. A process
-    that is dead begins nothing more until it is started again."""
+    """Kills one process: as it begins its n-th transaction from now, or just before it commits the first one that
+    writes to a table. A process that is dead begins nothing more until it is started again."""
 
     engine: AsyncEngine
     left: int = 0  # 0: lives for ever
-    at_commit: bool = False
+    table: str = ""  # "": whatever it writes
+    wrote: bool = False
     dead: bool = False
 
     def __post_init__(self) -> None:
         event.listen(self.engine.sync_engine, "begin", self._begins)
+        event.listen(self.engine.sync_engine, "before_cursor_execute", self._executes)
         event.listen(self.engine.sync_engine, "commit", self._commits)
 
-    def arm(self, at: int, *, at_commit: bool) -> None:
-        self.left, self.at_commit, self.dead = at, at_commit, False
+    def arm(self, at: int, table: str) -> None:
+        """table: dies when it has written there; else at its n-th transaction."""
+        self.left, self.table, self.wrote, self.dead = (0 if table else at), table, False, False
 
     def revive(self) -> bool:
         """Start again; whether it had died."""
-        died, self.left, self.dead = self.dead, 0, False
+        died, self.left, self.table, self.wrote, self.dead = self.dead, 0, "", False, False
         return died
 
     def _begins(self, _: object) -> None:
         if self.dead:
             raise Died
-        if self.left and not self.at_commit:
-            self._count()
+        if self.left:
+            self.left -= 1
+            if self.left == 0:
+                self.dead = True
+                raise Died
+
+    def _executes(self, _: object, __: object, statement: str, *___: object) -> None:
+        if self.table and statement.startswith((f"INSERT INTO {self.table} ", f"UPDATE {self.table} ")):
+            self.wrote = True
 
     def _commits(self, _: object) -> None:
-        if self.dead:
-            raise Died
-        if self.left and self.at_commit:
-            self._count()
-
-    def _count(self) -> None:
-        self.left -= 1
-        if self.left == 0:
+        if self.dead or self.wrote:
             self.dead = True
             raise Died
 
@@ -273,6 +276,14 @@ class House:
             terms = {name: value for name, value in body.items() if name != "id"}
             return await self.ask("platform", "shop", "PUT", f"/v1/policies/{body['id']}", json=terms)
         return await self.ask("platform", "shop", "POST", "/v1/policies", json=body)
+
+    async def pet(self, owner: str, name: str, pet_id: str) -> Answer:
+        body = {"id": pet_id, "claimant": {"id": owner, "name": name}, "name": "豆豆", "species": "dog"}
+        return await self.ask("platform", "shop", "POST", "/v1/pets", json=body)
+
+    async def enrol(self, pet_id: str, files: Sequence[Item]) -> Answer:
+        parts = [("nose", (item.name, item.data, "image/jpeg")) for item in files]
+        return await self.ask("platform", "shop", "POST", f"/v1/pets/{pet_id}/noses", files=parts)
 
     async def claim(
         self, claimant: str, stated: dict[str, Any], files: Sequence[tuple[str, Item]], **options: Any

@@ -44,6 +44,9 @@ HOURS_AGO: Final = (5, 5, 6, 30, 60)
 # As a claimant types it, and as what it is one order.
 ORDERS: Final = (("", ""), ("", ""), ("A-1001", "A1001"), ("a 1001", "A1001"), ("B-2002", "B2002"))
 BILL_DAYS_AGO = 6
+WORKER_WRITES: Final = ("", "", "stage_results", "decisions", "payouts", "referrals")
+SETTLER_WRITES: Final = ("", "payouts", "ledger_transactions", "claims")
+API_WRITES: Final = ("", "claims", "claim_history", "decisions", "payouts", "referrals")
 REQUESTS: Final = ("claim", "withdraw", "appeal", "review")
 DRAIN_ROUNDS_MAX = 8
 
@@ -152,6 +155,19 @@ class Machine(RuleBasedStateMachine):
         else:
             known.recorded_at, known.sum_minor = max(known.recorded_at, at), total
 
+    @rule(who=indexes)
+    def pet(self, who: int) -> None:
+        """A pet, and photos of its nose to be enrolled."""
+        owner = PEOPLE[who % len(PEOPLE)]
+        self._count("pet")
+        pet_id = f"pet-{next(self.house.keys)}"
+        if self._heard(self._run(self.house.pet(owner.id, owner.name, pet_id))):
+            self.done["pet.recorded", pet_id] += 1
+            self.done["claimant.recorded", owner.id] += 1
+        if self._heard(self._run(self.house.enrol(pet_id, pool.photos()[:3]))):
+            self.done["pet.enrolment_requested", pet_id] += 1
+        self._run(self._after(f"{owner.id} has a pet"))
+
     # Claiming.
 
     @rule(
@@ -251,22 +267,25 @@ class Machine(RuleBasedStateMachine):
 
     # The processes.
 
-    @rule(at_once=st.booleans(), dies=st.integers(0, 24), at_commit=st.booleans())
-    def adjudicate(self, at_once: bool, dies: int, at_commit: bool) -> None:
-        """A worker takes what is due; now and then it is killed at one of its transactions."""
+    @rule(
+        cover=indexes, picture=indexes, hours=indexes, at_once=st.booleans(), dies=st.integers(0, 26),
+        table=st.sampled_from(WORKER_WRITES),
+    )  # fmt: skip
+    def adjudicate(self, cover: int, picture: int, hours: int, at_once: bool, dies: int, table: str) -> None:
+        """A worker takes a new claim and whatever else is due, and is killed: at its n-th transaction, or just before
+        it commits what it wrote to a table."""
         self._count("adjudicate")
-        if dies:
-            self.house.worker.arm(dies, at_commit=at_commit)
+        words = self._run(self._file(cover, picture, 0, hours, 0))
+        self.house.worker.arm(dies, table)
         self._run(self._adjudicate(at_once=at_once))
         died = self._revive()
-        self._run(self._after(f"adjudicate{' two at once' if at_once else ''}{died}"))
+        self._run(self._after(f"{words}; decided{' together with all that is due' if at_once else ''}{died}"))
 
-    @rule(odd=st.lists(oddities, max_size=3), dies=st.integers(0, 6), at_commit=st.booleans())
-    def settle(self, odd: list[str], dies: int, at_commit: bool) -> None:
+    @rule(odd=st.lists(oddities, max_size=3), dies=st.integers(0, 6), table=st.sampled_from(SETTLER_WRITES))
+    def settle(self, odd: list[str], dies: int, table: str) -> None:
         """A round of the settle process, which may be killed; the bank answers as drawn."""
         self._count("settle")
-        if dies:
-            self.house.settler.arm(dies, at_commit=at_commit)
+        self.house.settler.arm(dies, table)
         self._run(self.house.odd(odd))
         self._run(self.house.settle())
         died = self._revive()
@@ -482,19 +501,14 @@ class Machine(RuleBasedStateMachine):
             answer = await getattr(self.house, what)(other, claim.id)
         return "" if answer.status == 404 else f"{what} was answered {answer.status} {answer.code}"
 
-    @rule(
-        at=st.integers(1, 5),
-        at_commit=st.booleans(),
-        which=indexes,
-        what=st.sampled_from(("claim", "withdraw", "appeal", "review")),
-    )
-    def api_dies(self, at: int, at_commit: bool, which: int, what: str) -> None:
+    @rule(at=st.integers(1, 5), table=st.sampled_from(API_WRITES), which=indexes, what=st.sampled_from(REQUESTS))
+    def api_dies(self, at: int, table: str, which: int, what: str) -> None:
         """The API is killed in the middle of a request: all of it was done, or nothing."""
         claim = self._pick(which, "referred", "paid")
         if claim is None:
             return
         self._count("api_dies")
-        self.house.api.arm(at, at_commit=at_commit)
+        self.house.api.arm(at, table)
         if what == "claim":
             words = self._run(self._file(which, which, 0, which, 0))
         else:
