@@ -2,9 +2,9 @@
 
     python -m tests.planted [NAME...] [--runs 300] [--seed N] [--json] [--list]
 
-Each fault is planted in a copy of the tree, in which the state machine then looks for it; the copy is deleted. First the
-tree is looked at as it is: what is broken without a fault proves nothing. Ends with 1 when a fault is not found, no
-longer applies, or the tree breaks by itself.
+Each fault is planted in a copy of the tree, in which the state machine then looks for it; the copy is deleted. First
+the tree is looked at as it is: what is broken without a fault proves nothing. Ends with 1 when a fault is not found,
+no longer applies, or the tree breaks by itself.
 """
 
 from __future__ import annotations

@@ -126,10 +126,8 @@ FAULTS: Final = (
             _ANYBODY,
             Edit(
                 _CLAIMS_ROUTE,
-                "        await intake.withdraw(conn, claim_id, principal.subject, context.now(), actor=str(principal), note=note)\n"
-                "        row = await views.claim_row(conn, claim_id, claimant_id=principal.subject)\n",
-                "        await intake.withdraw(conn, claim_id, principal.subject, context.now(), actor=str(principal), note=note)\n"
-                "        row = await views.claim_row(conn, claim_id)\n",
+                ", note=note)\n        row = await views.claim_row(conn, claim_id, claimant_id=principal.subject)\n",
+                ", note=note)\n        row = await views.claim_row(conn, claim_id)\n",
             ),
         ),
         ("stranger_got_through",),
