@@ -24,7 +24,7 @@ from claims.errors import InputsErased
 from tests.machine import books, pool
 from tests.machine.bank import ANSWERS
 from tests.machine.house import Answer, House, Snapshot, policy_body
-from tests.machine.model import Cover, Filed, Model, Person, Said, Violation
+from tests.machine.model import Cover, Filed, Model, Person, Violation
 from tests.machine.pool import Item
 
 T = TypeVar("T")
@@ -121,7 +121,11 @@ class Machine(RuleBasedStateMachine):
         """One more cover, or the same again with other terms; also after an event that it would cover."""
         owner = PEOPLE[who % len(PEOPLE)]
         known = [one for one in self.model.covers if one.owner == owner and one.product == FOOD]
-        cover_id = known[who % len(known)].id if change and known else f"cover-{len(self.model.covers)}"
+        changed = known[who % len(known)] if change and known else None
+        cover_id = changed.id if changed else f"cover-{len(self.model.covers)}"
+        late = late or (
+            changed is not None and self.today - changed.recorded_at < timedelta(days=1)
+        )  # no clock goes back
         recorded = timedelta() if late else timedelta(days=60)
         self._count("register")
         self._run(self._register(owner, FOOD, cover_id, recorded=recorded, change=change))
@@ -131,7 +135,8 @@ class Machine(RuleBasedStateMachine):
     async def _register(
         self, owner: Person, product: str, cover_id: str, *, recorded: timedelta, change: bool = False
     ) -> None:
-        total = CLINIC_SUM_MINOR if product == CLINIC else SUM_MINOR + (10_000 if change else 0)
+        changes = 1 + sum(one.changes for one in self.model.covers if one.id == cover_id) if change else 0
+        total = CLINIC_SUM_MINOR if product == CLINIC else SUM_MINOR + 1_000 * changes
         value = 0 if product == CLINIC else VALUE_MINOR
         with self.house.at(recorded):
             at = self.house.now()
@@ -153,7 +158,7 @@ class Machine(RuleBasedStateMachine):
         if known is None:
             self.model.covers.append(Cover(cover_id, owner, product, at, total, value))
         else:
-            known.recorded_at, known.sum_minor = max(known.recorded_at, at), total
+            known.recorded_at, known.sum_minor, known.changes = at, total, known.changes + 1
 
     @rule(who=indexes)
     def pet(self, who: int) -> None:
@@ -424,7 +429,7 @@ class Machine(RuleBasedStateMachine):
 
     async def _judged(self, claim: Filed, answer: Answer, verdict: str, minor: int, knowing: bool, words: str) -> None:
         done = self._heard(answer)
-        await self._after(words, {claim.id: Said(by_person=True, knowing=knowing)})
+        await self._after(words, {claim.id: knowing})
         assert self.now is not None
         if not done or verdict == "ask":
             return
@@ -462,7 +467,7 @@ class Machine(RuleBasedStateMachine):
         if len(answers) > 1 and all(answer.done for answer in answers):
             self._broken("decided_twice", f"{claim}: both went through ({pair})")
         words = f"eva approves {claim} at once with {pair}: {[_told(one) for one in answers]}"
-        self._run(self._after(words, {claim.id: Said(by_person=True, knowing=knowing)}))
+        self._run(self._after(words, {claim.id: knowing}))
 
     @rule(which=indexes)
     def erase(self, which: int) -> None:
@@ -522,7 +527,7 @@ class Machine(RuleBasedStateMachine):
                     request = self.house.review("eva", claim.id, "approve", claim.minor, knowing=False, recover=False)
             self._heard(self._run(request))
         died = self._revive()
-        said = {claim.id: Said(by_person=True, knowing=False)} if what == "review" else {}
+        said = {claim.id: False} if what == "review" else {}
         self._run(self._after(f"{words}{died}", said))
 
     # The end of a run.
@@ -591,14 +596,15 @@ class Machine(RuleBasedStateMachine):
             await self.house.settle()
             await self.house.odd(())
 
-    async def _after(self, words: str, said: dict[str, Said] | None = None) -> None:
-        """Look at everything. said: claims on which a person has just decided, and what they said; every other payout
-        that is new comes from the rules."""
+    async def _after(self, words: str, said: dict[str, bool] | None = None) -> None:
+        """Look at everything. said: claims on which a person has just decided, and whether they said that they know of
+        other payments; every other payout that is new comes from the rules."""
         if words:
             self.did.append(words)
         now = self.now = await self.house.snapshot()
         for row in now.payouts:
-            self.model.said.setdefault(row["id"], (said or {}).get(row["claim_id"], Said(False, False)))
+            knowing = (said or {}).get(row["claim_id"])
+            self.model.promised(row["id"], row["claim_id"], by_person=knowing is not None, knowing=bool(knowing))
         promised = [row["id"] for row in now.payouts]
         claim_of = {row["id"]: row["claim_id"] for row in now.payouts}
         payments = await self.house.payments()

@@ -39,7 +39,7 @@ class Person:
 
 @dataclass
 class Cover:
-    """recorded_at: when its terms were last written down."""
+    """recorded_at: when its terms were last written down. changes: how often they were changed."""
 
     id: str
     owner: Person
@@ -47,6 +47,7 @@ class Cover:
     recorded_at: datetime
     sum_minor: int
     value_minor: int
+    changes: int = 0
 
 
 @dataclass
@@ -64,8 +65,6 @@ class Filed:
     things: set[tuple[str, bool]]
     erased: bool = False
     resent: int = 0
-    # What a person last said it is due, once money had been promised; None while nobody has.
-    said_minor: int | None = None
 
     def __str__(self) -> str:
         return f"claim {self.number}"
@@ -73,10 +72,13 @@ class Filed:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """How a payout came about: by the rules, or by a person, who said that they know of other payments or did not."""
+    """How a payout came about: by the rules, or by a person, who said that they know of other payments or did not; and
+    what the claim showed then, and since when its cover had its terms."""
 
     by_person: bool
     knowing: bool
+    things: frozenset[tuple[str, bool]]
+    cover_recorded_at: datetime
 
 
 @dataclass
@@ -86,6 +88,12 @@ class Model:
     covers: list[Cover] = field(default_factory=list)
     claims: dict[str, Filed] = field(default_factory=dict)
     said: dict[str, Said] = field(default_factory=dict)
+
+    def promised(self, payout: str, claim_id: str, *, by_person: bool, knowing: bool) -> None:
+        """A payout is there; what is said of it first stays."""
+        claim = self.claims[claim_id]
+        said = Said(by_person, knowing, frozenset(claim.things), claim.cover.recorded_at)
+        self.said.setdefault(payout, said)
 
     def check_money(self, paid: Iterable[tuple[str, str, int]]) -> list[tuple[str, str]]:
         """paid: (payout, claim, minor units) by the bank's book, in the order in which they were promised. Code and
@@ -124,8 +132,8 @@ class Model:
         found = []
         holders: dict[str, list[tuple[Filed, bool]]] = defaultdict(list)
         for payout, claim, _ in rows:
-            said = self.said.get(payout, Said(False, False))
-            for thing, edited in sorted(claim.things):
+            said = self.said[payout]
+            for thing, edited in sorted(said.things):
                 before = [(other, was) for other, was in holders[thing] if other.id != claim.id and not other.erased]
                 if before and not claim.erased and not said.knowing:
                     copied = edited or all(was for _, was in before)
@@ -146,7 +154,7 @@ class Model:
         for payout, claim, minor in rows:
             if not claim.order or claim.erased or claim.cover.product in SEVERAL_AN_EVENT:
                 continue
-            said = self.said.get(payout, Said(False, False))
+            said = self.said[payout]
             before = first.setdefault(claim.order, claim)
             if before.id != claim.id and not said.by_person:
                 words = f"order {claim.order} of {before} was paid again in {claim} by the rules"
@@ -165,10 +173,10 @@ class Model:
         found = []
         before: list[Filed] = []
         for payout, claim, _ in rows:
-            said = self.said.get(payout, Said(False, False))
+            said = self.said[payout]
             if not said.by_person:
-                if claim.cover.recorded_at - claim.occurred_at > timedelta(minutes=LATE_MINUTES):
-                    late = claim.cover.recorded_at - claim.occurred_at
+                late = said.cover_recorded_at - claim.occurred_at
+                if late > timedelta(minutes=LATE_MINUTES):
                     words = f"{claim} was paid by the rules, its cover was recorded {late} after the event"
                     found.append(("late_cover_paid", words))
                 if claim.cover.product not in SEVERAL_AN_EVENT:

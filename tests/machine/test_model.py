@@ -9,12 +9,12 @@ import pytest
 
 from tests.machine import books
 from tests.machine.house import Snapshot
-from tests.machine.model import Cover, Filed, Model, Person, Said
+from tests.machine.model import Cover, Filed, Model, Person
 
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 ANN = Person("ann", "张伟", "phone-1", "6222-0001", "")
 BOB = Person("bob", "李娜", "phone-2", "6222-0002", "")
-RULES, PERSON, KNOWING = Said(False, False), Said(True, False), Said(True, True)
+RULES, PERSON, KNOWING = (False, False), (True, False), (True, True)  # by a person, who says that they know
 COVERS = {
     name: Cover(name, owner, "fresh_food_rot", NOW - timedelta(days=60), 50_000, 30_000)
     for name, owner in (("a", ANN), ("b", BOB))
@@ -27,12 +27,12 @@ def filed(name: str, cover: str, thing: str, *, edited: bool = False, hours: int
     )
 
 
-def codes(*paid: tuple[Filed, Said, int]) -> set[str]:
+def codes(*paid: tuple[Filed, tuple[bool, bool], int]) -> set[str]:
     model = Model(covers=list(COVERS.values()))
     rows = []
     for number, (claim, said, minor) in enumerate(paid):
         model.claims[claim.id] = claim
-        model.said[f"p{number}"] = said
+        model.promised(f"p{number}", claim.id, by_person=said[0], knowing=said[1])
         rows.append((f"p{number}", claim.id, minor))
     return {code for code, _ in model.check_money(rows)}
 
@@ -56,7 +56,9 @@ def test_a_claim_paid_more_than_it_is_due_is_seen_however_many_payouts_it_took()
         (False, KNOWING, set()),
     ],
 )
-def test_a_photo_is_paid_again_only_by_a_person_who_knows(edited: bool, said: Said, expected: set[str]) -> None:
+def test_a_photo_is_paid_again_only_by_a_person_who_knows(
+    edited: bool, said: tuple[bool, bool], expected: set[str]
+) -> None:
     first, again = filed("1", "a", "coffee"), filed("2", "b", "coffee", edited=edited)
     assert codes((first, RULES, 30_000), (again, said, 30_000)) == expected
 
@@ -84,6 +86,17 @@ def test_an_event_under_one_cover_is_paid_once_by_the_rules() -> None:
 def test_a_cover_never_pays_more_than_its_sum() -> None:
     claims = [filed(str(number), "a", f"photo {number}", hours=60 * number) for number in range(2)]
     assert codes(*((claim, KNOWING, 30_000) for claim in claims)) == {"cover_overpaid"}
+
+
+def test_what_a_claim_shows_later_and_terms_that_are_changed_later_do_not_count_against_what_was_paid_before() -> None:
+    model, claim = Model(), replace(filed("1", "a", "coffee"), cover=replace(COVERS["a"]))
+    other = filed("2", "b", "rocket")
+    model.claims = {"1": claim, "2": other}
+    model.promised("p1", "1", by_person=False, knowing=False)
+    claim.things.add(("rocket", False))
+    claim.cover.recorded_at = NOW
+    model.promised("p2", "2", by_person=False, knowing=False)
+    assert model.check_money([("p1", "1", 10_000), ("p2", "2", 10_000)]) == []
 
 
 def test_a_cover_recorded_after_the_event_is_not_paid_by_the_rules() -> None:
