@@ -85,6 +85,7 @@ class Machine(RuleBasedStateMachine):
         self.done: Counter[tuple[str, str]] = Counter()
         self.filed = 0
         self.failed = False
+        self.killed = 0
         self.now: Snapshot | None = None
         self.today = datetime.now(UTC)
         self._run(self.house.fresh())
@@ -621,7 +622,7 @@ class Machine(RuleBasedStateMachine):
         found += books.check_statuses(now, at_bank)
         found += books.check_ledger(now)
         found += books.check_audit(now, self.model, self.done)
-        found += books.check_work(now)
+        found += books.check_work(now, self.killed)
         reconciled = await self.house.books(payments)
         found += [(f"bank_differs_{one.code}", str(one)) for one in reconciled.differences]
         found += [("unhandled", trouble) for trouble in self.house.troubles]
@@ -646,6 +647,7 @@ class Machine(RuleBasedStateMachine):
         mortals = {"worker": self.house.worker, "settle process": self.house.settler, "api": self.house.api}
         died = [name for name, mortal in mortals.items() if mortal.revive()]
         self.tally.deaths.update(died)
+        self.killed += "worker" in died
         return f"; the {' and the '.join(died)} was killed" if died else ""
 
     def _in(self, statuses: Iterable[str]) -> list[Filed]:

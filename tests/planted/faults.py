@@ -229,7 +229,7 @@ def audit_faults(root: Path = ROOT) -> Iterator[Fault]:
             name = f"no-record-{action}"
             if action == "claimant.recorded":
                 name += "" if "values" in old else "-renamed"
-            yield Fault(name, f"{action} leaves no record", (Edit(relative, old, new),), ("audit_missing",))
+            yield Fault(name, f"{action} leaves no record", (Edit(relative, old, new),), ("audit_missing", "unhandled"))
 
 
 def _append(node: ast.AST) -> ast.Call | None:
