@@ -79,8 +79,8 @@ class Mortal:
 
     engine: AsyncEngine
     left: int = 0  # 0: lives for ever
-    table: str = ""  # "": whatever it writes
-    wrote: bool = False
+    table: str = ""
+    wrote: Any = None  # the connection that has written there: it is its commit that is not reached
     dead: bool = False
 
     def __post_init__(self) -> None:
@@ -90,11 +90,11 @@ class Mortal:
 
     def arm(self, at: int, table: str) -> None:
         """table: dies when it has written there; else at its n-th transaction."""
-        self.left, self.table, self.wrote, self.dead = (0 if table else at), table, False, False
+        self.left, self.table, self.wrote, self.dead = (0 if table else at), table, None, False
 
     def revive(self) -> bool:
         """Start again; whether it had died."""
-        died, self.left, self.table, self.wrote, self.dead = self.dead, 0, "", False, False
+        died, self.left, self.table, self.wrote, self.dead = self.dead, 0, "", None, False
         return died
 
     def _begins(self, _: object) -> None:
@@ -106,12 +106,12 @@ class Mortal:
                 self.dead = True
                 raise Died
 
-    def _executes(self, _: object, __: object, statement: str, *___: object) -> None:
+    def _executes(self, conn: object, _: object, statement: str, *__: object) -> None:
         if self.table and statement.startswith((f"INSERT INTO {self.table} ", f"UPDATE {self.table} ")):
-            self.wrote = True
+            self.wrote = conn
 
-    def _commits(self, _: object) -> None:
-        if self.dead or self.wrote:
+    def _commits(self, conn: object) -> None:
+        if self.dead or conn is self.wrote:
             self.dead = True
             raise Died
 
