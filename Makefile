@@ -63,6 +63,16 @@ format: setup
 race: setup
 	MIAOPEI_RACE_ROUNDS=100 $(BIN)/python -m pytest tests/end_to_end/test_race.py -s
 
+# The state machine over claims, money and processes, at length (`make test` has 50 runs), and the faults that it must
+# find.
+RUNS ?= 1000
+.PHONY: machine planted
+machine: setup
+	$(BIN)/python -m tests.machine --runs $(RUNS)
+
+planted: setup
+	$(BIN)/python -m tests.planted
+
 # make bench NAME=throughput
 bench: setup
 	$(BIN)/miaopei bench $(NAME)

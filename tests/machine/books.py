@@ -1,0 +1,162 @@
+"""What must hold of the store after every step, whatever was done: nothing lost, nothing in two places, every change
+with its record."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from tests.machine.house import Snapshot
+from tests.machine.model import Model
+
+OPEN: Final = ("open", "delivered")
+LIVE: Final = ("reserved", "sent", "paid")
+GOING: Final = ("reserved", "sent")
+AT_REST: Final = ("paid", "declined", "withdrawn", "erased", "draft", "awaiting_information")
+# Statuses that a claim may be shown in while the bank has paid for it. Referred and further: somebody looks again.
+SHOWN_WHEN_PAID: Final = frozenset(
+    {"paid", "approved", "referred", "payout_failed", "awaiting_information", "submitted", "erased"}
+)
+Found = list[tuple[str, str]]
+
+
+def by_claim(rows: list[dict[str, Any]], name: str = "claim_id") -> Mapping[str, list[dict[str, Any]]]:
+    grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        grouped[row[name]].append(row)
+    return grouped
+
+
+def check_places(now: Snapshot) -> Found:
+    """Every claim is at rest, due, before a person, or its payout under way; and only one of them."""
+    found: Found = []
+    jobs, referrals, payouts = by_claim(now.jobs), by_claim(now.referrals), by_claim(now.payouts)
+    for claim_id, claim in now.claims.items():
+        status = claim["status"]
+        due = [one for one in jobs[claim_id] if one["state"] in ("due", "leased")]
+        asked = [one for one in referrals[claim_id] if one["state"] in OPEN]
+        going = [one for one in payouts[claim_id] if one["state"] in GOING]
+        places = {"due": len(due), "before a person": len(asked), "payout under way": len(going)}
+        wanted = {
+            "submitted": {"due": 1},
+            "referred": {"before a person": 1},
+            "payout_failed": {"before a person": 1},
+            "approved": {"payout under way": 1},
+        }.get(status, {})
+        if status in AT_REST and any(places.values()):
+            found.append(("claim_in_two_places", f"claim {claim_id} is {status} and {_words(places)}"))
+        elif status not in AT_REST:
+            if not wanted:
+                found.append(("claim_lost", f"claim {claim_id} is {status}: nobody knows what comes next"))
+            for place, count in wanted.items():
+                if places[place] < count:
+                    found.append(("claim_lost", f"claim {claim_id} is {status} and not {place}"))
+            if sum(places.values()) > 1:
+                found.append(("claim_in_two_places", f"claim {claim_id} is {status} and {_words(places)}"))
+        if any(one["round"] != claim["round"] for one in due):
+            found.append(("claim_lost", f"claim {claim_id} is due in another round than its own"))
+    return found
+
+
+def check_messages(now: Snapshot) -> Found:
+    """Every promised payout has its message to the settle process, and the other way round."""
+    waiting = {row["key"] for row in now.messages if row["topic"] == "settle" and row["state"] in ("due", "leased")}
+    known = {row["id"]: row for row in now.payouts}
+    lost = [row["id"] for row in now.payouts if row["state"] in GOING and row["id"] not in waiting]
+    nobody = [row["key"] for row in now.messages if row["topic"] == "settle" and row["key"] not in known]
+    return [
+        *(("payout_without_message", f"payout {one} is promised and nobody will send it") for one in lost),
+        *(("message_without_payout", f"payout {one} is to be sent and was never promised") for one in nobody),
+    ]
+
+
+def check_statuses(now: Snapshot, at_bank: Mapping[str, int]) -> Found:
+    """at_bank: what the bank has paid, by claim."""
+    found: Found = []
+    for claim_id, rows in by_claim(now.payouts).items():
+        status = now.claims[claim_id]["status"]
+        live = [row for row in rows if row["state"] in LIVE]
+        if status == "withdrawn" and (live or at_bank.get(claim_id)):
+            found.append(("withdrawn_with_money", f"claim {claim_id} is withdrawn, and money was promised or paid"))
+        elif at_bank.get(claim_id) and status not in SHOWN_WHEN_PAID:
+            found.append(("paid_shown_otherwise", f"claim {claim_id} was paid and is shown as {status}"))
+    return found
+
+
+def check_ledger(now: Snapshot) -> Found:
+    sums: Counter[tuple[str, str]] = Counter()
+    total: Counter[str] = Counter()
+    for row in now.ledger:
+        if row["amount_minor"] is not None:
+            sums[row["payout_id"], row["currency"]] += row["amount_minor"]
+            total[row["currency"]] += row["amount_minor"]
+    found = [("ledger_not_zero", f"{currency} sums to {minor}") for currency, minor in total.items() if minor]
+    return found + [
+        ("ledger_not_zero", f"payout {payout}: {currency} sums to {minor}")
+        for (payout, currency), minor in sums.items()
+        if minor
+    ]
+
+
+# What the store's own rows say has happened, and the record that each such thing has. A function gives the subjects,
+# one for each time that it happened.
+EXPECTED: Final[Mapping[str, Callable[[Snapshot], list[str]]]] = {
+    "claim.created": lambda now: list(now.claims),
+    "claim.submitted": lambda now: [
+        row["claim_id"] for row in now.history if row["status"] == "submitted" and not row["actor"].startswith("flow:")
+    ],
+    "claim.decided": lambda now: [row["claim_id"] for row in now.decisions],
+    "claim.appealed": lambda now: [row["claim_id"] for row in now.referrals if row["cause"] == "appeal"],
+    "claim.withdrawn": lambda now: [row["claim_id"] for row in now.history if row["status"] == "withdrawn"],
+    "claim.erased": lambda now: [row["claim_id"] for row in now.history if row["status"] == "erased"],
+    "payout.paid": lambda now: [row["claim_id"] for row in now.payouts if row["state"] == "paid"],
+    "payout.failed": lambda now: [row["claim_id"] for row in now.payouts if row["state"] == "failed"],
+    "match.ruled": lambda now: [row["claim_id"] for row in now.other.get("match_rulings", ())],
+}
+
+
+def check_audit(now: Snapshot, model: Model, done: Mapping[tuple[str, str], int]) -> Found:
+    """Every change has its record, with its contents unless the claim was erased. done: what the machine itself was
+    told has been done, by action and subject."""
+    there: Counter[tuple[str, str]] = Counter((row["action"], row["subject"]) for row in now.audit)
+    wanted: Counter[tuple[str, str]] = Counter(done)
+    for action, subjects in EXPECTED.items():
+        for key, count in Counter((action, subject) for subject in subjects(now)).items():
+            wanted[key] = max(wanted[key], count)
+    found = [
+        ("audit_missing", f"{action} of {subject}: {there[action, subject]} records of {count}")
+        for (action, subject), count in wanted.items()
+        if there[action, subject] < count
+    ]
+    erased = {row["subject"] for row in now.audit if row["action"] == "claim.erased"}
+    found += [
+        ("audit_content_missing", f"record {row['seq']} ({row['action']}) has lost its contents")
+        for row in now.audit
+        if not row["has_content"] and row["subject"] not in erased
+    ]
+    found += [
+        ("audit_missing", f"claim.erased of {claim_id}: its claim was erased")
+        for claim_id, claim in model.claims.items()
+        if claim.erased and claim_id not in erased
+    ]
+    return found
+
+
+def check_work(now: Snapshot, killed: int) -> Found:
+    """Nothing failed for a reason that nobody has named. killed: workers in this run; a claim in whose hands several
+    died may go to a person unchecked."""
+    found = [
+        ("unhandled", f"claim {row['claim_id']}: {row['last_error']}")
+        for row in now.jobs
+        if row["last_error"] and "Died" not in row["last_error"]
+    ]
+    return found + [
+        ("unhandled", f"claim {row['claim_id']} could not be checked")
+        for row in now.decisions
+        if row["unchecked"] and not killed
+    ]
+
+
+def _words(places: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} x {place}" for place, count in places.items() if count)

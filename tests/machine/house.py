@@ -1,0 +1,577 @@
+"""The product as the machine drives it: the one file that knows its interfaces.
+
+People come through the HTTP API (the real application, in this process); workers and the settle process are the real
+flows, over PostgreSQL and over HTTP to a bank in a process of its own. Each of the three has its own connections and
+can be made to die at any of its transactions: as it begins one, or just before it commits what it wrote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import structlog
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.http import tokens
+from api.http.app import create_app
+from api.http.problems import KINDS
+from api.http.schemas.work import VerdictRequest
+from api.postgres import Postgres
+from api.settings import Settings
+from claims.credit import Scorecard
+from claims.errors import ClaimsError, LeaseLost
+from claims.money import Money
+from claims.store import audit, intake, migrate, outbox, payouts, queue
+from claims.store.blobs import BlobStore
+from claims.store.engine import connect
+from claims.store.payouts import Payout
+from fixtures.demo_world import GOOD_STANDING
+from flows import erasure, reconcile
+from flows.adjudicate import Adjudication
+from flows.config import BankConfig, LeaseLimits, PrefectConfig
+from flows.drain import Batch
+from flows.errors import Postponed
+from flows.rails.http import HttpRail
+from flows.rails.rail import Paid
+from flows.sending import Sending
+from flows.settle import Settlement
+from flows.stages import Context
+from flows.tracking import tracking
+from models.registry import weights_path
+from tests.machine.eyes import Gated, Remembering
+from tests.machine.pool import Item
+from vision.library import upgrade as upgrade_library
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+TOKEN: Final = "bank-token"
+LIMITS: Final = LeaseLimits(lease_seconds=60, heartbeat_seconds=30, backoff_seconds=0.1, attempts_max=3)
+NAMED: Final = frozenset(KINDS) - {"internal_error", "bad_request"}
+START_SECONDS_MAX: Final = 120.0
+# What the machine never empties between runs.
+_KEPT: Final = ("alembic_version_claims", "alembic_version_library", "alembic_version_vision")
+
+
+class Died(Exception):
+    """A process that was killed at one of its transactions."""
+
+
+@dataclass
+class Mortal:
+    """Kills one process: as it begins its n-th transaction from now, or just before it commits the first one that
+    writes to a table. A process that is dead begins nothing more until it is started again."""
+
+    engine: AsyncEngine
+    left: int = 0  # 0: lives for ever
+    table: str = ""
+    wrote: Any = None  # the connection that has written there: it is its commit that is not reached
+    dead: bool = False
+
+    def __post_init__(self) -> None:
+        event.listen(self.engine.sync_engine, "begin", self._begins)
+        event.listen(self.engine.sync_engine, "before_cursor_execute", self._executes)
+        event.listen(self.engine.sync_engine, "commit", self._commits)
+
+    def arm(self, at: int, table: str) -> None:
+        """table: dies when it has written there; else at its n-th transaction."""
+        self.left, self.table, self.wrote, self.dead = (0 if table else at), table, None, False
+
+    def revive(self) -> bool:
+        """Start again; whether it had died."""
+        died, self.left, self.table, self.wrote, self.dead = self.dead, 0, "", None, False
+        return died
+
+    def _begins(self, _: object) -> None:
+        if self.dead:
+            raise Died
+        if self.left:
+            self.left -= 1
+            if self.left == 0:
+                self.dead = True
+                raise Died
+
+    def _executes(self, conn: object, _: object, statement: str, *__: object) -> None:
+        if self.table and statement.startswith((f"INSERT INTO {self.table} ", f"UPDATE {self.table} ")):
+            self.wrote = conn
+
+    def _commits(self, conn: object) -> None:
+        if self.dead or conn is self.wrote:
+            self.dead = True
+            raise Died
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """status 0: no answer, the process died. code: the refusal's, "" for none. claim_id: the claim that it is about."""
+
+    status: int
+    code: str
+    body: Any
+
+    @property
+    def done(self) -> bool:
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the store says at one moment; rows as dictionaries."""
+
+    claims: dict[str, dict[str, Any]]
+    payouts: list[dict[str, Any]]
+    referrals: list[dict[str, Any]]
+    jobs: list[dict[str, Any]]
+    messages: list[dict[str, Any]]
+    decisions: list[dict[str, Any]]
+    history: list[dict[str, Any]]
+    audit: list[dict[str, Any]]
+    ledger: list[dict[str, Any]]
+    other: dict[str, list[dict[str, Any]]]
+
+
+_QUERIES: Final = {
+    "claims": "SELECT id, status, round FROM claims",
+    "payouts": "SELECT id, claim_id, amount_minor, state FROM payouts ORDER BY created_at, id",
+    "referrals": "SELECT claim_id, state, cause FROM referrals",
+    "jobs": "SELECT claim_id, round, state, last_error FROM jobs",
+    "messages": "SELECT topic, key, state FROM outbox",
+    "decisions": "SELECT claim_id, position('could_not_check' in convert_from(decision, 'UTF8')) > 0 AS unchecked "
+    "FROM decisions ORDER BY seq",
+    "history": "SELECT claim_id, status, actor FROM claim_history ORDER BY seq",
+    "audit": "SELECT audit.seq, action, subject, audit_contents.seq IS NOT NULL AS has_content FROM audit "
+    "LEFT JOIN audit_contents ON audit_contents.seq = audit.seq ORDER BY audit.seq",
+    "ledger": "SELECT t.payout_id, t.step, e.account, e.amount_minor, e.currency FROM ledger_transactions t "
+    "LEFT JOIN ledger_entries e ON e.transaction_id = t.id",
+}
+# Tables that not every state of the product has: what they say is read where they are.
+_OTHER: Final = {
+    "recoveries": "SELECT claim_id, amount_minor FROM recoveries",
+    "match_rulings": "SELECT id, claim_id FROM match_rulings",
+}
+
+
+def _in_one(queries: Mapping[str, str]) -> str:
+    parts = (
+        f"'{name}', (SELECT coalesce(json_agg(row_to_json(q)), '[]') FROM ({query}) q)"
+        for name, query in queries.items()
+    )
+    return f"SELECT json_build_object({', '.join(parts)})"
+
+
+@dataclass
+class House:
+    """One for all runs of a process. `fresh` empties it for the next run."""
+
+    folder: Path
+    settings: Settings
+    dsn: str
+    engine: AsyncEngine  # the machine's own: it reads and empties, and never dies
+    worker: Mortal
+    settler: Mortal
+    api: Mortal
+    http: httpx.AsyncClient
+    rail: HttpRail
+    bank: httpx.AsyncClient
+    eyes: Remembering
+    blobs: BlobStore
+    scorecard: Scorecard
+    tracker: Any
+    tables: tuple[str, ...] = ()
+    begin_with: tuple[str, ...] = ()
+    bank_after: int = 0
+    hours: Any = field(default_factory=lambda: itertools.count(1))
+    keys: Any = field(default_factory=lambda: itertools.count(1))
+    offset: timedelta = timedelta()  # of the clock by which the API writes
+    troubles: list[str] = field(default_factory=list)
+    _tokens: dict[str, str] = field(default_factory=dict)
+
+    # The clock and the runs.
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.offset
+
+    @contextlib.contextmanager
+    def at(self, ago: timedelta) -> Any:
+        """Meanwhile it is earlier for the API."""
+        self.offset = -ago
+        try:
+            yield
+        finally:
+            self.offset = timedelta()
+
+    def later(self) -> datetime:
+        """For leases: every call is an hour after the last, so that whatever was leased has run out."""
+        return datetime.now(UTC) + timedelta(hours=next(self.hours))
+
+    async def fresh(self) -> None:
+        """No claim, nobody, nothing paid. The bank's book goes on; what it holds by now is left out from here on."""
+        for mortal in (self.worker, self.settler, self.api):
+            mortal.revive()
+        self.troubles.clear()
+        await self.odd(())
+        deletions = [f'DELETE FROM "{name}"' for name in self.tables]
+        again = [f'INSERT INTO "{name}" SELECT * FROM begin_with."{name}"' for name in self.begin_with]
+        await self._script("SET LOCAL session_replication_role = replica", *deletions, *again)
+        self.bank_after = max([self.bank_after, *(row["seq"] for row in await self._bank_rows())])
+
+    async def begin_so(self, tables: Sequence[str]) -> None:
+        """What these tables hold now, every later run begins with."""
+        copies = [f'CREATE TABLE begin_with."{name}" AS SELECT * FROM "{name}"' for name in tables]
+        await self._script("CREATE SCHEMA begin_with", *copies)
+        self.begin_with = tuple(tables)
+
+    async def _script(self, *statements: str) -> None:
+        """In one transaction and one round trip. The first may go past the append-only triggers."""
+        async with self.engine.connect() as conn:
+            raw = (await conn.get_raw_connection()).driver_connection
+            assert raw is not None
+            await raw.execute("; ".join(("BEGIN", *statements, "COMMIT")))
+
+    # What people ask for, over HTTP.
+
+    async def ask(self, role: str, subject: str, method: str, path: str, **options: Any) -> Answer:
+        """One request, with a fresh Idempotency-Key unless `key` is given. An answer that is no answer of the API's own
+        is noted as a trouble."""
+        key = options.pop("key", None) or f"key-{next(self.keys)}"
+        headers = {"Authorization": f"Bearer {self._token(role, subject)}", "Idempotency-Key": key}
+        try:
+            response = await self.http.request(method, path, headers=headers, **options)
+        except Died:
+            return Answer(0, "died", None)
+        if self.api.dead:
+            return Answer(0, "died", None)
+        body = response.json() if "json" in response.headers.get("content-type", "") else None
+        code = "" if response.is_success else str((body or {}).get("code", ""))
+        if not response.is_success and code not in NAMED:
+            self.troubles.append(f"{method} {path}: {response.status_code} {code or 'without a code'}")
+        return Answer(response.status_code, code, body)
+
+    def _token(self, role: str, subject: str) -> str:
+        who = f"{role}:{subject}"
+        if who not in self._tokens:
+            key = tokens.load_key(self.settings.token_key, self.settings.home)
+            # Good for the times at which the machine registers covers, too.
+            now, hours = datetime.now(UTC) - timedelta(days=100), timedelta(days=200)
+            self._tokens[who] = tokens.issue(role, subject, key=key, now=now, valid_for=hours)
+        return self._tokens[who]
+
+    async def register(self, body: dict[str, Any], *, change: bool = False) -> Answer:
+        if change:
+            terms = {name: value for name, value in body.items() if name != "id"}
+            return await self.ask("platform", "shop", "PUT", f"/v1/policies/{body['id']}", json=terms)
+        return await self.ask("platform", "shop", "POST", "/v1/policies", json=body)
+
+    async def pet(self, owner: str, name: str, pet_id: str) -> Answer:
+        body = {"id": pet_id, "claimant": {"id": owner, "name": name}, "name": "豆豆", "species": "dog"}
+        return await self.ask("platform", "shop", "POST", "/v1/pets", json=body)
+
+    async def enrol(self, pet_id: str, files: Sequence[Item]) -> Answer:
+        parts = [("nose", (item.name, item.data, "image/jpeg")) for item in files]
+        return await self.ask("platform", "shop", "POST", f"/v1/pets/{pet_id}/noses", files=parts)
+
+    async def claim(
+        self, claimant: str, stated: dict[str, Any], files: Sequence[tuple[str, Item]], **options: Any
+    ) -> Answer:
+        parts: list[Any] = [("claim", (None, json.dumps(stated).encode(), "application/json"))]
+        parts += [(part, (item.name, item.data, "image/jpeg")) for part, item in files]
+        return await self.ask("claimant", claimant, "POST", "/v1/claims", files=parts, **options)
+
+    async def resend(self, claimant: str, claim_id: str, files: Sequence[tuple[str, Item]], number: int) -> Answer:
+        parts: list[Any] = [("note", (None, b"again", "text/plain"))]
+        parts += [(part, (f"{number}-{item.name}", item.data, "image/jpeg")) for part, item in files]
+        return await self.ask("claimant", claimant, "POST", f"/v1/claims/{claim_id}/evidence", files=parts)
+
+    async def withdraw(self, claimant: str, claim_id: str) -> Answer:
+        return await self.ask("claimant", claimant, "POST", f"/v1/claims/{claim_id}/withdraw", json={"note": "no"})
+
+    async def appeal(self, claimant: str, claim_id: str) -> Answer:
+        return await self.ask(
+            "claimant", claimant, "POST", f"/v1/claims/{claim_id}/appeal", json={"note": "look again"}
+        )
+
+    async def submit(self, claimant: str, claim_id: str) -> Answer:
+        return await self.ask("claimant", claimant, "POST", f"/v1/claims/{claim_id}/submit")
+
+    async def look(self, claimant: str, claim_id: str) -> Answer:
+        return await self.ask("claimant", claimant, "GET", f"/v1/claims/{claim_id}")
+
+    async def review(
+        self, who: str, claim_id: str, verdict: str, minor: int, *, knowing: bool, recover: bool, partner: str = ""
+    ) -> Answer:
+        """knowing: whatever the schema has for saying that one knows of another payment is said. recover: that money
+        which was paid already is to come back, where the schema can say so."""
+        known = VerdictRequest.model_fields
+        body: dict[str, Any] = {"verdict": verdict, "note": "as seen"}
+        if verdict == "approve":
+            body |= {"amount_minor": minor, "currency": "CNY"}
+            body |= {name: True for name in known if knowing and name.startswith("although_")}
+        body |= {name: True for name in known if recover and name == "recover"}
+        if not partner:
+            return await self.ask("adjuster", who, "POST", f"/v1/claims/{claim_id}/review", json=body)
+        async with self.engine.connect() as conn:
+            rows = await conn.execute(
+                text("SELECT id FROM referrals WHERE claim_id = :claim AND state IN ('open', 'delivered')"),
+                {"claim": claim_id},
+            )
+            found = rows.scalars().first()
+        path = f"/v1/referrals/{found or 'none'}/decision"
+        return await self.ask("partner", partner, "POST", path, json=body)
+
+    # What strangers try, past the routes' own queries.
+
+    async def withdraw_in_store(self, claimant: str, claim_id: str) -> str:
+        """The name of the error, "" when it went through."""
+        return await self._in_store(intake.withdraw, claim_id, claimant, actor=f"claimant:{claimant}")
+
+    async def appeal_in_store(self, claimant: str, claim_id: str) -> str:
+        return await self._in_store(
+            intake.appeal, claim_id, claimant, "mine", actor=f"claimant:{claimant}", partner="anshun"
+        )
+
+    async def submit_in_store(self, claimant: str, claim_id: str) -> str:
+        return await self._in_store(intake.submit, claim_id, claimant, actor=f"claimant:{claimant}")
+
+    async def _in_store(self, function: Any, claim_id: str, claimant: str, *words: str, **options: Any) -> str:
+        try:
+            async with self.engine.begin() as conn:
+                await function(conn, claim_id, claimant, *words, self.now(), **options)
+        except ClaimsError as error:
+            return type(error).__name__
+        return ""
+
+    async def erase(self, claim_id: str) -> str:
+        """The code of the refusal, "" when it was erased."""
+        try:
+            await erasure.erase(
+                self.engine, self.blobs, claim_id, actor="operator:olga", reason="asked for", now=self.now
+            )
+        except ClaimsError as error:
+            return type(error).__name__
+        return ""
+
+    # What the processes do.
+
+    async def lease(self, limit: int = 64) -> list[Any]:
+        async with self.engine.begin() as conn:
+            return list(await queue.lease(conn, "machine", limit, 60.0, self.later()))
+
+    def adjudication(self, eyes: Any = None) -> Adjudication:
+        context = Context(self.worker.engine, eyes or self.eyes, self.scorecard, now=self.now)
+        return Adjudication(context, self.tracker, LIMITS, claims_at_once=8)
+
+    async def adjudicate(self, leases: Sequence[Any], eyes: Any = None) -> None:
+        """One batch. A worker that was killed says nothing."""
+        if leases:
+            with contextlib.suppress(Died):
+                await self.adjudication(eyes).work(Batch(leases))
+
+    def gated(self) -> Gated:
+        return Gated(self.eyes)
+
+    async def messages(self) -> list[Any]:
+        async with self.engine.begin() as conn:
+            return list(await outbox.lease(conn, "settle", "machine", 64, 60.0, self.later()))
+
+    async def settle(self) -> None:
+        """One round over every payout that waits."""
+        messages = await self.messages()
+        settlement = Settlement(self.settler.engine, self.rail)
+
+        async def handle(message: Any) -> tuple[str, str]:
+            try:
+                return await settlement.settle(message)
+            except (Postponed, LeaseLost, Died):
+                raise
+            except Exception as error:
+                self.troubles.append(f"settle {message.key}: {type(error).__name__}: {error}")
+                raise
+
+        for message in messages:  # one by one, so that the bank's odd answers fall where they were drawn
+            with contextlib.suppress(Died):
+                await Sending("settle", self.settler.engine, self.tracker, handle, LIMITS).work(Batch([message]))
+            if self.settler.dead:
+                break
+
+    async def odd(self, answers: Sequence[str]) -> None:
+        """How the bank answers its next requests about single payouts."""
+        (await self.bank.post("/odd", json={"answers": list(answers)})).raise_for_status()
+
+    # What is looked at.
+
+    async def payments(self) -> list[Paid]:
+        """What has left the bank in this run, by the bank's own book."""
+        return [
+            Paid(row["id"], row["reference"], Money(row["amount_minor"], row["currency"]), row["account"])
+            for row in await self._bank_rows()
+            if row["state"] == "paid"
+        ]
+
+    async def _bank_rows(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        after: int | None = self.bank_after
+        while after is not None:
+            page = (await self.bank.get("/payouts", params={"after": after})).raise_for_status().json()
+            rows += page["payouts"]
+            after = page["next"]
+        return rows
+
+    async def snapshot(self) -> Snapshot:
+        other = {name: query for name, query in _OTHER.items() if name in self.tables}
+        async with self.engine.connect() as conn:
+            found = (await conn.execute(text(_in_one(_QUERIES | other)))).scalar_one()
+        by_id = {row["id"]: row for row in found.pop("claims")}
+        rest = {name: found.pop(name) for name in other}
+        return Snapshot(claims=by_id, other=rest, **found)
+
+    async def claim_ids(self) -> frozenset[str]:
+        async with self.engine.connect() as conn:
+            return frozenset((await conn.execute(text("SELECT id FROM claims"))).scalars())
+
+    async def touched_by_worker(self, claim_id: str) -> str:
+        """All that a worker may write about a claim, but for previews and the library: to compare before and after."""
+        queries = (
+            "SELECT status, round FROM claims WHERE id = :id",
+            "SELECT id, outcome FROM decisions WHERE claim_id = :id ORDER BY seq",
+            "SELECT id, state FROM payouts WHERE claim_id = :id ORDER BY id",
+            "SELECT id, state FROM referrals WHERE claim_id = :id ORDER BY id",
+            "SELECT stage, round, finished_at FROM stage_results WHERE claim_id = :id ORDER BY stage, round",
+            "SELECT action FROM audit WHERE subject = :id ORDER BY seq",
+            "SELECT round, state, fence FROM jobs WHERE claim_id = :id ORDER BY round",
+        )
+        async with self.engine.connect() as conn:
+            rows = [(await conn.execute(text(query), {"id": claim_id})).all() for query in queries]
+        return repr(rows)
+
+    async def books(self, payments: Sequence[Paid]) -> reconcile.Reconciliation:
+        """Bank against books. payments: as `payments` gave them."""
+        async with self.engine.connect() as conn:
+            held: list[Payout] = await payouts.every(conn, limit=1000)
+            ledger = await reconcile._ledger(conn)
+        return reconcile.compare(held, ledger, payments, frozenset(one.id for one in held))
+
+    async def verify_audit(self) -> str:
+        """What is wrong with the chain, "" for nothing."""
+        async with self.engine.connect() as conn:
+            try:
+                await audit.verify(conn)
+            except ClaimsError as error:
+                return str(error)
+        return ""
+
+    async def inputs(self) -> list[tuple[str, bytes, bytes]]:
+        """(claim, inputs, decision) of every recorded decision."""
+        async with self.engine.connect() as conn:
+            rows = await conn.execute(text("SELECT claim_id, inputs, decision FROM decisions"))
+            return [(row.claim_id, bytes(row.inputs), bytes(row.decision)) for row in rows]
+
+
+def policy_body(
+    policy_id: str, claimant: str, name: str, product: str, *, starts_at: datetime, sum_minor: int, value_minor: int
+) -> dict[str, Any]:
+    """What `POST /v1/policies` takes."""
+    return {
+        "id": policy_id,
+        "number": f"N-{policy_id}",
+        "product": product,
+        "claimant": {"id": claimant, "name": name, "credit_attributes": dict(GOOD_STANDING)},
+        "insured_name": name,
+        "starts_at": starts_at.isoformat(),
+        "ends_at": (starts_at + timedelta(days=365)).isoformat(),
+        "currency": "CNY",
+        "sum_insured_minor": sum_minor,
+        "insured_value_minor": value_minor,
+    }
+
+
+@contextlib.asynccontextmanager
+async def house(measured: Path | None = None) -> AsyncIterator[House]:
+    """Start everything once. measured: a folder of measurements to share with other runs."""
+    folder = Path(tempfile.mkdtemp(prefix="miaopei-machine-"))
+    folder.chmod(0o755)
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            server = Postgres(folder, durable=False)
+            await asyncio.to_thread(server.start)
+            stack.callback(server.stop)
+            dsn = server.ensure_database("machine")
+            migrate.upgrade(dsn)
+            upgrade_library(dsn)
+            settings = Settings(home=folder / "home", database_url=dsn)
+            bank_url = _start_bank(folder, stack)
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            bank = await stack.enter_async_context(
+                httpx.AsyncClient(base_url=bank_url, headers=headers, trust_env=False, timeout=30)
+            )
+            rail = await stack.enter_async_context(HttpRail(BankConfig(bank_url, TOKEN)))
+            engines = [connect(dsn, pool_size=size) for size in (3, 6, 3)]
+            for engine in engines:
+                stack.push_async_callback(engine.dispose)
+            eyes = Remembering(settings.evidence_url, measured or folder / "measured")
+            stack.callback(eyes.close)
+            made: list[House] = []
+            app = create_app(settings, now=lambda: made[0].now() if made else datetime.now(UTC))
+            await stack.enter_async_context(app.router.lifespan_context(app))
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("127.0.0.1", 50_000))
+            client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://api"))
+            one = House(
+                folder=folder,
+                settings=settings,
+                dsn=dsn,
+                engine=engines[0],
+                worker=Mortal(engines[1]),
+                settler=Mortal(engines[2]),
+                api=Mortal(app.state.context.engine),
+                http=client,
+                rail=rail,
+                bank=bank,
+                eyes=eyes,
+                blobs=BlobStore(settings.evidence_url),
+                scorecard=Scorecard.from_json(weights_path("credit_scorecard").read_bytes()),
+                tracker=await stack.enter_async_context(tracking(PrefectConfig())),
+            )
+            async with one.engine.connect() as conn:
+                names = await conn.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))
+                one.tables = tuple(name for name in names.scalars() if name not in _KEPT and "alembic" not in name)
+            made.append(one)
+            yield one
+    finally:
+        structlog.configure(**before)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start_bank(folder: Path, stack: contextlib.AsyncExitStack) -> str:
+    ready = folder / "bank.url"
+    options = ["--state", str(folder / "bank.sqlite3"), "--token", TOKEN, "--ready-file", str(ready)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.machine.bank", *options], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+
+    def stop() -> None:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    stack.callback(stop)
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the bank did not start: {process.poll()}")
+        time.sleep(0.02)
+    return ready.read_text()

@@ -1,0 +1,53 @@
+"""What is remembered is what is measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from claims.claim import EvidenceKind
+from claims.errors import NotFound
+from claims.store.adjudication import EvidenceRow
+from claims.store.blobs import BlobStore
+from flows.looking import SeenPhoto
+from tests.machine import pool
+from tests.machine.eyes import Remembering
+from vision.library import Candidate
+from vision.library.search import candidate_from, nearness
+
+
+def test_pairs_put_together_are_what_the_whole_comparison_gives(tmp_path: Path) -> None:
+    blobs = BlobStore((tmp_path / "evidence").as_uri())
+    eyes = Remembering((tmp_path / "evidence").as_uri(), tmp_path / "measured")
+    try:
+        seen: list[SeenPhoto] = []
+        for item in pool.photos():
+            sha256 = blobs.put(item.data)
+            row = EvidenceRow(
+                item.name, item.name, EvidenceKind.PHOTO, "image/jpeg", len(item.data), sha256, "", 1, datetime.now(UTC)
+            )
+            one = eyes.photo(row)
+            assert isinstance(one, SeenPhoto)
+            seen.append(one)
+        photo = seen[0].fingerprint
+        others: list[Candidate] = [
+            candidate_from(item.name, one.fingerprint, photo, nearness(photo, one.fingerprint.descriptor))
+            for item, one in zip(pool.photos()[1:], seen[1:], strict=True)
+        ]
+        named = [_with_preview(other, one.preview_sha256) for other, one in zip(others, seen[1:], strict=True)]
+        assert eyes.compare_photo(photo, named, "ann") == eyes.real().compare_photo(photo, named, "ann")
+        before = eyes.measured
+        eyes.compare_photo(photo, named, "bob")
+        assert eyes.measured == before, "measured again"
+        blobs.delete(row.sha256)
+        with pytest.raises(NotFound):
+            eyes.photo(row)
+    finally:
+        eyes.close()
+
+
+def _with_preview(other: Candidate, preview_sha256: str) -> Candidate:
+    return replace(other, preview_sha256=preview_sha256)

@@ -1,0 +1,89 @@
+"""Is every fault that could be slipped in found?
+
+    python -m tests.planted [NAME...] [--runs 300] [--seed N] [--json] [--list]
+
+Each fault is planted in a copy of the tree, in which the state machine then looks for it; the copy is deleted. First
+the tree is looked at as it is: what is broken without a fault proves nothing. Ends with 1 when a fault is not found,
+no longer applies, or the tree breaks by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.planted.faults import Fault, every
+from tests.planted.planting import Found, hunt_for
+
+BASELINE_RUNS = 20
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.planted", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("names", nargs="*", help="faults to plant; all of them otherwise")
+    parser.add_argument("--runs", type=int, default=300, help="of the machine for each fault, at most")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--measured", type=Path, help="a folder for measurements, kept")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--list", action="store_true", help="name the faults and plant none")
+    options = parser.parse_args()
+    known = {fault.name: fault for fault in every()}
+    if unknown := [name for name in options.names if name not in known]:
+        parser.error(f"no such fault: {', '.join(unknown)}")
+    chosen = [known[name] for name in options.names] or list(known.values())
+    if options.list:
+        for fault in chosen:
+            sys.stdout.write(f"{fault.name}: {fault.what}\n")
+        return 0
+    found: list[Found] = []
+    with tempfile.TemporaryDirectory() as folder:
+        measured = options.measured or Path(folder)
+        base = baseline(chosen)
+        if base.codes:
+            found.append(hunt_for(base, measured, runs=min(BASELINE_RUNS, options.runs), seed=options.seed))
+            _say(found[-1], base)
+        for fault in chosen:
+            found.append(hunt_for(fault, measured, runs=options.runs, seed=options.seed))
+            _say(found[-1], fault)
+    good = [one.ok if one.fault != NOTHING else not one.by and not one.error for one in found]
+    if options.json:
+        rows = [{**asdict(one), "ok": ok} for one, ok in zip(found, good, strict=True)]
+        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+    else:
+        _show(found, good)
+    return 0 if all(good) else 1
+
+
+NOTHING = "nothing"
+
+
+def baseline(faults: list[Fault]) -> Fault:
+    """The tree as it is, for every code that a planted fault is found by."""
+    codes = dict.fromkeys(code for fault in faults if fault.edits for code in fault.codes)
+    return Fault(NOTHING, "the tree as it is", (), tuple(codes))
+
+
+def _say(one: Found, fault: Fault) -> None:
+    """A line on standard error as soon as it is known."""
+    words = one.error or (f"{one.by} in run {one.runs}" if one.by else f"nothing in {one.runs} runs")
+    sys.stderr.write(f"{one.fault} ({fault.what}): {words}, {one.seconds:.0f} s\n")
+    sys.stderr.flush()
+
+
+def _show(found: list[Found], good: list[bool]) -> None:
+    table = Table("fault", "where", "found by", "run", "steps", "")
+    for one, ok in zip(found, good, strict=True):
+        by = one.error or one.by or "nothing"
+        table.add_row(one.fault, one.where, by, str(one.runs), str(one.steps), "ok" if ok else "NOT AS IT SHOULD BE")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

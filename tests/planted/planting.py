@@ -1,0 +1,123 @@
+"""Plants a fault in a copy of the tree and lets the state machine look for it there. The working tree is only read."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.planted.faults import ROOT, DoesNotApply, Fault
+
+# Built, not committed: what vision needs to measure anything.
+BUILT: Final = ("models/ocr", "models/onnx", "api/pages/static/vendor")
+SECONDS_MAX: Final = 1_800
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What became of one fault. by: the violation's code, "" when every run held. error: it could not be looked for."""
+
+    fault: str
+    where: str
+    by: str
+    words: str
+    runs: int
+    steps: int
+    seconds: float
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.by) and not self.error
+
+
+@contextlib.contextmanager
+def copy_of(root: Path = ROOT) -> Iterator[Path]:
+    """A copy of the committed and new files of the tree, deleted at the end. Files are linked where the folder allows:
+    write to a new file, never into one."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=root, check=True, capture_output=True
+    )
+    target = Path(tempfile.mkdtemp(prefix="miaopei-planted-"))
+    try:
+        for name in filter(None, listed.stdout.decode().split("\0")):
+            source, copied = root / name, target / name
+            if source.is_symlink() or not source.is_file():
+                continue
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(source, copied)
+            except OSError:
+                shutil.copyfile(source, copied)
+        for name in BUILT:
+            if (root / name).is_dir() and not (target / name).exists():
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                (target / name).symlink_to(root / name, target_is_directory=True)
+            elif (root / name).is_dir():
+                _link_missing(root / name, target / name)
+        yield target
+    finally:
+        shutil.rmtree(target)
+
+
+def plant(fault: Fault, tree: Path) -> None:
+    """Change the files of the copy. Raises DoesNotApply, and changes nothing then."""
+    changed: dict[str, str] = {}
+    for edit in fault.edits:
+        source = changed.get(edit.path) or (tree / edit.path).read_text(encoding="utf-8")
+        changed[edit.path] = edit.apply(source)
+    for path, text in changed.items():
+        compile(text, path, "exec")
+        (tree / path).unlink()  # the link, not the file that the working tree has
+        (tree / path).write_text(text, encoding="utf-8")
+
+
+def look(codes: Sequence[str], tree: Path, measured: Path, *, runs: int, seed: int) -> dict[str, Any]:
+    """What the machine of that tree says, as `python -m tests.machine --json` prints it. Raises RuntimeError with the
+    end of its errors when it says nothing."""
+    command = [sys.executable, "-m", "tests.machine", "--json", "--no-shrink", "--codes", ",".join(codes)]
+    command += ["--runs", str(runs), "--seed", str(seed), "--measured", str(measured)]
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        command, cwd=tree, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
+    )
+    lines = done.stdout.strip().splitlines()
+    if done.returncode not in (0, 1) or not lines:
+        raise RuntimeError(f"the machine ended with {done.returncode}: {done.stderr[-1500:]}")
+    try:
+        said: dict[str, Any] = json.loads(lines[-1])
+    except json.JSONDecodeError as error:
+        raise RuntimeError(f"the machine said {lines[-1]!r}: {done.stderr[-1500:]}") from error
+    return said
+
+
+def hunt_for(fault: Fault, measured: Path, *, runs: int, seed: int) -> Found:
+    """Copy, plant, look, delete."""
+    try:
+        with copy_of() as tree:
+            plant(fault, tree)
+            said = look(fault.codes, tree, measured, runs=runs, seed=seed)
+    except (DoesNotApply, RuntimeError, subprocess.TimeoutExpired) as error:
+        return Found(fault.name, fault.where, "", "", 0, 0, 0.0, error=f"{type(error).__name__}: {error}")
+    broken = said["violation"]
+    if broken is None:
+        return Found(fault.name, fault.where, "", "", said["runs"], sum(said["steps"].values()), said["seconds"])
+    return Found(
+        fault.name, fault.where, broken["code"], broken["words"], broken["run"], broken["step"], said["seconds"]
+    )
+
+
+def _link_missing(source: Path, target: Path) -> None:
+    for path in source.rglob("*"):
+        other = target / path.relative_to(source)
+        if path.is_file() and not other.exists():
+            other.parent.mkdir(parents=True, exist_ok=True)
+            other.symlink_to(path)
