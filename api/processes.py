@@ -98,7 +98,7 @@ def settle_config(settings: Settings) -> SettleConfig:
             url=bank.url,
             token=bank.token.get_secret_value(),
             reply_timeout_seconds=bank.reply_timeout_seconds,
-            final_refusals=bank.final_refusals,
+            final_refusals=frozenset(bank.final_refusals),
         ),
         reconcile_seconds=bank.reconcile_seconds,
         prefect=PrefectConfig(api_url=settings.prefect_api_url),

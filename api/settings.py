@@ -39,8 +39,8 @@ class BankSettings(BaseModel):
     reply_timeout_seconds: float = Field(
         default=5.0, gt=0, description="Then the outcome is unknown and asked for later"
     )
-    final_refusals: frozenset[str] = Field(
-        default=FINAL_REFUSALS,
+    final_refusals: tuple[str, ...] = Field(
+        default=tuple(sorted(FINAL_REFUSALS)),
         description="Problem codes by which this bank refuses for good, as JSON; any other answer is asked about",
     )
     reconcile_seconds: float = Field(
