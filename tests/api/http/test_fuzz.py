@@ -46,7 +46,7 @@ BODIES = [
 DOCUMENTS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/policies"): dict(POLICY_EXAMPLE),
     ("PUT", "/v1/policies/{policy_id}"): {name: value for name, value in POLICY_EXAMPLE.items() if name != "id"},
-    ("POST", "/v1/pets"): dict(PET_EXAMPLE),
+    ("POST", "/v1/pets"): PET_EXAMPLE | {"claimant": {"id": "c", "name": "n", "credit_attributes": {"age": 30}}},
     ("PUT", "/v1/pets/{pet_id}"): {name: value for name, value in PET_EXAMPLE.items() if name != "id"},
     ("POST", "/v1/claims"): dict(CLAIM_EXAMPLE),
     ("POST", "/v1/claims/{claim_id}/withdraw"): {"note": "x"},
@@ -190,7 +190,7 @@ def test_no_query_breaks_a_route(fuzzed: Fuzzed) -> None:
 
 
 def test_no_header_breaks_a_route(fuzzed: Fuzzed) -> None:
-    values = [text.encode(errors="surrogatepass") for text in TEXTS if "\x00" not in text and "\x1f" not in text]
+    values = [text.encode(errors="surrogatepass") for text in PAGE_TEXTS if "\x00" not in text]
     values += [b"\xff\xfe", b"multipart/form-data", b"multipart/form-data; boundary=", b"a/b; q=x"]
     names = (b"Idempotency-Key", b"Accept-Language", b"Content-Type", b"traceparent", b"X-Forwarded-For", b"Cookie",
              b"Origin", b"Accept", b"X-CSRF-Token", b"Range", b"If-None-Match")  # fmt: skip
@@ -248,7 +248,7 @@ def test_no_form_and_no_address_breaks_a_page(fuzzed: Fuzzed) -> None:
                 for address in (re.sub(r"\{\w+\}", raw or "x", path), f"{own}?{query}"):
                     answer = client.request(method, address, content=content, headers=headers | key())
                     assert answer.status_code < 500, (method, address, text, answer.text[:500])
-    assert len(tried) > 20, tried
+    assert len(tried) >= 15, tried
 
 
 def signed_in(api: Api, role: Role) -> tuple[httpx.Client, str]:
