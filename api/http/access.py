@@ -21,24 +21,38 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 async def good_token(context: Context, written: str) -> Token:
     """The token that is written so. Raises TokenInvalid, TokenExpired, TokenRevoked."""
+    token = _verified(context, written)
+    await _check_revocation(context, token)
+    return token
+
+
+def _verified(context: Context, written: str) -> Token:
     now = context.now()
-    token = tokens.verify(written, keys=context.keys.verifying(now), now=now, audience=context.settings.token_audience)
+    return tokens.verify(written, keys=context.keys.verifying(now), now=now, audience=context.settings.token_audience)
+
+
+async def _check_revocation(context: Context, token: Token) -> None:
     async with context.engine.connect() as conn:
         if await revocations.is_revoked(conn, token.id, str(token.principal), token.issued_at):
             raise tokens.TokenRevoked("the token was revoked")
-    return token
 
 
 async def _principal(context: Ctx, request: Request, credentials: Credentials) -> Principal:
     try:
         if credentials is None:
             raise Problem("unauthenticated", "Send `Authorization: Bearer TOKEN`.")
-        principal = (await good_token(context, credentials.credentials)).principal
+        token = _verified(context, credentials.credentials)
     except (Problem, tokens.TokenRefused) as refused:
         await context.rates.fails(request)
         raise _refusal(refused) from refused
-    await context.rates.asks(request, principal)
-    return principal
+    # Counted before the store is asked anything.
+    await context.rates.asks(request, token.principal)
+    try:
+        await _check_revocation(context, token)
+    except tokens.TokenRevoked as refused:
+        await context.rates.fails(request)
+        raise _refusal(refused) from refused
+    return token.principal
 
 
 def _refusal(refused: Problem | tokens.TokenRefused) -> Problem:

@@ -113,6 +113,7 @@ def bounded_protocol(limits: HttpLimits, connections: Connections, peers: Peers)
         peer = ""
         _refused = False
         _head_timer: asyncio.TimerHandle | None = None
+        _drain_timer: asyncio.TimerHandle | None = None
         _write_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -133,20 +134,24 @@ def bounded_protocol(limits: HttpLimits, connections: Connections, peers: Peers)
             if self._refused:
                 return
             super().data_received(data)
+            if self.conn.their_state is not h11.SEND_BODY:
+                self._unwatch_draining()
             self._watch_head()
 
         def connection_lost(self, exc: Exception | None) -> None:
             connections.leave(self)
             self._unwatch_head()
+            self._unwatch_draining()
             self._unwatch_writing()
             if not self._refused:
                 super().connection_lost(exc)
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
-            # Answered before the body was whole, so the rest is unwanted; uvicorn alone would go on swallowing it.
-            if self.conn.their_state is h11.SEND_BODY:
-                self.transport.close()
+            # Answered before the body was whole. The rest is unwanted, but closing at once would reset the connection
+            # before the client has read why; uvicorn alone would go on swallowing it for ever.
+            if self.conn.their_state is h11.SEND_BODY and self._drain_timer is None:
+                self._drain_timer = self.loop.call_later(limits.drain_seconds_max, self._end, "unwanted_body")
             self._mark()
 
         def pause_writing(self) -> None:
@@ -181,6 +186,11 @@ def bounded_protocol(limits: HttpLimits, connections: Connections, peers: Peers)
             if self._head_timer is not None:
                 self._head_timer.cancel()
                 self._head_timer = None
+
+        def _unwatch_draining(self) -> None:
+            if self._drain_timer is not None:
+                self._drain_timer.cancel()
+                self._drain_timer = None
 
         def _unwatch_writing(self) -> None:
             if self._write_timer is not None:

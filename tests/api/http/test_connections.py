@@ -162,6 +162,29 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(settings: Settings
         assert closed_by_us(api)["slow_reader"] == 1
 
 
+def test_who_is_refused_before_the_body_is_read_hears_why_and_goes_on_with_the_connection(settings: Settings) -> None:
+    with limited(settings) as api, httpx.Client(base_url=api.url, trust_env=False, timeout=30) as client:
+        for _ in range(20):
+            answer = client.post("/v1/claims", content=bytes(1_000_000), headers={"Idempotency-Key": "k"})
+            assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+        assert client.get("/healthz").is_success
+
+
+def test_a_body_that_nobody_wants_is_not_swallowed_for_ever(settings: Settings) -> None:
+    with limited(settings, drain_seconds_max=0.3) as api, opened(api) as endless:
+        endless.sendall(b"POST /v1/claims HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
+        sent = 0
+        try:
+            while sent < 2_000:
+                endless.sendall(b"-" * 1_000)
+                time.sleep(0.005)
+                sent += 1
+        except OSError:
+            pass
+        assert sent < 2_000
+        assert closed_by_us(api)["unwanted_body"] == 1
+
+
 def test_machines_have_a_listener_of_their_own_that_answers_nothing_else(settings: Settings) -> None:
     own = settings.model_copy(update={"http_machines_port": 0})
     starting = running(own)
