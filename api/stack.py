@@ -19,10 +19,10 @@ import asyncpg
 import structlog
 from sqlalchemy.engine import make_url
 
-from api import environments, private
-from api.databases import DATABASE, open_store, prefect_database, upgrade
+from api import environments, private, roles
+from api.databases import open_store, prefect_database, upgrade
 from api.environments import environment
-from api.postgres import Postgres, PostgresFailed, free_port, run_apart
+from api.postgres import SUPERUSER, Postgres, PostgresFailed, free_port, run_apart
 from api.process import Command, Process, Ready, StackFailed, answers
 from api.settings import Settings
 from claims.store import heartbeats
@@ -78,11 +78,12 @@ def open_prefect(settings: Settings, dsn: str) -> Iterator[str]:
 
 
 def _owner(settings: Settings, dsn: str) -> str:
-    """The DSN of who may make databases and roles on the store's server; `dsn` is the application's."""
+    """The DSN of who may make databases and roles on the store's server. dsn: the application's."""
     if settings.database_url:
         return settings.migration_database_url or settings.database_url
-    with Postgres(settings.home) as server:  # attaches to the one that runs
-        return server.dsn(make_url(dsn).database or DATABASE)
+    if make_url(dsn).username != roles.APP_ROLE:
+        return dsn
+    return roles.as_role(dsn, SUPERUSER, (settings.home / "postgres.password").read_text(encoding="utf-8"))
 
 
 class Stack:
