@@ -20,6 +20,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "claim.decided": "the rules or a person decided",
     "claim.withdrawn": "the claimant took it back",
     "claim.appealed": "the claimant asked for a person",
+    "claim.appeal_withdrawn": "the claimant took the appeal back: the decision before it stands",
     "claim.released": "the flood that it waited for was ruled on, and it is decided anew",
     "claim.rechecked": "it could not be checked before a person came to it, and is checked again",
     ERASED: "what it was about is gone",
@@ -27,6 +28,14 @@ ACTIONS: Final[Mapping[str, str]] = {
     "payout.sent": "the bank was asked for the first time",
     "payout.paid": "the bank confirmed",
     "payout.failed": "the bank refused for good",
+    "payout.paid_after_all": "the bank made a payout that the books had given up",
+    "payout.finding_opened": "bank and books disagree about a payout: its claim stops",
+    "payout.finding_lifted": "a person let the claim go on",
+    "payout.finding_over": "a later comparison no longer met the disagreement",
+    "recovery.opened": "less is due than was paid: the claimant owes the rest",
+    "recovery.offset": "a part was taken off another payout",
+    "recovery.repaid": "the claimant paid it back",
+    "recovery.written_off": "the rest is given up",
     "referral.delivered": "the partner insurer has the notice",
     "referral.handed_on": "it waited for a flood and is now a case like any other",
     "match.ruled": "a person said what two pictures are",
@@ -65,10 +74,10 @@ class Change:
 
 
 def _states(
-    table: str, column: str, by_value: Mapping[str, tuple[str, ...]], subject: str = "claim_id"
+    table: str, column: str, by_value: Mapping[str, tuple[str, ...]], subjects: tuple[str, ...] = ("claim_id",)
 ) -> Iterator[Change]:
     for value, actions in by_value.items():
-        yield Change(table, "update", actions, (subject,), column, value)
+        yield Change(table, "update", actions, subjects, column, value)
 
 
 def _columns(
@@ -78,6 +87,8 @@ def _columns(
         yield Change(table, "update", actions, subjects, column)
 
 
+# How a claim comes before a person because of what became of its payouts.
+_STOPPED: Final = ("payout.failed", "payout.paid", "payout.paid_after_all", "payout.finding_opened")
 CHANGES: Final[tuple[Change, ...]] = (
     Change("claims", "insert", ("claim.created",), ("id",)),
     *_states(
@@ -86,15 +97,15 @@ CHANGES: Final[tuple[Change, ...]] = (
         {
             "submitted": ("claim.submitted", "claim.released", "claim.rechecked"),
             "awaiting_information": ("claim.decided",),
-            "referred": ("claim.decided", "claim.appealed"),
-            "approved": ("claim.decided",),
-            "paid": ("payout.paid", "claim.decided"),
+            "referred": ("claim.decided", "claim.appealed", *_STOPPED),
+            "approved": ("claim.decided", "claim.appeal_withdrawn"),
+            "paid": ("payout.paid", "claim.decided", "claim.appeal_withdrawn"),
             "payout_failed": ("payout.failed",),
-            "declined": ("claim.decided",),
+            "declined": ("claim.decided", "claim.appeal_withdrawn"),
             "withdrawn": ("claim.withdrawn",),
             "erased": (ERASED,),
         },
-        "id",
+        ("id",),
     ),
     *_columns(
         "claims", "description payee_account device_id address merchant_id order_number trace_id", (ERASED,), ("id",)
@@ -108,24 +119,28 @@ CHANGES: Final[tuple[Change, ...]] = (
     *_columns("decisions", "outcome payout_minor currency rules_version decided_by decided_at"),
     Change("decisions", "delete", ()),
     Change("payouts", "insert", ("claim.decided",)),
-    *_states("payouts", "state", {"sent": ("payout.sent",), "paid": ("payout.paid",), "failed": ("payout.failed",)}),
-    *_columns("payouts", "bank_reference settled_at", ("payout.paid", "payout.failed")),
+    *_states(
+        "payouts",
+        "state",
+        {"sent": ("payout.sent",), "paid": ("payout.paid", "payout.paid_after_all"), "failed": ("payout.failed",)},
+    ),
+    *_columns("payouts", "bank_reference settled_at", ("payout.paid", "payout.failed", "payout.paid_after_all")),
     *_columns("payouts", "payee_account", (ERASED,)),
-    *_columns("payouts", "claim_id decision_id amount_minor currency"),
+    *_columns("payouts", "claim_id decision_id amount_minor currency recovery_id"),
     Change("payouts", "delete", ()),
-    Change("referrals", "insert", ("claim.decided", "claim.appealed", "payout.failed")),
+    Change("referrals", "insert", ("claim.decided", "claim.appealed", *_STOPPED)),
     *_states(
         "referrals",
         "state",
         {
             "delivered": ("referral.delivered",),
             "decided": ("claim.decided",),
-            "closed": ("claim.withdrawn", "claim.released", "claim.rechecked"),
+            "closed": ("claim.withdrawn", "claim.appeal_withdrawn", "claim.released", "claim.rechecked"),
         },
     ),
-    *_columns("referrals", "cause partner", ("referral.handed_on",)),
+    *_columns("referrals", "cause partner", ("referral.handed_on", *_STOPPED)),
     *_columns("referrals", "verdict decided_by", ("claim.decided",)),
-    *_columns("referrals", "note", ("claim.decided", "claim.rechecked", ERASED)),
+    *_columns("referrals", "note", ("claim.decided", "claim.rechecked", *_STOPPED, ERASED)),
     Change("referrals", "delete", ()),
     Change("match_rulings", "insert", ("match.ruled",)),
     *_columns("match_rulings", "ruling note measured ruled_by ruled_at"),
@@ -146,6 +161,32 @@ CHANGES: Final[tuple[Change, ...]] = (
         },
     ),
     Change("flood_claims", "delete", (ERASED,)),
+    Change("recoveries", "insert", ("recovery.opened",)),
+    *_states(
+        "recoveries",
+        "state",
+        {
+            "offset": ("recovery.offset",),
+            "repaid": ("recovery.repaid",),
+            "written_off": ("recovery.written_off",),
+        },
+    ),
+    *_columns("recoveries", "offset_minor", ("recovery.offset",)),
+    *_columns("recoveries", "repaid_minor reference", ("recovery.repaid", ERASED)),
+    *_columns("recoveries", "written_off_minor", ("recovery.written_off",)),
+    *_columns("recoveries", "note", ("recovery.written_off", ERASED)),
+    *_columns("recoveries", "claim_id decision_id claimant_id amount_minor currency opened_at opened_by"),
+    Change("recoveries", "delete", ()),
+    Change("payout_findings", "insert", ("payout.finding_opened",), ("claim_id", "payout_id")),
+    *_states(
+        "payout_findings",
+        "state",
+        {"lifted": ("payout.finding_lifted",), "over": ("payout.finding_over",)},
+        ("claim_id", "payout_id"),
+    ),
+    Change("payout_findings", "delete", ()),
+    Change("token_revocations", "insert", ("token.revoked",), ("what",)),
+    *_columns("token_revocations", "issued_until", ("token.revoked",), ("what",)),
     Change("policies", "insert", ("policy.recorded",), ("id",)),
     *_columns(
         "policies",

@@ -113,7 +113,7 @@ async def end_unmet(
     )
     gone = [row for row in found if (row.payout_id, row.code) not in met]
     for row in gone:
-        await _end(conn, row, "over", "", now, actor=actor)
+        await _end(conn, row, "over", "", now, actor=actor, action="payout.finding_over")
     return len(gone)
 
 
@@ -125,18 +125,20 @@ async def lift(conn: AsyncConnection, finding_id: int, note: str, now: datetime,
         raise NotFound(f"no finding {finding_id}")
     if row.state != "open":
         raise Conflict(f"finding {finding_id} is {row.state} already")
-    await _end(conn, row, "lifted", note, now, actor=actor)
+    await _end(conn, row, "lifted", note, now, actor=actor, action="payout.finding_lifted")
     return _finding((await conn.execute(query)).one())
 
 
-async def _end(conn: AsyncConnection, row: Row[Any], state: str, note: str, now: datetime, *, actor: str) -> None:
+async def _end(
+    conn: AsyncConnection, row: Row[Any], state: str, note: str, now: datetime, *, actor: str, action: str
+) -> None:
     await conn.execute(
         update(payout_findings)
         .where(payout_findings.c.id == row.id)
         .values(state=state, ended_at=now, ended_by=actor, note=note)
     )
     content = {"payout_id": row.payout_id, "code": row.code, "note": note}
-    await audit.append(conn, actor, f"payout.finding_{state}", row.claim_id or row.payout_id, content, now)
+    await audit.append(conn, actor, action, row.claim_id or row.payout_id, content, now)
 
 
 async def stopping(conn: AsyncConnection, claim_id: str) -> tuple[str, ...]:

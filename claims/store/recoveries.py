@@ -165,8 +165,13 @@ async def _offset(
         .where(recoveries.c.id == recovery.id)
         .values(offset_minor=recoveries.c.offset_minor + part.minor, **closing)
     )
-    content = {"recovery_id": recovery.id, "payout_id": payout_id, "amount_minor": part.minor}
-    await audit.append(conn, actor, "recovery.offset", claim.id, content, now)
+    content = {
+        "recovery_id": recovery.id,
+        "payout_id": payout_id,
+        "offset_against": claim.id,
+        "amount_minor": part.minor,
+    }
+    await audit.append(conn, actor, "recovery.offset", recovery.claim_id, content, now)
 
 
 async def mark_repaid(

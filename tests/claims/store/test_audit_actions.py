@@ -17,9 +17,28 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.audit_actions import ACTIONS, CHANGES
 from claims.claim import TRANSITIONS, Status
+from claims.decide import UncheckedInputs, could_not_check
 from claims.decision import Outcome
 from claims.evidence import MatchRuling
-from claims.store import adjudication, audit, erasure, floods, guard, intake, noses, payouts, referrals, rulings
+from claims.product import product_of
+from claims.rules import RULES
+from claims.store import (
+    adjudication,
+    audit,
+    corrections,
+    erasure,
+    findings,
+    floods,
+    guard,
+    intake,
+    noses,
+    payouts,
+    rechecks,
+    recoveries,
+    referrals,
+    revocations,
+    rulings,
+)
 from claims.store.noses import StoredTemplate
 from claims.store.tables import audit as audit_rows
 from claims.store.tables import metadata
@@ -75,9 +94,12 @@ class Life:
                 conn, lease, file, decision, inputs, world.now, "flow:adjudicate", partner="anshun"
             )
 
-        return await self.step(f"decide: {'wait' if waits else outcome}", work)
+        name = "wait" if waits else "offset" if claim_id == "offset" else outcome
+        return await self.step(f"decide: {name}", work)
 
-    async def judged(self, claim_id: str, verdict: referrals.Verdict, outcome: Outcome, minor: int = 0) -> Any:
+    async def judged(
+        self, claim_id: str, verdict: referrals.Verdict, outcome: Outcome, minor: int = 0, *, recover: bool = False
+    ) -> Any:
         world = self.world
 
         async def work(conn: AsyncConnection) -> object:
@@ -85,10 +107,10 @@ class Life:
             waiting_one = await referrals.open_of_claim(conn, claim_id)
             return await adjudication.decide_referral(
                 conn, waiting_one.id, file, world.decision(outcome, minor, "adjuster:li"), b"{}", world.now,
-                actor="adjuster:li", subject="li", verdict=verdict, note="looked at",
+                actor="adjuster:li", subject="li", verdict=verdict, note="looked at", recover=recover,
             )  # fmt: skip
 
-        return await self.step(f"verdict: {verdict}", work)
+        return await self.step(f"verdict: {verdict}{' and recover' if recover else ''}", work)
 
     async def withdrawn(self, claim_id: str) -> None:
         world = self.world
@@ -150,6 +172,87 @@ class Life:
             "fail", lambda conn: payouts.mark_failed(conn, failing, "closed account", world.now, partner="anshun")
         )
         await self.judged("failed", "refuse", Outcome.DECLINE)
+        await self.step(
+            "pay after all",
+            lambda conn: corrections.paid_after_all(
+                conn, failing, "BANK-2", world.now, partner="anshun", actor="flow:settle"
+            ),
+        )
+        async with world.engine.connect() as conn:
+            (finding,) = await findings.listed(conn)
+        await self.step("lift", lambda conn: findings.lift(conn, finding.id, "seen", world.now, actor="operator:eve"))
+        other = corrections.Found(failing, "failed", "amount_differs", "200 against 100")
+        await self.step("find", lambda conn: findings.record(conn, other, world.now, actor="flow:settle"))
+        await self.step(
+            "compare again",
+            lambda conn: findings.end_unmet(conn, (), world.later(1), world.now, actor="flow:settle"),
+        )
+
+    async def appealed(self, claim_id: str) -> None:
+        world = self.world
+        await self.step(
+            "appeal",
+            lambda conn: intake.appeal(
+                conn, claim_id, "ann", "more", world.now, actor="claimant:ann", partner="anshun"
+            ),
+        )
+
+    async def paid(self, claim_id: str, minor: int) -> None:
+        world = self.world
+        await self.submitted(claim_id)
+        payout_id = (await self.decided(claim_id, Outcome.PAY, minor)).payout_id
+        await self.step("send", lambda conn: payouts.mark_sent(conn, payout_id, world.now))
+        await self.step("pay", lambda conn: payouts.mark_paid(conn, payout_id, f"of {claim_id}", world.now))
+
+    async def back(self) -> None:
+        world = self.world
+        await self.paid("stands", 500)
+        await self.appealed("stands")
+        await self.step(
+            "withdraw the appeal",
+            lambda conn: intake.withdraw(conn, "stands", "ann", world.now, actor="claimant:ann"),
+        )
+        recovery_ids = []
+        for claim_id in ("too much", "far too much"):
+            await self.paid(claim_id, 1_000)
+        for claim_id in ("too much", "far too much"):
+            await self.appealed(claim_id)
+            refused = await self.judged(claim_id, "refuse", Outcome.DECLINE, recover=True)
+            recovery_ids.append(refused.recovery_id)
+        await self.submitted("offset")
+        await self.decided("offset", Outcome.PAY, 600)
+        await self.step(
+            "repay",
+            lambda conn: recoveries.mark_repaid(conn, recovery_ids[0], "R-1", world.now, actor="operator:eve"),
+        )
+        await self.step(
+            "write off",
+            lambda conn: recoveries.write_off(conn, recovery_ids[1], "gone", world.now, actor="operator:eve"),
+        )
+
+    async def checked_again(self) -> None:
+        world = self.world
+        await self.submitted("unread")
+        (lease,) = await world.lease()
+
+        async def work(conn: AsyncConnection) -> object:
+            file = await adjudication.load(conn, "unread")
+            product = product_of(file.claim.product)
+            inputs = UncheckedInputs(file.claim, file.policy, product, "papers", "Trouble", 3, RULES, world.now)
+            decision = could_not_check(inputs)
+            return await adjudication.record_decision(
+                conn, lease, file, decision, canonical(inputs), world.now, "flow:adjudicate", partner="anshun"
+            )
+
+        await self.step("decide: refer", work)
+        async with world.engine.connect() as conn:
+            (waiting_one,) = await rechecks.unchecked(conn, lambda error: error == "Trouble")
+        await self.step("check again", lambda conn: rechecks.send_back(conn, waiting_one, world.now))
+        await self.withdrawn("unread")
+        await self.step(
+            "revoke",
+            lambda conn: revocations.revoke(conn, "token", world.now, forget_at=world.later(9), actor="operator:eve"),
+        )
 
     async def people(self) -> None:
         world = self.world
@@ -211,6 +314,8 @@ class Life:
         await self.money()
         await self.people()
         await self.flooded()
+        await self.back()
+        await self.checked_again()
         await self.erased("paid")
 
 
@@ -258,6 +363,17 @@ EXPECTED: Mapping[str, tuple[str, ...]] = {
     "let go: common": ("claim.released",),
     "let go: copies": ("referral.handed_on",),
     "withdraw": ("claim.withdrawn",),
+    "withdraw the appeal": ("claim.appeal_withdrawn",),
+    "pay after all": ("payout.paid_after_all", "payout.finding_opened"),
+    "lift": ("payout.finding_lifted",),
+    "find": ("payout.finding_opened",),
+    "compare again": ("payout.finding_over",),
+    "verdict: refuse and recover": ("recovery.opened", "claim.decided"),
+    "decide: offset": ("recovery.offset", "claim.decided"),
+    "repay": ("recovery.repaid",),
+    "write off": ("recovery.written_off",),
+    "check again": ("claim.rechecked",),
+    "revoke": ("token.revoked",),
     "erase": ("claim.picture_erased", "claim.erased"),
 }
 
