@@ -20,8 +20,10 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
     "migration_database_url": frozenset(),  # who starts the stack has migrated
     "prefect_database_url": frozenset(),  # Prefect's server gets it under Prefect's own name
     "token_key": frozenset({"api"}),
+    "token_keys_old": frozenset({"api"}),
     "bank": frozenset({"settle"}),
     "partners": frozenset({"refer"}),
+    "audit": frozenset({"refer"}),  # which notes the tips
 }
 OWN: Final = frozenset({"api", "worker", "settle", "refer"})
 PREFECT: Final = "prefect"

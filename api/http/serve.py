@@ -75,7 +75,7 @@ class Server(uvicorn.Server):
         try:
             server = await asyncio.get_running_loop().create_server(protocol, _MACHINES_HOST, port)
         except OSError as error:
-            log.error("machines_port_taken", port=port, error=str(error))
+            log.error("machines_port_taken", port=port, error=error)
             await self.lifespan.shutdown()
             sys.exit(STARTUP_FAILURE)
         self.servers.append(server)

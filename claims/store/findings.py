@@ -113,7 +113,8 @@ async def end_unmet(
     )
     gone = [row for row in found if (row.payout_id, row.code) not in met]
     for row in gone:
-        await _end(conn, row, "over", "", now, actor=actor, action="payout.finding_over")
+        content = await _end(conn, row, "over", "", now, actor=actor)
+        await audit.append(conn, actor, "payout.finding_over", row.claim_id or row.payout_id, content, now)
     return len(gone)
 
 
@@ -125,20 +126,21 @@ async def lift(conn: AsyncConnection, finding_id: int, note: str, now: datetime,
         raise NotFound(f"no finding {finding_id}")
     if row.state != "open":
         raise Conflict(f"finding {finding_id} is {row.state} already")
-    await _end(conn, row, "lifted", note, now, actor=actor, action="payout.finding_lifted")
+    content = await _end(conn, row, "lifted", note, now, actor=actor)
+    await audit.append(conn, actor, "payout.finding_lifted", row.claim_id or row.payout_id, content, now)
     return _finding((await conn.execute(query)).one())
 
 
 async def _end(
-    conn: AsyncConnection, row: Row[Any], state: str, note: str, now: datetime, *, actor: str, action: str
-) -> None:
+    conn: AsyncConnection, row: Row[Any], state: str, note: str, now: datetime, *, actor: str
+) -> dict[str, object]:
+    """Returns what the audit record says."""
     await conn.execute(
         update(payout_findings)
         .where(payout_findings.c.id == row.id)
         .values(state=state, ended_at=now, ended_by=actor, note=note)
     )
-    content = {"payout_id": row.payout_id, "code": row.code, "note": note}
-    await audit.append(conn, actor, action, row.claim_id or row.payout_id, content, now)
+    return {"payout_id": row.payout_id, "code": row.code, "note": note}
 
 
 async def stopping(conn: AsyncConnection, claim_id: str) -> tuple[str, ...]:

@@ -113,9 +113,10 @@ def test_the_application_can_do_its_work(app: str) -> None:
     assert (
         tried(
             app,
-            "INSERT INTO claimants (id, name, created_at) VALUES ('a', 'A', now())",
-            "UPDATE claimants SET name = 'B'",
-            "DELETE FROM claimants",
+            "INSERT INTO outbox (topic, key, payload, state, due_at, created_at)"
+            " VALUES ('settle', 'k', '{}', 'due', now(), now())",
+            "UPDATE outbox SET attempts = 1",
+            "DELETE FROM outbox",
             "INSERT INTO ledger_transactions (id, payout_id, step, at) VALUES ('t', 'p', 'reserve', now())",
             entry.format(5),
             entry.format(-5),

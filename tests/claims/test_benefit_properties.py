@@ -310,7 +310,7 @@ def test_a_stay_is_worked_out_line_by_line_and_explained() -> None:
         ("payout", 360_000, ""),
     ]
     rows = {row.code: row.words for row in explanation(decision, "en")}
-    assert rows["co_pay"] == "乙 is paid at 90%; you bear the rest."
+    assert rows["co_pay"] == "class B (乙) is paid at 90%; you bear the rest."
     assert rows["allowance"] == "¥100.00 a day for 7 days."
     assert rows["other_insurance"].startswith("Another insurer paid this")
 

@@ -48,7 +48,7 @@ def test_any_cover_and_any_event_are_judged(
 ) -> None:
     assume(starts_at < ends_at)
     case = moved(in_order(product.key), starts_at, ends_at, occurred_at)
-    reasons = cover.judge(case.claim, case.policy, case.product, case.facts.cover)
+    reasons = cover.judge(case.claim, case.policy, case.product, case.facts.cover, RULES)
     codes = {reason.code for reason in reasons}
     begun, over = starts_at <= occurred_at, occurred_at >= ends_at
     assert ("cover_not_begun" in codes) is not begun

@@ -26,9 +26,12 @@ from claims.evidence import (
     FieldDoubt,
     FraudFact,
     MatchOwner,
+    OtherIdentity,
     PaperCheck,
     PhotoVerdict,
     ProvenanceSign,
+    RepeatFact,
+    SharingClaim,
     SignKind,
     Unmeasured,
     UnmeasuredNose,
@@ -187,6 +190,13 @@ def judged() -> Iterator[Case]:
     yield food.with_policy(insured_value=yuan(0))
     yield food.with_claim(policy_id="policy-2")
     yield food.with_claim(amount=replace(yuan(5), currency="USD"))
+    yield food.with_policy(recorded_at=NOW + timedelta(days=1), terms_changed_at=NOW + timedelta(days=1))
+    # orders, events and claimants that the house knows already, and what was paid before
+    for mine, paid_minor in itertools.product((True, False), (0, 5_000)):
+        other = SharingClaim("claim-3", True, mine, "paid" if paid_minor else "referred", paid_minor, True, mine)
+        yield food.with_facts(repeats=RepeatFact((other,), order_paid_minor=paid_minor and 9_000_000))
+    yield food.with_facts(repeats=RepeatFact(identities=(OtherIdentity("claimant-9", ("payee", "device"), 3),)))
+    yield food.with_cover(held_on_claim_minor=9_000_000, stopped_by="paid_after_all")
     # photos
     for owner, verdict in itertools.product(MatchOwner, PhotoVerdict):
         for changed in (
@@ -249,9 +259,9 @@ def judged() -> Iterator[Case]:
     for case in (food, parcel, freight):
         yield case.with_facts(papers=(order(order_number="order-9", date="2026-11-20"), slip(date="2026-11-01")))
     yield parcel.with_facts(papers=(receipt(),))
-    asked = pet.product.evidence.model_copy(update={"insured_is": ("owner", "buyer", "recipient")})
+    asked = pet.product.evidence.model_copy(update={"insured_is": ("owner", "buyer", "recipient", "sender")})
     named = replace(pet, product=pet.product.model_copy(update={"evidence": asked}))
-    yield named.with_facts(papers=(vet_bill(owner="王建国", buyer="王建国", recipient="王建国"),))
+    yield named.with_facts(papers=(vet_bill(owner="王建国", buyer="王建国", recipient="王建国", sender="王建国"),))
     # Bills whose days cannot be told, and nothing else against them.
     for first, last in (("", "2026-11-19"), ("2025-01-01", "2026-11-19")):
         old = wards.with_policy(starts_at=NOW - timedelta(days=900))

@@ -21,7 +21,7 @@ from claims.errors import InvalidTransition
 from claims.store import referrals, views, waiting
 
 router = APIRouter(prefix="/v1", tags=["adjusters"])
-Filter = Annotated[str, StringConstraints(max_length=100)]
+Filter = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{0,100}$")]
 
 
 @router.get(

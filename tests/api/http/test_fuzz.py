@@ -56,6 +56,9 @@ DOCUMENTS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/floods/{flood_id}/ruling"): {"ruling": "common", "note": ""},
     ("POST", "/v1/claims/{claim_id}/review"): {"verdict": "approve", "amount_minor": 10**12, "currency": "XXX"},
     ("POST", "/v1/referrals/{referral_id}/decision"): {"verdict": "refuse", "note": "x"},
+    ("POST", "/v1/recoveries/{recovery_id}/repayment"): {"reference": "r"},
+    ("POST", "/v1/recoveries/{recovery_id}/write-off"): {"note": "x"},
+    ("POST", "/v1/findings/{finding_id}/lifting"): {"note": "x"},
 }
 JSON = {"Content-Type": "application/json"}
 

@@ -14,7 +14,7 @@ from claims.claim import Status
 from claims.decide import UncheckedInputs
 from claims.product import product_of
 from claims.rules import RULES
-from claims.store import adjudication, audit, queue, rechecks, referrals
+from claims.store import adjudication, audit, queue, rechecks, referrals, waiting
 from claims.store.tables import claim_history, claims
 from claims.store.tables import referrals as referral_rows
 from claims.wire import canonical
@@ -52,7 +52,7 @@ async def test_a_claim_is_due_again_and_leaves_the_persons_queue(world: Any, eng
     async with engine.connect() as conn:
         file = await adjudication.load(conn, "c")
         assert (file.status, file.round) == (Status.SUBMITTED, 2)
-        assert await referrals.list_open(conn) == []
+        assert await waiting.ids(conn, waiting.Wanted(), world.now, limit=10) == ()
         closed = await referrals.get(conn, referral_id)
         assert (closed.state, closed.note) == ("closed", rechecks.OVERTAKEN)
         assert not (await conn.execute(select(claims.c.touched))).scalar_one(), "no person took part"

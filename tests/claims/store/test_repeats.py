@@ -157,6 +157,7 @@ async def test_whether_a_claim_was_paid_is_asked_of_its_payouts(world: Any) -> N
     async with world.engine.begin() as conn:
         await papers.publish_numbers(conn, "c-1", [("bill:1", "e")], world.now)
         # As claims were before appeals could be withdrawn.
+        await conn.execute(text("SET LOCAL session_replication_role = replica"))
         await conn.execute(text("UPDATE claims SET status = 'withdrawn' WHERE id = 'c-1'"))
     async with world.engine.connect() as conn:
         assert await papers.claims_with_number(conn, ["bill:1"], exclude_claim="c-2") == {"bill:1": ("c-1",)}
