@@ -227,9 +227,9 @@ async def _once(reconciler: Reconciler, every_seconds: float) -> None:
     try:
         await reconciler.reconcile(not_within_seconds=every_seconds)
     except RailError as error:
-        log.warning("not reconciled", error=str(error)[:300])
+        log.warning("not reconciled", error=error)
     except STORE_AWAY as error:
-        log.warning("not reconciled: the store is away", error=repr(error)[:200])
+        log.warning("not reconciled: the store is away", error=error)
 
 
 def compare(books: Books, payments: Sequence[Paid], known: frozenset[str]) -> Reconciliation:

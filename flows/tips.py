@@ -115,7 +115,7 @@ class TipKeeper:
         try:
             await self.look(ending=ending)
         except STORE_AWAY as error:  # an OSError of the file is among them
-            log.error("the audit chain's tip was not noted", error=repr(error)[:200])
+            log.error("the audit chain's tip was not noted", error=error)
 
     async def look(self, *, ending: bool = False) -> bool:
         """Note the tip when it is time; True when it was. ending: it is time as soon as there is a new record."""
@@ -142,7 +142,7 @@ class TipKeeper:
         try:
             answer = await self.client.post(self.config.webhook_url, content=body, headers=headers)
         except httpx.HTTPError as error:
-            log.warning("nobody took the audit chain's tip; the next one is sent in its time", error=repr(error)[:200])
+            log.warning("nobody took the audit chain's tip; the next one is sent in its time", error=error)
             return
         if answer.is_success:
             self.sent = tip

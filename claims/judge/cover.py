@@ -123,7 +123,7 @@ def judge(claim: Claim, policy: Policy, product: Product, cover: CoverFact, rule
 
 def _told_too_late(claim: Claim, policy: Policy, rules: Rules) -> list[Reason]:
     """A cover that nobody had heard of, or that was less, when the event happened could have been made for it."""
-    until = claim.occurred_at + timedelta(minutes=rules.cover_recorded_minutes_max)
+    late = timedelta(minutes=rules.cover_recorded_minutes_max)
     told = (
         ("cover_recorded_after_event", policy.recorded_at),
         ("cover_changed_after_event", policy.terms_changed_at),
@@ -131,7 +131,7 @@ def _told_too_late(claim: Claim, policy: Policy, rules: Rules) -> list[Reason]:
     return [
         reason(code, at.isoformat(), f"<= {claim.occurred_at.isoformat()}")
         for code, at in told
-        if at is not None and at > until
+        if at is not None and at - claim.occurred_at > late
     ]
 
 

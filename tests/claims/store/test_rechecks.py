@@ -52,7 +52,7 @@ async def test_a_claim_is_due_again_and_leaves_the_persons_queue(world: Any, eng
     async with engine.connect() as conn:
         file = await adjudication.load(conn, "c")
         assert (file.status, file.round) == (Status.SUBMITTED, 2)
-        assert await waiting.ids(conn, waiting.Wanted(), world.now, limit=10) == ()
+        assert await waiting.ids(conn, waiting.Wanted(), world.now, limit=10) == []
         closed = await referrals.get(conn, referral_id)
         assert (closed.state, closed.note) == ("closed", rechecks.OVERTAKEN)
         assert not (await conn.execute(select(claims.c.touched))).scalar_one(), "no person took part"
