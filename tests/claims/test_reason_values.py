@@ -196,6 +196,7 @@ def judged() -> Iterator[Case]:
         other = SharingClaim("claim-3", True, mine, "paid" if paid_minor else "referred", paid_minor, True, mine)
         yield food.with_facts(repeats=RepeatFact((other,), order_paid_minor=paid_minor and 9_000_000))
     yield food.with_facts(repeats=RepeatFact(identities=(OtherIdentity("claimant-9", ("payee", "device"), 3),)))
+    yield food.with_cover(held_on_claim_minor=9_000_000)
     yield food.with_cover(held_on_claim_minor=9_000_000, stopped_by="paid_after_all")
     # photos
     for owner, verdict in itertools.product(MatchOwner, PhotoVerdict):
