@@ -68,6 +68,13 @@ def test_one_pup_is_accepted_and_its_litter_mate_is_not(printed: dict[str, list[
     assert other["verdict"] == "reject"
 
 
+def test_nothing_is_owed_and_bank_and_books_agree_where_nothing_was_paid(
+    printed: dict[str, list[dict[str, object]]],
+) -> None:
+    assert output(printed, "recoveries list") == []
+    assert output(printed, "findings list") == []
+
+
 def test_every_command_is_named_in_the_docs() -> None:
     documents = README + "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))
     group = get_command(app)
