@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from claims import currencies
+from claims.benefit_words import BENEFITS, SENTENCES
 from claims.claim import Status
 from claims.decision import BenefitLine, Decision, Ground, Outcome, Reason
 from claims.fact_words import CHECKS, CREDIT, ITEM_CLASSES, SHARED, SUBJECTS
 from claims.measured_words import COMPARED, NOT_VOUCHED, UNSCORED, defect
 from claims.money import Money
+from claims.paper_words import FIELDS, KINDS
 from claims.product import Language, Product
 from claims.readings import Reader, fill
 from claims.reason_values import BIN, DAYS, TRANSFORM, said
-from claims.wording import BENEFITS, CLAIMANT, FIELDS, KINDS, LOOKING, REASONS, SENTENCES
+from claims.wording import CLAIMANT, LOOKING, REASONS
 
 STATUSES: Mapping[Status, tuple[str, str]] = {
     Status.DRAFT: ("草稿，尚未提交", "draft, not submitted yet"),

@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from claims.fact_words import CHECKS
+from claims.paper_words import FIELDS, KINDS
 from claims.readings import (
     Pair,
     Reader,
@@ -28,7 +29,6 @@ from claims.readings import (
     phrase,
     quote,
 )
-from claims.wording import FIELDS, KINDS
 
 # What an insurer added beside them stands for itself.
 FIELD: Final = first_of(named(FIELDS), own_name)
