@@ -69,15 +69,20 @@ def check_transition(old: Status, new: Status) -> None:
         raise InvalidTransition(f"a claim that is {old} cannot become {new}")
 
 
-def standing_decision(history: Iterable[Status], payout_states: Iterable[str] = ()) -> Status | None:
+def standing_decision(
+    history: Iterable[Status], payout_states: Iterable[str] = (), *, kept_minor: int = 1
+) -> Status | None:
     """The decision that stands behind an appeal: where a claim goes back to when its appeal is withdrawn.
 
-    history: statuses the claim passed through, oldest first. payout_states: of its payouts that are live. Returns PAID,
-    APPROVED (money is still on its way) or DECLINED, None for a claim that was never decided for good.
+    history: statuses the claim passed through, oldest first. payout_states: of its payouts that are live. kept_minor:
+    what these came to, less what is to be recovered; a claim that was refused after it was paid keeps nothing. Returns
+    PAID, APPROVED (money is still on its way) or DECLINED, None for a claim that was never decided for good.
     """
     states = frozenset(payout_states)
-    if states:
-        return Status.PAID if states == {"paid"} else Status.APPROVED
+    if states - {"paid"}:
+        return Status.APPROVED
+    if states and kept_minor > 0:
+        return Status.PAID
     closed = [status for status in history if status in (Status.PAID, Status.DECLINED)]
     return closed[-1] if closed else None
 

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from claims.claim import Claim, EvidenceKind, Status, standing_decision
 from claims.errors import Conflict, CurrencyMismatch, InvalidTransition, NotFound, TooManyFiles
 from claims.policy import Policy, widens
-from claims.store import audit, outbox, payouts, queue, referrals, repeats, statuses
+from claims.store import audit, outbox, payouts, queue, recoveries, referrals, repeats, statuses
 from claims.store.adjudication import policy_of
 from claims.store.tables import claim_history, claimants, claims, decisions, evidence, jobs, pets, policies
 
@@ -344,8 +344,11 @@ async def appeal(
     newest = await conn.execute(
         select(decisions.c.id).where(decisions.c.claim_id == claim_id).order_by(decisions.c.seq.desc()).limit(1)
     )
+    # A decision may be appealed again after an appeal was taken back.
+    before = await referrals.count_of_claim(conn, claim_id)
+    again = str(before) if before else ""
     referral_id = await referrals.open_referral(
-        conn, claim_id, newest.scalar_one(), partner, "appeal", now, note=note, sla=sla
+        conn, claim_id, newest.scalar_one(), partner, "appeal", now, note=note, sla=sla, again=again
     )
     await audit.append(conn, actor, "claim.appealed", claim_id, {"note": note, "referral_id": referral_id}, now)
     return referral_id
@@ -357,7 +360,8 @@ async def _stands(conn: AsyncConnection, claim_id: str) -> Status | None:
         select(claim_history.c.status).where(claim_history.c.claim_id == claim_id).order_by(claim_history.c.seq)
     )
     live = [one.state for one in await payouts.of_claim(conn, claim_id) if one.state in payouts.LIVE]
-    return standing_decision([Status(status) for status in history.scalars()], live)
+    kept_minor = await recoveries.wanted_minor(conn, claim_id)
+    return standing_decision([Status(status) for status in history.scalars()], live, kept_minor=kept_minor)
 
 
 async def _known_claimant(conn: AsyncConnection, claimant_id: str) -> None:

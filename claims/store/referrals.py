@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Row, or_, select, update
+from sqlalchemy import ColumnElement, Row, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -62,7 +62,8 @@ async def open_referral(
     id. Of a claim that waits for a flood the partner is told only if the ruling leaves it to them.
 
     The same decision and cause (and `again`, where they may meet twice) give the same id, so a retry opens nothing
-    twice. Raises Conflict when another referral of the claim is open.
+    twice. Raises Conflict when another referral of the claim is open, or this very one is over: it would be before
+    nobody.
     """
     if not partner:
         raise StoreError(f"claim {claim_id} has no partner insurer to be referred to")
@@ -84,13 +85,20 @@ async def open_referral(
         .returning(referrals.c.id)
     )
     if fresh.first() is None:
-        same = await conn.execute(select(referrals.c.id).where(referrals.c.id == referral_id))
-        if same.first() is None:
-            raise Conflict(f"claim {claim_id} is before a person already")
+        state = await conn.execute(select(referrals.c.state).where(referrals.c.id == referral_id))
+        same = state.scalar_one_or_none()
+        if same not in OPEN:
+            words = "is before a person already" if same is None else f"was before a person for this, and is {same}"
+            raise Conflict(f"claim {claim_id} {words}")
         return referral_id
     if cause != "flood":
         await _tell(conn, referral_id, claim_id, partner, cause, now)
     return referral_id
+
+
+async def count_of_claim(conn: AsyncConnection, claim_id: str) -> int:
+    """How often the claim came before a person, whatever for."""
+    return (await conn.execute(select(func.count()).where(referrals.c.claim_id == claim_id))).scalar_one()
 
 
 async def hand_on(

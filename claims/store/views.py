@@ -126,8 +126,10 @@ class ClaimView:
     @property
     def stands(self) -> Status | None:
         """The decision that stands behind an open appeal, None for a claim that was never decided for good."""
-        live = [payout.state for payout in self.payouts if payout.state in payouts.LIVE]
-        return standing_decision([entry.status for entry in self.timeline], live)
+        live = [payout for payout in self.payouts if payout.state in payouts.LIVE]
+        kept_minor = sum(one.amount.minor for one in live) - sum(one.amount.minor for one in self.recoveries)
+        timeline = [entry.status for entry in self.timeline]
+        return standing_decision(timeline, [payout.state for payout in live], kept_minor=kept_minor)
 
 
 @dataclass(frozen=True, slots=True)

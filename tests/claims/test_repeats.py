@@ -161,6 +161,9 @@ def test_what_stands_behind_an_appeal() -> None:
     assert standing_decision([draft, declined, Status.REFERRED]) is declined
     assert standing_decision([draft, paid, Status.REFERRED], ["paid"]) is paid
     assert standing_decision([draft, declined, Status.REFERRED], ["paid", "reserved"]) is Status.APPROVED
+    refused = [draft, paid, Status.REFERRED, declined, Status.REFERRED]
+    assert standing_decision(refused, ["paid"], kept_minor=0) is declined
+    assert standing_decision(refused, ["paid"], kept_minor=1) is paid
 
 
 # A cover of which the house heard too late

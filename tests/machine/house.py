@@ -27,10 +27,12 @@ from typing import Any, Final
 import httpx
 import structlog
 from sqlalchemy import event, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.http import tokens
 from api.http.app import create_app
+from api.http.limits import HttpLimits, RateLimits
 from api.http.problems import KINDS
 from api.http.schemas.work import VerdictRequest
 from api.postgres import Postgres
@@ -38,10 +40,10 @@ from api.settings import Settings
 from claims.credit import Scorecard
 from claims.errors import ClaimsError, LeaseLost
 from claims.money import Money
-from claims.store import audit, intake, migrate, outbox, payouts, queue
+from claims.store import audit, intake, migrate, outbox, queue
 from claims.store.blobs import BlobStore
 from claims.store.engine import connect
-from claims.store.payouts import Payout
+from claims.store.scrubbing import ScrubLimits
 from fixtures.demo_world import GOOD_STANDING
 from flows import erasure, reconcile
 from flows.adjudicate import Adjudication
@@ -64,6 +66,12 @@ TOKEN: Final = "bank-token"
 LIMITS: Final = LeaseLimits(lease_seconds=60, heartbeat_seconds=30, backoff_seconds=0.1, attempts_max=3)
 NAMED: Final = frozenset(KINDS) - {"internal_error", "bad_request"}
 START_SECONDS_MAX: Final = 120.0
+# The machine asks faster than people do; how often one may ask is tested elsewhere.
+NO_RATES: Final = RateLimits(
+    **{name: 0 for name in RateLimits.__slots__ if name.endswith(("_by_subject", "_by_address", "_by_machine"))}
+)
+# Vacuumed and not written anew: what is left in the database's files is tested elsewhere.
+SCRUB: Final = ScrubLimits(rewrite_bytes_max=0)
 # What the machine never empties between runs.
 _KEPT: Final = ("alembic_version_claims", "alembic_version_library", "alembic_version_vision")
 
@@ -135,6 +143,9 @@ class Snapshot:
 
     claims: dict[str, dict[str, Any]]
     payouts: list[dict[str, Any]]
+    recoveries: list[dict[str, Any]]
+    findings: list[dict[str, Any]]
+    rulings: list[dict[str, Any]]
     referrals: list[dict[str, Any]]
     jobs: list[dict[str, Any]]
     messages: list[dict[str, Any]]
@@ -142,27 +153,27 @@ class Snapshot:
     history: list[dict[str, Any]]
     audit: list[dict[str, Any]]
     ledger: list[dict[str, Any]]
-    other: dict[str, list[dict[str, Any]]]
+    pseudonyms: dict[str, str]  # under which the audit chain names each claimant
 
 
 _QUERIES: Final = {
     "claims": "SELECT id, status, round FROM claims",
-    "payouts": "SELECT id, claim_id, amount_minor, state FROM payouts ORDER BY created_at, id",
+    "payouts": "SELECT id, claim_id, amount_minor, state, attempts, recovery_id FROM payouts ORDER BY created_at, id",
+    "recoveries": "SELECT id, claim_id, amount_minor, offset_minor, repaid_minor, written_off_minor, state "
+    "FROM recoveries ORDER BY opened_at, id",
+    "findings": "SELECT payout_id, claim_id, code, detail, state FROM payout_findings ORDER BY id",
+    "rulings": "SELECT id, claim_id FROM match_rulings",
     "referrals": "SELECT claim_id, state, cause FROM referrals",
     "jobs": "SELECT claim_id, round, state, last_error FROM jobs",
     "messages": "SELECT topic, key, state FROM outbox",
     "decisions": "SELECT claim_id, position('could_not_check' in convert_from(decision, 'UTF8')) > 0 AS unchecked "
     "FROM decisions ORDER BY seq",
     "history": "SELECT claim_id, status, actor FROM claim_history ORDER BY seq",
+    "pseudonyms": "SELECT id, pseudonym FROM claimants",
     "audit": "SELECT audit.seq, action, subject, audit_contents.seq IS NOT NULL AS has_content FROM audit "
     "LEFT JOIN audit_contents ON audit_contents.seq = audit.seq ORDER BY audit.seq",
     "ledger": "SELECT t.payout_id, t.step, e.account, e.amount_minor, e.currency FROM ledger_transactions t "
     "LEFT JOIN ledger_entries e ON e.transaction_id = t.id",
-}
-# Tables that not every state of the product has: what they say is read where they are.
-_OTHER: Final = {
-    "recoveries": "SELECT claim_id, amount_minor FROM recoveries",
-    "match_rulings": "SELECT id, claim_id FROM match_rulings",
 }
 
 
@@ -200,6 +211,7 @@ class House:
     offset: timedelta = timedelta()  # of the clock by which the API writes
     troubles: list[str] = field(default_factory=list)
     _tokens: dict[str, str] = field(default_factory=dict)
+    _alone: set[tuple[int, int]] = field(default_factory=set)  # job and fence
 
     # The clock and the runs.
 
@@ -224,6 +236,7 @@ class House:
         for mortal in (self.worker, self.settler, self.api):
             mortal.revive()
         self.troubles.clear()
+        self._alone.clear()
         await self.odd(())
         deletions = [f'DELETE FROM "{name}"' for name in self.tables]
         again = [f'INSERT INTO "{name}" SELECT * FROM begin_with."{name}"' for name in self.begin_with]
@@ -353,33 +366,57 @@ class House:
                 await function(conn, claim_id, claimant, *words, self.now(), **options)
         except ClaimsError as error:
             return type(error).__name__
+        except SQLAlchemyError as error:
+            self._refused_by_the_database(f"{function.__name__} in the store", error)
         return ""
+
+    def _refused_by_the_database(self, what: str, error: SQLAlchemyError) -> None:
+        """For instance a change that no audit record tells of."""
+        self.troubles.append(f"{what}: {type(error).__name__}: {str(getattr(error, 'orig', error))[:200]}")
 
     async def erase(self, claim_id: str) -> str:
         """The code of the refusal, "" when it was erased."""
         try:
             await erasure.erase(
-                self.engine, self.blobs, claim_id, actor="operator:olga", reason="asked for", now=self.now
+                self.engine, self.blobs, claim_id, actor="operator:olga", reason="asked for", now=self.now, scrub=SCRUB
             )
         except ClaimsError as error:
             return type(error).__name__
+        except SQLAlchemyError as error:
+            self._refused_by_the_database("erase", error)
+            return type(error).__name__
         return ""
+
+    async def end_recovery(self, recovery_id: str, how: str) -> Answer:
+        """how: `repayment` or `write-off`."""
+        body = {"reference": "R-1"} if how == "repayment" else {"note": "gone abroad"}
+        return await self.ask("operator", "olga", "POST", f"/v1/recoveries/{recovery_id}/{how}", json=body)
 
     # What the processes do.
 
     async def lease(self, limit: int = 64) -> list[Any]:
+        """All that is due, for one worker: first what may be worked on together, then what nothing may be beside."""
+        at, owner = self.later(), f"worker-{next(self.keys)}"
         async with self.engine.begin() as conn:
-            return list(await queue.lease(conn, "machine", limit, 60.0, self.later()))
+            leases = list(await queue.lease(conn, owner, limit, 60.0, at))
+            while one := await queue.lease_alone(conn, owner, 60.0, at):
+                leases += one
+                self._alone.update((lease.job_id, lease.fence) for lease in one)
+        return leases
 
     def adjudication(self, eyes: Any = None) -> Adjudication:
         context = Context(self.worker.engine, eyes or self.eyes, self.scorecard, now=self.now)
         return Adjudication(context, self.tracker, LIMITS, claims_at_once=8)
 
     async def adjudicate(self, leases: Sequence[Any], eyes: Any = None) -> None:
-        """One batch. A worker that was killed says nothing."""
-        if leases:
-            with contextlib.suppress(Died):
-                await self.adjudication(eyes).work(Batch(leases))
+        """A batch of what may be worked on together, and one of each of the others. A worker that was killed says
+        nothing, and begins no further batch."""
+        alone = [lease for lease in leases if (lease.job_id, lease.fence) in self._alone]
+        together = [lease for lease in leases if lease not in alone]
+        with contextlib.suppress(Died):
+            for batch in (together, *([lease] for lease in alone)):
+                if batch:
+                    await self.adjudication(eyes).work(Batch(batch))
 
     def gated(self) -> Gated:
         return Gated(self.eyes)
@@ -432,12 +469,11 @@ class House:
         return rows
 
     async def snapshot(self) -> Snapshot:
-        other = {name: query for name, query in _OTHER.items() if name in self.tables}
         async with self.engine.connect() as conn:
-            found = (await conn.execute(text(_in_one(_QUERIES | other)))).scalar_one()
-        by_id = {row["id"]: row for row in found.pop("claims")}
-        rest = {name: found.pop(name) for name in other}
-        return Snapshot(claims=by_id, other=rest, **found)
+            read = (await conn.execute(text(_in_one(_QUERIES)))).scalar_one()
+        by_id = {row["id"]: row for row in read.pop("claims")}
+        pseudonyms = {row["id"]: row["pseudonym"] for row in read.pop("pseudonyms")}
+        return Snapshot(claims=by_id, pseudonyms=pseudonyms, **read)
 
     async def claim_ids(self) -> frozenset[str]:
         async with self.engine.connect() as conn:
@@ -460,19 +496,18 @@ class House:
 
     async def books(self, payments: Sequence[Paid]) -> reconcile.Reconciliation:
         """Bank against books. payments: as `payments` gave them."""
-        async with self.engine.connect() as conn:
-            held: list[Payout] = await payouts.every(conn, limit=1000)
-            ledger = await reconcile._ledger(conn)
-        return reconcile.compare(held, ledger, payments, frozenset(one.id for one in held))
+        async with self.engine.connect() as conn, conn.begin():
+            held = await reconcile._books(conn)
+        return reconcile.compare(held, payments, frozenset(one.id for one in held.payouts))
 
     async def verify_audit(self) -> str:
         """What is wrong with the chain, "" for nothing."""
         async with self.engine.connect() as conn:
             try:
-                await audit.verify(conn)
+                checked = await audit.check(conn)
             except ClaimsError as error:
                 return str(error)
-        return ""
+        return "" if checked.whole else f"contents are missing: {checked.missing}"
 
     async def inputs(self) -> list[tuple[str, bytes, bytes]]:
         """(claim, inputs, decision) of every recorded decision."""
@@ -514,7 +549,7 @@ async def house(measured: Path | None = None) -> AsyncIterator[House]:
             dsn = server.ensure_database("machine")
             migrate.upgrade(dsn)
             upgrade_library(dsn)
-            settings = Settings(home=folder / "home", database_url=dsn)
+            settings = Settings(home=folder / "home", database_url=dsn, http=HttpLimits(rates=NO_RATES))
             bank_url = _start_bank(folder, stack)
             headers = {"Authorization": f"Bearer {TOKEN}"}
             bank = await stack.enter_async_context(

@@ -24,7 +24,7 @@ from claims.errors import InputsErased
 from tests.machine import books, pool
 from tests.machine.bank import ANSWERS
 from tests.machine.house import Answer, House, Snapshot, policy_body
-from tests.machine.model import Cover, Filed, Model, Person, Violation
+from tests.machine.model import Back, Cover, Filed, Model, Person, Violation
 from tests.machine.pool import Item
 
 T = TypeVar("T")
@@ -42,7 +42,9 @@ CLINIC_SUM_MINOR = 100_000
 AMOUNTS: Final = (30_000, 30_000, 20_000, 10_000)
 HOURS_AGO: Final = (5, 5, 6, 30, 60)
 # As a claimant types it, and as what it is one order.
-ORDERS: Final = (("", ""), ("", ""), ("A-1001", "A1001"), ("a 1001", "A1001"), ("B-2002", "B2002"))
+# OWN stands for an order that no other claim names.
+OWN: Final = "own"
+ORDERS: Final = ((OWN, OWN), (OWN, OWN), ("A-1001", "A1001"), ("a 1001", "A1001"), ("B-2002", "B2002"), ("", ""))
 BILL_DAYS_AGO = 6
 WORKER_WRITES: Final = ("", "", "stage_results", "decisions", "payouts", "referrals")
 SETTLER_WRITES: Final = ("", "payouts", "ledger_transactions", "claims")
@@ -87,6 +89,8 @@ class Machine(RuleBasedStateMachine):
         self.filed = 0
         self.failed = False
         self.killed = 0
+        self.recovering: set[str] = set()
+        self.before_appeal: dict[str, str] = {}
         self.now: Snapshot | None = None
         self.today = datetime.now(UTC)
         self._run(self.house.fresh())
@@ -227,7 +231,9 @@ class Machine(RuleBasedStateMachine):
         clinic = policy.product == CLINIC
         item = self._item(policy.product, picture)
         ago = timedelta(days=BILL_DAYS_AGO) if clinic else timedelta(hours=HOURS_AGO[hours % len(HOURS_AGO)])
-        written, normalised = ("", "") if clinic else ORDERS[order % len(ORDERS)]
+        written, normalised = (OWN, OWN) if clinic else ORDERS[order % len(ORDERS)]
+        if written == OWN:
+            written = normalised = f"own-{number}"
         minor = 40_000 if clinic else AMOUNTS[amount % len(AMOUNTS)]
         occurred_at = self.today - ago
         stated = {
@@ -242,7 +248,7 @@ class Machine(RuleBasedStateMachine):
             "device_id": owner.device,
             "address": owner.address,
             "merchant_id": "m-fresh-204",
-            "order_number": written or f"own-{number}",
+            "order_number": written,
         }
         files = [("paper" if clinic else "photo", item)]
         key = f"claim-{number}-{next(self.house.keys)}"
@@ -263,7 +269,7 @@ class Machine(RuleBasedStateMachine):
             self.model.claims[claim_id] = filed
             for action in ("claim.created", "claim.submitted"):
                 self.done[action, claim_id] += 1
-        said = f" order {written}" if written else ""
+        said = f" order {written}" if written else " no order"
         many = " (sent twice at once)" if twice else ""
         return f"claim {number}: {owner.id} claims {minor} under {policy.id}, {item.name}, {ago} ago{said}{many}"
 
@@ -344,9 +350,11 @@ class Machine(RuleBasedStateMachine):
         self._run(self._appeal(claim))
 
     async def _appeal(self, claim: Filed) -> None:
+        before = self._status(claim)
         answer = await self.house.appeal(claim.owner.id, claim.id)
         if self._heard(answer):
             self.done["claim.appealed", claim.id] += 1
+            self.before_appeal[claim.id] = before
         await self._after(f"{claim.owner.id} appeals {claim}: {_told(answer)}")
 
     async def _before_a_person(self, which: int) -> Filed | None:
@@ -368,8 +376,12 @@ class Machine(RuleBasedStateMachine):
             return
         self._count("withdraw")
         answer = self._run(self.house.withdraw(claim.owner.id, claim.id))
-        self._heard(answer)
+        done = self._heard(answer)
         self._run(self._after(f"{claim.owner.id} withdraws {claim}: {_told(answer)}"))
+        before = self.before_appeal.get(claim.id, "withdrawn")
+        if done and self._status(claim) != before:
+            words = f"{claim} was {before} before its appeal, and is {self._status(claim)} after it was taken back"
+            self._broken("appeal_withdrawn_otherwise", words)
 
     @rule(which=indexes, picture=indexes, carry=carries, odd=oddities)
     def resend(self, which: int, picture: int, carry: str, odd: str) -> None:
@@ -425,6 +437,8 @@ class Machine(RuleBasedStateMachine):
         )
         words = f"{company or 'eva'} {verdict}s{f' {minor}' if verdict == 'approve' else ''} on {claim}"
         words += f"{', knowing' if knowing else ''}{', to be recovered' if recover else ''}: {_told(answer)}"
+        if recover and answer.done:
+            self.recovering.add(claim.id)
         self._run(self._judged(claim, answer, verdict, minor, knowing, words))
         self._run(self._carry(carry, odd))
         self._run(self._after(_carried(carry, odd)))
@@ -441,7 +455,7 @@ class Machine(RuleBasedStateMachine):
             for row in self.now.payouts
             if row["claim_id"] == claim.id and row["state"] in books.LIVE
         )
-        back = sum(row["amount_minor"] for row in self.now.other.get("recoveries", ()) if row["claim_id"] == claim.id)
+        back = _back(self.now).get(claim.id, Back()).asked_minor
         if live - back != due:
             words = f"{claim}: a person said {due}, {live} is paid or promised and {back} is to come back"
             self._broken("decision_without_effect", words)
@@ -470,6 +484,32 @@ class Machine(RuleBasedStateMachine):
             self._broken("decided_twice", f"{claim}: both went through ({pair})")
         words = f"eva approves {claim} at once with {pair}: {[_told(one) for one in answers]}"
         self._run(self._after(words, {claim.id: knowing}))
+
+    @rule(which=indexes, how=st.sampled_from(("repayment", "write-off")))
+    def end_recovery(self, which: int, how: str) -> None:
+        """What a claimant owes is paid back or given up; where nobody owes anything, a paid claim is lowered first."""
+        if not self._owed():
+            claim = self._pick(which, "paid", only=True)
+            if claim is None:
+                return
+            self._run(self._lowered(claim))
+        for recovery_id, number in self._owed()[:1]:
+            self._count("end_recovery")
+            answer = self._run(self.house.end_recovery(recovery_id, how))
+            self._heard(answer)
+            self._run(self._after(f"{how} of what is owed for claim {number}: {_told(answer)}"))
+
+    def _owed(self) -> list[tuple[str, int]]:
+        rows = self.now.recoveries if self.now is not None else []
+        return [(row["id"], self.model.claims[row["claim_id"]].number) for row in rows if row["state"] == "open"]
+
+    async def _lowered(self, claim: Filed) -> None:
+        await self._appeal(claim)
+        minor = claim.minor // 2
+        answer = await self.house.review("eva", claim.id, "approve", minor, knowing=False, recover=True)
+        if answer.done:
+            self.recovering.add(claim.id)
+        await self._judged(claim, answer, "approve", minor, False, f"eva lowers {claim} to {minor}: {_told(answer)}")
 
     @rule(which=indexes)
     def erase(self, which: int) -> None:
@@ -524,6 +564,7 @@ class Machine(RuleBasedStateMachine):
                 case "withdraw":
                     request = self.house.withdraw(claim.owner.id, claim.id)
                 case "appeal":
+                    self.before_appeal[claim.id] = self._status(claim)
                     request = self.house.appeal(claim.owner.id, claim.id)
                 case _:
                     request = self.house.review("eva", claim.id, "approve", claim.minor, knowing=False, recover=False)
@@ -610,17 +651,22 @@ class Machine(RuleBasedStateMachine):
         promised = [row["id"] for row in now.payouts]
         claim_of = {row["id"]: row["claim_id"] for row in now.payouts}
         payments = await self.house.payments()
-        at_bank: Counter[str] = Counter()
-        for payment in payments:
-            at_bank[claim_of.get(payment.payout_id, "")] += payment.amount.minor
         rows = [
             (one.payout_id, claim_of[one.payout_id], one.amount.minor) for one in payments if one.payout_id in claim_of
         ]
+        rows += [(row["id"], row["claim_id"], row["amount_minor"]) for row in now.payouts if row["recovery_id"]]
         rows.sort(key=lambda row: promised.index(row[0]))
-        found = [*self.model.check_money(rows)]
+        received: Counter[str] = Counter()
+        for _, claim_id, minor in rows:
+            received[claim_id] += minor
+        back = _back(now)
+        found = [*self.model.check_money(rows, back)]
         found += books.check_places(now)
         found += books.check_messages(now)
-        found += books.check_statuses(now, at_bank)
+        lowered = {one: each.asked_minor + each.given_up_minor for one, each in back.items()}
+        found += books.check_statuses(now, received, lowered)
+        found += books.check_recoveries(now, self.recovering)
+        found += books.check_stopped(now)
         found += books.check_ledger(now)
         found += books.check_audit(now, self.model, self.done)
         found += books.check_work(now, self.killed)
@@ -674,6 +720,18 @@ class Machine(RuleBasedStateMachine):
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
+
+
+def _back(now: Snapshot) -> dict[str, Back]:
+    """By claim: what is to come back of it, and what has."""
+    back: dict[str, Back] = {}
+    for row in now.recoveries:
+        known = back.get(row["claim_id"], Back())
+        asked = row["amount_minor"] - row["written_off_minor"]
+        come = row["offset_minor"] + row["repaid_minor"]
+        given_up = known.given_up_minor + row["written_off_minor"]
+        back[row["claim_id"]] = Back(known.asked_minor + asked, known.come_minor + come, given_up)
+    return back
 
 
 def _told(answer: Answer) -> str:

@@ -9,9 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 SAME_EVENT_HOURS: Final = 48  # `claims.rules`: so far apart two claims under one cover may be about one event
+OTHER_ORDER_MINUTES: Final = 1  # and so far, where both name orders, and different ones (docs/decisions/0015)
 LATE_MINUTES: Final = 60  # a cover recorded so long after the event, or later, is never paid by itself
 PER_CLAIM_MAX_MINOR: Final = {"fresh_food_rot": 50_000, "outpatient_medical": 500_000}
 SEVERAL_AN_EVENT: Final = frozenset({"outpatient_medical"})  # an illness has several bills
@@ -53,7 +55,7 @@ class Cover:
 @dataclass
 class Filed:
     """One claim as it was sent. things: the pictures and bills that its files show, with whether the file is a changed
-    copy. order: as it was normalised by hand; "" for none."""
+    copy. order: as it was normalised by hand; "" where the claim names none."""
 
     id: str
     number: int
@@ -81,6 +83,16 @@ class Said:
     cover_recorded_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Back:
+    """Of one claim. asked_minor: what is to come back, or has, without what was given up. come_minor: what has come
+    back, paid or taken off another claim's money."""
+
+    asked_minor: int = 0
+    come_minor: int = 0
+    given_up_minor: int = 0
+
+
 @dataclass
 class Model:
     """claims by id, in the order in which they were filed. said: by payout."""
@@ -95,24 +107,29 @@ class Model:
         said = Said(by_person, knowing, frozenset(claim.things), claim.cover.recorded_at)
         self.said.setdefault(payout, said)
 
-    def check_money(self, paid: Iterable[tuple[str, str, int]]) -> list[tuple[str, str]]:
-        """paid: (payout, claim, minor units) by the bank's book, in the order in which they were promised. Code and
-        words of every rule that is broken."""
+    def check_money(
+        self, paid: Iterable[tuple[str, str, int]], back: Mapping[str, Back] = MappingProxyType({})
+    ) -> list[tuple[str, str]]:
+        """paid: (payout, claim, minor units) by the bank's book, and what was offset instead of being sent, in the
+        order in which they were promised. back: by claim. Code and words of every rule that is broken."""
         rows = [(payout, self.claims[claim], minor) for payout, claim, minor in paid]
         found: list[tuple[str, str]] = []
         by_claim: dict[str, int] = defaultdict(int)
         for _, claim, minor in rows:
             by_claim[claim.id] += minor
-        for claim_id, total in by_claim.items():
+        net = {claim_id: minor - back.get(claim_id, Back()).asked_minor for claim_id, minor in by_claim.items()}
+        for claim_id, total in net.items():
             claim = self.claims[claim_id]
             most = min(claim.minor, PER_CLAIM_MAX_MINOR[claim.cover.product])
             if claim.cover.product not in SEVERAL_AN_EVENT:
                 most = min(most, claim.cover.value_minor)
             if total > most:
                 found.append(("claim_overpaid", f"{claim} was paid {total}, at most {most} was due"))
-        found += self._covers(by_claim)
+        found += self._covers(
+            {claim_id: minor - back.get(claim_id, Back()).come_minor for claim_id, minor in by_claim.items()}
+        )
         found += self._things(rows)
-        found += self._orders(rows)
+        found += self._orders(rows, net)
         found += self._events(rows)
         return found
 
@@ -128,7 +145,8 @@ class Model:
 
     def _things(self, rows: Sequence[tuple[str, Filed, int]]) -> list[tuple[str, str]]:
         """A picture or a bill is paid once; a second time only by a person who says that they know of the first. Of a
-        changed copy a person may think otherwise than the machine. What was erased can be compared with nothing."""
+        changed copy a person may think otherwise than the machine. Pictures and bills of an erased claim are unknown
+        again: the price of erasing, as docs/operating.md says."""
         found = []
         holders: dict[str, list[tuple[Filed, bool]]] = defaultdict(list)
         for payout, claim, _ in rows:
@@ -146,21 +164,24 @@ class Model:
                 holders[thing].append((claim, edited))
         return found
 
-    def _orders(self, rows: Sequence[tuple[str, Filed, int]]) -> list[tuple[str, str]]:
+    def _orders(self, rows: Sequence[tuple[str, Filed, int]], net: Mapping[str, int]) -> list[tuple[str, str]]:
+        """An order is paid once by the rules, and never above its value, whoever says so. The order of a claim that was
+        paid is remembered when the claim is erased."""
         found = []
-        totals: dict[str, int] = defaultdict(int)
         values: dict[str, int] = defaultdict(int)
+        totals: dict[str, int] = defaultdict(int)
         first: dict[str, Filed] = {}
-        for payout, claim, minor in rows:
-            if not claim.order or claim.erased or claim.cover.product in SEVERAL_AN_EVENT:
+        for payout, claim, _ in rows:
+            if not claim.order or claim.cover.product in SEVERAL_AN_EVENT:
                 continue
-            said = self.said[payout]
             before = first.setdefault(claim.order, claim)
-            if before.id != claim.id and not said.by_person:
+            if before.id != claim.id and not self.said[payout].by_person:
                 words = f"order {claim.order} of {before} was paid again in {claim} by the rules"
                 found.append(("order_paid_again", words))
-            values[claim.order] = max(values[claim.order], claim.cover.value_minor)
-            if not said.knowing:
+        for claim_id, minor in net.items():
+            claim = self.claims[claim_id]
+            if claim.order and claim.cover.product not in SEVERAL_AN_EVENT:
+                values[claim.order] = max(values[claim.order], claim.cover.value_minor)
                 totals[claim.order] += minor
         found += [
             ("order_over_value", f"order {order} was paid {total}, it is worth {values[order]}")
@@ -190,4 +211,6 @@ class Model:
 
 def _one_event(one: Filed, other: Filed) -> bool:
     apart = abs(one.occurred_at - other.occurred_at)
-    return one.id != other.id and one.cover.id == other.cover.id and apart <= timedelta(hours=SAME_EVENT_HOURS)
+    two_orders = one.order and other.order and one.order != other.order
+    most = timedelta(minutes=OTHER_ORDER_MINUTES) if two_orders else timedelta(hours=SAME_EVENT_HOURS)
+    return one.id != other.id and one.cover.id == other.cover.id and apart <= most

@@ -9,7 +9,7 @@ import pytest
 
 from tests.machine import books
 from tests.machine.house import Snapshot
-from tests.machine.model import Cover, Filed, Model, Person
+from tests.machine.model import Back, Cover, Filed, Model, Person
 
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 ANN = Person("ann", "张伟", "phone-1", "6222-0001", "")
@@ -73,11 +73,21 @@ def test_an_order_is_paid_once_by_the_rules_and_never_above_its_value_by_a_perso
     assert codes((first, RULES, 10_000), (again, RULES, 10_000)) == {"order_paid_again"}
     assert codes((first, RULES, 10_000), (again, PERSON, 20_000)) == set()
     assert codes((first, RULES, 20_000), (again, PERSON, 20_000)) == {"order_over_value"}
-    assert codes((first, RULES, 20_000), (again, KNOWING, 20_000)) == set()
+    assert codes((first, RULES, 20_000), (again, KNOWING, 10_000)) == set()
+    assert codes((first, RULES, 20_000), (again, KNOWING, 20_000)) == {"order_over_value"}
 
 
 def test_an_event_under_one_cover_is_paid_once_by_the_rules() -> None:
     first = filed("1", "a", "coffee", hours=5)
+    assert codes(
+        (replace(first, order="A1"), RULES, 10_000), (filed("2", "a", "rocket", order="B2"), RULES, 10_000)
+    ) == {"event_paid_again"}, "at the same minute it is one event whatever was ordered"
+    assert (
+        codes(
+            (replace(first, order="A1"), RULES, 10_000), (filed("2", "a", "rocket", hours=6, order="B2"), RULES, 10_000)
+        )
+        == set()
+    )
     assert codes((first, RULES, 10_000), (filed("2", "a", "rocket", hours=30), RULES, 10_000)) == {"event_paid_again"}
     assert codes((first, RULES, 10_000), (filed("2", "a", "rocket", hours=60), RULES, 10_000)) == set()
     assert codes((first, RULES, 10_000), (filed("2", "b", "rocket", hours=5), RULES, 10_000)) == set()
@@ -86,6 +96,20 @@ def test_an_event_under_one_cover_is_paid_once_by_the_rules() -> None:
 def test_a_cover_never_pays_more_than_its_sum() -> None:
     claims = [filed(str(number), "a", f"photo {number}", hours=60 * number) for number in range(2)]
     assert codes(*((claim, KNOWING, 30_000) for claim in claims)) == {"cover_overpaid"}
+
+
+def test_what_is_to_come_back_is_not_too_much_and_what_came_back_is_left_of_the_cover() -> None:
+    model = Model(covers=list(COVERS.values()))
+    claim, other = filed("1", "a", "coffee", hours=5), filed("2", "a", "rocket", hours=90)
+    model.claims = {"1": claim, "2": other}
+    for payout, of in (("p1", "1"), ("p2", "1"), ("p3", "2")):
+        model.promised(payout, of, by_person=True, knowing=True)
+    rows = [("p1", "1", 30_000), ("p2", "1", 20_000)]
+    assert {code for code, _ in model.check_money(rows)} == {"claim_overpaid"}
+    assert model.check_money(rows, {"1": Back(20_000, 0)}) == []
+    rows.append(("p3", "2", 20_000))
+    assert {code for code, _ in model.check_money(rows, {"1": Back(20_000, 0)})} == {"cover_overpaid"}
+    assert model.check_money(rows, {"1": Back(20_000, 20_000)}) == []
 
 
 def test_what_a_claim_shows_later_and_terms_that_are_changed_later_do_not_count_against_what_was_paid_before() -> None:
@@ -106,9 +130,9 @@ def test_a_cover_recorded_after_the_event_is_not_paid_by_the_rules() -> None:
     assert codes((claim, PERSON, 30_000)) == set()
 
 
-EMPTY = Snapshot({}, [], [], [], [], [], [], [], [], {})
+EMPTY = Snapshot({}, *([] for _ in range(11)), {})
 CLAIM = {"c": {"id": "c", "status": "approved", "round": 1}}
-PAYOUT = {"id": "p", "claim_id": "c", "amount_minor": 1, "state": "reserved"}
+PAYOUT = {"id": "p", "claim_id": "c", "amount_minor": 1, "state": "reserved", "attempts": 0, "recovery_id": ""}
 
 
 def test_a_claim_that_nobody_has_in_hand_is_lost() -> None:
@@ -126,6 +150,19 @@ def test_a_payout_without_its_message_and_a_message_without_its_payout_are_seen(
     message = {"topic": "settle", "key": "other", "state": "due"}
     found = books.check_messages(replace(EMPTY, payouts=[PAYOUT], messages=[message]))
     assert [code for code, _ in found] == ["payout_without_message", "message_without_payout"]
+
+
+def test_money_to_be_recovered_that_nobody_asked_for_or_that_is_settled_twice_is_seen() -> None:
+    back = {"id": "r", "claim_id": "c", "amount_minor": 10, "offset_minor": 10, "repaid_minor": 10}
+    now = replace(EMPTY, recoveries=[{**back, "written_off_minor": 0, "state": "repaid"}])
+    assert [code for code, _ in books.check_recoveries(now, ())] == ["recovery_unasked", "recovery_overdrawn"]
+    assert [code for code, _ in books.check_recoveries(now, {"c"})] == ["recovery_overdrawn"]
+
+
+def test_a_paid_claim_is_declined_only_when_all_of_it_is_to_come_back() -> None:
+    now = replace(EMPTY, claims={"c": {**CLAIM["c"], "status": "declined"}}, payouts=[{**PAYOUT, "state": "paid"}])
+    assert [code for code, _ in books.check_statuses(now, {"c": 10}, {"c": 9})] == ["paid_shown_otherwise"]
+    assert books.check_statuses(now, {"c": 10}, {"c": 10}) == []
 
 
 def test_a_ledger_that_sums_to_zero_over_two_payouts_only_is_seen() -> None:

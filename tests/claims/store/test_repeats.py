@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from claims import decide
 from claims.claim import Status
 from claims.decision import Outcome
-from claims.errors import InvalidTransition, LeaseLost, OrderSpent, RepeatPaid
+from claims.errors import Conflict, InvalidTransition, LeaseLost, OrderSpent, RepeatPaid
 from claims.orders import order_key
 from claims.product import product_of
 from claims.rules import RULES
@@ -98,6 +98,33 @@ async def test_withdrawing_the_appeal_of_a_paid_claim_leaves_it_paid(world: Any)
     with pytest.raises(InvalidTransition):
         await withdraw(world, "c-1")  # there is nothing to withdraw any more
     await appealed(world, "c-1")  # and it may be appealed again
+
+
+async def test_a_decision_is_appealed_again_after_its_appeal_was_withdrawn(world: Any) -> None:
+    recorded = await world.decided("c-1", Outcome.PAY, 10_000)
+    async with world.engine.begin() as conn:
+        await payouts.mark_paid(conn, recorded.payout_id, "B-1", world.now)
+    opened = []
+    for _ in range(3):
+        async with world.engine.begin() as conn:
+            opened.append(
+                await intake.appeal(conn, "c-1", "ann", "再看", world.now, actor="claimant:ann", partner="anshun")
+            )
+            assert (await referrals.open_of_claim(conn, "c-1")).id == opened[-1]
+        assert await withdraw(world, "c-1") is Status.PAID
+    assert len(set(opened)) == 3
+
+
+async def test_a_referral_that_is_over_is_not_taken_for_an_open_one(world: Any) -> None:
+    recorded = await world.decided("c-1", Outcome.REFER)
+    async with world.engine.begin() as conn:
+        known = (await referrals.get(conn, recorded.referral_id), "refer")
+        words = ("c-1", known[0].decision_id, "anshun", "refer", world.now)
+        assert await referrals.open_referral(conn, *words) == recorded.referral_id, "a retry opens nothing twice"
+    await withdraw(world, "c-1")
+    async with world.engine.begin() as conn:
+        with pytest.raises(Conflict):
+            await referrals.open_referral(conn, *words)
 
 
 async def test_withdrawing_the_appeal_of_a_declined_claim_leaves_it_declined(world: Any) -> None:
