@@ -209,6 +209,30 @@ class Machine(RuleBasedStateMachine):
         self._run(self.house.settle())
         self._run(self._after(f"{first}; {second}; decided by two workers at once, settled"))
 
+    @rule(
+        which=indexes, other=indexes, keeps=st.sampled_from(("everything", "everything", "photo", "order", "event")),
+        elsewhere=st.booleans(), carry=carries, odd=oddities,
+    )  # fmt: skip
+    def again(self, which: int, other: int, keeps: str, elsewhere: bool, carry: str, odd: str) -> None:
+        """Something of a claim that is closed is claimed again: by the same person under the same cover or under
+        another, or by somebody else."""
+        claim = self._pick(which, "withdrawn", "paid", "declined", "erased")
+        if claim is None:
+            return
+        self._count("again")
+        picture, amount, hours, order = claim.drawn
+        covers = [place for place, one in enumerate(self.model.covers) if one.product == claim.cover.product]
+        cover = covers[other % len(covers)] if elsewhere else self.model.covers.index(claim.cover)
+        if keeps not in ("everything", "photo"):
+            picture += 1 + other % 2
+        if keeps not in ("everything", "order"):
+            order = 0
+        if keeps in ("photo", "order"):
+            hours = len(HOURS_AGO) - 1 - hours % len(HOURS_AGO)
+        words = self._run(self._file(cover, picture, amount, hours, order))
+        self._run(self._carry(carry, odd))
+        self._run(self._after(f"{words} ({keeps} of {claim}), {_carried(carry, odd)}"))
+
     async def _file(
         self,
         cover: int,
@@ -259,7 +283,10 @@ class Machine(RuleBasedStateMachine):
         if len(made) > 1:
             self._broken("made_twice", f"one request under one key made {len(made)} claims")
         for claim_id in made:
-            filed = Filed(claim_id, number, owner, policy, minor, occurred_at, normalised, {(item.thing, item.edited)})
+            filed = Filed(
+                claim_id, number, owner, policy, minor, occurred_at, normalised, {(item.thing, item.edited)},
+                drawn=(picture, amount, hours, order),
+            )  # fmt: skip
             self.model.claims[claim_id] = filed
             for action in ("claim.created", "claim.submitted"):
                 self.done[action, claim_id] += 1
