@@ -42,9 +42,11 @@ CLINIC_SUM_MINOR = 100_000
 AMOUNTS: Final = (30_000, 30_000, 20_000, 10_000)
 HOURS_AGO: Final = (5, 5, 6, 30, 60)
 # As a claimant types it, and as what it is one order.
-ORDERS: Final = (("", ""), ("", ""), ("A-1001", "A1001"), ("a 1001", "A1001"), ("B-2002", "B2002"))
+ORDERS: Final = (("", ""), ("A-1001", "A1001"), ("a 1001", "A1001"), ("B-2002", "B2002"))
 BILL_DAYS_AGO = 6
 WORKER_WRITES: Final = ("", "", "stage_results", "decisions", "payouts", "referrals")
+# Of a claim that is claimed again.
+KEPT: Final = ("everything", "everything", "photo", "order", "event")
 SETTLER_WRITES: Final = ("", "payouts", "ledger_transactions", "claims")
 API_WRITES: Final = ("", "claims", "claim_history", "decisions", "payouts", "referrals")
 REQUESTS: Final = ("claim", "withdraw", "appeal", "review")
@@ -210,8 +212,8 @@ class Machine(RuleBasedStateMachine):
         self._run(self._after(f"{first}; {second}; decided by two workers at once, settled"))
 
     @rule(
-        which=indexes, other=indexes, keeps=st.sampled_from(("everything", "everything", "photo", "order", "event")),
-        elsewhere=st.booleans(), carry=carries, odd=oddities,
+        which=indexes, other=indexes, keeps=st.sampled_from(KEPT), elsewhere=st.sampled_from((False, False, True)),
+        carry=carries, odd=oddities,
     )  # fmt: skip
     def again(self, which: int, other: int, keeps: str, elsewhere: bool, carry: str, odd: str) -> None:
         """Something of a claim that is closed is claimed again: by the same person under the same cover or under
@@ -220,6 +222,9 @@ class Machine(RuleBasedStateMachine):
         if claim is None:
             return
         self._count("again")
+        self._again(claim, other, keeps, elsewhere=elsewhere, carry=carry, odd=odd)
+
+    def _again(self, claim: Filed, other: int, keeps: str, *, elsewhere: bool, carry: str, odd: str) -> None:
         picture, amount, hours, order = claim.drawn
         covers = [place for place, one in enumerate(self.model.covers) if one.product == claim.cover.product]
         cover = covers[other % len(covers)] if elsewhere else self.model.covers.index(claim.cover)
@@ -383,10 +388,17 @@ class Machine(RuleBasedStateMachine):
             await self._appeal(claim)
         return claim
 
-    @rule(which=indexes, anything=st.booleans())
-    def withdraw(self, which: int, anything: bool) -> None:
-        """Also after an appeal of a paid claim; then it is the appeal that is taken back."""
-        if anything:
+    @rule(
+        which=indexes, what=st.sampled_from(("appeal", "appeal", "referred", "anything")), claimed_again=st.booleans(),
+        other=indexes, keeps=st.sampled_from(KEPT), odd=oddities,
+    )  # fmt: skip
+    def withdraw(self, which: int, what: str, claimed_again: bool, other: int, keeps: str, odd: str) -> None:
+        """Of a paid claim it is the appeal that is taken back. And then, maybe, the same is claimed again."""
+        if what == "appeal":
+            claim = self._pick(which, "paid", "declined")
+            if claim is not None:
+                self._run(self._appeal(claim))
+        elif what == "anything":
             claim = self._pick(which)
         else:
             claim = self._pick(which, "awaiting_information", "submitted", only=True)
@@ -397,6 +409,8 @@ class Machine(RuleBasedStateMachine):
         answer = self._run(self.house.withdraw(claim.owner.id, claim.id))
         self._heard(answer)
         self._run(self._after(f"{claim.owner.id} withdraws {claim}: {_told(answer)}"))
+        if claimed_again:
+            self._again(claim, other, keeps, elsewhere=False, carry="through", odd=odd)
 
     @rule(which=indexes, picture=indexes, carry=carries, odd=oddities)
     def resend(self, which: int, picture: int, carry: str, odd: str) -> None:
