@@ -47,6 +47,8 @@ OWN: Final = "own"
 ORDERS: Final = ((OWN, OWN), (OWN, OWN), ("A-1001", "A1001"), ("a 1001", "A1001"), ("B-2002", "B2002"), ("", ""))
 BILL_DAYS_AGO = 6
 WORKER_WRITES: Final = ("", "", "stage_results", "decisions", "payouts", "referrals")
+# Of a claim that is claimed again.
+KEPT: Final = ("everything", "everything", "photo", "order", "event")
 SETTLER_WRITES: Final = ("", "payouts", "ledger_transactions", "claims")
 API_WRITES: Final = ("", "claims", "claim_history", "decisions", "payouts", "referrals")
 REQUESTS: Final = ("claim", "withdraw", "appeal", "review")
@@ -213,6 +215,33 @@ class Machine(RuleBasedStateMachine):
         self._run(self.house.settle())
         self._run(self._after(f"{first}; {second}; decided by two workers at once, settled"))
 
+    @rule(
+        which=indexes, other=indexes, keeps=st.sampled_from(KEPT), elsewhere=st.sampled_from((False, False, True)),
+        carry=carries, odd=oddities,
+    )  # fmt: skip
+    def again(self, which: int, other: int, keeps: str, elsewhere: bool, carry: str, odd: str) -> None:
+        """Something of a claim that is closed is claimed again: by the same person under the same cover or under
+        another, or by somebody else."""
+        claim = self._pick(which, "withdrawn", "paid", "declined", "erased")
+        if claim is None:
+            return
+        self._count("again")
+        self._again(claim, other, keeps, elsewhere=elsewhere, carry=carry, odd=odd)
+
+    def _again(self, claim: Filed, other: int, keeps: str, *, elsewhere: bool, carry: str, odd: str) -> None:
+        picture, amount, hours, order = claim.drawn
+        covers = [place for place, one in enumerate(self.model.covers) if one.product == claim.cover.product]
+        cover = covers[other % len(covers)] if elsewhere else self.model.covers.index(claim.cover)
+        if keeps not in ("everything", "photo"):
+            picture += 1 + other % 2
+        if keeps not in ("everything", "order"):
+            order = 0
+        if keeps in ("photo", "order"):
+            hours = len(HOURS_AGO) - 1 - hours % len(HOURS_AGO)
+        words = self._run(self._file(cover, picture, amount, hours, order))
+        self._run(self._carry(carry, odd))
+        self._run(self._after(f"{words} ({keeps} of {claim}), {_carried(carry, odd)}"))
+
     async def _file(
         self,
         cover: int,
@@ -265,7 +294,10 @@ class Machine(RuleBasedStateMachine):
         if len(made) > 1:
             self._broken("made_twice", f"one request under one key made {len(made)} claims")
         for claim_id in made:
-            filed = Filed(claim_id, number, owner, policy, minor, occurred_at, normalised, {(item.thing, item.edited)})
+            filed = Filed(
+                claim_id, number, owner, policy, minor, occurred_at, normalised, {(item.thing, item.edited)},
+                drawn=(picture, amount, hours, order),
+            )  # fmt: skip
             self.model.claims[claim_id] = filed
             for action in ("claim.created", "claim.submitted"):
                 self.done[action, claim_id] += 1
@@ -364,10 +396,17 @@ class Machine(RuleBasedStateMachine):
             await self._appeal(claim)
         return claim
 
-    @rule(which=indexes, anything=st.booleans())
-    def withdraw(self, which: int, anything: bool) -> None:
-        """Also after an appeal of a paid claim; then it is the appeal that is taken back."""
-        if anything:
+    @rule(
+        which=indexes, what=st.sampled_from(("appeal", "appeal", "referred", "anything")), claimed_again=st.booleans(),
+        other=indexes, keeps=st.sampled_from(KEPT), odd=oddities,
+    )  # fmt: skip
+    def withdraw(self, which: int, what: str, claimed_again: bool, other: int, keeps: str, odd: str) -> None:
+        """Of a paid claim it is the appeal that is taken back. And then, maybe, the same is claimed again."""
+        if what == "appeal":
+            claim = self._pick(which, "paid", "declined")
+            if claim is not None:
+                self._run(self._appeal(claim))
+        elif what == "anything":
             claim = self._pick(which)
         else:
             claim = self._pick(which, "awaiting_information", "submitted", only=True)
@@ -382,6 +421,8 @@ class Machine(RuleBasedStateMachine):
         if done and self._status(claim) != before:
             words = f"{claim} was {before} before its appeal, and is {self._status(claim)} after it was taken back"
             self._broken("appeal_withdrawn_otherwise", words)
+        if claimed_again:
+            self._again(claim, other, keeps, elsewhere=False, carry="through", odd=odd)
 
     @rule(which=indexes, picture=indexes, carry=carries, odd=oddities)
     def resend(self, which: int, picture: int, carry: str, odd: str) -> None:
