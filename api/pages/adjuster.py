@@ -244,6 +244,8 @@ async def _queue(context: Context, visitor: Visitor, request: Request) -> dict[s
     """One page of the queue, as the address asks for it. A word that is no filter filters nothing."""
     lang, now, name = language(request), context.now(), _name(visitor.principal)
     asked = {key: request.query_params.get(key, "") for key in ("product", "cause", "who")}
+    if not re.fullmatch(r"[a-z0-9_]{0,100}", asked["product"]):
+        asked["product"] = ""  # what no product can be called is not asked of the store, which takes no NUL
     cause = asked["cause"] if asked["cause"] in _CAUSES else ""
     who = asked["who"] if asked["who"] in ("free", "mine") else ""
     partner = _partner(visitor.principal)

@@ -19,7 +19,7 @@ from claims.decision import Decision, Outcome
 from claims.errors import ClaimStopped
 from claims.money import Money
 from claims.reasons import reason
-from claims.store import adjudication, ledger, referrals
+from claims.store import adjudication, ledger, referrals, waiting
 from claims.store.tables import claims, payouts
 from fixtures.bank_faults import AskFault, ListFault, SendFault, evenly
 from flows.reconcile import reconcile
@@ -46,8 +46,9 @@ async def people(world: Any, due: dict[str, int]) -> None:
     while True:
         await asyncio.sleep(0.5)
         async with world.engine.connect() as conn:
-            waiting = await referrals.list_open(conn, limit=500)
-        for referral in waiting:
+            open_ids = await waiting.ids(conn, waiting.Wanted(), datetime.now(UTC), limit=500)
+            shown = [await referrals.get(conn, referral_id) for referral_id in open_ids]
+        for referral in shown:
             old = datetime.now(UTC) - referral.created_at > timedelta(seconds=2 * LATER_S)
             if referral.claim_id in due and old:
                 await approve(world, referral.id, referral.claim_id, due[referral.claim_id])

@@ -21,7 +21,7 @@ from sqlalchemy import select, update
 from claims import decide
 from claims.claim import Status
 from claims.credit import Scorecard
-from claims.store import audit, intake, referrals
+from claims.store import audit, intake, waiting
 from claims.store.figures import operator_figures
 from claims.store.tables import claimants, decisions, evidence, jobs, stage_results
 from flows.adjudicate import Adjudication
@@ -203,7 +203,7 @@ async def test_what_a_person_was_asked_for_want_of_a_resource_is_checked_again_w
         await wait_until(lambda: decided(shop))
     assert await shop.status(claim_id) is Status.APPROVED
     async with shop.engine.connect() as conn:
-        assert await referrals.list_open(conn) == []
+        assert await waiting.ids(conn, waiting.Wanted(), utc_now(), limit=10) == []
 
 
 async def test_a_finished_stage_is_not_repeated_when_the_claim_is_leased_again(
