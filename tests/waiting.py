@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 PATIENCE_SECONDS = 600.0
 
 
-def wait_until(condition: Callable[[], bool], pause_seconds: float = 0.01) -> None:
+def wait_until(condition: Callable[[], bool], *, pause_seconds: float = 0.01) -> None:
     """Returns as soon as the condition holds; fails when it never does."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
@@ -21,7 +21,7 @@ def wait_until(condition: Callable[[], bool], pause_seconds: float = 0.01) -> No
         time.sleep(pause_seconds)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], pause_seconds: float = 0.05) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], *, pause_seconds: float = 0.05) -> None:
     """The same for a condition that is awaited."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not await condition():

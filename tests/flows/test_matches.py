@@ -172,7 +172,7 @@ async def test_a_photo_of_a_paid_claim_whose_appeal_was_withdrawn_is_not_paid_ag
     files = {"damage.jpg": (EvidenceKind.PHOTO, photograph(0))}
     async with working(shop, eyes[0]):
         first = await shop.claim(policy, files, 3_000)
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
         async with shop.engine.begin() as conn:
             (payout,) = await payouts.of_claim(conn, first)
             await payouts.mark_sent(conn, payout.id, datetime.now(UTC))
@@ -181,7 +181,7 @@ async def test_a_photo_of_a_paid_claim_whose_appeal_was_withdrawn_is_not_paid_ag
             await intake.appeal(conn, first, "anna", "more", now, actor="claimant:anna", partner="anshun")
             await intake.withdraw(conn, first, "anna", now, actor="claimant:anna")
         again = await shop.claim(policy, files, 3_000)
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
     assert await shop.status(first) is Status.PAID
     assert await shop.status(again) is Status.REFERRED
     assert (await facts(shop, again)).matches[0].claim_paid
@@ -197,7 +197,7 @@ async def test_one_order_and_one_event_with_three_photos_are_paid_once(
         for number, order in ((0, "3206118244019255"), (7, "3206118244019255"), (8, "")):
             files = {"damage.jpg": (EvidenceKind.PHOTO, photograph(number))}
             sent.append(await shop.claim(policy, files, 3_000, order_number=order, occurred_at=at))
-        await wait_until(lambda: settled(shop), 120.0)
+        await wait_until(lambda: settled(shop))
     assert [await shop.status(claim_id) for claim_id in sent] == [Status.APPROVED, Status.REFERRED, Status.REFERRED]
     assert (await reasons(shop, sent[1]))[:2] == ["order_claimed_before", "same_event_claimed_before"]
     assert (await reasons(shop, sent[2]))[0] == "same_event_claimed_before"

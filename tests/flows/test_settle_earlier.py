@@ -52,7 +52,7 @@ async def settle_until(world: Any, config: Any, run_process: Any, wait_until: An
         return await state(world, payout_id) in ends
 
     async with run_process(lambda stop: settle.run(config, stop)):
-        await wait_until(done, 30)
+        await wait_until(done)
 
 
 @pytest.mark.parametrize(

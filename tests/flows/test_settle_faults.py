@@ -98,18 +98,18 @@ async def test_two_hundred_payouts_through_every_fault_of_the_bank_are_each_paid
 
     try:
         for turn in range(2):
-            await wait_until(lambda enough=40 * (turn + 1): paid_at_least(enough), 120)
+            await wait_until(lambda enough=40 * (turn + 1): paid_at_least(enough))
             processes[turn].send_signal(signal.SIGKILL)
             processes[turn].wait()
             processes[turn] = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
-        await wait_until(settled, 240)
+        await wait_until(settled)
         met = bank.get("/faults/met")
         bank.faults()
 
         async def agrees() -> bool:
             return (await reconcile(config)).agrees
 
-        await wait_until(agrees, 30)
+        await wait_until(agrees)
     finally:
         adjusters.cancel()
         for process in processes:
