@@ -635,7 +635,8 @@ class Machine(RuleBasedStateMachine):
             return
         await self._adjudicate(at_once=False)
         if carry == "through":
-            await self.house.odd([odd] if odd else ())
+            # A bank that is still at it says so to the question after the order, too.
+            await self.house.odd([odd] * (2 if odd == "still_in_progress" else 1) if odd else ())
             await self.house.settle()
             await self.house.odd(())
 
