@@ -78,12 +78,13 @@ _ALL_WITHDRAWN: Final = Edit(
 FAULTS: Final = (
     Fault(
         "payout-key-per-attempt",
-        "each attempt sends the payout under another id",
+        "each further attempt sends the payout under another id",
         (
             Edit(
                 "flows/settle.py",
                 "instruction = Instruction(payout.id, ",
-                'instruction = Instruction(f"{payout.id[:30]}-{payout.attempts}", ',
+                'again = f"{payout.id[:30]}-{payout.attempts}"\n'
+                "        instruction = Instruction(again if payout.attempts else payout.id, ",
             ),
         ),
         ("bank_differs_unknown_payment",),
