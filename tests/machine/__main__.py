@@ -19,8 +19,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.machine.machine import Tally
 from tests.machine.running import STEPS, Outcome, hunt, started
+from tests.machine.watching import Tally
 
 
 def main() -> int:
@@ -73,6 +73,7 @@ def plain(outcome: Outcome, seed: int) -> dict[str, Any]:
         "statuses": dict(tally.statuses),
         "payouts": tally.payouts,
         "paid_minor": tally.paid_minor,
+        "decisions": dict(tally.decisions),
         "refusals": dict(tally.refusals),
         "deaths": dict(tally.deaths),
         "seconds": round(outcome.seconds, 1),
@@ -98,6 +99,7 @@ def show(outcome: Outcome, seed: int) -> None:
         ("steps", _counts(tally.steps)),
         ("claims", f"{tally.claims}: {_counts(tally.statuses)}"),
         ("payouts", f"{tally.payouts}, {tally.paid_minor} minor units"),
+        ("decisions", _counts(tally.decisions)),
         ("refusals", _counts(tally.refusals)),
         ("killed", _counts(tally.deaths)),
     ):

@@ -25,7 +25,8 @@ from starlette.types import Receive, Scope, Send
 from fixtures.listening import announce
 from fixtures.sandbox_bank import create_app
 
-# Name: does the bank do what it was asked for, and what does it answer: a status and a body, or "" for half a body.
+# Name: does the bank do what it was asked for, and what does it answer: a status and a body, or "" for half a body;
+# %id is the payout that was asked about.
 ANSWERS: Final[Mapping[str, tuple[bool, int, str]]] = MappingProxyType(
     {
         "unavailable": (False, 503, '{"code": "unavailable"}'),
@@ -41,6 +42,12 @@ ANSWERS: Final[Mapping[str, tuple[bool, int, str]]] = MappingProxyType(
             201,
             '{"id": "another", "state": "paid", "amount_minor": 1, "currency": "CNY", "account": "x"}',
         ),
+        "still_in_progress": (
+            True,
+            200,
+            '{"id": "%id", "state": "in_progress", "amount_minor": 1, "currency": "CNY", "account": "x"}',
+        ),
+        "refused_at_first": (True, 422, '{"code": "account_closed"}'),
         "forbidden": (True, 403, '{"code": "forbidden"}'),
         "bare_404": (True, 404, "no such page"),
         "lost": (True, 200, ""),
@@ -93,7 +100,8 @@ def odd_bank(state: Path, token: str) -> FastAPI:
             return HalfBody()
         if name == "redirect":
             return Response("", 307, {"Location": "/elsewhere"})
-        return Response(body, status, media_type="application/problem+json")
+        payout_id = path.removeprefix("payouts/") if request.method == "GET" else (await request.json()).get("id", "")
+        return Response(body.replace("%id", payout_id), status, media_type="application/problem+json")
 
     return app
 

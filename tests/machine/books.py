@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
-from tests.machine.house import Snapshot
 from tests.machine.model import Model
+from tests.machine.snapshot import Snapshot
 
 OPEN: Final = ("open", "delivered")
 LIVE: Final = ("reserved", "sent", "paid")

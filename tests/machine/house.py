@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import httpx
 import structlog
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -51,14 +51,16 @@ from flows.config import BankConfig, LeaseLimits, PrefectConfig
 from flows.drain import Batch
 from flows.errors import Postponed
 from flows.rails.http import HttpRail
-from flows.rails.rail import Paid
+from flows.rails.rail import Instruction, NotKnown, Paid, Refused, Unclear
 from flows.sending import Sending
 from flows.settle import Settlement
 from flows.stages import Context
 from flows.tracking import tracking
 from models.registry import weights_path
 from tests.machine.eyes import Gated, Remembering
+from tests.machine.mortal import Died, Mortal
 from tests.machine.pool import Item
+from tests.machine.snapshot import Snapshot, snapshot
 from vision.library import upgrade as upgrade_library
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -76,54 +78,6 @@ SCRUB: Final = ScrubLimits(rewrite_bytes_max=0)
 _KEPT: Final = ("alembic_version_claims", "alembic_version_library", "alembic_version_vision")
 
 
-class Died(Exception):
-    """A process that was killed at one of its transactions."""
-
-
-@dataclass
-class Mortal:
-    """Kills one process: as it begins its n-th transaction from now, or just before it commits the first one that
-    writes to a table. A process that is dead begins nothing more until it is started again."""
-
-    engine: AsyncEngine
-    left: int = 0  # 0: lives for ever
-    table: str = ""
-    wrote: Any = None  # the connection that has written there: it is its commit that is not reached
-    dead: bool = False
-
-    def __post_init__(self) -> None:
-        event.listen(self.engine.sync_engine, "begin", self._begins)
-        event.listen(self.engine.sync_engine, "before_cursor_execute", self._executes)
-        event.listen(self.engine.sync_engine, "commit", self._commits)
-
-    def arm(self, at: int, table: str) -> None:
-        """table: dies when it has written there; else at its n-th transaction."""
-        self.left, self.table, self.wrote, self.dead = (0 if table else at), table, None, False
-
-    def revive(self) -> bool:
-        """Start again; whether it had died."""
-        died, self.left, self.table, self.wrote, self.dead = self.dead, 0, "", None, False
-        return died
-
-    def _begins(self, _: object) -> None:
-        if self.dead:
-            raise Died
-        if self.left:
-            self.left -= 1
-            if self.left == 0:
-                self.dead = True
-                raise Died
-
-    def _executes(self, conn: object, _: object, statement: str, *__: object) -> None:
-        if self.table and statement.startswith((f"INSERT INTO {self.table} ", f"UPDATE {self.table} ")):
-            self.wrote = conn
-
-    def _commits(self, conn: object) -> None:
-        if self.dead or conn is self.wrote:
-            self.dead = True
-            raise Died
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """status 0: no answer, the process died. code: the refusal's, "" for none. claim_id: the claim that it is about."""
@@ -135,54 +89,6 @@ class Answer:
     @property
     def done(self) -> bool:
         return 200 <= self.status < 300
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What the store says at one moment; rows as dictionaries."""
-
-    claims: dict[str, dict[str, Any]]
-    payouts: list[dict[str, Any]]
-    recoveries: list[dict[str, Any]]
-    findings: list[dict[str, Any]]
-    rulings: list[dict[str, Any]]
-    referrals: list[dict[str, Any]]
-    jobs: list[dict[str, Any]]
-    messages: list[dict[str, Any]]
-    decisions: list[dict[str, Any]]
-    history: list[dict[str, Any]]
-    audit: list[dict[str, Any]]
-    ledger: list[dict[str, Any]]
-    pseudonyms: dict[str, str]  # under which the audit chain names each claimant
-
-
-_QUERIES: Final = {
-    "claims": "SELECT id, status, round FROM claims",
-    "payouts": "SELECT id, claim_id, amount_minor, state, attempts, recovery_id FROM payouts ORDER BY created_at, id",
-    "recoveries": "SELECT id, claim_id, amount_minor, offset_minor, repaid_minor, written_off_minor, state "
-    "FROM recoveries ORDER BY opened_at, id",
-    "findings": "SELECT payout_id, claim_id, code, detail, state FROM payout_findings ORDER BY id",
-    "rulings": "SELECT id, claim_id FROM match_rulings",
-    "referrals": "SELECT claim_id, state, cause FROM referrals",
-    "jobs": "SELECT claim_id, round, state, last_error FROM jobs",
-    "messages": "SELECT topic, key, state FROM outbox",
-    "decisions": "SELECT claim_id, position('could_not_check' in convert_from(decision, 'UTF8')) > 0 AS unchecked "
-    "FROM decisions ORDER BY seq",
-    "history": "SELECT claim_id, status, actor FROM claim_history ORDER BY seq",
-    "pseudonyms": "SELECT id, pseudonym FROM claimants",
-    "audit": "SELECT audit.seq, action, subject, audit_contents.seq IS NOT NULL AS has_content FROM audit "
-    "LEFT JOIN audit_contents ON audit_contents.seq = audit.seq ORDER BY audit.seq",
-    "ledger": "SELECT t.payout_id, t.step, e.account, e.amount_minor, e.currency FROM ledger_transactions t "
-    "LEFT JOIN ledger_entries e ON e.transaction_id = t.id",
-}
-
-
-def _in_one(queries: Mapping[str, str]) -> str:
-    parts = (
-        f"'{name}', (SELECT coalesce(json_agg(row_to_json(q)), '[]') FROM ({query}) q)"
-        for name, query in queries.items()
-    )
-    return f"SELECT json_build_object({', '.join(parts)})"
 
 
 @dataclass
@@ -445,6 +351,11 @@ class House:
             if self.settler.dead:
                 break
 
+    async def reconcile(self) -> None:
+        """As the settle process does on its timer; the bank's list without what was paid in earlier runs."""
+        with contextlib.suppress(Died):
+            await reconcile.Reconciler(self.settler.engine, Since(self)).reconcile()
+
     async def odd(self, answers: Sequence[str]) -> None:
         """How the bank answers its next requests about single payouts."""
         (await self.bank.post("/odd", json={"answers": list(answers)})).raise_for_status()
@@ -469,11 +380,7 @@ class House:
         return rows
 
     async def snapshot(self) -> Snapshot:
-        async with self.engine.connect() as conn:
-            read = (await conn.execute(text(_in_one(_QUERIES)))).scalar_one()
-        by_id = {row["id"]: row for row in read.pop("claims")}
-        pseudonyms = {row["id"]: row["pseudonym"] for row in read.pop("pseudonyms")}
-        return Snapshot(claims=by_id, pseudonyms=pseudonyms, **read)
+        return await snapshot(self.engine)
 
     async def claim_ids(self) -> frozenset[str]:
         async with self.engine.connect() as conn:
@@ -514,6 +421,23 @@ class House:
         async with self.engine.connect() as conn:
             rows = await conn.execute(text("SELECT claim_id, inputs, decision FROM decisions"))
             return [(row.claim_id, bytes(row.inputs), bytes(row.decision)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """The rail, with a list of payments that begins with this run."""
+
+    house: House
+
+    async def send(self, instruction: Instruction) -> Paid | Refused | Unclear:
+        return await self.house.rail.send(instruction)
+
+    async def ask(self, payout_id: str) -> Paid | Refused | NotKnown | Unclear:
+        return await self.house.rail.ask(payout_id)
+
+    async def payments(self) -> AsyncIterator[Paid]:
+        for payment in await self.house.payments():
+            yield payment
 
 
 def policy_body(

@@ -1,8 +1,8 @@
 """A machine that does at random what people, processes and the bank do to claims, and looks after every step whether
 anything was paid twice, lost or left without a record.
 
-    submit, pay, appeal, withdraw, resend, approve, refuse, ask, erase, recover; two at once; strangers; processes that
-    die at a transaction or wake up after their lease; a bank that answers oddly
+    submit, pay, appeal, withdraw, resend, approve, refuse, ask, lower, recover, erase; two at once; strangers;
+    processes that die at a transaction or wake up after their lease; a bank that answers oddly
 
 `tests.machine.running` starts it. What the product's interfaces are is known to `tests.machine.house` alone.
 """
@@ -10,49 +10,23 @@ anything was paid twice, lost or left without a record.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Final, TypeVar
+from datetime import timedelta
+from typing import Final
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import initialize, rule
 
-from claims.decide import replay
-from claims.errors import InputsErased
 from tests.machine import books, pool
 from tests.machine.bank import ANSWERS
-from tests.machine.house import Answer, House, Snapshot, policy_body
-from tests.machine.model import Back, Cover, Filed, Model, Person, Violation
-from tests.machine.pool import Item
+from tests.machine.filing import CLINIC, FIRST_COVERS, FOOD, PEOPLE, Filing
+from tests.machine.house import Answer
+from tests.machine.model import Back, Filed
+from tests.machine.watching import back_of, carried, told
 
-T = TypeVar("T")
-
-FOOD, CLINIC = "fresh_food_rot", "outpatient_medical"
-PERILS: Final = {FOOD: "rot", CLINIC: "illness"}
-ANN = Person("ann", "张伟", "phone-1", "6222-0001", "文三路 90 号 5-201")
-TWIN = Person("ann-again", "张伟", "phone-1", "6222-0001", "文三路 90 号 5-201")
-BOB = Person("bob", "李娜", "phone-2", "6222-0002", "学院路 7 号")
-PEOPLE: Final = (ANN, TWIN, BOB)
-FIRST_COVERS: Final = ((ANN, FOOD), (ANN, FOOD), (TWIN, FOOD), (BOB, FOOD), (ANN, CLINIC))
-VALUE_MINOR, SUM_MINOR = 30_000, 50_000
-CLINIC_SUM_MINOR = 100_000
-# Of the goods' value; a claim for all of it is the commonest.
-AMOUNTS: Final = (30_000, 30_000, 20_000, 10_000)
-HOURS_AGO: Final = (5, 5, 6, 30, 60)
-# As a claimant types it, and as what it is one order.
-# OWN stands for an order that no other claim names.
-OWN: Final = "own"
-ORDERS: Final = ((OWN, OWN), (OWN, OWN), ("A-1001", "A1001"), ("a 1001", "A1001"), ("B-2002", "B2002"), ("", ""))
-BILL_DAYS_AGO = 6
 WORKER_WRITES: Final = ("", "", "stage_results", "decisions", "payouts", "referrals")
-# Of a claim that is claimed again.
-KEPT: Final = ("everything", "everything", "photo", "order", "event")
 SETTLER_WRITES: Final = ("", "payouts", "ledger_transactions", "claims")
 API_WRITES: Final = ("", "claims", "claim_history", "decisions", "payouts", "referrals")
 REQUESTS: Final = ("claim", "withdraw", "appeal", "review")
-DRAIN_ROUNDS_MAX = 8
 
 indexes = st.integers(0, 11)
 carries = st.sampled_from(("through", "through", "through", "decide", "wait"))
@@ -60,42 +34,8 @@ carries = st.sampled_from(("through", "through", "through", "decide", "wait"))
 oddities = st.sampled_from(("", "", "in_progress", "in_progress", "lost", "lost", *ANSWERS))
 
 
-@dataclass
-class Tally:
-    """What all runs together have done."""
-
-    runs: int = 0
-    steps: Counter[str] = field(default_factory=Counter)
-    refusals: Counter[str] = field(default_factory=Counter)
-    statuses: Counter[str] = field(default_factory=Counter)
-    deaths: Counter[str] = field(default_factory=Counter)
-    claims: int = 0
-    payouts: int = 0
-    paid_minor: int = 0
-
-
-class Machine(RuleBasedStateMachine):
-    """house, runner: started once for all runs. codes: violations that count; None: all of them do."""
-
-    house: ClassVar[House]
-    runner: ClassVar[asyncio.Runner]
-    tally: ClassVar[Tally]
-    codes: ClassVar[frozenset[str] | None] = None
-    on_run: ClassVar[Any] = None
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.model = Model()
-        self.did: list[str] = []
-        self.done: Counter[tuple[str, str]] = Counter()
-        self.filed = 0
-        self.failed = False
-        self.killed = 0
-        self.recovering: set[str] = set()
-        self.before_appeal: dict[str, str] = {}
-        self.now: Snapshot | None = None
-        self.today = datetime.now(UTC)
-        self._run(self.house.fresh())
+class Machine(Filing):
+    """All that is done, at random. `tests.machine.running` starts it."""
 
     # Registering.
 
@@ -111,18 +51,7 @@ class Machine(RuleBasedStateMachine):
         self._count("claim")
         words = self._run(self._file(cover, picture, amount, hours, order))
         self._run(self._carry("through", odd))
-        self._run(self._after(f"{words}, {_carried('through', odd)}"))
-
-    async def _first_covers(self) -> None:
-        """Registered in the first run; every later one begins with them."""
-        if not self.house.begin_with:
-            for number, (owner, product) in enumerate(FIRST_COVERS):
-                await self._register(owner, product, f"cover-{number}", recorded=timedelta(days=60))
-            await self.house.begin_so(("claimants", "policies", "audit", "audit_contents"))
-            return
-        at = self.today - timedelta(days=60)
-        for number, (owner, product) in enumerate(FIRST_COVERS):
-            self._registered(owner, product, f"cover-{number}", at)
+        self._run(self._after(f"{words}, {carried('through', odd)}"))
 
     @rule(who=indexes, late=st.booleans(), change=st.booleans())
     def register(self, who: int, late: bool, change: bool) -> None:
@@ -139,34 +68,6 @@ class Machine(RuleBasedStateMachine):
         self._run(self._register(owner, FOOD, cover_id, recorded=recorded, change=change))
         when = "only now" if late else "long ago"
         self._run(self._after(f"{owner.id} {'changes' if change else 'buys'} {cover_id}, recorded {when}"))
-
-    async def _register(
-        self, owner: Person, product: str, cover_id: str, *, recorded: timedelta, change: bool = False
-    ) -> None:
-        changes = 1 + sum(one.changes for one in self.model.covers if one.id == cover_id) if change else 0
-        total = CLINIC_SUM_MINOR if product == CLINIC else SUM_MINOR + 1_000 * changes
-        value = 0 if product == CLINIC else VALUE_MINOR
-        with self.house.at(recorded):
-            at = self.house.now()
-            starts = self.today - timedelta(days=90)
-            body = policy_body(
-                cover_id, owner.id, owner.name, product, starts_at=starts, sum_minor=total, value_minor=value
-            )
-            answer = await self.house.register(body, change=change)
-        self._heard(answer)
-        if answer.done:
-            self._registered(owner, product, cover_id, at, total)
-
-    def _registered(self, owner: Person, product: str, cover_id: str, at: datetime, total: int = 0) -> None:
-        total = total or (CLINIC_SUM_MINOR if product == CLINIC else SUM_MINOR)
-        value = 0 if product == CLINIC else VALUE_MINOR
-        self.done["policy.recorded", cover_id] += 1
-        self.done["claimant.recorded", owner.id] += 1
-        known = next((one for one in self.model.covers if one.id == cover_id), None)
-        if known is None:
-            self.model.covers.append(Cover(cover_id, owner, product, at, total, value))
-        else:
-            known.recorded_at, known.sum_minor, known.changes = at, total, known.changes + 1
 
     @rule(who=indexes)
     def pet(self, who: int) -> None:
@@ -203,7 +104,7 @@ class Machine(RuleBasedStateMachine):
         self._count("claim")
         words = self._run(self._file(cover, picture, amount, hours, order, closed=closed, twice=twice))
         self._run(self._carry(carry, odd))
-        self._run(self._after(f"{words}, {_carried(carry, odd)}"))
+        self._run(self._after(f"{words}, {carried(carry, odd)}"))
 
     @rule(cover=indexes, picture=indexes, hours=indexes, other=indexes, apart=st.booleans())
     def two_claims_at_once(self, cover: int, picture: int, hours: int, other: int, apart: bool) -> None:
@@ -214,101 +115,6 @@ class Machine(RuleBasedStateMachine):
         self._run(self._adjudicate(at_once=True))
         self._run(self.house.settle())
         self._run(self._after(f"{first}; {second}; decided by two workers at once, settled"))
-
-    @rule(
-        which=indexes, other=indexes, keeps=st.sampled_from(KEPT), elsewhere=st.sampled_from((False, False, True)),
-        carry=carries, odd=oddities,
-    )  # fmt: skip
-    def again(self, which: int, other: int, keeps: str, elsewhere: bool, carry: str, odd: str) -> None:
-        """Something of a claim that is closed is claimed again: by the same person under the same cover or under
-        another, or by somebody else."""
-        claim = self._pick(which, "withdrawn", "paid", "declined", "erased")
-        if claim is None:
-            return
-        self._count("again")
-        self._again(claim, other, keeps, elsewhere=elsewhere, carry=carry, odd=odd)
-
-    def _again(self, claim: Filed, other: int, keeps: str, *, elsewhere: bool, carry: str, odd: str) -> None:
-        picture, amount, hours, order = claim.drawn
-        covers = [place for place, one in enumerate(self.model.covers) if one.product == claim.cover.product]
-        cover = covers[other % len(covers)] if elsewhere else self.model.covers.index(claim.cover)
-        if keeps not in ("everything", "photo"):
-            picture += 1 + other % 2
-        if keeps not in ("everything", "order"):
-            order = 0
-        if keeps in ("photo", "order"):
-            hours = len(HOURS_AGO) - 1 - hours % len(HOURS_AGO)
-        words = self._run(self._file(cover, picture, amount, hours, order))
-        self._run(self._carry(carry, odd))
-        self._run(self._after(f"{words} ({keeps} of {claim}), {_carried(carry, odd)}"))
-
-    async def _file(
-        self,
-        cover: int,
-        picture: int,
-        amount: int,
-        hours: int,
-        order: int,
-        *,
-        closed: bool = False,
-        twice: bool = False,
-    ) -> str:
-        policy = self.model.covers[cover % len(self.model.covers)]
-        owner = policy.owner
-        self.filed += 1
-        number = self.filed
-        clinic = policy.product == CLINIC
-        item = self._item(policy.product, picture)
-        ago = timedelta(days=BILL_DAYS_AGO) if clinic else timedelta(hours=HOURS_AGO[hours % len(HOURS_AGO)])
-        written, normalised = (OWN, OWN) if clinic else ORDERS[order % len(ORDERS)]
-        if written == OWN:
-            written = normalised = f"own-{number}"
-        minor = 40_000 if clinic else AMOUNTS[amount % len(AMOUNTS)]
-        occurred_at = self.today - ago
-        stated = {
-            "policy_id": policy.id,
-            "product": policy.product,
-            "peril": PERILS[policy.product],
-            "amount_minor": minor,
-            "currency": "CNY",
-            "occurred_at": occurred_at.isoformat(),
-            "description": "坏了",
-            "payee_account": "closed-6222" if closed else owner.account,
-            "device_id": owner.device,
-            "address": owner.address,
-            "merchant_id": "m-fresh-204",
-            "order_number": written,
-        }
-        files = [("paper" if clinic else "photo", item)]
-        key = f"claim-{number}-{next(self.house.keys)}"
-        before = await self.house.claim_ids()
-        if twice:
-            answers: Sequence[Answer] = await asyncio.gather(
-                *(self.house.claim(owner.id, stated, files, key=key) for _ in range(2))
-            )
-        else:
-            answers = [await self.house.claim(owner.id, stated, files, key=key)]
-        for answer in answers:
-            self._heard(answer)
-        made = sorted(await self.house.claim_ids() - before)
-        if len(made) > 1:
-            self._broken("made_twice", f"one request under one key made {len(made)} claims")
-        for claim_id in made:
-            filed = Filed(
-                claim_id, number, owner, policy, minor, occurred_at, normalised, {(item.thing, item.edited)},
-                drawn=(picture, amount, hours, order),
-            )  # fmt: skip
-            self.model.claims[claim_id] = filed
-            for action in ("claim.created", "claim.submitted"):
-                self.done[action, claim_id] += 1
-        said = f" order {written}" if written else " no order"
-        many = " (sent twice at once)" if twice else ""
-        return f"claim {number}: {owner.id} claims {minor} under {policy.id}, {item.name}, {ago} ago{said}{many}"
-
-    def _item(self, product: str, picture: int) -> Item:
-        day = (self.today - timedelta(days=BILL_DAYS_AGO)).date()
-        files = pool.bills(day) if product == CLINIC else pool.photos()
-        return files[picture % len(files)]
 
     # The processes.
 
@@ -326,15 +132,24 @@ class Machine(RuleBasedStateMachine):
         died = self._revive()
         self._run(self._after(f"{words}; decided{' together with all that is due' if at_once else ''}{died}"))
 
-    @rule(odd=st.lists(oddities, max_size=3), dies=st.integers(0, 6), table=st.sampled_from(SETTLER_WRITES))
-    def settle(self, odd: list[str], dies: int, table: str) -> None:
-        """A round of the settle process, which may be killed; the bank answers as drawn."""
+    @rule(
+        odd=st.lists(oddities, max_size=3), dies=st.integers(0, 6), table=st.sampled_from(SETTLER_WRITES),
+        reconciles=st.booleans(),
+    )  # fmt: skip
+    def settle(self, odd: list[str], dies: int, table: str, reconciles: bool) -> None:
+        """A round of the settle process, which may be killed, and a reconciliation beside it; the bank answers as
+        drawn."""
         self._count("settle")
         self.house.settler.arm(dies, table)
         self._run(self.house.odd(odd))
-        self._run(self.house.settle())
+
+        async def both() -> None:
+            await asyncio.gather(self.house.settle(), self.house.reconcile())
+
+        self._run(both() if reconciles else self.house.settle())
         died = self._revive()
-        self._run(self._after(f"settle, the bank answers {[one or 'well' for one in odd]}{died}"))
+        beside = ", reconciled beside it" if reconciles else ""
+        self._run(self._after(f"settle, the bank answers {[one or 'well' for one in odd]}{beside}{died}"))
 
     @rule(cover=indexes, picture=indexes, hours=indexes, wakes_first=st.booleans(), between=st.booleans())
     def late_worker(self, cover: int, picture: int, hours: int, wakes_first: bool, between: bool) -> None:
@@ -387,7 +202,7 @@ class Machine(RuleBasedStateMachine):
         if self._heard(answer):
             self.done["claim.appealed", claim.id] += 1
             self.before_appeal[claim.id] = before
-        await self._after(f"{claim.owner.id} appeals {claim}: {_told(answer)}")
+        await self._after(f"{claim.owner.id} appeals {claim}: {told(answer)}")
 
     async def _before_a_person(self, which: int) -> Filed | None:
         """A claim that a person may decide; where there is none, one is appealed."""
@@ -396,17 +211,10 @@ class Machine(RuleBasedStateMachine):
             await self._appeal(claim)
         return claim
 
-    @rule(
-        which=indexes, what=st.sampled_from(("appeal", "appeal", "referred", "anything")), claimed_again=st.booleans(),
-        other=indexes, keeps=st.sampled_from(KEPT), odd=oddities,
-    )  # fmt: skip
-    def withdraw(self, which: int, what: str, claimed_again: bool, other: int, keeps: str, odd: str) -> None:
-        """Of a paid claim it is the appeal that is taken back. And then, maybe, the same is claimed again."""
-        if what == "appeal":
-            claim = self._pick(which, "paid", "declined")
-            if claim is not None:
-                self._run(self._appeal(claim))
-        elif what == "anything":
+    @rule(which=indexes, anything=st.booleans())
+    def withdraw(self, which: int, anything: bool) -> None:
+        """Also after an appeal of a paid claim; then it is the appeal that is taken back."""
+        if anything:
             claim = self._pick(which)
         else:
             claim = self._pick(which, "awaiting_information", "submitted", only=True)
@@ -416,13 +224,11 @@ class Machine(RuleBasedStateMachine):
         self._count("withdraw")
         answer = self._run(self.house.withdraw(claim.owner.id, claim.id))
         done = self._heard(answer)
-        self._run(self._after(f"{claim.owner.id} withdraws {claim}: {_told(answer)}"))
+        self._run(self._after(f"{claim.owner.id} withdraws {claim}: {told(answer)}"))
         before = self.before_appeal.get(claim.id, "withdrawn")
         if done and self._status(claim) != before:
             words = f"{claim} was {before} before its appeal, and is {self._status(claim)} after it was taken back"
             self._broken("appeal_withdrawn_otherwise", words)
-        if claimed_again:
-            self._again(claim, other, keeps, elsewhere=False, carry="through", odd=odd)
 
     @rule(which=indexes, picture=indexes, carry=carries, odd=oddities)
     def resend(self, which: int, picture: int, carry: str, odd: str) -> None:
@@ -434,7 +240,7 @@ class Machine(RuleBasedStateMachine):
                 return
             answer = self._run(self.house.review("eva", claim.id, "ask", 0, knowing=False, recover=False))
             self._heard(answer)
-            self._run(self._after(f"eva asks on {claim}: {_told(answer)}"))
+            self._run(self._after(f"eva asks on {claim}: {told(answer)}"))
         self._count("resend")
         item = self._item(claim.cover.product, picture)
         claim.resent += 1
@@ -444,8 +250,8 @@ class Machine(RuleBasedStateMachine):
             claim.things.add((item.thing, item.edited))
             self.done["claim.submitted", claim.id] += 1
         self._run(self._carry(carry, odd))
-        words = f"{claim.owner.id} sends {item.name} for {claim}: {_told(answer)}"
-        self._run(self._after(f"{words}, {_carried(carry, odd)}"))
+        words = f"{claim.owner.id} sends {item.name} for {claim}: {told(answer)}"
+        self._run(self._after(f"{words}, {carried(carry, odd)}"))
 
     # What people of the house do.
 
@@ -477,12 +283,12 @@ class Machine(RuleBasedStateMachine):
             self.house.review("eva", claim.id, verdict, minor, knowing=knowing, recover=recover, partner=company)
         )
         words = f"{company or 'eva'} {verdict}s{f' {minor}' if verdict == 'approve' else ''} on {claim}"
-        words += f"{', knowing' if knowing else ''}{', to be recovered' if recover else ''}: {_told(answer)}"
+        words += f"{', knowing' if knowing else ''}{', to be recovered' if recover else ''}: {told(answer)}"
         if recover and answer.done:
             self.recovering.add(claim.id)
         self._run(self._judged(claim, answer, verdict, minor, knowing, words))
         self._run(self._carry(carry, odd))
-        self._run(self._after(_carried(carry, odd)))
+        self._run(self._after(carried(carry, odd)))
 
     async def _judged(self, claim: Filed, answer: Answer, verdict: str, minor: int, knowing: bool, words: str) -> None:
         done = self._heard(answer)
@@ -496,7 +302,7 @@ class Machine(RuleBasedStateMachine):
             for row in self.now.payouts
             if row["claim_id"] == claim.id and row["state"] in books.LIVE
         )
-        back = _back(self.now).get(claim.id, Back()).asked_minor
+        back = back_of(self.now).get(claim.id, Back()).asked_minor
         if live - back != due:
             words = f"{claim}: a person said {due}, {live} is paid or promised and {back} is to come back"
             self._broken("decision_without_effect", words)
@@ -523,7 +329,7 @@ class Machine(RuleBasedStateMachine):
             self._heard(answer)
         if len(answers) > 1 and all(answer.done for answer in answers):
             self._broken("decided_twice", f"{claim}: both went through ({pair})")
-        words = f"eva approves {claim} at once with {pair}: {[_told(one) for one in answers]}"
+        words = f"eva approves {claim} at once with {pair}: {[told(one) for one in answers]}"
         self._run(self._after(words, {claim.id: knowing}))
 
     @rule(which=indexes, how=st.sampled_from(("repayment", "write-off")))
@@ -538,7 +344,7 @@ class Machine(RuleBasedStateMachine):
             self._count("end_recovery")
             answer = self._run(self.house.end_recovery(recovery_id, how))
             self._heard(answer)
-            self._run(self._after(f"{how} of what is owed for claim {number}: {_told(answer)}"))
+            self._run(self._after(f"{how} of what is owed for claim {number}: {told(answer)}"))
 
     def _owed(self) -> list[tuple[str, int]]:
         rows = self.now.recoveries if self.now is not None else []
@@ -550,7 +356,7 @@ class Machine(RuleBasedStateMachine):
         answer = await self.house.review("eva", claim.id, "approve", minor, knowing=False, recover=True)
         if answer.done:
             self.recovering.add(claim.id)
-        await self._judged(claim, answer, "approve", minor, False, f"eva lowers {claim} to {minor}: {_told(answer)}")
+        await self._judged(claim, answer, "approve", minor, False, f"eva lowers {claim} to {minor}: {told(answer)}")
 
     @rule(which=indexes)
     def erase(self, which: int) -> None:
@@ -613,173 +419,3 @@ class Machine(RuleBasedStateMachine):
         died = self._revive()
         said = {claim.id: False} if what == "review" else {}
         self._run(self._after(f"{words}{died}", said))
-
-    # The end of a run.
-
-    def teardown(self) -> None:
-        """Faults off, everything carried to its end; then books, bank and records are compared in full."""
-        try:
-            if not self.failed and self.did:
-                self._run(self._drain())
-        finally:
-            self._tell()
-            super().teardown()
-
-    async def _drain(self) -> None:
-        await self.house.odd(())
-        self._revive()
-        for _ in range(DRAIN_ROUNDS_MAX):
-            await self._adjudicate(at_once=False)
-            await self.house.settle()
-            now = await self.house.snapshot()
-            if not self._waiting(now):
-                break
-        await self._after("in the end everything is decided and settled")
-        assert self.now is not None
-        if left := self._waiting(self.now):
-            self._broken("claim_lost", f"after {DRAIN_ROUNDS_MAX} rounds there is still work: {left}")
-        if wrong := await self.house.verify_audit():
-            self._broken("audit_chain_broken", wrong)
-        for claim_id, inputs, decision in await self.house.inputs():
-            try:
-                if replay(inputs) != decision:
-                    self._broken("replay_differs", f"a decision on claim {claim_id}")
-            except InputsErased:
-                continue
-
-    def _waiting(self, now: Snapshot) -> list[str]:
-        due = [f"claim {row['claim_id']} is due" for row in now.jobs if row["state"] in ("due", "leased")]
-        return due + [f"payout {row['id']} is {row['state']}" for row in now.payouts if row["state"] in books.GOING]
-
-    def _tell(self) -> None:
-        self.tally.runs += 1
-        if self.now is not None:
-            self.tally.claims += len(self.now.claims)
-            paid = [row["amount_minor"] for row in self.now.payouts if row["state"] == "paid"]
-            self.tally.payouts += len(paid)
-            self.tally.paid_minor += sum(paid)
-            self.tally.statuses.update(row["status"] for row in self.now.claims.values())
-        if type(self).on_run is not None:
-            type(self).on_run(self.tally)
-
-    # What all rules share.
-
-    async def _adjudicate(self, *, at_once: bool) -> None:
-        leases = await self.house.lease()
-        if at_once:
-            await asyncio.gather(*(self.house.adjudicate([lease]) for lease in leases))
-        else:
-            await self.house.adjudicate(leases)
-
-    async def _carry(self, carry: str, odd: str) -> None:
-        if carry == "wait":
-            return
-        await self._adjudicate(at_once=False)
-        if carry == "through":
-            await self.house.odd([odd] if odd else ())
-            await self.house.settle()
-            await self.house.odd(())
-
-    async def _after(self, words: str, said: dict[str, bool] | None = None) -> None:
-        """Look at everything. said: claims on which a person has just decided, and whether they said that they know of
-        other payments; every other payout that is new comes from the rules."""
-        if words:
-            self.did.append(words)
-        now = self.now = await self.house.snapshot()
-        for row in now.payouts:
-            knowing = (said or {}).get(row["claim_id"])
-            self.model.promised(row["id"], row["claim_id"], by_person=knowing is not None, knowing=bool(knowing))
-        promised = [row["id"] for row in now.payouts]
-        claim_of = {row["id"]: row["claim_id"] for row in now.payouts}
-        payments = await self.house.payments()
-        rows = [
-            (one.payout_id, claim_of[one.payout_id], one.amount.minor) for one in payments if one.payout_id in claim_of
-        ]
-        rows += [(row["id"], row["claim_id"], row["amount_minor"]) for row in now.payouts if row["recovery_id"]]
-        rows.sort(key=lambda row: promised.index(row[0]))
-        received: Counter[str] = Counter()
-        for _, claim_id, minor in rows:
-            received[claim_id] += minor
-        back = _back(now)
-        found = [*self.model.check_money(rows, back)]
-        found += books.check_places(now)
-        found += books.check_messages(now)
-        lowered = {one: each.asked_minor + each.given_up_minor for one, each in back.items()}
-        found += books.check_statuses(now, received, lowered)
-        found += books.check_recoveries(now, self.recovering)
-        found += books.check_stopped(now)
-        found += books.check_ledger(now)
-        found += books.check_audit(now, self.model, self.done)
-        found += books.check_work(now, self.killed)
-        reconciled = await self.house.books(payments)
-        found += [(f"bank_differs_{one.code}", str(one)) for one in reconciled.differences]
-        found += [("unhandled", trouble) for trouble in self.house.troubles]
-        self.house.troubles.clear()
-        for code, what in found:
-            self._broken(code, what)
-
-    def _broken(self, code: str, words: str) -> None:
-        """Raises Violation, unless only other codes count."""
-        counted = self.codes is None or any(code == one or code.startswith(f"{one}_") for one in self.codes)
-        if counted:
-            self.failed = True
-            raise Violation(code, words, self.did)
-
-    def _heard(self, answer: Answer) -> bool:
-        if not answer.done:
-            self.tally.refusals[answer.code] += 1
-        return answer.done
-
-    def _revive(self) -> str:
-        """Start the dead again; who they were, in words."""
-        mortals = {"worker": self.house.worker, "settle process": self.house.settler, "api": self.house.api}
-        died = [name for name, mortal in mortals.items() if mortal.revive()]
-        self.tally.deaths.update(died)
-        self.killed += "worker" in died
-        return f"; the {' and the '.join(died)} was killed" if died else ""
-
-    def _in(self, statuses: Iterable[str]) -> list[Filed]:
-        if self.now is None:
-            return []
-        wanted = set(statuses)
-        return [
-            claim
-            for claim in self.model.claims.values()
-            if self.now.claims.get(claim.id, {"status": ""})["status"] in wanted
-        ]
-
-    def _pick(self, which: int, *statuses: str, only: bool = False) -> Filed | None:
-        """Of the claims in one of these statuses, the newest first. Of all where none is, unless `only`."""
-        fitting = self._in(statuses) or ([] if only else list(self.model.claims.values()))
-        return fitting[::-1][which % len(fitting)] if fitting else None
-
-    def _status(self, claim: Filed) -> str:
-        return str(self.now.claims[claim.id]["status"]) if self.now is not None else ""
-
-    def _count(self, name: str) -> None:
-        self.tally.steps[name] += 1
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(work)
-
-
-def _back(now: Snapshot) -> dict[str, Back]:
-    """By claim: what is to come back of it, and what has."""
-    back: dict[str, Back] = {}
-    for row in now.recoveries:
-        known = back.get(row["claim_id"], Back())
-        asked = row["amount_minor"] - row["written_off_minor"]
-        come = row["offset_minor"] + row["repaid_minor"]
-        given_up = known.given_up_minor + row["written_off_minor"]
-        back[row["claim_id"]] = Back(known.asked_minor + asked, known.come_minor + come, given_up)
-    return back
-
-
-def _told(answer: Answer) -> str:
-    return "done" if answer.done else answer.code
-
-
-def _carried(carry: str, odd: str) -> str:
-    if carry == "wait":
-        return "nothing more happens"
-    return "decided" if carry == "decide" else f"decided and settled, the bank answers {odd or 'well'}"

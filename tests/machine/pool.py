@@ -45,14 +45,18 @@ def _jpeg(picture: Image.Image, quality: int) -> bytes:
 
 @cache
 def photos() -> tuple[Item, ...]:
-    """Three photographs of scikit-image, and two of them again: cropped by a twentieth, and compressed anew."""
-    coffee, rocket, retina = (_picture(name) for name in ("coffee", "rocket", "retina"))
+    """Five photographs of scikit-image, and two of them again: cropped by a twentieth, and compressed anew."""
+    coffee, rocket, retina, cat, stars = (
+        _picture(name) for name in ("coffee", "rocket", "retina", "chelsea", "hubble_deep_field")
+    )
     width, height = coffee.size
     cropped = coffee.crop((width // 20, height // 20, width - width // 20, height - height // 20))
     return (
         Item("coffee.jpg", "coffee", False, _jpeg(coffee, 90)),
         Item("rocket.jpg", "rocket", False, _jpeg(rocket, 90)),
         Item("retina.jpg", "retina", False, _jpeg(retina, 90)),
+        Item("cat.jpg", "cat", False, _jpeg(cat, 90)),
+        Item("stars.jpg", "stars", False, _jpeg(stars, 90)),
         Item("coffee-cropped.jpg", "coffee", True, _jpeg(cropped, 75)),
         Item("rocket-again.jpg", "rocket", True, _jpeg(rocket, 60)),
     )

@@ -14,8 +14,9 @@ from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.machine.house import house
-from tests.machine.machine import Machine, Tally
+from tests.machine.machine import Machine
 from tests.machine.model import Violation
+from tests.machine.watching import Tally
 
 STEPS = 12
 SHRINK_SECONDS_MAX = 60.0  # after the first violation; the shortest sequence by then is reported

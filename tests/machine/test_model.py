@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.machine import books
-from tests.machine.house import Snapshot
 from tests.machine.model import Back, Cover, Filed, Model, Person
+from tests.machine.snapshot import Snapshot
 
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 ANN = Person("ann", "张伟", "phone-1", "6222-0001", "")

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ SECONDS_MAX: Final = 1_800
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What became of one fault. by: the violation's code, "" when every run held. error: it could not be looked for."""
+    """What became of one fault. by: the violation's code, or the test that failed; "" when all held. error: it could
+    not be looked for."""
 
     fault: str
     where: str
@@ -85,9 +87,8 @@ def look(codes: Sequence[str], tree: Path, measured: Path, *, runs: int, seed: i
     end of its errors when it says nothing."""
     command = [sys.executable, "-m", "tests.machine", "--json", "--no-shrink", "--codes", ",".join(codes)]
     command += ["--runs", str(runs), "--seed", str(seed), "--measured", str(measured)]
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        command, cwd=tree, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
+        command, cwd=tree, env=_environment(tree), capture_output=True, text=True, timeout=SECONDS_MAX, check=False
     )
     lines = done.stdout.strip().splitlines()
     if done.returncode not in (0, 1) or not lines:
@@ -99,11 +100,32 @@ def look(codes: Sequence[str], tree: Path, measured: Path, *, runs: int, seed: i
     return said
 
 
+def run_test(test: str, tree: Path) -> str:
+    """The first test of that file that fails in that tree, "" when all pass. Raises RuntimeError when they cannot be
+    run."""
+    command = [sys.executable, "-m", "pytest", test, "-x", "-q", "-p", "no:cacheprovider", "--tb=no"]
+    done = subprocess.run(
+        command, cwd=tree, env=_environment(tree), capture_output=True, text=True, timeout=SECONDS_MAX, check=False
+    )
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+    if done.returncode not in (0, 1) or (done.returncode == 1 and not failed):
+        raise RuntimeError(f"the tests ended with {done.returncode}: {done.stdout[-1500:]}{done.stderr[-500:]}")
+    return failed[0].removeprefix("FAILED ").split(" - ")[0].split("::")[-1] if failed else ""
+
+
+def _environment(tree: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 def hunt_for(fault: Fault, measured: Path, *, runs: int, seed: int) -> Found:
     """Copy, plant, look, delete."""
     try:
         with copy_of() as tree:
             plant(fault, tree)
+            if fault.test:
+                began = time.monotonic()
+                failed = run_test(fault.test, tree)
+                return Found(fault.name, fault.where, failed, "", 0, 0, time.monotonic() - began)
             said = look(fault.codes, tree, measured, runs=runs, seed=seed)
     except (DoesNotApply, RuntimeError, subprocess.TimeoutExpired) as error:
         return Found(fault.name, fault.where, "", "", 0, 0, 0.0, error=f"{type(error).__name__}: {error}")
