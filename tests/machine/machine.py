@@ -18,7 +18,7 @@ from hypothesis.stateful import initialize, rule
 
 from tests.machine import books, pool
 from tests.machine.bank import ANSWERS
-from tests.machine.filing import CLINIC, FIRST_COVERS, FOOD, PEOPLE, Filing
+from tests.machine.filing import CLINIC, FIRST_COVERS, FOOD, ORDERS, PEOPLE, Filing
 from tests.machine.house import Answer
 from tests.machine.model import Back, Filed
 from tests.machine.watching import back_of, carried, told
@@ -106,12 +106,19 @@ class Machine(Filing):
         self._run(self._carry(carry, odd))
         self._run(self._after(f"{words}, {carried(carry, odd)}"))
 
-    @rule(cover=indexes, picture=indexes, hours=indexes, other=indexes, apart=st.booleans())
-    def two_claims_at_once(self, cover: int, picture: int, hours: int, other: int, apart: bool) -> None:
-        """Two claims with one picture or bill, decided by two workers at the same moment."""
+    @rule(
+        cover=indexes, picture=indexes, hours=indexes, other=indexes,
+        shared=st.sampled_from(("picture", "order", "event", "cover")),
+    )  # fmt: skip
+    def two_claims_at_once(self, cover: int, picture: int, hours: int, other: int, shared: str) -> None:
+        """Two claims that have one thing in common, decided by two workers at the same moment."""
         self._count("two_claims_at_once")
-        first = self._run(self._file(cover, picture, 0, hours, 0))
-        second = self._run(self._file(other, picture + apart, 0, hours, 0))
+        order = ORDERS.index(("A-1001", "A1001")) if shared == "order" else 0
+        other_cover = cover if shared in ("event", "cover") else other
+        other_picture = picture if shared == "picture" else picture + 1
+        other_hours = hours if shared == "event" else hours + 2
+        first = self._run(self._file(cover, picture, 0, hours, order))
+        second = self._run(self._file(other_cover, other_picture, 0, other_hours, order))
         self._run(self._adjudicate(at_once=True))
         self._run(self.house.settle())
         self._run(self._after(f"{first}; {second}; decided by two workers at once, settled"))

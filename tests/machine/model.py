@@ -67,7 +67,6 @@ class Filed:
     things: set[tuple[str, bool]]
     erased: bool = False
     resent: int = 0
-    drawn: tuple[int, int, int, int] = (0, 0, 0, 0)  # picture, amount, hours, order, to claim the same again
 
     def __str__(self) -> str:
         return f"claim {self.number}"

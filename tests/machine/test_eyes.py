@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from tests.machine import pool
 from tests.machine.eyes import Remembering
 from vision.library import Candidate
 from vision.library.search import candidate_from, nearness
+from vision.photos import PhotoExamination
 
 
 def test_pairs_put_together_are_what_the_whole_comparison_gives(tmp_path: Path) -> None:
@@ -38,14 +39,9 @@ def test_pairs_put_together_are_what_the_whole_comparison_gives(tmp_path: Path) 
             for item, one in zip(pool.photos()[1:], seen[1:], strict=True)
         ]
         named = [_with_preview(other, one.preview_sha256) for other, one in zip(others, seen[1:], strict=True)]
-        mine, whole = (one.compare_photo(photo, named, "ann") for one in (eyes, eyes.real()))
-        assert (mine.verdict, mine.models) == (whole.verdict, whole.models)
-        # Keypoints are fitted at random: two fits of one pair differ in the last digits.
-        assert [(one.photo_id, one.verdict) for one in mine.matches] == [
-            (one.photo_id, one.verdict) for one in whole.matches
-        ]
-        for one, other in zip(mine.matches, whole.matches, strict=True):
-            assert one.probability == pytest.approx(other.probability, abs=0.01)
+        put_together, whole = (each.compare_photo(photo, named, "ann") for each in (eyes, eyes.real()))
+        assert whole.matches, "nothing to compare"
+        assert _plain(put_together) == _plain(whole)
         before = eyes.measured
         eyes.compare_photo(photo, named, "bob")
         assert eyes.measured == before, "measured again"
@@ -54,6 +50,15 @@ def test_pairs_put_together_are_what_the_whole_comparison_gives(tmp_path: Path) 
             eyes.photo(row)
     finally:
         eyes.close()
+
+
+def _plain(examination: PhotoExamination) -> object:
+    """With arrays as lists: equality of what holds arrays is identity."""
+    found = [asdict(relation) for relation in examination.matches]
+    for relation in found:
+        if relation["geometry"] is not None:
+            relation["geometry"] = {**relation["geometry"], "matrix": relation["geometry"]["matrix"].tolist()}
+    return examination.verdict, found, examination.models
 
 
 def _with_preview(other: Candidate, preview_sha256: str) -> Candidate:

@@ -22,7 +22,7 @@ from rich.table import Table
 from tests.planted.faults import Fault, every
 from tests.planted.planting import Found, hunt_for
 
-BASELINE_RUNS = 100
+BASELINE_RUNS = 20
 
 
 def main() -> int:
