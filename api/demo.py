@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 import threading
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from rich.table import Table
 from api.client import ApiClient, Upload
 from api.commands.opening import print_json
 from api.http.tokens import Role
+from api.postgres import Postgres
 from api.sandbox import Sandbox
 from api.settings import Settings
 from claims.currencies import digits
@@ -50,8 +50,7 @@ def run(base: Settings, *, keep: bool, as_json: bool) -> int:
     """0 if every outcome is the expected one and every payout left exactly once."""
     out, err = _wide(), Console(stderr=True)
     home = base.home / "demo"
-    if home.exists():
-        shutil.rmtree(home)
+    Postgres(home).discard()
     now = datetime.now(UTC)
     columns = (
         SpinnerColumn(),

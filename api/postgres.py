@@ -161,6 +161,12 @@ class Postgres:
             except subprocess.TimeoutExpired:
                 continue
 
+    def discard(self) -> None:
+        """Delete the home and all data of a server that is not running, wherever they lie."""
+        for folder in (self.home, self._shared_data()):
+            if folder.exists():
+                shutil.rmtree(folder)
+
     def alive(self) -> bool:
         """Whether the server that this object started is still there."""
         return self.process is not None and self.process.poll() is None
