@@ -57,6 +57,7 @@ async def _paid(sandbox: Sandbox, number: int, picture: str) -> str:
     claim = demo_world.DemoClaim("a claim", policy.id, "allergy", 4_000, (), frozenset())
     async with ApiClient(sandbox.api_url, sandbox.token(Role.PLATFORM, "shop")) as platform:
         await platform.post("/v1/policies", demo_world.policy_body(policy, now))
+    await sandbox.age_policies()
     body = demo_world.claim_body(claim, policy, now) | {"merchant_id": f"shop-{number}"}
     async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
         photo = Upload("photo", f"{number}.jpg", demo_world.sample_photo(picture))
