@@ -134,6 +134,12 @@ class Filing(Watched):
         many = " (sent twice at once)" if twice else ""
         return f"claim {number}: {owner.id} claims {minor} under {policy.id}, {item.name}, {ago} ago{said}{many}"
 
+    def _unused(self, picture: int) -> int:
+        """A photo that no claim shows yet, while there is one."""
+        shown = {thing for claim in self.model.claims.values() for thing, _ in claim.things}
+        unused = [at for at, item in enumerate(pool.photos()) if not item.edited and item.thing not in shown]
+        return unused[picture % len(unused)] if unused else picture
+
     def _item(self, product: str, picture: int) -> Item:
         day = (self.today - timedelta(days=BILL_DAYS_AGO)).date()
         files = pool.bills(day) if product == CLINIC else pool.photos()

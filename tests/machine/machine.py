@@ -111,13 +111,15 @@ class Machine(Filing):
         shared=st.sampled_from(("picture", "order", "event", "cover")),
     )  # fmt: skip
     def two_claims_at_once(self, cover: int, picture: int, hours: int, other: int, shared: str) -> None:
-        """Two claims that have one thing in common, decided by two workers at the same moment."""
+        """Two claims that have one thing in common, decided by two workers at the same moment. Their pictures are new
+        while there are new ones: what was shown before is for a person anyway."""
         self._count("two_claims_at_once")
         order = ORDERS.index(("A-1001", "A1001")) if shared == "order" else 0
         other_cover = cover if shared in ("event", "cover") else other
-        other_picture = picture if shared == "picture" else picture + 1
+        picture = self._unused(picture)
         other_hours = hours if shared == "event" else hours + 2
         first = self._run(self._file(cover, picture, 0, hours, order))
+        other_picture = picture if shared == "picture" else self._unused(picture)
         second = self._run(self._file(other_cover, other_picture, 0, other_hours, order))
         self._run(self._adjudicate(at_once=True))
         self._run(self.house.settle())
@@ -133,7 +135,7 @@ class Machine(Filing):
         """A worker takes a new claim and whatever else is due, and is killed: at its n-th transaction, or just before
         it commits what it wrote to a table."""
         self._count("adjudicate")
-        words = self._run(self._file(cover, picture, 0, hours, 0))
+        words = self._run(self._file(cover, self._unused(picture), 0, hours, 0))
         self.house.worker.arm(dies, table)
         self._run(self._adjudicate(at_once=at_once))
         died = self._revive()
@@ -163,7 +165,7 @@ class Machine(Filing):
         """A worker stops in the middle of a claim, another takes the claim over, and the first wakes up: it writes
         nothing any more."""
         self._count("late_worker")
-        words = self._run(self._file(cover, picture, 0, hours, 0))
+        words = self._run(self._file(cover, self._unused(picture), 0, hours, 0))
         wrote = self._run(self._late(wakes_first))
         if wrote:
             self._broken("late_worker_wrote", f"{words}: a worker that had lost its lease wrote {wrote}")

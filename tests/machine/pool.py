@@ -45,9 +45,9 @@ def _jpeg(picture: Image.Image, quality: int) -> bytes:
 
 @cache
 def photos() -> tuple[Item, ...]:
-    """Five photographs of scikit-image, and two of them again: cropped by a twentieth, and compressed anew."""
-    coffee, rocket, retina, cat, stars = (
-        _picture(name) for name in ("coffee", "rocket", "retina", "chelsea", "hubble_deep_field")
+    """Six photographs of scikit-image, and two of them again: cropped by a twentieth, and compressed anew."""
+    coffee, rocket, retina, stars, gravel, coins = (
+        _picture(name) for name in ("coffee", "rocket", "retina", "hubble_deep_field", "gravel", "coins")
     )
     width, height = coffee.size
     cropped = coffee.crop((width // 20, height // 20, width - width // 20, height - height // 20))
@@ -55,8 +55,9 @@ def photos() -> tuple[Item, ...]:
         Item("coffee.jpg", "coffee", False, _jpeg(coffee, 90)),
         Item("rocket.jpg", "rocket", False, _jpeg(rocket, 90)),
         Item("retina.jpg", "retina", False, _jpeg(retina, 90)),
-        Item("cat.jpg", "cat", False, _jpeg(cat, 90)),
         Item("stars.jpg", "stars", False, _jpeg(stars, 90)),
+        Item("gravel.jpg", "gravel", False, _jpeg(gravel, 90)),
+        Item("coins.jpg", "coins", False, _jpeg(coins, 90)),
         Item("coffee-cropped.jpg", "coffee", True, _jpeg(cropped, 75)),
         Item("rocket-again.jpg", "rocket", True, _jpeg(rocket, 60)),
     )
