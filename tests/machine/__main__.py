@@ -22,6 +22,8 @@ from rich.table import Table
 from tests.machine.running import STEPS, Outcome, hunt, started
 from tests.machine.watching import Tally
 
+LOGGED_RUNS = 50  # a line in a log for so many
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.machine", description=(__doc__ or "").split("\n")[0])
@@ -40,8 +42,11 @@ def main() -> int:
 
     def progress(tally: Tally) -> None:
         seconds = time.monotonic() - began
-        words = f"\r{tally.runs} of {options.runs} runs, {sum(tally.steps.values())} steps, {seconds:.0f} s "
-        sys.stderr.write(words)
+        words = f"{tally.runs} of {options.runs} runs, {sum(tally.steps.values())} steps, {seconds:.0f} s"
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{words} ")
+        elif tally.runs % LOGGED_RUNS == 0:
+            sys.stderr.write(f"{words}\n")
         sys.stderr.flush()
 
     with started(options.measured):
@@ -52,7 +57,7 @@ def main() -> int:
             codes=options.codes.split(",") if options.codes else None,
             shrink=not options.no_shrink,
             collect=options.collect,
-            on_run=None if options.json else progress,
+            on_run=progress,
         )
     if options.json:
         sys.stdout.write(json.dumps(plain(outcome, options.seed), ensure_ascii=False) + "\n")
