@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import pickle
+import secrets
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -142,7 +143,7 @@ class Remembering:
                 self._known[key] = pickle.loads(path.read_bytes())
             else:
                 self._known[key] = measure()
-                part = path.with_suffix(".part")
+                part = path.with_suffix(f".{secrets.token_hex(4)}.part")  # two may measure one file at once
                 part.write_bytes(pickle.dumps(self._known[key]))
                 part.replace(path)
         return self._known[key]
