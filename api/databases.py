@@ -102,7 +102,7 @@ def ensure_database(dsn: str, name: str) -> None:
 
 
 def secret(path: Path) -> str:
-    """What a file of the home holds, made up on first use; its owner's alone."""
+    """Read a secret from a file of the home, made up on first use; the file is its owner's alone."""
     private.open_home(path.parent)
     if not path.exists():
         private.write_once(path, secrets.token_urlsafe(24))

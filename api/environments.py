@@ -1,4 +1,4 @@
-"""What each process of the stack is told: of the caller's environment, of the settings, of the secrets."""
+"""The environment of each process of the stack: what it is told of the caller's, of the settings, of the secrets."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def of_process(settings: Settings, name: str) -> dict[str, str]:
 
 
 def kind_of(name: str) -> str:
-    """What kind of process a name of the stack's belongs to."""
+    """The kind of process that a name of the stack's belongs to."""
     kind, _, number = name.rpartition("-")
     return kind if number.isdigit() else name
 

@@ -74,7 +74,7 @@ def payout_id(claim_id: str, decision_id: str) -> str:
 
 
 def offset_id(claim_id: str, decision_id: str, recovery_id: str) -> str:
-    """Of the part of a decision's money that is offset against a recovery instead of sent."""
+    """The id of the part of a decision's money that is offset against a recovery instead of sent."""
     return str(uuid.uuid5(_PAYOUTS, f"{len(claim_id)}:{claim_id}{decision_id}:offset:{recovery_id}"))
 
 
@@ -104,7 +104,7 @@ def correct(payout_id: str, amount: Money) -> Transaction:
 
 
 def offset(payout_id: str, amount: Money) -> Transaction:
-    """What was owed to the claimant pays what the claimant owes; nothing leaves the bank."""
+    """On an offset: the reserve pays what the claimant owes; nothing leaves the bank."""
     return _transaction(payout_id, Step.OFFSET, Account.CLAIMS_RESERVED, Account.CLAIMANT_RECEIVABLE, amount)
 
 

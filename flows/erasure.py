@@ -17,14 +17,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from claims.store import erasure, holding, idempotency, scrubbing, sessions
 from claims.store.blobs import BlobStore
+from claims.store.engine import alone
 from claims.store.scrubbing import Scrubbed, ScrubLimits
 from flows.config import RetentionLimits
 from flows.drain import STORE_AWAY
+from flows.process import pause
 from flows.queues import Clock, utc_now
 from vision.library import commons, remove_claim
 from vision.library.previews import previews_in_use
@@ -134,18 +135,13 @@ async def tend(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, s
     while not stop.is_set():
         try:
             async with engine.connect() as conn:
-                lock = text("SELECT pg_try_advisory_xact_lock(:lock)")
-                if (await conn.execute(lock, {"lock": _ONE_AT_A_TIME})).scalar_one():
+                if await alone(conn, _ONE_AT_A_TIME):
                     swept = await sweep(engine, blobs, limits, utc_now())
                     if swept != Swept(0, 0, 0, 0):
                         log.info("swept", **asdict(swept))
         except STORE_AWAY as error:
             log.warning("not swept: a store is away", error=error)
-        try:
-            async with asyncio.timeout(limits.every_seconds):
-                await stop.wait()
-        except TimeoutError:
-            continue
+        await pause(stop, limits.every_seconds)
 
 
 async def _named(conn: AsyncConnection, sha256s: Sequence[str]) -> frozenset[str]:

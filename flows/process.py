@@ -40,6 +40,13 @@ async def stopping(stop: asyncio.Event, wake: Sequence[asyncio.Event]) -> AsyncI
             loop.remove_signal_handler(number)
 
 
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait for so long, or until `stop` if that comes first."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+
+
 async def live(
     engine: AsyncEngine,
     name: str,

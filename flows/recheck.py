@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from claims.errors import StoreError
 from claims.store import rechecks
+from claims.store.engine import alone
 from flows.config import RecheckLimits
 from flows.drain import STORE_AWAY
 from flows.looking import Looking
+from flows.process import pause
 from flows.queues import Clock, utc_now
 from flows.trouble import was_trouble
 from vision.errors import VisionError
@@ -26,12 +27,11 @@ _ONE_AT_A_TIME = 0x72656368
 
 
 async def recheck(engine: AsyncEngine, eyes: Looking, limits: RecheckLimits, now: Clock = utc_now) -> list[str]:
-    """One round: ids of the claims that were sent back. None while another worker is at it, or something is missing
-    here.
+    """One round: ids of the claims that were sent back, an empty list while another worker is at it or something is
+    missing here.
     """
     async with engine.connect() as conn:
-        lock = text("SELECT pg_try_advisory_xact_lock(:lock)")
-        if not (await conn.execute(lock, {"lock": _ONE_AT_A_TIME})).scalar_one():
+        if not await alone(conn, _ONE_AT_A_TIME):
             return []
         waiting = [
             one
@@ -63,8 +63,4 @@ async def keep_rechecking(engine: AsyncEngine, eyes: Looking, limits: RecheckLim
             await recheck(engine, eyes, limits)
         except STORE_AWAY as error:
             log.warning("no claim is checked again: the store is away", error=error)
-        try:
-            async with asyncio.timeout(limits.every_seconds):
-                await stop.wait()
-        except TimeoutError:
-            continue
+        await pause(stop, limits.every_seconds)

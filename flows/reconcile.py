@@ -23,13 +23,14 @@ from claims.money import Money
 from claims.product import product_of
 from claims.store import adjudication, corrections, findings, payouts, recoveries
 from claims.store.engine import connect
-from claims.store.findings import Run
+from claims.store.findings import Difference, Run
 from claims.store.payouts import Payout
 from claims.store.recoveries import Recovery
 from claims.store.tables import ledger_entries, ledger_transactions
 from flows.config import SettleConfig
 from flows.drain import STORE_AWAY
 from flows.errors import RailError
+from flows.process import pause
 from flows.queues import utc_now
 from flows.rails.http import HttpRail
 from flows.rails.rail import Paid, PayoutRail
@@ -52,19 +53,6 @@ OFFSET_STEPS = (frozenset({"reserve", "offset"}),)
 
 Ledger = Mapping[str, Mapping[str, tuple[Money, ...]]]
 R = TypeVar("R", Payout, Recovery)
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One payout on which bank and books disagree. code: lower case with underscores, stable."""
-
-    payout_id: str
-    claim_id: str  # "" when the books do not know the payout
-    code: str
-    detail: str
-
-    def __str__(self) -> str:
-        return f"payout {self.payout_id} (claim {self.claim_id or 'unknown'}): {self.code}: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +204,7 @@ async def by_timer(reconciler: Reconciler, every_seconds: float, stop: asyncio.E
             work.cancel()
             await asyncio.wait((work,))
         ended.cancel()
-        try:
-            async with asyncio.timeout(every_seconds / TICKS):
-                await stop.wait()
-        except TimeoutError:
-            continue
+        await pause(stop, every_seconds / TICKS)
 
 
 async def _once(reconciler: Reconciler, every_seconds: float) -> None:
@@ -361,8 +345,7 @@ async def _too_much(conn: AsyncConnection, ours: Sequence[Payout]) -> list[Diffe
             continue
         paid, due = await recoveries.wanted_minor(conn, claim_id), await corrections.due_minor(conn, newest)
         if paid > due:
-            words = f"{paid} minor units {newest.amount.currency} were paid, {due} are due"
-            found.append(Difference(newest.id, claim_id, corrections.MORE_THAN_DUE, words))
+            found.append(corrections.too_much(newest, paid, due))
     return found
 
 

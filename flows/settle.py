@@ -19,8 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from claims.product import product_of
 from claims.store import adjudication, corrections, findings, outbox, payouts, statuses
-from claims.store.corrections import Found
 from claims.store.engine import connect
+from claims.store.findings import Difference
 from claims.store.outbox import Message
 from claims.store.payouts import Payout
 from flows.config import SettleConfig
@@ -157,7 +157,7 @@ class Settlement:
         """Nothing that we could do would mend it: the claim stops until a person or a reconciliation says otherwise."""
         log.error("paid otherwise", payout=payout.id, code=code)
         async with self.engine.begin() as conn:
-            found = Found(payout.id, payout.claim_id, code, detail)
+            found = Difference(payout.id, payout.claim_id, code, detail)
             await findings.record(conn, found, utc_now(), actor=ACTOR)
 
     async def _open(self, payout: Payout, words: str, wait_seconds: float = 0.0) -> tuple[str, str]:

@@ -20,14 +20,15 @@ from typing import Any, Final
 import httpx
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
-from standardwebhooks.webhooks import Webhook
 
 from claims.audit import START, Tip
 from claims.errors import InvalidTip
 from claims.store import audit
 from flows.config import TipConfig
 from flows.drain import STORE_AWAY
+from flows.process import pause
 from flows.queues import Clock, utc_now
+from flows.webhooks import signed_headers
 
 log = structlog.get_logger(__name__)
 EVENT: Final = "audit.tip"
@@ -78,13 +79,8 @@ def write_tip(path: Path, tip: Tip, at: datetime) -> None:
 def notice(tip: Tip, at: datetime, secret: str) -> tuple[bytes, dict[str, str]]:
     """Body and headers of the webhook, signed as notices to partners are (standardwebhooks.com)."""
     event = {"type": EVENT, "timestamp": at.isoformat(), "data": {"seq": tip.seq, "hash": tip.hash}}
-    body, name = json.dumps(event, sort_keys=True, separators=(",", ":")), f"audit-tip-{tip.seq}"
-    return body.encode(), {
-        "content-type": "application/json",
-        "webhook-id": name,
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": Webhook(secret).sign(name, at, body),
-    }
+    body = json.dumps(event, sort_keys=True, separators=(",", ":")).encode()
+    return body, signed_headers(f"audit-tip-{tip.seq}", body, secret, at)
 
 
 @dataclass
@@ -104,11 +100,7 @@ class TipKeeper:
         self.noted = await asyncio.to_thread(self._newest_of_file)
         while not stop.is_set():
             await self._guarded(ending=False)
-            try:
-                async with asyncio.timeout(self.config.look_seconds):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+            await pause(stop, self.config.look_seconds)
         await self._guarded(ending=True)
 
     async def _guarded(self, *, ending: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -11,8 +10,7 @@ import typer
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.commands.opening import JsonFlag, console, fail, print_json, settings, with_store
-from claims import currencies
+from api.commands.opening import JsonFlag, console, fail, operator, print_json, settings, with_store
 from claims.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
@@ -66,7 +64,7 @@ def reconcile_books(as_json: JsonFlag = False) -> None:
 
 @findings_app.command("list")
 def list_findings(every: Every = False, as_json: JsonFlag = False) -> None:
-    """What bank and books disagree about, the newest first."""
+    """List differences between bank and books, the newest first."""
     from claims.store import findings
 
     async def work(conn: AsyncConnection) -> list[Finding]:
@@ -96,7 +94,7 @@ def lift_finding(
     _needed("--note", note)
 
     async def work(conn: AsyncConnection) -> Finding:
-        return await findings.lift(conn, finding_id, note.strip(), datetime.now(UTC), actor=_myself())
+        return await findings.lift(conn, finding_id, note.strip(), datetime.now(UTC), actor=operator())
 
     lifted = _told(lambda: with_store(work))
     if as_json:
@@ -108,6 +106,7 @@ def lift_finding(
 @recoveries_app.command("list")
 def list_recoveries(every: Every = False, as_json: JsonFlag = False) -> None:
     """Who owes what, the oldest first."""
+    from claims.explain import money_text
     from claims.store import recoveries
 
     async def work(conn: AsyncConnection) -> list[Recovery]:
@@ -120,8 +119,8 @@ def list_recoveries(every: Every = False, as_json: JsonFlag = False) -> None:
         return
     table = Table("id", "claim", "amount", "owed", "state", "opened", "by")
     for one in listed:
-        table.add_row(one.id, one.claim_id, _money(one.amount.minor, one.amount.currency),
-                      _money(one.owed.minor, one.owed.currency), one.state,
+        table.add_row(one.id, one.claim_id, money_text(one.amount),
+                      money_text(one.owed), one.state,
                       f"{one.opened_at:%Y-%m-%d %H:%M:%S}", one.opened_by)  # fmt: skip
     console.print(table)
 
@@ -138,7 +137,7 @@ def mark_repaid(
     _needed("--reference", reference)
 
     async def work(conn: AsyncConnection) -> Recovery:
-        return await recoveries.mark_repaid(conn, recovery_id, reference.strip(), datetime.now(UTC), actor=_myself())
+        return await recoveries.mark_repaid(conn, recovery_id, reference.strip(), datetime.now(UTC), actor=operator())
 
     _report(_told(lambda: with_store(work)), as_json)
 
@@ -155,16 +154,18 @@ def write_off(
     _needed("--note", note)
 
     async def work(conn: AsyncConnection) -> Recovery:
-        return await recoveries.write_off(conn, recovery_id, note.strip(), datetime.now(UTC), actor=_myself())
+        return await recoveries.write_off(conn, recovery_id, note.strip(), datetime.now(UTC), actor=operator())
 
     _report(_told(lambda: with_store(work)), as_json)
 
 
 def _report(done: Recovery, as_json: bool) -> None:
+    from claims.explain import money_text
+
     if as_json:
         print_json(_plain_recovery(done))
         return
-    owed = _money(done.owed.minor, done.owed.currency)
+    owed = money_text(done.owed)
     console.print(f"recovery {done.id}: {done.state}, {owed} owed", highlight=False)
 
 
@@ -194,14 +195,6 @@ def _told(work: Callable[[], T]) -> T:
 def _needed(option: str, text: str) -> None:
     if not text.strip():
         raise fail(f"{option} says why; it cannot be empty")
-
-
-def _myself() -> str:
-    return f"operator:{getpass.getuser()}"
-
-
-def _money(minor: int, currency: str) -> str:
-    return currencies.written(minor, currency)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.commands.opening import JsonFlag, console, fail, print_json, settings, with_store
+from api.commands.opening import JsonFlag, console, fail, operator, print_json, settings, with_store
 from claims.errors import InFlight, InputsErased, NotFound
 
 claims_app = typer.Typer(no_args_is_help=True, help="Claims and their decisions")
@@ -134,7 +134,6 @@ def erase(
     was interrupted.
     """
     import asyncio
-    import getpass
 
     from api.commands.opening import database
     from api.processes import scrub_limits
@@ -151,7 +150,7 @@ def erase(
         try:
             blobs = BlobStore(config.evidence_url)
             limits = scrub_limits(config, rewrite_all=rewrite)
-            actor = f"operator:{getpass.getuser()}"
+            actor = operator()
             return await erase_claim(engine, blobs, claim, actor=actor, reason=reason, scrub=limits)
         finally:
             await engine.dispose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -37,6 +38,11 @@ def settings() -> Settings:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise fail(f"wrong settings: {problems}") from error
+
+
+def operator() -> str:
+    """Who types the command, as the audit chain names them."""
+    return f"operator:{getpass.getuser()}"
 
 
 @contextmanager

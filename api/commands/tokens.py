@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.commands.opening import JsonFlag, console, error_console, fail, print_json, settings, with_store
+from api.commands.opening import JsonFlag, console, error_console, fail, operator, print_json, settings, with_store
 from api.http import tokens
 from api.http.token_keys import rotate
 from api.settings import Settings
@@ -80,7 +79,7 @@ def revoke_token(
     async def work(conn: AsyncConnection) -> None:
         await revocations.purge(conn, now)
         forget_at = now + timedelta(hours=config.token_hours_max)
-        actor = f"operator:{getpass.getuser()}"
+        actor = operator()
         await revocations.revoke(conn, what, now, forget_at=forget_at, actor=actor, reason=reason)
 
     with_store(work)
@@ -92,7 +91,7 @@ def revoke_token(
 
 @tokens_app.command("revoked")
 def list_revoked(as_json: JsonFlag = False) -> None:
-    """What was revoked, the newest first."""
+    """List what was revoked, the newest first."""
     from claims.store import revocations
 
     async def work(conn: AsyncConnection) -> None:

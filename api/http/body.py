@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.limits import HttpLimits
-from api.http.problems import Problem, invalid_request
+from api.http.problems import Problem, of_schema
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -111,10 +111,8 @@ async def drain(request: Request, limits: HttpLimits) -> None:
 
 
 def parse_json(kind: type[Model], data: bytes) -> Model:
-    """`data` as `kind`. Raises Problem `invalid_request`."""
+    """`data` as `kind`. Raises Problem `of_schema`."""
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
-        raise invalid_request(
-            [dict(entry) for entry in error.errors(include_input=False, include_url=False)]
-        ) from error
+        raise of_schema(error) from error

@@ -27,7 +27,7 @@ _RETRY_AFTER_SECONDS: Final = 2
 
 
 class Connection(Protocol):
-    """What is counted."""
+    """One open connection, as `Connections` counts it."""
 
     peer: str
 

@@ -1,4 +1,4 @@
-"""What every route needs, made once at start: the store, the evidence files, the catalogue, the keys, the clock."""
+"""The things that every route needs, made once at start: store, evidence files, catalogue, keys, clock."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ async def judge(
     outcome = _OUTCOMES[verdict.verdict]
     payout = Money(verdict.amount_minor or 0, verdict.currency or product.currency)
     terms = (file.claim, file.policy, product, outcome, payout, verdict.note, str(principal), RULES, now)
-    of_order = (await repeats.of_claim(conn, file.claim, product, RULES)).order_paid_minor
+    of_order = (await repeats.sharing(conn, file.claim, product, RULES)).order_paid_minor
     decision = person_decision(*terms, paid_to_date_minor=cover.paid_to_date_minor, order_paid_minor=of_order)
     inputs = person_inputs(*terms, paid_to_date_minor=cover.paid_to_date_minor, order_paid_minor=of_order)
     try:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -37,6 +38,7 @@ from claims.errors import (
 from claims.store.away import STORE_ERRORS, retry_seconds
 
 MEDIA_TYPE = "application/problem+json"
+Model = TypeVar("Model", bound=BaseModel)
 log = structlog.get_logger("api.http")
 
 
@@ -157,6 +159,19 @@ def invalid_request(errors: list[dict[str, Any]]) -> Problem:
     )
 
 
+def of_schema(error: ValidationError) -> Problem:
+    """The same for a document that was checked by hand."""
+    return invalid_request([dict(entry) for entry in error.errors(include_input=False, include_url=False)])
+
+
+def validated(kind: type[Model], document: object) -> Model:
+    """`document` as `kind`. Raises Problem `invalid_request`."""
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        raise of_schema(error) from error
+
+
 # Starlette's own refusals (no route, wrong method, broken body) come as plain HTTPExceptions.
 _CODES_BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
 
@@ -175,7 +190,7 @@ async def _on_validation(request: Request, error: Exception) -> JSONResponse:
 
 
 # Refusals by the domain and the store; other ClaimsErrors are faults of ours.
-_CODES_BY_ERROR: dict[type[ClaimsError], str] = {
+CODES_BY_ERROR: dict[type[ClaimsError], str] = {
     RuledAlready: "ruled_already",  # before its parent, and so are these
     OrderSpent: "order_value_paid",
     OrderValuePaid: "order_value_paid",
@@ -201,7 +216,7 @@ async def _on_erased(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_refused(request: Request, error: Exception) -> JSONResponse:
-    code = next(code for kind, code in _CODES_BY_ERROR.items() if isinstance(error, kind))
+    code = next(code for kind, code in CODES_BY_ERROR.items() if isinstance(error, kind))
     return response(request, Problem(code, str(error)))
 
 
@@ -245,7 +260,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(NotFound, _on_not_found)
     app.add_exception_handler(ClaimErased, _on_erased)
-    for refusal in _CODES_BY_ERROR:
+    for refusal in CODES_BY_ERROR:
         app.add_exception_handler(refusal, _on_refused)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     for kind in STORE_ERRORS:

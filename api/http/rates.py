@@ -26,7 +26,7 @@ _PURGE_SECONDS: Final = 10.0
 
 
 class Kind(StrEnum):
-    """What is counted apart."""
+    """Kinds of requests, each with counters of its own."""
 
     SIGN_IN = "sign_ins"
     TOKEN_FAILURE = "token_failures"

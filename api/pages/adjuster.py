@@ -14,13 +14,12 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.http.context import Context, Ctx
 from api.http.judging import judge
 from api.http.matching import match_of, rule, take_back
-from api.http.problems import Problem, invalid_request
+from api.http.problems import Problem, validated
 from api.http.repeats import Reply, once
 from api.http.schemas.matches import RulingRequest, TakeBackRequest
 from api.http.schemas.words import Id
@@ -198,22 +197,12 @@ def _verdict(fields: dict[str, str]) -> VerdictRequest:
         document["although_copy_paid"] = fields.get("although_copy_paid", "") == "yes"
     if document["verdict"] != "ask":
         document["recover"] = fields.get("recover", "") == "yes"
-    try:
-        return VerdictRequest.model_validate(document)
-    except ValidationError as error:
-        raise invalid_request(
-            [dict(entry) for entry in error.errors(include_input=False, include_url=False)]
-        ) from error
+    return validated(VerdictRequest, document)
 
 
 def _ruling(fields: dict[str, str]) -> RulingRequest:
     document = {name: fields.get(name, "") for name in ("evidence_id", "photo_id", "ruling")}
-    try:
-        return RulingRequest.model_validate(document)
-    except ValidationError as error:
-        raise invalid_request(
-            [dict(entry) for entry in error.errors(include_input=False, include_url=False)]
-        ) from error
+    return validated(RulingRequest, document)
 
 
 def _why_not(request: Request, error: Exception, fields: dict[str, str]) -> str:

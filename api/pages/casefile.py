@@ -134,7 +134,7 @@ async def load(
     recorded = _recorded(view)
     cover = await counts.cover(conn, referral.claim_id)
     file = await adjudication.load(conn, referral.claim_id)
-    of_order = (await repeats.of_claim(conn, file.claim, product, RULES)).order_paid_minor
+    of_order = (await repeats.sharing(conn, file.claim, product, RULES)).order_paid_minor
     limit = person_limit(file.claim, view.policy, product, cover.paid_to_date_minor, of_order)
     lines = recorded.row.decision.benefit if recorded is not None else ()
     calculated = next((line.amount for line in lines if line.label == "due"), view.claim.amount)

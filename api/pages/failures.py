@@ -11,25 +11,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 
-from api.http.problems import KINDS, Problem, not_now, trace_id
+from api.http.problems import CODES_BY_ERROR, KINDS, Problem, not_now, trace_id
 from api.pages import words
 from api.pages.rendering import language, render
 from claims.errors import (
     AmountUnreadable,
     ClaimErased,
     ClaimsError,
-    ClaimStopped,
     Conflict,
     CurrencyMismatch,
     InvalidDecision,
     InvalidTransition,
     NotFound,
-    NothingToRecover,
-    OrderSpent,
-    OrderValuePaid,
-    RecoveryNeeded,
-    RuledAlready,
-    TooManyFiles,
 )
 from claims.store.away import STORE_ERRORS
 
@@ -37,17 +30,7 @@ log = structlog.get_logger("api.pages")
 _CODES: Final[dict[type[ClaimsError], str]] = {
     ClaimErased: "erased",  # before its parent
     NotFound: "not_found",
-    RuledAlready: "ruled_already",  # before its parent, and so are these
-    OrderSpent: "order_value_paid",
-    OrderValuePaid: "order_value_paid",
-    RecoveryNeeded: "recovery_needed",
-    NothingToRecover: "nothing_to_recover",
-    ClaimStopped: "claim_stopped",
-    Conflict: "conflict",
-    CurrencyMismatch: "currency_mismatch",
-    InvalidDecision: "decision_not_allowed",
-    InvalidTransition: "invalid_transition",
-    TooManyFiles: "too_many_files",
+    **CODES_BY_ERROR,
 }
 # Refusals that a form shows beside itself, with what was typed still in it.
 FORM_ERRORS: Final = (Problem, AmountUnreadable, Conflict, CurrencyMismatch, InvalidDecision, InvalidTransition)

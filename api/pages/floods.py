@@ -7,11 +7,10 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.http.context import Context, Ctx
-from api.http.problems import invalid_request
+from api.http.problems import validated
 from api.http.repeats import Reply, once
 from api.http.routes import floods as routes
 from api.http.schemas.matches import FloodRulingRequest
@@ -59,12 +58,7 @@ async def rule(context: Ctx, visitor: Adjuster, request: Request, flood_id: Id) 
 
 
 def _asked(fields: dict[str, str]) -> FloodRulingRequest:
-    try:
-        return FloodRulingRequest.model_validate({"ruling": fields.get("ruling", ""), "note": fields.get("note", "")})
-    except ValidationError as error:
-        raise invalid_request(
-            [dict(entry) for entry in error.errors(include_input=False, include_url=False)]
-        ) from error
+    return validated(FloodRulingRequest, {"ruling": fields.get("ruling", ""), "note": fields.get("note", "")})
 
 
 async def _floods(context: Context) -> dict[str, Any]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
-from pydantic import BaseModel, ValidationError
 
 from api.http.context import Context, Ctx
-from api.http.problems import invalid_request
+from api.http.problems import validated
 from api.http.routes import recoveries as routes
 from api.http.schemas.recoveries import LiftRequest, RepaymentRequest, WriteOffRequest
 from api.http.schemas.words import Id
@@ -31,7 +30,6 @@ router = APIRouter(prefix="/operations", route_class=PageRoute)
 WINDOWS: Final = (1, 24, 168, 720)  # hours
 RECENT_ROWS: Final = 12
 MONEY_ROWS: Final = 50
-T = TypeVar("T", bound=BaseModel)
 Hours = Annotated[int, Query(ge=1, le=720)]
 
 
@@ -51,7 +49,7 @@ async def lift(context: Ctx, visitor: Operator, request: Request, finding_id: ro
     """Let a stopped claim go on."""
 
     async def send(key: str, fields: dict[str, str]) -> Response:
-        asked = _asked(LiftRequest, note=fields.get("note", ""))
+        asked = validated(LiftRequest, {"note": fields.get("note", "")})
         return await routes.lift_finding(context, visitor.principal, key, request, finding_id, asked)
 
     return await _done(context, visitor, request, send)
@@ -60,7 +58,7 @@ async def lift(context: Ctx, visitor: Operator, request: Request, finding_id: ro
 @router.post("/recoveries/{recovery_id}/repayment")
 async def repaid(context: Ctx, visitor: Operator, request: Request, recovery_id: Id) -> Response:
     async def send(key: str, fields: dict[str, str]) -> Response:
-        asked = _asked(RepaymentRequest, reference=fields.get("reference", ""))
+        asked = validated(RepaymentRequest, {"reference": fields.get("reference", "")})
         return await routes.repay_recovery(context, visitor.principal, key, request, recovery_id, asked)
 
     return await _done(context, visitor, request, send)
@@ -69,7 +67,7 @@ async def repaid(context: Ctx, visitor: Operator, request: Request, recovery_id:
 @router.post("/recoveries/{recovery_id}/write-off")
 async def write_off(context: Ctx, visitor: Operator, request: Request, recovery_id: Id) -> Response:
     async def send(key: str, fields: dict[str, str]) -> Response:
-        asked = _asked(WriteOffRequest, note=fields.get("note", ""))
+        asked = validated(WriteOffRequest, {"note": fields.get("note", "")})
         return await routes.write_off_recovery(context, visitor.principal, key, request, recovery_id, asked)
 
     return await _done(context, visitor, request, send)
@@ -85,15 +83,6 @@ async def _done(
     except FORM_ERRORS as error:
         return await _page(context, visitor, request, 24, failure=message_of(request, error))
     return RedirectResponse("/operations", 303)
-
-
-def _asked(kind: type[T], **fields: str) -> T:
-    try:
-        return kind.model_validate(fields)
-    except ValidationError as error:
-        raise invalid_request(
-            [dict(entry) for entry in error.errors(include_input=False, include_url=False)]
-        ) from error
 
 
 async def _page(context: Context, visitor: Visitor, request: Request, hours: int, *, failure: str = "") -> Response:

@@ -5,7 +5,6 @@ The claim stops (`claims.store.findings`) and a person sees it, whatever has bec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +16,7 @@ from claims.claim import Status
 from claims.errors import Conflict
 from claims.store import audit, findings, payouts, recoveries, referrals, statuses
 from claims.store import ledger as ledger_store
+from claims.store.findings import Difference
 from claims.store.payouts import NOT_SENT, Payout
 from claims.store.tables import decisions
 from claims.store.tables import payouts as payout_rows
@@ -24,16 +24,6 @@ from claims.store.tables import referrals as referral_rows
 
 PAID_AFTER_ALL: Final = "paid_after_all"
 MORE_THAN_DUE: Final = "paid_more_than_due"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A difference, in the shape that `claims.store.findings` keeps."""
-
-    payout_id: str
-    claim_id: str
-    code: str
-    detail: str
 
 
 async def paid_after_all(
@@ -57,7 +47,7 @@ async def paid_after_all(
     content = {"payout_id": payout_id, "amount_minor": payout.amount.minor, "bank_reference": bank_reference}
     await audit.append(conn, actor, "payout.paid_after_all", payout.claim_id, content, now)
     words = f"the bank paid {payout.amount.minor} minor units {payout.amount.currency} that it had refused"
-    await findings.record(conn, Found(payout_id, payout.claim_id, PAID_AFTER_ALL, words), now, actor=actor)
+    await findings.record(conn, Difference(payout_id, payout.claim_id, PAID_AFTER_ALL, words), now, actor=actor)
     await _show_a_person(conn, payout, words, now, partner=partner, actor=actor)
     return True
 
@@ -71,6 +61,13 @@ async def due_minor(conn: AsyncConnection, payout: Payout) -> int:
 async def more_than_due(conn: AsyncConnection, payout: Payout) -> bool:
     """With this payout the claim has been paid or promised more than is due. Under a lock on the claim."""
     return await recoveries.held_minor(conn, payout.claim_id) > await due_minor(conn, payout)
+
+
+def too_much(payout: Payout, paid_minor: int, due_minor: int) -> Difference:
+    """The payout's claim was paid more than is due. The same words from whoever notices it: a person may have lifted
+    the very same finding."""
+    words = f"{paid_minor} minor units {payout.amount.currency} were paid, {due_minor} are due"
+    return Difference(payout.id, payout.claim_id, MORE_THAN_DUE, words)
 
 
 async def not_sent(conn: AsyncConnection, payout_id: str, why: str, now: datetime, *, partner: str, actor: str) -> None:
@@ -87,9 +84,9 @@ async def look_after_paid(conn: AsyncConnection, payout: Payout, now: datetime, 
     if not await more_than_due(conn, payout):
         return False
     held, due = await recoveries.held_minor(conn, payout.claim_id), await due_minor(conn, payout)
-    words = f"{held} minor units {payout.amount.currency} were paid, {due} are due"
-    await findings.record(conn, Found(payout.id, payout.claim_id, MORE_THAN_DUE, words), now, actor=actor)
-    await _show_a_person(conn, payout, words, now, partner=partner, actor=actor)
+    difference = too_much(payout, held, due)
+    await findings.record(conn, difference, now, actor=actor)
+    await _show_a_person(conn, payout, difference.detail, now, partner=partner, actor=actor)
     return True
 
 

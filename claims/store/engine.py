@@ -49,3 +49,9 @@ async def may_rewrite(conn: AsyncConnection) -> bool:
         )
     )
     return bool(asked.scalar_one())
+
+
+async def alone(conn: AsyncConnection, number: int) -> bool:
+    """Nobody else does what `number` stands for before this transaction ends; False when somebody is at it."""
+    lock = text("SELECT pg_try_advisory_xact_lock(:number)")
+    return bool((await conn.execute(lock, {"number": number})).scalar_one())

@@ -9,31 +9,31 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from sqlalchemy import Row, delete, func, insert, select, text, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.errors import ClaimStopped, Conflict, NotFound
-from claims.store import audit
+from claims.store import audit, engine
 from claims.store.tables import payout_findings, reconciliations
 
 KEPT: Final = timedelta(days=90)  # records of reconciliations; findings are kept for good
 _LOCK: Final = 0x7265636F
 
 
-class Difference(Protocol):
-    """One payout on which bank and books disagree; claim_id is "" where the books do not know it."""
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One payout on which bank and books disagree. code: lower case with underscores, stable."""
 
-    @property
-    def payout_id(self) -> str: ...
-    @property
-    def claim_id(self) -> str: ...
-    @property
-    def code(self) -> str: ...
-    @property
-    def detail(self) -> str: ...
+    payout_id: str
+    claim_id: str  # "" when the books do not know the payout
+    code: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"payout {self.payout_id} (claim {self.claim_id or 'unknown'}): {self.code}: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +186,7 @@ async def claims_stopped(conn: AsyncConnection) -> int:
 
 async def alone(conn: AsyncConnection) -> bool:
     """Nobody else reconciles before this transaction ends; False when somebody does."""
-    got = await conn.execute(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    return bool(got.scalar_one())
+    return await engine.alone(conn, _LOCK)
 
 
 async def note_run(conn: AsyncConnection, run: Run) -> None:

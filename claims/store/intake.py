@@ -157,8 +157,8 @@ async def upsert_policy(conn: AsyncConnection, policy: Policy, now: datetime, *,
     if taken.first() is not None:
         raise Conflict(f"policy number {policy.number} is taken")
     same = [policies.c[name] == value for name, value in fixed.items()]
-    await conn.execute(select(policies.c.id).where(policies.c.id == policy.id).with_for_update(key_share=True))
-    before = (await conn.execute(select(policies.c.id).where(policies.c.id == policy.id))).first()
+    known = select(policies.c.id).where(policies.c.id == policy.id).with_for_update(key_share=True)
+    before = (await conn.execute(known)).first()
     widened = before is not None and widens(await policy_of(conn, policy.id), policy)
     changing |= {"terms_changed_at": now} if widened else {}
     done = await conn.execute(

@@ -48,14 +48,14 @@ class Recovery:
 
     @property
     def owed(self) -> Money:
-        """What is still to come back."""
+        """The amount that is still to come back."""
         settled = self.offset_minor + self.repaid_minor + self.written_off_minor
         return Money(self.amount.minor - settled, self.amount.currency)
 
 
 async def held_minor(conn: AsyncConnection, claim_id: str) -> int:
-    """What the claimant was paid or promised for the claim and need not give back: payouts less what is to be
-    recovered. What was written off stays theirs."""
+    """Minor units that the claimant was paid or promised for the claim and need not give back: payouts less recoveries.
+    What was written off stays theirs."""
     asked_back = recoveries.c.amount_minor - recoveries.c.written_off_minor
     return await payouts.promised_minor(conn, claim_id) - await _sum(conn, asked_back, claim_id)
 
@@ -71,7 +71,7 @@ async def _sum(conn: AsyncConnection, amounts: ColumnElement[int], claim_id: str
 
 
 async def given_back_minor(conn: AsyncConnection, policy_id: str, *, besides: str = "") -> int:
-    """What came back, by offset or repayment, of the claims under a policy; without the claim `besides`."""
+    """Minor units that came back, by offset or repayment, of the claims under a policy; without the claim `besides`."""
     total = await conn.execute(
         select(func.coalesce(func.sum(recoveries.c.offset_minor + recoveries.c.repaid_minor), 0))
         .join(claims, claims.c.id == recoveries.c.claim_id)

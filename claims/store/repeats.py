@@ -5,6 +5,7 @@ before money is promised.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -64,17 +65,22 @@ async def publish_stated(conn: AsyncConnection, claim_id: str, now: datetime) ->
 
 
 async def of_claim(conn: AsyncConnection, claim: Claim, product: Product, rules: Rules) -> RepeatFact:
-    """Other submitted claims for the claim's orders or about its event, and other ids of its claimant.
+    """Other submitted claims for the claim's orders or about its event, and other ids of its claimant."""
+    return replace(await sharing(conn, claim, product, rules), identities=await _identities(conn, claim, rules))
+
+
+async def sharing(conn: AsyncConnection, claim: Claim, product: Product, rules: Rules) -> RepeatFact:
+    """The other claims alone, which is what money depends on.
 
     A withdrawn claim that was paid nothing does not count. Of claims submitted at one instant each counts the other.
     """
     mine = await _orders(conn, [claim.id])
     keys = frozenset(mine.get(claim.id, ()))
-    sharing = await _sharing_orders(conn, claim, keys, product)
-    at_once = await _same_event(conn, claim, keys, rules)
-    rows = {row.id: row for row in (*sharing, *at_once)}
+    by_order = await _sharing_orders(conn, claim, keys, product)
+    by_event = await _same_event(conn, claim, keys, rules)
+    rows = {row.id: row for row in (*by_order, *by_event)}
     promised = await payouts.promised_by_claim(conn, list(rows))
-    of_order, of_event = {row.id for row in sharing}, {row.id for row in at_once}
+    of_order, of_event = {row.id for row in by_order}, {row.id for row in by_event}
     others = [
         SharingClaim(
             claim_id=row.id,
@@ -93,7 +99,6 @@ async def of_claim(conn: AsyncConnection, claim: Claim, product: Product, rules:
         claims=tuple(others[:LISTED_MAX]),
         order_paid_minor=sum(other.paid_minor for other in others if other.order),
         order_price_minor=await _price(conn, keys),
-        identities=await _identities(conn, claim, rules),
     )
 
 
@@ -122,7 +127,7 @@ async def check_unpaid(
     which a person may know better. Raises RepeatPaid when another claim for the order or about the event was paid and
     the terms allow no further one, OrderSpent when all together would be more than the order's value.
     """
-    repeats = await of_claim(conn, claim, product, rules)
+    repeats = await sharing(conn, claim, product, rules)
     beyond = _paid(product, repeats)
     unknown = tuple(claim_id for claim_id in beyond if claim_id not in known)
     if unknown:
@@ -137,7 +142,7 @@ async def check_unpaid(
 
 async def paid(conn: AsyncConnection, claim: Claim, product: Product, rules: Rules) -> tuple[str, ...]:
     """Ids of the other claims for the order or about the event that were paid and that a person should know of."""
-    return _paid(product, await of_claim(conn, claim, product, rules))
+    return _paid(product, await sharing(conn, claim, product, rules))
 
 
 def _paid(product: Product, repeats: RepeatFact) -> tuple[str, ...]:
@@ -162,8 +167,8 @@ async def _sharing_orders(
     like = paying_for_the_same(product)
     if not keys or not like:
         return []
-    sharing = select(claim_orders.c.claim_id).where(claim_orders.c.order_key.in_(sorted(keys)))
-    return await _others(conn, claim, claims.c.id.in_(sharing), claims.c.product.in_(sorted(like)))
+    named = select(claim_orders.c.claim_id).where(claim_orders.c.order_key.in_(sorted(keys)))
+    return await _others(conn, claim, claims.c.id.in_(named), claims.c.product.in_(sorted(like)))
 
 
 async def _same_event(conn: AsyncConnection, claim: Claim, keys: frozenset[str], rules: Rules) -> list[Row[Any]]:

@@ -12,12 +12,12 @@ from datetime import datetime
 from typing import Any
 
 import httpx
-from standardwebhooks.webhooks import Webhook
 
 from claims.faults import fault
 from claims.money import Money
 from flows.config import PartnerConfig
 from flows.errors import DeliveryFailed
+from flows.webhooks import signed_headers
 
 EVENT = "referral.created"
 
@@ -69,16 +69,8 @@ class Notice:
 
 
 def headers(notice: Notice, secret: str, at: datetime) -> dict[str, str]:
-    """The three webhook headers. The id is the referral's, the same on every attempt: a partner drops repeats by it.
-
-    `at` must be aware; the receiver refuses a timestamp more than five minutes off.
-    """
-    return {
-        "content-type": "application/json",
-        "webhook-id": notice.referral_id,
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": Webhook(secret).sign(notice.referral_id, at, notice.body().decode()),
-    }
+    """The webhook headers of a notice; its id is the referral's."""
+    return signed_headers(notice.referral_id, notice.body(), secret, at)
 
 
 async def deliver(client: httpx.AsyncClient, partner: PartnerConfig, notice: Notice, at: datetime) -> None:

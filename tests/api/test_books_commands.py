@@ -16,8 +16,8 @@ from api.cli import app
 from claims.decision import Outcome
 from claims.money import Money
 from claims.store import adjudication, findings, intake, payouts, recoveries
-from claims.store.corrections import Found
 from claims.store.engine import connect
+from claims.store.findings import Difference
 from tests.claims.store.conftest import NOW, World
 
 
@@ -103,7 +103,7 @@ def test_written_off_with_a_note(run: Callable[..., tuple[int, list[Any]]], data
 
 def test_findings_are_listed_and_lifted_once(run: Callable[..., tuple[int, list[Any]]], database_url: str) -> None:
     async def stop(_: World, conn: AsyncConnection) -> None:
-        found = Found("po_1", "c", "amount_differs", "books 1, bank 2")
+        found = Difference("po_1", "c", "amount_differs", "books 1, bank 2")
         await findings.record(conn, found, datetime.now(UTC), actor="flow:reconcile")
 
     in_store(database_url, stop)

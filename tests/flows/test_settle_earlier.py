@@ -17,6 +17,7 @@ from claims.money import Money
 from claims.reasons import reason
 from claims.store import adjudication, findings, ledger, payouts, referrals
 from claims.store.corrections import PAID_AFTER_ALL
+from claims.store.findings import Difference
 from claims.store.tables import audit as audit_rows
 from flows import settle
 from flows.errors import RailError
@@ -177,7 +178,7 @@ async def test_a_stopped_claim_gets_no_further_payout_until_a_person_lifts_it(
     config = replace(world.settle_config(bank.url), reconcile_seconds=3_600)
     await settle_until(world, config, run_process, wait_until, payout_id, "paid")
     async with world.engine.begin() as conn:
-        found = settle.Found(payout_id, claim_id, "amount_differs", "books 1, bank 2")
+        found = Difference(payout_id, claim_id, "amount_differs", "books 1, bank 2")
         assert await findings.record(conn, found, datetime.now(UTC), actor="test")
         assert not await findings.record(conn, found, datetime.now(UTC), actor="test")
         await conn.execute(text("UPDATE claims SET status = 'referred' WHERE id = :id"), {"id": claim_id})
@@ -199,7 +200,7 @@ async def test_a_finding_opened_after_the_approval_stops_the_payout_on_its_way_t
 ) -> None:
     claim_id, payout_id = await world.approve("anna")
     async with world.engine.begin() as conn:
-        found = settle.Found("po_other", claim_id, "account_differs", "x")
+        found = Difference("po_other", claim_id, "account_differs", "x")
         await findings.record(conn, found, datetime.now(UTC), actor="test")
     config = replace(world.settle_config(bank.url), reconcile_seconds=3_600)
     queue = OutboxQueue(world.engine, "settle", "test", 30)
@@ -232,7 +233,7 @@ async def test_a_list_that_cannot_be_read_finds_nothing_and_ends_nothing(world: 
     claim_id, payout_id = await world.approve("anna")
     config = world.settle_config(bank.url)
     async with world.engine.begin() as conn:
-        found = settle.Found(payout_id, claim_id, "account_differs", "x")
+        found = Difference(payout_id, claim_id, "account_differs", "x")
         await findings.record(conn, found, datetime.now(UTC), actor="test")
     bank.faults(list={"half_body": 1.0})
     async with HttpRail(config.bank) as rail:

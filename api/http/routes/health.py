@@ -21,7 +21,6 @@ router = APIRouter(tags=["machines"])
 log = structlog.get_logger("api.http")
 _CHECK_SECONDS_MAX = 5.0
 _NO_FILE = "0" * 64
-_DOWN = STORE_ERRORS
 
 
 class Health(BaseModel):
@@ -67,7 +66,7 @@ async def _database(context: Context) -> dict[str, str]:
         async with asyncio.timeout(_CHECK_SECONDS_MAX), context.engine.connect() as conn:
             await conn.execute(text("SELECT count(*) FROM jobs WHERE false"))
             powerful = await may_rewrite(conn)
-    except _DOWN as error:
+    except STORE_ERRORS as error:
         log.warning("not_ready", check="database", error=error)
         return {"database": "unavailable"}
     return {"database": "ok", "role": "too_powerful" if powerful else "ok"}
@@ -77,7 +76,7 @@ async def _evidence(context: Context) -> str:
     try:
         async with asyncio.timeout(_CHECK_SECONDS_MAX):
             await run_in_threadpool(context.blobs.exists, _NO_FILE)
-    except _DOWN as error:
+    except STORE_ERRORS as error:
         log.warning("not_ready", check="evidence", error=error)
         return "unavailable"
     return "ok"
@@ -88,6 +87,6 @@ async def _figures(context: Context) -> StoreFigures | None:
         async with asyncio.timeout(_CHECK_SECONDS_MAX), context.engine.connect() as conn:
             seen = await figures.operator_figures(conn, context.now())
             return StoreFigures(seen, await views.payouts_by_state(conn))
-    except _DOWN as error:
+    except STORE_ERRORS as error:
         log.warning("metrics_without_store", error=error)
         return None

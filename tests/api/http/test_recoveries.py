@@ -10,8 +10,8 @@ import pytest
 
 from claims.decision import Ground, Outcome, Reason
 from claims.store import findings, payouts
-from claims.store.corrections import Found
 from claims.store.engine import connect
+from claims.store.findings import Difference
 from tests.api.http.test_operations import series
 from tests.api.http.world import Api, decide, key, register, rows, submit
 
@@ -103,7 +103,7 @@ def test_a_recovery_is_repaid_by_an_operator_and_written_off_with_a_note(api: Ap
 
 def test_a_stopped_claim_is_shown_and_let_go_on_by_an_operator(api: Api) -> None:
     claim_id = paid(api)
-    found = Found("po_1", claim_id, "amount_differs", "books 1, bank 2")
+    found = Difference("po_1", claim_id, "amount_differs", "books 1, bank 2")
     in_store(api, lambda conn: findings.record(conn, found, datetime.now(UTC), actor="flow:reconcile"))
     adjuster, operator = api.as_("adjuster", "li"), api.as_("operator", "o")
     more = {"verdict": "approve", "amount_minor": 5_500, "currency": "CNY"}

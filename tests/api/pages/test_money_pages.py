@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.store import findings, intake, recoveries
-from claims.store.corrections import Found
+from claims.store.findings import Difference
 from tests.api.http.world import Api
 from tests.api.pages import seeding
 from tests.api.pages.test_pages_http import Seat, sign_in
@@ -76,7 +76,7 @@ def test_lowering_a_paid_claim_says_what_is_missing_and_then_asks_for_the_rest(s
 
 def test_an_operator_sees_a_stopped_claim_and_lets_it_go_on(site: Api, appealed: str) -> None:
     async def stop(conn: AsyncConnection) -> None:
-        found = Found(f"po-{appealed}", appealed, "account_differs", "the bank paid to another account")
+        found = Difference(f"po-{appealed}", appealed, "account_differs", "the bank paid to another account")
         await findings.record(conn, found, datetime.now(UTC), actor="flow:reconcile")
 
     seeding.stored(site, stop)

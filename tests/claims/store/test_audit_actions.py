@@ -181,7 +181,7 @@ class Life:
         async with world.engine.connect() as conn:
             (finding,) = await findings.listed(conn)
         await self.step("lift", lambda conn: findings.lift(conn, finding.id, "seen", world.now, actor="operator:eve"))
-        other = corrections.Found(failing, "failed", "amount_differs", "200 against 100")
+        other = findings.Difference(failing, "failed", "amount_differs", "200 against 100")
         await self.step("find", lambda conn: findings.record(conn, other, world.now, actor="flow:settle"))
         await self.step(
             "compare again",
