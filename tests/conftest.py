@@ -5,14 +5,18 @@ tests stay together when `make test` runs in several processes, each with a serv
 from __future__ import annotations
 
 import itertools
+import logging
 import shutil
+import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -48,6 +52,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Only where several processes share the work: one by one the tests stay in the order of their folders."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: LONGEST.index(at) if (at := piece(item.nodeid)) in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """Undo what a command run inside a test's process configured: the next test's lines go where it expects them."""
+    factory, hooks = logging.getLogRecordFactory(), (sys.excepthook, sys.unraisablehook, threading.excepthook)
+    configured, before = structlog.is_configured(), structlog.get_config()
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    if structlog.get_config() == before:
+        return
+    if configured:
+        structlog.configure(**before)
+    else:
+        structlog.reset_defaults()
+    logging.setLogRecordFactory(factory)
+    logging.captureWarnings(False)
+    root.handlers[:], root.level = handlers, level
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
 
 
 @pytest.hookimpl(optionalhook=True)

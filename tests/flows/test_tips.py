@@ -142,7 +142,7 @@ async def test_a_file_that_cannot_be_written_is_said_and_tried_again(
         stop.set()
         await keeping
     assert read_tips(config.file).tips == (tip,)
-    assert "tip was not noted" in capsys.readouterr().out
+    assert "tip was not noted" in "".join(capsys.readouterr())
 
 
 async def test_the_refer_process_notes_tips_of_its_home_and_once_more_when_it_stops(
@@ -176,7 +176,7 @@ async def test_a_tail_that_is_cut_while_the_process_runs_is_said_at_once(
             for table in ("audit_contents", "audit"):
                 await conn.execute(text(f"DELETE FROM {table} WHERE seq > 2"))
         assert await keeper.look()
-    assert "does not hold the tip noted last" in capsys.readouterr().out
+    assert "does not hold the tip noted last" in "".join(capsys.readouterr())
     assert [one.seq for one in read_tips(tmp_path / "tips").tips] == [5, 2]
 
 
