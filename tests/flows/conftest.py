@@ -39,7 +39,7 @@ from flows.config import BankConfig, LeaseLimits, PartnerConfig, ReferConfig, Se
 from models.ocr_build import default_target
 from tests.waiting import until
 from tests.waiting import wait_until as wait_until_so
-from vision.image import sniff
+from vision.decode.image import sniff
 
 ROOT = Path(__file__).resolve().parents[2]
 
