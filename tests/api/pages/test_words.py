@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from string import Formatter
 
+from api.pages.words import messages
+
 import api.pages
 from api.http.problems import KINDS
-from api.pages.words import messages
 from claims.claim import Status
 from claims.decision import Outcome
 from claims.evidence import MatchOwner, PhotoVerdict
