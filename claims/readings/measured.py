@@ -198,8 +198,8 @@ COMPARED: Final = first_of(
         dates=listed(_DATED, ", "),
         today=day,
     ),
-    listed(_STATED, "; ", "sentences"),
-    listed(_LAYERED, "; ", "sentences"),
+    listed(_STATED, "; ", "lists.sentences"),
+    listed(_LAYERED, "; ", "lists.sentences"),
     phrase("compared.text_too_long", r"the text layer is longer than any paper"),
     phrase(
         "compared.digit",

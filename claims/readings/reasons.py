@@ -109,7 +109,7 @@ TRANSFORM: Final = listed(
         phrase("transforms.by_person", "confirmed by a person"),
     ),
     ", ",
-    "parts",
+    "lists.parts",
 )
 _WHOSE: Final = first_of(phrase("photo.claim", r"claim (?P<id>\S+)"), named("owners"))
 _ORIGIN: Final = first_of(
@@ -202,7 +202,7 @@ BIN: Final = first_of(
 _LOST: Final = listed(
     phrase("score.lost", r"(?P<name>\w+) (?P<bin>.+) -(?P<points>\d+)", name=named("credit"), bin=BIN, points=number),
     ", ",
-    "parts",
+    "lists.parts",
 )
 _SCORE: Final = Values(number, bound(">=", number))
 _LOW_AND_MANY: Final = Values(

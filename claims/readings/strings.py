@@ -185,14 +185,14 @@ def first_of(*readings: Reading) -> Reading:
     return read
 
 
-def listed(of: Reading, split: str = " ", join: str = "words") -> Reading:
-    """Several, all of which must be recognised; between them stands the text `join` of the catalogues' `lists`."""
+def listed(of: Reading, split: str = " ", join: str = "lists.words") -> Reading:
+    """Several, all of which must be recognised; between them stands the text of the key `join`."""
 
     def read(text: str, reader: Reader) -> str | None:
         parts = [of(part, reader) for part in text.split(split) if part]
         if not parts or None in parts:
             return None
-        return reader.texts[f"lists.{join}"].join(words for words in parts if words is not None)
+        return reader.texts[join].join(words for words in parts if words is not None)
 
     return read
 
