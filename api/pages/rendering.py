@@ -69,7 +69,6 @@ def render(
         "lang": lang,
         "t": say,
         "label": label,
-        "languages": {code: texts.texts(code) for code in texts.languages()},
         "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
     }
     return HTMLResponse(_environment.get_template(template).render(shown | values), status, dict(_HEADERS))
@@ -139,7 +138,9 @@ def _make_environment() -> jinja2.Environment:
         "json": json.dumps,
         "heading": _heading,
     }
-    environment.globals |= {"asset": _asset, "Money": Money}
+    # Read here, so that a catalogue that lacks something is refused at start.
+    languages = {code: texts.texts(code) for code in texts.languages()}
+    environment.globals |= {"asset": _asset, "Money": Money, "languages": languages}
     return environment
 
 
