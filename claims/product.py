@@ -246,10 +246,10 @@ def read_product(text: str, key: str) -> Product:
         raise InvalidProduct(f"product {key}: {error}") from error
     if product.key != key:
         raise InvalidProduct(f"product {key}: its file says key {product.key!r}")
-    for text in (product.name, product.summary, *product.perils.values(), *product.clauses.values()):
-        if absent := required_in_terms() - text.languages:
-            words = text.in_language(DEFAULT)
-            raise InvalidProduct(f"product {key}: no words in {', '.join(sorted(absent))} for {words!r}")
+    for words in (product.name, product.summary, *product.perils.values(), *product.clauses.values()):
+        if absent := required_in_terms() - words.languages:
+            missing = f"no words in {', '.join(sorted(absent))} for {words.in_language(DEFAULT)!r}"
+            raise InvalidProduct(f"product {key}: {missing}")
     return product
 
 
