@@ -89,7 +89,8 @@ def test_every_key_that_the_code_names_has_a_text_and_every_text_is_asked_for() 
 
 
 def test_groups_that_are_asked_for_by_a_code_of_a_fact_have_a_text_for_each_and_no_other() -> None:
-    by_code = r'named\("(\w+)"\)|\.label\("(\w+)"|\.get\("(\w+)"|f"(\w+)\.\{'
+    catalogue = r"(?:texts|texts\(lang\)|catalogue)"
+    by_code = rf'named\("(\w+)"\)|{catalogue}\.(?:label|get)\("(\w+)"|f"(\w+)\.\{{'
     asked = {next(filter(None, groups)) for groups in re.findall(by_code, SOURCES)}
     assert asked - {*GROUPS, *SUBSETS} == set()
     for group, codes in GROUPS.items():
