@@ -19,12 +19,12 @@ BETWEEN_KINDS: Final = " + "  # in the value of a reason
 
 
 def kind_text(kind: str, lang: Language) -> str:
-    """What was looked for; the kind itself where there are no words for it."""
+    """Name of what was looked for; the kind itself where there are no words for it."""
     return texts(lang).get("sign_kinds", kind) or kind
 
 
 def sign_text(sign: ProvenanceSign, lang: Language) -> str:
-    """What the sign says."""
+    """The sign's phrases in words."""
     return _phrases_text(sign.said, texts(lang)) if sign.said else sign.detail
 
 

@@ -87,33 +87,34 @@ def catalogues(folder: Path = FOLDER) -> Mapping[Language, Texts]:
     if not files or files[-1].stem != DEFAULT:
         raise InvalidTexts(f"no {DEFAULT}.yaml in {folder}: every other language is compared with it")
     read = {file.stem: _read(file) for file in files}
-    wrong = [problem for one in read.values() for problem in problems(one, read[DEFAULT])]
+    wrong = [problem for catalogue in read.values() for problem in problems(catalogue, read[DEFAULT])]
     if wrong:
         raise InvalidTexts(f"texts in {folder}: {'; '.join(wrong[:20])}")
     return MappingProxyType(read)
 
 
 def problems(catalogue: Texts, model: Texts) -> list[str]:
-    """What the catalogue lacks beside the model (that of the default language), has too much or fills otherwise."""
+    """Complaints about what the catalogue lacks beside the model (that of the default language), has too much or fills
+    otherwise; [] where it is complete."""
     where = f"{catalogue.language}.yaml"
     mine, models = set(catalogue.by_key), set(model.by_key)
     units = {key.rpartition(".")[0] for key in models if key.startswith(f"{COUNTS}.")}
     expected = {key for key in models if not key.startswith(f"{COUNTS}.")}
     expected |= {f"{unit}.{form}" for unit in units for form in _plural_forms(catalogue.language)}
-    found = [f"{where}: {key} is missing" for key in sorted(expected - mine)]
-    found += [f"{where}: {key} is asked for by nothing" for key in sorted(mine - expected)]
+    complaints = [f"{where}: {key} is missing" for key in sorted(expected - mine)]
+    complaints += [f"{where}: {key} is asked for by nothing" for key in sorted(mine - expected)]
     for key in sorted(mine & expected):
         other = f"{key.rpartition('.')[0]}.other" if key.startswith(f"{COUNTS}.") else key
         try:
             if slots(catalogue[key]) != slots(model[other]):
-                found.append(f"{where}: {key} has other {{slots}} than in {model.language}.yaml: {catalogue[key]}")
+                complaints.append(f"{where}: {key} has other {{slots}} than in {model.language}.yaml: {catalogue[key]}")
         except ValueError as error:
-            found.append(f"{where}: {key}: {error}: {catalogue[key]}")
+            complaints.append(f"{where}: {key}: {error}: {catalogue[key]}")
         if not catalogue[key].strip():
-            found.append(f"{where}: {key} is empty")
+            complaints.append(f"{where}: {key} is empty")
         if not _brackets_pair(catalogue[key]):
-            found.append(f"{where}: {key}: a [bracket] is not closed: {catalogue[key]}")
-    return found
+            complaints.append(f"{where}: {key}: a [bracket] is not closed: {catalogue[key]}")
+    return complaints
 
 
 def slots(text: str) -> frozenset[str]:

@@ -211,7 +211,7 @@ def planted(catalogue: dict[str, Any], changed: dict[str, dict[str, str]]) -> st
 
 @pytest.fixture(scope="module")
 def french(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a copy of the tree says that has two further files: a catalogue each of claims and of the pages."""
+    """The answers of a copy of the tree with two further files: a catalogue each of claims and of the pages."""
     tree = tmp_path_factory.mktemp("tree")
     for package in ("api", "claims"):
         shutil.copytree(ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -221,7 +221,7 @@ def french(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     ):
         words = yaml.safe_load((folder / "en.yaml").read_text(encoding="utf-8"))
         (tree / folder.relative_to(ROOT) / "fr.yaml").write_text(planted(words, changed), encoding="utf-8")
-    found = subprocess.run(
+    ran = subprocess.run(
         [sys.executable, "-c", ASKED],
         cwd=tree,
         env={**os.environ, "PYTHONPATH": f"{tree}{os.pathsep}{ROOT}"},
@@ -229,8 +229,8 @@ def french(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         text=True,
         check=False,
     )
-    assert found.returncode == 0, found.stderr
-    answers: dict[str, Any] = json.loads(found.stdout)
+    assert ran.returncode == 0, ran.stderr
+    answers: dict[str, Any] = json.loads(ran.stdout)
     return answers
 
 
