@@ -122,8 +122,8 @@ class ProvenanceSign:
 
     value: a stable word: of c2pa trusted, untrusted, expired or invalid, of generator generated or retouched, of
     `unmeasured` crashed or not_applicable. detail: a sentence for the adjuster, in English. score: the measure behind
-    it (docs/provenance.md), None where there is none. said: the sentence as phrases, each a code of `claims.sign_words`
-    and its values; () in facts of before there were any.
+    it (docs/provenance.md), None where there is none. said: the sentence as phrases, each a code (`sign_phrases` of the
+    texts) and its values; () in facts of before there were any.
     """
 
     kind: SignKind

@@ -1,4 +1,5 @@
-"""Words for people, in Chinese and English: every reason, status, outcome and line of a calculation.
+"""Words for people, in their language: every reason, status, outcome and line of a calculation. The words themselves
+are in the catalogues (`claims.texts`).
 
 `reason_text` is for adjusters and operators. `claimant_text` is for the claimant: it says what happened and what to do,
 and of a suspicion only that a person is looking, so that nobody learns whose photo it was or which change was found.
@@ -6,54 +7,32 @@ and of a suspicion only that a person is looking, so that nobody learns whose ph
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from claims import currencies
-from claims.benefit_words import BENEFITS, SENTENCES
 from claims.claim import Status
 from claims.decision import BenefitLine, Decision, Ground, Outcome, Reason
-from claims.fact_words import CHECKS, CREDIT, ITEM_CLASSES, SHARED, SUBJECTS
-from claims.measured_words import COMPARED, NOT_VOUCHED, UNSCORED, defect
 from claims.money import Money
-from claims.paper_words import FIELDS, KINDS
-from claims.product import Language, Product
-from claims.readings import Reader, fill
-from claims.reason_values import BIN, DAYS, TRANSFORM, said
-from claims.wording import CLAIMANT, LOOKING, REASONS
-
-STATUSES: Mapping[Status, tuple[str, str]] = {
-    Status.DRAFT: ("草稿，尚未提交", "draft, not submitted yet"),
-    Status.SUBMITTED: ("已提交，正在审核", "submitted, being looked at"),
-    Status.AWAITING_INFORMATION: ("等待您补充材料", "waiting for more from you"),
-    Status.REFERRED: ("转人工审核", "with a person, who decides"),
-    Status.APPROVED: ("已通过，正在打款", "approved, the money is on its way"),
-    Status.PAID: ("已赔付", "paid"),
-    Status.PAYOUT_FAILED: ("打款未成功，人工处理中", "the payment did not go through; a person is on it"),
-    Status.DECLINED: ("不予赔付，可申诉", "declined; you can appeal"),
-    Status.WITHDRAWN: ("已撤回", "withdrawn"),
-    Status.ERASED: ("资料已删除", "erased"),
-}
-
-OUTCOMES: Mapping[Outcome, tuple[str, str]] = {
-    Outcome.PAY: ("赔付", "pay"),
-    Outcome.REFER: ("转人工", "refer to a person"),
-    Outcome.ASK: ("请补充材料", "ask for more"),
-    Outcome.DECLINE: ("不予赔付", "decline"),
-}
+from claims.product import Product
+from claims.readings.measured import COMPARED, NOT_VOUCHED, UNSCORED, defect
+from claims.readings.papers import kind_title
+from claims.readings.reasons import BIN, DAYS, TRANSFORM, said
+from claims.readings.strings import Reader, fill
+from claims.texts import Language, slots, texts
 
 
 def reason_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
     """One sentence for adjusters and operators. product: the terms, which name perils; without them a peril stays
     unnamed. Raises KeyError for a code nobody wrote words for (a test sees to it)."""
-    return _filled(REASONS[reason.code], reason, Reader(lang, product))
+    return _filled(texts(lang)[f"reasons.{reason.code}"], reason, Reader(lang, product))
 
 
 def claimant_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
     """One sentence for the claimant: nothing of other people, nothing of how a copy was found."""
     if reason.ground is Ground.SUSPICION:
-        return LOOKING[_index(lang)]
-    return _filled(CLAIMANT.get(reason.code, REASONS[reason.code]), reason, Reader(lang, product))
+        return texts(lang)["claimant.looking"]
+    words = texts(lang).get("claimant_reasons", reason.code) or texts(lang)[f"reasons.{reason.code}"]
+    return _filled(words, reason, Reader(lang, product))
 
 
 def claimant_texts(decision: Decision, lang: Language, product: Product | None = None) -> tuple[str, ...]:
@@ -63,11 +42,11 @@ def claimant_texts(decision: Decision, lang: Language, product: Product | None =
 
 
 def status_text(status: Status, lang: Language) -> str:
-    return STATUSES[status][_index(lang)]
+    return texts(lang)[f"statuses.{status}"]
 
 
 def outcome_text(outcome: Outcome, lang: Language) -> str:
-    return OUTCOMES[outcome][_index(lang)]
+    return texts(lang)[f"outcomes.{outcome}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,37 +69,37 @@ def explanation(decision: Decision, lang: Language) -> tuple[ExplainedLine, ...]
 
 def benefit_text(line: BenefitLine, lang: Language) -> str:
     """The label with its amount: "deductible: -¥100.00"."""
-    label = _benefit_label(line, lang)
-    return f"{label}：{money_text(line.amount)}" if lang == "zh" else f"{label}: {money_text(line.amount)}"
+    return texts(lang)["benefit.line"].format(label=_benefit_label(line, lang), amount=money_text(line.amount))
 
 
 def _benefit_label(line: BenefitLine, lang: Language) -> str:
-    text = BENEFITS[line.label][_index(lang)]
-    words = ""
+    label, words = texts(lang)[f"benefits.{line.label}"], ""
     if line.label == "co_pay" and line.detail:
-        item_class, rate, undesignated = _co_pay(line, lang)
-        words = ("{}，赔付 {}%{}", "{}, paid at {}%{}")[_index(lang)].format(item_class, rate, undesignated)
+        words = texts(lang)["benefit.co_pay"].format(**_co_pay(line, lang))
     elif line.label in ("paper_total", "insurance_paid", "hospital_excluded", "order_price") and line.detail:
         words = line.detail
     elif line.label == "days_counted":
         words = DAYS(line.detail, Reader(lang)) or ""
-    return text + ((f"（{words}）" if lang == "zh" else f" ({words})") if words else "")
+    return texts(lang)["benefit.label"].format(label=label, words=words) if words else label
 
 
-def _co_pay(line: BenefitLine, lang: Language) -> tuple[str, str, str]:
+def _co_pay(line: BenefitLine, lang: Language) -> dict[str, str]:
     """Class, percent, and a word on the hospital, from "乙 8000" or "乙 6000 undesignated"."""
     item_class, rate, *undesignated = line.detail.split()
-    where = ("，非约定医院", ", hospital not on the list")[_index(lang)] if undesignated else ""
-    return _named(ITEM_CLASSES, item_class, lang), f"{int(rate) / 100:g}", where
+    return {
+        "item_class": texts(lang).label("item_classes", item_class),
+        "percent": f"{int(rate) / 100:g}",
+        "where": texts(lang)["benefit.undesignated"] if undesignated else "",
+    }
 
 
 def _sentence(line: BenefitLine, lang: Language) -> str:
     """The words that stand under a line for the claimant."""
-    values: dict[str, str] = {}
-    if not line.detail and "{" in SENTENCES[line.label][0]:
+    sentence, values = texts(lang)[f"benefit_sentences.{line.label}"], dict[str, str]()
+    if not line.detail and slots(sentence):
         return ""  # an erased claim's
     if line.label == "co_pay":
-        values["item_class"], values["percent"], values["where"] = _co_pay(line, lang)
+        values = _co_pay(line, lang)
     elif line.label in ("day_limit", "allowance"):
         days, _, per_day = line.detail.partition(" ")
         values = {
@@ -131,40 +110,40 @@ def _sentence(line: BenefitLine, lang: Language) -> str:
         values["days"] = DAYS(line.detail, Reader(lang)) or ""
     elif line.label in ("per_claim_limit", "limit_left", "claimed_limit"):
         values["ceiling"] = money_text(Money(int(line.detail), line.amount.currency))
-    return SENTENCES[line.label][_index(lang)].format(name=line.detail, **values)
+    return sentence.format(name=line.detail, **values)
 
 
 def paper_kind_text(kind: str, lang: Language) -> str:
     """A kind that an insurer added stands for itself."""
-    return _named(KINDS, kind, lang)
+    return kind_title(kind, Reader(lang)) or kind.replace("_", " ")
 
 
 def field_text(name: str, lang: Language) -> str:
-    return _named(FIELDS, name, lang)
+    return texts(lang).label("paper_fields", name)
 
 
 def subject_text(subject: str, lang: Language) -> str:
     """What a photo shows."""
-    return _named(SUBJECTS, subject, lang)
+    return texts(lang).label("subjects", subject)
 
 
 def check_text(name: str, lang: Language) -> str:
     """The check of a paper."""
-    return _named(CHECKS, name, lang)
+    return texts(lang).label("checks", name)
 
 
 def shared_text(key: str, lang: Language) -> str:
     """What several claims have in common."""
-    return _named(SHARED, key, lang)
+    return texts(lang).label("shared", key)
 
 
 def credit_text(attribute: str, lang: Language) -> str:
     """The attribute of a customer that a score is made of."""
-    return _named(CREDIT, attribute, lang)
+    return texts(lang).label("credit", attribute)
 
 
 def money_text(amount: Money) -> str:
-    """The same in both languages: "¥1,234.50", "-¥10.00", "JP¥1,000"; the currency's code where it has no sign."""
+    """The same in every language: "¥1,234.50", "-¥10.00", "JP¥1,000"; the currency's code where it has no sign."""
     return currencies.written(amount.minor, amount.currency)
 
 
@@ -204,16 +183,6 @@ def bin_text(found: str, lang: Language) -> str:
     return BIN(found, Reader(lang)) or ""
 
 
-def _named(words: Mapping[str, tuple[str, str]], name: str, lang: Language) -> str:
-    return words[name][_index(lang)] if name in words else name.replace("_", " ")
-
-
-def _index(lang: Language) -> int:
-    return 0 if lang == "zh" else 1
-
-
-def _filled(words: tuple[str, str], reason: Reason, reader: Reader) -> str:
-    text = fill(reader.choose(words), said(reason, reader))
-    if not reason.clause:
-        return text
-    return f"{text}（条款 {reason.clause}）" if reader.lang == "zh" else f"{text} (clause {reason.clause})"
+def _filled(words: str, reason: Reason, reader: Reader) -> str:
+    text = fill(words, said(reason, reader))
+    return reader.texts["reason.clause"].format(text=text, clause=reason.clause) if reason.clause else text

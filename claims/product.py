@@ -3,6 +3,7 @@ product's key."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -17,10 +18,10 @@ from claims.errors import InvalidProduct, UnknownProduct
 from claims.evidence import KIND_PATTERN, UNKNOWN_KIND
 from claims.money import Money
 from claims.subject import Subject
+from claims.texts import DEFAULT, Language, required_in_terms
 
 CATALOGUE = Path(__file__).parent / "products"
 
-Language = Literal["zh", "en"]
 ItemClass = Literal["甲", "乙", "丙", "own", ""]
 BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
 MinorUnits = Annotated[int, Field(ge=0, le=10**12)]
@@ -55,13 +56,26 @@ class _Terms(BaseModel):
 
 
 class Text(_Terms):
-    """The same words in both languages."""
+    """The same words in several languages, each by its code, the default language among them: `zh: ...`, `en: ...`."""
 
-    zh: str = Field(min_length=1)
-    en: str = Field(min_length=1)
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[Language, Annotated[str, Field(min_length=1)]]
+
+    @model_validator(mode="after")
+    def _in_default_language(self) -> Self:
+        if DEFAULT not in self.languages:
+            raise ValueError(f"no words in the language {DEFAULT!r}")
+        if odd := [code for code in self.languages if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", code)]:
+            raise ValueError(f"no code of a language: {', '.join(sorted(odd))}")
+        return self
+
+    @property
+    def languages(self) -> frozenset[Language]:
+        return frozenset(self.__pydantic_extra__)
 
     def in_language(self, language: Language) -> str:
-        return self.zh if language == "zh" else self.en
+        """The words in that language, else in the default one."""
+        return self.__pydantic_extra__.get(language, self.__pydantic_extra__[DEFAULT])
 
 
 class Clause(Text):
@@ -232,6 +246,10 @@ def read_product(text: str, key: str) -> Product:
         raise InvalidProduct(f"product {key}: {error}") from error
     if product.key != key:
         raise InvalidProduct(f"product {key}: its file says key {product.key!r}")
+    for words in (product.name, product.summary, *product.perils.values(), *product.clauses.values()):
+        if absent := required_in_terms() - words.languages:
+            missing = f"no words in {', '.join(sorted(absent))} for {words.in_language(DEFAULT)!r}"
+            raise InvalidProduct(f"product {key}: {missing}")
     return product
 
 

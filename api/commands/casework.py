@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -14,7 +14,7 @@ from claims.errors import InFlight, InputsErased, NotFound
 
 claims_app = typer.Typer(no_args_is_help=True, help="Claims and their decisions")
 
-Language = Annotated[str, typer.Option("--language", help="zh or en")]
+Language = Annotated[str, typer.Option("--language", help="of the words, by its code; the default one otherwise")]
 
 
 @claims_app.command("list")
@@ -47,17 +47,18 @@ def list_claims(limit: int = typer.Option(50, min=1, max=1000), as_json: JsonFla
 
 
 @claims_app.command("show")
-def show(claim_id: str, language: Language = "en", as_json: JsonFlag = False) -> None:
+def show(claim_id: str, language: Language = "", as_json: JsonFlag = False) -> None:
     """One claim: its way so far, and every decision with its reasons."""
     from claims.currencies import with_code
     from claims.explain import benefit_text, reason_text, status_text
     from claims.product import load_catalogue
     from claims.store.views import claim_view
+    from claims.texts import DEFAULT, languages
     from claims.wire import to_plain
 
-    if language not in ("zh", "en"):
-        raise fail("the language is zh or en")
-    spoken: Literal["zh", "en"] = "zh" if language == "zh" else "en"
+    lang = language or DEFAULT
+    if lang not in languages():
+        raise fail(f"the language is {' or '.join(languages())}")
 
     async def work(conn: AsyncConnection) -> None:
         view = await claim_view(conn, claim_id)
@@ -66,7 +67,7 @@ def show(claim_id: str, language: Language = "en", as_json: JsonFlag = False) ->
             timeline = [{"status": one.status, "at": one.at, "actor": one.actor} for one in view.timeline]
             print_json({"id": view.claim.id, "status": view.claim.status, "timeline": timeline, "decisions": decisions})
             return
-        console.print(f"[bold]{view.claim.id}[/bold] {view.claim.product}: {status_text(view.claim.status, spoken)}")
+        console.print(f"[bold]{view.claim.id}[/bold] {view.claim.product}: {status_text(view.claim.status, lang)}")
         for entry in view.timeline:
             console.print(f"  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.status}  {entry.note}", highlight=False)
         product = load_catalogue().get(view.claim.product)
@@ -79,10 +80,10 @@ def show(claim_id: str, language: Language = "en", as_json: JsonFlag = False) ->
             )
             table = Table("reason", "in words")
             for reason in made.reasons:
-                table.add_row(reason.code, reason_text(reason, spoken, product))
+                table.add_row(reason.code, reason_text(reason, lang, product))
             console.print(table)
             for line in made.benefit:
-                console.print(f"  {benefit_text(line, spoken)}", highlight=False)
+                console.print(f"  {benefit_text(line, lang)}", highlight=False)
 
     try:
         with_store(work)

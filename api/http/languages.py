@@ -1,19 +1,24 @@
-"""Which of our two languages a client reads best."""
+"""Which of the languages that there are texts in a client reads best."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Depends, Header
 
-Lang = Literal["zh", "en"]
+from claims.texts import DEFAULT, languages
+from claims.texts import Language as Lang
+
+__all__ = ["Lang", "Language", "preferred"]
 
 
 def preferred(accept_language: str) -> Lang:
-    """`zh` or `en` by the weights of an Accept-Language header (RFC 9110); English where neither is wanted or the
-    header is broken.
+    """The language that weighs most in an Accept-Language header (RFC 9110), each looked up by its tag or the longest
+    beginning of it that there are texts in (RFC 4647); the default language where none is wanted or the header is
+    broken.
     """
-    best: tuple[float, Lang] = (0.0, "en")
+    known = {language.lower(): language for language in languages()}
+    best = (0.0, DEFAULT)
     for entry in accept_language.split(","):
         tag, *parameters = (part.strip() for part in entry.split(";"))
         weight = 1.0
@@ -23,16 +28,21 @@ def preferred(accept_language: str) -> Lang:
                     weight = float(parameter[2:])
                 except ValueError:
                     weight = 0.0
-        language = tag.split("-")[0].lower()
-        if language in ("zh", "en") and weight > best[0]:
-            best = (weight, "zh" if language == "zh" else "en")
+        subtags = tag.lower().split("-")
+        tags = ("-".join(subtags[:length]) for length in range(len(subtags), 0, -1))
+        language = next((known[tag] for tag in tags if tag in known), None)
+        if language is not None and weight > best[0]:
+            best = (weight, language)
     return best[1]
+
+
+_CODES = [f"`{language}`" for language in languages()]
 
 
 def _language(
     accept_language: Annotated[
-        str, Header(max_length=500, description="`zh` or `en`, for the texts", examples=["zh"])
-    ] = "en",
+        str, Header(max_length=500, description=f"{' or '.join(_CODES)}, for the texts", examples=[languages()[0]])
+    ] = DEFAULT,
 ) -> Lang:
     return preferred(accept_language)
 

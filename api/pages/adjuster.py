@@ -26,16 +26,17 @@ from api.http.schemas.words import Id
 from api.http.schemas.work import VerdictRequest
 from api.http.tokens import Principal, Role
 from api.http.upload import fingerprint
-from api.pages import casefile, words
+from api.pages import casefile, texts
 from api.pages.claimant import form_key
 from api.pages.failures import FORM_ERRORS, PageRoute, code_of, message_of
 from api.pages.rendering import Visitor, language, money_input, product_name, render
 from api.pages.session import Handler, posted
-from claims import currencies, explain, sign_words
+from claims import currencies, explain
 from claims.decision import Outcome
 from claims.disclosure import for_outsiders
 from claims.errors import Conflict, NotFound
 from claims.evidence import PhotoFact
+from claims.readings import signs
 from claims.store import floods, referrals, views, waiting
 from claims.store.referrals import OPEN, Referral
 
@@ -207,7 +208,7 @@ def _ruling(fields: dict[str, str]) -> RulingRequest:
 
 def _why_not(request: Request, error: Exception, fields: dict[str, str]) -> str:
     if code_of(error) == "invalid_request" and fields.get("verdict") in ("refuse", "ask") and not fields.get("note"):
-        return words.say(language(request), "case.note_needed")
+        return texts.say(language(request), "case.note_needed")
     return message_of(request, error)
 
 
@@ -305,8 +306,8 @@ async def _case(context: Context, visitor: Visitor, request: Request, referral_i
             for_outsiders(reason) if case.outsider else reason, lang, case.product
         ),
         "explain": explain,
-        "sign_kind": lambda kind: sign_words.kind_text(kind, lang),
-        "sign_text": lambda sign: sign_words.sign_text(sign, lang),
+        "sign_kind": lambda kind: signs.kind_text(kind, lang),
+        "sign_text": lambda sign: signs.sign_text(sign, lang),
         "outcome_text": lambda outcome: explain.outcome_text(outcome, lang),
         "status_text": lambda status: explain.status_text(status, lang),
         "explained": explain.explanation(case.recorded.row.decision, lang) if case.recorded is not None else (),

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
 from api.http.problems import Problem
-from api.pages import words
+from api.pages import texts
 from api.pages.failures import PageRoute
 from api.pages.rendering import language
 from api.pages.session import Party
@@ -34,6 +34,6 @@ async def read_amount(
     try:
         minor = currencies.read(typed, currency)
     except AmountUnreadable as error:
-        message = words.say(language(request), f"problem.{error.code}")
+        message = texts.say(language(request), f"problem.{error.code}")
         return JSONResponse({"code": error.code, "message": message}, 200, _HEADERS)
     return JSONResponse({"minor": minor, "text": currencies.written(minor, currency)}, 200, _HEADERS)

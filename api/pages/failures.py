@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 
 from api.http.problems import CODES_BY_ERROR, KINDS, Problem, not_now, trace_id
-from api.pages import words
+from api.pages import texts
 from api.pages.rendering import language, render
 from claims.errors import (
     AmountUnreadable,
@@ -97,7 +97,7 @@ def code_of(error: Exception) -> str:
 
 def message_of(request: Request, error: Exception) -> str:
     """What the person at the page is told."""
-    return words.say(language(request), f"problem.{code_of(error)}")
+    return texts.say(language(request), f"problem.{code_of(error)}")
 
 
 def _to_sign_in(request: Request, needed: SignInNeeded) -> Response:
@@ -105,7 +105,7 @@ def _to_sign_in(request: Request, needed: SignInNeeded) -> Response:
     if "hx-request" in request.headers:
         return Response(status_code=401, headers={"HX-Redirect": target})
     if _wants_json(request):
-        content = {"code": "unauthenticated", "message": words.say(language(request), "problem.unauthenticated")}
+        content = {"code": "unauthenticated", "message": texts.say(language(request), "problem.unauthenticated")}
         return JSONResponse(content | {"href": target}, 401)
     return RedirectResponse(target, 303)
 
@@ -113,7 +113,7 @@ def _to_sign_in(request: Request, needed: SignInNeeded) -> Response:
 def _refusal(
     request: Request, code: str, status: int, members: Mapping[str, Any], headers: Mapping[str, str] | None = None
 ) -> Response:
-    message = words.say(language(request), f"problem.{code}")
+    message = texts.say(language(request), f"problem.{code}")
     answer: Response
     if _wants_json(request):
         answer = JSONResponse({"code": code, "message": message, **members}, status)

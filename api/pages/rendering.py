@@ -16,13 +16,14 @@ from markupsafe import Markup
 
 from api.http.languages import Lang, preferred
 from api.http.tokens import Principal
-from api.pages import words
+from api.pages import texts
 from claims import currencies
 from claims.explain import money_text
 from claims.money import Money
 from claims.product import Product
 
 LANGUAGE_COOKIE: Final = "miaopei_lang"
+HOME: Final[Lang] = "zh"  # the language of a browser that names none
 _STATIC: Final = Path(__file__).parent / "static"
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -44,9 +45,9 @@ class Visitor:
 def language(request: Request) -> Lang:
     """The language chosen on the page, else the browser's."""
     chosen = request.cookies.get(LANGUAGE_COOKIE, "")
-    if chosen in words.LANGUAGES:
-        return "zh" if chosen == "zh" else "en"
-    return preferred(request.headers.get("accept-language", "zh"))
+    if chosen in texts.languages():
+        return chosen
+    return preferred(request.headers.get("accept-language", HOME))
 
 
 def render(
@@ -56,10 +57,10 @@ def render(
     lang = language(request)
 
     def say(key: str, **fields: object) -> str:
-        return words.say(lang, key, **fields)
+        return texts.say(lang, key, **fields)
 
     def label(group: str, name: str) -> str:
-        return words.label(lang, group, name)
+        return texts.label(lang, group, name)
 
     shown = {
         "request": request,
@@ -95,14 +96,15 @@ def _moment(at: datetime) -> Markup:
 @jinja2.pass_context
 def _seconds(context: jinja2.runtime.Context, value: float) -> str:
     """A duration with as many digits as matter: 0.84 s, 12.4 s, 3 min 05 s; 0.84 秒, 3 分 05 秒."""
-    hours, minutes, seconds = ("小时", "分", "秒") if context["lang"] == "zh" else ("h", "min", "s")
+    lang = context["lang"]
     if value < 10:
-        return f"{value:.2f} {seconds}"
+        return texts.say(lang, "duration.seconds", seconds=f"{value:.2f}")
     if value < 100:
-        return f"{value:.1f} {seconds}"
+        return texts.say(lang, "duration.seconds", seconds=f"{value:.1f}")
     if value < 6000:
-        return f"{int(value) // 60} {minutes} {int(value) % 60:02d} {seconds}"
-    return f"{value / 3600:.1f} {hours}"
+        minutes, seconds = divmod(int(value), 60)
+        return texts.say(lang, "duration.minutes", minutes=minutes, seconds=f"{seconds:02d}")
+    return texts.say(lang, "duration.hours", hours=f"{value / 3600:.1f}")
 
 
 def _size(count: int) -> str:
@@ -136,7 +138,9 @@ def _make_environment() -> jinja2.Environment:
         "json": json.dumps,
         "heading": _heading,
     }
-    environment.globals |= {"asset": _asset, "Money": Money}
+    # Read here, so that a catalogue that lacks something is refused at start.
+    languages = {code: texts.texts(code) for code in texts.languages()}
+    environment.globals |= {"asset": _asset, "Money": Money, "languages": languages}
     return environment
 
 

@@ -16,7 +16,7 @@ from api.http.access import good_token
 from api.http.context import Context, Ctx
 from api.http.problems import Problem
 from api.http.tokens import Principal, Role
-from api.pages import words
+from api.pages import texts
 from api.pages.failures import FormRefused, PageRoute, SignInNeeded
 from api.pages.rendering import LANGUAGE_COOKIE, Visitor, render
 from claims.store import revocations, sessions
@@ -169,7 +169,7 @@ async def choose_language(context: Ctx, lang: str, back: str = "/") -> Response:
     # "//host" and "/\host" are other sites to a browser.
     safe = back.startswith("/") and not back.startswith(("//", "/\\")) and back.isprintable()
     answer = RedirectResponse(back if safe else "/", 303)
-    if lang in words.LANGUAGES:
+    if lang in texts.languages():
         _set_cookie(answer, context, LANGUAGE_COOKIE, lang, _LANGUAGE_SECONDS)
     return answer
 

@@ -3,6 +3,7 @@ person (docs/decisions/0008-provenance-signs.md)."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from types import MappingProxyType
@@ -10,7 +11,6 @@ from types import MappingProxyType
 from claims.decision import Reason
 from claims.evidence import PhotoFact, ProvenanceSign, SignKind
 from claims.reasons import reason
-from claims.sign_words import detail, kinds_value
 
 CRASHED = "crashed"  # value of an unmeasured sign whose check died
 
@@ -58,6 +58,18 @@ def combined(signs: Sequence[ProvenanceSign]) -> tuple[ProvenanceSign, ...]:
     strong = sorted((sign for sign in signs if counted(sign)), key=lambda sign: sign.kind)
     found = {sign.kind for pair in combinations(strong, 2) if independent(*pair) for sign in pair}
     return tuple(sign for sign in strong if sign.kind in found)
+
+
+def kinds_value(signs: Sequence[ProvenanceSign]) -> str:
+    """The value of a reason about these signs."""
+    return " + ".join(sign.kind for sign in signs)
+
+
+def detail(signs: Sequence[ProvenanceSign]) -> str:
+    """The detail of a reason about these signs: their phrases as JSON; sentences where one of them has no phrases."""
+    if all(sign.said for sign in signs):
+        return json.dumps([sign.said for sign in signs], ensure_ascii=False, separators=(",", ":"))
+    return "; ".join(sign.detail for sign in signs)
 
 
 def judge(photo: PhotoFact) -> list[Reason]:

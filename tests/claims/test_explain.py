@@ -6,11 +6,11 @@ from claims import explain
 from claims.claim import Status
 from claims.decision import BenefitLine, Ground, Outcome
 from claims.evidence import MatchOwner, PhotoVerdict
-from claims.product import Language
 from claims.reasons import CODES, reason
+from claims.texts import languages, texts
 from fixtures.cases import book, in_order, match, photo, yuan
 
-LANGUAGES: tuple[Language, ...] = ("zh", "en")
+LANGUAGES = languages()
 
 
 def has_chinese(text: str) -> bool:
@@ -18,19 +18,21 @@ def has_chinese(text: str) -> bool:
 
 
 def test_every_code_has_words_in_both_languages_and_no_words_are_left_over() -> None:
-    assert set(explain.REASONS) == set(CODES)
-    for chinese, english in explain.REASONS.values():
-        assert has_chinese(chinese)
-        assert not has_chinese(english)
+    for language in LANGUAGES:
+        assert set(texts(language).names("reasons")) == set(CODES)
+    for code in CODES:
+        assert has_chinese(texts("zh")[f"reasons.{code}"])
+        assert not has_chinese(texts("en")[f"reasons.{code}"])
 
 
 def test_every_status_outcome_and_benefit_label_has_words() -> None:
     for language in LANGUAGES:
         assert all(explain.status_text(status, language) for status in Status)
         assert all(explain.outcome_text(outcome, language) for outcome in Outcome)
-    for words in (*explain.STATUSES.values(), *explain.OUTCOMES.values(), *explain.BENEFITS.values()):
-        assert has_chinese(words[0])
-        assert not has_chinese(words[1])
+    for group in ("statuses", "outcomes", "benefits"):
+        for name in texts("en").names(group):
+            assert has_chinese(texts("zh")[f"{group}.{name}"])
+            assert not has_chinese(texts("en")[f"{group}.{name}"])
 
 
 def test_everything_that_a_random_book_decides_can_be_explained() -> None:

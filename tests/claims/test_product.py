@@ -34,6 +34,17 @@ def test_products_survive_the_record_of_a_decision() -> None:
         assert canonical(from_plain(Product, json.loads(recorded))) == recorded
 
 
+def test_a_product_may_have_words_in_further_languages_and_is_read_in_the_default_one_otherwise() -> None:
+    french = FOOD.replace("en: Fresh-food rot cover}", "en: Fresh-food rot cover, fr: Produits frais}")
+    product = read_product(french, "fresh_food_rot")
+    assert [product.name.in_language(code) for code in ("zh", "fr", "de")] == [
+        "生鲜腐坏险",
+        "Produits frais",
+        "Fresh-food rot cover",
+    ]
+    assert from_plain(Product, json.loads(canonical(product))) == product
+
+
 def test_unknown_product_names_those_there_are() -> None:
     with pytest.raises(UnknownProduct, match="fresh_food_rot"):
         product_of("moon_travel")
@@ -52,6 +63,9 @@ def test_unknown_product_names_those_there_are() -> None:
         ("benefit: stated_amount", "benefit: paper_total", "papers_min"),
         ("  waiting:", "  wating:", "clauses missing: waiting"),
         ("waiting_days: 0", "waiting_days: [", "fresh_food_rot"),
+        ("name: {zh: 生鲜腐坏险, en:", "name: {en:", "no words in zh"),
+        ("en: Fresh-food rot cover}", "fr: Fruits}", "no words in the language 'en'"),
+        ("en: Fresh-food rot cover}", "en: Fresh-food rot cover, title: x}", "no code of a language: title"),
     ],
 )
 def test_product_file_that_makes_no_sense_is_refused(old: str, new: str, complaint: str) -> None:

@@ -11,7 +11,7 @@ from claims.decision import Decision, Outcome
 from claims.evidence import PhotoFact, ProvenanceSign, SignKind
 from claims.explain import claimant_texts, reason_text
 from claims.judge.signs import INNOCENT_CAUSES, combined, counted
-from claims.sign_words import kind_text
+from claims.readings.signs import kind_text
 from claims.wire import from_plain, to_plain
 from fixtures.cases import in_order, photo
 

@@ -1,6 +1,6 @@
 """What a sign says, as phrases: a stable code each with its values, and the English of every code.
 
-Other languages have words for the same codes (`claims.sign_words`); a test holds the two tables together.
+Other languages have words for the same codes (`claims.texts`); a test holds the two tables together.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ function span(seconds) {
   const hours = Math.floor(seconds / 3600);
   const two = (number) => String(number).padStart(2, "0");
   const rest = `${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
-  const [days, left] = lang.startsWith("zh") ? ["天", "小时"] : ["d", "h"];
-  return hours >= 48 ? `${Math.floor(hours / 24)} ${days} ${hours % 24} ${left}` : `${two(hours)}:${rest}`;
+  const days = () => document.body.dataset.days.replace("{days}", Math.floor(hours / 24)).replace("{hours}", hours % 24);
+  return hours >= 48 ? days() : `${two(hours)}:${rest}`;
 }
 
 // ---- uploads: a whole claim in one request, with its progress

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from string import Formatter
 
 import pytest
 from hypothesis import given
@@ -13,15 +12,17 @@ from hypothesis import strategies as st
 from claims.decision import Decision, Outcome
 from claims.evidence import ProvenanceSign, SignKind
 from claims.explain import claimant_texts, detail_text, reason_text
-from claims.product import Language
-from claims.sign_words import KINDS, PHRASES, detail, sign_text
-from claims.sign_words import detail_text as words_of
+from claims.judge.signs import detail
+from claims.readings.signs import detail_text as words_of
+from claims.readings.signs import kind_text, sign_text
+from claims.texts import Language, languages, texts
 from fixtures.cases import in_order, photo
 from vision.origin.sign import Sign
 from vision.origin.sign import SignKind as SeenKind
 from vision.origin.words import ENGLISH
 
-LANGUAGES: tuple[Language, ...] = ("zh", "en")
+LANGUAGES = languages()
+PHRASES = texts("en").names("sign_phrases")
 MOIRE = ProvenanceSign(SignKind.RECAPTURE, "found", "moire", "pattern", 1.2, (("fine_pattern", "1.20"),))
 PROMPT = ProvenanceSign(SignKind.GENERATOR, "found", "generated", "prompt", None, (("prompt_of", "ComfyUI"),))
 SIGNED = ProvenanceSign(
@@ -38,29 +39,27 @@ def decided(*signs: ProvenanceSign) -> Decision:
     return in_order("fresh_food_rot").with_facts(photos=(replace(photo(), signs=signs),)).decision()
 
 
-def texts(decision: Decision, code: str) -> dict[Language, str]:
+def words(decision: Decision, code: str) -> dict[Language, str]:
     (reason,) = (one for one in decision.reasons if one.code == code)
     return {lang: reason_text(reason, lang) for lang in LANGUAGES}
 
 
 def test_every_phrase_that_a_look_can_say_has_words_in_both_languages_and_none_is_left_over() -> None:
-    assert {code: english for code, (_, english) in PHRASES.items()} == dict(ENGLISH)
-    for chinese, english in PHRASES.values():
-        assert has_chinese(chinese)
-        assert not has_chinese(english)
-        fields = [sorted(name for _, name, _, _ in Formatter().parse(text) if name) for text in (chinese, english)]
-        assert fields[0] == fields[1]
-    assert set(KINDS) == set(SignKind)
+    assert {code: texts("en")[f"sign_phrases.{code}"] for code in PHRASES} == dict(ENGLISH)
+    for code in PHRASES:
+        assert has_chinese(texts("zh")[f"sign_phrases.{code}"])
+        assert not has_chinese(texts("en")[f"sign_phrases.{code}"])
+    assert set(texts("en").names("sign_kinds")) == set(SignKind)
 
 
 def test_every_kind_has_words_in_both_languages() -> None:
-    for chinese, english in KINDS.values():
-        assert has_chinese(chinese)
-        assert not has_chinese(english)
+    for kind in SignKind:
+        assert has_chinese(kind_text(kind, "zh"))
+        assert not has_chinese(kind_text(kind, "en"))
 
 
 def test_a_noted_sign_reads_in_the_language_of_the_page() -> None:
-    assert texts(decided(MOIRE), "photo_sign_noted") == {
+    assert words(decided(MOIRE), "photo_sign_noted") == {
         "zh": "照片来源提示“翻拍屏幕或印刷品”（通幅细密纹路，如翻拍屏幕或印刷品（1.20，界限 1）），单独不作为依据",
         "en": "noted of the photo's origin: taken from a screen or print (a fine pattern all over, as of a screen or a"
         " print photographed (1.20 of 1)); by itself this decides nothing",
@@ -70,7 +69,7 @@ def test_a_noted_sign_reads_in_the_language_of_the_page() -> None:
 def test_signs_that_refer_together_read_in_the_language_of_the_page() -> None:
     decision = decided(MOIRE, PROMPT)
     assert decision.outcome is Outcome.REFER
-    found = texts(decision, "photo_signs_combined")
+    found = words(decision, "photo_signs_combined")
     assert found["zh"].endswith(
         "生成式图片、翻拍屏幕或印刷品（文件带有 ComfyUI 的提示词；通幅细密纹路，如翻拍屏幕或印刷品（1.20，界限 1））"
     )
@@ -81,7 +80,7 @@ def test_signs_that_refer_together_read_in_the_language_of_the_page() -> None:
 
 
 def test_a_check_that_died_reads_in_the_language_of_the_page() -> None:
-    assert texts(decided(DIED), "photo_sign_unmeasured") == {
+    assert words(decided(DIED), "photo_sign_unmeasured") == {
         "zh": "照片来源检查“内容凭证”未能完成：内容凭证检查中断（too_slow: 3 s）",
         "en": "the check of the photo's origin “content credentials” could not be finished:"
         " the check of the content credentials died (too_slow: 3 s)",
@@ -90,7 +89,7 @@ def test_a_check_that_died_reads_in_the_language_of_the_page() -> None:
 
 def test_what_a_file_says_stands_in_the_words_as_it_is() -> None:
     assert sign_text(SIGNED, "zh") == "签名后未改动，签名者不在信任名单内，由 Photo Lab {0} 3 写入"
-    assert texts(decided(SIGNED), "photo_sign_noted")["en"].count("Photo Lab {0} 3") == 1
+    assert words(decided(SIGNED), "photo_sign_noted")["en"].count("Photo Lab {0} 3") == 1
 
 
 def test_a_sign_recorded_before_there_were_phrases_keeps_its_sentence_and_its_decision() -> None:
@@ -116,7 +115,7 @@ def test_a_phrase_of_a_newer_version_is_shown_by_its_code_and_values() -> None:
 @given(values=st.lists(st.text(), min_size=2, max_size=2), code=st.sampled_from(sorted(PHRASES)))
 def test_whatever_stands_in_a_file_comes_through_and_breaks_nothing(values: list[str], code: str) -> None:
     sign = ProvenanceSign(SignKind.GENERATOR, "found", "generated", "", None, ((code, *values),))
-    shown = values[: len(set(re.findall(r"\{\d\}", PHRASES[code][1])))]
+    shown = values[: len(set(re.findall(r"\{\d\}", texts("en")[f"sign_phrases.{code}"])))]
     for lang in LANGUAGES:
         text = words_of(detail([sign]), lang)
         assert text == sign_text(sign, lang)
@@ -132,4 +131,4 @@ def test_the_claimant_reads_nothing_of_what_was_found() -> None:
     for lang in LANGUAGES:
         told = " ".join(claimant_texts(decided(MOIRE, PROMPT), lang))
         assert "ComfyUI" not in told
-        assert KINDS[SignKind.RECAPTURE][0 if lang == "zh" else 1] not in told
+        assert kind_text(SignKind.RECAPTURE, lang) not in told

@@ -2,8 +2,9 @@
 
 A reason keeps its value, threshold and detail as short English strings that never change, so that old decisions replay
 byte for byte. A Reading takes such a string apart ("<= 3 days") and says it in words ("3 天", "3 days"). What it does
-not recognise it does not say: the answer is None, and the sentence around it goes without. Which reading belongs to
-which reason is in `claims.reason_values`; this module has the kinds of readings, and the parts that they are made of.
+not recognise it does not say: the answer is None, and the sentence around it goes without. The words are in the
+catalogues (`claims.texts`), by key. Which reading belongs to which reason is in `claims.readings.reasons`; this module
+has the kinds of readings, and the parts that they are made of.
 """
 
 from __future__ import annotations
@@ -14,14 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import Final
 
 from claims import currencies
 from claims.errors import InvalidMoney
-from claims.product import Language, Product
-
-# Chinese, English.
-Pair = tuple[str, str]
+from claims.product import Product
+from claims.texts import DEFAULT, Language, Texts, texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +29,12 @@ class Reader:
     lang: Language
     product: Product | None = None
 
-    def choose(self, words: Pair) -> str:
-        return words[0] if self.lang == "zh" else words[1]
+    @property
+    def texts(self) -> Texts:
+        return texts(self.lang)
 
 
 Reading = Callable[[str, Reader], str | None]
-
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 # ---- parts
@@ -86,11 +83,7 @@ def day(text: str, reader: Reader) -> str | None:
         read = date.fromisoformat(text)
     except ValueError:
         return None
-    if len(text) != 10:
-        return None
-    return reader.choose(
-        (f"{read.year}年{read.month}月{read.day}日", f"{read.day} {_MONTHS[read.month - 1]} {read.year}")
-    )
+    return reader.texts.day(read) if len(text) == 10 else None
 
 
 def moment(text: str, reader: Reader) -> str | None:
@@ -119,22 +112,20 @@ def own_name(text: str, _: Reader) -> str | None:
     return text.replace("_", " ") if re.fullmatch(r"[a-z][a-z0-9_]{0,99}", text) else None
 
 
-def counted(chinese: str, singular: str, plural: str) -> Reading:
-    """A whole number with its unit: "8" is 8 天, 8 days."""
+def counted(unit: str) -> Reading:
+    """A whole number with its unit, one of the catalogues' `counts`: "8" is 8 天, 8 days."""
 
     def read(text: str, reader: Reader) -> str | None:
-        if not re.fullmatch(r"-?[0-9]{1,9}", text):
-            return None
-        return reader.choose((f"{text} {chinese}", f"{text} {singular if text == '1' else plural}"))
+        return reader.texts.count(unit, int(text)) if re.fullmatch(r"-?[0-9]{1,9}", text) else None
 
     return read
 
 
-def named(words: Mapping[str, Pair]) -> Reading:
-    """A code by its name."""
+def named(group: str) -> Reading:
+    """A code by its name in that group of the catalogues."""
 
     def read(text: str, reader: Reader) -> str | None:
-        return reader.choose(words[text]) if text in words else None
+        return reader.texts.get(group, text)
 
     return read
 
@@ -145,33 +136,44 @@ def named(words: Mapping[str, Pair]) -> Reading:
 @dataclass(frozen=True, slots=True)
 class Phrase:
     """The string has a fixed form, `pattern`, whose named groups are read by `parts` (a group without one is quoted);
-    the words are a template a language, with the groups' names."""
+    the words are the catalogues' text of that key, with the groups' names."""
 
+    key: str
     pattern: re.Pattern[str]
-    words: Pair
     parts: Mapping[str, Reading]
 
     def __call__(self, text: str, reader: Reader) -> str | None:
-        found = self.pattern.fullmatch(text)
-        if found is None:
+        match = self.pattern.fullmatch(text)
+        if match is None:
             return None
-        said: dict[str, str] = {}
-        for name, part in found.groupdict(default="").items():
+        filled: dict[str, str] = {}
+        for name, part in match.groupdict(default="").items():
             words = self.parts.get(name, quote)(part, reader)
             if words is None:
                 return None
-            said[name] = words
-        return reader.choose(self.words).format(**said)
+            filled[name] = words
+        return reader.texts[self.key].format(**filled)
 
 
-def phrase(pattern: str, chinese: str, english: str, **parts: Reading) -> Phrase:
-    return Phrase(re.compile(pattern, re.DOTALL), (chinese, english), parts)
+def phrase(key: str, pattern: str, /, **parts: Reading) -> Phrase:
+    return Phrase(key, re.compile(pattern, re.DOTALL), parts)
 
 
-def bound(sign: str, of: Reading) -> Phrase:
+def within(pattern: str, of: Reading) -> Reading:
+    """The string has a fixed form of which only one group, that with a name, is said."""
+    compiled = re.compile(pattern, re.DOTALL)
+
+    def read(text: str, reader: Reader) -> str | None:
+        match = compiled.fullmatch(text)
+        return of(match[match.lastgroup or 0], reader) if match is not None else None
+
+    return read
+
+
+def bound(sign: str, of: Reading) -> Reading:
     """A limit, ">= 0.80" or "<= 3 days": the limit alone. Which side of it is wanted is the sentence's to say, since it
     is the same for every reason of a code."""
-    return phrase(f"{re.escape(sign)} (?P<limit>.+)", "{limit}", "{limit}", limit=of)
+    return within(f"{re.escape(sign)} (?P<limit>.+)", of)
 
 
 def first_of(*readings: Reading) -> Reading:
@@ -183,23 +185,23 @@ def first_of(*readings: Reading) -> Reading:
     return read
 
 
-def listed(of: Reading, split: str = " ", join: Pair = ("、", ", ")) -> Reading:
-    """Several, all of which must be recognised."""
+def listed(of: Reading, split: str = " ", join: str = "lists.words") -> Reading:
+    """Several, all of which must be recognised; between them stands the text of the key `join`."""
 
     def read(text: str, reader: Reader) -> str | None:
-        said = [of(part, reader) for part in text.split(split) if part]
-        if not said or None in said:
+        parts = [of(part, reader) for part in text.split(split) if part]
+        if not parts or None in parts:
             return None
-        return reader.choose(join).join(words for words in said if words is not None)
+        return reader.texts[join].join(words for words in parts if words is not None)
 
     return read
 
 
-def only(english: Reading) -> Reading:
-    """Recorded as an English sentence for a person: said to an English reader as it stands, to nobody else."""
+def recorded(sentence: Reading) -> Reading:
+    """Recorded as a sentence in the default language: said to its readers as it stands, to nobody else."""
 
     def read(text: str, reader: Reader) -> str | None:
-        return english(text, reader) if reader.lang == "en" else None
+        return sentence(text, reader) if reader.lang == DEFAULT else None
 
     return read
 

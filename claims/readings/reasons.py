@@ -1,8 +1,8 @@
 """How value, threshold and detail of every reason are read, so that they can be said in the reader's language.
 
-A new code: its words in `claims.wording`, with each of {value}, {threshold} and {detail} inside [brackets] that can be
-left out, and here a line with a reading for every slot that the words use. A test lists the codes that have none, and
-says what the judges recorded that no reading recognised.
+A new code: its words in each catalogue's `reasons` (`claims/texts`), with each of {value}, {threshold} and {detail}
+inside [brackets] that can be left out, and here a line with a reading for every slot that the words use. A test lists
+the codes that have none, and says what the judges recorded that no reading recognised.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from claims import sign_words
 from claims.decision import Reason
-from claims.fact_words import CREDIT, LOOKS, SHARED, STAGES, SUBJECTS
-from claims.measured_words import CHECK, COMPARED, FIELD, KIND, NO_BENEFIT, NOT_VOUCHED, UNSCORED, defect, unusable
-from claims.readings import (
-    Phrase,
+from claims.readings import signs
+from claims.readings.measured import CHECK, COMPARED, FIELD, KIND, NO_BENEFIT, NOT_VOUCHED, UNSCORED, defect, unusable
+from claims.readings.strings import (
     Reader,
     Reading,
     bound,
@@ -31,12 +29,13 @@ from claims.readings import (
     money,
     named,
     number,
-    only,
     paper_minor,
     percent,
     peril,
     phrase,
     quote,
+    recorded,
+    within,
 )
 
 
@@ -64,13 +63,11 @@ def said(reason: Reason, reader: Reader) -> dict[str, str]:
     }
 
 
-DAYS: Final = counted("天", "day", "days")
-_DAYS: Final = phrase(r"(?P<n>-?\d+) days", "{n}", "{n}", n=DAYS)
-_CLAIMS: Final = counted("件", "claim", "claims")
-_PEOPLE: Final = counted("人", "person", "people")
-_DAYS_BETWEEN: Final = phrase(
-    r"(?P<first>\S+) - (?P<last>\S+)", "{first}至{last}", "{first} to {last}", first=day, last=day
-)
+DAYS: Final = counted("days")
+_DAYS: Final = within(r"(?P<n>-?\d+) days", DAYS)
+_CLAIMS: Final = counted("claims")
+_PEOPLE: Final = counted("people")
+_DAYS_BETWEEN: Final = phrase("cover.span", r"(?P<first>\S+) - (?P<last>\S+)", first=day, last=day)
 
 
 def _span(text: str, reader: Reader) -> str | None:
@@ -87,122 +84,80 @@ _CODES: Final = listed(quote)
 # ---- photos
 
 _LIKENESS: Final = phrase(
+    "photo.likeness",
     r"(?P<look>\w+), probability (?P<probability>[\d.]+), (?P<points>\d+) points agree(?:, .*)?",
-    "{look}，复制概率 {probability}，{points}特征点一致",
-    "{look}, {probability} probability, {points}",
-    look=named(LOOKS),
+    look=named("looks"),
     probability=percent,
-    points=counted("处", "point agrees", "points agree"),
+    points=counted("points_agree"),
 )
-_LOOK: Final = named(LOOKS)
-
-
-def _step(pattern: str, chinese: str, english: str) -> Phrase:
-    return phrase(pattern, chinese, english)
-
-
+_LOOK: Final = named("looks")
 TRANSFORM: Final = listed(
     first_of(
-        _step("the same file", "同一文件", "the same file"),
-        _step("the same pixels in another file", "另一文件中的同一画面", "the same pixels in another file"),
-        _step("mirrored", "左右镜像", "mirrored"),
-        _step("same scale", "大小不变", "same scale"),
-        _step(r"scaled to (?P<n>\d+)%", "缩放至 {n}%", "scaled to {n}%"),
-        _step("not rotated", "未旋转", "not rotated"),
-        _step(r"rotated (?P<n>-?\d+) degrees", "旋转 {n} 度", "rotated {n} degrees"),
-        _step(r"cropped to (?P<n>\d+)% of the original", "裁剪至原图的 {n}%", "cropped to {n}% of the original"),
-        _step(r"shows (?P<n>\d+)% of the original", "显示原图的 {n}%", "shows {n}% of the original"),
-        _step("whole original shown", "显示原图全部", "whole original shown"),
-        _step(r"it fills (?P<n>\d+)% of this picture", "占本图的 {n}%", "it fills {n}% of this picture"),
-        _step("the whole picture", "整体画面", "the whole picture"),
-        _step("recognised by its appearance", "凭外观辨认", "recognised by its appearance"),
-        _step("confirmed by a person", "经人工确认", "confirmed by a person"),
+        phrase("transforms.same_file", "the same file"),
+        phrase("transforms.same_pixels", "the same pixels in another file"),
+        phrase("transforms.mirrored", "mirrored"),
+        phrase("transforms.same_scale", "same scale"),
+        phrase("transforms.scaled", r"scaled to (?P<n>\d+)%"),
+        phrase("transforms.not_rotated", "not rotated"),
+        phrase("transforms.rotated", r"rotated (?P<n>-?\d+) degrees"),
+        phrase("transforms.cropped", r"cropped to (?P<n>\d+)% of the original"),
+        phrase("transforms.shows", r"shows (?P<n>\d+)% of the original"),
+        phrase("transforms.shows_all", "whole original shown"),
+        phrase("transforms.fills", r"it fills (?P<n>\d+)% of this picture"),
+        phrase("transforms.whole_picture", "the whole picture"),
+        phrase("transforms.by_appearance", "recognised by its appearance"),
+        phrase("transforms.by_person", "confirmed by a person"),
     ),
     ", ",
-    ("，", ", "),
+    "lists.parts",
 )
-_OWNERS: Final = named(
-    {
-        "another claim": ("另一理赔案件", "another claim"),
-        "web": ("网络图片", "the web"),
-        "stock": ("图库图片", "stock"),
-        "other_claimant": ("他人的照片", "another claimant's photo"),
-        "own_earlier_claim": ("本人先前的照片", "the claimant's own earlier photo"),
-        "same_event": ("本人就同一事故的照片", "the claimant's photo of the same event"),
-        "same_claim": ("本案的另一照片", "another photo of this claim"),
-    }
-)
-_WHOSE: Final = first_of(phrase(r"claim (?P<id>\S+)", "理赔案件 {id}", "claim {id}"), _OWNERS)
+_WHOSE: Final = first_of(phrase("photo.claim", r"claim (?P<id>\S+)"), named("owners"))
 _ORIGIN: Final = first_of(
-    phrase(
-        r"(?P<whose>claim [^\s:;,]+|[a-z_ ]+)(?:: |, )(?P<how>.+)",
-        "{whose}：{how}",
-        "{whose}: {how}",
-        whose=_WHOSE,
-        how=TRANSFORM,
-    ),
+    phrase("photo.origin", r"(?P<whose>claim [^\s:;,]+|[a-z_ ]+)(?:: |, )(?P<how>.+)", whose=_WHOSE, how=TRANSFORM),
     _WHOSE,
     # A transform of a later version is left out, not whose the other picture is.
-    phrase(r"(?P<whose>claim [^\s:;,]+|[a-z_ ]+)(?:: |, ).+", "{whose}", "{whose}", whose=_WHOSE),
+    within(r"(?P<whose>claim [^\s:;,]+|[a-z_ ]+)(?:: |, ).+", _WHOSE),
 )
 _CLAIM_IS: Final = phrase(
+    "other_claim.is",
     r"(?:claim )?(?P<id>another claim|\S+) is (?P<status>[a-z_ ]+)",
-    "{id}（{status}）",
-    "{id} ({status})",
-    id=first_of(named({"another claim": ("另一理赔案件", "another claim")}), quote),
-    status=named(
-        {
-            "draft": ("草稿", "draft"),
-            "submitted": ("审核中", "being looked at"),
-            "awaiting_information": ("待补充材料", "waiting for more"),
-            "referred": ("人工审核中", "with a person"),
-            "approved": ("已通过", "approved"),
-            "paid": ("已赔付", "paid"),
-            "payout_failed": ("打款未成功", "its payment failed"),
-            "declined": ("不予赔付", "declined"),
-            "withdrawn": ("已撤回", "withdrawn"),
-            "erased": ("资料已删除", "erased"),
-            "of unknown status": ("状态未知", "status unknown"),
-        }
-    ),
+    id=first_of(phrase("other_claim.unnamed", "another claim"), quote),
+    status=named("other_claim_statuses"),
 )
 _COPY: Final = Values(_LIKENESS, None, _ORIGIN)
 _SHOWS: Final = phrase(
+    "photo.shows",
     r"(?P<what>\w+) (?P<share>[\d.]+)",
-    "{what}，可能性 {share}",
-    "{what}, {share} likely",
-    what=named(SUBJECTS),
+    what=named("subjects"),
     share=percent,
 )
 _OTHER_THING: Final = Values(_SHOWS)
 
 
-def _signs(text: str, reader: Reader) -> str | None:
-    kinds = [sign_words.KINDS.get(kind) for kind in text.split(" + ")]  # type: ignore[call-overload]
-    return reader.choose(("、", ", ")).join(reader.choose(words) for words in kinds if words) if all(kinds) else None
+_KINDS_OF_SIGNS: Final = listed(named("sign_kinds"), signs.BETWEEN_KINDS)
 
 
 def _phrases(text: str, reader: Reader) -> str | None:
-    """Only what is recorded as phrases that this version knows; older records hold an English sentence."""
+    """Only what is recorded as phrases that this version knows; older records hold a sentence."""
     try:
-        signs = json.loads(text)
-        known = all(phrase[0] in sign_words.PHRASES for phrases in signs for phrase in phrases)
+        codes = [phrase[0] for phrases in json.loads(text) for phrase in phrases]
+        known = all(reader.texts.get("sign_phrases", code) is not None for code in codes)
     except (ValueError, TypeError, IndexError, KeyError):
-        return only(_sentence)(text, reader)
-    return sign_words.detail_text(text, reader.lang) if known else None
+        return recorded(_sentence)(text, reader)
+    return signs.detail_text(text, reader.lang) if known else None
 
 
 def _sentence(text: str, reader: Reader) -> str | None:
-    """An English sentence, unless it looks like a record for programs."""
+    """A sentence, unless it looks like a record for programs."""
     return None if re.search(r"[<>={}\[\]]|\w_\w", text) else quote(text, reader)
 
 
-_SIGNS: Final = Values(_signs, None, _phrases)
+_SIGNS: Final = Values(_KINDS_OF_SIGNS, None, _phrases)
 
 # ---- papers
 
-_TWO: Final = phrase(r"(?P<one>.+?) / (?P<other>.+)", "“{one}”与“{other}”", "“{one}” and “{other}”")
-_TWO_DAYS: Final = phrase(r"(?P<one>\S+) / (?P<other>\S+)", "{one}、{other}", "{one}, {other}", one=day, other=day)
+_TWO: Final = phrase("papers.two_values", r"(?P<one>.+?) / (?P<other>.+)")
+_TWO_DAYS: Final = phrase("papers.two_days", r"(?P<one>\S+) / (?P<other>\S+)", one=day, other=day)
 _SIDES: Final = Values(COMPARED)
 _PERSONS: Final = Values(quote, quote)
 _UNUSABLE: Final = Values(unusable)
@@ -211,69 +166,56 @@ _DEFECT: Final = Values(defect)
 # ---- noses, standing
 
 _NOSE: Final = phrase(
+    "nose.likeness",
     r"similarity (?P<similarity>-?[\d.]+), (?P<points>\d+) points agree",
-    "相似度 {similarity}，{points}特征点一致",
-    "similarity {similarity}, {points}",
     similarity=number,
-    points=counted("处", "point agrees", "points agree"),
+    points=counted("points_agree"),
 )
 _NOSE_RULE: Final = phrase(
+    "nose.rule",
     r">= (?P<similarity>[\d.]+), >= (?P<points>\d+) points",
-    "相似度不低于 {similarity}，一致的特征点不少于 {points}",
-    "a similarity of at least {similarity} and at least {points}",
     similarity=number,
-    points=counted("处", "point", "points"),
+    points=counted("points"),
 )
 _SHARED: Final = phrase(
+    "fraud.count",
     r"(?P<key>\w+): (?P<claims>\d+) claims of (?P<people>\d+) in (?P<days>\d+) days",
-    "{days}内 {people}提出 {claims}申请",
-    "{claims} of {people} in {days}",
-    key=named(SHARED),
+    key=named("shared"),
     claims=_CLAIMS,
     people=_PEOPLE,
     days=DAYS,
 )
 _SHARED_RULE: Final = phrase(
+    "fraud.limit",
     r"<= (?P<claims>\d+) claims of (?P<people>\d+) in (?P<days>\d+) days",
-    "{days}内至多 {people}、{claims}申请",
-    "at most {claims} of {people} in {days}",
     claims=_CLAIMS,
     people=_PEOPLE,
     days=DAYS,
 )
 _OVER: Final = Values(_SHARED, _SHARED_RULE)
 BIN: Final = first_of(
-    phrase(r"<= (?P<n>\S+)", "不高于 {n}", "at most {n}", n=number),
-    phrase(r"> (?P<n>\S+)", "高于 {n}", "above {n}", n=number),
-    phrase(r"(?P<low>\S+) to (?P<high>\S+)", "{low} 至 {high}", "{low} to {high}", low=number, high=number),
-    named({"any": ("任意", "any")}),
+    phrase("bins.at_most", r"<= (?P<n>\S+)", n=number),
+    phrase("bins.above", r"> (?P<n>\S+)", n=number),
+    phrase("bins.between", r"(?P<low>\S+) to (?P<high>\S+)", low=number, high=number),
+    phrase("bins.any", "any"),
 )
 _LOST: Final = listed(
-    phrase(
-        r"(?P<name>\w+) (?P<bin>.+) -(?P<points>\d+)",
-        "{name}（{bin}）扣 {points} 分",
-        "{name} ({bin}) costs {points} points",
-        name=named(CREDIT),
-        bin=BIN,
-        points=number,
-    ),
+    phrase("score.lost", r"(?P<name>\w+) (?P<bin>.+) -(?P<points>\d+)", name=named("credit"), bin=BIN, points=number),
     ", ",
-    ("，", ", "),
+    "lists.parts",
 )
 _SCORE: Final = Values(number, bound(">=", number))
 _LOW_AND_MANY: Final = Values(
     phrase(
+        "score.low_and_many",
         r"(?P<score>\d+), (?P<claims>\d+) claims in (?P<days>\d+) days",
-        "信用分 {score}，{days}内 {claims}申请",
-        "score {score}, {claims} in {days}",
         score=number,
         claims=_CLAIMS,
         days=DAYS,
     ),
     phrase(
+        "score.low_and_many_rule",
         r">= (?P<score>\d+) or <= (?P<claims>\d+) claims in (?P<days>\d+) days",
-        "信用分不低于 {score}，或 {days}内至多 {claims}申请",
-        "a score of at least {score}, or at most {claims} in {days}",
         score=number,
         claims=_CLAIMS,
         days=DAYS,
@@ -309,7 +251,7 @@ VALUES: Mapping[str, Values] = MappingProxyType(
         "recipient_is_not_insured": _PERSONS,
         "sender_is_not_insured": _PERSONS,
         "order_of_another_claimant": Values(_CLAIMS),
-        "claimant_under_two_ids": Values(listed(named(SHARED))),
+        "claimant_under_two_ids": Values(listed(named("shared"))),
         "digits_look_edited": _SIDES,
         "device_shared": _OVER,
         "payee_shared": _OVER,
@@ -358,17 +300,15 @@ VALUES: Mapping[str, Values] = MappingProxyType(
         "cover_recorded_after_event": Values(moment, bound("<=", moment)),
         "cover_changed_after_event": Values(moment, bound("<=", moment)),
         "could_not_check": Values(
-            named(STAGES),
+            named("stages"),
             None,
-            phrase(r"[\w: ]+, attempt (?P<n>\d+)", "已尝试 {n} 次", "attempt {n}", n=number),
+            phrase("checking.attempts", r"[\w: ]+, attempt (?P<n>\d+)", n=number),
         ),
         "photo_unmeasured": _DEFECT,
         "photo_sign_unmeasured": _SIGNS,
         "paper_unmeasured": _DEFECT,
         "nose_unmeasured": _DEFECT,
-        "fraud_unmeasured": Values(
-            phrase(r"(?P<key>\w+) not counted", "未统计{key}", "{key} not counted", key=named(SHARED))
-        ),
+        "fraud_unmeasured": Values(phrase("fraud.not_counted", r"(?P<key>\w+) not counted", key=named("shared"))),
         "asked_enough": Values(number),
         "benefit_unknown": Values(NO_BENEFIT),
         "policy_does_not_fit": Values(),

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from claims import explain, reason_values
+from claims import explain
 from claims.decide import UncheckedInputs, could_not_check, person_decision
 from claims.decision import Decision, Outcome, Reason
 from claims.evidence import (
@@ -38,15 +38,15 @@ from claims.evidence import (
     UnmeasuredPaper,
     UnmeasuredPhoto,
 )
-from claims.fact_words import CHECKS, CREDIT, STAGES
 from claims.judge import papers
-from claims.measured_words import COMPARED, DOUBT, NOT_VOUCHED, REFUSALS, unusable
-from claims.product import Language, Product, load_catalogue
-from claims.readings import Reader, fill, slots, slots_outside
+from claims.product import Product, load_catalogue
+from claims.readings import reasons as reason_values
+from claims.readings.measured import COMPARED, DOUBT, NOT_VOUCHED, unusable
+from claims.readings.strings import Reader, fill, slots_outside
 from claims.reasons import CODES, reason
 from claims.rules import RULES
 from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
-from claims.wording import CLAIMANT, REASONS
+from claims.texts import DEFAULT, languages, slots, texts
 from fixtures.cases import (
     INSURED,
     NOW,
@@ -71,11 +71,11 @@ from tests.claims.test_decide_properties import cases
 from vision.documents.checks.agreement import digits as digit_check
 from vision.errors import REFUSAL_CODES
 
-LANGUAGES: tuple[Language, ...] = ("zh", "en")
-TABLE = {
-    **REASONS,
-    **{f"{code} (claimant)": w for code, w in CLAIMANT.items()},
-}
+LANGUAGES = languages()
+OWN = texts(DEFAULT)
+CHECKS, CREDIT, STAGES, REFUSALS = (OWN.names(group) for group in ("checks", "credit", "stages", "refusals"))
+CLAIMANT = OWN.names("claimant_reasons")
+TABLE = sorted([f"reasons.{code}" for code in CODES] + [f"claimant_reasons.{code}" for code in CLAIMANT])
 # Quoted in both languages: ids, papers' numbers and file names, names of people, models and people's own words.
 QUOTED = re.compile(
     r"“[^”]*”|claim-\d|pet-\d|[\w-]+\.(?:jpg|pdf)|flood-\w+|SF\d+|order-\w+|(?<![A-Z])[A-Z]{3}(?![A-Za-z])"
@@ -110,8 +110,7 @@ def problems(one: Reason, product: Product) -> list[str]:
 
 def unread(one: Reason, product: Product) -> list[str]:
     """What the words would say and no reading recognised."""
-    words = (*REASONS[one.code], *CLAIMANT.get(one.code, ()))
-    wanted = frozenset().union(*(slots(text) for text in words))
+    wanted = slots(OWN[f"reasons.{one.code}"]) | slots(OWN.get("claimant_reasons", one.code) or "")
     said = reason_values.said(one, Reader("zh", product)).keys()
     return [f"{one.code} {name}: {getattr(one, name)!r}" for name in wanted - said if getattr(one, name)]
 
@@ -122,18 +121,19 @@ def test_every_code_has_readings_for_what_its_words_say() -> None:
     assert set(reason_values.VALUES) <= set(CODES)
     missing = [
         f"{code}: {name}"
-        for label, words in TABLE.items()
-        for code in (label.partition(" ")[0],)
-        for name in slots("".join(words))
+        for key in TABLE
+        for code in (key.partition(".")[2],)
+        for name in slots(OWN[key])
         if getattr(reason_values.VALUES[code], name) is None
     ]
     assert missing == [], "slots that nothing can fill"
 
 
-@pytest.mark.parametrize("label", TABLE)
-def test_words_hold_without_their_values(label: str) -> None:
+@pytest.mark.parametrize("key", TABLE)
+def test_words_hold_without_their_values(key: str) -> None:
     """Of an erased claim no value is left, and of a later version's none may be readable."""
-    for lang, template in zip(LANGUAGES, TABLE[label], strict=True):
+    for lang in LANGUAGES:
+        template = texts(lang)[key]
         assert slots(template) <= {"value", "threshold", "detail"}
         assert slots_outside(template) == frozenset(), "a slot outside of [brackets] leaves a hole"
         bare = fill(template, {})

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 from claims.explain import compared_text, not_vouched_text, transform_text, unusable_text
-from claims.measured_words import unusable
-from claims.product import Language
-from claims.readings import Reader
+from claims.readings.measured import unusable
+from claims.readings.strings import Reader
+from claims.texts import Language, languages
 from vision.copies.geometry import NO_GEOMETRY, describe
 from vision.documents import gate
-from vision.documents.checks.agreement import agreement as paper_checks
+from vision.documents.checks import agreement as paper_checks
 from vision.documents.checks.codes import code_check
 from vision.documents.kinds.catalogue import load_catalogue
 from vision.documents.text.page import Box, PaperCode, PaperField, PaperItem, PaperReading, RefusedField
 from vision.errors import REFUSAL_CODES, ImageRefused
 from vision.nose import capture, read
 
-LANGUAGES: tuple[Language, ...] = ("zh", "en")
+LANGUAGES = languages()
 BOX = Box(0.1, 0.1, 0.2, 0.2)
 TODAY = date(2026, 11, 20)
 

@@ -1,0 +1,266 @@
+"""Sentences that measuring leaves in facts, read again in the reader's language: why a photo, a paper or a nose could
+not be used, what a check of a paper compared, why nobody vouches for a reading.
+
+`vision` writes them in English, each of one form; a test lets it write them and reads them here. A sentence of another
+version is nobody's reading: the reason around it is said without it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from claims.readings.papers import kind_title
+from claims.readings.strings import (
+    Reader,
+    Reading,
+    counted,
+    day,
+    first_of,
+    listed,
+    named,
+    number,
+    own_name,
+    paper_amount,
+    paper_minor,
+    percent,
+    phrase,
+    quote,
+    within,
+)
+
+# What an insurer added beside them stands for itself.
+FIELD: Final = first_of(named("paper_fields"), own_name)
+KIND: Final = first_of(kind_title, own_name)
+CHECK: Final = named("checks")
+_DAYS: Final = counted("days")
+_SIZE: Final = r"(?P<wide>\d+) x (?P<high>\d+) px"
+
+# A catalogue's text says what is wrong and, behind the bar, what to send instead.
+_ADVICE: Final = "|"
+_LEGIBLE: Final = "(?:no text|\\d+ characters at a mean confidence of [\\d.]+)"
+_OF_FILES: Final = within(r"(?P<code>\w+)(?:: .*)?", named("refusals"))
+_OF_PAPERS: Final = (
+    phrase("unusable_papers.too_small", rf"too small to read: {_SIZE}; .*"),
+    phrase("unusable_papers.too_blurred", rf"too blurred to read: edges are \d+ px wide, {_LEGIBLE}; .*"),
+    phrase("unusable_papers.too_dark", rf"too dark to read: the brightest parts are at \d+ of 255, {_LEGIBLE}; .*"),
+    phrase("unusable_papers.no_print", rf"no readable print was found: {_LEGIBLE}; .*"),
+    phrase(
+        "unusable_papers.two_papers",
+        r"there are two papers in the picture \((?P<one>\w+) and (?P<other>\w+)\); photograph one at a time",
+        one=KIND,
+        other=KIND,
+    ),
+    phrase("unusable_papers.not_finished", r"the page could not be read to its end: .*"),
+)
+_OF_NOSES: Final = (
+    phrase(
+        "unusable_noses.too_small", r"nose too small: (?P<wide>\d+) pixels wide, at least (?P<least>\d+) are needed; .*"
+    ),
+    phrase("unusable_noses.too_dark", r"too dark: .*; turn towards a window or switch on a light"),
+    phrase("unusable_noses.glare", r"too much glare: (?P<share>\d+)% of the nose is blown out, .*"),
+    phrase("unusable_noses.covered", r"nose partly covered: .*"),
+    phrase("unusable_noses.from_the_side", r"nose seen from the side: .*"),
+    phrase("unusable_noses.too_blurred", r"too blurred: sharpness .*"),
+    phrase("unusable_noses.no_nose", r"no nose found: .*"),
+    phrase("unusable_noses.not_enrolled", r"no enrolment: .*"),
+    phrase("unusable_noses.too_little_shared", r"too little of the nose is visible .*"),
+)
+_OF_PHOTOS: Final = (phrase("unusable_photos.nothing_to_compare", r"nothing to compare by: .*"),)
+_UNUSABLE: Final = first_of(_OF_FILES, *_OF_PAPERS, *_OF_NOSES, *_OF_PHOTOS)
+
+
+def unusable(text: str, reader: Reader) -> str | None:
+    """Why a photo, a paper or a nose could not be used, and what to send instead."""
+    words = _UNUSABLE(text, reader)
+    return None if words is None else words.replace(_ADVICE, reader.texts["lists.advice"])
+
+
+def defect(text: str, reader: Reader) -> str | None:
+    """Why it could not be used, where nothing is asked for."""
+    words = _UNUSABLE(text, reader)
+    return None if words is None else words.partition(_ADVICE)[0]
+
+
+_ITEMS: Final = counted("items")
+_SIGNS: Final = first_of(
+    phrase("digit_signs.noise", "the paper's noise around it"),
+    phrase("digit_signs.sharpness", "the sharpness of its edges"),
+    phrase("digit_signs.ink_depth", "the depth of its ink"),
+    phrase("digit_signs.ink_colour", "the colour of its ink"),
+    phrase("digit_signs.brightness", "a step in the paper's brightness around it"),
+    phrase("digit_signs.compression", "a trace of another JPEG compression"),
+    phrase("digit_signs.twin", "a digit elsewhere that is the same to the pixel"),
+)
+
+
+def _shown(name: str, value: str, reader: Reader) -> str | None:
+    """A field's value as it stands in facts: minor units, an ISO date, or what the paper prints."""
+    if name.endswith("_minor"):
+        return paper_minor(value, reader)
+    return day(value, reader) if name == "date" or name.endswith("_date") else quote(value, reader)
+
+
+def _two_sides(key: str, pattern: str) -> Reading:
+    """A field with its value on either side."""
+    compiled = re.compile(pattern, re.DOTALL)
+
+    def read(text: str, reader: Reader) -> str | None:
+        match = compiled.fullmatch(text)
+        if match is None or (field := FIELD(match["field"], reader)) is None:
+            return None
+        sides = [_shown(match["field"], match[side], reader) or match[side] for side in ("one", "other")]
+        return reader.texts[key].format(field=field, one=sides[0], other=sides[1])
+
+    return read
+
+
+_STATED: Final = _two_sides(
+    "compared.code_and_print", r"(?P<field>\w+): the (?:bar )?code says (?P<one>.*), the print (?P<other>.*)"
+)
+_LAYERED: Final = _two_sides(
+    "compared.text_and_picture", r"(?P<field>\w+): the text layer says (?P<one>.*), the picture (?P<other>.*)"
+)
+
+
+def _date_field(text: str, reader: Reader) -> str | None:
+    """The name of a field of dates, written without its ending: "admitted" is 入院日期, date of admission."""
+    return reader.texts.get("paper_fields", f"{text}_date")
+
+
+_DATED: Final = first_of(
+    phrase("compared.dated", r"dated (?P<day>\S+)", day=day),
+    phrase("compared.dated_field", r"(?P<field>\w+) (?P<day>\S+)", field=_date_field, day=day),
+)
+# What a check of a paper compared, both sides.
+COMPARED: Final = first_of(
+    phrase(
+        "compared.items_and_total",
+        r"(?P<items>\d+) items sum to (?P<sum>\S+), the total says (?P<total>\S+)",
+        items=_ITEMS,
+        sum=paper_amount,
+        total=paper_amount,
+    ),
+    phrase(
+        "compared.items_and_field",
+        r"(?P<items>\d+) items sum to (?P<sum>\S+), (?P<field>\w+) says (?P<total>\S+)",
+        items=_ITEMS,
+        sum=paper_amount,
+        total=paper_amount,
+        field=lambda text, reader: FIELD(f"{text}_minor", reader),
+    ),
+    phrase(
+        "compared.words_and_digits",
+        r"in capitals (?P<words>\S+), in digits (?P<total>\S+)",
+        words=paper_amount,
+        total=paper_amount,
+    ),
+    phrase(
+        "compared.insurance_and_cash",
+        r"insurance (?P<insurance>\S+) \+ account (?P<account>\S+) \+ cash (?P<cash>\S+),"
+        r" the total says (?P<total>\S+)",
+        insurance=paper_amount,
+        account=paper_amount,
+        cash=paper_amount,
+        total=paper_amount,
+    ),
+    phrase(
+        "compared.net_and_tax",
+        r"net (?P<net>\S+) \+ tax (?P<tax>\S+), the total says (?P<total>\S+)",
+        net=paper_amount,
+        tax=paper_amount,
+        total=paper_amount,
+    ),
+    phrase(
+        "compared.price_and_discount",
+        r"price (?P<price>\S+) - discount (?P<discount>\S+) \+ freight (?P<freight>\S+), paid (?P<paid>\S+)",
+        price=paper_amount,
+        discount=paper_amount,
+        freight=paper_amount,
+        paid=paper_amount,
+    ),
+    phrase(
+        "compared.discharged_before_admitted",
+        r"from (?P<first>\S+) to (?P<last>\S+): discharged before admitted",
+        first=day,
+        last=day,
+    ),
+    phrase(
+        "compared.stay_days",
+        r"from (?P<first>\S+) to (?P<last>\S+), the paper says (?P<days>\d+) days",
+        first=day,
+        last=day,
+        days=_DAYS,
+    ),
+    phrase(
+        "compared.read_on",
+        r"(?P<dates>.+), read on (?P<today>\S+)",
+        dates=listed(_DATED, ", "),
+        today=day,
+    ),
+    listed(_STATED, "; ", "lists.sentences"),
+    listed(_LAYERED, "; ", "lists.sentences"),
+    phrase("compared.text_too_long", r"the text layer is longer than any paper"),
+    phrase(
+        "compared.digit",
+        r"(?P<field>\w+): the digit at (?P<across>\d+)% from the left, (?P<down>\d+)% from the top differs in"
+        r" (?P<sign>.+) \([\d.]+\)",
+        field=FIELD,
+        sign=_SIGNS,
+    ),
+)
+
+# Why a field is doubted, or was printed and not taken as read. What is quoted is the paper's.
+DOUBT: Final = first_of(
+    phrase("doubts.place_alone", r"(?P<value>.*) is told from its like by its place alone"),
+    phrase("doubts.other_field", r"(?P<value>.*) is read as (?P<field>\w+), too", field=FIELD),
+    phrase(
+        "doubts.dates_unlabelled",
+        r"(?P<count>\d+) dates stand on the paper and none beside its label",
+        count=number,
+    ),
+    phrase(
+        "doubts.numbers_unlabelled",
+        r"(?P<count>\d+) long numbers stand on the paper and none beside a label of it",
+        count=number,
+    ),
+    phrase("doubts.stated_once", r"the receipt states it nowhere else"),
+    phrase("doubts.not_last_sum", r"not the last sum of the receipt: (?P<value>.*)"),
+    phrase("doubts.like_a_label", r"(?P<value>.*) is one word in Latin letters, as labels are"),
+    phrase("doubts.no_surname", r"(?P<value>.*) does not begin with a usual surname"),
+    phrase("doubts.no_name", r"(?P<value>.*) is no usual name"),
+    phrase("doubts.two_of_them", r"two of them on one paper: (?P<one>.*) and (?P<other>.*)"),
+    phrase("doubts.too_large", r"(?P<value>.*) is more than any paper here is for(?: \(under [\d,]+\))?"),
+    phrase("doubts.no_day", r"(?P<value>.*) is no day of the calendar"),
+    phrase("doubts.no_amount", r"no amount at the start of '?(?P<value>.*?)'?"),
+    phrase("doubts.no_weight", r"no weight with a unit in '?(?P<value>.*?)'?"),
+    phrase("doubts.two_values", r"the paper says (?P<value>.*) and (?P<other>.*)"),
+)
+# Why the reader does not vouch for a paper.
+NOT_VOUCHED: Final = first_of(
+    phrase("not_vouched.kind_unknown", r"the kind of paper is not known"),
+    phrase("not_vouched.two_kinds", r"the words point to (?P<other>\w+) besides (?P<kind>\w+)", other=KIND, kind=KIND),
+    phrase("not_vouched.not_found", r"not found: (?P<fields>.+)", fields=listed(FIELD, ", ")),
+    phrase("not_vouched.one_way", r"read in one way only: (?P<fields>.+)", fields=listed(FIELD, ", ")),
+    phrase(
+        "not_vouched.low_confidence",
+        r"(?P<field>\w+) was read at a confidence of (?P<read>[\d.]+), below (?P<least>[\d.]+)",
+        field=FIELD,
+        read=percent,
+        least=percent,
+    ),
+    phrase("not_vouched.check_failed", r"(?P<check>\w+): (?P<sides>.+)", check=CHECK, sides=COMPARED),
+    phrase("not_vouched.doubt", r"(?P<field>\w+): (?P<doubt>.+)", field=FIELD, doubt=DOUBT),
+)
+
+# Why no amount due could be worked out.
+NO_BENEFIT: Final = first_of(
+    phrase("no_benefit.no_amount", r"no paper shows the amount"),
+    phrase("no_benefit.no_stay", r"(?P<paper>.*): the dates of the stay were not read"),
+    phrase("no_benefit.odd_stay", r"(?P<paper>.*): a stay from (?P<first>\S+) to (?P<last>\S+)", first=day, last=day),
+    phrase("no_benefit.unreadable", r"(?P<paper>.*): (?P<field>\w+) reads .*", field=FIELD),
+)
+UNSCORED: Final = first_of(
+    phrase("unscored.nothing_supplied", r"the platform supplied no credit attributes"),
+    phrase("unscored.incomplete", r"credit attribute (?P<name>\w+) is .*"),
+)
