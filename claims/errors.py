@@ -7,6 +7,9 @@ ClaimsError
 ├── InvalidTransition       a claim cannot go from this status to that one
 ├── UnknownProduct          no product file of that name
 ├── InvalidProduct          a product file that breaks its own schema
+├── UnknownFormula          a product names a benefit formula that is not registered
+├── UnknownSignal           a limit names a fraud signal that is not registered
+├── InvalidSignal           a fraud signal counts claims by what no claim states
 ├── InvalidDecision         a person's decision that the contract does not allow
 │   └── OrderValuePaid      more than is left of the order's value after what other claims were paid for it
 ├── UnknownRules            recorded inputs that other code judged
@@ -63,6 +66,15 @@ class UnknownProduct(ClaimsError): ...
 
 
 class InvalidProduct(ClaimsError): ...
+
+
+class UnknownFormula(ClaimsError): ...
+
+
+class UnknownSignal(ClaimsError): ...
+
+
+class InvalidSignal(ClaimsError): ...
 
 
 class InvalidDecision(ClaimsError): ...

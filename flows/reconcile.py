@@ -18,9 +18,9 @@ import structlog
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from claims.catalogue import product_of
 from claims.currencies import with_code
 from claims.money import Money
-from claims.product import product_of
 from claims.store import adjudication, corrections, findings, payouts, recoveries
 from claims.store.engine import connect
 from claims.store.findings import Difference, Run

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from claims.product import product_of
+from claims.catalogue import product_of
 from claims.store import adjudication, corrections, findings, outbox, payouts, statuses
 from claims.store.engine import connect
 from claims.store.findings import Difference

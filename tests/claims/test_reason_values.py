@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 
 from claims import explain, reason_values
+from claims.catalogue import load_catalogue
 from claims.decide import UncheckedInputs, could_not_check, person_decision
 from claims.decision import Decision, Outcome, Reason
 from claims.evidence import (
@@ -39,9 +40,10 @@ from claims.evidence import (
     UnmeasuredPhoto,
 )
 from claims.fact_words import CHECKS, CREDIT, STAGES
+from claims.formulas.paper_total import FORMULA
 from claims.judge import papers
 from claims.measured_words import COMPARED, DOUBT, NOT_VOUCHED, REFUSALS, unusable
-from claims.product import Language, Product, load_catalogue
+from claims.product import Language, Product
 from claims.readings import Reader, fill, slots, slots_outside
 from claims.reasons import CODES, reason
 from claims.rules import RULES
@@ -182,7 +184,7 @@ def judged() -> Iterator[Case]:
     yield food.with_cover(paid_to_date_minor=9_000_000)
     yield medical.with_facts(papers=(invoice(9_000),))
     yield wards.with_cover(days_paid=999)
-    excluded = medical.product.excluded_hospitals[0].name
+    excluded = FORMULA.terms_of(medical.product).excluded_hospitals[0].name
     bill = {"hospital": excluded, "patient": INSURED, "date": "2026-11-19", "number": "012345"}
     bill |= {"total_minor": "60000", "insurance_paid_minor": "0"}
     yield medical.with_facts(papers=(paper("outpatient_invoice", **bill),))
