@@ -93,7 +93,7 @@ def check(product: Product, terms: PaperTotalTerms) -> None:
 
 
 def fields_read(terms: PaperTotalTerms) -> frozenset[str]:
-    names = {"hospital"} if hospitals.matters(terms) else set()
+    names: set[str] = {"hospital"} if hospitals.matters(terms) else set()
     return frozenset(names if terms.stay is None else names | {"admitted_date", "discharged_date"})
 
 

@@ -242,7 +242,9 @@ def _least_confidence(product: Product, paper: PaperFact) -> float:
     if paper.kind not in product.evidence.papers:
         return min((field.confidence for field in paper.fields if field.name in _PROVES), default=0.0)
     formula, terms = with_terms(product)
-    names = set() if formula.pays_on_papers else {"number", "tracking_number", "order_number", "company", "date"}
+    names: set[str] = (
+        set() if formula.pays_on_papers else {"number", "tracking_number", "order_number", "company", "date"}
+    )
     if product.evidence.patient_is_insured:
         names.add("patient")
     names.update(product.evidence.insured_is)
