@@ -22,6 +22,7 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
     "token_key": frozenset({"api"}),
     "token_keys_old": frozenset({"api"}),
     "bank": frozenset({"settle"}),
+    "rail": frozenset({"settle"}),  # whose options may hold secrets
     "partners": frozenset({"refer"}),
     "audit": frozenset({"refer"}),  # which notes the tips
 }

@@ -6,12 +6,12 @@ import os
 import secrets
 import socket
 from dataclasses import replace
+from typing import Any
 
 from api.settings import Settings
 from claims.floods import FloodLimits
 from claims.store.scrubbing import ScrubLimits
 from flows.config import (
-    BankConfig,
     DescriptorConfig,
     LeaseLimits,
     LibraryConfig,
@@ -24,6 +24,9 @@ from flows.config import (
     TipConfig,
     WorkerConfig,
 )
+from flows.rails import http
+from flows.rails.rail import ChosenRail
+from flows.rails.registry import chosen
 
 
 def process_name(kind: str) -> str:
@@ -89,18 +92,29 @@ def descriptor_config(settings: Settings) -> DescriptorConfig | None:
     return DescriptorConfig(torchscript, whitening, thresholds)
 
 
+def chosen_rail(settings: Settings) -> ChosenRail:
+    """The rail that `rail.kind` names. Raises InvalidRail."""
+    rail, options = settings.rail, dict(settings.rail.options)
+    if rail.kind == http.KIND.name:
+        bank = settings.bank
+        told: dict[str, Any] = {
+            "url": bank.url,
+            "token": bank.token,
+            "reply_timeout_seconds": bank.reply_timeout_seconds,
+        }
+        if bank.final_refusals is not None:
+            told["final_refusals"] = bank.final_refusals
+        options = {**told, **options}
+    return chosen(rail.kind, options)
+
+
 def settle_config(settings: Settings) -> SettleConfig:
-    bank = settings.bank
+    """Raises InvalidRail."""
     return SettleConfig(
         name=process_name("settle"),
         store=_store(settings),
-        bank=BankConfig(
-            url=bank.url,
-            token=bank.token.get_secret_value(),
-            reply_timeout_seconds=bank.reply_timeout_seconds,
-            final_refusals=frozenset(bank.final_refusals),
-        ),
-        reconcile_seconds=bank.reconcile_seconds,
+        rail=chosen_rail(settings),
+        reconcile_seconds=settings.bank.reconcile_seconds,
         prefect=PrefectConfig(api_url=settings.prefect_api_url),
     )
 

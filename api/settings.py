@@ -11,11 +11,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.http.limits import HttpLimits
-from claims.refusals import FINAL_REFUSALS
 
 DRIVER: Final = "postgresql+asyncpg://"
 
@@ -30,7 +29,7 @@ class PartnerSettings(BaseModel):
 
 
 class BankSettings(BaseModel):
-    """The payout rail."""
+    """The bank behind the payout rail `http`, and how often books and rail are compared, whatever the rail."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,12 +38,24 @@ class BankSettings(BaseModel):
     reply_timeout_seconds: float = Field(
         default=5.0, gt=0, description="Then the outcome is unknown and asked for later"
     )
-    final_refusals: tuple[str, ...] = Field(
-        default=tuple(sorted(FINAL_REFUSALS)),
-        description="Problem codes by which this bank refuses for good, as JSON; any other answer is asked about",
+    final_refusals: tuple[str, ...] | None = Field(
+        default=None,
+        description="Problem codes by which this bank refuses for good, as JSON; any other answer is asked about. "
+        "Unset: those in `flows/rails/http.py`",
     )
     reconcile_seconds: float = Field(
         default=900.0, gt=0, description="Between two reconciliations of books and bank by the settle process"
+    )
+
+
+class PayoutRailSettings(BaseModel):
+    """Which payout rail, and what it alone is told: its own file says what that is, and reads it when settle starts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str = Field(default="http", description="Name of a rail in `flows/rails/registry.py`")
+    options: dict[str, JsonValue] = Field(
+        default={}, description="The rail's own settings by name; `http` takes those of `bank` where they are not here"
     )
 
 
@@ -210,7 +221,13 @@ class Settings(BaseSettings):
         "API's own port can keep busy; none: they are answered there alone",
     )
     http: HttpLimits = Field(default=HttpLimits(), description="Limits of the HTTP door")
-    bank: BankSettings = Field(default=BankSettings(), description="The payout rail")
+    bank: BankSettings = Field(default=BankSettings(), description="The bank behind the payout rail `http`")
+    rail: PayoutRailSettings = Field(
+        default=PayoutRailSettings(),
+        repr=False,
+        description='The payout rail, as JSON: `{"kind": "...", "options": {...}}`. An unknown kind, or an option that '
+        "it does not know, is an error at start that names those there are",
+    )
     partners: dict[str, PartnerSettings] = Field(
         default={}, description="Partner insurers by the key that product files name, as JSON"
     )

@@ -23,8 +23,8 @@ from scipy.stats import beta
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.report import figures_table, machine
+from claims.catalogue import load_catalogue
 from claims.judge.subject import another_thing
-from claims.product import load_catalogue
 from claims.rules import RULES, Rules
 from claims.subject import Subject, SubjectFact, SubjectShare
 from fixtures import caltech, edits

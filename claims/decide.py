@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, assert_never
 
-from claims.benefit import Benefit, calculate, cover_deductible_left
+from claims.benefit import Benefit, Given, cover_deductible_left
 from claims.claim import Claim
 from claims.decision import BenefitLine, Decision, Outcome, Reason
 from claims.errors import InputsErased, InvalidDecision, OrderValuePaid, UnknownRules
 from claims.evidence import Facts, Unmeasured
+from claims.formulas.registry import calculate, formula_of, with_terms
 from claims.judge import cover, nose, papers, photos, repeats, standing, subject
 from claims.money import Money, smallest
 from claims.orders import order_left
 from claims.policy import Policy
-from claims.product import HOSPITALS_CLAUSE, Product
+from claims.product import Product
 from claims.reasons import after_payment, asked_enough, in_order, reason
 from claims.rules import RULES_CODE, Rules
 from claims.wire import canonical, from_plain
@@ -99,13 +100,15 @@ def decide(
         *repeats.judge(policy, product, facts.repeats),
     ]
     benefit = calculate(
-        claim,
-        policy,
-        product,
-        facts.cover,
-        papers.to_pay_on(product, facts.papers, rules),
-        prices=papers.prices(product, facts.papers, rules),
-        repeats=facts.repeats,
+        Given(
+            claim,
+            policy,
+            product,
+            facts.cover,
+            papers.to_pay_on(product, facts.papers, rules),
+            prices=papers.prices(product, facts.papers, rules),
+            repeats=facts.repeats,
+        )
     )
     reasons += _judge_benefit(claim, product, facts, rules, benefit, reasons)
     reasons = list(asked_enough(reasons, asked, rules.rounds_asked_max))
@@ -187,7 +190,7 @@ def person_limit(
     of_order = order_left(policy, product, order_paid_minor)
     if order_paid_minor and of_order is not None:
         limit = smallest(limit, of_order)
-    stated = product.benefit == "stated_amount" and policy.insured_value.minor > 0
+    stated = formula_of(product).limited_to_insured_value and policy.insured_value.minor > 0
     return smallest(limit, policy.insured_value) if stated else limit
 
 
@@ -282,8 +285,8 @@ def _judge_benefit(
     borne = product.deductible_minor + cover_deductible_left(product, facts.cover)
     nothing = f"> {borne} {product.currency}"
     clause = product.clauses["deductible"].number
-    allowance = product.stay is not None and product.stay.allowance_day_minor > 0
-    if claim.amount.minor <= borne and not allowance:
+    formula, terms = with_terms(product)
+    if claim.amount.minor <= borne and not formula.pays_beside_loss(terms):
         # Whatever the papers show, no more than this is due.
         return [reason("below_deductible", f"{claim.amount.minor} {product.currency}", nothing, clause=clause)]
     open_questions = any(one.pulls is not Outcome.PAY for one in so_far)
@@ -298,14 +301,11 @@ def _judge_benefit(
 
 def _why_nothing(product: Product, benefit: Benefit, nothing: str) -> Reason:
     """The plain ground on which nothing of a bill in order is due."""
-    labels = {line.label: line for line in benefit.lines}
-    loss = labels["loss"].amount.minor
-    if loss == 0 and "hospital_excluded" in labels:
-        clause = product.clauses[HOSPITALS_CLAUSE].number
-        return reason("hospital_excluded", labels["hospital_excluded"].detail, "not excluded", clause=clause)
-    if product.stay is not None and loss > 0 and labels["days_counted"].detail == "0":
-        clause = product.clauses["limit"].number
-        return reason("days_exhausted", "0 days", f"<= {product.stay.days_max} days", clause=clause)
+    formula, terms = with_terms(product)
+    ground = formula.ground_for_nothing(product, terms, benefit)
+    if ground is not None:
+        return ground
+    loss = next(line.amount.minor for line in benefit.lines if line.label == "loss")
     value = f"{loss} {product.currency}"
     return reason("below_deductible", value, nothing, clause=product.clauses["deductible"].number)
 

@@ -8,6 +8,9 @@ ClaimsError
 ├── UnknownProduct          no product file of that name
 ├── InvalidProduct          a product file that breaks its own schema
 ├── InvalidTexts            a catalogue of texts that lacks a key, or fills one otherwise than the default language
+├── UnknownFormula          a product names a benefit formula that is not registered
+├── UnknownSignal           a limit names a fraud signal that is not registered
+├── InvalidSignal           a fraud signal counts claims by what no claim states
 ├── InvalidDecision         a person's decision that the contract does not allow
 │   └── OrderValuePaid      more than is left of the order's value after what other claims were paid for it
 ├── UnknownRules            recorded inputs that other code judged
@@ -67,6 +70,15 @@ class InvalidProduct(ClaimsError): ...
 
 
 class InvalidTexts(ClaimsError): ...
+
+
+class UnknownFormula(ClaimsError): ...
+
+
+class UnknownSignal(ClaimsError): ...
+
+
+class InvalidSignal(ClaimsError): ...
 
 
 class InvalidDecision(ClaimsError): ...

@@ -305,7 +305,7 @@ class CreditFact:
 class WindowCount:
     """How many claims share one thing with this claim in a window before it, this claim not counted."""
 
-    key: Literal["device", "payee", "address", "merchant", "claimant"]
+    key: str  # name of a signal (`claims.fraud.signals.registry`)
     window_days: int
     claims: int
     claimants: int  # distinct

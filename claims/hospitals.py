@@ -1,30 +1,49 @@
-"""Whether the insurer has designated, or excluded, the hospital that a bill names."""
+"""Terms by hospital: whether the insurer has designated, or excluded, the hospital that a bill names."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from claims.evidence import PaperFact
 from claims.names import institution
-from claims.product import Hospital, Product
+from claims.product import Terms
 
 Standing = Literal["designated", "undesignated", "excluded"]
 
+# Only terms that name hospitals need it.
+HOSPITALS_CLAUSE = "hospitals"
 
-def standing(product: Product, paper: PaperFact) -> Standing:
+
+class Hospital(Terms):
+    """A hospital by its full name; `aliases`: other names that its bills carry."""
+
+    name: str = Field(min_length=2)
+    aliases: tuple[Annotated[str, Field(min_length=2)], ...] = ()
+
+
+class HospitalTerms(Terms):
+    """The hospitals that the terms name, for the terms of every formula that asks where a bill comes from."""
+
+    designated_hospitals: tuple[Hospital, ...] = ()
+    excluded_hospitals: tuple[Hospital, ...] = ()  # what their bills ask is not covered
+
+
+def standing(terms: HospitalTerms, paper: PaperFact) -> Standing:
     """Where the terms name no hospitals, all are designated. One that nobody named is undesignated, which is no doubt
     about it: it pays the lower rate."""
     shown = institution(paper.value("hospital"))
-    if any(_names(one, shown) for one in product.excluded_hospitals):
+    if any(_names(one, shown) for one in terms.excluded_hospitals):
         return "excluded"
-    if not product.designated_hospitals or any(_names(one, shown) for one in product.designated_hospitals):
+    if not terms.designated_hospitals or any(_names(one, shown) for one in terms.designated_hospitals):
         return "designated"
     return "undesignated"
 
 
-def matters(product: Product) -> bool:
+def matters(terms: HospitalTerms) -> bool:
     """Whether the terms depend on the hospital, so that it must be read surely."""
-    return bool(product.designated_hospitals or product.excluded_hospitals)
+    return bool(terms.designated_hospitals or terms.excluded_hospitals)
 
 
 def _names(hospital: Hospital, shown: str) -> bool:

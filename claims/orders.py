@@ -30,8 +30,9 @@ def order_key(number: str, merchant_id: str = "") -> str:
 
 def order_left(policy: Policy, product: Product, order_paid_minor: int, order_price_minor: int = 0) -> Money | None:
     """What may still be paid of the order: its value (what the policy insures, or its price where that is known and
-    less) without what other claims were paid for it. None where the product pays no orders, or states no value."""
-    if not product.order_covers or product.benefit != "stated_amount" or policy.insured_value.minor <= 0:
+    less) without what other claims were paid for it. None where the product pays no orders, or the policy states no
+    value."""
+    if not product.order_covers or policy.insured_value.minor <= 0:
         return None
     value = policy.insured_value.minor
     # A price is that of the goods; what a return costs stands on no order.

@@ -1,26 +1,20 @@
-"""Products: the terms of a cover, declared in YAML, one file a product in `claims/products`. The file's name is the
-product's key."""
+"""Products: the terms of a cover. `claims.catalogue` reads them; what only one formula needs stands in `terms` and is
+typed in the formula's own file (`claims.formulas`)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from claims.currencies import is_known
-from claims.errors import InvalidProduct, UnknownProduct
 from claims.evidence import KIND_PATTERN, UNKNOWN_KIND
 from claims.money import Money
 from claims.subject import Subject
-from claims.texts import DEFAULT, Language, required_in_terms
-
-CATALOGUE = Path(__file__).parent / "products"
+from claims.texts import DEFAULT, Language
 
 ItemClass = Literal["甲", "乙", "丙", "own", ""]
 BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
@@ -32,8 +26,17 @@ PersonField = Literal["patient", "owner", "buyer", "recipient", "sender"]
 # Every CONTRACT reason quotes one of these; a product without the clause could not be declined on it.
 CLAUSE_KEYS = ("cover", "perils", "waiting", "claim_window", "limit", "deductible")
 
-# Only what makes use of it needs it.
-HOSPITALS_CLAUSE = "hospitals"
+# Terms of `paper_total` that stood beside `benefit`, not in `terms`, with the values that said nothing. Recorded
+# decisions and product files of then are still read.
+_ONCE_BESIDE: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "undesignated_pays_basis_points": None,
+        "designated_hospitals": [],
+        "excluded_hospitals": [],
+        "rounds_once": False,
+        "stay": None,
+    }
+)
 
 
 def _kind(name: str) -> str:
@@ -51,11 +54,13 @@ def _currency(code: str) -> str:
 PaperKind = Annotated[str, Field(pattern=KIND_PATTERN), AfterValidator(_kind)]
 
 
-class _Terms(BaseModel):
+class Terms(BaseModel):
+    """Base of everything that a product file declares: frozen, and no word that nobody knows."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
-class Text(_Terms):
+class Text(Terms):
     """The same words in several languages, each by its code, the default language among them: `zh: ...`, `en: ...`."""
 
     model_config = ConfigDict(extra="allow")
@@ -84,7 +89,7 @@ class Clause(Text):
     number: str = Field(pattern=r"^\d+(\.\d+)*$")
 
 
-class Evidence(_Terms):
+class Evidence(Terms):
     """What a claim must bring. `photo_or_paper`: `photos_min` photos or `papers_min` papers, either will do; otherwise
     both are needed.
 
@@ -105,32 +110,7 @@ class Evidence(_Terms):
     expected_subjects: tuple[Subject, ...] = ()
 
 
-class Hospital(_Terms):
-    """A hospital by its full name; `aliases`: other names that its bills carry."""
-
-    name: str = Field(min_length=2)
-    aliases: tuple[Annotated[str, Field(min_length=2)], ...] = ()
-
-
-class Stay(_Terms):
-    """Terms of a hospital stay, by its days: those from admission to the day before discharge, at least one.
-
-    day_limit_minor: the most that is paid of the bill for each day. allowance_day_minor: paid for each day beside the
-    bill. days_max: of the whole cover; days beyond it neither raise the limit nor have an allowance.
-    """
-
-    day_limit_minor: MinorUnits | None = None
-    allowance_day_minor: MinorUnits = 0
-    days_max: Annotated[int, Field(ge=1, le=366)]
-
-    @model_validator(mode="after")
-    def _coherent(self) -> Self:
-        if self.day_limit_minor is None and not self.allowance_day_minor:
-            raise ValueError("a stay needs a day_limit_minor or an allowance_day_minor")
-        return self
-
-
-class Product(_Terms):
+class Product(Terms):
     """The terms. Amounts are minor units of `currency`; days are whole days of the product's own time zone."""
 
     key: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -143,19 +123,13 @@ class Product(_Terms):
         default=480, ge=-720, le=840
     )  # paper dates and waiting days are local; China has no summer time
     evidence: Evidence
-    benefit: Literal["stated_amount", "paper_total"]
+    benefit: str = Field(pattern=r"^[a-z][a-z0-9_]*$")  # name of a formula of `claims.formulas.registry`
+    terms: Mapping[str, JsonValue] = {}  # what that formula alone needs
     waiting_days: int = Field(ge=0, le=365)
     claim_within_days: int = Field(ge=1, le=3650)  # after the event
     deductible_minor: MinorUnits = 0  # of each claim
     deductible_cover_minor: MinorUnits = 0  # beside it, of all claims of one cover (a year) together
     pays_basis_points: Mapping[ItemClass, BasisPoints]  # the insurer's share by item class; "" for what has no class
-    # At a hospital that is not on the list below; None: the same share everywhere.
-    undesignated_pays_basis_points: Mapping[ItemClass, BasisPoints] | None = None
-    designated_hospitals: tuple[Hospital, ...] = ()
-    excluded_hospitals: tuple[Hospital, ...] = ()  # what their bills ask is not covered
-    # Fractions of a minor unit: dropped once a claim, or (False) once for each class of items.
-    rounds_once: bool = False
-    stay: Stay | None = None
     # What is paid of an order. Claims of products that pay for the same share the order's value; "": bills, no orders.
     order_covers: Literal["", "goods", "freight"] = ""
     # As many claims are paid with no person looking; None: the terms do not limit it.
@@ -165,6 +139,20 @@ class Product(_Terms):
     auto_pay_max_minor: MinorUnits  # the most that is paid with no person looking, for a claimant in good standing
     clauses: Mapping[str, Clause]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_terms(cls, stated: Any) -> Any:
+        """Put what stands beside `terms`, as it did once, among them."""
+        if not isinstance(stated, dict) or not isinstance(stated.get("terms", {}), dict):
+            return stated
+        rest = {name: value for name, value in stated.items() if name not in _ONCE_BESIDE}
+        beside = {
+            name: stated[name]
+            for name, nothing in _ONCE_BESIDE.items()
+            if stated.get(name, nothing) not in (nothing, ())
+        }
+        return {**rest, "terms": {**beside, **stated.get("terms", {})}}
+
     @model_validator(mode="after")
     def _coherent(self) -> Self:
         missing = [key for key in CLAUSE_KEYS if key not in self.clauses]
@@ -172,19 +160,14 @@ class Product(_Terms):
             raise ValueError(f"clauses missing: {', '.join(missing)}")
         if "" not in self.pays_basis_points:
             raise ValueError('pays_basis_points needs a share for items of no class: ""')
-        self._check_hospitals()
         paid_on = set(self.evidence.papers)
         others = [*self.evidence.supporting, *self.evidence.may_bring]
         if len({*paid_on, *others}) != len(self.evidence.papers) + len(others):
             raise ValueError("a kind of paper stands in one list: papers, supporting or may_bring, and there once")
         if self.evidence.supporting and self.evidence.photo_or_paper:
             raise ValueError("supporting papers make no sense where a photo will do instead")
-        if self.stay is not None and self.benefit != "paper_total":
-            raise ValueError("a stay needs a benefit from the paper's total")
         if bool(self.order_covers) != (self.claims_per_order_max is not None):
             raise ValueError("order_covers and claims_per_order_max come together")
-        if self.benefit == "paper_total" and self.evidence.papers_min == 0:
-            raise ValueError("a benefit from the paper's total needs papers_min >= 1")
         if self.evidence.papers_min and not self.evidence.papers:
             raise ValueError("papers_min without any kind in papers")
         if self.auto_pay_max_minor > self.per_claim_max_minor:
@@ -192,26 +175,6 @@ class Product(_Terms):
         if not (self.evidence.photos_min or self.evidence.papers_min):
             raise ValueError("a product that asks for neither photo nor paper could pay on words alone")
         return self
-
-    def _check_hospitals(self) -> None:
-        if not (self.designated_hospitals or self.excluded_hospitals or self.undesignated_pays_basis_points):
-            return
-        if HOSPITALS_CLAUSE not in self.clauses:
-            raise ValueError(f"clauses missing: {HOSPITALS_CLAUSE}")
-        if (self.undesignated_pays_basis_points is None) != (not self.designated_hospitals):
-            raise ValueError("designated_hospitals and undesignated_pays_basis_points come together")
-        if self.undesignated_pays_basis_points is not None:
-            if set(self.undesignated_pays_basis_points) != set(self.pays_basis_points):
-                raise ValueError("undesignated_pays_basis_points names other item classes than pays_basis_points")
-            higher = [
-                name or '""'
-                for name, share in self.undesignated_pays_basis_points.items()
-                if share > self.pays_basis_points[name]
-            ]
-            if higher:
-                raise ValueError(f"undesignated_pays_basis_points pay more than the list's for: {', '.join(higher)}")
-            if not self.rounds_once:
-                raise ValueError("with two shares for one class, rounds_once: true")
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -236,45 +199,3 @@ class Product(_Terms):
     def clause_text(self, number: str, language: Language) -> str:
         """The words of the clause of that number, "" where the terms have none."""
         return next((clause.in_language(language) for clause in self.clauses.values() if clause.number == number), "")
-
-
-def read_product(text: str, key: str) -> Product:
-    """One product from YAML. Raises InvalidProduct that names the file's key and what is wrong."""
-    try:
-        product = Product.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, ValidationError) as error:
-        raise InvalidProduct(f"product {key}: {error}") from error
-    if product.key != key:
-        raise InvalidProduct(f"product {key}: its file says key {product.key!r}")
-    for words in (product.name, product.summary, *product.perils.values(), *product.clauses.values()):
-        if absent := required_in_terms() - words.languages:
-            missing = f"no words in {', '.join(sorted(absent))} for {words.in_language(DEFAULT)!r}"
-            raise InvalidProduct(f"product {key}: {missing}")
-    return product
-
-
-@cache
-def load_catalogue(folder: Path = CATALOGUE) -> Mapping[str, Product]:
-    """Every product of the folder by key, in order of key. Raises InvalidProduct. Read once a process: a change of
-    terms is a new release."""
-    files = sorted(folder.glob("*.yaml"))
-    if not files:
-        raise InvalidProduct(f"no product files in {folder}")
-    return MappingProxyType({file.stem: read_product(file.read_text(encoding="utf-8"), file.stem) for file in files})
-
-
-def product_of(key: str) -> Product:
-    """Raises UnknownProduct."""
-    try:
-        return load_catalogue()[key]
-    except KeyError:
-        raise UnknownProduct(f"no product {key!r}; known: {', '.join(load_catalogue())}") from None
-
-
-def paying_for_the_same(product: Product) -> frozenset[str]:
-    """Keys of the products that pay for what this one pays of an order, itself among them; none where it pays bills."""
-    if not product.order_covers:
-        return frozenset()
-    return frozenset(
-        {product.key} | {key for key, other in load_catalogue().items() if other.order_covers == product.order_covers}
-    )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from claims.decision import Ground, Outcome, Reason
+from claims.fraud.signals.registry import SIGNALS
 from claims.money import Money
 
 
@@ -35,9 +36,9 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "photo_of_another_claim photo_from_web photo_from_stock photo_of_own_earlier_claim photo_copy_unattributed"
         " photo_in_flood photo_signs_combined order_of_another_claimant claimant_under_two_ids"
         " paper_claimed_before digits_look_edited nose_of_another_pet pet_not_insured patient_is_not_insured"
-        " owner_is_not_insured buyer_is_not_insured recipient_is_not_insured sender_is_not_insured"
-        " device_shared payee_shared address_shared merchant_over_limit claimant_over_limit",
+        " owner_is_not_insured buyer_is_not_insured recipient_is_not_insured sender_is_not_insured",
     )
+    | {signal.reason: Code(Ground.SUSPICION, Outcome.REFER) for signal in SIGNALS.values()}
     | _codes(
         Ground.EVIDENCE,
         Outcome.ASK,

@@ -1,30 +1,51 @@
-"""Days of a hospital stay, as the bills show them: from admission to the day before discharge, at least one."""
+"""Terms by the day of a hospital stay, and its days as the bills show them: from admission to the day before discharge,
+at least one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
 
 from claims import hospitals
 from claims.evidence import CoverFact, PaperFact, Unmeasured
-from claims.product import Product
+from claims.hospitals import HospitalTerms
+from claims.product import MinorUnits, Terms
 
 DAYS_READ_MAX = 400  # a longer stay was misread, or goes before a person
 
 
-def days(product: Product, cover: CoverFact, papers: Sequence[PaperFact]) -> int | Unmeasured:
-    """Days that count, at most what is left of the cover's; a day on two bills once, one at an excluded hospital not.
-    0 where the product has no terms by the day."""
-    if product.stay is None:
-        return 0
+class Stay(Terms):
+    """Terms of a hospital stay, by its days: those from admission to the day before discharge, at least one.
+
+    day_limit_minor: the most that is paid of the bill for each day. allowance_day_minor: paid for each day beside the
+    bill. days_max: of the whole cover; days beyond it neither raise the limit nor have an allowance.
+    """
+
+    day_limit_minor: MinorUnits | None = None
+    allowance_day_minor: MinorUnits = 0
+    days_max: Annotated[int, Field(ge=1, le=366)]
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if self.day_limit_minor is None and not self.allowance_day_minor:
+            raise ValueError("a stay needs a day_limit_minor or an allowance_day_minor")
+        return self
+
+
+def days(stay: Stay, named: HospitalTerms, cover: CoverFact, papers: Sequence[PaperFact]) -> int | Unmeasured:
+    """Days that count, at most what is left of the cover's; a day on two bills once, one at a hospital that `named`
+    excludes not."""
     found: set[date] = set()
     for paper in papers:
         stayed = of_paper(paper)
         if isinstance(stayed, Unmeasured):
             return stayed
-        if hospitals.standing(product, paper) != "excluded":
+        if hospitals.standing(named, paper) != "excluded":
             found |= stayed
-    return min(len(found), max(0, product.stay.days_max - max(0, cover.days_paid)))
+    return min(len(found), max(0, stay.days_max - max(0, cover.days_paid)))
 
 
 def of_paper(paper: PaperFact) -> frozenset[date] | Unmeasured:

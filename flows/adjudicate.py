@@ -21,6 +21,7 @@ import structlog
 from sqlalchemy import select
 
 from claims import decide as judging
+from claims.catalogue import product_of
 from claims.claim import Status
 from claims.currencies import with_code
 from claims.decide import UncheckedInputs
@@ -38,7 +39,6 @@ from claims.errors import (
 )
 from claims.evidence import CreditFact, Facts, NoseFact, PhotoFact
 from claims.faults import fault
-from claims.product import product_of
 from claims.rules import RULES
 from claims.store import adjudication, queue
 from claims.store.adjudication import ClaimFile

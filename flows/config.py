@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from claims.floods import FloodLimits
-from claims.refusals import FINAL_REFUSALS
 from claims.store.scrubbing import ScrubLimits
+from flows.rails.rail import ChosenRail
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +131,6 @@ class WorkerConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class BankConfig:
-    """The payout rail's address and its limits. `token` is a bearer token, "" for none."""
-
-    url: str
-    token: str = ""
-    connect_timeout_seconds: float = 2.0
-    reply_timeout_seconds: float = 5.0
-    final_refusals: frozenset[str] = FINAL_REFUSALS
-    retry_after_seconds_max: float = 3_600.0  # a bank that asks for a longer pause is asked again after this one
-
-
-@dataclass(frozen=True, slots=True)
 class PartnerConfig:
     """One partner insurer: where notices of referrals go, and the secret (`whsec_` and base64) that signs them."""
 
@@ -155,7 +143,7 @@ class PartnerConfig:
 class SettleConfig:
     name: str
     store: StoreConfig
-    bank: BankConfig
+    rail: ChosenRail
     prefect: PrefectConfig = field(default_factory=PrefectConfig)
     reconcile_seconds: float = 900.0  # between two reconciliations of books and bank, whoever makes them
     # A payout whose outcome is unknown is asked for again and again, however long it takes: money is never given up

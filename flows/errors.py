@@ -2,6 +2,8 @@
 
 FlowsError
 ├── RailError                 the payout rail could not be used at all (not a payout's own outcome)
+├── InvalidRail               settings that the chosen payout rail does not understand
+│   └── UnknownRail           no payout rail of that name
 ├── Postponed                 this message cannot be finished now; it is tried again after a pause
 │   └── DeliveryFailed        a partner did not take a notice
 ├── UnknownPaperKind          a product asks for a kind of paper that the reader does not know
@@ -22,6 +24,12 @@ class FlowsError(Exception):
 
 
 class RailError(FlowsError): ...
+
+
+class InvalidRail(FlowsError): ...
+
+
+class UnknownRail(InvalidRail): ...
 
 
 class Postponed(FlowsError):

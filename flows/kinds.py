@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from claims.formulas.registry import formula_of
 from claims.product import Product
 from flows.errors import UnknownPaperKind
 from vision.documents.kinds.catalogue import PaperKind
@@ -24,7 +25,7 @@ def check_kinds(products: Mapping[str, Product], catalogue: Mapping[str, PaperKi
     blind = [
         f"{key} pays on {kind}"
         for key, product in sorted(products.items())
-        if product.evidence.patient_is_insured and product.benefit == "paper_total"
+        if product.evidence.patient_is_insured and formula_of(product).pays_on_papers
         for kind in product.evidence.papers
         if "insurance_paid_minor" not in catalogue[kind].fields
     ]

@@ -18,9 +18,9 @@ import structlog
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from claims.catalogue import product_of
 from claims.currencies import with_code
 from claims.money import Money
-from claims.product import product_of
 from claims.store import adjudication, corrections, findings, payouts, recoveries
 from claims.store.engine import connect
 from claims.store.findings import Difference, Run
@@ -32,7 +32,6 @@ from flows.drain import STORE_AWAY
 from flows.errors import RailError
 from flows.process import pause
 from flows.queues import utc_now
-from flows.rails.http import HttpRail
 from flows.rails.rail import Paid, PayoutRail
 
 log = structlog.get_logger(__name__)
@@ -81,13 +80,13 @@ class Books:
 
 
 async def reconcile(config: SettleConfig) -> Reconciliation:
-    """Compare the books at `config.store` with the bank at `config.bank`. Changes nothing.
+    """Compare the books at `config.store` with the bank behind `config.rail`. Changes nothing.
 
     Raises RailError when the bank's list cannot be read in full: half a list would show losses that are none.
     """
     engine = connect(config.store.dsn, pool_size=2)
     try:
-        async with HttpRail(config.bank) as rail:
+        async with config.rail.open() as rail:
             return await look(engine, rail)
     finally:
         await engine.dispose()
@@ -98,7 +97,7 @@ async def reconcile_and_keep(config: SettleConfig) -> Reconciliation:
     RailError, and Busy when that takes too long."""
     engine = connect(config.store.dsn, pool_size=3)
     try:
-        async with HttpRail(config.bank) as rail:
+        async with config.rail.open() as rail:
             for _ in range(BUSY_TRIES):
                 done = await Reconciler(engine, rail).reconcile()
                 if done is not None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from claims.product import product_of
+from claims.catalogue import product_of
 from claims.store import adjudication, corrections, findings, outbox, payouts, statuses
 from claims.store.engine import connect
 from claims.store.findings import Difference
@@ -28,7 +28,6 @@ from flows.drain import Drain
 from flows.errors import Postponed
 from flows.process import live, stopping
 from flows.queues import OutboxQueue, utc_now
-from flows.rails.http import HttpRail
 from flows.rails.rail import Instruction, NotKnown, Paid, PayoutRail, Refused, Unclear
 from flows.reconcile import Reconciler, by_timer
 from flows.sending import Sending
@@ -198,7 +197,7 @@ async def run(config: SettleConfig, stop: asyncio.Event | None = None) -> None:
     stop, wake = stop or asyncio.Event(), asyncio.Event()
     engine = connect(config.store.dsn, pool_size=config.store.pool_size)
     try:
-        async with tracking(config.prefect) as tracker, HttpRail(config.bank) as rail, stopping(stop, [wake]):
+        async with tracking(config.prefect) as tracker, config.rail.open() as rail, stopping(stop, [wake]):
             sending = Sending("settle", engine, tracker, Settlement(engine, rail).settle, config.lease)
             queue = OutboxQueue(engine, "settle", config.name, config.lease.lease_seconds)
             drain = Drain("settle", queue, sending.work, config.lease, stop, wake)

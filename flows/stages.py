@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from claims import credit as scoring
 from claims.benefit import amount_on
+from claims.catalogue import product_of
 from claims.claim import EvidenceKind
 from claims.credit import Scorecard
 from claims.errors import InFlight, StoreError
@@ -40,7 +41,6 @@ from claims.evidence import (
 from claims.floods import FloodLimits
 from claims.orders import order_key
 from claims.paper_traits import is_order
-from claims.product import product_of
 from claims.rules import RULES
 from claims.store import adjudication, counts, erasure, holding, noses, papers
 from claims.store import repeats as repeated

@@ -12,8 +12,8 @@ from contextlib import AsyncExitStack
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from claims.catalogue import load_catalogue
 from claims.credit import Scorecard
-from claims.product import load_catalogue
 from claims.store.blobs import BlobStore
 from claims.store.engine import connect
 from flows.adjudicate import Adjudication

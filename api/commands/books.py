@@ -34,16 +34,17 @@ def reconcile_books(as_json: JsonFlag = False) -> None:
     finds nothing and ends nothing (exit code 1).
     """
     import asyncio
+    from dataclasses import replace
 
-    from api.commands.opening import database
-    from api.processes import settle_config
+    from api.commands.opening import database, settling
     from flows.errors import RailError
     from flows.reconcile import Busy, reconcile_and_keep
 
     config = settings()
+    told = settling(config)
     try:
         with database(config) as dsn:
-            found = asyncio.run(reconcile_and_keep(settle_config(config.model_copy(update={"database_url": dsn}))))
+            found = asyncio.run(reconcile_and_keep(replace(told, store=replace(told.store, dsn=dsn))))
     except RailError as error:
         raise fail(f"the bank's list cannot be read: {error}", code=1) from error
     except Busy as error:

@@ -49,9 +49,9 @@ def list_claims(limit: int = typer.Option(50, min=1, max=1000), as_json: JsonFla
 @claims_app.command("show")
 def show(claim_id: str, language: Language = "", as_json: JsonFlag = False) -> None:
     """One claim: its way so far, and every decision with its reasons."""
+    from claims.catalogue import load_catalogue
     from claims.currencies import with_code
     from claims.explain import benefit_text, reason_text, status_text
-    from claims.product import load_catalogue
     from claims.store.views import claim_view
     from claims.texts import DEFAULT, languages
     from claims.wire import to_plain

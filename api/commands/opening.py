@@ -8,13 +8,16 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.settings import Settings
+
+if TYPE_CHECKING:
+    from flows.config import SettleConfig
 
 T = TypeVar("T")
 
@@ -43,6 +46,17 @@ def settings() -> Settings:
 def operator() -> str:
     """Who types the command, as the audit chain names them."""
     return f"operator:{getpass.getuser()}"
+
+
+def settling(config: Settings) -> SettleConfig:
+    """What the settle process is told, or an exit that names the payout rail's wrong setting."""
+    from api.processes import settle_config
+    from flows.errors import InvalidRail
+
+    try:
+        return settle_config(config)
+    except InvalidRail as error:
+        raise fail(f"wrong settings: {error}") from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import asyncio
 import typer
 
 from api import logs
-from api.commands.opening import JsonFlag, console, error_console, fail, settings
+from api.commands.opening import JsonFlag, console, error_console, fail, settings, settling
 
 
 def up() -> None:
@@ -19,9 +19,11 @@ def up() -> None:
             console.print(f"{name:<10} {url}", highlight=False)
         console.print(f"logs       {stack.logs}\nCtrl-C stops everything.", highlight=False)
 
+    config = settings()
+    settling(config)  # a wrong rail is refused here, not by a process that dies again and again
     error_console.print("starting PostgreSQL, Prefect, API, worker, settle and refer", highlight=False)
     try:
-        Stack(settings()).run(started)
+        Stack(config).run(started)
     except (StackFailed, PostgresFailed) as error:
         raise fail(str(error), code=1) from error
 
@@ -44,11 +46,10 @@ def worker() -> None:
 
 def settle() -> None:
     """Send approved payouts to the bank until SIGTERM."""
-    from api.processes import settle_config
     from flows.settle import run
 
     logs.configure()
-    asyncio.run(run(settle_config(settings())))
+    asyncio.run(run(settling(settings())))
 
 
 def refer() -> None:

@@ -27,7 +27,7 @@ from api.http.rates import Rates
 from api.http.routes import claims, evidence, floods, health, insured, matches, operations, queue, recoveries, referrals
 from api.http.schemas.claims import ClaimRequest
 from api.settings import Settings
-from claims.product import load_catalogue
+from claims.catalogue import load_catalogue
 from claims.store.blobs import BlobStore
 from claims.store.engine import connect
 

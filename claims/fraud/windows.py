@@ -1,48 +1,39 @@
-"""Fraud, version 1: how many claims and claimants share a device, an account, an address or a merchant in a window of
-days.
+"""Counts against limits: how many claims and claimants share a device, an account, an address or a merchant in a window
+of days.
 
-The store counts (`WINDOWS` says what), this module compares with limits. A count over its limit refers the claim; it
-never declines.
+The store counts (`WINDOWS` says what), this module compares. A count over its limit refers the claim; it never
+declines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from claims.evidence import WindowCount
+from claims.fraud.signals.registry import SIGNALS, signal_named
 
-Key = Literal["device", "payee", "address", "merchant", "claimant"]
+# Every (signal, days) that the rules may ask for; the store counts all of them.
+WINDOWS: tuple[tuple[str, int], ...] = tuple(
+    (signal.name, days) for signal in SIGNALS.values() for days in signal.window_days
+)
 
 
 @dataclass(frozen=True, slots=True)
 class WindowLimit:
-    """The most claims and distinct claimants that may share one `key` in the window before a claim, that claim not
-    counted."""
+    """The most claims and distinct claimants that may share what the signal `key` counts by, in the window before a
+    claim, that claim not counted. Raises UnknownSignal, also where a recorded set of rules is read."""
 
-    key: Key
+    key: str
     window_days: int
     claims_max: int
     claimants_max: int
 
-
-# Every (key, days) that the rules may ask for; the store counts all of them.
-WINDOWS: tuple[tuple[Key, int], ...] = (
-    ("device", 7),
-    ("device", 30),
-    ("payee", 7),
-    ("payee", 30),
-    ("address", 7),
-    ("address", 30),
-    ("merchant", 7),
-    ("merchant", 30),
-    ("claimant", 7),
-    ("claimant", 30),
-)
+    def __post_init__(self) -> None:
+        signal_named(self.key)
 
 
-def count_of(counts: Sequence[WindowCount], key: Key, window_days: int) -> tuple[WindowCount, ...]:
+def count_of(counts: Sequence[WindowCount], key: str, window_days: int) -> tuple[WindowCount, ...]:
     """The counts of that window: none where the claim carries no such key or nobody counted."""
     return tuple(count for count in counts if count.key == key and count.window_days == window_days)
 
@@ -59,7 +50,7 @@ def over_limits(
     )
 
 
-def uncounted(counts: Sequence[WindowCount], limits: Sequence[WindowLimit], present: frozenset[Key]) -> tuple[Key, ...]:
+def uncounted(counts: Sequence[WindowCount], limits: Sequence[WindowLimit], present: frozenset[str]) -> tuple[str, ...]:
     """Keys that the claim carries and a limit asks about, yet nobody counted: not the same as a count of zero."""
     return tuple(
         limit.key for limit in limits if limit.key in present and not count_of(counts, limit.key, limit.window_days)

@@ -9,6 +9,7 @@ from claims.benefit import limit_left
 from claims.claim import Claim
 from claims.decision import Reason
 from claims.evidence import CoverFact
+from claims.formulas.registry import formula_of
 from claims.policy import Policy
 from claims.product import Product
 from claims.reasons import reason
@@ -108,7 +109,7 @@ def judge(claim: Claim, policy: Policy, product: Product, cover: CoverFact, rule
         )
     if claim.occurred_at > claim.submitted_at:
         found.append(reason("event_after_claim", claim.occurred_at.isoformat(), f"<= {claim.submitted_at.isoformat()}"))
-    if product.benefit == "stated_amount" and policy.insured_value.minor <= 0:
+    if formula_of(product).limited_to_insured_value and policy.insured_value.minor <= 0:
         found.append(
             reason(
                 "insured_value_missing", f"{policy.insured_value.minor} {product.currency}", f"> 0 {product.currency}"

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from claims import hospitals
 from claims.benefit import amount_on, own_cost
 from claims.claim import Claim
 from claims.decision import Ground, Reason
 from claims.evidence import PaperFact, Unmeasured, UnmeasuredPaper
+from claims.formulas.registry import formula_of, with_terms
 from claims.judge import agreement
 from claims.judge.cover import first_covered_day, last_covered_day, local_date
 from claims.names import masked, same_name
@@ -91,7 +91,8 @@ def judge(
     # A bill that could not be read is money not counted: ask once even though others could be read. A blurred copy of a
     # read one stays behind.
     enough = len(sound) >= needed and not _lacking(product, proofs)
-    set_aside = enough and (rounds_asked > 0 or product.benefit == "stated_amount")
+    formula, terms = with_terms(product)
+    set_aside = enough and (rounds_asked > 0 or not formula.pays_on_papers)
     read_files = {paper.evidence_id for paper in sound}
     for paper in papers:
         if isinstance(paper, UnmeasuredPaper):
@@ -106,7 +107,7 @@ def judge(
         found += [
             reason("paper_set_aside", one.code, one.threshold, evidence_id=one.evidence_id, detail=one.detail)
             # The back page of a file whose bill was read says nothing about the bill.
-            if (set_aside and (one.code != "paper_not_accepted" or product.benefit == "stated_amount"))
+            if (set_aside and (one.code != "paper_not_accepted" or not formula.pays_on_papers))
             or (one.code == "paper_of_other_kind" and one.evidence_id in read_files)
             or (isinstance(paper, PaperFact) and paper.kind in product.evidence.may_bring)
             or (isinstance(paper, PaperFact) and rules.paper_accepted_required and _again(paper, (*sound, *proofs)))
@@ -115,7 +116,7 @@ def judge(
         ]
     found += _disagreements(product, papers, rules)
     found += agreement.judge(claim, product, (*sound, *proofs), rules)
-    found += _hospitals(product, sound)
+    found += formula.notes(terms, sound)
     if len(sound) < needed and not any(one.ground is Ground.EVIDENCE for one in found):
         # Nothing came, or all that came was read and is still too little, e.g. one bill photographed twice.
         found.append(reason("paper_missing", str(len(sound)), f">= {needed}", detail=" ".join(product.evidence.papers)))
@@ -216,7 +217,7 @@ def _problems(product: Product, paper: PaperFact, rules: Rules) -> list[Reason]:
 
 
 def _missing_amounts(product: Product, paper: PaperFact) -> list[str]:
-    if product.benefit != "paper_total" or paper.kind not in product.evidence.papers:
+    if not formula_of(product).pays_on_papers or paper.kind not in product.evidence.papers:
         return []
     missing = [] if isinstance(amount_on(paper, "total_minor"), int) else ["total_minor"]
     return missing or (["insurance_paid_minor"] if isinstance(own_cost(paper), Unmeasured) else [])
@@ -235,22 +236,23 @@ def _bad_dates(paper: PaperFact) -> list[str]:
 def _least_confidence(product: Product, paper: PaperFact) -> float:
     """The reader's least confidence among what this product judges by.
 
-    Where the bill is paid: its money, and the patient, hospital and days where they matter. Where the paper only proves
-    the event: its number and date; a parcel slip need not show any money.
+    Where the bill is paid: its money, the patient where one must be named, and what the formula reads of it. Where the
+    paper only proves the event: its number and date; a parcel slip need not show any money.
     """
     if paper.kind not in product.evidence.papers:
         return min((field.confidence for field in paper.fields if field.name in _PROVES), default=0.0)
-    stated = product.benefit == "stated_amount"
-    names = {"number", "tracking_number", "order_number", "company", "date"} if stated else set()
+    formula, terms = with_terms(product)
+    names: set[str] = (
+        set() if formula.pays_on_papers else {"number", "tracking_number", "order_number", "company", "date"}
+    )
     if product.evidence.patient_is_insured:
         names.add("patient")
     names.update(product.evidence.insured_is)
-    if hospitals.matters(product) or product.evidence.supporting:
+    if product.evidence.supporting:
         names.add("hospital")
-    if product.stay is not None:
-        names.update(("admitted_date", "discharged_date"))
+    names.update(formula.fields_read(terms))
     found = [field.confidence for field in paper.fields if field.name in names]
-    return min(found, default=0.0) if stated else min([paper.read_confidence, *found])
+    return min([paper.read_confidence, *found]) if formula.pays_on_papers else min(found, default=0.0)
 
 
 def _suspicions(policy: Policy, product: Product, paper: PaperFact, rules: Rules) -> list[Reason]:
@@ -330,22 +332,6 @@ def _vouched_for(paper: PaperFact, rules: Rules) -> bool:
 def _again(paper: PaperFact, chosen: Sequence[PaperFact]) -> bool:
     """Whether another picture of the same paper was chosen in its place."""
     return any(one is not paper and set(_keys(one)) & set(_keys(paper)) for one in chosen)
-
-
-def _hospitals(product: Product, sound: Sequence[PaperFact]) -> list[Reason]:
-    """Which list each bill's hospital is on; what follows is in the benefit."""
-    if not hospitals.matters(product):
-        return []
-    codes = {
-        "designated": "hospital_designated",
-        "undesignated": "hospital_undesignated",
-        "excluded": "paper_of_excluded_hospital",
-    }
-    return [
-        reason(codes[hospitals.standing(product, paper)], paper.value("hospital"), evidence_id=paper.evidence_id)
-        for paper in sound
-        if paper.value("hospital")
-    ]
 
 
 def _disagreements(product: Product, papers: Papers, rules: Rules) -> list[Reason]:

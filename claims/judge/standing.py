@@ -6,19 +6,12 @@ from __future__ import annotations
 from claims.claim import Claim
 from claims.decision import Reason
 from claims.evidence import CreditFact, FraudFact, Unmeasured, WindowCount
-from claims.fraud.windows import Key, WindowLimit, count_of, over_limits, uncounted
+from claims.fraud.signals.registry import SIGNALS, signal_named
+from claims.fraud.windows import WindowLimit, count_of, over_limits, uncounted
 from claims.money import Money, share
 from claims.product import Product
 from claims.reasons import reason
 from claims.rules import Rules
-
-_CODE_BY_KEY = {
-    "device": "device_shared",
-    "payee": "payee_shared",
-    "address": "address_shared",
-    "merchant": "merchant_over_limit",
-    "claimant": "claimant_over_limit",
-}
 
 
 def judge_counts(claim: Claim, fraud: FraudFact | Unmeasured, rules: Rules) -> list[Reason]:
@@ -26,7 +19,7 @@ def judge_counts(claim: Claim, fraud: FraudFact | Unmeasured, rules: Rules) -> l
     if isinstance(fraud, Unmeasured):
         return [reason("fraud_unmeasured", fraud.reason)]
     found = [
-        reason(_CODE_BY_KEY[count.key], _count(count), _limit(limit))
+        reason(signal_named(count.key).reason, _count(count), _limit(limit))
         for count, limit in over_limits(fraud.counts, rules.fraud_limits)
     ]
     found += [
@@ -71,15 +64,8 @@ def judge_amount(due: Money, ceiling: Money) -> Reason:
     return reason(code, f"{due.minor} {due.currency}", f"<= {ceiling.minor} {ceiling.currency}")
 
 
-def _present(claim: Claim) -> frozenset[Key]:
-    keys: dict[Key, str] = {
-        "device": claim.device_id,
-        "payee": claim.payee_account,
-        "address": claim.address,
-        "merchant": claim.merchant_id,
-        "claimant": claim.claimant_id,
-    }
-    return frozenset(key for key, value in keys.items() if value)
+def _present(claim: Claim) -> frozenset[str]:
+    return frozenset(signal.name for signal in SIGNALS.values() if signal.carried_by(claim))
 
 
 def _count(count: WindowCount) -> str:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from claims.decision import Reason
+from claims.fraud.signals.registry import SIGNALS
 from claims.readings import signs
 from claims.readings.measured import CHECK, COMPARED, FIELD, KIND, NO_BENEFIT, NOT_VOUCHED, UNSCORED, defect, unusable
 from claims.readings.strings import (
@@ -253,11 +254,7 @@ VALUES: Mapping[str, Values] = MappingProxyType(
         "order_of_another_claimant": Values(_CLAIMS),
         "claimant_under_two_ids": Values(listed(named("shared"))),
         "digits_look_edited": _SIDES,
-        "device_shared": _OVER,
-        "payee_shared": _OVER,
-        "address_shared": _OVER,
-        "merchant_over_limit": _OVER,
-        "claimant_over_limit": _OVER,
+        **{signal.reason: _OVER for signal in SIGNALS.values()},
         "photo_signs_combined": _SIGNS,
         # what to send
         "photos_missing": Values(number, bound(">=", number)),

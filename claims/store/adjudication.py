@@ -15,13 +15,13 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from claims.catalogue import product_of
 from claims.claim import Claim, EvidenceKind, Status
 from claims.decision import Decision, Outcome
 from claims.errors import Conflict, CoverSpent, CurrencyMismatch, LeaseLost, NotFound
 from claims.floods import waits_for
 from claims.money import Money
 from claims.policy import Policy
-from claims.product import product_of
 from claims.recovery import settling
 from claims.rules import RULES
 from claims.store import (

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, timedelta
-from typing import Final
 
 from sqlalchemy import exists, func, literal, select, union_all
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -16,36 +15,28 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from claims.decision import Outcome
 from claims.errors import NotFound
 from claims.evidence import CoverFact, WindowCount
-from claims.fraud.windows import WINDOWS, Key
+from claims.fraud.signals.registry import signal_named
+from claims.fraud.windows import WINDOWS
 from claims.store import findings, recoveries
 from claims.store.payouts import LIVE
 from claims.store.tables import claims, decisions, payouts
 
-_COLUMNS: Final[dict[Key, str]] = {
-    "device": "device_id",
-    "payee": "payee_account",
-    "address": "address",
-    "merchant": "merchant_id",
-    "claimant": "claimant_id",
-}
-
 
 async def window_counts(
-    conn: AsyncConnection, claim_id: str, windows: Sequence[tuple[Key, int]] = WINDOWS
+    conn: AsyncConnection, claim_id: str, windows: Sequence[tuple[str, int]] = WINDOWS
 ) -> tuple[WindowCount, ...]:
-    """Claims submitted in the days before this one that share its device, payee, address, merchant or claimant.
+    """Claims submitted in the days before this one that share with it what the signals count by.
 
     The claim itself is not counted. Of two claims submitted at the same instant each counts the other. What the claim
-    leaves empty is not counted and gives no WindowCount. Raises NotFound.
+    leaves empty is not counted and gives no WindowCount. Raises NotFound and UnknownSignal.
     """
     claim = (await conn.execute(select(claims).where(claims.c.id == claim_id))).first()
     if claim is None or claim.submitted_at is None:
         raise NotFound(f"no submitted claim {claim_id}")
     queries = []
     for key, days in windows:
-        column = claims.c[_COLUMNS[key]]
-        value = getattr(claim, column.name)
-        if not value:
+        stated = {field: getattr(claim, field) for field in signal_named(key).fields}
+        if not all(stated.values()):
             continue
         queries.append(
             select(
@@ -54,7 +45,7 @@ async def window_counts(
                 func.count().label("claims"),
                 func.count(claims.c.claimant_id.distinct()).label("claimants"),
             ).where(
-                column == value,
+                *(claims.c[field] == value for field, value in stated.items()),
                 claims.c.id != claim_id,
                 claims.c.submitted_at <= claim.submitted_at,
                 claims.c.submitted_at > claim.submitted_at - timedelta(days=days),

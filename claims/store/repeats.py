@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Row, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from claims.catalogue import paying_for_the_same
 from claims.claim import Claim, Status
 from claims.errors import OrderSpent, RepeatPaid
 from claims.events import same_event
@@ -22,7 +23,7 @@ from claims.money import Money
 from claims.names import same_person_name
 from claims.orders import order_key, order_left
 from claims.policy import Policy
-from claims.product import Product, paying_for_the_same
+from claims.product import Product
 from claims.rules import Rules
 from claims.store import payouts
 from claims.store.tables import claim_orders, claimants, claims

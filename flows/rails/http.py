@@ -1,11 +1,12 @@
-"""The payout rail of a bank with a small HTTP API.
+"""`http`: the payout rail of a bank with a small HTTP API.
 
 POST /payouts          {"id", "amount_minor", "currency", "account", "note"} -> 201 paid, 4xx with a problem's code
 GET  /payouts/{id}      200 {"state": "paid" | "refused" | "in_progress", ...}, 404 `payout_unknown`
 GET  /payouts?after=N   {"payouts": [...], "next": N or null}
 
 Three answers mean something: a whole record of the payout that was asked about, a refusal by one of the codes that the
-bank uses for good, and the bank's own "I have never seen it". Everything else is Unclear: a status alone says nothing.
+bank uses for good, and the bank's own "I have never seen it". Everything else is Unclear: a status alone says nothing
+(docs/decisions/0017-the-banks-word.md).
 """
 
 from __future__ import annotations
@@ -18,16 +19,41 @@ from types import TracebackType
 from typing import Annotated, Final, Literal, Self
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from claims.faults import fault
 from claims.money import Money
-from flows.config import BankConfig
 from flows.errors import RailError
-from flows.rails.rail import Instruction, NotKnown, Paid, Refused, Unclear
+from flows.rails.rail import Instruction, NotKnown, Paid, RailKind, RailSettings, Refused, Unclear
 
 UNKNOWN: Final = "payout_unknown"
+# The codes by which a bank refuses a payout for good: the only answers after which no money can leave under its id. A
+# closed set, about the payee or the amount, never about the request, its moment or ourselves: those may be answered
+# otherwise later, while a payout under the same id is already on its way.
+FINAL_REFUSALS: Final = frozenset(
+    {
+        "account_blocked",
+        "account_closed",
+        "account_unknown",
+        "amount_refused",
+        "currency_refused",
+        "payee_refused",
+    }
+)
 _WAITS: Final = (429, 503)  # the statuses with which Retry-After asks for a pause in all that we send
+
+
+class HttpRailSettings(RailSettings):
+    """The bank's address and its limits. token: a bearer token, "" for none. final_refusals: the codes by which this
+    bank refuses for good. A bank that asks for a longer pause than `retry_after_seconds_max` is asked again after that.
+    """
+
+    url: str = ""
+    token: SecretStr = SecretStr("")
+    connect_timeout_seconds: float = Field(default=2.0, gt=0)
+    reply_timeout_seconds: float = Field(default=5.0, gt=0)
+    final_refusals: frozenset[str] = FINAL_REFUSALS
+    retry_after_seconds_max: float = Field(default=3_600.0, gt=0)
 
 
 class _Record(BaseModel):
@@ -65,8 +91,9 @@ class _Problem(BaseModel):
 class HttpRail:
     """One client for many payouts; an async context manager. clock: monotonic seconds."""
 
-    def __init__(self, config: BankConfig, clock: Callable[[], float] = time.monotonic) -> None:
-        headers = {"Authorization": f"Bearer {config.token}"} if config.token else {}
+    def __init__(self, config: HttpRailSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        token = config.token.get_secret_value()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         timeout = httpx.Timeout(config.reply_timeout_seconds, connect=config.connect_timeout_seconds)
         self._config = config
         self._clock = clock
@@ -208,3 +235,6 @@ def _problem(response: httpx.Response) -> tuple[str, str]:
 def _words(error: Exception) -> str:
     # A validation error quotes the bank's book, a transport error what was sent.
     return fault(error)
+
+
+KIND = RailKind(name="http", settings=HttpRailSettings, open=HttpRail)

@@ -1,4 +1,6 @@
-"""What a way to pay can answer, and the protocol that every rail keeps.
+"""What a way to pay can answer, the protocol that every rail keeps, and what a kind of rail is.
+
+A kind of rail is one file beside this one and one line in `flows.rails.registry`; the setting `rail.kind` names it.
 
 The payout id is the only key of a payment: the same on every attempt, so that a rail can pay at most once for it. A
 rail never raises for the fate of a payout: it answers Paid, Refused, NotKnown or Unclear, and Unclear is resolved by
@@ -7,9 +9,12 @@ asking, never by sending blindly.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
 
 from claims.money import Money
 
@@ -78,3 +83,32 @@ class PayoutRail(Protocol):
         full.
         """
         ...
+
+
+class RailSettings(BaseModel):
+    """Base of a rail's own settings: frozen, and no name that the rail does not know. Secrets are SecretStr."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+SettingsT = TypeVar("SettingsT", bound=RailSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class RailKind(Generic[SettingsT]):
+    """A kind of rail: its settings, and how a rail is opened with them for as long as a process pays."""
+
+    name: str
+    settings: type[SettingsT]
+    open: Callable[[SettingsT], AbstractAsyncContextManager[PayoutRail]]
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenRail:
+    """The kind of rail that an installation pays by, with its settings (`flows.rails.registry.chosen`)."""
+
+    kind: RailKind[Any]
+    settings: RailSettings
+
+    def open(self) -> AbstractAsyncContextManager[PayoutRail]:
+        return self.kind.open(self.settings)

@@ -9,17 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from claims.benefit import Benefit, calculate
+from claims.benefit import Benefit, Given
+from claims.catalogue import load_catalogue
 from claims.evidence import CoverFact, PaperFact, Unmeasured
-from claims.product import load_catalogue
+from claims.formulas.registry import calculate
 from fixtures.cases import NOW, Case, in_order, invoice, yuan
 
 CLASSES = ["甲", "乙", "丙", "own", ""]
 amounts = st.integers(0, 2_000_000)
 
 
+def given_of(case: Case, papers: tuple[PaperFact, ...] = ()) -> Given:
+    return Given(case.claim, case.policy, case.product, case.facts.cover, papers)
+
+
 def benefit_of(case: Case, papers: tuple[PaperFact, ...] = ()) -> Benefit:
-    found = calculate(case.claim, case.policy, case.product, case.facts.cover, papers)
+    found = calculate(given_of(case, papers))
     assert isinstance(found, Benefit)
     return found
 
@@ -84,9 +89,9 @@ def test_items_that_exceed_the_total_are_cut_where_they_would_pay_most() -> None
 
 def test_without_a_readable_amount_there_is_no_benefit() -> None:
     case = in_order("outpatient_medical")
-    assert isinstance(calculate(case.claim, case.policy, case.product, case.facts.cover, ()), Unmeasured)
+    assert isinstance(calculate(given_of(case)), Unmeasured)
     unread = invoice(missing=["total_minor"])
-    assert isinstance(calculate(case.claim, case.policy, case.product, case.facts.cover, (unread,)), Unmeasured)
+    assert isinstance(calculate(given_of(case, (unread,))), Unmeasured)
 
 
 @st.composite

@@ -16,9 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claims.benefit import Benefit, calculate
+from claims.benefit import Benefit, Given
 from claims.evidence import CoverFact, PaperFact, PaperItem, Unmeasured
 from claims.explain import explanation
+from claims.formulas.paper_total import FORMULA, PaperTotalTerms
+from claims.formulas.registry import calculate
 from claims.product import Product
 from fixtures.cases import NOW, Case, in_order, order, stay, yuan
 
@@ -35,13 +37,22 @@ class Drawn:
 
     def benefit(self) -> Benefit:
         claim, policy, product = self.case.claim, self.case.policy, self.case.product
-        found = calculate(claim, policy, product, self.case.facts.cover, self.papers)
+        found = calculate(Given(claim, policy, product, self.case.facts.cover, self.papers))
         assert isinstance(found, Benefit)
         return found
 
     @property
     def due(self) -> int:
         return self.benefit().due.minor
+
+
+def terms_of(product: Product) -> PaperTotalTerms:
+    return FORMULA.terms_of(product)
+
+
+def with_terms(product: Product, **changes: object) -> Product:
+    """The product with some terms of its formula changed."""
+    return product.model_copy(update={"terms": {**product.terms, **changes}})
 
 
 @st.composite
@@ -69,22 +80,20 @@ def drawn(draw: st.DrawFn, *, allowance: bool = True) -> Drawn:
     case = in_order("inpatient_medical", claimed_minor=draw(st.integers(1, 300)))
     terms = None
     if draw(st.booleans()):
-        terms = case.product.stay.model_copy(  # type: ignore[union-attr]
-            update={
-                "day_limit_minor": draw(st.one_of(st.none(), AMOUNT)),
-                "allowance_day_minor": draw(AMOUNT) if allowance else 0,
-                "days_max": draw(st.integers(1, 12)),
-            }
-        )
+        by_day = draw(AMOUNT) if allowance else 0
+        terms = {
+            "day_limit_minor": draw(st.one_of(st.none(), AMOUNT) if by_day else AMOUNT),
+            "allowance_day_minor": by_day,
+            "days_max": draw(st.integers(1, 12)),
+        }
     changed = {
         "pays_basis_points": listed,
-        "undesignated_pays_basis_points": elsewhere,
         "deductible_minor": draw(st.one_of(st.just(0), AMOUNT)),
         "deductible_cover_minor": draw(st.one_of(st.just(0), AMOUNT)),
         "per_claim_max_minor": draw(st.integers(1, 300)),
-        "stay": terms,
     }
-    case = replace(case, product=case.product.model_copy(update=changed))
+    product = with_terms(case.product, undesignated_pays_basis_points=elsewhere, stay=terms)
+    case = replace(case, product=product.model_copy(update=changed))
     case = case.with_claim(other_insurance_minor=draw(st.one_of(st.just(0), AMOUNT)))
     case = case.with_policy(sum_insured=yuan(draw(st.integers(1, 400))))
     cover = CoverFact(
@@ -101,7 +110,11 @@ def units(product: Product, bill: PaperFact) -> list[Fraction]:
     if bill.value("hospital") == EXCLUDED:
         return []
     total = int(bill.value("total_minor"))
-    shares = product.pays_basis_points if bill.value("hospital") == LISTED else product.undesignated_pays_basis_points
+    shares = (
+        product.pays_basis_points
+        if bill.value("hospital") == LISTED
+        else terms_of(product).undesignated_pays_basis_points
+    )
     assert shares is not None
     heap = [Fraction(shares[item.item_class], 10_000) for item in bill.items for _ in range(item.amount_minor)]  # type: ignore[index]
     heap += [Fraction(shares[""], 10_000)] * (total - len(heap))
@@ -117,16 +130,17 @@ def oracle(one: Drawn) -> int:
     heap = heap[product.deductible_minor :]
     heap = heap[max(0, product.deductible_cover_minor - cover.deductible_borne_minor) :]
     due = floor(sum(heap, Fraction(0)))
-    if product.stay is not None:
+    terms = terms_of(product)
+    if terms.stay is not None:
         days = set()
         for bill in one.papers:
             first, last = (date.fromisoformat(bill.value(name)) for name in ("admitted_date", "discharged_date"))
             if bill.value("hospital") != EXCLUDED:
                 days |= {first} | {first + timedelta(days=n) for n in range((last - first).days)}
-        counted = min(len(days), max(0, product.stay.days_max - cover.days_paid))
-        if product.stay.day_limit_minor is not None:
-            due = min(due, counted * product.stay.day_limit_minor)
-        due = min(due + counted * product.stay.allowance_day_minor, claim.amount.minor)
+        counted = min(len(days), max(0, terms.stay.days_max - cover.days_paid))
+        if terms.stay.day_limit_minor is not None:
+            due = min(due, counted * terms.stay.day_limit_minor)
+        due = min(due + counted * terms.stay.allowance_day_minor, claim.amount.minor)
     left = max(0, one.case.policy.sum_insured.minor - cover.paid_to_date_minor)
     return min(due, product.per_claim_max_minor, left)
 
@@ -158,9 +172,10 @@ def test_never_more_than_any_limit(one: Drawn) -> None:
     product, cover = one.case.product, one.case.facts.cover
     left = max(0, one.case.policy.sum_insured.minor - cover.paid_to_date_minor)
     assert 0 <= one.due <= min(one.case.claim.amount.minor, product.per_claim_max_minor, left)
-    if product.stay is not None and product.stay.day_limit_minor is not None:
-        days = max(0, product.stay.days_max - cover.days_paid)
-        assert one.due <= days * (product.stay.day_limit_minor + product.stay.allowance_day_minor)
+    by_day = terms_of(product).stay
+    if by_day is not None and by_day.day_limit_minor is not None:
+        days = max(0, by_day.days_max - cover.days_paid)
+        assert one.due <= days * (by_day.day_limit_minor + by_day.allowance_day_minor)
 
 
 @given(drawn(allowance=False))
@@ -259,8 +274,8 @@ def test_one_bill_in_two_claims_never_pays_more(one: Drawn) -> None:
     """The deductible of each claim is borne twice, a rounding twice. It holds where neither the limit of one claim nor
     the amount claimed cuts: two claims have two such limits. What the first uses of the cover the second no longer
     has."""
-    wide = {"per_claim_max_minor": 10**6, "stay": None}
-    case = replace(one.case, product=one.case.product.model_copy(update=wide))
+    wide = with_terms(one.case.product, stay=None).model_copy(update={"per_claim_max_minor": 10**6})
+    case = replace(one.case, product=wide)
     case = case.with_claim(amount=yuan(10**6), other_insurance_minor=0)
     first, second = halves(one.papers[0])
     together = Drawn(case, (whole(first, second),)).due
@@ -281,7 +296,7 @@ def test_goods_are_paid_up_to_the_order_the_value_and_what_others_left(
 ) -> None:
     case = in_order("parcel_damage", claimed_minor=claimed).with_policy(insured_value=yuan(value))
     case = case.with_claim(other_insurance_minor=other)
-    found = calculate(case.claim, case.policy, case.product, case.facts.cover, (), prices=(order(paid),))
+    found = calculate(Given(case.claim, case.policy, case.product, case.facts.cover, (), prices=(order(paid),)))
     assert isinstance(found, Benefit)
     assert found.due.minor == max(0, max(0, min(claimed, value, paid) - other) - case.product.deductible_minor)
 
@@ -327,5 +342,5 @@ def test_the_same_stay_off_the_list_pays_less_and_says_why() -> None:
 @pytest.mark.parametrize("days", [("2026-11-19", "2026-11-12"), ("2026-11-12", ""), ("2020-01-01", "2026-11-19")])
 def test_a_stay_whose_days_cannot_be_counted_has_no_benefit(days: tuple[str, str]) -> None:
     case = in_order("inpatient_medical")
-    found = calculate(case.claim, case.policy, case.product, case.facts.cover, (stay(days=days),))
+    found = calculate(Given(case.claim, case.policy, case.product, case.facts.cover, (stay(days=days),)))
     assert isinstance(found, Unmeasured)

@@ -10,10 +10,10 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from claims import decide as decisions
+from claims.catalogue import load_catalogue
 from claims.decision import Outcome
 from claims.judge import cover
 from claims.policy import OPEN_END, OPEN_START
-from claims.product import load_catalogue
 from claims.rules import RULES
 from fixtures.cases import NOW, Case, in_order
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from claims.catalogue import load_catalogue
 from claims.decision import Decision, Ground, Outcome
 from claims.evidence import (
     CreditFact,
@@ -18,7 +19,6 @@ from claims.evidence import (
     UnmeasuredPaper,
     UnmeasuredPhoto,
 )
-from claims.product import load_catalogue
 from claims.rules import RULES
 from fixtures.cases import INSURED, NOW, counts, in_order, invoice, match, nose, photo, receipt, slip, yuan
 

@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from claims import decide as decisions
+from claims.catalogue import load_catalogue
 from claims.decision import Decision, Ground, Outcome
 from claims.errors import UnknownRules
 from claims.evidence import (
@@ -30,7 +31,6 @@ from claims.evidence import (
     UnmeasuredPhoto,
     WindowCount,
 )
-from claims.product import load_catalogue
 from claims.reasons import CODES, rank
 from claims.rules import RULES
 from claims.wire import canonical, from_plain

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 
 import pytest
 
+from claims.catalogue import CATALOGUE, load_catalogue, product_of, read_product
 from claims.errors import InvalidProduct, UnknownProduct
-from claims.product import CATALOGUE, Product, load_catalogue, product_of, read_product
+from claims.product import Product
 from claims.wire import canonical, from_plain
 
 FOOD = (CATALOGUE / "fresh_food_rot.yaml").read_text(encoding="utf-8")
@@ -61,6 +63,8 @@ def test_unknown_product_names_those_there_are() -> None:
         ("photos_min: 1", "photos_min: 0", "on words alone"),
         ("photos_min: 1", "photos: 1", "photos"),
         ("benefit: stated_amount", "benefit: paper_total", "papers_min"),
+        ("benefit: stated_amount", "benefit: by_the_moon", "'by_the_moon'; known: paper_total, stated_amount"),
+        ("benefit: stated_amount", "benefit: stated_amount\nterms: {rounds_once: true}", "rounds_once"),
         ("  waiting:", "  wating:", "clauses missing: waiting"),
         ("waiting_days: 0", "waiting_days: [", "fresh_food_rot"),
         ("name: {zh: 生鲜腐坏险, en:", "name: {en:", "no words in zh"),
@@ -85,9 +89,10 @@ STAY = (CATALOGUE / "inpatient_medical.yaml").read_text(encoding="utf-8")
         ("supporting: [diagnosis_page]", "supporting: [inpatient_invoice]", "stands in one list"),
         ('own: 0, "": 6000}', 'own: 1, "": 6000}', "pay more than the list's for: own"),
         ("丙: 4000, own: 0", "own: 0", "other item classes"),
-        ("rounds_once: true\n", "", "rounds_once"),
+        ("  rounds_once: true\n", "", "rounds_once"),
+        ("benefit: paper_total", "benefit: stated_amount", "Extra inputs are not permitted"),
         ("  hospitals:\n", "  hospitels:\n", "clauses missing: hospitals"),
-        ("  day_limit_minor: 150000\n  allowance_day_minor: 10000\n", "", "day_limit_minor or an allowance"),
+        ("    day_limit_minor: 150000\n    allowance_day_minor: 10000\n", "", "day_limit_minor or an allowance"),
         ("days_max: 90", "days_max: 0", "days_max"),
     ],
 )
@@ -95,6 +100,14 @@ def test_terms_of_a_stay_that_make_no_sense_are_refused(old: str, new: str, comp
     assert old in STAY
     with pytest.raises(InvalidProduct, match=complaint):
         read_product(STAY.replace(old, new), "inpatient_medical")
+
+
+def test_terms_that_stand_beside_the_benefit_as_they_once_did_are_the_same_terms() -> None:
+    begin, end = STAY.index("terms:\n"), STAY.index("# No claims_per_event_max")
+    beside = textwrap.dedent(STAY[begin:end].removeprefix("terms:\n"))
+    assert read_product(STAY[:begin] + beside + STAY[end:], "inpatient_medical") == product_of("inpatient_medical")
+    nothing = "undesignated_pays_basis_points: null\ndesignated_hospitals: []\nrounds_once: false\nstay: null\n"
+    assert read_product(FOOD + nothing, "fresh_food_rot") == product_of("fresh_food_rot")
 
 
 def test_a_product_may_name_a_kind_of_paper_that_nobody_has_named_before() -> None:

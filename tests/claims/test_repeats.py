@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from claims import decide
+from claims.catalogue import load_catalogue, paying_for_the_same, read_product
 from claims.claim import Status, standing_decision
 from claims.decide import person_decision, person_limit
 from claims.decision import Decision, Outcome
@@ -17,7 +18,6 @@ from claims.evidence import MatchOwner, OtherIdentity, PhotoVerdict, RepeatFact,
 from claims.names import masked, same_name, same_person_name
 from claims.orders import order_key, order_left
 from claims.policy import widens
-from claims.product import load_catalogue, paying_for_the_same, read_product
 from claims.rules import RULES
 from fixtures.cases import INSURED, NOW, Case, in_order, match, order, paper, photo, slip, yuan
 
@@ -237,7 +237,7 @@ def test_every_product_says_how_many_claims_an_order_and_an_event_may_have() -> 
 
 
 def test_terms_that_limit_claims_of_an_order_say_what_they_pay_of_it() -> None:
-    from claims.product import CATALOGUE
+    from claims.catalogue import CATALOGUE
 
     text = (CATALOGUE / "fresh_food_rot.yaml").read_text(encoding="utf-8")
     with pytest.raises(InvalidProduct, match="come together"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from inline_snapshot import snapshot
 
+from claims.fraud.signals.registry import SIGNALS
 from claims.fraud.windows import WINDOWS
 from claims.rules import RULES
 from claims.wire import to_plain
@@ -52,6 +53,10 @@ def test_thresholds_change_only_together_with_the_version() -> None:
 def test_store_counts_every_window_that_the_rules_judge() -> None:
     asked = {(limit.key, limit.window_days) for limit in RULES.fraud_limits}
     assert asked | {("claimant", RULES.credit_low_claims_window_days)} <= set(WINDOWS)
+
+
+def test_every_signal_has_a_limit() -> None:
+    assert {limit.key for limit in RULES.fraud_limits} == set(SIGNALS)
 
 
 def test_nose_thresholds_are_those_its_card_states() -> None:

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from claims.catalogue import product_of
 from claims.decision import Outcome, Reason
 from claims.evidence import PhotoFact, PhotoVerdict, Unmeasured
 from claims.judge.subject import another_thing, judge
-from claims.product import product_of
 from claims.rules import RULES
 from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
 from claims.wire import from_plain, to_plain

@@ -22,7 +22,7 @@ from claims.claim import Status
 from claims.decision import Outcome
 from claims.errors import InvalidTexts
 from claims.evidence import MatchOwner, PhotoVerdict, SignKind
-from claims.fraud.windows import Key
+from claims.fraud.signals.registry import SIGNALS
 from claims.judge.papers import CODE_BY_CHECK
 from claims.product import ItemClass
 from claims.reasons import CODES
@@ -59,7 +59,7 @@ GROUPS: dict[str, set[str]] = {
     "refusals": set(REFUSAL_CODES),
     # Recorded by earlier versions: "noses".
     "stages": {*STAGES, "load", "lease", "decide", "noses"},
-    "shared": set(get_args(Key)),
+    "shared": set(SIGNALS),
     "item_classes": {*get_args(ItemClass), "-"} - {""},
     # Not read from papers, and compared with them: what the claimant stated.
     "paper_fields": FIELDS_READ | {"occurred_at", "payee", "device"},

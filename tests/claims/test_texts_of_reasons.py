@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 
 from claims import explain
+from claims.catalogue import load_catalogue
 from claims.decide import UncheckedInputs, could_not_check, person_decision
 from claims.decision import Decision, Outcome, Reason
 from claims.evidence import (
@@ -38,8 +39,9 @@ from claims.evidence import (
     UnmeasuredPaper,
     UnmeasuredPhoto,
 )
+from claims.formulas.paper_total import FORMULA
 from claims.judge import papers
-from claims.product import Product, load_catalogue
+from claims.product import Product
 from claims.readings import reasons as reason_values
 from claims.readings.measured import COMPARED, DOUBT, NOT_VOUCHED, unusable
 from claims.readings.strings import Reader, fill, slots_outside
@@ -68,7 +70,7 @@ from fixtures.cases import (
 )
 from flows.stages import STAGES as RUN
 from tests.claims.test_decide_properties import cases
-from vision.documents.checks.agreement import digits as digit_check
+from vision.documents.checks import digits as digit_check
 from vision.errors import REFUSAL_CODES
 
 LANGUAGES = languages()
@@ -117,7 +119,7 @@ def unread(one: Reason, product: Product) -> list[str]:
 
 def test_every_code_has_readings_for_what_its_words_say() -> None:
     untyped = [code for code in CODES if code not in reason_values.VALUES]
-    assert untyped == [], "codes whose values nobody typed: add them to claims.reason_values.VALUES"
+    assert untyped == [], "codes whose values nobody typed: add them to claims.readings.reasons.VALUES"
     assert set(reason_values.VALUES) <= set(CODES)
     missing = [
         f"{code}: {name}"
@@ -182,7 +184,7 @@ def judged() -> Iterator[Case]:
     yield food.with_cover(paid_to_date_minor=9_000_000)
     yield medical.with_facts(papers=(invoice(9_000),))
     yield wards.with_cover(days_paid=999)
-    excluded = medical.product.excluded_hospitals[0].name
+    excluded = FORMULA.terms_of(medical.product).excluded_hospitals[0].name
     bill = {"hospital": excluded, "patient": INSURED, "date": "2026-11-19", "number": "012345"}
     bill |= {"total_minor": "60000", "insurance_paid_minor": "0"}
     yield medical.with_facts(papers=(paper("outpatient_invoice", **bill),))

@@ -35,7 +35,8 @@ from claims.store import adjudication, intake, queue
 from claims.store.blobs import BlobStore
 from claims.store.intake import NewEvidence
 from claims.store.tables import claims
-from flows.config import BankConfig, LeaseLimits, PartnerConfig, ReferConfig, SettleConfig, StoreConfig, WorkerConfig
+from flows.config import LeaseLimits, PartnerConfig, ReferConfig, SettleConfig, StoreConfig, WorkerConfig
+from flows.rails.registry import chosen
 from models.ocr_build import default_target
 from tests.waiting import until
 from tests.waiting import wait_until as wait_until_so
@@ -233,8 +234,8 @@ class World:
         return WorkerConfig(name=name, store=StoreConfig(self.dsn, self.blobs.url), **values)
 
     def settle_config(self, bank_url: str) -> SettleConfig:
-        config = BankConfig(url=bank_url, token="bank-token", reply_timeout_seconds=1)
-        return SettleConfig(name="settle-1", store=StoreConfig(self.dsn, self.blobs.url), bank=config, lease=LIMITS)
+        rail = chosen("http", {"url": bank_url, "token": "bank-token", "reply_timeout_seconds": 1})
+        return SettleConfig(name="settle-1", store=StoreConfig(self.dsn, self.blobs.url), rail=rail, lease=LIMITS)
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from claims.catalogue import load_catalogue
 from claims.claim import EvidenceKind
 from claims.decision import Decision
 from claims.evidence import PaperFact
-from claims.product import load_catalogue
 from claims.store.adjudication import EvidenceRow
 from fixtures.cases import in_order
 from flows.errors import UnknownPaperKind

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 from sqlalchemy import select, text
 
+from claims.catalogue import product_of
 from claims.claim import EvidenceKind
 from claims.credit import Scorecard
 from claims.decide import decide
 from claims.decision import Decision, Outcome
 from claims.errors import TooManyFiles
 from claims.evidence import CoverFact, Facts, PhotoFact, PhotoVerdict, Unmeasured, UnmeasuredPhoto
-from claims.product import product_of
 from claims.rules import RULES
 from claims.store import adjudication
 from claims.store.tables import evidence

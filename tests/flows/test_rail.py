@@ -10,11 +10,9 @@ from typing import Protocol, get_args
 import pytest
 
 from claims.money import Money
-from claims.refusals import FINAL_REFUSALS
 from fixtures.bank_faults import AskFault, ListFault, SendFault
-from flows.config import BankConfig
 from flows.errors import RailError
-from flows.rails.http import HttpRail
+from flows.rails.http import FINAL_REFUSALS, HttpRail, HttpRailSettings
 from flows.rails.rail import Instruction, NotKnown, Paid, Refused, Unclear
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +29,7 @@ class Bank(Protocol):
 
 @pytest.fixture
 async def rail(bank: Bank) -> AsyncIterator[HttpRail]:
-    async with HttpRail(BankConfig(url=bank.url, token="bank-token", reply_timeout_seconds=60)) as rail:
+    async with HttpRail(HttpRailSettings(url=bank.url, token="bank-token", reply_timeout_seconds=60)) as rail:
         yield rail
 
 
@@ -62,7 +60,7 @@ async def test_a_lost_reply_is_unclear_and_asking_finds_the_payment(rail: HttpRa
 
 async def test_a_stalled_reply_is_unclear_and_asking_finds_the_payment(rail: HttpRail, bank: Bank) -> None:
     bank.faults(stall_rate=1.0, stall_s=6)
-    async with HttpRail(BankConfig(url=bank.url, token="bank-token", reply_timeout_seconds=2)) as impatient:
+    async with HttpRail(HttpRailSettings(url=bank.url, token="bank-token", reply_timeout_seconds=2)) as impatient:
         assert isinstance(await impatient.send(instruction("po_1")), Unclear)
     assert isinstance(await rail.ask("po_1"), Paid)
 
@@ -103,13 +101,13 @@ async def test_a_dead_bank_is_unclear_and_remembers_after_its_restart(rail: Http
 
 
 async def test_a_wrong_token_settles_nothing(bank: Bank) -> None:
-    async with HttpRail(BankConfig(url=bank.url, token="wrong")) as stranger:
+    async with HttpRail(HttpRailSettings(url=bank.url, token="wrong")) as stranger:
         assert isinstance(await stranger.send(instruction("po_1")), Unclear)
         assert isinstance(await stranger.ask("po_1"), Unclear)
 
 
 async def test_a_404_that_is_not_the_banks_own_settles_nothing(bank: Bank, tmp_path: Path) -> None:  # noqa: ARG001
-    async with HttpRail(BankConfig(url=f"{bank.url}/somewhere-else", token="bank-token")) as lost:
+    async with HttpRail(HttpRailSettings(url=f"{bank.url}/somewhere-else", token="bank-token")) as lost:
         assert isinstance(await lost.send(instruction("po_1")), Unclear)
         assert isinstance(await lost.ask("po_1"), Unclear)
 
@@ -171,7 +169,7 @@ async def test_a_list_that_cannot_be_read_in_full_is_an_error_and_no_list(
 
 
 async def test_a_refusal_that_is_not_in_the_banks_own_closed_set_refuses_nothing(bank: Bank) -> None:
-    config = BankConfig(url=bank.url, token="bank-token", final_refusals=frozenset({"no_such_iban"}))
+    config = HttpRailSettings(url=bank.url, token="bank-token", final_refusals=frozenset({"no_such_iban"}))
     async with HttpRail(config) as other:
         assert isinstance(await other.send(instruction("po_1", account="closed-1")), Unclear)
         assert isinstance(await other.ask("po_1"), Unclear)
@@ -179,7 +177,7 @@ async def test_a_refusal_that_is_not_in_the_banks_own_closed_set_refuses_nothing
 
 async def test_after_a_429_the_bank_is_left_alone_for_as_long_as_it_asked(bank: Bank) -> None:
     now = [0.0]
-    async with HttpRail(BankConfig(url=bank.url, token="bank-token"), clock=lambda: now[0]) as rail:
+    async with HttpRail(HttpRailSettings(url=bank.url, token="bank-token"), clock=lambda: now[0]) as rail:
         bank.faults(send={"too_many": 1.0}, retry_after_s=30)
         reply = await rail.send(instruction("po_1"))
         assert isinstance(reply, Unclear)
@@ -195,7 +193,7 @@ async def test_after_a_429_the_bank_is_left_alone_for_as_long_as_it_asked(bank: 
 
 
 async def test_a_bank_that_asks_for_a_year_is_asked_again_within_the_limit(bank: Bank) -> None:
-    config = BankConfig(url=bank.url, token="bank-token", retry_after_seconds_max=5)
+    config = HttpRailSettings(url=bank.url, token="bank-token", retry_after_seconds_max=5)
     async with HttpRail(config) as rail:
         bank.faults(send={"unavailable_wait": 1.0}, retry_after_s=600)
         reply = await rail.send(instruction("po_1"))

@@ -112,13 +112,17 @@ async def test_two_settling_processes_killed_again_and_again_pay_each_claim_once
     for number in range(COUNT):
         await world.approve(f"claimant-{number}", 1_000 + number)
     config = world.settle_config(bank.url)
+    rail = {
+        "url": bank.url, "token": "bank-token", "connect_timeout_seconds": 1, "reply_timeout_seconds": 1
+    }  # fmt: skip
     code = (
         "import asyncio, dataclasses, os, sys\n"
         "from flows import settle\n"
         "from flows.config import *\n"
+        "from flows.rails.registry import chosen\n"
         "lease = LeaseLimits(4, 1, lease_seconds=1, heartbeat_seconds=0.3, backoff_seconds=0.1)\n"
         f"config = SettleConfig('settle', StoreConfig({config.store.dsn!r}, {config.store.evidence_url!r}),"
-        f" BankConfig({bank.url!r}, 'bank-token', 1, 1), lease=lease)\n"
+        f" chosen('http', {rail!r}), lease=lease)\n"
         "config = dataclasses.replace(config, name=f'settle-{os.getpid()}')\n"
         "asyncio.run(settle.run(config))\n"
     )
@@ -148,10 +152,9 @@ async def test_reconciliation_names_what_differs(world: Any, bank: Any, run_proc
     async with run_process(lambda stop: settle.run(config, stop)):
         await wait_until(lambda: settled(world))
     _, open_id = await world.approve("bert", 2_000)
-    from flows.rails.http import HttpRail
     from flows.rails.rail import Instruction
 
-    async with HttpRail(config.bank) as rail:
+    async with config.rail.open() as rail:
         await rail.send(Instruction("po_nobody", Money(5, "CNY"), "6222", ""))
         await rail.send(Instruction(open_id, Money(1_999, "CNY"), "6222bert", ""))
     report = await reconcile(config)

@@ -22,7 +22,6 @@ from claims.store.tables import audit as audit_rows
 from flows import settle
 from flows.errors import RailError
 from flows.queues import OutboxQueue
-from flows.rails.http import HttpRail
 from flows.reconcile import Reconciler, reconcile, reconcile_and_keep
 
 pytestmark = pytest.mark.anyio
@@ -205,7 +204,7 @@ async def test_a_finding_opened_after_the_approval_stops_the_payout_on_its_way_t
     config = replace(world.settle_config(bank.url), reconcile_seconds=3_600)
     queue = OutboxQueue(world.engine, "settle", "test", 30)
     (message,) = await queue.lease(1)
-    async with HttpRail(config.bank) as rail:
+    async with config.rail.open() as rail:
         with pytest.raises(settle.Postponed, match="account_differs"):
             await settle.Settlement(world.engine, rail).settle(message)
     assert bank.tally() == {}
@@ -219,7 +218,7 @@ async def test_a_finding_opened_after_the_approval_stops_the_payout_on_its_way_t
 async def test_a_payment_in_another_amount_stops_the_claim_and_is_never_called_paid(world: Any, bank: Any) -> None:
     claim_id, payout_id = await world.approve("anna", 3_000)
     config = world.settle_config(bank.url)
-    async with HttpRail(config.bank) as rail:
+    async with config.rail.open() as rail:
         await rail.send(settle.Instruction(payout_id, Money(2_999, "CNY"), "6222anna", ""))
         (message,) = await OutboxQueue(world.engine, "settle", "test", 30).lease(1)
         with pytest.raises(settle.Postponed, match="amount_differs"):
@@ -236,7 +235,7 @@ async def test_a_list_that_cannot_be_read_finds_nothing_and_ends_nothing(world: 
         found = Difference(payout_id, claim_id, "account_differs", "x")
         await findings.record(conn, found, datetime.now(UTC), actor="test")
     bank.faults(list={"half_body": 1.0})
-    async with HttpRail(config.bank) as rail:
+    async with config.rail.open() as rail:
         with pytest.raises(RailError, match="in full"):
             await Reconciler(world.engine, rail).reconcile()
     async with world.engine.connect() as conn:
@@ -249,7 +248,7 @@ async def test_a_list_that_cannot_be_read_finds_nothing_and_ends_nothing(world: 
 
 async def test_one_process_reconciles_at_a_time_and_not_again_within_the_interval(world: Any, bank: Any) -> None:
     config = world.settle_config(bank.url)
-    async with HttpRail(config.bank) as rail, world.engine.connect() as conn:
+    async with config.rail.open() as rail, world.engine.connect() as conn:
         reconciler = Reconciler(world.engine, rail)
         async with conn.begin():
             assert await findings.alone(conn)
@@ -264,7 +263,7 @@ async def test_a_429_of_the_bank_postpones_the_message_for_as_long_as_it_says(wo
     await world.approve("anna")
     config = world.settle_config(bank.url)
     (message,) = await OutboxQueue(world.engine, "settle", "test", 30).lease(1)
-    async with HttpRail(config.bank) as rail:
+    async with config.rail.open() as rail:
         with pytest.raises(settle.Postponed) as postponed:
             await settle.Settlement(world.engine, rail).settle(message)
     assert postponed.value.wait_seconds == 77

@@ -33,10 +33,12 @@ PROCESS = """
 import asyncio, os
 from flows import settle
 from flows.config import *
+from flows.rails.registry import chosen
 lease = LeaseLimits(16, 2, lease_seconds=2, heartbeat_seconds=0.5, poll_seconds=0.1, backoff_seconds=0.1,
                     backoff_seconds_max=1)
-store, bank = StoreConfig({dsn!r}, {evidence!r}), BankConfig({bank!r}, "bank-token", 2, 2)
-config = SettleConfig(f"settle-{{os.getpid()}}", store, bank, lease=lease, reconcile_seconds=1.5)
+store = StoreConfig({dsn!r}, {evidence!r})
+bank = {{"url": {bank!r}, "token": "bank-token", "connect_timeout_seconds": 2, "reply_timeout_seconds": 2}}
+config = SettleConfig(f"settle-{{os.getpid()}}", store, chosen("http", bank), lease=lease, reconcile_seconds=1.5)
 asyncio.run(settle.run(config))
 """
 

@@ -26,6 +26,7 @@ from typing import Any, Final
 
 import httpx
 import structlog
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -47,10 +48,10 @@ from claims.store.scrubbing import ScrubLimits
 from fixtures.demo_world import GOOD_STANDING
 from flows import erasure, reconcile
 from flows.adjudicate import Adjudication
-from flows.config import BankConfig, LeaseLimits, PrefectConfig
+from flows.config import LeaseLimits, PrefectConfig
 from flows.drain import Batch
 from flows.errors import Postponed
-from flows.rails.http import HttpRail
+from flows.rails.http import HttpRail, HttpRailSettings
 from flows.rails.rail import Instruction, NotKnown, Paid, Refused, Unclear
 from flows.sending import Sending
 from flows.settle import Settlement
@@ -479,7 +480,7 @@ async def house(measured: Path | None = None) -> AsyncIterator[House]:
             bank = await stack.enter_async_context(
                 httpx.AsyncClient(base_url=bank_url, headers=headers, trust_env=False, timeout=30)
             )
-            rail = await stack.enter_async_context(HttpRail(BankConfig(bank_url, TOKEN)))
+            rail = await stack.enter_async_context(HttpRail(HttpRailSettings(url=bank_url, token=SecretStr(TOKEN))))
             engines = [connect(dsn, pool_size=size) for size in (3, 6, 3)]
             for engine in engines:
                 stack.push_async_callback(engine.dispose)

@@ -24,8 +24,8 @@ from sqlalchemy import text
 from api.http import tokens
 from api.http.serve import Server
 from api.settings import Settings
+from claims.catalogue import product_of
 from claims.decision import Decision, Ground, Outcome, Reason
-from claims.product import product_of
 from claims.store import adjudication, queue
 from claims.store.engine import connect
 from claims.wire import canonical

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims import decide
+from claims.catalogue import product_of
 from claims.decision import Decision
 from claims.evidence import (
     Box,
@@ -36,7 +37,6 @@ from claims.evidence import (
     Unmeasured,
     UnmeasuredPaper,
 )
-from claims.product import product_of
 from claims.rules import RULES
 from claims.store import adjudication, counts, heartbeats, payouts, queue, views
 from claims.store.blobs import BlobStore

@@ -16,11 +16,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.audit_actions import ACTIONS, CHANGES
+from claims.catalogue import product_of
 from claims.claim import TRANSITIONS, Status
 from claims.decide import UncheckedInputs, could_not_check
 from claims.decision import Outcome
 from claims.evidence import MatchRuling
-from claims.product import product_of
 from claims.rules import RULES
 from claims.store import (
     adjudication,

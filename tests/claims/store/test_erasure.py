@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from claims import decide
+from claims.catalogue import product_of
 from claims.claim import EvidenceKind, Status
 from claims.decision import Outcome
 from claims.errors import InFlight, InputsErased, InvalidTransition, NotFound
@@ -25,7 +26,6 @@ from claims.evidence import (
     PhotoVerdict,
     Unmeasured,
 )
-from claims.product import product_of
 from claims.rules import RULES
 from claims.store import adjudication, audit, counts, erasure, intake, papers, payouts, views
 from claims.store.intake import NewEvidence

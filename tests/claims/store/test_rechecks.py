@@ -10,9 +10,9 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from claims import decide as judging
+from claims.catalogue import product_of
 from claims.claim import Status
 from claims.decide import UncheckedInputs
-from claims.product import product_of
 from claims.rules import RULES
 from claims.store import adjudication, audit, queue, rechecks, referrals, waiting
 from claims.store.tables import claim_history, claims

@@ -13,11 +13,11 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from claims import decide
+from claims.catalogue import product_of
 from claims.claim import Status
 from claims.decision import Outcome
 from claims.errors import Conflict, InvalidTransition, LeaseLost, OrderSpent, RepeatPaid
 from claims.orders import order_key
-from claims.product import product_of
 from claims.rules import RULES
 from claims.store import adjudication, audit, erasure, intake, papers, payouts, referrals, repeats, rulings, statuses
 from claims.store.tables import audit as audit_rows

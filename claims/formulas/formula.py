@@ -1,0 +1,71 @@
+"""What a benefit formula is: how the amount due is worked out, the terms that this takes, and what the rest of the
+house must know of it.
+
+A formula is one file beside this one and one line in `claims.formulas.registry`; a product names it in `benefit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from claims.benefit import Benefit, Given
+from claims.decision import Reason
+from claims.evidence import PaperFact, Unmeasured
+from claims.product import Product, Terms
+
+TermsT = TypeVar("TermsT", bound=Terms)
+
+
+class NoTerms(Terms):
+    """Terms of a formula that needs none of its own."""
+
+
+def _nothing_to_check(_product: Product, _terms: Any) -> None: ...
+
+
+def _no_fields(_terms: Any) -> frozenset[str]:
+    return frozenset()
+
+
+def _no_notes(_terms: Any, _papers: Sequence[PaperFact]) -> list[Reason]:
+    return []
+
+
+def _no_ground(_product: Product, _terms: Any, _benefit: Benefit) -> Reason | None:
+    return None
+
+
+def _nothing_beside(_terms: Any) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Formula(Generic[TermsT]):
+    """A way to work out what is due.
+
+    calculate: Unmeasured when a paper that it pays on does not show what it takes.
+    pays_on_papers: it works on what bills show, so that they must be there and be read surely.
+    limited_to_insured_value: never more than the value that the policy insures, which must be stated.
+    check: raises ValueError for a product and terms that make no sense together.
+    fields_read: fields of a paper, beside its amounts, on which money depends: they must be read surely.
+    notes: reasons that say how the terms take the papers; they pull to no other outcome than payment.
+    ground_for_nothing: the plain contract ground on which nothing is due, None for that of the deductible.
+    pays_beside_loss: something may be due even where no loss is left.
+    """
+
+    name: str
+    terms: type[TermsT]
+    calculate: Callable[[Given, TermsT], Benefit | Unmeasured]
+    pays_on_papers: bool
+    limited_to_insured_value: bool
+    check: Callable[[Product, TermsT], None] = _nothing_to_check
+    fields_read: Callable[[TermsT], frozenset[str]] = _no_fields
+    notes: Callable[[TermsT, Sequence[PaperFact]], list[Reason]] = _no_notes
+    ground_for_nothing: Callable[[Product, TermsT, Benefit], Reason | None] = _no_ground
+    pays_beside_loss: Callable[[TermsT], bool] = _nothing_beside
+
+    def terms_of(self, product: Product) -> TermsT:
+        """The product's terms as this formula reads them. Raises pydantic.ValidationError, a ValueError."""
+        return self.terms.model_validate(product.terms)

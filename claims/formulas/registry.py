@@ -1,0 +1,62 @@
+"""The benefit formulas, by the name that a product's `benefit` gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from claims.benefit import Benefit, Given
+from claims.errors import UnknownFormula
+from claims.evidence import Unmeasured
+from claims.formulas import paper_total, stated_amount
+from claims.formulas.formula import Formula
+from claims.product import Product, Terms
+
+FORMULAS: Mapping[str, Formula[Any]] = MappingProxyType(
+    {
+        formula.name: formula
+        for formula in (
+            stated_amount.FORMULA,
+            paper_total.FORMULA,
+        )
+    }
+)
+
+
+def formula_of(product: Product) -> Formula[Any]:
+    """Raises UnknownFormula that names those there are."""
+    try:
+        return FORMULAS[product.benefit]
+    except KeyError:
+        known = ", ".join(sorted(FORMULAS))
+        raise UnknownFormula(
+            f"no benefit formula {product.benefit!r}; known: {known} (claims/formulas/registry.py)"
+        ) from None
+
+
+def with_terms(product: Product) -> tuple[Formula[Any], Terms]:
+    """The product's formula and the product's terms as that formula reads them."""
+    formula = formula_of(product)
+    return formula, formula.terms_of(product)
+
+
+def calculate(given: Given) -> Benefit | Unmeasured:
+    """What is due by the product's formula. Unmeasured when it pays on papers and none shows what it takes."""
+    formula, terms = with_terms(given.product)
+    benefit: Benefit | Unmeasured = formula.calculate(given, terms)
+    return benefit
+
+
+def checked(product: Product) -> Product:
+    """The product with its formula's terms in full, defaults included, so that a record of it says all.
+
+    Raises UnknownFormula, and ValueError when the formula cannot make sense of the product.
+    """
+    formula, terms = with_terms(product)
+    if formula.pays_on_papers and not product.evidence.papers_min:
+        raise ValueError(f"benefit {formula.name} pays on papers and needs papers_min >= 1")
+    if product.order_covers and not formula.limited_to_insured_value:
+        raise ValueError(f"order_covers needs a benefit that is limited to the insured value, not {formula.name}")
+    formula.check(product, terms)
+    return product.model_copy(update={"terms": terms.model_dump(mode="json")})

@@ -1,0 +1,7 @@
+"""`payee`: claims whose money runs to one account."""
+
+from __future__ import annotations
+
+from claims.fraud.signals.signal import Signal
+
+SIGNAL = Signal(name="payee", fields=("payee_account",), reason="payee_shared")
