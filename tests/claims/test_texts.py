@@ -42,7 +42,8 @@ FIELDS_READ = {name for kind in kinds_read().values() for name in kind.fields}
 SCORED = {
     entry["name"] for entry in json.loads((ROOT / "models/weights/credit_scorecard.json").read_text())["attributes"]
 }
-BENEFITS = set(re.findall(r'"([a-z_]+)"', (CLAIMS / "benefit.py").read_text() + (CLAIMS / "decide.py").read_text()))
+CALCULATING = (CLAIMS / "benefit.py", CLAIMS / "decide.py", *sorted((CLAIMS / "formulas").glob("*.py")))
+BENEFITS = set(re.findall(r'"([a-z_]+)"', "".join(file.read_text() for file in CALCULATING)))
 
 # Groups whose names are codes of facts, and those codes. A group named here is asked for as a whole.
 GROUPS: dict[str, set[str]] = {
