@@ -32,9 +32,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.http import tokens
 from api.http.app import create_app
-from api.http.limits import HttpLimits, RateLimits
 from api.http.problems import KINDS
 from api.http.schemas.work import VerdictRequest
+from api.limits import HttpLimits, RateLimits
 from api.postgres import Postgres
 from api.settings import Settings
 from claims.credit import Scorecard
