@@ -14,7 +14,7 @@ from typing import Final, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from api.http.limits import HttpLimits
+from api.limits import HttpLimits
 
 DRIVER: Final = "postgresql+asyncpg://"
 

@@ -107,7 +107,9 @@ def measure(size: Size, sroie_tar: Path, progress: Progress) -> dict[str, Any]:
         found["cpu_s_per_page"] = round(reader.cpu_seconds / (len(wanted) + len(scans)), 3)
         found |= _memory(reader, decoder, len(wanted) + len(scans), size.memory_pages, cores)
     found["unseen_labels"] = unseen_labels.measure(max(1, size.pages // 3))
-    found["baselines"] = documents_peers.measure([(scan.picture, scan.keys) for scan in scans[: size.peers]])
+    found["baselines"] = documents_peers.measure(
+        [(scan.picture, scan.keys) for scan in scans[: size.peers]], receipt_marks
+    )
     return found
 
 

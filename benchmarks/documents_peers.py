@@ -16,33 +16,37 @@ import numpy.typing as npt
 
 from models.ocr_build import default_target, model_name
 from vision.decode.image import Picture
-from vision.documents import load_catalogue
+from vision.documents import PaperReading, load_catalogue
 from vision.documents.parse import parse
 from vision.documents.text.page import PageText, TextLine
+from vision.measurement import Unmeasured
 
 Engine = Callable[[npt.NDArray[np.uint8]], list[TextLine]]
+# A reading and the true values by field: which fields are right, by name.
+MarksOf = Callable[[PaperReading | Unmeasured, Mapping[str, str]], dict[str, bool]]
 
 
-def measure(scans: Sequence[tuple[Picture, Mapping[str, str]]]) -> dict[str, Any]:
-    """By peer: share of totals and dates right, CPU seconds a page; why, where one cannot be measured."""
+def measure(scans: Sequence[tuple[Picture, Mapping[str, str]]], marks_of: MarksOf) -> dict[str, Any]:
+    """By peer: share of totals and dates right as `marks_of` tells it, CPU seconds a page; why, where one cannot be
+    measured."""
     found: dict[str, Any] = {}
     for name, start in (("rapidocr", _rapidocr), ("paddleocr_defaults", _paddleocr)):
         try:
-            found[name] = _measured(start(), scans) if scans else None
+            found[name] = _measured(start(), scans, marks_of) if scans else None
         except ImportError as error:
             found[name] = {"unmeasured": f"{error}; install the extra `bench`"}
     return found
 
 
-def _measured(engine: Engine, scans: Sequence[tuple[Picture, Mapping[str, str]]]) -> dict[str, float]:
-    from benchmarks.documents import receipt_marks
-
+def _measured(
+    engine: Engine, scans: Sequence[tuple[Picture, Mapping[str, str]]], marks_of: MarksOf
+) -> dict[str, float]:
     today, catalogue = datetime.now(UTC).date(), load_catalogue()
     marks, began_wall, began = [], time.perf_counter(), time.process_time()
     for picture, keys in scans:
         height, width = picture.pixels.shape[:2]
         page = PageText(width, height, tuple(engine(picture.pixels)), "peer")
-        marks.append(receipt_marks(parse(page, today, catalogue), keys))
+        marks.append(marks_of(parse(page, today, catalogue), keys))
     seconds, wall = time.process_time() - began, time.perf_counter() - began_wall
     right = {name: round(fmean(mark[name] for mark in marks), 4) for name in marks[0]}
     return {

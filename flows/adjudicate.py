@@ -49,8 +49,9 @@ from flows.config import LeaseLimits
 from flows.drain import STORE_AWAY, Batch, backoff_seconds
 from flows.errors import ChangedTooOften, KillsWorkers
 from flows.looking import Stopwatch
+from flows.runs import Label, Row, Summary, artifact_key
 from flows.stages import STAGES, Context
-from flows.tracking import Label, Row, Summary, Tracker, artifact_key
+from flows.tracking import Tracker
 from flows.trouble import ResourceTrouble, trouble_of
 
 log = structlog.get_logger(__name__)

@@ -17,7 +17,7 @@ import httpx
 from claims.faults import fault
 from flows.config import PrefectConfig
 from flows.errors import RunLost, WorkFailed
-from flows.tracking import Label, Work
+from flows.runs import Label, Work
 
 # Read by Prefect at its first import. Without the first, a call without a server would start a server of its own; the
 # second keeps a process from sending anything about itself anywhere.

@@ -20,7 +20,8 @@ from flows.config import LeaseLimits
 from flows.drain import STORE_AWAY, Batch, backoff_seconds
 from flows.errors import Postponed
 from flows.queues import utc_now
-from flows.tracking import Label, Row, Summary, Tracker, artifact_key
+from flows.runs import Label, Row, Summary, artifact_key
+from flows.tracking import Tracker
 
 log = structlog.get_logger(__name__)
 

@@ -9,42 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import structlog
 
-from claims.faults import fault
 from flows.config import PrefectConfig
-from flows.errors import RunLost, WorkFailed
+from flows.errors import RunLost
+from flows.runs import Label, Runs, Summary, Work
 
 T = TypeVar("T")
-Row = dict[str, str | int | float]
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """How one run is shown. `items` is the run's only parameter; `artifact_key` comes from the function below."""
-
-    flow: str
-    run: str
-    tags: tuple[str, ...]
-    items: tuple[str, ...]
-    artifact_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What is left in Prefect of a finished run: one line, and a table."""
-
-    message: str
-    rows: Sequence[Row]
 
 
 @dataclass(slots=True)
@@ -57,72 +36,8 @@ class Tally:
     around_seconds: float = 0.0
 
 
-class Work(Generic[T]):
-    """One body under way and what comes of it, kept apart from what Prefect makes of the run.
-
-    It starts at once: neither a slow server nor one that hangs until a timeout delays a claim.
-    """
-
-    def __init__(
-        self,
-        body: Callable[[], Coroutine[Any, Any, T]],
-        summarise: Callable[[T], Summary],
-        linked: Callable[[str], Awaitable[None]],
-    ) -> None:
-        self._summarise = summarise
-        self._linked = linked
-        self._began = time.perf_counter()
-        self._ended = self._began
-        self.shown = False
-        self.task = asyncio.create_task(body())
-        self.task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[T]) -> None:  # noqa: ARG002  (a callback's shape)
-        self._ended = time.perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        return self._ended - self._began
-
-    @property
-    def finished(self) -> bool:
-        """Ended, and not by an error."""
-        return self.task.done() and not self.task.cancelled() and self.task.exception() is None
-
-    async def call(self, run_id: str) -> None:
-        """What a flow run consists of: its link, then the work to its end."""
-        self.shown = True
-        await self._linked(run_id)
-        await asyncio.wait([self.task])
-        error = self.task.exception()
-        if error is not None:
-            # Prefect shows the words of what ends a run, and its server keeps them.
-            raise WorkFailed(fault(error)) from None
-
-    def summary(self) -> Summary:
-        return self._summarise(self.task.result())
-
-
 async def _unlinked(run_id: str) -> None:
     """For work that keeps no link to its run."""
-
-
-class Runs(Protocol):
-    """Where runs are shown. Every method raises RunLost, and nothing else of its own, when the server lets it down."""
-
-    async def show(self, label: Label, work: Work[T]) -> None:
-        """Await the work inside a run, which is shown as failed where the work fails. The work's own errors are not
-        raised here: whoever awaits the work has them."""
-        ...
-
-    async def mark_lost(self, run_id: str) -> None:
-        """Show a run whose process died as crashed."""
-        ...
-
-
-def artifact_key(*parts: str) -> str:
-    """Lower case, digits and dashes only, as Prefect's Artifacts page requires."""
-    return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
 
 
 class Tracker:

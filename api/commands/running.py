@@ -30,7 +30,7 @@ def up() -> None:
 
 def api() -> None:
     """Serve the HTTP API and the pages."""
-    from api.http.serve import serve
+    from api.serve import serve
 
     serve(settings())
 
@@ -66,7 +66,7 @@ def demo(
     as_json: JsonFlag = False,
 ) -> None:
     """Start everything, send real claims over HTTP, print what became of them; exit code 0 if all is as expected."""
-    from api.demo import run
+    from api.commands.demo import run
 
     raise typer.Exit(run(settings(), keep=keep, as_json=as_json))
 

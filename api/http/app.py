@@ -1,5 +1,5 @@
-"""The application: middleware, routes, problems. It imports neither vision nor torch nor prefect: the store is the
-hand-off.
+"""The API's application: middleware, routes, problems. It imports neither vision nor torch nor prefect: the store is
+the hand-off. `api.serve` adds the pages to it.
 """
 
 from __future__ import annotations
@@ -7,16 +7,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from starlette.staticfiles import StaticFiles
 
-import api.pages
 from api.http import described, problems, tokens
 from api.http.body import BodyGuard
 from api.http.connections import CrowdGuard
@@ -36,7 +30,6 @@ DESCRIPTION = """Consumer-insurance claims, decided in seconds: photos and paper
 Bearer tokens carry a role (claimant, adjuster, partner, operator, platform) and a subject. What belongs to somebody
 else does not exist (404). Every POST that creates needs an `Idempotency-Key`; repeat a request with its key as often as
 you like. Amounts are integers in minor units; times are ISO 8601. Refusals are RFC 9457 problems: branch on `code`."""
-_STATIC = Path(api.pages.__file__).parent / "static"
 
 
 def create_app(settings: Settings, now: Callable[[], datetime] = utc_now) -> FastAPI:
@@ -76,7 +69,6 @@ def create_app(settings: Settings, now: Callable[[], datetime] = utc_now) -> Fas
     for module in (insured, claims, matches, evidence, queue, floods, referrals, operations, recoveries, health):
         app.include_router(module.router)
     described.describe(app, ClaimRequest)
-    _include_pages(app)
     # The last added is the outermost: headers and trace, figures, the guard on crowds, the guard on bodies.
     app.add_middleware(BodyGuard, limits=settings.http)
     app.add_middleware(CrowdGuard, limits=settings.http)
@@ -87,12 +79,3 @@ def create_app(settings: Settings, now: Callable[[], datetime] = utc_now) -> Fas
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
-
-
-def _include_pages(app: FastAPI) -> None:
-    """The pages live beside this package and are optional: the API runs without them."""
-    if find_spec("api.pages.routes") is not None:
-        pages: Any = import_module("api.pages.routes")
-        app.include_router(pages.router, include_in_schema=False)
-    if _STATIC.is_dir():
-        app.mount("/static", StaticFiles(directory=_STATIC), name="static")

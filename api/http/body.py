@@ -17,8 +17,8 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.limits import HttpLimits
 from api.http.problems import Problem, of_schema
+from api.limits import HttpLimits
 
 Model = TypeVar("Model", bound=BaseModel)
 

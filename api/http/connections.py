@@ -17,10 +17,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.http import problems
-from api.http.limits import HttpLimits
 from api.http.metrics import Metrics
 from api.http.peers import Peers, group
 from api.http.problems import KINDS, MEDIA_TYPE, Problem
+from api.limits import HttpLimits
 
 MACHINE_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _RETRY_AFTER_SECONDS: Final = 2

@@ -10,9 +10,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.http.limits import HttpLimits
 from api.http.rates import Rates
 from api.http.tokens import KeyRing
+from api.limits import HttpLimits
 from api.settings import Settings
 from claims.product import Product
 from claims.store.blobs import BlobStore

@@ -8,7 +8,7 @@ from functools import lru_cache
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from api.http.limits import HttpLimits
+from api.limits import HttpLimits
 
 _IPV6_PREFIX = 64  # one household or office has a whole /64 to itself
 

@@ -15,11 +15,11 @@ from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
-from api.http.limits import HttpLimits, RateLimits
 from api.http.metrics import Metrics, route_template
 from api.http.peers import Peers
 from api.http.problems import Problem
 from api.http.tokens import Principal, Role
+from api.limits import HttpLimits, RateLimits
 
 MACHINES: Final = frozenset({Role.PLATFORM, Role.PARTNER, Role.OPERATOR})
 _PURGE_SECONDS: Final = 10.0

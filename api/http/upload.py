@@ -19,8 +19,8 @@ from starlette.requests import Request
 
 from api.http import sniff
 from api.http.body import drain, stream_upload
-from api.http.limits import HttpLimits
 from api.http.problems import Problem
+from api.limits import HttpLimits
 from claims.claim import EvidenceKind
 from claims.store import holding
 from claims.store.blobs import BlobStore, BlobWriter

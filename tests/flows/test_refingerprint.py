@@ -17,6 +17,7 @@ from fixtures.tiny_sscd import write_files
 from flows.config import DescriptorConfig
 from flows.looking import fingerprinter
 from flows.refingerprint import RefingerprintReport, refingerprint
+from models.train.sscd import make_whitening
 from vision.copies.fingerprint import Fingerprinter
 from vision.decode.image import Decoder, preview_jpeg
 from vision.library import LibraryPhoto, publish, search
@@ -33,7 +34,7 @@ def decoder() -> Iterator[Decoder]:
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Fingerprinter:
-    files = write_files(tmp_path_factory.mktemp("sscd"))
+    files = write_files(tmp_path_factory.mktemp("sscd"), make_whitening)
     return fingerprinter(DescriptorConfig(files.torchscript, files.whitening, files.thresholds))
 
 

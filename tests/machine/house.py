@@ -7,17 +7,9 @@ can be made to die at any of its transactions: as it begins one, or just before 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import json
-import logging
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,58 +17,40 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-import structlog
-from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.http import tokens
-from api.http.app import create_app
-from api.http.limits import HttpLimits, RateLimits
 from api.http.problems import KINDS
 from api.http.schemas.work import VerdictRequest
-from api.postgres import Postgres
 from api.settings import Settings
 from claims.credit import Scorecard
 from claims.errors import ClaimsError, LeaseLost
 from claims.money import Money
-from claims.store import audit, intake, migrate, outbox, queue
+from claims.store import audit, intake, outbox, queue
 from claims.store.blobs import BlobStore
-from claims.store.engine import connect
 from claims.store.scrubbing import ScrubLimits
 from fixtures.demo_world import GOOD_STANDING
 from flows import erasure, reconcile
 from flows.adjudicate import Adjudication
-from flows.config import LeaseLimits, PrefectConfig
+from flows.config import LeaseLimits
 from flows.drain import Batch
 from flows.errors import Postponed
-from flows.rails.http import HttpRail, HttpRailSettings
+from flows.rails.http import HttpRail
 from flows.rails.rail import Instruction, NotKnown, Paid, Refused, Unclear
 from flows.sending import Sending
 from flows.settle import Settlement
 from flows.stages import Context
-from flows.tracking import tracking
-from models.registry import weights_path
 from tests.machine.eyes import Gated, Remembering
 from tests.machine.mortal import Died, Mortal
 from tests.machine.pool import Item
 from tests.machine.snapshot import Snapshot, snapshot
-from vision.library import upgrade as upgrade_library
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-TOKEN: Final = "bank-token"
 LIMITS: Final = LeaseLimits(lease_seconds=60, heartbeat_seconds=30, backoff_seconds=0.1, attempts_max=3)
 NAMED: Final = frozenset(KINDS) - {"internal_error", "bad_request"}
-START_SECONDS_MAX: Final = 120.0
-# The machine asks faster than people do; how often one may ask is tested elsewhere.
-NO_RATES: Final = RateLimits(
-    **{name: 0 for name in RateLimits.__slots__ if name.endswith(("_by_subject", "_by_address", "_by_machine"))}
-)
 # Vacuumed and not written anew: what is left in the database's files is tested elsewhere.
 SCRUB: Final = ScrubLimits(rewrite_bytes_max=0)
-# What the machine never empties between runs.
-_KEPT: Final = ("alembic_version_claims", "alembic_version_library", "alembic_version_vision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +68,7 @@ class Answer:
 
 @dataclass
 class House:
-    """One for all runs of a process. `fresh` empties it for the next run."""
+    """One for all runs of a process, started by `tests.machine.start`. `fresh` empties it for the next run."""
 
     folder: Path
     settings: Settings
@@ -457,81 +431,3 @@ def policy_body(
         "sum_insured_minor": sum_minor,
         "insured_value_minor": value_minor,
     }
-
-
-@contextlib.asynccontextmanager
-async def house(measured: Path | None = None) -> AsyncIterator[House]:
-    """Start everything once. measured: a folder of measurements to share with other runs."""
-    folder = Path(tempfile.mkdtemp(prefix="miaopei-machine-"))
-    folder.chmod(0o755)
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    try:
-        async with contextlib.AsyncExitStack() as stack:
-            server = Postgres(folder, durable=False)
-            await asyncio.to_thread(server.start)
-            stack.callback(server.stop)
-            dsn = server.ensure_database("machine")
-            migrate.upgrade(dsn)
-            upgrade_library(dsn)
-            settings = Settings(home=folder / "home", database_url=dsn, http=HttpLimits(rates=NO_RATES))
-            bank_url = _start_bank(folder, stack)
-            headers = {"Authorization": f"Bearer {TOKEN}"}
-            bank = await stack.enter_async_context(
-                httpx.AsyncClient(base_url=bank_url, headers=headers, trust_env=False, timeout=30)
-            )
-            rail = await stack.enter_async_context(HttpRail(HttpRailSettings(url=bank_url, token=SecretStr(TOKEN))))
-            engines = [connect(dsn, pool_size=size) for size in (3, 6, 3)]
-            for engine in engines:
-                stack.push_async_callback(engine.dispose)
-            eyes = Remembering(settings.evidence_url, measured or folder / "measured")
-            stack.callback(eyes.close)
-            made: list[House] = []
-            app = create_app(settings, now=lambda: made[0].now() if made else datetime.now(UTC))
-            await stack.enter_async_context(app.router.lifespan_context(app))
-            transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("127.0.0.1", 50_000))
-            client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://api"))
-            one = House(
-                folder=folder,
-                settings=settings,
-                dsn=dsn,
-                engine=engines[0],
-                worker=Mortal(engines[1]),
-                settler=Mortal(engines[2]),
-                api=Mortal(app.state.context.engine),
-                http=client,
-                rail=rail,
-                bank=bank,
-                eyes=eyes,
-                blobs=BlobStore(settings.evidence_url),
-                scorecard=Scorecard.from_json(weights_path("credit_scorecard").read_bytes()),
-                tracker=await stack.enter_async_context(tracking(PrefectConfig())),
-            )
-            async with one.engine.connect() as conn:
-                names = await conn.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))
-                one.tables = tuple(name for name in names.scalars() if name not in _KEPT and "alembic" not in name)
-            made.append(one)
-            yield one
-    finally:
-        structlog.configure(**before)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _start_bank(folder: Path, stack: contextlib.AsyncExitStack) -> str:
-    ready = folder / "bank.url"
-    options = ["--state", str(folder / "bank.sqlite3"), "--token", TOKEN, "--ready-file", str(ready)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.machine.bank", *options], cwd=ROOT, stdout=subprocess.DEVNULL
-    )
-
-    def stop() -> None:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-
-    stack.callback(stop)
-    deadline = time.monotonic() + START_SECONDS_MAX
-    while not ready.exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"the bank did not start: {process.poll()}")
-        time.sleep(0.02)
-    return ready.read_text()

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, Phase, assume, seed, settings
 from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.machine.house import house
 from tests.machine.machine import Machine
 from tests.machine.model import Violation
+from tests.machine.start import house
 from tests.machine.watching import Tally
 
 STEPS = 12

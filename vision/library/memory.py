@@ -35,8 +35,8 @@ from sqlalchemy.pool import NullPool
 from vision.copies.descriptor import DIMENSIONS
 from vision.copies.fingerprint import Fingerprint
 from vision.errors import SearchTimedOut
+from vision.library.limits import Looks, SearchLimits
 from vision.library.scan import PDQ_BYTES, Block, Found, Query, Rows, ScanLimits, gather, owner_hash, scan
-from vision.library.search import Looks, SearchLimits
 
 log = structlog.get_logger(__name__)
 # asyncpg raises errors of its own while a connection is opened: to a server that is starting up, for example.

@@ -19,6 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from vision.copies.fingerprint import Fingerprint
 from vision.copies.geometry import Keypoints
 from vision.errors import SearchTimedOut
+from vision.library.limits import Looks
+from vision.library.limits import SearchLimits as SearchLimits  # `vision.examine` takes it from here
 from vision.library.photos import Source, bits_text, vector_text
 
 if TYPE_CHECKING:  # it loads faiss, which only a worker needs
@@ -26,34 +28,8 @@ if TYPE_CHECKING:  # it loads faiss, which only a worker needs
 
 _QUERY_CANCELED: Final = "57014"  # SQLSTATE
 _ROUNDS_MAX: Final = 5  # of a search in memory in which more and more turns out to be gone; then PostgreSQL answers
+_LIMITS: Final = SearchLimits()
 NO_PDQ: Final = 256  # bits: as far as can be; also where either picture has no usable PDQ
-
-
-@dataclass(frozen=True, slots=True)
-class SearchLimits:
-    """How many neighbours each way of looking brings, and how many of them all are returned.
-
-    hnsw_ef_search: breadth of the approximate search with the whole picture's descriptor, `_view` with those of its
-    views, `_pdq` with the eight hashes. Descriptors that were trained to lie evenly are hard to walk through: of 60
-    edited copies among 100,000 drawn photos, 80 found the original of 93%, 200 and 320 of 97%, 500 of 98%
-    (docs/decisions/0006-library-index.md). Neighbours filtered out (the claim's own photos) are made up for by
-    pgvector's iterative scan, up to `hnsw_scan_tuples_max`. newest: so many of the rows written last are compared one
-    by one, because the graph may have no way to them: where many near-copies arrive at once, rows link to one another
-    only. seconds_max: of each statement, then SearchTimedOut.
-    """
-
-    exact_max: int = 20
-    by_descriptor: int = 5
-    by_view: int = 2
-    by_pdq: int = 2
-    pdq_bits_max: int = 90
-    candidates_max: int = 10
-    hnsw_ef_search: int = 500
-    hnsw_ef_search_view: int = 200
-    hnsw_ef_search_pdq: int = 80
-    hnsw_scan_tuples_max: int = 20_000
-    newest: int = 2_000
-    seconds_max: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,10 +58,6 @@ class Candidate:
     thumbnail: NDArray[np.uint8]
     width_px: int
     height_px: int
-
-
-# By way of looking (exact, descriptor, pdq): (number of the look from 1, photo_id, cosine or bits).
-Looks = dict[str, list[tuple[int, str, float]]]
 
 
 class Nearness(NamedTuple):
@@ -172,7 +144,7 @@ async def search(
     fingerprint: Fingerprint,
     *,
     exclude_claim: str,
-    limits: SearchLimits = SearchLimits(),
+    limits: SearchLimits = _LIMITS,
     memory: Memory | None = None,
 ) -> list[Candidate]:
     """Candidates, likeliest first: exact matches, then by descriptor and PDQ. A featureless picture has only exact

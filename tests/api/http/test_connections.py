@@ -14,7 +14,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.http.limits import HttpLimits
+from api.limits import HttpLimits
 from api.settings import Settings
 from tests.api.http.world import Api, running
 

@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.http.app import create_app
-from api.http.limits import RateLimits
 from api.http.schemas.claims import CLAIM_EXAMPLE
 from api.http.schemas.insured import PET_EXAMPLE, POLICY_EXAMPLE
 from api.http.tokens import Role
+from api.limits import RateLimits
 from api.pages import routes as page_routes
 from api.settings import Settings
 from claims.decision import Outcome

@@ -16,7 +16,7 @@ from tests.api.http.world import Api, jpeg, parts, register, rows, statement
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
-SERVE = "from api.http.serve import serve; from api.settings import Settings; serve(Settings())"
+SERVE = "from api.serve import serve; from api.settings import Settings; serve(Settings())"
 CLAIMS = 12
 
 

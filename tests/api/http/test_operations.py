@@ -107,6 +107,6 @@ def test_every_answer_carries_the_security_headers(api: Api) -> None:
 
 def test_the_app_starts_without_vision_torch_or_prefect() -> None:
     heavy = "('torch', 'torchvision', 'prefect', 'vision', 'models', 'flows', 'cv2', 'onnxruntime', 'fixtures')"
-    script = f"import sys, api.http.serve, api.http.openapi\nprint([name for name in {heavy} if name in sys.modules])"
+    script = f"import sys, api.serve, api.http.openapi\nprint([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -14,11 +14,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.http import tokens
-from api.http.limits import HttpLimits, RateLimits
 from api.http.metrics import Metrics
 from api.http.peers import Peers
 from api.http.rates import Rates
 from api.http.token_keys import rotate
+from api.limits import HttpLimits, RateLimits
 from api.settings import Settings
 from claims.store import revocations
 from claims.store.engine import connect

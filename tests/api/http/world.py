@@ -22,7 +22,7 @@ from skimage import data
 from sqlalchemy import text
 
 from api.http import tokens
-from api.http.serve import Server
+from api.serve import Server
 from api.settings import Settings
 from claims.catalogue import product_of
 from claims.decision import Decision, Ground, Outcome, Reason

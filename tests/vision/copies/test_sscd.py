@@ -20,11 +20,12 @@ from fixtures.photo_library import MemoryLibrary
 from fixtures.tiny_sscd import write_files, write_network
 from models.errors import ModelCorrupt, ModelMissing
 from models.registry import sha256_of
+from models.train.sscd import make_whitening
 from vision.copies.describing import Describing, describing
 from vision.copies.fingerprint import Fingerprinter
 from vision.copies.sscd import SscdFiles, SscdModel, SscdNetwork, prepare
 from vision.examine import Verdict, judge
-from vision.library.search import SearchLimits
+from vision.library.limits import SearchLimits
 
 Pixels = NDArray[np.uint8]
 
@@ -43,7 +44,7 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return Made(write_files(tmp_path_factory.mktemp("sscd")))
+    return Made(write_files(tmp_path_factory.mktemp("sscd"), make_whitening))
 
 
 def test_descriptors_are_256_numbers_of_length_one_whatever_the_sizes(made: Made) -> None:

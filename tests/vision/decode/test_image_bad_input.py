@@ -20,7 +20,7 @@ from vision.decode.image import Decoder
 from vision.decode.jpeg_structure import examine
 from vision.errors import ImageRefused
 from vision.examine import PhotoExamination, Verdict, judge
-from vision.library.search import SearchLimits
+from vision.library.limits import SearchLimits
 from vision.measurement import Unmeasured
 from vision.subject import shared_subject_model
 

@@ -1,4 +1,6 @@
-"""The API as a process: uvicorn with the limits that it does not have by itself, and a second listener for machines."""
+"""The API and its pages as a process: uvicorn with the limits that it does not have by itself, and a second listener
+for machines.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from api.http.connections import Connections, MachinesOnly, bounded_protocol
 from api.http.metrics import Metrics
 from api.http.peers import Peers
 from api.logs import configure
+from api.pages.routes import add_pages
 from api.settings import Settings
 
 _MACHINES_HOST = "127.0.0.1"
@@ -25,7 +28,7 @@ log = structlog.get_logger("api.http")
 def config(settings: Settings, app: Any = None) -> uvicorn.Config:
     """uvicorn's configuration for `settings`; `app` defaults to the product's own."""
     limits = settings.http
-    app = app if app is not None else create_app(settings)
+    app = app if app is not None else add_pages(create_app(settings))
     connections = Connections(limits.connections_max, limits.connections_per_peer_max, _metrics(app))
     return uvicorn.Config(
         app,

@@ -1,0 +1,89 @@
+"""What waits for a worker or for sending, and which processes are alive."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from claims.store.tables.schema import metadata, time_column
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("state", Text, nullable=False),  # due, leased, done, dead
+    time_column("due_at"),
+    Column("attempts", Integer, nullable=False, server_default="0"),  # leases, those that were lost included
+    Column("failures", Integer, nullable=False, server_default="0"),  # checks that failed by the claim's own doing
+    # In a row, for want of resources, and of which: such a check says nothing about the claim.
+    Column("postponed", Integer, nullable=False, server_default="0"),
+    Column("waits_for", Text, nullable=False, server_default=""),
+    # A process ended with it in hand: worked on with nothing beside it since; deaths: ended then, too, and no step on.
+    Column("alone", Boolean, nullable=False, server_default=text("false")),
+    Column("deaths", Integer, nullable=False, server_default="0"),
+    Column(
+        "fence", BigInteger, nullable=False, server_default="0"
+    ),  # +1 at each lease; a holder of an older one has lost it
+    Column("leased_by", Text, nullable=False, server_default=""),
+    time_column("leased_until", nullable=True),
+    Column("last_error", Text, nullable=False, server_default=""),
+    time_column("created_at"),
+    time_column("finished_at", nullable=True),
+    UniqueConstraint("claim_id", "round"),
+    Index("ix_jobs_due", "due_at", postgresql_where=text("state IN ('due', 'leased')")),
+)
+
+# Results of finished stages: a claim leased again skips what is here for its round.
+stage_results = Table(
+    "stage_results",
+    metadata,
+    Column("claim_id", Text, ForeignKey("claims.id", ondelete="CASCADE"), primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("stage", Text, primary_key=True),  # cover, photos, papers, nose, credit, fraud
+    Column("result", JSONB, nullable=False),
+    Column("seconds", JSONB, nullable=False, server_default=text("'{}'")),  # {"wall": .., "cpu": ..}
+    time_column("finished_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("topic", Text, nullable=False),  # settle, refer
+    Column("key", Text, nullable=False),  # payout id or referral id
+    Column("payload", JSONB, nullable=False),
+    Column("state", Text, nullable=False),  # due, leased, done, dead
+    time_column("due_at"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column("leased_by", Text, nullable=False, server_default=""),
+    time_column("leased_until", nullable=True),
+    Column("last_error", Text, nullable=False, server_default=""),
+    time_column("created_at"),
+    time_column("finished_at", nullable=True),
+    UniqueConstraint("topic", "key"),
+    Index("ix_outbox_due", "topic", "due_at", postgresql_where=text("state IN ('due', 'leased')")),
+)
+
+worker_heartbeats = Table(
+    "worker_heartbeats",
+    metadata,
+    Column("name", Text, primary_key=True),  # process kind and id
+    Column("kind", Text, nullable=False),  # worker, settle, refer
+    time_column("at"),
+    Column("report", JSONB, nullable=False, server_default=text("'{}'")),  # batch size, backlog, prefect reachable, ...
+)
