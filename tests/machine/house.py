@@ -30,6 +30,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api import databases
 from api.http import tokens
 from api.http.app import create_app
 from api.http.limits import HttpLimits, RateLimits
@@ -40,7 +41,7 @@ from api.settings import Settings
 from claims.credit import Scorecard
 from claims.errors import ClaimsError, LeaseLost
 from claims.money import Money
-from claims.store import audit, intake, migrate, outbox, queue
+from claims.store import audit, intake, outbox, queue
 from claims.store.blobs import BlobStore
 from claims.store.engine import connect
 from claims.store.scrubbing import ScrubLimits
@@ -61,7 +62,6 @@ from tests.machine.eyes import Gated, Remembering
 from tests.machine.mortal import Died, Mortal
 from tests.machine.pool import Item
 from tests.machine.snapshot import Snapshot, snapshot
-from vision.library import upgrade as upgrade_library
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TOKEN: Final = "bank-token"
@@ -307,7 +307,7 @@ class House:
             leases = list(await queue.lease(conn, owner, limit, 60.0, at))
             while one := await queue.lease_alone(conn, owner, 60.0, at):
                 leases += one
-                self._alone.update((lease.job_id, lease.fence) for lease in one)
+                self._alone.update((lease.row_id, lease.fence) for lease in one)
         return leases
 
     def adjudication(self, eyes: Any = None) -> Adjudication:
@@ -317,7 +317,7 @@ class House:
     async def adjudicate(self, leases: Sequence[Any], eyes: Any = None) -> None:
         """A batch of what may be worked on together, and one of each of the others. A worker that was killed says
         nothing, and begins no further batch."""
-        alone = [lease for lease in leases if (lease.job_id, lease.fence) in self._alone]
+        alone = [lease for lease in leases if (lease.row_id, lease.fence) in self._alone]
         together = [lease for lease in leases if lease not in alone]
         with contextlib.suppress(Died):
             for batch in (together, *([lease] for lease in alone)):
@@ -471,8 +471,7 @@ async def house(measured: Path | None = None) -> AsyncIterator[House]:
             await asyncio.to_thread(server.start)
             stack.callback(server.stop)
             dsn = server.ensure_database("machine")
-            migrate.upgrade(dsn)
-            upgrade_library(dsn)
+            databases.upgrade(dsn)
             settings = Settings(home=folder / "home", database_url=dsn, http=HttpLimits(rates=NO_RATES))
             bank_url = _start_bank(folder, stack)
             headers = {"Authorization": f"Bearer {TOKEN}"}
