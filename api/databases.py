@@ -11,11 +11,11 @@ import structlog
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 
-from api import private, roles
+from api import migrations, private, roles
 from api.postgres import Postgres, run_apart
 from api.process import StackFailed
 from api.settings import Settings
-from claims.store import migrate
+from claims.store import migrate as store
 
 DATABASE: Final = "miaopei"
 PREFECT_DATABASE: Final = "prefect"
@@ -55,10 +55,15 @@ def open_store(settings: Settings, server: Postgres | None) -> tuple[str, str]:
 
 def upgrade(dsn: str) -> None:
     """Every migration: the store's, then the photo library's."""
-    from vision.library import upgrade as upgrade_library  # pulls in numpy and pgvector: only those who migrate need it
-
-    migrate.upgrade(dsn)
+    migrations.upgrade(dsn, store)
     upgrade_library(dsn)
+
+
+def upgrade_library(dsn: str) -> None:
+    """The photo library's migrations alone, which need nothing of the store."""
+    from vision.library import migrate as library  # pulls in numpy and pgvector: only those who migrate need it
+
+    migrations.upgrade(dsn, library)
 
 
 def prefect_database(settings: Settings, owner: str) -> str:

@@ -24,6 +24,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from threadpoolctl import threadpool_limits
 
+from api.databases import upgrade_library
 from api.postgres import Postgres
 from benchmarks import library_store as store
 from benchmarks.library_bursts import WAYS, bursts
@@ -39,7 +40,7 @@ from benchmarks.library_world import (
 from benchmarks.report import figures_table, machine
 from benchmarks.scratch import scratch_folder
 from vision.copies.fingerprint import Fingerprint
-from vision.library import LibraryPhoto, SearchLimits, publish, search, upgrade
+from vision.library import LibraryPhoto, SearchLimits, publish, search
 from vision.library.memory import Memory, memory
 from vision.library.tables import HNSW
 
@@ -95,7 +96,7 @@ def run(*, quick: bool = False, sizes: Sequence[int] = ()) -> dict[str, Any]:
     for size in effort.sizes:
         with _server() as server:
             dsn = server.ensure_database("library")
-            upgrade(dsn)
+            upgrade_library(dsn)
             by_size[str(size)] = asyncio.run(_measure(dsn, real, size, effort))
     return {
         "quick": quick,

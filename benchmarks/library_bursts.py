@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from api.databases import upgrade_library
 from fixtures.drawn_photos import changed, near, random_fingerprint
-from vision.library import LibraryPhoto, SearchLimits, publish, search, upgrade
+from vision.library import LibraryPhoto, SearchLimits, publish, search
 from vision.library.memory import Memory, memory
 
 PHOTOS: Final = 50
@@ -30,7 +31,7 @@ def bursts(dsns: dict[str, str], count: int, seed: int) -> dict[str, Any]:
     the copy in memory."""
     found: dict[str, Any] = {"bursts": count, "photos_each": PHOTOS, "at_once": AT_ONCE, "changed_by": CHANGED_BY}
     for way, dsn in dsns.items():
-        upgrade(dsn)
+        upgrade_library(dsn)
         found[way] = asyncio.run(_way(way, dsn, count, seed))
     return found
 

@@ -30,6 +30,7 @@ from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from api.databases import upgrade_library
 from api.postgres import Postgres
 from benchmarks import retrieval
 from benchmarks.retrieval import Answer
@@ -43,7 +44,7 @@ from vision.copies.descriptor import WHITENING, DescriptorModel
 from vision.copies.fingerprint import Fingerprint, Fingerprinter
 from vision.decode.image import Decoder, Picture
 from vision.examine import ExamineLimits, Verdict, judge, signals
-from vision.library import LibraryPhoto, publish, search, upgrade
+from vision.library import LibraryPhoto, publish, search
 from vision.library.memory import Memory, memory
 from vision.library.search import Candidate, pdq_bits
 
@@ -178,7 +179,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         server.start()
         try:
             dsn = server.ensure_database("photos")
-            upgrade(dsn)
+            upgrade_library(dsn)
             assert server.process is not None
             return asyncio.run(_measure(dsn, QUICK if quick else FULL, server.process.pid, quick))
         finally:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -123,15 +122,6 @@ def write_off(recovery_id: str, amount: Money) -> Transaction:
     return _transaction(
         recovery_id, Step.WRITE_OFF, Account.RECOVERIES_WRITTEN_OFF, Account.CLAIMANT_RECEIVABLE, amount
     )
-
-
-def balances(transactions: Iterable[Transaction]) -> Mapping[tuple[Account, str], int]:
-    """Minor units by account and currency. After a post or a void nothing stays reserved."""
-    sums: dict[tuple[Account, str], int] = defaultdict(int)
-    for transaction in transactions:
-        for entry in transaction.entries:
-            sums[entry.account, entry.amount.currency] += entry.amount.minor
-    return dict(sums)
 
 
 def _transaction(payout: str, step: Step, debit: Account, credit: Account, amount: Money) -> Transaction:

@@ -49,7 +49,7 @@ from flows.config import LeaseLimits
 from flows.drain import STORE_AWAY, Batch, backoff_seconds
 from flows.errors import ChangedTooOften, KillsWorkers
 from flows.looking import Stopwatch
-from flows.runs import Label, Row, Summary, artifact_key
+from flows.runs import Label, Row, artifact_key, summarise
 from flows.stages import STAGES, Context
 from flows.tracking import Tracker
 from flows.trouble import ResourceTrouble, trouble_of
@@ -64,7 +64,7 @@ TRIES_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ClaimResult:
     """How one claim ended, as the flow run's table shows it."""
 
     claim_id: str
@@ -104,20 +104,20 @@ class Adjudication:
     async def work(self, batch: Batch[Lease]) -> None:
         """One flow run for the whole batch."""
 
-        async def body() -> Sequence[Line]:
+        async def body() -> Sequence[ClaimResult]:
             return await self._batch(batch)
 
         async def linked(run_id: str) -> None:
             await self._link(batch.leases, run_id)
 
-        await self.tracker.run(_label(batch.leases), body, _summarise, linked)
+        await self.tracker.run(_label(batch.leases), body, summarise, linked)
         while self.lost_runs:
             await self.tracker.mark_lost(self.lost_runs.pop())
 
-    async def _batch(self, batch: Batch[Lease]) -> Sequence[Line]:
+    async def _batch(self, batch: Batch[Lease]) -> Sequence[ClaimResult]:
         places = asyncio.Semaphore(self.claims_at_once)
 
-        async def one(lease: Lease) -> Line:
+        async def one(lease: Lease) -> ClaimResult:
             async with places:
                 return await self._one(batch, lease)
 
@@ -135,7 +135,7 @@ class Adjudication:
         except STORE_AWAY as error:
             log.warning("the flow run is not linked", run_id=run_id, error=error)
 
-    async def _one(self, batch: Batch[Lease], lease: Lease) -> Line:
+    async def _one(self, batch: Batch[Lease], lease: Lease) -> ClaimResult:
         began = time.perf_counter()
         progress = Progress()
         # A task, so that whatever it raises is recorded on this claim and does not end the others.
@@ -160,7 +160,7 @@ class Adjudication:
         batch.close(lease)
         seconds = time.perf_counter() - began
         log.info("claim", claim=lease.claim_id, outcome=outcome, reason=reason, seconds=round(seconds, 3))
-        return Line(lease.claim_id, outcome, amount, reason, seconds)
+        return ClaimResult(lease.claim_id, outcome, amount, reason, seconds)
 
     async def _adjudicate(self, lease: Lease, progress: Progress) -> tuple[str, str, str]:
         """Outcome, amount and first reason. Raises LeaseLost, Conflict, InvalidTransition, and whatever a stage
@@ -353,11 +353,3 @@ def _label(leases: Sequence[Lease]) -> Label:
         items=ids,
         artifact_key=artifact_key("claim", ids[0]) if one else "adjudicate-batch",
     )
-
-
-def _summarise(lines: Sequence[Line]) -> Summary:
-    counts: dict[str, int] = {}
-    for line in lines:
-        counts[line.outcome] = counts.get(line.outcome, 0) + 1
-    message = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
-    return Summary(message, [line.row() for line in lines])

@@ -130,9 +130,12 @@ def _collect(
 
 
 def task_runner(name: str, workers: int, address: str = "") -> TaskRunner[Any]:
-    """One of `RUNNERS`. address: of a Dask scheduler or Ray head that is there already; "" starts one on this machine,
-    on loopback and without a dashboard, for the time of the import. Raises ImportError, with the name of the package,
-    where the runner's package is not installed, and KeyError for an unknown name."""
+    """The task runner of this name, a key of `_TASK_RUNNERS`. address: of a Dask scheduler or Ray head that is there
+    already; "" starts one on this machine, on loopback and without a dashboard, for the time of the import.
+
+    Raises ImportError, with the name of the package, where the runner's package is not installed, and KeyError for an
+    unknown name.
+    """
     return _TASK_RUNNERS[name](workers, address)
 
 
@@ -164,4 +167,3 @@ _TASK_RUNNERS: Final[dict[str, Callable[[int, str], TaskRunner[Any]]]] = {
     "dask": _dask,
     "ray": _ray,
 }
-RUNNERS: Final = tuple(_TASK_RUNNERS)

@@ -47,7 +47,7 @@ class ClaimQueue:
 
     async def release(self, leases: Sequence[Lease]) -> None:
         async with self.engine.begin() as conn:
-            await queue.release(conn, leases, self.now())
+            await queue.release(conn, leases)
 
     async def backlog(self) -> int:
         async with self.engine.connect() as conn:
@@ -80,7 +80,7 @@ class OutboxQueue:
 
     async def release(self, leases: Sequence[Message]) -> None:
         async with self.engine.begin() as conn:
-            await outbox.release(conn, leases, self.now())
+            await outbox.release(conn, leases)
 
     async def backlog(self) -> int:
         async with self.engine.connect() as conn:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -16,19 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from claims.disclosure import without_claims
 from claims.store import adjudication, outbox, referrals
-from claims.store.engine import connect
 from claims.store.outbox import Message
 from claims.store.referrals import Referral
 from claims.store.tables import decisions
 from flows.config import PartnerConfig, ReferConfig
-from flows.drain import Drain
 from flows.errors import DeliveryFailed
 from flows.partners.notice import EvidenceLink, Notice, deliver
-from flows.process import live, stopping
-from flows.queues import OutboxQueue, utc_now
-from flows.sending import Sending
+from flows.queues import utc_now
+from flows.sending import Duty, send_until_stopped
 from flows.tips import TipKeeper
-from flows.tracking import tracking
 
 # Reasons whose value quotes a paper or names the insured: the partner reads those in the referral, not in a notice.
 QUOTING = frozenset({"patient_is_not_insured", "papers_disagree"})
@@ -100,25 +97,17 @@ async def _reasons(conn: AsyncConnection, decision_id: str) -> tuple[dict[str, s
 
 
 async def run(config: ReferConfig, stop: asyncio.Event | None = None) -> None:
-    """Deliver until SIGTERM or `stop`."""
-    stop, wake = stop or asyncio.Event(), asyncio.Event()
-    engine = connect(config.store.dsn, pool_size=config.store.pool_size)
-    client = httpx.AsyncClient(timeout=config.timeout_seconds, trust_env=False, follow_redirects=False)
-    try:
-        async with tracking(config.prefect) as tracker, client, stopping(stop, [wake]):
-            delivery = Delivery(engine, client, config.partners, config.public_url)
-            sending = Sending("refer", engine, tracker, delivery.deliver, config.lease)
-            queue = OutboxQueue(engine, "refer", config.name, config.lease.lease_seconds)
-            drain = Drain("refer", queue, sending.work, config.lease, stop, wake)
-            keeper = TipKeeper(engine, config.tips, client) if config.tips is not None else None
+    """Deliver, and note the audit chain's tips where that is configured, until SIGTERM or `stop`."""
 
-            def report() -> dict[str, object]:
-                done = {"backlog": drain.backlog, "in_flight": drain.in_flight, "prefect": tracker.healthy}
-                return done | dict(keeper.report() if keeper is not None else {})
+    @asynccontextmanager
+    async def duty(engine: AsyncEngine, stop: asyncio.Event) -> AsyncIterator[Duty]:
+        timeout = config.timeout_seconds
+        async with httpx.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False) as client:
+            deliver = Delivery(engine, client, config.partners, config.public_url).deliver
+            if config.tips is None:
+                yield Duty(deliver)
+            else:
+                keeper = TipKeeper(engine, config.tips, client)
+                yield Duty(deliver, beside=[keeper.keep(stop)], figures=keeper.report)
 
-            async with asyncio.TaskGroup() as group:
-                if keeper is not None:
-                    group.create_task(keeper.keep(stop))
-                await live(engine, config.name, "refer", [drain], stop, report, config.lease.report_seconds)
-    finally:
-        await engine.dispose()
+    await send_until_stopped("refer", config, duty, stop)

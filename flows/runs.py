@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -33,6 +34,22 @@ class Summary:
 
     message: str
     rows: Sequence[Row]
+
+
+class RunResult(Protocol):
+    """How one item of a run ended: its outcome in a word, and its row of the run's table."""
+
+    @property
+    def outcome(self) -> str: ...
+
+    def row(self) -> Row: ...
+
+
+def summarise(results: Sequence[RunResult]) -> Summary:
+    """Counts by outcome, and a row for each result."""
+    counts = Counter(result.outcome for result in results)
+    message = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+    return Summary(message, [result.row() for result in results])
 
 
 class Work(Generic[T]):

@@ -1,12 +1,16 @@
-"""What `settle` and `refer` share: a batch of outbox messages, each handled on its own, none held up by another."""
+"""What `settle` and `refer` share: the process that drains one topic of the outbox, and a batch of its messages, each
+handled on its own, none held up by another.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, Protocol
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,19 +19,21 @@ from claims.errors import LeaseLost
 from claims.faults import fault
 from claims.store import outbox
 from claims.store.away import is_away
+from claims.store.engine import connect
 from claims.store.outbox import Message
-from flows.config import LeaseLimits
-from flows.drain import STORE_AWAY, Batch, backoff_seconds
+from flows.config import LeaseLimits, PrefectConfig, StoreConfig
+from flows.drain import STORE_AWAY, Batch, Drain, backoff_seconds
 from flows.errors import Postponed
-from flows.queues import utc_now
-from flows.runs import Label, Row, Summary, artifact_key
-from flows.tracking import Tracker
+from flows.process import live, stopping
+from flows.queues import OutboxQueue, utc_now
+from flows.runs import Label, Row, artifact_key, summarise
+from flows.tracking import Tracker, tracking
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MessageResult:
     """How one message ended, as the flow run's table shows it."""
 
     key: str
@@ -60,16 +66,16 @@ class Sending:
     about: str = "claim"  # what `{about}_id` in a message's payload names, for tags
 
     async def work(self, batch: Batch[Message]) -> None:
-        async def body() -> Sequence[Line]:
+        async def body() -> Sequence[MessageResult]:
             return await asyncio.gather(*(self._one(batch, message) for message in batch.leases))
 
-        await self.tracker.run(self._label(batch.leases), body, _summarise)
+        await self.tracker.run(self._label(batch.leases), body, summarise)
 
-    async def _one(self, batch: Batch[Message], message: Message) -> Line:
+    async def _one(self, batch: Batch[Message], message: Message) -> MessageResult:
         began = time.perf_counter()
         outcome, detail = await self._guarded(message)
         batch.close(message)
-        return Line(message.key, self._subject(message), outcome, detail, time.perf_counter() - began)
+        return MessageResult(message.key, self._subject(message), outcome, detail, time.perf_counter() - began)
 
     async def _guarded(self, message: Message) -> tuple[str, str]:
         # A task, so that whatever it raises is an outcome to record and not an end of the others.
@@ -113,9 +119,55 @@ class Sending:
         )
 
 
-def _summarise(lines: Sequence[Line]) -> Summary:
-    counts: dict[str, int] = {}
-    for line in lines:
-        counts[line.outcome] = counts.get(line.outcome, 0) + 1
-    message = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
-    return Summary(message, [line.row() for line in lines])
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What the process of one topic does with its messages. beside: work that goes on until the process is told to
+    stop; figures: what it adds to the process's report.
+    """
+
+    handle: Callable[[Message], Awaitable[tuple[str, str]]]
+    beside: Sequence[Coroutine[Any, Any, None]] = ()
+    figures: Callable[[], Mapping[str, object]] = dict
+
+
+class ProcessConfig(Protocol):
+    """What every process of the outbox is told."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def store(self) -> StoreConfig: ...
+
+    @property
+    def prefect(self) -> PrefectConfig: ...
+
+    @property
+    def lease(self) -> LeaseLimits: ...
+
+
+async def send_until_stopped(
+    topic: outbox.Topic,
+    config: ProcessConfig,
+    duty: Callable[[AsyncEngine, asyncio.Event], AbstractAsyncContextManager[Duty]],
+    stop: asyncio.Event | None,
+) -> None:
+    """The life of a process that sends one topic's messages, until SIGTERM or `stop`. duty: opened once, with the store
+    and the event that ends the process.
+    """
+    stop, wake = stop or asyncio.Event(), asyncio.Event()
+    engine = connect(config.store.dsn, pool_size=config.store.pool_size)
+    try:
+        async with tracking(config.prefect) as tracker, duty(engine, stop) as given, stopping(stop, [wake]):
+            sending = Sending(topic, engine, tracker, given.handle, config.lease)
+            queue = OutboxQueue(engine, topic, config.name, config.lease.lease_seconds)
+            drain = Drain(topic, queue, sending.work, config.lease, stop, wake)
+
+            def report() -> dict[str, object]:
+                done = {"backlog": drain.backlog, "in_flight": drain.in_flight, "prefect": tracker.healthy}
+                return done | dict(given.figures())
+
+            seconds = config.lease.report_seconds
+            await live(engine, config.name, topic, [drain], stop, report, seconds, beside=given.beside)
+    finally:
+        await engine.dispose()

@@ -12,6 +12,8 @@ ledger learns of it as soon as all three are up. Beside it, books and bank are r
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -19,19 +21,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from claims.catalogue import product_of
 from claims.store import adjudication, corrections, findings, outbox, payouts, statuses
-from claims.store.engine import connect
 from claims.store.findings import Difference
 from claims.store.outbox import Message
 from claims.store.payouts import Payout
 from flows.config import SettleConfig
-from flows.drain import Drain
 from flows.errors import Postponed
-from flows.process import live, stopping
-from flows.queues import OutboxQueue, utc_now
+from flows.queues import utc_now
 from flows.rails.rail import Instruction, NotKnown, Paid, PayoutRail, Refused, Unclear
 from flows.reconcile import Reconciler, by_timer
-from flows.sending import Sending
-from flows.tracking import tracking
+from flows.sending import Duty, send_until_stopped
 
 log = structlog.get_logger(__name__)
 ACTOR = "flow:settle"
@@ -194,23 +192,11 @@ def _minor(payout: Payout) -> str:
 
 async def run(config: SettleConfig, stop: asyncio.Event | None = None) -> None:
     """Settle, and reconcile on a timer, until SIGTERM or `stop`."""
-    stop, wake = stop or asyncio.Event(), asyncio.Event()
-    engine = connect(config.store.dsn, pool_size=config.store.pool_size)
-    try:
-        async with tracking(config.prefect) as tracker, config.rail.open() as rail, stopping(stop, [wake]):
-            sending = Sending("settle", engine, tracker, Settlement(engine, rail).settle, config.lease)
-            queue = OutboxQueue(engine, "settle", config.name, config.lease.lease_seconds)
-            drain = Drain("settle", queue, sending.work, config.lease, stop, wake)
+
+    @asynccontextmanager
+    async def duty(engine: AsyncEngine, stop: asyncio.Event) -> AsyncIterator[Duty]:
+        async with config.rail.open() as rail:
             timer = by_timer(Reconciler(engine, rail), config.reconcile_seconds, stop)
-            await live(
-                engine,
-                config.name,
-                "settle",
-                [drain],
-                stop,
-                lambda: {"backlog": drain.backlog, "in_flight": drain.in_flight, "prefect": tracker.healthy},
-                config.lease.report_seconds,
-                beside=[timer],
-            )
-    finally:
-        await engine.dispose()
+            yield Duty(Settlement(engine, rail).settle, beside=[timer])
+
+    await send_until_stopped("settle", config, duty, stop)

@@ -11,7 +11,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ import structlog
 from hypothesis import HealthCheck, settings
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api import databases
 from api.postgres import Postgres
 from claims.store import engine as store_engine
-from claims.store import migrate
 
 # A property holds on a machine that is busy with other things, too: no example is measured by the clock.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -110,11 +109,7 @@ def postgres() -> Iterator[Postgres]:
 def migrated_template(postgres: Postgres) -> str:
     """Name of a database with every migration applied, to copy from."""
     dsn = postgres.ensure_database(TEMPLATE)
-    migrate.upgrade(dsn)
-    if find_spec("vision.library.migrate") is not None:
-        from vision.library import upgrade as upgrade_library
-
-        upgrade_library(dsn)
+    databases.upgrade(dsn)
     return TEMPLATE
 
 

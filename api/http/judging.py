@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.http.context import Context
 from api.http.problems import Problem
-from api.http.repeats import Reply
+from api.http.repeats import KeyedRequest, Reply
 from api.http.schemas.work import VerdictRequest, VerdictTaken
-from api.http.tokens import Principal, Role
+from api.http.tokens import Role
 from claims import explain
 from claims.decide import person_decision, person_inputs
 from claims.decision import Outcome
@@ -21,21 +20,20 @@ from claims.store.referrals import Referral
 _OUTCOMES = {"approve": Outcome.PAY, "refuse": Outcome.DECLINE, "ask": Outcome.ASK}
 
 
-async def judge(
-    conn: AsyncConnection, context: Context, principal: Principal, referral: Referral, verdict: VerdictRequest
-) -> Reply:
-    """Decide `referral` as `principal`. Raises InvalidDecision, InvalidTransition, Conflict (too late), and Problem
-    `copy_paid` when another claim with the same photo, paper, order or event was paid and the verdict does not say that
-    it knows, `recovery_needed` when less would be due than was paid and the verdict does not say what becomes of the
-    rest.
+async def judge(conn: AsyncConnection, sent: KeyedRequest, referral: Referral, verdict: VerdictRequest) -> Reply:
+    """Decide `referral` as the principal of the request.
+
+    Raises InvalidDecision, InvalidTransition, Conflict (too late), and Problem `copy_paid` when another claim with the
+    same photo, paper, order or event was paid and the verdict does not say that it knows, `recovery_needed` when less
+    would be due than was paid and the verdict does not say what becomes of the rest.
     """
-    now = context.now()
+    context, principal, now = sent.context, sent.principal, sent.context.now()
     file = await adjudication.load(conn, referral.claim_id)
     cover = await counts.cover(conn, referral.claim_id)
     product = context.catalogue[file.claim.product]
     outcome = _OUTCOMES[verdict.verdict]
     payout = Money(verdict.amount_minor or 0, verdict.currency or product.currency)
-    terms = (file.claim, file.policy, product, outcome, payout, verdict.note, str(principal), RULES, now)
+    terms = (file.claim, file.policy, product, outcome, payout, verdict.note, sent.actor, RULES, now)
     of_order = (await repeats.sharing(conn, file.claim, product, RULES)).order_paid_minor
     decision = person_decision(*terms, paid_to_date_minor=cover.paid_to_date_minor, order_paid_minor=of_order)
     inputs = person_inputs(*terms, paid_to_date_minor=cover.paid_to_date_minor, order_paid_minor=of_order)
@@ -47,11 +45,11 @@ async def judge(
             decision,
             inputs,
             now,
-            actor=str(principal),
+            actor=sent.actor,
             subject=principal.subject,
             verdict=verdict.verdict,
             note=verdict.note,
-            partner=principal.subject if principal.role is Role.PARTNER else None,
+            partner=principal.partner,
             although_copy_paid=verdict.although_copy_paid,
             recover=verdict.recover,
         )

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.http.context import Context
 from api.http.disclosure import disclosed
 from api.http.problems import Problem
-from api.http.repeats import Reply
+from api.http.repeats import KeyedRequest, Reply
 from api.http.schemas import matches as wire
-from api.http.tokens import Principal
 from claims.errors import NotFound
 from claims.evidence import MatchOwner, MatchRuling, PhotoFact, PhotoMatch, UnmeasuredPhoto
 from claims.store import rulings, views
@@ -47,20 +45,15 @@ def match_of(photos: Sequence[PhotoFact], evidence_id: str, photo_id: str) -> tu
     raise NotFound(f"photo {evidence_id} matched no picture {photo_id}")
 
 
-async def rule(
-    conn: AsyncConnection,
-    context: Context,
-    principal: Principal,
-    claim_id: str,
-    asked: wire.RulingRequest,
-    *,
-    partner: str | None,
-) -> Reply:
-    """Keep what `principal` says of a match. Raises NotFound (also for a claim that is not theirs) and RuledAlready."""
-    view = await views.claim_view(conn, claim_id, partner=partner)
+async def rule(conn: AsyncConnection, sent: KeyedRequest, claim_id: str, asked: wire.RulingRequest) -> Reply:
+    """Keep what the principal says of a match.
+
+    Raises NotFound (also for a claim that is not theirs) and RuledAlready.
+    """
+    view = await views.claim_view(conn, claim_id, partner=sent.principal.partner)
     _, match = match_of(recorded_photos(view.decisions), asked.evidence_id, asked.photo_id)
-    if match.photo_id not in await disclosed(conn, principal, [match]):
-        raise NotFound(f"{principal} may not see what photo {asked.evidence_id} matched, let alone rule on it")
+    if match.photo_id not in await disclosed(conn, sent.principal, [match]):
+        raise NotFound(f"{sent.principal} may not see what photo {asked.evidence_id} matched, let alone rule on it")
     measured = {
         "probability": match.probability,
         "inliers": match.inliers,
@@ -77,8 +70,8 @@ async def rule(
         asked.ruling,
         asked.note,
         measured,
-        context.now(),
-        actor=str(principal),
+        sent.context.now(),
+        actor=sent.actor,
     )
     body = wire.RulingTaken(
         id=made.id,
@@ -92,24 +85,18 @@ async def rule(
 
 
 async def take_back(
-    conn: AsyncConnection,
-    context: Context,
-    principal: Principal,
-    claim_id: str,
-    ruling_id: str,
-    asked: wire.TakeBackRequest,
-    *,
-    partner: str | None,
+    conn: AsyncConnection, sent: KeyedRequest, claim_id: str, ruling_id: str, asked: wire.TakeBackRequest
 ) -> Reply:
     """Take back a word that was said in this claim: adjusters any, an insurer its own.
 
     Raises NotFound (also for a claim that is not theirs) and Problem `forbidden`.
     """
+    partner = sent.principal.partner
     await views.claim_view(conn, claim_id, partner=partner)
-    if partner is not None and (await rulings.get(conn, ruling_id)).ruled_by != str(principal):
+    if partner is not None and (await rulings.get(conn, ruling_id)).ruled_by != sent.actor:
         raise Problem("forbidden", "Only who said it, or an adjuster of the platform, takes a word back.")
-    now = context.now()
-    gone = await rulings.take_back(conn, claim_id, ruling_id, asked.note, now, actor=str(principal))
+    now = sent.context.now()
+    gone = await rulings.take_back(conn, claim_id, ruling_id, asked.note, now, actor=sent.actor)
     body = wire.RulingTakenBack(
         id=gone.id,
         claim_id=claim_id,

@@ -46,6 +46,11 @@ class Principal:
     role: Role
     subject: str
 
+    @property
+    def partner(self) -> str | None:
+        """Key of the insurer whose person asks; None for everybody else, whom no insurer's view narrows."""
+        return self.subject if self.role is Role.PARTNER else None
+
     def __str__(self) -> str:
         return f"{self.role}:{self.subject}"
 

@@ -24,7 +24,6 @@ from api.limits import HttpLimits
 from claims.claim import EvidenceKind
 from claims.store import holding
 from claims.store.blobs import BlobStore, BlobWriter
-from claims.wire import canonical
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -59,11 +58,13 @@ class Form:
             await run_in_threadpool(writer.commit)
         self._writers.clear()
 
-    def fingerprint(self, method: str, path: str) -> str:
-        """SHA-256 over what was sent, whatever boundary the client chose: the repeated request has the same one."""
+    def content(self) -> dict[str, object]:
+        """What was sent, whatever boundary the client chose: names and SHA-256 (hex) of files and fields, JSON-ready.
+        The repeated request has the same content.
+        """
         parts = [[upload.part, upload.declared_name, upload.sha256] for upload in self.uploads]
         fields = {name: hashlib.sha256(value).hexdigest() for name, value in self.fields.items()}
-        return fingerprint(method, path, {"files": parts, "fields": fields})
+        return {"files": parts, "fields": fields}
 
 
 async def hold_files(conn: AsyncConnection, blobs: BlobStore, sha256s: Collection[str]) -> None:
@@ -76,11 +77,6 @@ async def hold_files(conn: AsyncConnection, blobs: BlobStore, sha256s: Collectio
     for sha256 in set(sha256s):
         if not await run_in_threadpool(blobs.exists, sha256):
             raise Problem("store_unavailable", "A file has just been deleted. Send it again.", {"Retry-After": "1"})
-
-
-def fingerprint(method: str, path: str, content: dict[str, object]) -> str:
-    """SHA-256 (hex) of a request for its Idempotency-Key. `content`: JSON-ready."""
-    return hashlib.sha256(canonical({"method": method, "path": path, "content": content})).hexdigest()
 
 
 @asynccontextmanager

@@ -12,25 +12,24 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.http.context import Context, Ctx
+from api.http.context import Context
 from api.http.judging import judge
 from api.http.matching import match_of, rule, take_back
 from api.http.problems import Problem, validated
-from api.http.repeats import Reply, once
+from api.http.repeats import KeyedRequest, Reply
 from api.http.schemas.matches import RulingRequest, TakeBackRequest
 from api.http.schemas.words import Id
 from api.http.schemas.work import VerdictRequest
 from api.http.tokens import Principal, Role
-from api.http.upload import fingerprint
 from api.pages import casefile, texts
-from api.pages.claimant import form_key
-from api.pages.failures import FORM_ERRORS, PageRoute, code_of, message_of
-from api.pages.rendering import Visitor, language, money_input, product_name, render
+from api.pages.failures import FORM_ERRORS, PageRoute, code_of
+from api.pages.rendering import money_input, product_name
 from api.pages.session import Handler, posted
+from api.pages.visit import Visit
 from claims import currencies, explain
 from claims.decision import Outcome
 from claims.disclosure import for_outsiders
@@ -48,144 +47,143 @@ _VERDICTS: Final = {"approve": Outcome.PAY, "refuse": Outcome.DECLINE, "ask": Ou
 
 
 @router.get("/queue")
-async def queue_page(context: Ctx, visitor: Handler, request: Request, done: str = "") -> Response:
-    shown = await _queue(context, visitor, request)
+async def queue_page(visit: Handler, done: str = "") -> Response:
+    shown = await _queue(visit)
     decided = done if done in _VERDICTS else ""
-    return render(request, "queue.html", visitor, **shown, done=decided, keys=_KEYS_QUEUE)
+    return visit.render("queue.html", **shown, done=decided, keys=_KEYS_QUEUE)
 
 
 @router.get("/queue/rows")
-async def queue_rows(context: Ctx, visitor: Handler, request: Request) -> Response:
+async def queue_rows(visit: Handler) -> Response:
     """The table alone, asked for again and again."""
-    return render(request, "_queue_rows.html", visitor, **await _queue(context, visitor, request))
+    return visit.render("_queue_rows.html", **await _queue(visit))
 
 
 @router.post("/cases/next")
-async def take_next(context: Ctx, visitor: Handler, request: Request) -> Response:
+async def take_next(visit: Handler) -> Response:
     """Take the most urgent case that nobody has."""
-    await posted(request, visitor)
-    return RedirectResponse(await _next(context, visitor.principal, ""), 303)
+    await posted(visit)
+    return RedirectResponse(await _next(visit, ""), 303)
 
 
 @router.get("/cases/{referral_id}")
-async def case_page(context: Ctx, visitor: Handler, request: Request, referral_id: Id, done: str = "") -> Response:
-    shown = await _case(context, visitor, request, referral_id)
-    return render(request, "case.html", visitor, **shown, done=done if done in _VERDICTS else "")
+async def case_page(visit: Handler, referral_id: Id, done: str = "") -> Response:
+    shown = await _case(visit, referral_id)
+    return visit.render("case.html", **shown, done=done if done in _VERDICTS else "")
 
 
 @router.post("/cases/{referral_id}/take")
-async def take(context: Ctx, visitor: Handler, request: Request, referral_id: Id) -> Response:
+async def take(visit: Handler, referral_id: Id) -> Response:
     """Take the case, or keep it longer; while it is somebody else's, it can only be read."""
-    await posted(request, visitor)
-    principal = visitor.principal
+    await posted(visit)
     try:
-        async with context.engine.begin() as conn:
-            taken = await referrals.take(
-                conn, referral_id, _name(principal), context.now(), partner=_partner(principal)
-            )
+        async with visit.context.engine.begin() as conn:
+            taken = await _take(conn, visit, referral_id)
     except Conflict as error:
-        shown = await _case(context, visitor, request, referral_id)
-        failure = {"failure": message_of(request, error), "done": ""}
-        return render(request, "case.html", visitor, status=409, **shown | failure)
-    if "hx-request" in request.headers:
-        return render(request, "_lock.html", visitor, referral=taken)
+        shown = await _case(visit, referral_id)
+        failure = {"failure": visit.message_of(error), "done": ""}
+        return visit.render("case.html", status=409, **shown | failure)
+    if visit.wants_a_part:
+        return visit.render("_lock.html", referral=taken)
     return RedirectResponse(f"/cases/{referral_id}", 303)
 
 
 @router.post("/cases/{referral_id}/give-back")
-async def give_back(context: Ctx, visitor: Handler, request: Request, referral_id: Id) -> Response:
-    await posted(request, visitor)
-    async with context.engine.begin() as conn:
-        await referrals.get(conn, referral_id, _partner(visitor.principal))
-        await referrals.give_back(conn, referral_id, _name(visitor.principal))
+async def give_back(visit: Handler, referral_id: Id) -> Response:
+    await posted(visit)
+    async with visit.context.engine.begin() as conn:
+        await referrals.get(conn, referral_id, visit.principal.partner)
+        await referrals.give_back(conn, referral_id, _name(visit.principal))
     return RedirectResponse("/queue", 303)
 
 
 @router.post("/cases/{referral_id}/verdict")
-async def verdict(context: Ctx, visitor: Handler, request: Request, referral_id: Id) -> Response:
+async def verdict(visit: Handler, referral_id: Id) -> Response:
     """Decide the case and go on to the next one."""
-    fields = await posted(request, visitor)
-    principal = visitor.principal
+    fields = await posted(visit)
     try:
-        asked = _verdict(fields)
+        asked, sent = _verdict(fields), visit.sent(fields)
 
         async def write(conn: AsyncConnection) -> Reply:
-            referral = await referrals.get(conn, referral_id, _partner(principal))
-            if referral.state not in OPEN:
-                raise Conflict(f"referral {referral_id} is {referral.state} already")
-            # Only who has taken the case may decide it: the page of somebody whose time ran out is old.
-            await referrals.take(conn, referral_id, _name(principal), context.now(), partner=_partner(principal))
-            return await judge(conn, context, principal, referral, asked)
+            return await judge(conn, sent, await _taken_open(conn, visit, referral_id), asked)
 
-        mark = fingerprint("POST", request.url.path, asked.model_dump(mode="json"))
-        await once(context, principal, form_key(fields), mark, write)
+        await sent.once(asked, write)
     except FORM_ERRORS as error:
-        shown = await _case(context, visitor, request, referral_id)
+        shown = await _case(visit, referral_id)
         typed = {name: fields.get(name, "") for name in ("verdict", "amount", "note")}
         typed["copy_paid"] = "yes" if code_of(error) == "copy_paid" or "although_copy_paid" in fields else ""
         typed["recover"] = fields.get("recover", "")
-        failure = {"failure": _why_not(request, error, fields), "code": code_of(error), "done": ""}
+        failure = {"failure": _why_not(visit, error, fields), "code": code_of(error), "done": ""}
         failure |= {"typed": shown["typed"] | typed}
-        return render(request, "case.html", visitor, status=422, **shown | failure)
-    return RedirectResponse(await _next(context, principal, asked.verdict), 303)
+        return visit.render("case.html", status=422, **shown | failure)
+    return RedirectResponse(await _next(visit, asked.verdict), 303)
 
 
 @router.post("/cases/{referral_id}/rulings")
-async def rule_match(context: Ctx, visitor: Handler, request: Request, referral_id: Id) -> Response:
+async def rule_match(visit: Handler, referral_id: Id) -> Response:
     """Confirm a match, reject it, or say that everybody photographs this; the case stays open."""
-    fields, principal = await posted(request, visitor), visitor.principal
+    fields = await posted(visit)
 
-    async def write(conn: AsyncConnection, claim_id: str) -> Reply:
-        return await rule(conn, context, principal, claim_id, _ruling(fields), partner=_partner(principal))
+    async def write(conn: AsyncConnection, sent: KeyedRequest, claim_id: str) -> Reply:
+        return await rule(conn, sent, claim_id, _ruling(fields))
 
-    return await _on_a_match(context, visitor, request, referral_id, fields, write)
+    return await _on_a_match(visit, referral_id, fields, write)
 
 
 @router.post("/cases/{referral_id}/rulings/{ruling_id}/taking-back")
-async def take_back_ruling(
-    context: Ctx, visitor: Handler, request: Request, referral_id: Id, ruling_id: Id
-) -> Response:
+async def take_back_ruling(visit: Handler, referral_id: Id, ruling_id: Id) -> Response:
     """The word no longer holds, and the match waits for another one."""
-    fields, principal = await posted(request, visitor), visitor.principal
+    fields = await posted(visit)
 
-    async def write(conn: AsyncConnection, claim_id: str) -> Reply:
-        asked = TakeBackRequest()
-        return await take_back(conn, context, principal, claim_id, ruling_id, asked, partner=_partner(principal))
+    async def write(conn: AsyncConnection, sent: KeyedRequest, claim_id: str) -> Reply:
+        return await take_back(conn, sent, claim_id, ruling_id, TakeBackRequest())
 
-    return await _on_a_match(context, visitor, request, referral_id, fields, write)
+    return await _on_a_match(visit, referral_id, fields, write)
 
 
 async def _on_a_match(
-    context: Context,
-    visitor: Visitor,
-    request: Request,
+    visit: Visit,
     referral_id: str,
     fields: dict[str, str],
-    write: Callable[[AsyncConnection, str], Awaitable[Reply]],
+    write: Callable[[AsyncConnection, KeyedRequest, str], Awaitable[Reply]],
 ) -> Response:
     """Do `write` for the claim of an open case that is ours, and show the match again. fields: name the match."""
-    principal, failure = visitor.principal, ""
-
-    async def in_our_case(conn: AsyncConnection) -> Reply:
-        referral = await referrals.get(conn, referral_id, _partner(principal))
-        if referral.state not in OPEN:
-            raise Conflict(f"referral {referral_id} is {referral.state} already")
-        await referrals.take(conn, referral_id, _name(principal), context.now(), partner=_partner(principal))
-        return await write(conn, referral.claim_id)
-
+    failure = ""
     try:
-        told: dict[str, Any] = {name: fields.get(name, "") for name in ("evidence_id", "photo_id", "ruling")}
-        await once(context, principal, form_key(fields), fingerprint("POST", request.url.path, told), in_our_case)
+        sent = visit.sent(fields)
+
+        async def in_our_case(conn: AsyncConnection) -> Reply:
+            referral = await _taken_open(conn, visit, referral_id)
+            return await write(conn, sent, referral.claim_id)
+
+        await sent.once({name: fields.get(name, "") for name in ("evidence_id", "photo_id", "ruling")}, in_our_case)
     except FORM_ERRORS as error:
-        failure = message_of(request, error)
-    shown = await _case(context, visitor, request, referral_id)
-    if "hx-request" not in request.headers:
+        failure = visit.message_of(error)
+    shown = await _case(visit, referral_id)
+    if not visit.wants_a_part:
         if failure:
-            return render(request, "case.html", visitor, status=409, **shown | {"failure": failure, "done": ""})
+            return visit.render("case.html", status=409, **shown | {"failure": failure, "done": ""})
         return RedirectResponse(f"/cases/{referral_id}#file-{fields.get('evidence_id', '')}", 303)
     facts = [one for one in shown["case"].photos if isinstance(one, PhotoFact)]
     photo, match = match_of(facts, fields.get("evidence_id", ""), fields.get("photo_id", ""))
-    return render(request, "_ruling.html", visitor, **shown, photo=photo, match=match, ruling_failure=failure)
+    return visit.render("_ruling.html", **shown, photo=photo, match=match, ruling_failure=failure)
+
+
+async def _taken_open(conn: AsyncConnection, visit: Visit, referral_id: str) -> Referral:
+    """The open case, taken by the visitor: only who has taken a case may decide it, the page of somebody whose time ran
+    out is old. Raises Conflict when it was decided, or taken by another.
+    """
+    referral = await referrals.get(conn, referral_id, visit.principal.partner)
+    if referral.state not in OPEN:
+        raise Conflict(f"referral {referral_id} is {referral.state} already")
+    await _take(conn, visit, referral_id)
+    return referral
+
+
+async def _take(conn: AsyncConnection, visit: Visit, referral_id: str) -> Referral:
+    """Take the case for the visitor, or keep it longer. Raises Conflict."""
+    name, partner = _name(visit.principal), visit.principal.partner
+    return await referrals.take(conn, referral_id, name, visit.context.now(), partner=partner)
 
 
 def _verdict(fields: dict[str, str]) -> VerdictRequest:
@@ -206,39 +204,39 @@ def _ruling(fields: dict[str, str]) -> RulingRequest:
     return validated(RulingRequest, document)
 
 
-def _why_not(request: Request, error: Exception, fields: dict[str, str]) -> str:
+def _why_not(visit: Visit, error: Exception, fields: dict[str, str]) -> str:
     if code_of(error) == "invalid_request" and fields.get("verdict") in ("refuse", "ask") and not fields.get("note"):
-        return texts.say(language(request), "case.note_needed")
-    return message_of(request, error)
+        return texts.say(visit.lang, "case.note_needed")
+    return visit.message_of(error)
 
 
-async def _next(context: Context, principal: Principal, done: str) -> str:
+async def _next(visit: Visit, done: str) -> str:
     """Where the next free case is, taken already; the queue when none is left."""
     suffix = f"?done={done}" if done else ""
-    now, name, partner = context.now(), _name(principal), _partner(principal)
+    name, partner = _name(visit.principal), visit.principal.partner
     wanted = waiting.Wanted(partner=partner, holder="free_or_mine", me=name)
-    async with context.engine.connect() as conn:
+    async with visit.context.engine.connect() as conn:
         # Of some, in case others take the first of them at this moment.
-        found = await waiting.ids(conn, wanted, now, limit=_TRIED_MAX)
+        found = await waiting.ids(conn, wanted, visit.context.now(), limit=_TRIED_MAX)
     for referral_id in found:
         try:
-            async with context.engine.begin() as conn:
-                await referrals.take(conn, referral_id, name, now, partner=partner)
+            async with visit.context.engine.begin() as conn:
+                await _take(conn, visit, referral_id)
         except (Conflict, NotFound):
             continue  # somebody was faster
         return f"/cases/{referral_id}{suffix}"
     return f"/queue{suffix}"
 
 
-async def _queue(context: Context, visitor: Visitor, request: Request) -> dict[str, Any]:
+async def _queue(visit: Visit) -> dict[str, Any]:
     """One page of the queue, as the address asks for it. A word that is no filter filters nothing."""
-    lang, now, name = language(request), context.now(), _name(visitor.principal)
+    context, request, lang = visit.context, visit.request, visit.lang
+    now, name, partner = context.now(), _name(visit.principal), visit.principal.partner
     asked = {key: request.query_params.get(key, "") for key in ("product", "cause", "who")}
     if not re.fullmatch(r"[a-z0-9_]{0,100}", asked["product"]):
         asked["product"] = ""  # what no product can be called is not asked of the store, which takes no NUL
     cause = asked["cause"] if asked["cause"] in _CAUSES else ""
     who = asked["who"] if asked["who"] in ("free", "mine") else ""
-    partner = _partner(visitor.principal)
     wanted = waiting.Wanted(partner, asked["product"], cause, who, name)  # type: ignore[arg-type]
     async with context.engine.connect() as conn:
         counted = await waiting.counts(conn, wanted, now)
@@ -246,7 +244,7 @@ async def _queue(context: Context, visitor: Visitor, request: Request) -> dict[s
         page = min(_number(request.query_params.get("page", "")), pages)
         rows = await views.queue_rows(conn, wanted, now, limit=QUEUE_ROWS, offset=(page - 1) * QUEUE_ROWS)
         flooded = await floods.counted(conn) if partner is None else {"open": 0, "held": 0}
-    shown = for_outsiders if visitor.principal.role is Role.PARTNER else (lambda reason: reason)
+    shown = for_outsiders if partner is not None else (lambda reason: reason)
     cases = [
         {
             "row": row,
@@ -284,10 +282,10 @@ def _number(words: str) -> int:
     return max(1, int(words)) if re.fullmatch(r"[0-9]{1,6}", words) else 1
 
 
-async def _case(context: Context, visitor: Visitor, request: Request, referral_id: str) -> dict[str, Any]:
-    lang, principal, now = language(request), visitor.principal, context.now()
+async def _case(visit: Visit, referral_id: str) -> dict[str, Any]:
+    context, principal, lang, now = visit.context, visit.principal, visit.lang, visit.context.now()
     async with context.engine.connect() as conn:
-        referral = await referrals.get(conn, referral_id, _partner(principal))
+        referral = await referrals.get(conn, referral_id, principal.partner)
         case = await casefile.load(conn, referral, context.catalogue, principal)
     holder, name = _holder(referral, now), _name(principal)
     return {
@@ -343,10 +341,6 @@ def _holder(referral: Referral, now: datetime) -> str:
 
 def _name(principal: Principal) -> str:
     return principal.subject
-
-
-def _partner(principal: Principal) -> str | None:
-    return principal.subject if principal.role is Role.PARTNER else None
 
 
 _KEYS_QUEUE: Final = (("j", "next"), ("k", "previous"), ("Enter", "open"), ("n", "take_next"), ("?", "help"))

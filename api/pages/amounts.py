@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from api.http.problems import Problem
 from api.pages import texts
 from api.pages.failures import PageRoute
-from api.pages.rendering import language
 from api.pages.session import Party
 from claims import currencies
 from claims.errors import AmountUnreadable
@@ -22,8 +21,7 @@ _HEADERS: Final = {"Cache-Control": "no-store", "Vary": "Cookie, Accept-Language
 
 @router.get("/amounts")
 async def read_amount(
-    visitor: Party,  # noqa: ARG001
-    request: Request,
+    visit: Party,
     typed: Annotated[str, Query(max_length=200)] = "",
     currency: Annotated[str, Query(max_length=3)] = "",
 ) -> JSONResponse:
@@ -34,6 +32,6 @@ async def read_amount(
     try:
         minor = currencies.read(typed, currency)
     except AmountUnreadable as error:
-        message = texts.say(language(request), f"problem.{error.code}")
+        message = texts.say(visit.lang, f"problem.{error.code}")
         return JSONResponse({"code": error.code, "message": message}, 200, _HEADERS)
     return JSONResponse({"minor": minor, "text": currencies.written(minor, currency)}, 200, _HEADERS)

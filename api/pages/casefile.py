@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.http.disclosure import disclosed
-from api.http.tokens import Principal, Role
+from api.http.tokens import Principal
 from claims import copies
 from claims.copies import is_copy
 from claims.decide import person_limit
@@ -128,7 +128,7 @@ async def load(
     conn: AsyncConnection, referral: Referral, catalogue: Mapping[str, Product], principal: Principal
 ) -> CaseFile:
     """The case of `referral` as `principal` may see it. Raises NotFound as `views.claim_view` does."""
-    partner = principal.subject if principal.role is Role.PARTNER else None
+    partner = principal.partner
     view = await views.claim_view(conn, referral.claim_id, partner=partner)
     product = catalogue[view.claim.product]
     recorded = _recorded(view)

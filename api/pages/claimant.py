@@ -8,21 +8,20 @@ from __future__ import annotations
 import secrets
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header
 from fastapi.responses import RedirectResponse, Response
 
 from api.http import showing
 from api.http.body import parse_json
-from api.http.context import Context, Ctx
 from api.http.languages import Lang
-from api.http.problems import Problem
 from api.http.repeats import Key
 from api.http.routes import claims as intake_routes
 from api.http.schemas.claims import AppealRequest, NoteRequest
 from api.http.schemas.words import Id, Moment
-from api.pages.failures import FORM_ERRORS, PageRoute, message_of
-from api.pages.rendering import Visitor, language, product_name, render
+from api.pages.failures import FORM_ERRORS, PageRoute
+from api.pages.rendering import product_name
 from api.pages.session import Claimant, check_csrf, posted
+from api.pages.visit import Visit
 from claims import currencies, explain
 from claims.claim import EvidenceKind, Status
 from claims.decision import Decision, Ground, Outcome
@@ -41,25 +40,23 @@ Csrf = Annotated[str, Header(alias="X-CSRF-Token")]
 
 
 @router.get("")
-async def own_claims(context: Ctx, visitor: Claimant, request: Request, before: Moment | None = None) -> Response:
-    claimant_id = visitor.principal.subject
-    async with context.engine.connect() as conn:
+async def own_claims(visit: Claimant, before: Moment | None = None) -> Response:
+    claimant_id = visit.principal.subject
+    async with visit.context.engine.connect() as conn:
         rows = await views.list_claims(conn, claimant_id=claimant_id, before=before, limit=PAGE_ROWS + 1)
     more = rows[PAGE_ROWS - 1].created_at.isoformat() if len(rows) > PAGE_ROWS else ""
-    return render(
-        request,
+    return visit.render(
         "claims.html",
-        visitor,
-        rows=[(row, product_name(context.catalogue, row.product, language(request))) for row in rows[:PAGE_ROWS]],
-        status_text=lambda status: explain.status_text(status, language(request)),
+        rows=[(row, product_name(visit.context.catalogue, row.product, visit.lang)) for row in rows[:PAGE_ROWS]],
+        status_text=lambda status: explain.status_text(status, visit.lang),
         more=more,
     )
 
 
 @router.get("/new")
-async def new_claim(context: Ctx, visitor: Claimant, request: Request, policy: str = "") -> Response:
+async def new_claim(visit: Claimant, policy: str = "") -> Response:
     """Choose a policy (unless there is one only), then the form that fits its product."""
-    claimant_id = visitor.principal.subject
+    context, claimant_id = visit.context, visit.principal.subject
     async with context.engine.connect() as conn:
         own = await policies.of_claimant(conn, claimant_id)
         payee = await policies.last_payee_account(conn, claimant_id)
@@ -68,12 +65,10 @@ async def new_claim(context: Ctx, visitor: Claimant, request: Request, policy: s
     if policy and chosen is None:
         raise NotFound(f"no policy {policy} of this claimant")
     if chosen is None:
-        return render(request, "policies.html", visitor, offered=offered, now=context.now())
+        return visit.render("policies.html", offered=offered, now=context.now())
     currency = chosen[0].sum_insured.currency
-    return render(
-        request,
+    return visit.render(
         "claim_new.html",
-        visitor,
         policy=chosen[0],
         product=chosen[1],
         only=len(offered) == 1,
@@ -85,91 +80,75 @@ async def new_claim(context: Ctx, visitor: Claimant, request: Request, policy: s
 
 
 @router.post("")
-async def make_claim(context: Ctx, visitor: Claimant, request: Request, key: Key, csrf: Csrf = "") -> Response:
+async def make_claim(visit: Claimant, key: Key, csrf: Csrf = "") -> Response:
     """The multipart body of the API, sent by the page's script, which shows its progress."""
-    check_csrf(request, visitor.csrf, csrf)
-    return await intake_routes.create_claim(context, visitor.principal, key, language(request), request)
+    check_csrf(visit.request, visit.visitor.csrf, csrf)
+    return await intake_routes.create_claim(visit.keyed(key), visit.lang)
 
 
 @router.post("/{claim_id}/evidence")
-async def more_evidence(
-    context: Ctx, visitor: Claimant, request: Request, claim_id: Id, key: Key, csrf: Csrf = ""
-) -> Response:
-    check_csrf(request, visitor.csrf, csrf)
-    return await intake_routes.add_evidence(context, visitor.principal, key, language(request), request, claim_id)
+async def more_evidence(visit: Claimant, claim_id: Id, key: Key, csrf: Csrf = "") -> Response:
+    check_csrf(visit.request, visit.visitor.csrf, csrf)
+    return await intake_routes.add_evidence(visit.keyed(key), visit.lang, claim_id)
 
 
 @router.get("/{claim_id}")
-async def claim_page(context: Ctx, visitor: Claimant, request: Request, claim_id: Id) -> Response:
-    return render(request, "claim.html", visitor, **await _shown(context, visitor, request, claim_id))
+async def claim_page(visit: Claimant, claim_id: Id) -> Response:
+    return visit.render("claim.html", **await _shown(visit, claim_id))
 
 
 @router.get("/{claim_id}/live")
-async def claim_live(context: Ctx, visitor: Claimant, request: Request, claim_id: Id, seen: str = "") -> Response:
+async def claim_live(visit: Claimant, claim_id: Id, seen: str = "") -> Response:
     """What changes while the claim is decided; 204 while nothing has."""
-    shown = await _shown(context, visitor, request, claim_id)
+    shown = await _shown(visit, claim_id)
     if shown["mark"] == seen:
         return Response(status_code=204)
-    return render(request, "_claim_live.html", visitor, **shown)
+    return visit.render("_claim_live.html", **shown)
 
 
 @router.post("/{claim_id}/appeal")
-async def appeal(context: Ctx, visitor: Claimant, request: Request, claim_id: Id) -> Response:
-    fields = await posted(request, visitor)
+async def appeal(visit: Claimant, claim_id: Id) -> Response:
+    fields = await posted(visit)
     try:
         words = parse_json(AppealRequest, canonical({"note": fields.get("note", "")}))
-        await intake_routes.appeal_claim(
-            context, visitor.principal, form_key(fields), language(request), request, claim_id, words
-        )
+        await intake_routes.appeal_claim(visit.sent(fields), visit.lang, claim_id, words)
     except FORM_ERRORS as error:
-        return await _again(context, visitor, request, claim_id, error)
+        return await _again(visit, claim_id, error)
     return RedirectResponse(f"/claims/{claim_id}", 303)
 
 
 @router.post("/{claim_id}/withdraw")
-async def withdraw(context: Ctx, visitor: Claimant, request: Request, claim_id: Id) -> Response:
-    fields = await posted(request, visitor)
+async def withdraw(visit: Claimant, claim_id: Id) -> Response:
+    fields = await posted(visit)
     try:
         words = parse_json(NoteRequest, canonical({"note": fields.get("note", "")}))
-        await intake_routes.withdraw_claim(
-            context, visitor.principal, form_key(fields), language(request), request, claim_id, words
-        )
+        await intake_routes.withdraw_claim(visit.sent(fields), visit.lang, claim_id, words)
     except FORM_ERRORS as error:
-        return await _again(context, visitor, request, claim_id, error)
+        return await _again(visit, claim_id, error)
     return RedirectResponse(f"/claims/{claim_id}", 303)
 
 
 @router.post("/{claim_id}/submit")
-async def submit(context: Ctx, visitor: Claimant, request: Request, claim_id: Id) -> Response:
+async def submit(visit: Claimant, claim_id: Id) -> Response:
     """A draft that another client of the API began."""
-    fields = await posted(request, visitor)
+    fields = await posted(visit)
     try:
-        await intake_routes.submit_claim(
-            context, visitor.principal, form_key(fields), language(request), request, claim_id
-        )
+        await intake_routes.submit_claim(visit.sent(fields), visit.lang, claim_id)
     except FORM_ERRORS as error:
-        return await _again(context, visitor, request, claim_id, error)
+        return await _again(visit, claim_id, error)
     return RedirectResponse(f"/claims/{claim_id}", 303)
 
 
-def form_key(fields: dict[str, str]) -> str:
-    """The Idempotency-Key that the page put into its form. Raises Problem."""
-    key = fields.get("key", "")
-    if not 16 <= len(key) <= 64 or not key.isascii() or not key.isprintable() or " " in key:
-        raise Problem("idempotency_key_invalid", "The form has lost its key.")
-    return key
-
-
-async def _again(context: Context, visitor: Visitor, request: Request, claim_id: str, error: Exception) -> Response:
+async def _again(visit: Visit, claim_id: str, error: Exception) -> Response:
     """The claim's page with what was wrong."""
-    shown = await _shown(context, visitor, request, claim_id)
-    return render(request, "claim.html", visitor, status=422, **shown | {"failure": message_of(request, error)})
+    shown = await _shown(visit, claim_id)
+    return visit.render("claim.html", status=422, **shown | {"failure": visit.message_of(error)})
 
 
-async def _shown(context: Context, visitor: Visitor, request: Request, claim_id: str) -> dict[str, Any]:
+async def _shown(visit: Visit, claim_id: str) -> dict[str, Any]:
+    context, lang = visit.context, visit.lang
     async with context.engine.connect() as conn:
-        view = await views.claim_view(conn, claim_id, claimant_id=visitor.principal.subject)
-    lang = language(request)
+        view = await views.claim_view(conn, claim_id, claimant_id=visit.principal.subject)
     product = context.catalogue.get(view.claim.product)
     newest = view.decision
     decision = newest.decision if newest is not None and view.claim.status not in _BEFORE_DECISION else None
@@ -190,7 +169,7 @@ async def _shown(context: Context, visitor: Visitor, request: Request, claim_id:
         "benefit": _benefit(view, decision, lang),
         "status_text": lambda status: explain.status_text(status, lang),
         "timeline": _timeline(view),
-        "steps": showing.next_steps(view, visitor.principal),
+        "steps": showing.next_steps(view, visit.principal),
         "poll": _POLL.get(view.claim.status, ""),
         "mark": f"{view.claim.round}-{len(view.timeline)}-{sum(bool(one.preview_sha256) for one in view.evidence)}",
         "seconds_to_decide": _seconds_to_decide(view),

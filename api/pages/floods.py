@@ -5,20 +5,17 @@ from __future__ import annotations
 import secrets
 from typing import Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.http.context import Context, Ctx
+from api.http.context import Context
 from api.http.problems import validated
-from api.http.repeats import Reply, once
+from api.http.repeats import Reply
 from api.http.routes import floods as routes
 from api.http.schemas.matches import FloodRulingRequest
 from api.http.schemas.words import Id, PhotoId
-from api.http.upload import fingerprint
-from api.pages.claimant import form_key
-from api.pages.failures import FORM_ERRORS, PageRoute, message_of
-from api.pages.rendering import render
+from api.pages.failures import FORM_ERRORS, PageRoute
 from api.pages.session import Adjuster, posted
 from claims.store import floods
 
@@ -28,32 +25,31 @@ _RULED_SHOWN: Final = 10
 
 
 @router.get("")
-async def floods_page(context: Ctx, visitor: Adjuster, request: Request, done: str = "") -> Response:
-    shown = await _floods(context)
-    return render(request, "floods.html", visitor, **shown, done=done if done in _RULINGS else "", failure="")
+async def floods_page(visit: Adjuster, done: str = "") -> Response:
+    shown = await _floods(visit.context)
+    return visit.render("floods.html", **shown, done=done if done in _RULINGS else "", failure="")
 
 
 @router.get("/{flood_id}/pictures/{photo_id}")
-async def picture(context: Ctx, visitor: Adjuster, flood_id: Id, photo_id: PhotoId) -> Response:
-    return await routes.get_flood_picture(context, visitor.principal, flood_id, photo_id)
+async def picture(visit: Adjuster, flood_id: Id, photo_id: PhotoId) -> Response:
+    return await routes.get_flood_picture(visit.context, visit.principal, flood_id, photo_id)
 
 
 @router.post("/{flood_id}/ruling")
-async def rule(context: Ctx, visitor: Adjuster, request: Request, flood_id: Id) -> Response:
-    fields = await posted(request, visitor)
-    principal = visitor.principal
+async def rule(visit: Adjuster, flood_id: Id) -> Response:
+    fields = await posted(visit)
     try:
-        asked = _asked(fields)
+        asked, sent = _asked(fields), visit.sent(fields)
 
         async def write(conn: AsyncConnection) -> Reply:
-            flood = await floods.rule(conn, flood_id, asked.ruling, asked.note, context.now(), actor=str(principal))
+            now = visit.context.now()
+            flood = await floods.rule(conn, flood_id, asked.ruling, asked.note, now, actor=sent.actor)
             return Reply(200, routes.flood_view(flood, []))
 
-        mark = fingerprint("POST", request.url.path, asked.model_dump(mode="json"))
-        await once(context, principal, form_key(fields), mark, write)
+        await sent.once(asked, write)
     except FORM_ERRORS as error:
-        shown = await _floods(context)
-        return render(request, "floods.html", visitor, status=409, **shown, done="", failure=message_of(request, error))
+        shown = await _floods(visit.context)
+        return visit.render("floods.html", status=409, **shown, done="", failure=visit.message_of(error))
     return RedirectResponse(f"/floods?done={asked.ruling}", 303)
 
 

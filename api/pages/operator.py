@@ -7,19 +7,19 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import RedirectResponse, Response
 
-from api.http.context import Context, Ctx
 from api.http.problems import validated
+from api.http.repeats import KeyedRequest
 from api.http.routes import recoveries as routes
 from api.http.schemas.recoveries import LiftRequest, RepaymentRequest, WriteOffRequest
 from api.http.schemas.words import Id
 from api.pages.adjuster import prefect_url
-from api.pages.claimant import form_key
-from api.pages.failures import FORM_ERRORS, PageRoute, message_of
-from api.pages.rendering import Visitor, language, product_name, render
+from api.pages.failures import FORM_ERRORS, PageRoute
+from api.pages.rendering import product_name
 from api.pages.session import Operator, posted
+from api.pages.visit import Visit
 from claims import explain
 from claims.claim import Status
 from claims.decision import Outcome
@@ -34,69 +34,67 @@ Hours = Annotated[int, Query(ge=1, le=720)]
 
 
 @router.get("")
-async def operations(context: Ctx, visitor: Operator, request: Request, hours: Hours = 24) -> Response:
-    return await _page(context, visitor, request, hours)
+async def operations(visit: Operator, hours: Hours = 24) -> Response:
+    return await _page(visit, hours)
 
 
 @router.get("/figures")
-async def live_figures(context: Ctx, visitor: Operator, request: Request, hours: Hours = 24) -> Response:
+async def live_figures(visit: Operator, hours: Hours = 24) -> Response:
     """The figures alone, asked for every few seconds."""
-    return render(request, "_figures.html", visitor, **await _figures(context, request, hours))
+    return visit.render("_figures.html", **await _figures(visit, hours))
 
 
 @router.post("/findings/{finding_id}/lifting")
-async def lift(context: Ctx, visitor: Operator, request: Request, finding_id: routes.FindingId) -> Response:
+async def lift(visit: Operator, finding_id: routes.FindingId) -> Response:
     """Let a stopped claim go on."""
 
-    async def send(key: str, fields: dict[str, str]) -> Response:
+    async def send(sent: KeyedRequest, fields: dict[str, str]) -> Response:
         asked = validated(LiftRequest, {"note": fields.get("note", "")})
-        return await routes.lift_finding(context, visitor.principal, key, request, finding_id, asked)
+        return await routes.lift_finding(sent, finding_id, asked)
 
-    return await _done(context, visitor, request, send)
+    return await _done(visit, send)
 
 
 @router.post("/recoveries/{recovery_id}/repayment")
-async def repaid(context: Ctx, visitor: Operator, request: Request, recovery_id: Id) -> Response:
-    async def send(key: str, fields: dict[str, str]) -> Response:
+async def repaid(visit: Operator, recovery_id: Id) -> Response:
+    async def send(sent: KeyedRequest, fields: dict[str, str]) -> Response:
         asked = validated(RepaymentRequest, {"reference": fields.get("reference", "")})
-        return await routes.repay_recovery(context, visitor.principal, key, request, recovery_id, asked)
+        return await routes.repay_recovery(sent, recovery_id, asked)
 
-    return await _done(context, visitor, request, send)
+    return await _done(visit, send)
 
 
 @router.post("/recoveries/{recovery_id}/write-off")
-async def write_off(context: Ctx, visitor: Operator, request: Request, recovery_id: Id) -> Response:
-    async def send(key: str, fields: dict[str, str]) -> Response:
+async def write_off(visit: Operator, recovery_id: Id) -> Response:
+    async def send(sent: KeyedRequest, fields: dict[str, str]) -> Response:
         asked = validated(WriteOffRequest, {"note": fields.get("note", "")})
-        return await routes.write_off_recovery(context, visitor.principal, key, request, recovery_id, asked)
+        return await routes.write_off_recovery(sent, recovery_id, asked)
 
-    return await _done(context, visitor, request, send)
+    return await _done(visit, send)
 
 
-async def _done(
-    context: Context, visitor: Visitor, request: Request, send: Callable[[str, dict[str, str]], Awaitable[Response]]
-) -> Response:
+async def _done(visit: Visit, send: Callable[[KeyedRequest, dict[str, str]], Awaitable[Response]]) -> Response:
     """Do what the form asks, and show the page again; beside it why not, where it was refused."""
-    fields = await posted(request, visitor)
+    fields = await posted(visit)
     try:
-        await send(form_key(fields), fields)
+        await send(visit.sent(fields), fields)
     except FORM_ERRORS as error:
-        return await _page(context, visitor, request, 24, failure=message_of(request, error))
+        return await _page(visit, 24, failure=visit.message_of(error))
     return RedirectResponse("/operations", 303)
 
 
-async def _page(context: Context, visitor: Visitor, request: Request, hours: int, *, failure: str = "") -> Response:
-    async with context.engine.connect() as conn:
+async def _page(visit: Visit, hours: int, *, failure: str = "") -> Response:
+    async with visit.context.engine.connect() as conn:
         stopped = await findings.listed(conn, limit=MONEY_ROWS)
         owed = await recoveries.listed(conn, limit=MONEY_ROWS)
-    shown = await _figures(context, request, hours)
+    shown = await _figures(visit, hours)
     money = {"findings": stopped, "recoveries": owed, "new_key": lambda: secrets.token_urlsafe(24)}
     status = 409 if failure else 200
-    return render(request, "operations.html", visitor, status=status, **shown, **money, failure=failure)
+    return visit.render("operations.html", status=status, **shown, **money, failure=failure)
 
 
-async def _figures(context: Context, request: Request, hours: int) -> dict[str, Any]:
-    lang, now = language(request), context.now()
+async def _figures(visit: Visit, hours: int) -> dict[str, Any]:
+    context, lang, now = visit.context, visit.lang, visit.context.now()
     async with context.engine.connect() as conn:
         seen = await figures.operator_figures(conn, now, timedelta(hours=hours))
         payouts = await views.payouts_by_state(conn)

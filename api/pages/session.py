@@ -19,6 +19,7 @@ from api.http.tokens import Principal, Role
 from api.pages import texts
 from api.pages.failures import FormRefused, PageRoute, SignInNeeded
 from api.pages.rendering import LANGUAGE_COOKIE, Visitor, render
+from api.pages.visit import Visit
 from claims.store import revocations, sessions
 from claims.store.sessions import OpenedBy
 
@@ -39,8 +40,8 @@ _REFUSED: Final[Mapping[type[tokens.TokenRefused], str]] = {
 }
 
 
-async def visitor_of(context: Context, request: Request) -> Visitor:
-    """Who is signed in. Raises SignInNeeded; a Problem when they ask too often."""
+async def visit_of(context: Context, request: Request) -> Visit:
+    """The visit of whoever is signed in. Raises SignInNeeded; a Problem when they ask too often."""
     token = request.cookies.get(SESSION_COOKIE, "")
     if not token:
         raise SignInNeeded(ended=False)
@@ -52,7 +53,7 @@ async def visitor_of(context: Context, request: Request) -> Visitor:
         raise SignInNeeded(ended=True)
     principal = Principal(Role(session.role), session.subject)
     await context.rates.asks(request, principal)
-    return Visitor(principal, session.csrf, session.expires_at)
+    return Visit(context, Visitor(principal, session.csrf, session.expires_at), request)
 
 
 def _in_force(context: Context, key_id: str) -> bool:
@@ -63,22 +64,22 @@ def _in_force(context: Context, key_id: str) -> bool:
 
 
 def signed_in(*roles: Role) -> Any:
-    """A dependency that yields the Visitor when their role is among `roles`; sign-in page or 403 otherwise."""
+    """A dependency that yields the Visit when the visitor's role is among `roles`; sign-in page or 403 otherwise."""
 
-    async def check(context: Ctx, request: Request) -> Visitor:
-        visitor = await visitor_of(context, request)
-        if visitor.principal.role not in roles:
+    async def check(context: Ctx, request: Request) -> Visit:
+        visit = await visit_of(context, request)
+        if visit.principal.role not in roles:
             raise Problem("forbidden", f"Only for: {', '.join(roles)}.")
-        return visitor
+        return visit
 
     return Depends(check)
 
 
-Claimant = Annotated[Visitor, signed_in(Role.CLAIMANT)]
-Adjuster = Annotated[Visitor, signed_in(Role.ADJUSTER)]
-Handler = Annotated[Visitor, signed_in(Role.ADJUSTER, Role.PARTNER)]
-Operator = Annotated[Visitor, signed_in(Role.OPERATOR)]
-Party = Annotated[Visitor, signed_in(Role.CLAIMANT, Role.ADJUSTER, Role.PARTNER)]
+Claimant = Annotated[Visit, signed_in(Role.CLAIMANT)]
+Adjuster = Annotated[Visit, signed_in(Role.ADJUSTER)]
+Handler = Annotated[Visit, signed_in(Role.ADJUSTER, Role.PARTNER)]
+Operator = Annotated[Visit, signed_in(Role.OPERATOR)]
+Party = Annotated[Visit, signed_in(Role.CLAIMANT, Role.ADJUSTER, Role.PARTNER)]
 
 
 async def form_fields(request: Request) -> dict[str, str]:
@@ -92,10 +93,10 @@ async def form_fields(request: Request) -> dict[str, str]:
     return dict(pairs)
 
 
-async def posted(request: Request, visitor: Visitor) -> dict[str, str]:
+async def posted(visit: Visit) -> dict[str, str]:
     """The fields of a form that this visitor's own page sent. Raises FormRefused for any other."""
-    fields = await form_fields(request)
-    check_csrf(request, visitor.csrf, fields.get("csrf", ""))
+    fields = await form_fields(visit.request)
+    check_csrf(visit.request, visit.visitor.csrf, fields.get("csrf", ""))
     return fields
 
 
@@ -112,8 +113,8 @@ def check_csrf(request: Request, expected: str, given: str) -> None:
 @router.get("/")
 async def home(context: Ctx, request: Request) -> Response:
     """Everybody's own page."""
-    visitor = await visitor_of(context, request)
-    return RedirectResponse(HOME[visitor.principal.role], 303)
+    visit = await visit_of(context, request)
+    return RedirectResponse(HOME[visit.principal.role], 303)
 
 
 @router.get("/sign-in")
@@ -153,8 +154,7 @@ async def sign_in(context: Ctx, request: Request) -> Response:
 
 @router.post("/sign-out")
 async def sign_out(context: Ctx, request: Request) -> Response:
-    visitor = await visitor_of(context, request)
-    await posted(request, visitor)
+    await posted(await visit_of(context, request))
     async with context.engine.begin() as conn:
         await sessions.end(conn, request.cookies.get(SESSION_COOKIE, ""))
     # Previews may lie in the browser's cache; whoever sits there next must not find them.

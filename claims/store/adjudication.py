@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -201,18 +201,6 @@ async def save_stage(
         upsert(stage_rows)
         .values(claim_id=lease.claim_id, round=lease.round, stage=stage, **values)
         .on_conflict_do_update(index_elements=["claim_id", "round", "stage"], set_=values)
-    )
-
-
-async def forget_stages(conn: AsyncConnection, lease: Lease, names: Sequence[str]) -> None:
-    """Have stages run again, for instance `cover` after CoverSpent. Raises LeaseLost."""
-    await queue.hold(conn, lease)
-    await conn.execute(
-        delete(stage_rows).where(
-            stage_rows.c.claim_id == lease.claim_id,
-            stage_rows.c.round == lease.round,
-            stage_rows.c.stage.in_(names),
-        )
     )
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Transaction, delete, event, func, insert, select, text
+from sqlalchemy import Connection, Transaction, delete, event, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims import audit as chain
@@ -94,15 +94,6 @@ async def _pseudonymous(conn: AsyncConnection, claimant_id: str) -> str:
     return f"{_CLAIMANT}{known.scalar_one_or_none() or 'unknown'}"
 
 
-async def verify(conn: AsyncConnection) -> Tip:
-    """Walk the whole chain, a page at a time, and return its tip. Contents that are missing are not looked for
-    (`check`).
-
-    Raises BrokenChain at the first record that does not follow.
-    """
-    return (await check(conn)).tip
-
-
 async def newest(conn: AsyncConnection) -> Tip:
     """The tip as it stands, unverified."""
     row = (await conn.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1))).first()
@@ -161,15 +152,6 @@ async def check(conn: AsyncConnection, expected: Iterable[Tip] = ()) -> Checked:
             tips.see(record)
 
 
-async def of_subject(conn: AsyncConnection, subject: str) -> list[Record]:
-    """Every record about one claim, policy or person, oldest first."""
-    rows = await conn.execute(select(audit).where(audit.c.subject == subject).order_by(audit.c.seq))
-    return [
-        Record(row.seq, row.at, row.actor, row.action, row.subject, row.commitment, row.previous_hash, row.hash)
-        for row in rows
-    ]
-
-
 async def erase_contents(conn: AsyncConnection, subject: str) -> int:
     """Delete salt and content of every record about `subject` and return how many; the chain still verifies."""
     of = select(audit.c.seq).where(audit.c.subject == subject)
@@ -190,8 +172,3 @@ async def erase_words_on(
     gone = sorted(row.seq for row in said if json.loads(row.content).get("match_photo_id") in photo_ids)
     await conn.execute(delete(audit_contents).where(audit_contents.c.seq.in_(gone)))
     return tuple(gone)
-
-
-async def count(conn: AsyncConnection) -> int:
-    """How many records there are."""
-    return (await conn.execute(select(func.count()).select_from(audit))).scalar_one()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -36,13 +34,3 @@ async def write(conn: AsyncConnection, transaction: Transaction, now: datetime) 
         ],
     )
     return True
-
-
-async def balances(conn: AsyncConnection) -> Mapping[tuple[str, str], int]:
-    """Minor units by account and currency."""
-    rows = await conn.execute(
-        select(ledger_entries.c.account, ledger_entries.c.currency, func.sum(ledger_entries.c.amount_minor)).group_by(
-            ledger_entries.c.account, ledger_entries.c.currency
-        )
-    )
-    return {(account, currency): int(total) for account, currency, total in rows}

@@ -9,50 +9,35 @@ long.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, and_, case, exists, func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from claims.errors import LeaseLost
-from claims.store import leasing
-from claims.store.leasing import Backlog, Held
+from claims.store.leasing import WorkTable
 from claims.store.tables import jobs, worker_heartbeats
 
-__all__ = [
-    "Backlog",
-    "Lease",
-    "alone_due",
-    "backlog",
-    "fail",
-    "finish",
-    "heartbeat",
-    "hold",
-    "lease",
-    "lease_alone",
-    "moved_on",
-    "postpone",
-    "put",
-    "release",
-    "renew",
-    "waiting_for_resources",
-]
+_JOBS: Final = WorkTable(jobs, unique=("claim_id", "round"))
+# Raising LeaseLost, as `WorkTable` says.
+hold = _JOBS.hold
+renew = _JOBS.renew
+finish = _JOBS.finish
+release = _JOBS.release
+backlog = _JOBS.backlog
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
     """A job in hand.
 
-    attempts counts leases, this one included. failures: checks before this one that failed by the claim's own doing.
-    postponed: put off in a row before this one for want of resources. deaths: processes that died with this claim and
-    no other in hand, since it last got a step further.
+    row_id is the job's id; attempts counts leases, this one included. failures: checks before this one that failed by
+    the claim's own doing. postponed: put off in a row before this one for want of resources. deaths: processes that
+    died with this claim and no other in hand, since it last got a step further.
     """
 
-    job_id: int
+    row_id: int
     claim_id: str
     round: int
     fence: int
@@ -64,11 +49,7 @@ class Lease:
 
 async def put(conn: AsyncConnection, claim_id: str, round_number: int, now: datetime) -> None:
     """Make the claim due. Once a round: a second call changes nothing."""
-    await conn.execute(
-        insert(jobs)
-        .values(claim_id=claim_id, round=round_number, state="due", due_at=now, created_at=now)
-        .on_conflict_do_nothing(index_elements=["claim_id", "round"])
-    )
+    await _JOBS.put(conn, now, claim_id=claim_id, round=round_number)
 
 
 async def lease(conn: AsyncConnection, owner: str, limit: int, lease_seconds: float, now: datetime) -> list[Lease]:
@@ -76,7 +57,7 @@ async def lease(conn: AsyncConnection, owner: str, limit: int, lease_seconds: fl
     them.
     """
     shared = (jobs.c.state == "due", ~jobs.c.alone)
-    rows = await leasing.take(conn, jobs, owner, limit, lease_seconds, now, *shared)
+    rows = await _JOBS.take(conn, owner, limit, lease_seconds, now, *shared)
     return [_lease(row) for row in rows]
 
 
@@ -96,7 +77,7 @@ async def lease_alone(conn: AsyncConnection, owner: str, lease_seconds: float, n
     deaths = jobs.c.deaths + case((died, 1), else_=0)
     suspect = or_(jobs.c.alone, jobs.c.state == "leased")
     changed = {"alone": True, "deaths": deaths}
-    rows = await leasing.take(conn, jobs, owner, 1, lease_seconds, now, suspect, first=[deaths], **changed)
+    rows = await _JOBS.take(conn, owner, 1, lease_seconds, now, suspect, first=[deaths], **changed)
     return [_lease(row) for row in rows]
 
 
@@ -115,41 +96,7 @@ async def moved_on(conn: AsyncConnection, one: Lease) -> None:
     waited for is missing now.
     """
     if one.deaths or one.postponed:
-        await conn.execute(update(jobs).where(jobs.c.id == one.job_id).values(deaths=0, postponed=0, waits_for=""))
-
-
-async def renew(
-    conn: AsyncConnection, leases: Sequence[Lease], lease_seconds: float, now: datetime
-) -> tuple[Lease, ...]:
-    """Extend the leases that still stand and return those."""
-    alive = await leasing.renew(conn, jobs, [_held(one) for one in leases], lease_seconds, now)
-    return tuple(one for one in leases if one.job_id in alive)
-
-
-async def heartbeat(conn: AsyncConnection, leases: Sequence[Lease], lease_seconds: float, now: datetime) -> None:
-    """Extend all leases.
-
-    Raises LeaseLost that names the claims whose lease is gone; roll back or use `renew` to keep the rest.
-    """
-    alive = await renew(conn, leases, lease_seconds, now)
-    lost = [one.claim_id for one in leases if one not in alive]
-    if lost:
-        raise LeaseLost(f"lease lost for claims {', '.join(lost)}")
-
-
-async def hold(conn: AsyncConnection, one: Lease) -> None:
-    """Nobody can lease this job before the transaction ends. Raises LeaseLost when somebody has."""
-    await leasing.hold(conn, jobs, _held(one))
-
-
-async def finish(conn: AsyncConnection, one: Lease, now: datetime) -> None:
-    """The round is decided. Raises LeaseLost."""
-    await leasing.finish(conn, jobs, _held(one), now)
-
-
-async def release(conn: AsyncConnection, leases: Sequence[Lease], now: datetime) -> None:  # noqa: ARG001  (one shape for all)
-    """Hand jobs back, due at once; the attempt does not count."""
-    await leasing.release(conn, jobs, [_held(one) for one in leases])
+        await conn.execute(update(jobs).where(jobs.c.id == one.row_id).values(deaths=0, postponed=0, waits_for=""))
 
 
 async def fail(conn: AsyncConnection, one: Lease, error: str, retry_at: datetime, dead: bool) -> None:
@@ -157,13 +104,13 @@ async def fail(conn: AsyncConnection, one: Lease, error: str, retry_at: datetime
     Raises LeaseLost.
     """
     counted = {"failures": jobs.c.failures + 1, "postponed": 0, "waits_for": ""}
-    await leasing.fail(conn, jobs, _held(one), error, retry_at, dead=dead, now=retry_at, **counted)
+    await _JOBS.fail(conn, one, error, retry_at, dead, **counted)
 
 
 async def postpone(conn: AsyncConnection, one: Lease, resource: str, error: str, retry_at: datetime) -> None:
     """The machine lacked `resource`: due again at `retry_at`, and no failure of the claim. Raises LeaseLost."""
     counted = {"postponed": jobs.c.postponed + 1, "waits_for": resource}
-    await leasing.fail(conn, jobs, _held(one), error, retry_at, dead=False, now=None, **counted)
+    await _JOBS.fail(conn, one, error, retry_at, False, **counted)
 
 
 async def waiting_for_resources(conn: AsyncConnection) -> dict[str, int]:
@@ -175,15 +122,6 @@ async def waiting_for_resources(conn: AsyncConnection) -> dict[str, int]:
         .order_by(jobs.c.waits_for)
     )
     return {row[0]: row[1] for row in rows}
-
-
-async def backlog(conn: AsyncConnection, now: datetime) -> Backlog:
-    """How many claims wait, are in work, were given up."""
-    return await leasing.backlog(conn, jobs, now)
-
-
-def _held(one: Lease) -> Held:
-    return Held(one.job_id, one.fence)
 
 
 def _lease(row: Row[Any]) -> Lease:

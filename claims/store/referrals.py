@@ -133,11 +133,6 @@ async def get(conn: AsyncConnection, referral_id: str, partner: str | None = Non
     return await _one(conn, referrals.c.id == referral_id, partner)
 
 
-async def open_of_claim(conn: AsyncConnection, claim_id: str, partner: str | None = None) -> Referral:
-    """The referral of this claim that waits for a person. Raises NotFound when there is none."""
-    return await _one(conn, (referrals.c.claim_id == claim_id) & referrals.c.state.in_(OPEN), partner)
-
-
 async def referred_to(conn: AsyncConnection, partner: str, claim_ids: Collection[str]) -> frozenset[str]:
     """Those of `claim_ids` that were ever referred to this partner."""
     if not claim_ids:

@@ -126,12 +126,6 @@ async def note(conn: AsyncConnection, claim_id: str, now: datetime) -> None:
     )
 
 
-async def due(conn: AsyncConnection) -> tuple[str, ...]:
-    """Erased claims whose tables were not cleaned yet."""
-    rows = await conn.execute(select(scrubs_due.c.claim_id).order_by(scrubs_due.c.created_at, scrubs_due.c.claim_id))
-    return tuple(rows.scalars())
-
-
 async def scrub(engine: AsyncEngine, limits: ScrubLimits) -> Scrubbed:
     """Clean up after every erasure that is due; several at once wait for each other. Changes nothing when none is."""
     async with engine.connect() as opened:

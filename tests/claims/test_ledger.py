@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claims.errors import InvalidMoney, UnbalancedTransaction
-from claims.ledger import Account, Entry, Step, Transaction, balances, payout_id, post, reserve, void
+from claims.ledger import Account, Entry, Step, Transaction, payout_id, post, reserve, void
 from claims.money import Money
 from fixtures.cases import yuan
+from tests.claims.books import balances
 
 positive = st.integers(1, 10**12).map(yuan)
 

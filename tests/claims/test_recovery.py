@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from claims.decision import Outcome
 from claims.errors import NothingToRecover, RecoveryNeeded
-from claims.ledger import Account, balances, correct, offset, post, recover, repay, reserve, void, write_off
+from claims.ledger import Account, correct, offset, post, recover, repay, reserve, void, write_off
 from claims.reasons import after_payment, reason
 from claims.recovery import Settling, settling, split
 from fixtures.cases import yuan
+from tests.claims.books import balances
 
 minors = st.integers(0, 10**9)
 

@@ -12,9 +12,10 @@ import pytest
 
 from claims.claim import Status
 from claims.money import Money
-from claims.store import payouts, referrals
+from claims.store import payouts
 from flows import settle
 from flows.reconcile import reconcile
+from tests.claims.store.reads import open_referral
 
 pytestmark = pytest.mark.anyio
 COUNT = 30
@@ -79,7 +80,7 @@ async def test_a_closed_account_fails_the_payout_and_asks_a_person(
         await wait_until(lambda: settled(world))
     async with world.engine.connect() as conn:
         payout = await payouts.get(conn, payout_id)
-        referral = await referrals.open_of_claim(conn, claim_id)
+        referral = await open_referral(conn, claim_id)
     assert (payout.state, referral.cause) == ("failed", "payout_failed")
     assert "account_closed" in payout.last_error
     assert (await reconcile(config)).agrees

@@ -15,7 +15,7 @@ from claims.errors import ClaimStopped
 from claims.ledger import Account
 from claims.money import Money
 from claims.reasons import reason
-from claims.store import adjudication, findings, ledger, payouts, referrals
+from claims.store import adjudication, findings, payouts, referrals
 from claims.store.corrections import PAID_AFTER_ALL
 from claims.store.findings import Difference
 from claims.store.tables import audit as audit_rows
@@ -23,6 +23,7 @@ from flows import settle
 from flows.errors import RailError
 from flows.queues import OutboxQueue
 from flows.reconcile import Reconciler, reconcile, reconcile_and_keep
+from tests.claims.store.reads import balances, open_referral
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +35,7 @@ async def decide(world: Any, claim_id: str, minor: int, outcome: Outcome = Outco
     decision = Decision(outcome, Money(minor, "CNY"), (), (reason(code, "x"),), "test", (), now, "li")
     verdict = {Outcome.PAY: "approve", Outcome.DECLINE: "refuse", Outcome.ASK: "ask"}[outcome]
     async with world.engine.begin() as conn:
-        referral = await referrals.open_of_claim(conn, claim_id)
+        referral = await open_referral(conn, claim_id)
         file = await adjudication.load(conn, claim_id)
         return await adjudication.decide_referral(
             conn, referral.id, file, decision, b"{}", now,
@@ -111,14 +112,14 @@ async def test_success_after_a_confirmed_refusal_corrects_the_books_and_nothing_
     assert second not in bank.tally()
     async with world.engine.connect() as conn:
         assert (await payouts.get(conn, second)).last_error.startswith("not_sent")
-        referral = await referrals.open_of_claim(conn, claim_id)
+        referral = await open_referral(conn, claim_id)
         assert await findings.stopping(conn, claim_id) == (PAID_AFTER_ALL,)
-        balances = await ledger.balances(conn)
+        books = await balances(conn)
         actions = (await conn.execute(select(audit_rows.c.action).where(audit_rows.c.subject == claim_id))).scalars()
         assert {"payout.failed", "payout.paid_after_all", "payout.finding_opened"} <= set(actions)
     assert referral.cause == "stopped"
     assert await world.status(claim_id) is Status.REFERRED
-    assert (balances[Account.BANK, "CNY"], balances[Account.CLAIMS_RESERVED, "CNY"]) == (-3_000, 0)
+    assert (books[Account.BANK, "CNY"], books[Account.CLAIMS_RESERVED, "CNY"]) == (-3_000, 0)
     # The person sees that it was paid; a clean reconciliation lets the claim go on.
     assert (await reconcile_and_keep(config)).agrees
     async with world.engine.connect() as conn:
@@ -140,7 +141,7 @@ async def test_reconciliation_notices_success_after_refusal_and_shows_it_to_a_pe
 
         await wait_until(corrected)
     async with world.engine.connect() as conn:
-        assert (await referrals.open_of_claim(conn, claim_id)).cause == "stopped"
+        assert (await open_referral(conn, claim_id)).cause == "stopped"
     assert await world.status(claim_id) is Status.REFERRED
     assert (await reconcile(config)).agrees
 

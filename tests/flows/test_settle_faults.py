@@ -19,10 +19,11 @@ from claims.decision import Decision, Outcome
 from claims.errors import ClaimStopped
 from claims.money import Money
 from claims.reasons import reason
-from claims.store import adjudication, ledger, referrals, waiting
+from claims.store import adjudication, referrals, waiting
 from claims.store.tables import claims, payouts
 from fixtures.bank_faults import AskFault, ListFault, SendFault, evenly
 from flows.reconcile import reconcile
+from tests.claims.store.reads import balances
 
 pytestmark = pytest.mark.anyio
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -125,7 +126,7 @@ async def test_two_hundred_payouts_through_every_fault_of_the_bank_are_each_paid
     made = {payout_id: one["made"] for payout_id, one in bank.tally().items()}
     async with world.engine.connect() as conn:
         rows = (await conn.execute(select(payouts))).all()
-        balances = await ledger.balances(conn)
+        books = await balances(conn)
         assert (await conn.execute(select(claims.c.id))).scalars().all()
     by_claim: dict[str, list[Any]] = {}
     for row in rows:
@@ -135,8 +136,8 @@ async def test_two_hundred_payouts_through_every_fault_of_the_bank_are_each_paid
         paid = [row.amount_minor for row in by_claim[claim_id] if made.get(row.id, 0)]
         assert paid == [minor], (claim_id, paid)
     assert all(made.get(row.id, 0) == 0 for claim_id in closed for row in by_claim[claim_id])
-    assert sum(balances.values()) == 0
-    assert balances["bank", "CNY"] == -sum(due.values())
-    assert balances["claims_reserved", "CNY"] == 0
+    assert sum(books.values()) == 0
+    assert books["bank", "CNY"] == -sum(due.values())
+    assert books["claims_reserved", "CNY"] == 0
     report = await reconcile(config)
     assert (report.differences, report.payments, report.open_payouts) == ((), COUNT - len(closed), 0)

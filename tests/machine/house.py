@@ -282,7 +282,7 @@ class House:
             leases = list(await queue.lease(conn, owner, limit, 60.0, at))
             while one := await queue.lease_alone(conn, owner, 60.0, at):
                 leases += one
-                self._alone.update((lease.job_id, lease.fence) for lease in one)
+                self._alone.update((lease.row_id, lease.fence) for lease in one)
         return leases
 
     def adjudication(self, eyes: Any = None) -> Adjudication:
@@ -292,7 +292,7 @@ class House:
     async def adjudicate(self, leases: Sequence[Any], eyes: Any = None) -> None:
         """A batch of what may be worked on together, and one of each of the others. A worker that was killed says
         nothing, and begins no further batch."""
-        alone = [lease for lease in leases if (lease.job_id, lease.fence) in self._alone]
+        alone = [lease for lease in leases if (lease.row_id, lease.fence) in self._alone]
         together = [lease for lease in leases if lease not in alone]
         with contextlib.suppress(Died):
             for batch in (together, *([lease] for lease in alone)):

@@ -21,12 +21,12 @@ import structlog
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from api import databases
 from api.http.app import create_app
 from api.limits import HttpLimits, RateLimits
 from api.postgres import Postgres
 from api.settings import Settings
 from claims.credit import Scorecard
-from claims.store import migrate
 from claims.store.blobs import BlobStore
 from claims.store.engine import connect
 from flows.config import PrefectConfig
@@ -36,7 +36,6 @@ from models.registry import weights_path
 from tests.machine.eyes import Remembering
 from tests.machine.house import House
 from tests.machine.mortal import Mortal
-from vision.library import upgrade as upgrade_library
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TOKEN: Final = "bank-token"
@@ -62,8 +61,7 @@ async def house(measured: Path | None = None) -> AsyncIterator[House]:
             await asyncio.to_thread(server.start)
             stack.callback(server.stop)
             dsn = server.ensure_database("machine")
-            migrate.upgrade(dsn)
-            upgrade_library(dsn)
+            databases.upgrade(dsn)
             settings = Settings(home=folder / "home", database_url=dsn, http=HttpLimits(rates=NO_RATES))
             bank_url = _start_bank(folder, stack)
             headers = {"Authorization": f"Bearer {TOKEN}"}

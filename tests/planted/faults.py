@@ -120,8 +120,8 @@ FAULTS: Final = (
         (
             Edit(
                 "claims/store/leasing.py",
-                'return table.c.id == held.id, table.c.fence == held.fence, table.c.state == "leased"',
-                'return table.c.id == held.id, table.c.state == "leased"',
+                'return columns.id == lease.row_id, columns.fence == lease.fence, columns.state == "leased"',
+                'return columns.id == lease.row_id, columns.state == "leased"',
             ),
         ),
         ("late_worker_wrote",),
@@ -145,7 +145,7 @@ FAULTS: Final = (
             _ANYBODY,
             Edit(
                 _CLAIMS_ROUTE,
-                ", note=note)\n        row = await views.claim_row(conn, claim_id, claimant_id=principal.subject)\n",
+                ", note=note)\n        row = await views.claim_row(conn, claim_id, claimant_id=claimant_id)\n",
                 ", note=note)\n        row = await views.claim_row(conn, claim_id)\n",
             ),
         ),
@@ -158,7 +158,7 @@ FAULTS: Final = (
             _ANYBODY,
             Edit(
                 _CLAIMS_ROUTE,
-                "        row = await views.claim_row(conn, claim_id, claimant_id=principal.subject)\n"
+                "        row = await views.claim_row(conn, claim_id, claimant_id=claimant_id)\n"
                 "        await intake.appeal(\n",
                 "        row = await views.claim_row(conn, claim_id)\n        await intake.appeal(\n",
             ),

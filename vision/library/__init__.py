@@ -1,8 +1,7 @@
 """The photo library in PostgreSQL with pgvector: publish a photo, commit, then search."""
 
 from vision.library.limits import SearchLimits
-from vision.library.migrate import upgrade
 from vision.library.photos import LibraryPhoto, Source, publish, remove_claim
 from vision.library.search import Candidate, search
 
-__all__ = ["Candidate", "LibraryPhoto", "SearchLimits", "Source", "publish", "remove_claim", "search", "upgrade"]
+__all__ = ["Candidate", "LibraryPhoto", "SearchLimits", "Source", "publish", "remove_claim", "search"]

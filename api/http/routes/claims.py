@@ -8,20 +8,20 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.http import described, names, problems, showing
 from api.http.access import Claimant, Party
 from api.http.body import parse_json
-from api.http.context import Context, Ctx
+from api.http.context import Ctx
 from api.http.languages import Lang, Language
 from api.http.problems import Problem
-from api.http.repeats import Key, OptionalKey, Reply, once
+from api.http.repeats import KeyedRequest, Reply, SentByClaimant, SentByClaimantKeyOptional
 from api.http.schemas import claims as wire
 from api.http.schemas.words import Id, Moment
 from api.http.tokens import Principal, Role
-from api.http.upload import Form, fingerprint, hold_files, receive_form
+from api.http.upload import Form, hold_files, receive_form
 from claims import explain
 from claims.claim import Claim, EvidenceKind, Status
 from claims.errors import InvalidTransition
@@ -66,12 +66,12 @@ _NOTE_PART = {"type": "string", "maxLength": 4000, "description": "Words to whoe
         | {"application/json": {"schema": _CLAIM_PART, "example": wire.CLAIM_EXAMPLE}}
     ),
 )
-async def create_claim(context: Ctx, principal: Claimant, key: Key, lang: Language, request: Request) -> Response:
+async def create_claim(sent: SentByClaimant, lang: Language) -> Response:
+    request, context = sent.request, sent.context
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if content_type == "application/json":
         stated = parse_json(wire.ClaimRequest, await request.body())
-        mark = fingerprint("POST", request.url.path, stated.model_dump(mode="json"))
-        return await _create(context, principal, key, lang, request, stated, mark, None)
+        return await _create(sent, lang, stated, None)
     async with receive_form(
         request,
         context.blobs,
@@ -85,53 +85,42 @@ async def create_claim(context: Ctx, principal: Claimant, key: Key, lang: Langua
         if not form.uploads:
             raise Problem("no_files", "Send at least one photo or paper, or make a draft with application/json.")
         stated = parse_json(wire.ClaimRequest, form.fields["claim"])
-        mark = form.fingerprint("POST", request.url.path)
-        return await _create(context, principal, key, lang, request, stated, mark, form)
+        return await _create(sent, lang, stated, form)
 
 
-async def _create(
-    context: Context,
-    principal: Principal,
-    key: str,
-    lang: Lang,
-    request: Request,
-    stated: wire.ClaimRequest,
-    mark: str,
-    form: Form | None,
-) -> Response:
+async def _create(sent: KeyedRequest, lang: Lang, stated: wire.ClaimRequest, form: Form | None) -> Response:
     """A draft without a form, a submitted claim with one."""
-    now, actor = context.now(), str(principal)
+    context, claimant_id, actor, now = sent.context, sent.principal.subject, sent.actor, sent.context.now()
     claim_id = f"C{now:%Y%m%d}-{secrets.token_hex(5)}"
     product = ""
 
     async def check(conn: AsyncConnection) -> None:
         nonlocal product
-        product = await _check(conn, context, principal, stated, now)
+        product = await _check(conn, sent, stated, now)
 
     async def write(conn: AsyncConnection) -> Reply:
-        claim = _claim(claim_id, principal.subject, product, stated, now)
-        await intake.create_claim(conn, claim, now, actor=actor, trace_id=problems.trace_id(request))
+        claim = _claim(claim_id, claimant_id, product, stated, now)
+        await intake.create_claim(conn, claim, now, actor=actor, trace_id=problems.trace_id(sent.request))
         status, round_number = Status.DRAFT, 0
         if form is not None:
             for file in _new_evidence(form, (), context.limits.name_characters_max):
-                await intake.add_evidence(conn, claim_id, principal.subject, file, now)
+                await intake.add_evidence(conn, claim_id, claimant_id, file, now)
             await hold_files(conn, context.blobs, [upload.sha256 for upload in form.uploads])
-            round_number = await intake.submit(conn, claim_id, principal.subject, now, actor=actor)
+            round_number = await intake.submit(conn, claim_id, claimant_id, now, actor=actor)
             status = Status.SUBMITTED
         return _taken(claim_id, status, round_number, lang, 201 if form is None else 202)
 
     if form is None:
-        return await once(context, principal, key, mark, write, check=check)
-    return await once(context, principal, key, mark, write, check=check, keep=form.keep)
+        return await sent.once(stated, write, check=check)
+    return await sent.once(form.content(), write, check=check, keep=form.keep)
 
 
-async def _check(
-    conn: AsyncConnection, context: Context, principal: Principal, stated: wire.ClaimRequest, now: datetime
-) -> str:
+async def _check(conn: AsyncConnection, sent: KeyedRequest, stated: wire.ClaimRequest, now: datetime) -> str:
     """What cannot be a claim at all; the product's key. What the contract does not pay is for `claims.decide` to say,
     with its clause.
     """
-    policy = await adjudication.policy_of(conn, stated.policy_id, principal.subject)
+    context = sent.context
+    policy = await adjudication.policy_of(conn, stated.policy_id, sent.principal.subject)
     if stated.product and stated.product not in context.catalogue:
         raise Problem("unknown_product", f"Products: {', '.join(context.catalogue)}.")
     if stated.product and stated.product != policy.product:
@@ -189,13 +178,12 @@ async def get_claim(context: Ctx, principal: Party, lang: Language, claim_id: Id
     responses=described.refusals(*described.CREATES, *described.UPLOADS, "no_files", "not_found", "invalid_transition"),
     openapi_extra=described.body(described.multipart({"note": _NOTE_PART}, _FILES, [])),
 )
-async def add_evidence(
-    context: Ctx, principal: Claimant, key: Key, lang: Language, request: Request, claim_id: Id
-) -> Response:
+async def add_evidence(sent: SentByClaimant, lang: Language, claim_id: Id) -> Response:
+    context, claimant_id = sent.context, sent.principal.subject
     async with context.engine.connect() as conn:
-        await views.claim_row(conn, claim_id, claimant_id=principal.subject)
+        await views.claim_row(conn, claim_id, claimant_id=claimant_id)
     async with receive_form(
-        request,
+        sent.request,
         context.blobs,
         context.limits,
         fields=("note",),
@@ -205,13 +193,13 @@ async def add_evidence(
         if not form.uploads:
             raise Problem("no_files", "Send at least one file.")
         note = _note(form)
-        now, actor = context.now(), str(principal)
+        now, actor = context.now(), sent.actor
         files: Sequence[NewEvidence] = ()
         status = Status.DRAFT
 
         async def check(conn: AsyncConnection) -> None:
             nonlocal files, status
-            view = await views.claim_view(conn, claim_id, claimant_id=principal.subject)
+            view = await views.claim_view(conn, claim_id, claimant_id=claimant_id)
             status = view.claim.status
             if status not in (Status.DRAFT, Status.AWAITING_INFORMATION):
                 raise InvalidTransition(f"a claim that is {status} takes no evidence")
@@ -223,15 +211,14 @@ async def add_evidence(
 
         async def write(conn: AsyncConnection) -> Reply:
             for file in files:
-                await intake.add_evidence(conn, claim_id, principal.subject, file, now)
+                await intake.add_evidence(conn, claim_id, claimant_id, file, now)
             await hold_files(conn, context.blobs, [file.sha256 for file in files])
             if status is Status.DRAFT:
                 return _taken(claim_id, status, 0, lang, 202)
-            round_number = await intake.submit(conn, claim_id, principal.subject, now, actor=actor, note=note)
+            round_number = await intake.submit(conn, claim_id, claimant_id, now, actor=actor, note=note)
             return _taken(claim_id, Status.SUBMITTED, round_number, lang, 202)
 
-        mark = form.fingerprint("POST", request.url.path)
-        return await once(context, principal, key, mark, write, check=check, keep=form.keep)
+        return await sent.once(form.content(), write, check=check, keep=form.keep)
 
 
 @router.post(
@@ -241,19 +228,19 @@ async def add_evidence(
     response_model=wire.ClaimTaken,
     responses=described.refusals(*described.READS, *described.REPEATABLE, "no_files", "invalid_transition"),
 )
-async def submit_claim(
-    context: Ctx, principal: Claimant, key: OptionalKey, lang: Language, request: Request, claim_id: Id
-) -> Response:
+async def submit_claim(sent: SentByClaimantKeyOptional, lang: Language, claim_id: Id) -> Response:
+    claimant_id = sent.principal.subject
+
     async def check(conn: AsyncConnection) -> None:
-        view = await views.claim_view(conn, claim_id, claimant_id=principal.subject)
+        view = await views.claim_view(conn, claim_id, claimant_id=claimant_id)
         if not view.evidence:
             raise Problem("no_files", "Add at least one photo or paper first.")
 
     async def write(conn: AsyncConnection) -> Reply:
-        round_number = await intake.submit(conn, claim_id, principal.subject, context.now(), actor=str(principal))
+        round_number = await intake.submit(conn, claim_id, claimant_id, sent.context.now(), actor=sent.actor)
         return _taken(claim_id, Status.SUBMITTED, round_number, lang, 202)
 
-    return await once(context, principal, key, _mark(request, None), write, check=check)
+    return await sent.once({}, write, check=check)
 
 
 @router.post(
@@ -265,22 +252,16 @@ async def submit_claim(
     responses=described.refusals(*described.READS, *described.REPEATABLE, "invalid_transition"),
 )
 async def withdraw_claim(
-    context: Ctx,
-    principal: Claimant,
-    key: OptionalKey,
-    lang: Language,
-    request: Request,
-    claim_id: Id,
-    words: wire.NoteRequest | None = None,
+    sent: SentByClaimantKeyOptional, lang: Language, claim_id: Id, words: wire.NoteRequest | None = None
 ) -> Response:
-    note = words.note if words is not None else ""
+    note, claimant_id = words.note if words is not None else "", sent.principal.subject
 
     async def write(conn: AsyncConnection) -> Reply:
-        await intake.withdraw(conn, claim_id, principal.subject, context.now(), actor=str(principal), note=note)
-        row = await views.claim_row(conn, claim_id, claimant_id=principal.subject)
+        await intake.withdraw(conn, claim_id, claimant_id, sent.context.now(), actor=sent.actor, note=note)
+        row = await views.claim_row(conn, claim_id, claimant_id=claimant_id)
         return _taken(claim_id, row.status, row.round, lang, 200)
 
-    return await once(context, principal, key, _mark(request, {"note": note}), write)
+    return await sent.once({"note": note}, write)
 
 
 @router.post(
@@ -290,30 +271,24 @@ async def withdraw_claim(
     response_model=wire.ClaimTaken,
     responses=described.refusals(*described.CREATES, "not_found", "invalid_transition"),
 )
-async def appeal_claim(
-    context: Ctx,
-    principal: Claimant,
-    key: Key,
-    lang: Language,
-    request: Request,
-    claim_id: Id,
-    words: wire.AppealRequest,
-) -> Response:
+async def appeal_claim(sent: SentByClaimant, lang: Language, claim_id: Id, words: wire.AppealRequest) -> Response:
+    context, claimant_id = sent.context, sent.principal.subject
+
     async def write(conn: AsyncConnection) -> Reply:
-        row = await views.claim_row(conn, claim_id, claimant_id=principal.subject)
+        row = await views.claim_row(conn, claim_id, claimant_id=claimant_id)
         await intake.appeal(
             conn,
             claim_id,
-            principal.subject,
+            claimant_id,
             words.note,
             context.now(),
-            actor=str(principal),
+            actor=sent.actor,
             partner=context.catalogue[row.product].partner,
             sla=timedelta(hours=context.settings.referral_hours),
         )
         return _taken(claim_id, Status.REFERRED, row.round, lang, 202)
 
-    return await once(context, principal, key, _mark(request, words.model_dump(mode="json")), write)
+    return await sent.once(words, write)
 
 
 def scope(principal: Principal) -> dict[str, Any]:
@@ -323,10 +298,6 @@ def scope(principal: Principal) -> dict[str, Any]:
     if principal.role is Role.CLAIMANT:
         return {"claimant_id": principal.subject}
     return {"partner": principal.subject} if principal.role is Role.PARTNER else {}
-
-
-def _mark(request: Request, content: dict[str, object] | None) -> str:
-    return fingerprint(request.method, request.url.path, content or {})
 
 
 def _taken(claim_id: str, status: Status, round_number: int, lang: Lang, code: int) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,11 +13,10 @@ from api.http import described
 from api.http.access import Adjuster
 from api.http.context import Ctx
 from api.http.problems import Problem
-from api.http.repeats import Key, Reply, once
+from api.http.repeats import Reply, SentByAdjuster
 from api.http.routes.evidence import JPEG, cacheable, stream
 from api.http.schemas import matches as wire
 from api.http.schemas.words import Id, PhotoId
-from api.http.upload import fingerprint
 from claims.store import floods
 from claims.store.floods import Flood, Sighted
 
@@ -65,15 +64,12 @@ async def get_flood_picture(context: Ctx, _: Adjuster, flood_id: Id, photo_id: P
     response_model=wire.FloodView,
     responses=described.refusals(*described.CREATES, "not_found", "ruled_already"),
 )
-async def rule_flood(
-    context: Ctx, principal: Adjuster, key: Key, request: Request, flood_id: Id, asked: wire.FloodRulingRequest
-) -> Response:
+async def rule_flood(sent: SentByAdjuster, flood_id: Id, asked: wire.FloodRulingRequest) -> Response:
     async def write(conn: AsyncConnection) -> Reply:
-        flood = await floods.rule(conn, flood_id, asked.ruling, asked.note, context.now(), actor=str(principal))
+        flood = await floods.rule(conn, flood_id, asked.ruling, asked.note, sent.context.now(), actor=sent.actor)
         return Reply(200, flood_view(flood, await floods.pictures(conn, flood_id, PICTURES)))
 
-    mark = fingerprint(request.method, request.url.path, asked.model_dump(mode="json"))
-    return await once(context, principal, key, mark, write)
+    return await sent.once(asked, write)
 
 
 def flood_view(flood: Flood, pictures: list[Sighted]) -> wire.FloodView:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import secrets
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.http import described, showing
 from api.http.access import Owner, Platform
 from api.http.context import Context, Ctx
 from api.http.problems import Problem
-from api.http.repeats import Key, Reply, once
+from api.http.repeats import Reply, SentByPlatform
 from api.http.schemas import insured as wire
 from api.http.schemas.words import Id
 from api.http.tokens import Principal, Role
-from api.http.upload import fingerprint, hold_files, receive_form
+from api.http.upload import hold_files, receive_form
 from claims.claim import EvidenceKind
 from claims.errors import NotFound
 from claims.money import Money
@@ -32,19 +32,16 @@ router = APIRouter(prefix="/v1", tags=["platform"])
     response_model=wire.PolicyView,
     responses=described.refusals(*described.CREATES, "unknown_product", "unknown_pet", "currency_mismatch"),
 )
-async def create_policy(
-    context: Ctx, principal: Platform, key: Key, request: Request, policy: wire.PolicyRequest
-) -> Response:
+async def create_policy(sent: SentByPlatform, policy: wire.PolicyRequest) -> Response:
     async def write(conn: AsyncConnection) -> Reply:
-        stored = await _write_policy(conn, context, principal, policy.id, policy)
+        stored = await _write_policy(conn, sent.context, sent.principal, policy.id, policy)
         return Reply(201, stored, {"Location": f"/v1/policies/{policy.id}"})
 
     async def record_claimant() -> None:
-        await _record_claimant(context, principal, policy.claimant)
+        await _record_claimant(sent.context, sent.principal, policy.claimant)
 
-    _check_product(context, policy)
-    mark = fingerprint(request.method, request.url.path, policy.model_dump(mode="json"))
-    return await once(context, principal, key, mark, write, keep=record_claimant)
+    _check_product(sent.context, policy)
+    return await sent.once(policy, write, keep=record_claimant)
 
 
 @router.put(
@@ -74,16 +71,15 @@ async def get_policy(context: Ctx, principal: Owner, policy_id: Id) -> wire.Poli
     response_model=wire.PetView,
     responses=described.refusals(*described.CREATES),
 )
-async def create_pet(context: Ctx, principal: Platform, key: Key, request: Request, pet: wire.PetRequest) -> Response:
+async def create_pet(sent: SentByPlatform, pet: wire.PetRequest) -> Response:
     async def write(conn: AsyncConnection) -> Reply:
-        stored = await _write_pet(conn, context, principal, pet.id, pet)
+        stored = await _write_pet(conn, sent.context, sent.principal, pet.id, pet)
         return Reply(201, stored, {"Location": f"/v1/pets/{pet.id}"})
 
     async def record_claimant() -> None:
-        await _record_claimant(context, principal, pet.claimant)
+        await _record_claimant(sent.context, sent.principal, pet.claimant)
 
-    mark = fingerprint(request.method, request.url.path, pet.model_dump(mode="json"))
-    return await once(context, principal, key, mark, write, keep=record_claimant)
+    return await sent.once(pet, write, keep=record_claimant)
 
 
 @router.put(
@@ -117,11 +113,12 @@ async def get_pet(context: Ctx, principal: Owner, pet_id: Id) -> wire.PetView:
     responses=described.refusals(*described.CREATES, *described.UPLOADS, "no_files", "not_found"),
     openapi_extra=described.body(described.multipart({}, {"nose": "Close-up photos of the nose"}, ["nose"])),
 )
-async def enrol_noses(context: Ctx, principal: Platform, key: Key, request: Request, pet_id: Id) -> Response:
+async def enrol_noses(sent: SentByPlatform, pet_id: Id) -> Response:
+    context = sent.context
     async with context.engine.connect() as conn:
         await noses.pet(conn, pet_id)
     async with receive_form(
-        request,
+        sent.request,
         context.blobs,
         context.limits,
         fields=(),
@@ -134,14 +131,13 @@ async def enrol_noses(context: Ctx, principal: Platform, key: Key, request: Requ
 
         async def write(conn: AsyncConnection) -> Reply:
             enrolment_id = f"{pet_id}:{secrets.token_hex(8)}"
-            await intake.enrol(conn, pet_id, enrolment_id, sha256s, context.now(), actor=str(principal))
+            await intake.enrol(conn, pet_id, enrolment_id, sha256s, context.now(), actor=sent.actor)
             await hold_files(conn, context.blobs, sha256s)
             return Reply(
                 202, wire.EnrolmentAccepted(pet_id=pet_id, sha256s=sha256s), {"Location": f"/v1/pets/{pet_id}"}
             )
 
-        mark = form.fingerprint(request.method, request.url.path)
-        return await once(context, principal, key, mark, write, keep=form.keep)
+        return await sent.once(form.content(), write, keep=form.keep)
 
 
 def _own(principal: Principal) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,13 +15,11 @@ from api.http.context import Ctx
 from api.http.disclosure import disclosed
 from api.http.matching import match_of, recorded_photos, rule, take_back
 from api.http.problems import Problem
-from api.http.repeats import Key, Reply, once
+from api.http.repeats import Reply, SentByHandler
 from api.http.routes.claims import scope
 from api.http.routes.evidence import JPEG, cacheable, stream
 from api.http.schemas import matches as wire
 from api.http.schemas.words import Id, PhotoId
-from api.http.tokens import Role
-from api.http.upload import fingerprint
 from claims.claim import Status
 from claims.errors import ClaimErased, NotFound
 from claims.evidence import MatchOwner, PhotoMatch, Placement
@@ -90,16 +88,11 @@ async def get_overlay(
     response_model=wire.RulingTaken,
     responses=described.refusals(*described.CREATES, "not_found", "ruled_already"),
 )
-async def rule_match(
-    context: Ctx, principal: Handler, key: Key, request: Request, claim_id: Id, asked: wire.RulingRequest
-) -> Response:
-    partner = principal.subject if principal.role is Role.PARTNER else None
-
+async def rule_match(sent: SentByHandler, claim_id: Id, asked: wire.RulingRequest) -> Response:
     async def write(conn: AsyncConnection) -> Reply:
-        return await rule(conn, context, principal, claim_id, asked, partner=partner)
+        return await rule(conn, sent, claim_id, asked)
 
-    mark = fingerprint(request.method, request.url.path, asked.model_dump(mode="json"))
-    return await once(context, principal, key, mark, write)
+    return await sent.once(asked, write)
 
 
 @router.post(
@@ -110,22 +103,11 @@ async def rule_match(
     response_model=wire.RulingTakenBack,
     responses=described.refusals(*described.CREATES, "not_found"),
 )
-async def take_back_ruling(
-    context: Ctx,
-    principal: Handler,
-    key: Key,
-    request: Request,
-    claim_id: Id,
-    ruling_id: Id,
-    asked: wire.TakeBackRequest,
-) -> Response:
-    partner = principal.subject if principal.role is Role.PARTNER else None
-
+async def take_back_ruling(sent: SentByHandler, claim_id: Id, ruling_id: Id, asked: wire.TakeBackRequest) -> Response:
     async def write(conn: AsyncConnection) -> Reply:
-        return await take_back(conn, context, principal, claim_id, ruling_id, asked, partner=partner)
+        return await take_back(conn, sent, claim_id, ruling_id, asked)
 
-    mark = fingerprint(request.method, request.url.path, asked.model_dump(mode="json"))
-    return await once(context, principal, key, mark, write)
+    return await sent.once(asked, write)
 
 
 def _match(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,10 +13,9 @@ from api.http.access import Adjuster
 from api.http.context import Ctx
 from api.http.judging import judge
 from api.http.languages import Language
-from api.http.repeats import Key, Reply, once
+from api.http.repeats import Reply, SentByAdjuster
 from api.http.schemas import work as wire
 from api.http.schemas.words import Id
-from api.http.upload import fingerprint
 from claims.errors import InvalidTransition
 from claims.store import referrals, views, waiting
 
@@ -69,15 +68,12 @@ async def get_queue(
         *described.VERDICTS,
     ),
 )
-async def review_claim(
-    context: Ctx, principal: Adjuster, key: Key, request: Request, claim_id: Id, verdict: wire.VerdictRequest
-) -> Response:
+async def review_claim(sent: SentByAdjuster, claim_id: Id, verdict: wire.VerdictRequest) -> Response:
     async def write(conn: AsyncConnection) -> Reply:
         view = await views.claim_view(conn, claim_id)
         waiting = next((one for one in view.referrals if one.state in referrals.OPEN), None)
         if waiting is None:
             raise InvalidTransition(f"a claim that is {view.claim.status} waits for nobody's verdict")
-        return await judge(conn, context, principal, waiting, verdict)
+        return await judge(conn, sent, waiting, verdict)
 
-    mark = fingerprint(request.method, request.url.path, verdict.model_dump(mode="json"))
-    return await once(context, principal, key, mark, write)
+    return await sent.once(verdict, write)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.http import described
-from api.http.access import Operator, Staff
+from api.http.access import Staff
 from api.http.context import Ctx
-from api.http.repeats import Key, Reply, once
+from api.http.repeats import Reply, SentByOperator, SentByStaff
 from api.http.schemas import recoveries as wire
 from api.http.schemas.words import Id
-from api.http.upload import fingerprint
 from claims.store import findings, recoveries
 from claims.store.findings import Finding, Run
 from claims.store.recoveries import Recovery
@@ -50,15 +49,13 @@ async def list_recoveries(
     response_model=wire.RecoveryRow,
     responses=described.refusals(*described.CREATES, "not_found"),
 )
-async def repay_recovery(
-    context: Ctx, principal: Operator, key: Key, request: Request, recovery_id: Id, asked: wire.RepaymentRequest
-) -> Response:
+async def repay_recovery(sent: SentByOperator, recovery_id: Id, asked: wire.RepaymentRequest) -> Response:
     async def write(conn: AsyncConnection) -> Reply:
-        done = await recoveries.mark_repaid(conn, recovery_id, asked.reference, context.now(), actor=str(principal))
+        now = sent.context.now()
+        done = await recoveries.mark_repaid(conn, recovery_id, asked.reference, now, actor=sent.actor)
         return Reply(200, recovery_row(done))
 
-    mark = fingerprint(request.method, request.url.path, asked.model_dump(mode="json"))
-    return await once(context, principal, key, mark, write)
+    return await sent.once(asked, write)
 
 
 @router.post(
@@ -67,15 +64,12 @@ async def repay_recovery(
     response_model=wire.RecoveryRow,
     responses=described.refusals(*described.CREATES, "not_found"),
 )
-async def write_off_recovery(
-    context: Ctx, principal: Staff, key: Key, request: Request, recovery_id: Id, asked: wire.WriteOffRequest
-) -> Response:
+async def write_off_recovery(sent: SentByStaff, recovery_id: Id, asked: wire.WriteOffRequest) -> Response:
     async def write(conn: AsyncConnection) -> Reply:
-        done = await recoveries.write_off(conn, recovery_id, asked.note, context.now(), actor=str(principal))
+        done = await recoveries.write_off(conn, recovery_id, asked.note, sent.context.now(), actor=sent.actor)
         return Reply(200, recovery_row(done))
 
-    mark = fingerprint(request.method, request.url.path, asked.model_dump(mode="json"))
-    return await once(context, principal, key, mark, write)
+    return await sent.once(asked, write)
 
 
 @router.get(
@@ -106,15 +100,12 @@ async def list_findings(
     response_model=wire.FindingRow,
     responses=described.refusals(*described.CREATES, "not_found"),
 )
-async def lift_finding(
-    context: Ctx, principal: Operator, key: Key, request: Request, finding_id: FindingId, asked: wire.LiftRequest
-) -> Response:
+async def lift_finding(sent: SentByOperator, finding_id: FindingId, asked: wire.LiftRequest) -> Response:
     async def write(conn: AsyncConnection) -> Reply:
-        done = await findings.lift(conn, finding_id, asked.note, context.now(), actor=str(principal))
+        done = await findings.lift(conn, finding_id, asked.note, sent.context.now(), actor=sent.actor)
         return Reply(200, finding_row(done))
 
-    mark = fingerprint(request.method, request.url.path, asked.model_dump(mode="json"))
-    return await once(context, principal, key, mark, write)
+    return await sent.once(asked, write)
 
 
 def recovery_row(one: Recovery) -> wire.RecoveryRow:

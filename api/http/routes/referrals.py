@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.http import described, showing
@@ -12,11 +12,10 @@ from api.http.access import Partner
 from api.http.context import Ctx
 from api.http.judging import judge
 from api.http.languages import Language
-from api.http.repeats import Key, Reply, once
+from api.http.repeats import Reply, SentByPartner
 from api.http.routes.queue import Filter
 from api.http.schemas import work as wire
 from api.http.schemas.words import Id
-from api.http.upload import fingerprint
 from claims.store import referrals, views, waiting
 
 router = APIRouter(prefix="/v1/referrals", tags=["partners"])
@@ -56,12 +55,9 @@ async def list_referrals(
         *described.VERDICTS,
     ),
 )
-async def decide_referral(
-    context: Ctx, principal: Partner, key: Key, request: Request, referral_id: Id, verdict: wire.VerdictRequest
-) -> Response:
+async def decide_referral(sent: SentByPartner, referral_id: Id, verdict: wire.VerdictRequest) -> Response:
     async def write(conn: AsyncConnection) -> Reply:
-        referral = await referrals.get(conn, referral_id, principal.subject)
-        return await judge(conn, context, principal, referral, verdict)
+        referral = await referrals.get(conn, referral_id, sent.principal.subject)
+        return await judge(conn, sent, referral, verdict)
 
-    mark = fingerprint(request.method, request.url.path, verdict.model_dump(mode="json"))
-    return await once(context, principal, key, mark, write)
+    return await sent.once(verdict, write)

@@ -130,4 +130,3 @@ CoverEnd = Annotated[
     AfterValidator(_cover_end),
     Field(description="ISO 8601 with an offset, before 2200-01-01 (UTC); any time of 9999-12-31: no end"),
 ]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

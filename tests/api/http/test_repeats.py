@@ -61,6 +61,12 @@ def test_an_unusable_key_is_refused(api: Api, bad: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_invalid")
 
 
+def test_whoever_may_not_call_a_route_is_told_so_before_anything_of_keys(api: Api) -> None:
+    callers = (api.as_("adjuster", "li"), api.as_("claimant", "clm-a"))
+    codes = [client.post("/v1/claims", json={}).json()["code"] for client in callers]
+    assert codes == ["forbidden", "idempotency_key_missing"]
+
+
 def test_every_post_that_creates_asks_for_a_key(api: Api) -> None:
     asked = {
         ("platform", "shop"): ["/v1/policies", "/v1/pets", "/v1/pets/p/noses"],

@@ -133,7 +133,7 @@ def record(
         now = datetime.now(UTC)
         leases = await queue.lease(conn, "test", 50, 30.0, now)
         lease = next(one for one in leases if one.claim_id == claim_id)
-        await queue.release(conn, [one for one in leases if one is not lease], now)
+        await queue.release(conn, [one for one in leases if one is not lease])
         file = await adjudication.load(conn, claim_id)
         for row in file.evidence:
             await adjudication.set_preview(conn, row.id, preview)

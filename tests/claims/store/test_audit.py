@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from claims.errors import BrokenChain, StoreError
 from claims.store import audit
+from tests.claims.store.reads import audit_of
 
 pytestmark = pytest.mark.anyio
 
@@ -26,8 +27,8 @@ async def _append(engine: AsyncEngine, subject: str, count: int = 1) -> None:
 async def test_records_of_transactions_at_once_form_one_unbroken_chain(engine: AsyncEngine) -> None:
     await asyncio.gather(*(_append(engine, f"c{number}", count=3) for number in range(12)))
     async with engine.connect() as conn:
-        assert (await audit.verify(conn)).seq == 36
-        assert len(await audit.of_subject(conn, "c7")) == 3
+        assert (await audit.check(conn)).tip.seq == 36
+        assert len(await audit_of(conn, "c7")) == 3
 
 
 async def test_a_rolled_back_transaction_leaves_no_record_and_no_gap(engine: AsyncEngine) -> None:
@@ -38,8 +39,8 @@ async def test_a_rolled_back_transaction_leaves_no_record_and_no_gap(engine: Asy
         await audit.append(conn, "x", "y", "kept", {}, NOW)
         await conn.commit()
     async with engine.connect() as conn:
-        assert (await audit.verify(conn)).seq == 2
-        assert await audit.of_subject(conn, "rolled back") == []
+        assert (await audit.check(conn)).tip.seq == 2
+        assert await audit_of(conn, "rolled back") == []
 
 
 async def test_a_record_inside_a_savepoint_is_refused(engine: AsyncEngine) -> None:
@@ -66,7 +67,7 @@ async def test_tampering_behind_the_triggers_is_found(engine: AsyncEngine, chang
         assert (await conn.execute(text(change))).rowcount == 1
     async with engine.connect() as conn:
         with pytest.raises(BrokenChain):
-            await audit.verify(conn)
+            await audit.check(conn)
 
 
 async def test_erasure_takes_the_contents_and_leaves_the_chain_valid(engine: AsyncEngine) -> None:
@@ -75,7 +76,7 @@ async def test_erasure_takes_the_contents_and_leaves_the_chain_valid(engine: Asy
     async with engine.begin() as conn:
         assert await audit.erase_contents(conn, "a") == 2
     async with engine.connect() as conn:
-        assert (await audit.verify(conn)).seq == 3
+        assert (await audit.check(conn)).tip.seq == 3
         left = await conn.execute(text("SELECT seq FROM audit_contents"))
         assert left.scalars().all() == [3]
 

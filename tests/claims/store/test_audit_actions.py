@@ -44,6 +44,7 @@ from claims.store.tables import audit as audit_rows
 from claims.store.tables import metadata
 from claims.wire import canonical
 from tests.claims.store.conftest import World
+from tests.claims.store.reads import open_referral
 from tests.claims.store.test_rulings_and_floods import LIMITS, MEASURED, Picture, waiting
 
 pytestmark = pytest.mark.anyio
@@ -104,7 +105,7 @@ class Life:
 
         async def work(conn: AsyncConnection) -> object:
             file = await adjudication.load(conn, claim_id)
-            waiting_one = await referrals.open_of_claim(conn, claim_id)
+            waiting_one = await open_referral(conn, claim_id)
             return await adjudication.decide_referral(
                 conn, waiting_one.id, file, world.decision(outcome, minor, "adjuster:li"), b"{}", world.now,
                 actor="adjuster:li", subject="li", verdict=verdict, note="looked at", recover=recover,
@@ -161,7 +162,7 @@ class Life:
             lambda conn: intake.appeal(conn, "paid", "ann", "more", world.now, actor="claimant:ann", partner="anshun"),
         )
         async with world.engine.connect() as conn:
-            referral_id = (await referrals.open_of_claim(conn, "paid")).id
+            referral_id = (await open_referral(conn, "paid")).id
         await self.step("deliver", lambda conn: referrals.deliver(conn, referral_id, world.now))
         await self.step("deliver again", lambda conn: referrals.deliver(conn, referral_id, world.now))
         await self.judged("paid", "approve", Outcome.PAY, 1_000)

@@ -31,6 +31,7 @@ from claims.store import adjudication, audit, counts, erasure, intake, papers, p
 from claims.store.intake import NewEvidence
 from claims.store.tables import stage_results
 from claims.wire import to_plain
+from tests.claims.store.reads import audit_of
 
 pytestmark = pytest.mark.anyio
 
@@ -131,10 +132,10 @@ async def test_of_an_erased_claim_no_table_holds_a_word_and_the_books_and_the_ch
     left = [line for line in after.splitlines() if OWN in line or PREVIEW in line]
     assert {line.split("[")[0] for line in left} == {"blob_deletions"}
     async with world.engine.connect() as conn:
-        await audit.verify(conn)
+        await audit.check(conn)
         view = await views.claim_view(conn, "c-1")
         (payout,) = view.payouts
-        (record,) = [one for one in await audit.of_subject(conn, "c-1") if one.action == erasure.ACTION]
+        (record,) = [one for one in await audit_of(conn, "c-1") if one.action == erasure.ACTION]
     assert (view.claim.status, view.evidence, view.claim.description) == (Status.ERASED, (), "")
     assert [entry.status for entry in view.timeline][-2:] == [Status.PAID, Status.ERASED]
     assert (payout.state, payout.bank_reference, payout.payee_account) == ("paid", "BANK-1", "")

@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from claims.decision import Outcome
 from claims.errors import Conflict
 from claims.evidence import Unmeasured
-from claims.store import audit, heartbeats, idempotency, payouts, revocations, sessions
+from claims.store import heartbeats, idempotency, payouts, revocations, sessions
 from claims.store.figures import operator_figures
 from claims.store.idempotency import Response, Standing
 from claims.store.sessions import OpenedBy
+from tests.claims.store.reads import audit_of
 
 pytestmark = pytest.mark.anyio
 
@@ -105,7 +106,7 @@ async def test_a_revocation_is_audited_and_forgotten_when_no_token_needs_it(worl
         await revoke(conn, world, "adjuster:li")
         await revoke(conn, world, "adjuster:li")
     async with engine.begin() as conn:
-        recorded = await audit.of_subject(conn, "adjuster:li")
+        recorded = await audit_of(conn, "adjuster:li")
         assert [(one.action, one.actor) for one in recorded] == [("token.revoked", "operator:ops")] * 2
         assert await revocations.is_revoked(conn, "e" * 16, "adjuster:li", world.later(10))
         assert not await revocations.is_revoked(conn, "e" * 16, "adjuster:li", world.later(10.001))

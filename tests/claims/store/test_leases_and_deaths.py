@@ -44,7 +44,7 @@ async def test_claims_of_a_process_that_died_are_worked_on_one_by_one_from_then_
     # Handed back whole at a stop: still to be worked on alone.
     (second,) = await alone(world, "w2")
     async with world.engine.begin() as conn:
-        await queue.release(conn, [second], world.now)
+        await queue.release(conn, [second])
     assert await shared(world, "w3") == []
 
 

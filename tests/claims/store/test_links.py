@@ -61,7 +61,7 @@ async def test_a_person_is_told_before_the_second_payment_for_one_photo_and_may_
     await approve(world, "c-2", second, although_copy_paid=True)
     assert await promised(world, "c-1", "c-2") == [1_000, 1_000]
     async with world.engine.connect() as conn:
-        await audit.verify(conn)
+        await audit.check(conn)
 
 
 async def test_of_three_people_who_approve_three_copies_at_the_same_moment_two_are_told(world: Any) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api import migrations
 from claims.store import audit, idempotency, migrate
 from tests.claims.store.conftest import World
 
@@ -14,9 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 def _check(connection: Connection) -> None:
-    configuration = migrate.config()
-    configuration.attributes["connection"] = connection
-    command.check(configuration)
+    command.check(migrations.config(migrate, connection))
 
 
 async def test_migrations_lead_to_exactly_the_tables_that_the_code_declares(engine: AsyncEngine) -> None:
@@ -28,7 +27,7 @@ async def test_migrations_lead_to_exactly_the_tables_that_the_code_declares(engi
 
 
 async def test_a_second_upgrade_changes_nothing(engine: AsyncEngine, database_url: str) -> None:
-    migrate.upgrade(database_url)
+    migrations.upgrade(database_url, migrate)
     async with engine.connect() as conn:
         versions = (await conn.execute(text(f"SELECT version_num FROM {migrate.VERSION_TABLE}"))).scalars().all()
     assert versions == ["0010"]
@@ -38,9 +37,7 @@ async def test_a_chain_and_keys_of_before_pseudonyms_are_kept_and_the_guard_is_t
     world: World, database_url: str
 ) -> None:
     def down(connection: Connection) -> None:
-        configuration = migrate.config()
-        configuration.attributes["connection"] = connection
-        command.downgrade(configuration, "0004")
+        command.downgrade(migrations.config(migrate, connection), "0004")
 
     engine = world.engine
     async with engine.begin() as conn:
@@ -50,10 +47,10 @@ async def test_a_chain_and_keys_of_before_pseudonyms_are_kept_and_the_guard_is_t
         assert (await conn.execute(text("SELECT principal FROM idempotency_keys"))).scalar_one() == "claimant:ann"
         triggers = text("SELECT count(*) FROM pg_trigger WHERE starts_with(tgname, 'audited_')")
         assert (await conn.execute(triggers)).scalar_one() == 0
-        before = await audit.verify(conn)
-    migrate.upgrade(database_url)
+        before = await audit.check(conn)
+    migrations.upgrade(database_url, migrate)
     async with engine.begin() as conn:
-        assert await audit.verify(conn) == before
+        assert await audit.check(conn) == before
         assert (await conn.execute(triggers)).scalar_one() > 20
         begun = await idempotency.begin(conn, "claimant:ann", "key", "a" * 64, world.now)
     assert begun.standing is idempotency.Standing.IN_FLIGHT
@@ -61,9 +58,7 @@ async def test_a_chain_and_keys_of_before_pseudonyms_are_kept_and_the_guard_is_t
 
 async def test_a_downgrade_leaves_no_table_behind(engine: AsyncEngine) -> None:
     def down(connection: Connection) -> None:
-        configuration = migrate.config()
-        configuration.attributes["connection"] = connection
-        command.downgrade(configuration, "base")
+        command.downgrade(migrations.config(migrate, connection), "base")
 
     async with engine.begin() as conn:
         await conn.run_sync(down)

@@ -13,7 +13,8 @@ from claims.decision import Outcome
 from claims.errors import Conflict
 from claims.ledger import Account
 from claims.money import Money
-from claims.store import ledger, payouts, referrals, views
+from claims.store import payouts, views
+from tests.claims.store.reads import balances, open_referral
 
 pytestmark = pytest.mark.anyio
 
@@ -28,9 +29,9 @@ async def test_a_paid_payout_closes_the_claim_and_leaves_nothing_reserved(world:
     async with engine.begin() as conn:
         claim = await views.claim_row(conn, "c")
         assert (claim.status, claim.closed_at) == (Status.PAID, world.now)
-        balances = await ledger.balances(conn)
-    assert balances[Account.CLAIMS_RESERVED, "CNY"] == 0
-    assert balances[Account.BANK, "CNY"] == -4980
+        books = await balances(conn)
+    assert books[Account.CLAIMS_RESERVED, "CNY"] == 0
+    assert books[Account.BANK, "CNY"] == -4980
 
 
 async def test_a_payment_confirmed_twice_at_once_is_posted_once(world: Any, engine: AsyncEngine) -> None:
@@ -42,7 +43,7 @@ async def test_a_payment_confirmed_twice_at_once_is_posted_once(world: Any, engi
 
     assert sorted(await asyncio.gather(*(confirm() for _ in range(4)))) == [False, False, False, True]
     async with engine.connect() as conn:
-        assert (await ledger.balances(conn))[Account.BANK, "CNY"] == -4980
+        assert (await balances(conn))[Account.BANK, "CNY"] == -4980
 
 
 async def test_a_refused_payout_is_voided_and_put_before_a_person(world: Any, engine: AsyncEngine) -> None:
@@ -52,8 +53,8 @@ async def test_a_refused_payout_is_voided_and_put_before_a_person(world: Any, en
         assert not await payouts.mark_failed(conn, payout_id, "account closed", world.now, partner="anshun")
     async with engine.begin() as conn:
         assert (await views.claim_row(conn, "c")).status is Status.PAYOUT_FAILED
-        assert (await referrals.open_of_claim(conn, "c")).cause == "payout_failed"
-        assert set((await ledger.balances(conn)).values()) == {0}
+        assert (await open_referral(conn, "c")).cause == "payout_failed"
+        assert set((await balances(conn)).values()) == {0}
         with pytest.raises(Conflict):
             await payouts.mark_paid(conn, payout_id, "B-1", world.now)
         with pytest.raises(Conflict):

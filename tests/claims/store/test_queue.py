@@ -48,7 +48,6 @@ async def test_an_expired_lease_goes_to_another_and_the_old_holder_can_no_longer
         lambda conn: queue.hold(conn, old),
         lambda conn: queue.finish(conn, old, world.now),
         lambda conn: queue.fail(conn, old, "late", world.now, dead=False),
-        lambda conn: queue.heartbeat(conn, [old], 30, world.now),
     ]
     for write in writes:
         async with engine.begin() as conn:
@@ -62,11 +61,11 @@ async def test_an_expired_lease_that_nobody_took_still_stands(world: Any, engine
     await world.submitted("c")
     (lease,) = await world.lease()
     async with engine.begin() as conn:
-        await queue.heartbeat(conn, [lease], 30, world.later(100))
+        assert await queue.renew(conn, [lease], 30, world.later(100)) == (lease,)
     assert await world.lease("w2", seconds=110) == []
 
 
-async def test_heartbeat_names_the_lost_claims_and_renew_keeps_the_others(world: Any, engine: AsyncEngine) -> None:
+async def test_renewing_keeps_the_leases_that_stand_and_leaves_out_the_lost(world: Any, engine: AsyncEngine) -> None:
     await world.submitted("a")
     leases = await world.lease("w1")
     world.now = world.later(31)
@@ -75,9 +74,6 @@ async def test_heartbeat_names_the_lost_claims_and_renew_keeps_the_others(world:
     await world.submitted("b")
     leases += await world.lease("w1")
     async with engine.begin() as conn:
-        with pytest.raises(LeaseLost, match="claims a"):
-            await queue.heartbeat(conn, leases, 30, world.now)
-    async with engine.begin() as conn:
         assert [one.claim_id for one in await queue.renew(conn, leases, 30, world.now)] == ["b"]
 
 
@@ -85,11 +81,11 @@ async def test_a_released_job_is_due_at_once_and_the_attempt_does_not_count(worl
     await world.submitted("c")
     leases = await world.lease()
     async with engine.begin() as conn:
-        await queue.release(conn, leases, world.now)
+        await queue.release(conn, leases)
     (again,) = await world.lease("w2")
     assert again.attempts == 1
     async with engine.begin() as conn:
-        await queue.release(conn, leases, world.now)  # the old holder's release changes nothing
+        await queue.release(conn, leases)  # the old holder's release changes nothing
         await queue.hold(conn, again)
 
 

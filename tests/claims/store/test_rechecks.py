@@ -14,10 +14,11 @@ from claims.catalogue import product_of
 from claims.claim import Status
 from claims.decide import UncheckedInputs
 from claims.rules import RULES
-from claims.store import adjudication, audit, queue, rechecks, referrals, waiting
+from claims.store import adjudication, queue, rechecks, referrals, waiting
 from claims.store.tables import claim_history, claims
 from claims.store.tables import referrals as referral_rows
 from claims.wire import canonical
+from tests.claims.store.reads import audit_of
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +59,7 @@ async def test_a_claim_is_due_again_and_leaves_the_persons_queue(world: Any, eng
         assert not (await conn.execute(select(claims.c.touched))).scalar_one(), "no person took part"
         history = (await conn.execute(select(claim_history.c.status, claim_history.c.actor))).all()
         assert tuple(history[-1]) == ("submitted", rechecks.ACTOR)
-        records = await audit.of_subject(conn, "c")
+        records = await audit_of(conn, "c")
     assert "claim.rechecked" in [record.action for record in records]
     (lease,) = await world.lease(seconds=61)
     assert (lease.claim_id, lease.round, lease.failures) == ("c", 2, 0)

@@ -12,11 +12,12 @@ from claims.claim import Status
 from claims.decision import Outcome
 from claims.errors import Conflict, CoverSpent, NothingToRecover, RecoveryNeeded
 from claims.ledger import Account
-from claims.store import adjudication, counts, erasure, intake, ledger, payouts, queue, recoveries, referrals, views
+from claims.store import adjudication, counts, erasure, intake, payouts, queue, recoveries, referrals, views
 from claims.store.tables import audit as audit_rows
 from claims.wire import canonical
 from flows.rails.rail import Paid
 from flows.reconcile import _books, compare
+from tests.claims.store.reads import balances, open_referral
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +51,7 @@ async def judge(world: Any, referral_id: str, claim_id: str, outcome: Outcome, m
 
 async def balance(world: Any, account: Account) -> int:
     async with world.engine.connect() as conn:
-        return (await ledger.balances(conn)).get((account, "CNY"), 0)
+        return (await balances(conn)).get((account, "CNY"), 0)
 
 
 async def differences(world: Any) -> list[str]:
@@ -159,7 +160,7 @@ async def test_an_offset_stands_when_the_rest_fails_and_is_approved_again(world:
     later = await world.decided("d", Outcome.PAY, 15_000)
     async with world.engine.begin() as conn:
         await payouts.mark_failed(conn, later.payout_id, "account_closed", world.now, partner="anshun")
-        referral = await referrals.open_of_claim(conn, "d")
+        referral = await open_referral(conn, "d")
     again = await judge(world, referral.id, "d", Outcome.PAY, 15_000)
     async with world.engine.connect() as conn:
         assert (await payouts.get(conn, again.payout_id)).amount.minor == 5_000

@@ -23,6 +23,7 @@ from claims.store import adjudication, audit, erasure, intake, papers, payouts, 
 from claims.store.tables import audit as audit_rows
 from claims.store.tables import claim_orders, document_numbers
 from fixtures.cases import in_order
+from tests.claims.store.reads import open_referral
 
 pytestmark = pytest.mark.anyio
 ORDER = "3206118244019255"
@@ -110,7 +111,7 @@ async def test_a_decision_is_appealed_again_after_its_appeal_was_withdrawn(world
             opened.append(
                 await intake.appeal(conn, "c-1", "ann", "再看", world.now, actor="claimant:ann", partner="anshun")
             )
-            assert (await referrals.open_of_claim(conn, "c-1")).id == opened[-1]
+            assert (await open_referral(conn, "c-1")).id == opened[-1]
         assert await withdraw(world, "c-1") is Status.PAID
     assert len(set(opened)) == 3
 
@@ -299,7 +300,7 @@ async def test_two_people_who_approve_two_claims_for_one_order_at_once_pay_it_on
     await approve(left, 1_980, although_copy_paid=True)
     assert sum(await promised(world, "c-1", "c-2")) == 5_980
     async with world.engine.connect() as conn:
-        await audit.verify(conn)
+        await audit.check(conn)
 
 
 async def test_the_price_that_a_paper_shows_is_the_orders_value_for_every_claim(world: Any) -> None:

@@ -22,6 +22,7 @@ from claims.store.tables import audit_contents, claims, flood_claims, jobs, matc
 from claims.store.tables import outbox as messages
 from claims.store.waiting import Wanted
 from tests.claims.store.conftest import World
+from tests.claims.store.reads import audit_of, open_referral
 
 pytestmark = pytest.mark.anyio
 LIMITS = FloodLimits(claims_max=2, window_hours=24)
@@ -112,7 +113,7 @@ async def test_a_word_on_two_pictures_is_kept_once_whoever_of_them_came_first(wo
     assert await said(world, "p0", "", {"p1": "", "p9": ""}) == {"p1": MatchRuling.REJECT}
     async with world.engine.connect() as conn:
         learning = (await conn.execute(select(messages.c.payload).where(messages.c.topic == "teach"))).scalars().all()
-        assert [entry.action for entry in await audit.of_subject(conn, "c1")][-1] == "match.ruled"
+        assert [entry.action for entry in await audit_of(conn, "c1")][-1] == "match.ruled"
     assert [one["ruling_id"] for one in learning] == [made.id]
 
 
@@ -151,7 +152,7 @@ async def test_a_word_taken_back_holds_no_longer_and_who_said_it_and_who_took_it
     with pytest.raises(NotFound):
         await take_back(world, made.id)
     async with world.engine.connect() as conn:
-        last = (await audit.of_subject(conn, "c1"))[-1]
+        last = (await audit_of(conn, "c1"))[-1]
         assert await rulings.of_claim(conn, "c1") == {}
         kept = select(audit_contents.c.content).where(audit_contents.c.seq == last.seq)
         content = json.loads((await conn.execute(kept)).scalar_one())
@@ -190,7 +191,7 @@ async def test_a_word_is_taken_back_in_the_claim_that_it_was_said_in_and_by_one_
     done = await asyncio.gather(*(take_back(world, made.id) for _ in range(2)), return_exceptions=True)
     assert sum(isinstance(one, NotFound) for one in done) == 1
     async with world.engine.connect() as conn:
-        actions = [entry.action for entry in await audit.of_subject(conn, "c1")]
+        actions = [entry.action for entry in await audit_of(conn, "c1")]
     assert actions.count("match.ruling_taken_back") == 1
 
 
@@ -276,7 +277,7 @@ async def test_workers_that_meet_a_flood_at_once_open_one(world: World) -> None:
     assert len({one for one in found if one}) == 1
     async with world.engine.connect() as conn:
         assert len(await floods.list_floods(conn)) == 1
-        opened = await audit.of_subject(conn, next(one for one in found if one))
+        opened = await audit_of(conn, next(one for one in found if one))
     assert [entry.action for entry in opened] == ["flood.opened"]
 
 
@@ -303,8 +304,8 @@ async def test_common_has_the_held_claims_decided_anew_once(world: World) -> Non
         view = await views.claim_view(conn, "l1")
         due = await conn.execute(select(jobs.c.round).where(jobs.c.claim_id == "l1", jobs.c.state == "due"))
         assert due.scalars().all() == [2]
-        await audit.verify(conn)
-        actions = [entry.action for entry in await audit.of_subject(conn, "l1")]
+        await audit.check(conn)
+        actions = [entry.action for entry in await audit_of(conn, "l1")]
     assert (view.claim.status, view.claim.round, view.claim.touched) == (Status.SUBMITTED, 2, True)
     assert [one.state for one in view.referrals] == ["closed"]
     assert actions.count("claim.released") == 1
@@ -381,7 +382,7 @@ async def test_rulings_and_decisions_at_the_same_moment_leave_no_claim_behind(wo
 async def test_a_held_claim_that_somebody_is_judging_stays_theirs(world: World) -> None:
     flood_id = await a_flood(world, "l1", "l2")
     async with world.engine.begin() as conn:
-        referral = await referrals.open_of_claim(conn, "l1")
+        referral = await open_referral(conn, "l1")
         await referrals.take(conn, referral.id, "mei", world.now)
     await rule_flood(world, flood_id, "common")
     await let_go(world, flood_id)

@@ -22,6 +22,7 @@ from claims.store.intake import NewEvidence
 from claims.store.scrubbing import ScrubLimits
 from claims.wire import canonical
 from tests.claims.store.conftest import World
+from tests.claims.store.reads import audit_of, claims_to_scrub
 
 pytestmark = pytest.mark.anyio
 PLACES = {
@@ -137,7 +138,7 @@ async def test_after_an_erasure_no_file_of_the_database_holds_a_byte_of_it_but_t
     after = await hits(world, list(PLACES.values()))
     assert set(after) <= {"wal"}, after
     async with world.engine.connect() as conn:
-        assert await scrubbing.due(conn) == ()
+        assert await claims_to_scrub(conn) == ()
         assert (await audit.check(conn)).whole
     assert (await scrubbing.scrub(world.engine, LIMITS)).claims == ()
 
@@ -152,7 +153,7 @@ async def test_vacuum_alone_leaves_bytes_in_free_space_and_says_so(world: World)
     async with world.engine.connect() as conn:
         stored = await conn.execute(text("SELECT count(*) FROM pg_stats WHERE most_common_vals::text LIKE '%canary%'"))
         assert stored.scalar_one() == 0
-        assert await scrubbing.due(conn) == ()
+        assert await claims_to_scrub(conn) == ()
 
 
 async def test_an_older_transaction_that_may_still_read_the_rows_is_named_and_the_next_round_finishes(
@@ -218,7 +219,7 @@ async def test_the_chain_and_the_keys_name_the_claimant_by_a_pseudonym_and_old_r
     async with world.engine.connect() as conn:
         pseudonym = await conn.execute(text("SELECT pseudonym FROM claimants WHERE id = 'ann'"))
         known_as = f"claimant:{pseudonym.scalar_one()}"
-        actors = {one.actor for one in await audit.of_subject(conn, "c-1")}
+        actors = {one.actor for one in await audit_of(conn, "c-1")}
         assert actors == {known_as, "flow:adjudicate"}
         held = await conn.execute(text("SELECT principal FROM idempotency_keys"))
         assert held.scalars().all() == [known_as]

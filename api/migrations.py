@@ -1,0 +1,90 @@
+"""Alembic without an ini file: brings a database to the newest revision of a schema. The store of the claims and the
+photo library each keep a schema of their own in one database, and do not know of each other's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+from alembic import command, context
+from alembic.config import Config
+from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+
+class Schema(Protocol):
+    """What a module says of its tables, `claims.store.migrate` for one.
+
+    LOCK: one number for everybody who migrates this schema; starters queue up behind it instead of colliding. SCRIPTS:
+    Alembic's folder. AFTER: done in the same transaction, once the tables are up to date.
+    """
+
+    @property
+    def VERSION_TABLE(self) -> str: ...
+
+    @property
+    def LOCK(self) -> int: ...
+
+    @property
+    def SCRIPTS(self) -> Path: ...
+
+    @property
+    def AFTER(self) -> Sequence[Callable[[Connection], object]]: ...
+
+    @property
+    def metadata(self) -> MetaData: ...
+
+
+def upgrade(dsn: str, schema: Schema) -> None:
+    """Migrate to the head revision; nothing to do is fine. dsn: postgresql+asyncpg://. Blocks, inside an event loop as
+    well.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, _upgrade(dsn, schema)).result()
+
+
+def config(schema: Schema, connection: Connection) -> Config:
+    """Alembic's configuration, for commands that work over this connection and in its transaction."""
+
+    def mine(_object: object, name: str | None, kind: str, _reflected: bool, _compare_to: object) -> bool:
+        # The tables of the other schema are none of this one's business.
+        return kind != "table" or name in schema.metadata.tables
+
+    def run() -> None:
+        """Called by the schema's env.py, which Alembic runs."""
+        context.configure(
+            connection=connection,
+            target_metadata=schema.metadata,
+            version_table=schema.VERSION_TABLE,
+            include_object=mine,
+            compare_server_default=False,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+    made = Config()
+    made.set_main_option("script_location", str(schema.SCRIPTS))
+    made.set_main_option("path_separator", "os")
+    made.attributes["run"] = run
+    return made
+
+
+async def _upgrade(dsn: str, schema: Schema) -> None:
+    engine = create_async_engine(dsn, hide_parameters=True, poolclass=NullPool)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": schema.LOCK})
+            await connection.run_sync(_to_head, schema)
+    finally:
+        await engine.dispose()
+
+
+def _to_head(connection: Connection, schema: Schema) -> None:
+    command.upgrade(config(schema, connection), "head")
+    for step in schema.AFTER:
+        step(connection)
