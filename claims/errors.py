@@ -7,6 +7,7 @@ ClaimsError
 ├── InvalidTransition       a claim cannot go from this status to that one
 ├── UnknownProduct          no product file of that name
 ├── InvalidProduct          a product file that breaks its own schema
+├── InvalidPaperTerms       the insurer's half of a kind of paper that breaks its own schema
 ├── InvalidDecision         a person's decision that the contract does not allow
 │   └── OrderValuePaid      more than is left of the order's value after what other claims were paid for it
 ├── UnknownRules            recorded inputs that other code judged
@@ -63,6 +64,9 @@ class UnknownProduct(ClaimsError): ...
 
 
 class InvalidProduct(ClaimsError): ...
+
+
+class InvalidPaperTerms(ClaimsError): ...
 
 
 class InvalidDecision(ClaimsError): ...

@@ -1,22 +1,22 @@
-"""Words for kinds and fields of papers, each in Chinese and English."""
+"""Words for kinds and fields of papers, each in Chinese and English; a kind's title stands in its own file
+(`claims.paper_kind`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-KINDS: Mapping[str, tuple[str, str]] = {
-    "outpatient_invoice": ("门诊发票", "outpatient invoice"),
-    "inpatient_invoice": ("住院发票", "inpatient invoice"),
-    "vat_invoice": ("增值税发票", "VAT invoice"),
-    "vet_invoice": ("宠物医院收费单", "vet's bill"),
-    "diagnosis_page": ("诊断证明或处方笺", "diagnosis page"),
-    "parcel_slip": ("快递面单", "parcel slip"),
-    "order_screenshot": ("订单详情截图", "screenshot of the order"),
-    "return_slip": ("退货单", "return slip"),
-    "receipt": ("购物小票", "receipt"),
-    "pet_card": ("宠物身份或免疫证", "pet's card"),
-    "unknown": ("无法识别的单据", "unknown paper"),
-}
+from claims.evidence import UNKNOWN_KIND
+from claims.paper_kind import PaperKinds, load_paper_kinds
+
+UNPLACED = ("无法识别的单据", "unknown paper")
+
+
+def titles(kinds: PaperKinds) -> Mapping[str, tuple[str, str]]:
+    """The title of each kind, and of what is of none."""
+    return {**{name: terms.title for name, terms in kinds.items()}, UNKNOWN_KIND: UNPLACED}
+
+
+KINDS: Mapping[str, tuple[str, str]] = titles(load_paper_kinds())
 
 FIELDS: Mapping[str, tuple[str, str]] = {
     "account_paid_minor": ("个人账户支付", "paid from the own account"),
