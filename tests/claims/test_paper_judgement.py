@@ -184,7 +184,7 @@ def test_a_return_before_its_order_is_referred() -> None:
 @pytest.mark.parametrize("check", sorted(CODE_BY_CHECK))
 def test_every_check_that_fails_refers(check: str) -> None:
     decision = STAY.with_facts(
-        papers=(replace(stay(), checks=paper("x", failed=[check]).checks), diagnosis())
+        papers=(replace(stay(), checks=paper("receipt", failed=[check]).checks), diagnosis())
     ).decision()
     assert (decision.outcome, carried(decision)) == (Outcome.REFER, [CODE_BY_CHECK[check]])
     suspicion = check == "digits_look_untouched"
@@ -192,7 +192,7 @@ def test_every_check_that_fails_refers(check: str) -> None:
 
 
 def test_a_check_that_nobody_has_heard_of_refers_too() -> None:
-    doubtful = replace(stay(), checks=paper("x", failed=["stamp_is_round"]).checks)
+    doubtful = replace(stay(), checks=paper("receipt", failed=["stamp_is_round"]).checks)
     assert outcome(STAY, doubtful, diagnosis()) == (Outcome.REFER, ["paper_check_failed"])
 
 
