@@ -7,7 +7,6 @@ and not, the kind paid on, asked for or welcome.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -202,16 +201,3 @@ def test_the_worlds_show_what_kinds_are_told_apart_by() -> None:
     for outside in ("order_screenshot", "pet_card"):
         assert "paper_date_outside_cover " not in codes[outside]
     assert all("paper_date_outside_cover " in codes[kind] for kind in ("receipt", "vat_invoice", "vet_invoice"))
-
-
-def test_facts_of_before_there_were_traits_mean_what_they_meant() -> None:
-    """By the kind's name, and by the fields that it could show; for our own kinds nothing has changed."""
-    own = ours()
-    for kind in KINDS:
-        for key in load_catalogue():
-            for case, papers in worlds(key, kind):
-                recorded, decision = decided(case, papers, own)
-                plain = json.loads(recorded)
-                for paper in plain["facts"]["papers"]:
-                    del paper["traits"]
-                assert replay(canonical(plain)) == canonical(decision)
