@@ -246,8 +246,8 @@ class Settings(BaseSettings):
     )
     paper_kinds: Path | None = Field(
         default=None,
-        description="Folder of further kinds of papers, a YAML file each (docs/papers.md); none: the product's own. A "
-        "mistake in a file is an error at start that names the file and the key",
+        description="Folder of further kinds of papers, two YAML files each (docs/papers.md); none: the product's own. "
+        "A mistake in a file is an error at start that names the file and the key",
     )
     c2pa_trust_anchors: Path | None = Field(
         default=None,

@@ -18,7 +18,7 @@ from claims.claim import Claim
 from claims.decision import BenefitLine
 from claims.evidence import CoverFact, PaperFact, RepeatFact, Unmeasured
 from claims.money import Money, share
-from claims.paper_traits import is_medical_bill
+from claims.paper_meaning import traits_of
 from claims.policy import Policy
 from claims.product import ItemClass, Product
 
@@ -82,17 +82,18 @@ def amount_on(paper: PaperFact, field: str) -> int | Unmeasured:
 def own_cost(paper: PaperFact) -> int | Unmeasured:
     """The part of the bill that the state insurance did not pay, minor units.
 
-    A receipt or a vet's bill knows no state insurance. A bill of a kind that can show its part must show it, or the
-    cash paid: a part that nobody read is not zero. What was paid from the patient's own account with the state
+    A kind without a field for what the state insurance paid knows none. One that can show its part must show it, or
+    the cash paid: a part that nobody read is not zero. What was paid from the patient's own account with the state
     insurance is own cost.
     """
     total = amount_on(paper, "total_minor")
-    if isinstance(total, Unmeasured) or not is_medical_bill(paper):
+    traits = traits_of(paper)
+    if isinstance(total, Unmeasured) or not traits.state_paid:
         return total
-    insured = amount_on(paper, "insurance_paid_minor")
+    insured = amount_on(paper, traits.state_paid)
     if isinstance(insured, int):
         return max(0, total - insured)
-    cash = amount_on(paper, "cash_paid_minor")
+    cash = amount_on(paper, traits.cash_paid) if traits.cash_paid else insured
     return min(total, cash) if isinstance(cash, int) else insured
 
 

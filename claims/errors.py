@@ -11,6 +11,7 @@ ClaimsError
 ├── UnknownFormula          a product names a benefit formula that is not registered
 ├── UnknownSignal           a limit names a fraud signal that is not registered
 ├── InvalidSignal           a fraud signal counts claims by what no claim states
+├── InvalidPaperTerms       the insurer's half of a kind of paper that breaks its own schema
 ├── InvalidDecision         a person's decision that the contract does not allow
 │   └── OrderValuePaid      more than is left of the order's value after what other claims were paid for it
 ├── UnknownRules            recorded inputs that other code judged
@@ -79,6 +80,9 @@ class UnknownSignal(ClaimsError): ...
 
 
 class InvalidSignal(ClaimsError): ...
+
+
+class InvalidPaperTerms(ClaimsError): ...
 
 
 class InvalidDecision(ClaimsError): ...

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, Literal
 
+from claims.paper_traits import UNDECLARED, PaperTraits
 from claims.subject import SubjectFact
 
 
@@ -221,7 +222,8 @@ class PaperFact:
 
     accepted: the reader vouches for it, so that it may be paid on with no person looking. identities: keys that tell
     this paper from every other, any of them enough (`claims.paper_keys`); empty for what has no number.
-    places_in_doubt: fields that were read, and maybe from where the paper says something else.
+    places_in_doubt: fields that were read, and maybe from where the paper says something else. traits: what its kind
+    means to the insurer; read them by `claims.paper_meaning.traits_of`, which knows facts of before there were any.
     """
 
     evidence_id: str
@@ -242,6 +244,7 @@ class PaperFact:
     doubts: tuple[FieldDoubt, ...] = ()
     places_in_doubt: tuple[FieldDoubt, ...] = ()
     may_show: tuple[str, ...] = ()  # names of the fields that papers of this kind can show; () in facts of before
+    traits: PaperTraits = UNDECLARED
 
     def value(self, field_name: str) -> str:
         """The field's value, or "" when the paper does not show it."""

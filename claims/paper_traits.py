@@ -1,29 +1,69 @@
-"""What a paper is for the purposes of money, by what its kind can show: an insurer's own kind counts like ours.
+"""What a kind of paper means to an insurer, as each paper's fact carries it: which of its fields say what another paid,
+which dates must lie where, what it is compared with.
 
-Facts of before papers said what their kind can show are told by the names of the kinds there were.
+A kind declares its traits in `claims/paper_kinds` (`claims.paper_kind` reads them). They travel in the fact, so a
+decision depends on nothing but its inputs: a kind that is described otherwise next year changes no replay.
 """
 
 from __future__ import annotations
 
-from claims.evidence import PaperFact
+from dataclasses import dataclass
+from typing import Literal
 
-_MEDICAL = frozenset({"outpatient_invoice", "inpatient_invoice"})
-
-
-def is_medical_bill(paper: PaperFact) -> bool:
-    """A bill on which the state insurance may have paid a part."""
-    return paper.kind in _MEDICAL or "insurance_paid_minor" in paper.may_show
+#: How two papers' values are compared: names may hide letters, institutions and words may be spaced or punctuated
+#: otherwise, numbers are the same letters and digits.
+SameAs = Literal["name", "text", "number"]
 
 
-def is_stay(paper: PaperFact) -> bool:
-    """A bill of a hospital stay."""
-    return paper.kind == "inpatient_invoice" or _shows(paper, "admitted_date", "discharged_date", "total_minor")
+@dataclass(frozen=True, slots=True)
+class SameField:
+    """A field that two papers both show, and how its values are compared."""
+
+    field: str
+    same_as: SameAs
 
 
-def is_order(paper: PaperFact) -> bool:
-    """A page that shows an order and what was paid for it; a return slip shows the order's number alone."""
-    return paper.kind == "order_screenshot" or _shows(paper, "order_number", "total_minor")
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Fields that must be the same on this paper and on one that counts as `role`."""
+
+    role: str
+    fields: tuple[SameField, ...]
 
 
-def _shows(paper: PaperFact, *names: str) -> bool:
-    return all(name in paper.may_show for name in names)
+@dataclass(frozen=True, slots=True)
+class NotBefore:
+    """The paper's `date` is not before the date `its` of a paper that counts as `role`."""
+
+    date: str
+    role: str
+    its: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaperTraits:
+    """The traits of one kind; names are those of its fields, "" and () where it has no such field.
+
+    roles: what the kind counts as for other kinds' comparisons. state_paid, cash_paid: what the state insurance and
+    what the patient paid of the total; with state_paid the own cost is what is left, and a part that nobody read is
+    asked for. price: what was paid for the goods, which caps a stated loss. stay: days of admission and discharge.
+    within_cover: dates that must lie in the cover. before_event: dates that must not follow the event. in_order: dates
+    in the order in which they happen. listed_by: the number by which papers of the kind are listed in a decision.
+    declared: False in facts of before papers carried traits (`claims.paper_meaning`).
+    """
+
+    roles: tuple[str, ...] = ()
+    state_paid: str = ""
+    cash_paid: str = ""
+    price: str = ""
+    stay: tuple[str, ...] = ()
+    within_cover: tuple[str, ...] = ()
+    before_event: tuple[str, ...] = ()
+    in_order: tuple[str, ...] = ()
+    not_before: tuple[NotBefore, ...] = ()
+    compared: tuple[Comparison, ...] = ()
+    listed_by: str = ""
+    declared: bool = True
+
+
+UNDECLARED = PaperTraits(declared=False)

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from claims import hospitals
 from claims.evidence import CoverFact, PaperFact, Unmeasured
 from claims.hospitals import HospitalTerms
+from claims.paper_meaning import traits_of
 from claims.product import MinorUnits, Terms
 
 DAYS_READ_MAX = 400  # a longer stay was misread, or goes before a person
@@ -51,9 +52,8 @@ def days(stay: Stay, named: HospitalTerms, cover: CoverFact, papers: Sequence[Pa
 def of_paper(paper: PaperFact) -> frozenset[date] | Unmeasured:
     """The days of one bill's stay."""
     try:
-        first = date.fromisoformat(paper.value("admitted_date"))
-        last = date.fromisoformat(paper.value("discharged_date"))
-    except ValueError:
+        first, last = (date.fromisoformat(paper.value(name)) for name in traits_of(paper).stay)
+    except ValueError:  # also of a kind that shows no stay
         return Unmeasured(f"{paper.name}: the dates of the stay were not read")
     if not 0 <= (last - first).days <= DAYS_READ_MAX:
         return Unmeasured(f"{paper.name}: a stay from {first} to {last}")

@@ -7,6 +7,7 @@ FlowsError
 ├── Postponed                 this message cannot be finished now; it is tried again after a pause
 │   └── DeliveryFailed        a partner did not take a notice
 ├── UnknownPaperKind          a product asks for a kind of paper that the reader does not know
+├── PaperHalvesDiffer         what the reader and the insurer say of a kind of paper does not fit together
 ├── ImportStopped             batches of a library import fail one after another: it is not the pictures' doing
 ├── RunLost                   the Prefect server let a run down; the work itself is not concerned
 ├── ChangedTooOften           what a claim is decided on was out of date again whenever it was to be decided
@@ -44,6 +45,9 @@ class DeliveryFailed(Postponed): ...
 
 
 class UnknownPaperKind(FlowsError): ...
+
+
+class PaperHalvesDiffer(FlowsError): ...
 
 
 class ImportStopped(FlowsError): ...

@@ -31,6 +31,7 @@ from claims.evidence import (
     UnmeasuredPhoto,
 )
 from claims.paper_keys import identities
+from claims.paper_kind import PaperKinds, traits_of_kind
 from claims.store.adjudication import EvidenceRow
 from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
 from vision import measurement
@@ -101,8 +102,11 @@ def refused_photo(row: EvidenceRow, refusal: ImageRefused | measurement.Unmeasur
     return UnmeasuredPhoto(row.id, row.name, row.sha256, *_words(refusal))
 
 
-def paper_fact(row: EvidenceRow, reading: PaperReading, claimed_before: tuple[str, ...]) -> PaperFact:
-    """One page. `claimed_before`: ids of other claims with this paper."""
+def paper_fact(
+    row: EvidenceRow, reading: PaperReading, claimed_before: tuple[str, ...], kinds: PaperKinds
+) -> PaperFact:
+    """One page. `claimed_before`: ids of other claims with this paper. `kinds`: the insurer's half of every kind that
+    the reader knows; what it says of this paper's kind travels with the fact."""
     why_not = gate.not_accepted_because(reading)
     return PaperFact(
         evidence_id=row.id,
@@ -128,10 +132,11 @@ def paper_fact(row: EvidenceRow, reading: PaperReading, claimed_before: tuple[st
         number_claimed_before=claimed_before,
         accepted=not why_not,
         not_accepted_because=why_not,
-        identities=paper_identities(reading),
+        identities=paper_identities(reading, kinds),
         doubts=tuple(FieldDoubt(one.name, one.reason) for one in reading.refused),
         places_in_doubt=tuple(FieldDoubt(one.name, one.reason) for one in reading.doubtful),
         may_show=reading.may_show,
+        traits=traits_of_kind(kinds, reading.kind),
     )
 
 
@@ -139,9 +144,9 @@ def refused_paper(row: EvidenceRow, refusal: ImageRefused | measurement.Unmeasur
     return UnmeasuredPaper(row.id, row.name, row.sha256, *_words(refusal))
 
 
-def paper_identities(reading: PaperReading) -> tuple[str, ...]:
+def paper_identities(reading: PaperReading, kinds: PaperKinds) -> tuple[str, ...]:
     """The keys by which the paper is known in the house (`claims.paper_keys`); none where it shows too little."""
-    return identities(reading.kind, reading.value, reading.keys, reading.may_show)
+    return identities(kinds, reading.kind, reading.value)
 
 
 def nose_fact(row: EvidenceRow, pet_id: str, comparison: NoseComparison) -> NoseFact:

@@ -40,7 +40,8 @@ from claims.evidence import (
 )
 from claims.floods import FloodLimits
 from claims.orders import order_key
-from claims.paper_traits import is_order
+from claims.paper_kind import PaperKinds, load_paper_kinds
+from claims.paper_meaning import traits_of
 from claims.rules import RULES
 from claims.store import adjudication, counts, erasure, holding, noses, papers
 from claims.store import repeats as repeated
@@ -71,6 +72,7 @@ class Context:
     floods: FloodLimits = field(default_factory=FloodLimits)
     bank: BankKeeper = field(default_factory=BankKeeper)
     memory: Memory | None = None  # of the library; None: PostgreSQL's own indexes alone
+    paper_kinds: PaperKinds = field(default_factory=load_paper_kinds)  # the insurer's half of what the reader knows
 
 
 async def cover(context: Context, file: ClaimFile, watch: Stopwatch) -> CoverFact:  # noqa: ARG001  (one shape for all)
@@ -135,7 +137,9 @@ async def paper_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> Pa
     looking = context.looking
     seen = await asyncio.gather(*(looking.compute(watch, looking.paper, row) for row in rows))
     pages = [(row, page) for row, one in zip(rows, seen, strict=True) for page in _pages(one)]
-    identities = {id(page): evidence.paper_identities(page) for _, page in pages if isinstance(page, PaperReading)}
+    kinds = context.paper_kinds
+    read = [page for _, page in pages if isinstance(page, PaperReading)]
+    identities = {id(page): evidence.paper_identities(page, kinds) for page in read}
     numbers = [(identity, row.id) for row, page in pages for identity in identities.get(id(page), ())]
     previews = [one.preview_sha256 for one in seen if isinstance(one, SeenPaper)]
     async with _writing(context, file, previews) as conn:
@@ -146,7 +150,7 @@ async def paper_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> Pa
     async with context.engine.connect() as conn:
         before = await papers.claims_with_number(conn, [key for key, _ in numbers], exclude_claim=file.claim.id)
     facts = tuple(
-        evidence.paper_fact(row, page, _others(before, identities[id(page)]))
+        evidence.paper_fact(row, page, _others(before, identities[id(page)]), kinds)
         if isinstance(page, PaperReading)
         else evidence.refused_paper(row, page)
         for row, page in pages
@@ -248,7 +252,8 @@ def _others(before: Mapping[str, tuple[str, ...]], keys: Sequence[str]) -> tuple
 
 def _order(file: ClaimFile, paper: PaperFact) -> tuple[str, int]:
     """The key of the order that a paper shows, "" for none, and what was paid for it, 0 where nobody vouches for it."""
-    total = amount_on(paper, "total_minor") if is_order(paper) and paper.accepted else 0
+    price = traits_of(paper).price
+    total = amount_on(paper, price) if price and paper.accepted else 0
     return order_key(paper.value("order_number"), file.claim.merchant_id), total if isinstance(total, int) else 0
 
 

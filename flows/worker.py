@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from claims.catalogue import load_catalogue
 from claims.credit import Scorecard
+from claims.paper_kind import load_paper_kinds
 from claims.store.blobs import BlobStore
 from claims.store.engine import connect
 from flows.adjudicate import Adjudication
@@ -46,9 +47,11 @@ ONLY_OTHER_DESCRIPTORS = (
 
 async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
     """Adjudicate until SIGTERM or `stop`. Before any claim is leased it raises models.errors.ModelMissing or
-    ModelCorrupt, vision.errors.InvalidPaperKind, and UnknownPaperKind for a product's kind that nobody reads.
+    ModelCorrupt, vision.errors.InvalidPaperKind, claims.errors.InvalidPaperTerms, PaperHalvesDiffer for a kind whose
+    two halves do not fit, and UnknownPaperKind for a product's kind that nobody reads.
     """
-    check_kinds(load_catalogue(), read_kinds(config.paper_kinds))
+    paper_kinds = load_paper_kinds(config.paper_kinds)
+    check_kinds(load_catalogue(), read_kinds(config.paper_kinds), paper_kinds)
     stop, wake = stop or asyncio.Event(), asyncio.Event()
     enrol_wake, teach_wake = asyncio.Event(), asyncio.Event()
     engine = connect(config.store.dsn, pool_size=config.store.pool_size)
@@ -63,7 +66,9 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                 await asyncio.to_thread(eyes.warm_photos)
                 limits = MemoryLimits(bytes_max=config.library.memory_bytes_max, threads=config.cores)
                 library = await held.enter_async_context(memory(config.store.dsn, eyes.photo_models()[0], limits))
-                context = Context(engine, eyes, scorecard, floods=config.floods, memory=library)
+                context = Context(
+                    engine, eyes, scorecard, floods=config.floods, memory=library, paper_kinds=paper_kinds
+                )
                 adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once)
                 queue = ClaimQueue(engine, config.name, config.lease.lease_seconds)
                 drain = Drain("adjudicate", queue, adjudication.work, config.lease, stop, wake)

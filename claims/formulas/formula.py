@@ -25,7 +25,7 @@ class NoTerms(Terms):
 def _nothing_to_check(_product: Product, _terms: Any) -> None: ...
 
 
-def _no_fields(_terms: Any) -> frozenset[str]:
+def _no_fields(_terms: Any, _paper: PaperFact) -> frozenset[str]:
     return frozenset()
 
 
@@ -37,7 +37,7 @@ def _no_ground(_product: Product, _terms: Any, _benefit: Benefit) -> Reason | No
     return None
 
 
-def _nothing_beside(_terms: Any) -> bool:
+def _never(_terms: Any) -> bool:
     return False
 
 
@@ -49,10 +49,11 @@ class Formula(Generic[TermsT]):
     pays_on_papers: it works on what bills show, so that they must be there and be read surely.
     limited_to_insured_value: never more than the value that the policy insures, which must be stated.
     check: raises ValueError for a product and terms that make no sense together.
-    fields_read: fields of a paper, beside its amounts, on which money depends: they must be read surely.
+    fields_read: fields of that paper, beside its amounts, on which money depends: they must be read surely.
     notes: reasons that say how the terms take the papers; they pull to no other outcome than payment.
     ground_for_nothing: the plain contract ground on which nothing is due, None for that of the deductible.
     pays_beside_loss: something may be due even where no loss is left.
+    counts_days: the papers must show the days of a stay.
     """
 
     name: str
@@ -61,10 +62,11 @@ class Formula(Generic[TermsT]):
     pays_on_papers: bool
     limited_to_insured_value: bool
     check: Callable[[Product, TermsT], None] = _nothing_to_check
-    fields_read: Callable[[TermsT], frozenset[str]] = _no_fields
+    fields_read: Callable[[TermsT, PaperFact], frozenset[str]] = _no_fields
     notes: Callable[[TermsT, Sequence[PaperFact]], list[Reason]] = _no_notes
     ground_for_nothing: Callable[[Product, TermsT, Benefit], Reason | None] = _no_ground
-    pays_beside_loss: Callable[[TermsT], bool] = _nothing_beside
+    pays_beside_loss: Callable[[TermsT], bool] = _never
+    counts_days: Callable[[TermsT], bool] = _never
 
     def terms_of(self, product: Product) -> TermsT:
         """The product's terms as this formula reads them. Raises pydantic.ValidationError, a ValueError."""

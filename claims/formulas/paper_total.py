@@ -26,6 +26,7 @@ from claims.evidence import PaperFact, Unmeasured
 from claims.formulas.formula import Formula
 from claims.hospitals import HOSPITALS_CLAUSE, HospitalTerms
 from claims.money import Money
+from claims.paper_meaning import traits_of
 from claims.product import BasisPoints, ItemClass, Product
 from claims.reasons import reason
 from claims.stays import Stay
@@ -92,9 +93,9 @@ def check(product: Product, terms: PaperTotalTerms) -> None:
         raise ValueError("with two shares for one class, rounds_once: true")
 
 
-def fields_read(terms: PaperTotalTerms) -> frozenset[str]:
+def fields_read(terms: PaperTotalTerms, paper: PaperFact) -> frozenset[str]:
     names: set[str] = {"hospital"} if hospitals.matters(terms) else set()
-    return frozenset(names if terms.stay is None else names | {"admitted_date", "discharged_date"})
+    return frozenset(names if terms.stay is None else names.union(traits_of(paper).stay))
 
 
 def notes(terms: PaperTotalTerms, papers: Sequence[PaperFact]) -> list[Reason]:
@@ -123,6 +124,10 @@ def ground_for_nothing(product: Product, terms: PaperTotalTerms, benefit: Benefi
         clause = product.clauses["limit"].number
         return reason("days_exhausted", "0 days", f"<= {terms.stay.days_max} days", clause=clause)
     return None
+
+
+def counts_days(terms: PaperTotalTerms) -> bool:
+    return terms.stay is not None
 
 
 def pays_beside_loss(terms: PaperTotalTerms) -> bool:
@@ -205,4 +210,5 @@ FORMULA = Formula(
     notes=notes,
     ground_for_nothing=ground_for_nothing,
     pays_beside_loss=pays_beside_loss,
+    counts_days=counts_days,
 )

@@ -18,6 +18,7 @@ from claims.benefit import (
 )
 from claims.formulas.formula import Formula, NoTerms
 from claims.orders import order_left
+from claims.paper_meaning import traits_of
 
 
 def calculate(given: Given, _terms: NoTerms) -> Benefit:
@@ -36,7 +37,7 @@ def _cost(given: Given) -> tuple[CostPart, Lines]:
     if policy.insured_value.minor < minor:
         minor = max(0, policy.insured_value.minor)
         lines.append(line("insured_value", policy.insured_value))
-    paid = [amount for paper in given.prices if isinstance(amount := amount_on(paper, "total_minor"), int)]
+    paid = [amount for paper in given.prices if isinstance(amount := amount_on(paper, traits_of(paper).price), int)]
     if paid and sum(paid) < minor:
         minor = sum(paid)
         lines.append(line("order_price", product.money(minor), " ".join(paper.name for paper in given.prices)))

@@ -6,7 +6,7 @@ A paper need only agree with one of several of the other kind: two stays have tw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from itertools import pairwise
 
@@ -16,7 +16,8 @@ from claims.evidence import PaperFact
 from claims.judge.cover import local_date
 from claims.names import same_name, same_text
 from claims.paper_keys import normalised
-from claims.paper_traits import is_medical_bill, is_order, is_stay
+from claims.paper_meaning import traits_of
+from claims.paper_traits import SameAs, SameField
 from claims.product import Product
 from claims.reasons import reason
 from claims.rules import Rules
@@ -37,43 +38,28 @@ def _numbers(one: str, other: str, _: Rules) -> bool:
     return normalised(one) == normalised(other)
 
 
-def _is(kind: str) -> Callable[[PaperFact], bool]:
-    return lambda paper: paper.kind == kind
-
-
-# Papers, and the fields that both show and that must be the same.
-Which = Callable[[PaperFact], bool]
-_COMPARED: tuple[tuple[Which, Which, tuple[tuple[str, Same], ...]], ...] = (
-    (is_medical_bill, _is("diagnosis_page"), (("patient", _names), ("hospital", _texts))),
-    (_is("vet_invoice"), _is("pet_card"), (("pet_name", _texts), ("owner", _names))),
-    (_is("return_slip"), is_order, (("order_number", _numbers),)),
-)
-# Dates in the order in which things happen, of one paper or of two.
-_WITHIN = (("admitted_date", "discharged_date", "date"),)
-_ACROSS: tuple[tuple[Which, str, Which, str], ...] = (
-    (is_stay, "admitted_date", _is("diagnosis_page"), "date"),
-    (is_order, "date", _is("return_slip"), "date"),
-    (is_order, "date", _is("parcel_slip"), "date"),
-    (_is("pet_card"), "birth_date", _is("vet_invoice"), "date"),
-)
+_SAME: Mapping[SameAs, Same] = {"name": _names, "text": _texts, "number": _numbers}
 
 
 def judge(claim: Claim, product: Product, papers: Sequence[PaperFact], rules: Rules) -> list[Reason]:
-    """`papers`: those that were read surely, each once."""
-    ordered = sorted(papers, key=lambda one: (one.kind, one.evidence_id, one.identities))
-    found = [one for paper in ordered for one in _with_itself(paper)]
-    for compared, with_what, fields in _COMPARED:
-        others = [one for one in ordered if with_what(one)]
-        for paper in (one for one in ordered if compared(one) and others):
-            differences = [_different(paper, other, fields, rules) for other in others]
-            found += _fewest(differences)
-    for comes_first, first, comes_last, last in _ACROSS:
-        firsts = [one for one in ordered if comes_first(one)]
-        for paper in (one for one in ordered if comes_last(one) and firsts):
-            late = [_out_of_order(paper, one.value(first), paper.value(last), f"{first} {last}") for one in firsts]
-            found += _fewest(late)
-    found += [one for paper in ordered for one in _with_claim(claim, product, paper)]
-    return found
+    """`papers`: those that were read surely, each once. What is compared with what, and in which order things happen,
+    is said by the traits of their kinds."""
+    ordered = sorted(papers, key=lambda paper: (paper.kind, paper.evidence_id, paper.identities))
+    reasons = [one for paper in ordered for one in _with_itself(paper)]
+    for paper in ordered:
+        for compared in traits_of(paper).compared:
+            if others := _counting_as(compared.role, ordered, paper):
+                reasons += _fewest([_different(paper, other, compared.fields, rules) for other in others])
+        for rule in traits_of(paper).not_before:
+            if others := _counting_as(rule.role, ordered, paper):
+                names, last = f"{rule.its} {rule.date}", paper.value(rule.date)
+                reasons += _fewest([_out_of_order(paper, other.value(rule.its), last, names) for other in others])
+    reasons += [one for paper in ordered for one in _with_claim(claim, product, paper)]
+    return reasons
+
+
+def _counting_as(role: str, papers: Sequence[PaperFact], but: PaperFact) -> list[PaperFact]:
+    return [paper for paper in papers if paper is not but and role in traits_of(paper).roles]
 
 
 def _fewest(found: list[list[Reason]]) -> list[Reason]:
@@ -84,10 +70,8 @@ def _fewest(found: list[list[Reason]]) -> list[Reason]:
 def _with_itself(paper: PaperFact) -> list[Reason]:
     return [
         one
-        for names in _WITHIN
-        for first, last in pairwise(name for name in names if paper.value(name))
+        for first, last in pairwise(name for name in traits_of(paper).in_order if paper.value(name))
         for one in _out_of_order(paper, paper.value(first), paper.value(last), f"{first} {last}")
-        if is_stay(paper)
     ]
 
 
@@ -97,24 +81,26 @@ def _with_claim(claim: Claim, product: Product, paper: PaperFact) -> list[Reason
     shown = paper.value("order_number")
     if shown and claim.order_number and normalised(shown) != normalised(claim.order_number):
         found.append(reason("order_number_differs", shown, claim.order_number, evidence_id=paper.evidence_id))
-    if is_order(paper):
-        event = local_date(claim.occurred_at, product).isoformat()
-        found += _out_of_order(paper, paper.value("date"), event, "date occurred_at")
+    event = local_date(claim.occurred_at, product).isoformat()
+    for name in traits_of(paper).before_event:
+        found += _out_of_order(paper, paper.value(name), event, f"{name} occurred_at")
     return found
 
 
-def _different(paper: PaperFact, other: PaperFact, fields: tuple[tuple[str, Same], ...], rules: Rules) -> list[Reason]:
+def _different(paper: PaperFact, other: PaperFact, fields: tuple[SameField, ...], rules: Rules) -> list[Reason]:
     """What both show, differently."""
     return [
         reason(
             "papers_contradict",
-            f"{paper.value(name)} / {other.value(name)}",
+            f"{paper.value(same.field)} / {other.value(same.field)}",
             "equal",
             evidence_id=paper.evidence_id,
-            detail=name,
+            detail=same.field,
         )
-        for name, same in fields
-        if paper.value(name) and other.value(name) and not same(paper.value(name), other.value(name), rules)
+        for same in fields
+        if paper.value(same.field)
+        and other.value(same.field)
+        and not _SAME[same.same_as](paper.value(same.field), other.value(same.field), rules)
     ]
 
 

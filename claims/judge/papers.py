@@ -17,7 +17,7 @@ from claims.formulas.registry import formula_of, with_terms
 from claims.judge import agreement
 from claims.judge.cover import first_covered_day, last_covered_day, local_date
 from claims.names import masked, same_name
-from claims.paper_traits import is_order
+from claims.paper_meaning import traits_of
 from claims.policy import Policy
 from claims.product import Product
 from claims.reasons import reason
@@ -40,9 +40,6 @@ CODE_BY_CHECK = {
 _PROVES = frozenset(
     {"patient", "hospital", "diagnosis", "date", "order_number", "tracking_number", "owner", "pet_name"}
 )
-# Papers whose own date need not lie in the cover: an order may be older, a pet's card always is.
-_OLDER_THAN_COVER = frozenset({"pet_card"})
-_IN_COVER = ("date", "admitted_date", "discharged_date")
 _CODE_BY_PERSON = {
     "patient": "patient_is_not_insured",
     "owner": "owner_is_not_insured",
@@ -70,7 +67,7 @@ def proving(product: Product, papers: Papers, rules: Rules) -> tuple[PaperFact, 
 
 def prices(product: Product, papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:
     """The orders that the reader vouches for: what was paid for the goods."""
-    return tuple(one for one in proving(product, papers, rules) if is_order(one))
+    return tuple(paper for paper in proving(product, papers, rules) if traits_of(paper).price)
 
 
 def judge(
@@ -220,7 +217,7 @@ def _missing_amounts(product: Product, paper: PaperFact) -> list[str]:
     if not formula_of(product).pays_on_papers or paper.kind not in product.evidence.papers:
         return []
     missing = [] if isinstance(amount_on(paper, "total_minor"), int) else ["total_minor"]
-    return missing or (["insurance_paid_minor"] if isinstance(own_cost(paper), Unmeasured) else [])
+    return missing or ([traits_of(paper).state_paid] if isinstance(own_cost(paper), Unmeasured) else [])
 
 
 def _bad_dates(paper: PaperFact) -> list[str]:
@@ -250,7 +247,7 @@ def _least_confidence(product: Product, paper: PaperFact) -> float:
     names.update(product.evidence.insured_is)
     if product.evidence.supporting:
         names.add("hospital")
-    names.update(formula.fields_read(terms))
+    names.update(formula.fields_read(terms, paper))
     found = [field.confidence for field in paper.fields if field.name in names]
     return min([paper.read_confidence, *found]) if formula.pays_on_papers else min(found, default=0.0)
 
@@ -283,9 +280,7 @@ def _suspicions(policy: Policy, product: Product, paper: PaperFact, rules: Rules
 
 def _contradictions(claim: Claim, policy: Policy, product: Product, paper: PaperFact) -> list[Reason]:
     found = [_failed(check.name, check.detail, paper.evidence_id) for check in paper.checks if not check.passed]
-    if paper.kind in _OLDER_THAN_COVER or is_order(paper):
-        return found
-    for name in _IN_COVER:
+    for name in traits_of(paper).within_cover:
         shown = _date(paper.value(name))
         if isinstance(shown, date):
             first = first_covered_day(policy, product)
@@ -348,12 +343,9 @@ def _disagreements(product: Product, papers: Papers, rules: Rules) -> list[Reaso
     ]
 
 
-# Facts of before they carried keys: the kinds that have a number.
-_NUMBER_FIELD = {"outpatient_invoice": "number", "parcel_slip": "tracking_number"}
-
-
 def _numbered(paper: PaperFact) -> list[tuple[str, ...]]:
-    return [_identity(paper)] if paper.kind in _NUMBER_FIELD else []
+    """The key of a paper whose fact carries none, where its kind has a number."""
+    return [_identity(paper)] if traits_of(paper).listed_by else []
 
 
 def _keys(paper: PaperFact) -> list[tuple[str, ...]]:
@@ -362,8 +354,8 @@ def _keys(paper: PaperFact) -> list[tuple[str, ...]]:
 
 
 def _identity(paper: PaperFact) -> tuple[str, ...]:
-    """The paper's number; for a receipt, which has none, shop, day and total."""
-    number = paper.value(_NUMBER_FIELD[paper.kind]) if paper.kind in _NUMBER_FIELD else ""
+    """The number by which its kind is listed; for a receipt, which has none, shop, day and total."""
+    number = paper.value(traits_of(paper).listed_by)
     if number:
         return (paper.kind, number)
     return (paper.kind, *(paper.value(name) for name in ("company", "hospital", "carrier", "date", "total_minor")))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from claims.paper_words import KINDS
+from claims.evidence import UNKNOWN_KIND
+from claims.paper_kind import load_paper_kinds
 from claims.readings.strings import Reader
 
 
 def kind_title(kind: str, reader: Reader) -> str | None:
-    """The kind's title; None where it has none."""
-    titles = KINDS.get(kind)
-    if titles is None:
-        return None
-    chinese, english = titles
-    return {"zh": chinese}.get(reader.lang, english)
+    """The kind's title; None where it is an insurer's own, whose files are the worker's."""
+    if kind == UNKNOWN_KIND:
+        return reader.texts["papers.unknown"]
+    terms = load_paper_kinds().get(kind)
+    return terms.title.in_language(reader.lang) if terms is not None else None

@@ -4,6 +4,7 @@ other. The reading itself is not tested here: every paper is a record."""
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from claims.evidence import FieldDoubt, PaperFact
 from claims.judge.papers import CODE_BY_CHECK, doubtful_fields
 from claims.names import same_name
 from claims.paper_keys import identities
+from claims.paper_kind import load_paper_kinds, read_terms
 from claims.rules import RULES
 from fixtures.cases import INSURED, Case, diagnosis, in_order, invoice, order, paper, slip, stay, vet_bill, yuan
 
@@ -64,19 +66,21 @@ def test_a_name_with_some_letters_hidden_is_still_the_name(name: str, data: st.D
 
 def test_one_bill_has_one_key_whatever_kind_a_picture_of_it_is_taken_for() -> None:
     spaced = {"number": "No. 3301-267 788"}.get
-    assert identities("outpatient_invoice", lambda name: spaced(name, "")) == ("bill:NO3301267788",)
-    assert identities("inpatient_invoice", lambda name: spaced(name, "")) == ("bill:NO3301267788",)
+    assert identities(load_paper_kinds(), "outpatient_invoice", lambda name: spaced(name, "")) == ("bill:NO3301267788",)
+    assert identities(load_paper_kinds(), "inpatient_invoice", lambda name: spaced(name, "")) == ("bill:NO3301267788",)
 
 
 def test_an_old_vat_number_is_a_key_only_with_its_code_and_a_new_one_by_itself() -> None:
     old = {"code": "033002100411", "number": "00000017", "date": "2026-11-01", "total_minor": "9900"}
-    assert identities("vat_invoice", lambda name: old.get(name, "")) == (
+    assert identities(load_paper_kinds(), "vat_invoice", lambda name: old.get(name, "")) == (
         "vat:033002100411|00000017",
         "vat:00000017|20261101|9900",
     )
     new = {"number": "26332000000001234567"}
-    assert identities("vat_invoice", lambda name: new.get(name, "")) == ("vat:26332000000001234567",)
-    assert identities("vat_invoice", lambda name: {"number": "00000017"}.get(name, "")) == ()
+    assert identities(load_paper_kinds(), "vat_invoice", lambda name: new.get(name, "")) == (
+        "vat:26332000000001234567",
+    )
+    assert identities(load_paper_kinds(), "vat_invoice", lambda name: {"number": "00000017"}.get(name, "")) == ()
 
 
 def test_a_clinics_running_number_is_no_key_by_itself() -> None:
@@ -84,9 +88,15 @@ def test_a_clinics_running_number_is_no_key_by_itself() -> None:
     assert paper("pet_card", pet_name="豆豆", chip_number="900").identities == ()
 
 
-def test_a_kind_of_an_insurers_own_is_known_by_the_keys_of_its_file() -> None:
+def test_a_kind_of_an_insurers_own_is_known_by_the_keys_of_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "warranty_card.yaml"
+    file.write_text(
+        "kind: warranty_card\ntitle: {zh: 保修卡, en: warranty card}\nnumber: {family: warranty, keys: [[serial]]}\n",
+        encoding="utf-8",
+    )
     values = {"serial": "A-1", "shop": "x"}
-    assert identities("warranty_card", lambda name: values.get(name, ""), (("serial",),)) == ("warranty_card:A1",)
+    kinds = {"warranty_card": read_terms(file)}
+    assert identities(kinds, "warranty_card", lambda name: values.get(name, "")) == ("warranty:A1",)
 
 
 def test_a_stay_needs_its_diagnosis_page() -> None:
@@ -174,7 +184,7 @@ def test_a_return_before_its_order_is_referred() -> None:
 @pytest.mark.parametrize("check", sorted(CODE_BY_CHECK))
 def test_every_check_that_fails_refers(check: str) -> None:
     decision = STAY.with_facts(
-        papers=(replace(stay(), checks=paper("x", failed=[check]).checks), diagnosis())
+        papers=(replace(stay(), checks=paper("receipt", failed=[check]).checks), diagnosis())
     ).decision()
     assert (decision.outcome, carried(decision)) == (Outcome.REFER, [CODE_BY_CHECK[check]])
     suspicion = check == "digits_look_untouched"
@@ -182,7 +192,7 @@ def test_every_check_that_fails_refers(check: str) -> None:
 
 
 def test_a_check_that_nobody_has_heard_of_refers_too() -> None:
-    doubtful = replace(stay(), checks=paper("x", failed=["stamp_is_round"]).checks)
+    doubtful = replace(stay(), checks=paper("receipt", failed=["stamp_is_round"]).checks)
     assert outcome(STAY, doubtful, diagnosis()) == (Outcome.REFER, ["paper_check_failed"])
 
 

@@ -1,7 +1,9 @@
 """Decisions that were recorded under earlier rules replay byte for byte.
 
 `decisions_of_rules_2.json` was written by the code of rules 2.0: its products and rules, and for each claim the inputs
-without them and the decision. It is never written again.
+without them and the decision. `decisions_without_traits.json` was written by the last code whose facts did not carry
+the traits of each paper's kind: for each of our kinds, and for a copy under an insurer's name, three decisions. Neither
+is ever written again.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 from claims.decide import replay
+from claims.paper_kind import OURS
 from claims.wire import canonical
 
 RECORDED = Path(__file__).parent / "decisions_of_rules_2.json"
@@ -43,3 +46,30 @@ def test_the_record_holds_every_outcome_every_kind_of_paper_and_every_way_to_dec
     assert not any("accepted" in paper for paper in papers)
     codes = {reason["code"] for row in rows for reason in row["decision"]["reasons"]}
     assert {"paper_claimed_before", "patient_is_not_insured", "papers_disagree", "paper_set_aside"} <= codes
+
+
+WITHOUT_TRAITS = Path(__file__).parent / "decisions_without_traits.json"
+
+
+@cache
+def without_traits() -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(WITHOUT_TRAITS.read_text(encoding="utf-8"))
+    return read
+
+
+@pytest.mark.parametrize("place", range(60))
+def test_a_decision_on_papers_that_carry_no_traits_replays_byte_for_byte(place: int) -> None:
+    record = without_traits()
+    row = record["rows"][place]
+    product = {**record["products"][row["product"]], "evidence": row["evidence"]}
+    assert replay(canonical({**row["inputs"], "product": product, "rules": record["rules"]})) == canonical(
+        row["decision"]
+    )
+
+
+def test_the_record_without_traits_holds_every_kind_under_two_names() -> None:
+    papers = [paper for row in without_traits()["rows"] for paper in row["inputs"]["facts"]["papers"]]
+    kinds = {paper["kind"] for paper in papers}
+    ours = {path.stem for path in OURS.glob("*.yaml")}
+    assert ours | {f"clinic_{kind}" for kind in ours} <= kinds
+    assert not any("traits" in paper for paper in papers)

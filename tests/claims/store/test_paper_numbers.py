@@ -15,6 +15,7 @@ from claims import decide
 from claims.decision import BenefitLine, Decision, Outcome, Reason
 from claims.errors import CopyPaid, CoverSpent
 from claims.paper_keys import identities
+from claims.paper_kind import load_paper_kinds
 from claims.reasons import reason
 from claims.rules import RULES
 from claims.store import adjudication, counts, papers, payouts
@@ -30,7 +31,7 @@ async def examine(world: Any, lease: Any, number: str, *, inpatient: bool) -> No
     """What the stage and the decision do with a claim's bill: publish, commit, search, decide, record. Whoever is told
     that a copy was paid meanwhile leaves the claim to be looked at again."""
     bill = (stay if inpatient else invoice)(number=number)
-    keys = identities(bill.kind, bill.value)
+    keys = identities(load_paper_kinds(), bill.kind, bill.value)
     async with world.engine.begin() as conn:
         await papers.publish_numbers(conn, lease.claim_id, [(key, "e") for key in keys], world.now)
     async with world.engine.connect() as conn:

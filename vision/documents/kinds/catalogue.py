@@ -181,8 +181,8 @@ class PaperKind(_Entry):
     """One kind. words: pattern and weight of what points to it (or, below zero, away from it), each counted once;
     see `vision.documents.kinds.classify`. title: what only such a paper is headed by.
 
-    keys: fields that tell one such paper from every other; each entry is enough by itself. None for papers that may
-    honestly come again with another claim. extractor: `labels`, or the
+    keys: fields in which two such papers in one picture differ; each entry is enough by itself, and is one of the keys
+    that the insurer's half of the kind names. extractor: `labels`, or the
     name of code that finds the fields where labels do not tell.
     """
 
