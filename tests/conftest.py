@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import itertools
 import logging
-import shutil
+import os
 import sys
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,12 +21,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.postgres import Postgres
 from claims.store import engine as store_engine
 from claims.store import migrate
+from tests.scratch import memory_folder, server_folder
 
 # A property holds on a machine that is busy with other things, too: no example is measured by the clock.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 TEMPLATE = "migrated"
+COPIED = "STRATEGY FILE_COPY"  # file by file and not through the log: half the time
 # What is not cut up any further, the longest first, so that no process ends with one of them alone. The three share a
 # stack. Every other file is a piece by itself: its fixtures are started once.
 LONGEST = (
@@ -39,6 +39,12 @@ LONGEST = (
 )
 ON_ONE_STACK = ("test_bad_input.py", "test_command_line.py", "test_privacy.py")
 _numbers = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    """pytest's temporary folders lie in memory, too: SQLite's and PostgreSQL's waits for a disk test nothing here."""
+    if (memory := memory_folder()) is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 def piece(nodeid: str) -> str:
@@ -94,16 +100,9 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """The embedded server, without fsync; pytest's own temporary folder is closed to other users, so not in there."""
-    home = Path(tempfile.mkdtemp(prefix="miaopei-test-"))
-    home.chmod(0o755)
-    server = Postgres(home, durable=False)
-    server.start()
-    try:
+    """The embedded server, without fsync."""
+    with server_folder() as home, Postgres(home, durable=False) as server:
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(home)
 
 
 @pytest.fixture(scope="session")
@@ -122,7 +121,7 @@ def migrated_template(postgres: Postgres) -> str:
 def database_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
     """DSN of a fresh database with the newest schema; dropped after the test, whoever is still connected."""
     name = f"test_{next(_numbers)}"
-    postgres.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
+    postgres.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template} {COPIED}")
     try:
         yield postgres.dsn(name)
     finally:

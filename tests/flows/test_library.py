@@ -284,7 +284,7 @@ def test_an_import_through_prefects_task_runners_makes_the_same_library_as_a_pla
     sources: Sequence[Path] = [folder, archive(tmp_path / "more.tar.gz", variants(6, photograph), "w:gz")]
     (folder / "below" / "broken.jpg").write_bytes(demo_world.sample_photo("coffee.png")[:3000])
     plain = import_pictures(target, sources, InThisProcess(2))
-    postgres.execute(f"CREATE DATABASE other_{name} TEMPLATE {migrated_template}")
+    postgres.execute(f"CREATE DATABASE other_{name} TEMPLATE {migrated_template} STRATEGY FILE_COPY")
     other = replace(target, store=replace(target.store, dsn=postgres.dsn(f"other_{name}")))
     ports: set[tuple[str, int]] = set()
     through = import_pictures(

@@ -12,11 +12,9 @@ import contextlib
 import itertools
 import json
 import logging
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -61,6 +59,7 @@ from tests.machine.eyes import Gated, Remembering
 from tests.machine.mortal import Died, Mortal
 from tests.machine.pool import Item
 from tests.machine.snapshot import Snapshot, snapshot
+from tests.scratch import server_folder
 from vision.library import upgrade as upgrade_library
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -461,12 +460,11 @@ def policy_body(
 @contextlib.asynccontextmanager
 async def house(measured: Path | None = None) -> AsyncIterator[House]:
     """Start everything once. measured: a folder of measurements to share with other runs."""
-    folder = Path(tempfile.mkdtemp(prefix="miaopei-machine-"))
-    folder.chmod(0o755)
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
         async with contextlib.AsyncExitStack() as stack:
+            folder = stack.enter_context(server_folder())
             server = Postgres(folder, durable=False)
             await asyncio.to_thread(server.start)
             stack.callback(server.stop)
@@ -513,7 +511,6 @@ async def house(measured: Path | None = None) -> AsyncIterator[House]:
             yield one
     finally:
         structlog.configure(**before)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start_bank(folder: Path, stack: contextlib.AsyncExitStack) -> str:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import psutil
 
 import vision
+from vision.documents import ocr_child
 from vision.documents.ocr_child import CODE_CHARACTERS_MAX, CODES, CODES_MAX, frame_head
 from vision.documents.page import TextLine
 from vision.documents.views import Corners
@@ -100,7 +101,8 @@ class Worker:
         self.pages_read = 0
         self._log = (cache_dir / f"ocr-{time.monotonic_ns()}.log").open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "vision.documents.ocr_child", json.dumps(dict(config))],
+            # The file by itself: as a module of its package it would first import all that reads papers.
+            [sys.executable, "-P", ocr_child.__file__, json.dumps(dict(config))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

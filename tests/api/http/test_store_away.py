@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -28,6 +27,7 @@ from api.stack import upgrade
 from claims.store.away import is_away, retry_seconds
 from tests.api.http.test_kill import SERVE
 from tests.api.http.world import Api, jpeg, key, parts, register, statement
+from tests.scratch import server_folder
 
 ROOT = Path(__file__).parents[3]
 THREADS = 6
@@ -93,9 +93,8 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with tempfile.TemporaryDirectory(prefix="miaopei-away-") as folder:
-        Path(folder).chmod(0o755)
-        started = Server(Path(folder), tmp_path_factory.mktemp("away") / "api.log")
+    with server_folder() as folder:
+        started = Server(folder, tmp_path_factory.mktemp("away") / "api.log")
         try:
             yield started
         finally:
