@@ -29,15 +29,30 @@ settings.load_profile("patient")
 
 TEMPLATE = "migrated"
 COPIED = "STRATEGY FILE_COPY"  # file by file and not through the log: half the time
-# What is not cut up any further, the longest first, so that no process ends with one of them alone. The three share a
-# stack. Every other file is a piece by itself: its fixtures are started once.
+# The pieces that take longest, the longest first (CONTRIBUTING.md has their seconds), so that no process ends with one
+# of them while the other has nothing left. A file is one piece, for its fixtures are started once; but
+# - these share a stack, and are one piece together;
+ON_ONE_STACK = ("test_bad_input.py", "test_command_line.py", "test_kills.py", "test_privacy.py")
+# - and the tests of these share nothing, and are a piece each.
+CUT_UP = ("tests/api/test_without_prefect.py", "tests/flows/test_library.py", "tests/planted/test_planted.py")
 LONGEST = (
+    "tests/end_to_end/test_race.py",
+    "tests/machine/test_machine.py",
     "tests/end_to_end",
     "tests/vision/documents/test_reader.py",
+    "tests/flows/test_library.py::test_an_import_through_prefects_task_runners_makes_the_same_library_as_a_plain_one",
+    "tests/flows/test_library.py::test_a_killed_import_does_exactly_the_rest_when_it_is_run_again",
+    "tests/flows/test_settle_faults.py",
+    "tests/end_to_end/test_secrecy.py",
+    "tests/api/http/test_fuzz.py",
     "tests/flows/test_worker.py",
+    "tests/api/test_without_prefect.py::test_claims_are_paid_while_prefect_hangs_and_runs_appear_when_it_comes",
+    "tests/flows/test_library.py::test_a_batch_that_kills_its_worker_process_does_not_sink_the_rest",
+    "tests/vision/documents/test_forensics.py",
     "tests/test_readme.py",
+    "tests/api/test_without_prefect.py::test_a_prefect_that_ends_at_once_stops_nothing",
+    "tests/planted/test_planted.py::test_a_planted_fault_is_found",
 )
-ON_ONE_STACK = ("test_bad_input.py", "test_command_line.py", "test_privacy.py")
 _numbers = itertools.count(1)
 
 
@@ -49,15 +64,21 @@ def pytest_configure() -> None:
 
 def piece(nodeid: str) -> str:
     """What a test is sent to a process together with."""
-    file = nodeid.split("::", 1)[0]
+    file, _, test = nodeid.partition("::")
     folder, _, name = file.rpartition("/")
+    if file in CUT_UP:
+        return f"{file}::{test.partition('[')[0]}"
     return folder if name in ON_ONE_STACK else file
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Only where several processes share the work: one by one the tests stay in the order of their folders."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: LONGEST.index(at) if (at := piece(item.nodeid)) in LONGEST else len(LONGEST))
+        missing = [name for name in LONGEST if not (config.rootpath / name.partition("::")[0]).exists()]
+        if missing:
+            raise pytest.UsageError(f"LONGEST in {__file__} names what is not there: {', '.join(missing)}")
+        places = {name: place for place, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: places.get(piece(item.nodeid), len(LONGEST)))
 
 
 @pytest.fixture(autouse=True)

@@ -42,7 +42,6 @@ from vision.image import Decoder
 from vision.library.search import candidate_from, nearness
 from vision.photos import judge
 
-pytestmark = pytest.mark.alone
 ROUNDS = int(os.environ.get("MIAOPEI_RACE_ROUNDS", "5"))
 EDITED_ROUNDS = max(2, ROUNDS // 5)
 CLAIMS = 50

@@ -30,7 +30,6 @@ from flows.errors import ImportStopped
 from flows.library import ImportLimits, ImportReport, ImportTarget, InThisProcess, Runner, import_pictures
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.alone
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ("coffee.png", "rocket.jpg", "chelsea.png")
 

@@ -69,7 +69,6 @@ async def approve(world: Any, referral_id: str, claim_id: str, minor: int) -> No
         return  # until bank and books agree
 
 
-@pytest.mark.alone
 async def test_two_hundred_payouts_through_every_fault_of_the_bank_are_each_paid_once(
     world: Any, bank: Any, wait_until: Any
 ) -> None:
