@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from claims.store.intake import NewEvidence
 from claims.store.tables import claims
 from flows.config import BankConfig, LeaseLimits, PartnerConfig, ReferConfig, SettleConfig, StoreConfig, WorkerConfig
 from models.ocr_build import default_target
-from tests import forked
+from tests.forked import Forked
 from tests.waiting import until
 from tests.waiting import wait_until as wait_until_so
 from vision.image import sniff
@@ -60,7 +59,7 @@ class Server:
     options: tuple[str, ...]
     secrets: dict[str, str]  # by environment variable
     port: int = 0
-    process: ForkServerProcess | None = field(default=None, repr=False)
+    process: Forked | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
@@ -71,10 +70,10 @@ class Server:
         ready.unlink(missing_ok=True)
         state = self.folder / "state.sqlite3"
         arguments = ("--port", str(self.port), "--state", str(state), "--ready-file", str(ready), *self.options)
-        process = self.process = forked.start(self.module, arguments, self.secrets)
+        process = self.process = Forked([self.module, *arguments], variables=self.secrets)
 
         def started() -> bool:
-            assert process.is_alive(), f"{self.module} ended with {process.exitcode}"
+            assert process.poll() is None, f"{self.module} ended with {process.poll()}"
             return ready.exists()
 
         wait_until_so(started)
@@ -83,7 +82,7 @@ class Server:
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
-        self.process.join()
+        self.process.wait()
 
     def faults(self, **faults: object) -> None:
         httpx.post(f"{self.url}/faults", json=faults, **PLAIN).raise_for_status()
