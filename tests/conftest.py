@@ -32,7 +32,13 @@ COPIED = "STRATEGY FILE_COPY"  # file by file and not through the log: half the 
 # The pieces that take longest, the longest first (CONTRIBUTING.md has their seconds), so that no process ends with one
 # of them while the other has nothing left. A file is one piece, for its fixtures are started once; but
 # - these share a stack, and are one piece together;
-ON_ONE_STACK = ("test_bad_input.py", "test_command_line.py", "test_kills.py", "test_privacy.py")
+ON_ONE_STACK = (
+    "test_bad_input.py",
+    "test_command_line.py",
+    "test_kills.py",
+    "test_privacy.py",
+    "test_readme_claim.py",
+)
 # - and the tests of these share nothing, and are a piece each.
 CUT_UP = ("tests/api/test_without_prefect.py", "tests/flows/test_library.py", "tests/planted/test_planted.py")
 LONGEST = (
