@@ -21,9 +21,9 @@ from benchmarks.report import figures_table, machine
 from benchmarks.retrieval import rate_per_10k
 from fixtures import caltech
 from fixtures.photo_library import MadeLibrary, Pixels
-from vision.copy_score import fusion_model
-from vision.fingerprint import Fingerprinter
-from vision.photos import ExamineLimits
+from vision.copies.copy_score import fusion_model
+from vision.copies.fingerprint import Fingerprinter
+from vision.examine import ExamineLimits
 
 SEED: Final = 20261123
 SURE: Final = (0.5, 0.9, 0.95, 0.99, 0.995, 0.999)  # cut-offs whose rates are shown beside the product's

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixtures import caltech, edits
-from vision.fingerprint import Fingerprint, Fingerprinter
-from vision.geometry import Geometry
-from vision.library.commons import Bank, Common, CommonLimits, Known, assemble, explain, learn
+from vision.copies.fingerprint import Fingerprint, Fingerprinter
+from vision.copies.geometry import Geometry
+from vision.examine import ExamineLimits, Verdict, judge, signals
+from vision.library.known_pictures import Bank, Common, CommonLimits, Known, assemble, explain, learn
 from vision.library.search import candidate_from, nearness
-from vision.photos import ExamineLimits, Verdict, judge, signals
 
 SEED: Final = 20261122
 LIMITS: Final = CommonLimits()

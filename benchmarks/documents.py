@@ -39,10 +39,10 @@ from benchmarks import documents_peers, forgeries, unseen_labels
 from benchmarks.report import figures_table, machine
 from fixtures.papers import KINDS
 from fixtures.papers.marks import LONG_EDGE_PX, Marked, read_many
+from vision.decode.image import DecodeLimits, Decoder, Picture
 from vision.documents import PaperReading, Reader
 from vision.documents.gate import accepted
-from vision.documents.normalise import amount_minor, dates, plain
-from vision.image import DecodeLimits, Decoder, Picture
+from vision.documents.text.normalise import amount_minor, dates, plain
 from vision.measurement import Unmeasured
 
 SROIE_TAR: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "receipts-sroie-dev.tar"

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from models.ocr_build import default_target, model_name
+from vision.decode.image import Picture
 from vision.documents import load_catalogue
-from vision.documents.page import PageText, TextLine
 from vision.documents.parse import parse
-from vision.image import Picture
+from vision.documents.text.page import PageText, TextLine
 
 Engine = Callable[[npt.NDArray[np.uint8]], list[TextLine]]
 

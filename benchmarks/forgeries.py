@@ -25,7 +25,7 @@ from scipy.stats import beta
 from benchmarks.report import figures_table, machine
 from fixtures.papers.forge import METHODS
 from fixtures.papers.forged_pages import JOURNEYS, Box, ForgedPage, pages, real_receipts
-from vision.documents.forensics import DigitsLook, Pixels, digits_look
+from vision.documents.checks.forensics import DigitsLook, Pixels, digits_look
 
 SROIE_TAR: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "receipts-sroie-dev.tar"
 FIRST_SEED: Final = 20_000

@@ -38,7 +38,7 @@ from benchmarks.library_world import (
 )
 from benchmarks.report import figures_table, machine
 from benchmarks.scratch import scratch_folder
-from vision.fingerprint import Fingerprint
+from vision.copies.fingerprint import Fingerprint
 from vision.library import LibraryPhoto, SearchLimits, publish, search, upgrade
 from vision.library.memory import Memory, memory
 from vision.library.tables import HNSW

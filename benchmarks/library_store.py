@@ -25,9 +25,9 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 
 from api.postgres import Postgres
 from fixtures import caltech
-from vision.descriptor import DIMENSIONS
-from vision.fingerprint import Fingerprinter
-from vision.geometry import Keypoints
+from vision.copies.descriptor import DIMENSIONS
+from vision.copies.fingerprint import Fingerprinter
+from vision.copies.geometry import Keypoints
 from vision.library.photos import LibraryPhoto, publish
 from vision.library.tables import PDQ_BITS, library_photos
 

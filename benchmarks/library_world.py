@@ -20,10 +20,10 @@ import pdqhash
 from numpy.typing import NDArray
 
 from fixtures import caltech, edits
-from vision import views
-from vision.descriptor import DIMENSIONS, shared_model
-from vision.fingerprint import Fingerprint, FingerprintLimits, View, fit
-from vision.geometry import Keypoints
+from vision.copies import views
+from vision.copies.descriptor import DIMENSIONS, shared_model
+from vision.copies.fingerprint import Fingerprint, FingerprintLimits, View, fit
+from vision.copies.geometry import Keypoints
 from vision.library.tables import PDQ_BITS
 
 Floats = NDArray[np.float32]

@@ -25,7 +25,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.report import figures_table, machine
 from fixtures.noses import render_nose
-from vision.descriptor import FeatureNetwork
+from vision.copies.descriptor import FeatureNetwork
 from vision.measurement import Unmeasured
 from vision.nose import NoseReader, NoseTemplate
 from vision.nose.compare import ENROLMENT_MIN, compare_pair

@@ -38,14 +38,14 @@ from claims.rules import RULES
 from fixtures import caltech, edits
 from fixtures.phone_photos import phone_photo
 from models.onnx_build import LITE0_FEATURES
-from vision.copy_score import fusion_model
-from vision.descriptor import WHITENING, DescriptorModel
-from vision.fingerprint import Fingerprint, Fingerprinter
-from vision.image import Decoder, Picture
+from vision.copies.copy_score import fusion_model
+from vision.copies.descriptor import WHITENING, DescriptorModel
+from vision.copies.fingerprint import Fingerprint, Fingerprinter
+from vision.decode.image import Decoder, Picture
+from vision.examine import ExamineLimits, Verdict, judge, signals
 from vision.library import LibraryPhoto, publish, search, upgrade
 from vision.library.memory import Memory, memory
 from vision.library.search import Candidate, pdq_bits
-from vision.photos import ExamineLimits, Verdict, judge, signals
 
 T = TypeVar("T")
 

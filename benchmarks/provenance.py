@@ -33,18 +33,18 @@ from scipy.stats import beta
 from benchmarks.report import machine
 from fixtures import caltech, content_credentials, edits, provenance_cases
 from fixtures.phone_photos import phone_photo
-from vision import geometry
-from vision.fingerprint import fit
-from vision.image import Decoder, Picture, sniff
-from vision.provenance.cloned import clone
-from vision.provenance.file_signs import file_signs
-from vision.provenance.frame import frame
-from vision.provenance.marks import read_marks
-from vision.provenance.moire import spectral_peaks
-from vision.provenance.pixel_signs import PixelSignLimits, pixel_signs
-from vision.provenance.requantised import unevenness
-from vision.provenance.sign import Sign, SignKind
-from vision.provenance.strip import top_strip
+from vision.copies import geometry
+from vision.copies.fingerprint import fit
+from vision.decode.image import Decoder, Picture, sniff
+from vision.decode.marks import read_marks
+from vision.decode.strip import top_strip
+from vision.origin.cloned import clone
+from vision.origin.file_signs import file_signs
+from vision.origin.frame import frame
+from vision.origin.moire import spectral_peaks
+from vision.origin.pixel_signs import PixelSignLimits, pixel_signs
+from vision.origin.requantised import unevenness
+from vision.origin.sign import Sign, SignKind
 
 SEED: Final = 20261122
 BASELINE_FALSE_ALARMS: Final = 0.01

@@ -18,11 +18,11 @@ from typing import Any, Final
 from fixtures.papers.flat import FlatPaper, flat_paper
 from fixtures.papers.marks import relied_on_right
 from fixtures.papers.render import KINDS, layouts_of
-from vision.documents import receipt
-from vision.documents.catalogue import Catalogue, PaperKind, load_catalogue
+from vision.documents.fields import receipt
 from vision.documents.gate import accepted
-from vision.documents.page import PageText, PaperReading, TextLine
+from vision.documents.kinds.catalogue import Catalogue, PaperKind, load_catalogue
 from vision.documents.parse import parse
+from vision.documents.text.page import PageText, PaperReading, TextLine
 
 TODAY: Final = date(2027, 1, 1)
 WORDS: Final = ("对应栏", "登载项", "相关人", "所列项")

@@ -27,7 +27,7 @@ from flows.config import RetentionLimits
 from flows.drain import STORE_AWAY
 from flows.process import pause
 from flows.queues import Clock, utc_now
-from vision.library import commons, remove_claim
+from vision.library import known_pictures, remove_claim
 from vision.library.previews import previews_in_use
 
 log = structlog.get_logger(__name__)
@@ -75,7 +75,7 @@ async def erase(
     """Erase a claim, or finish its erasure. Raises claims.errors.NotFound, and InFlight with its code."""
     async with engine.begin() as conn:
         erased = await erasure.erase(conn, claim_id, now(), actor=actor, reason=reason)
-        await commons.forget_claim(conn, claim_id)  # while the library still knows which photos were its own
+        await known_pictures.forget_claim(conn, claim_id)  # while the library still knows which photos were its own
         photos = await remove_claim(conn, claim_id)
         if erased.first:
             await scrubbing.note(conn, claim_id, now())

@@ -33,13 +33,15 @@ from claims.evidence import (
 from claims.paper_keys import identities
 from claims.store.adjudication import EvidenceRow
 from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
-from vision import measurement, placement
+from vision import measurement
+from vision.copies import placement
+from vision.decode.exif import ExifReading
 from vision.documents import gate
-from vision.documents.page import PaperReading
+from vision.documents.text.page import PaperReading
 from vision.errors import ImageRefused
+from vision.examine import PhotoExamination, PhotoRelation
 from vision.nose import NoseComparison
-from vision.photos import PhotoExamination, PhotoRelation
-from vision.provenance import ExifReading, Sign
+from vision.origin.sign import Sign
 from vision.subject import SubjectReading
 
 PAIRS_MAX = 40  # as many lines as a person can follow on a screen

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from claims.product import Product
 from flows.errors import UnknownPaperKind
-from vision.documents.catalogue import PaperKind
+from vision.documents.kinds.catalogue import PaperKind
 
 
 def check_kinds(products: Mapping[str, Product], catalogue: Mapping[str, PaperKind]) -> None:

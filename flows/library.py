@@ -31,9 +31,9 @@ from flows import picture_files
 from flows.config import DescriptorConfig, StoreConfig
 from flows.errors import ImportStopped
 from flows.looking import fingerprinter
+from vision.copies.fingerprint import Fingerprinter
+from vision.decode.image import Decoder, preview_jpeg
 from vision.errors import ImageRefused, VisionError
-from vision.fingerprint import Fingerprinter
-from vision.image import Decoder, preview_jpeg
 from vision.library import LibraryPhoto, publish
 
 

@@ -25,21 +25,23 @@ from claims.store.blobs import BlobStore
 from flows.config import DescriptorConfig, WorkerConfig
 from models.ocr_build import OCR_CARDS
 from models.registry import card
-from vision import measurement, overlay, photos
-from vision.describing import Describing, describing
+from vision import examine, measurement
+from vision.copies import overlay
+from vision.copies.describing import Describing, describing
+from vision.copies.fingerprint import Fingerprint, Fingerprinter
+from vision.copies.geometry import Geometry
+from vision.copies.sscd import SscdFiles
+from vision.decode.exif import ExifReading
+from vision.decode.image import Decoder, Picture, preview_jpeg, sniff
 from vision.documents import Reader, load_catalogue
-from vision.documents.page import PaperReading
+from vision.documents.text.page import PaperReading
 from vision.errors import ImageRefused
-from vision.fingerprint import Fingerprint, Fingerprinter
-from vision.geometry import Geometry
-from vision.image import Decoder, Picture, preview_jpeg, sniff
-from vision.library import Candidate, commons
-from vision.library.commons import Bank
+from vision.examine import ExamineLimits, PhotoExamination
+from vision.library import Candidate, known_pictures
+from vision.library.known_pictures import Bank
 from vision.nose import NoseComparison, NoseReader, NoseTemplate, compare
-from vision.photos import ExamineLimits, PhotoExamination
-from vision.provenance import ExifReading, Sign
-from vision.provenance.looking import look_for_signs
-from vision.sscd import SscdFiles
+from vision.origin.sign import Sign
+from vision.origin.signs import look_for_signs
 from vision.subject import SubjectReading, shared_subject_model
 
 P = ParamSpec("P")
@@ -145,11 +147,11 @@ class Looking:
     def compare_photo(
         self, fingerprint: Fingerprint, candidates: Sequence[Candidate], subject: str
     ) -> PhotoExamination:
-        return photos.judge(fingerprint, candidates, subject, EVERY_RELATION, fusion=self._fingerprinter.fusion)
+        return examine.judge(fingerprint, candidates, subject, EVERY_RELATION, fusion=self._fingerprinter.fusion)
 
     def explain_photo(self, fingerprint: Fingerprint, match: Candidate, found: Geometry, bank: Bank) -> str:
         """The picture of the negative bank that explains this match, "" when none does."""
-        return commons.explain(fingerprint, match.keypoints, match.thumbnail, found, bank)
+        return known_pictures.explain(fingerprint, match.keypoints, match.thumbnail, found, bank)
 
     def overlay(self, preview_sha256: str, match: PhotoMatch) -> str:
         """Draw the proof of a match from the two previews; its key in the evidence store, "" when one is no longer

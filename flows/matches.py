@@ -23,9 +23,9 @@ from claims.store import erasure, floods, rulings
 from claims.store.adjudication import ClaimFile, EvidenceRow
 from claims.store.floods import Picture
 from flows import evidence
-from vision.library import Candidate, commons
-from vision.library.commons import Bank
-from vision.photos import PhotoExamination, PhotoRelation
+from vision.examine import PhotoExamination, PhotoRelation
+from vision.library import Candidate, known_pictures
+from vision.library.known_pictures import Bank
 
 if TYPE_CHECKING:
     from flows.looking import SeenPhoto, Stopwatch
@@ -41,15 +41,15 @@ OVERLAYS_MAX: Final = 2  # of one photo; more would prove nothing more
 class BankKeeper:
     """The negative bank in memory, read again when it has changed."""
 
-    _bank: Bank = field(default_factory=lambda: commons.assemble(()))
+    _bank: Bank = field(default_factory=lambda: known_pictures.assemble(()))
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def bank(self, conn: AsyncConnection) -> Bank:
-        if await commons.version(conn) == self._bank.version:
+        if await known_pictures.version(conn) == self._bank.version:
             return self._bank
         async with self._lock:
-            if await commons.version(conn) != self._bank.version:
-                self._bank = await commons.load(conn)
+            if await known_pictures.version(conn) != self._bank.version:
+                self._bank = await known_pictures.load(conn)
             return self._bank
 
 
@@ -105,7 +105,7 @@ async def _around(context: Context, photo_id: str, seen: SeenPhoto, copies: Sequ
         bank = await context.bank.bank(conn)
         if not copies:
             return _Around({}, {}, bank)
-        known = await commons.pixels(conn, [one.photo_id for one in copies])
+        known = await known_pictures.pixels(conn, [one.photo_id for one in copies])
         pairs = {one.photo_id: known.get(one.photo_id, "") for one in copies}
         return _Around(
             await rulings.other_claims(conn, sorted({one.owner_claim for one in copies if one.owner_claim})),

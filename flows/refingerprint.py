@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from claims.errors import NotFound
 from claims.store.blobs import BlobStore
-from vision.describing import Descriptor
+from vision.copies.describing import Descriptor
+from vision.decode.image import Decoder
 from vision.errors import ImageRefused
-from vision.image import Decoder
 from vision.library.outdated import OutdatedPhoto, describe_anew, outdated
 
 BATCH = 32

@@ -49,7 +49,7 @@ from flows import evidence, matches
 from flows.looking import Looking, SeenPaper, SeenPhoto, Stopwatch
 from flows.matches import BankKeeper
 from flows.queues import Clock, utc_now
-from vision.documents.page import PaperReading
+from vision.documents.text.page import PaperReading
 from vision.errors import ImageRefused
 from vision.library import LibraryPhoto, publish, search
 from vision.library.memory import Memory

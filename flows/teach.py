@@ -15,8 +15,8 @@ from claims.evidence import MatchRuling
 from claims.store import floods, outbox, rulings
 from claims.store.outbox import Message
 from flows.queues import utc_now
-from vision.library import commons
-from vision.library.commons import Common, Known
+from vision.library import known_pictures
+from vision.library.known_pictures import Common, Known
 from vision.measurement import Unmeasured
 
 FLOOD_PICTURES_MAX: Final = 13  # one, and those that it is compared with
@@ -48,7 +48,7 @@ class Teaching:
     async def _pair(self, ruling_id: str) -> tuple[str, str]:
         async with self.engine.begin() as conn:
             ruling = await rulings.get(conn, ruling_id)
-            known = await commons.known(conn, [ruling.photo_id, ruling.match_photo_id])
+            known = await known_pictures.known(conn, [ruling.photo_id, ruling.match_photo_id])
             photo, match = known.get(ruling.photo_id), known.get(ruling.match_photo_id)
             await rulings.set_pixels(
                 conn, ruling_id, photo.pixel_sha256 if photo else "", match.pixel_sha256 if match else ""
@@ -61,14 +61,14 @@ class Teaching:
 
     async def _unlearn(self, ruling_id: str) -> tuple[str, str]:
         async with self.engine.begin() as conn:
-            removed = await commons.remove(conn, ruling_id)
+            removed = await known_pictures.remove(conn, ruling_id)
         return "unlearnt" if removed else "nothing to unlearn", ruling_id
 
     async def _flood(self, flood_id: str) -> tuple[str, str]:
         async with self.engine.connect() as conn:
             flood = await floods.get(conn, flood_id)
             sighted = await floods.pictures(conn, flood_id, limit=FLOOD_PICTURES_MAX)
-            known = await commons.known(conn, [one.picture.photo_id for one in sighted])
+            known = await known_pictures.known(conn, [one.picture.photo_id for one in sighted])
         learnt = ""
         if flood.ruling == "common":
             # In the order in which they were seen: what was there first is what the others show again.
@@ -87,7 +87,7 @@ class Teaching:
 
     async def _learn(self, common_id: str, base: Known, others: list[Known], ruling_id: str = "") -> tuple[str, str]:
         """ruling_id: the word on a pair, which must still hold when it is learnt from. Raises NotFound."""
-        found = await asyncio.to_thread(commons.learn, common_id, base, others)
+        found = await asyncio.to_thread(known_pictures.learn, common_id, base, others)
         if isinstance(found, Unmeasured):
             return "nothing to learn", found.reason
         async with self.engine.begin() as conn:
@@ -95,7 +95,7 @@ class Teaching:
                 # Either the word is held until the bank has it, and taking it back comes after and finds it there; or
                 # it is gone.
                 await rulings.hold(conn, ruling_id)
-            await commons.add(conn, found)
+            await known_pictures.add(conn, found)
         return "common", _words(found)
 
 

@@ -1,4 +1,7 @@
-"""The README's commands do what it says: its `sh` block is run line by line, and each line's JSON is read."""
+"""The commands of docs/commands.md do what it says: its `sh` block is run line by line, and each line's JSON is read.
+
+The README's claim by curl needs a stack: tests/end_to_end/test_readme_claim.py.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ from api.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-LINES = re.search(r"```sh\n(.*?)```", README, re.DOTALL)
+COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+LINES = re.search(r"```sh\n(.*?)```", COMMANDS, re.DOTALL)
 
 
 @pytest.fixture(scope="module")

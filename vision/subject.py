@@ -55,7 +55,7 @@ class SubjectModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # as in vision.descriptor: the arena would keep the largest batch
+        options.enable_cpu_mem_arena = False  # as in vision.copies.descriptor: the arena would keep the largest batch
         self._session = onnxruntime.InferenceSession(
             str(onnx_build.ensure(onnx_build.LITE0_CLASSES)), options, providers=["CPUExecutionProvider"]
         )

@@ -90,7 +90,7 @@ async def refingerprint_library(
     from claims.store.engine import connect
     from flows.looking import describes
     from flows.refingerprint import refingerprint
-    from vision.image import Decoder
+    from vision.decode.image import Decoder
     from vision.library.outdated import described_by
 
     descriptor = describes(descriptor_config(settings)).descriptor

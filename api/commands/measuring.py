@@ -26,9 +26,9 @@ from api.commands.opening import JsonFlag, console, database, error_console, fai
 
 if TYPE_CHECKING:
     from api.settings import Settings
-    from vision.image import Decoder, Picture
+    from vision.decode.image import Decoder, Picture
+    from vision.examine import PhotoRelation
     from vision.nose import NoseTemplate
-    from vision.photos import PhotoRelation
 
 photos_app = typer.Typer(no_args_is_help=True, help="The photo library")
 documents_app = typer.Typer(no_args_is_help=True, help="Papers")
@@ -159,12 +159,12 @@ async def _check(dsn: str, config: Settings, files: list[Path], overlay: Path | 
     from claims.store.engine import connect
     from flows.looking import fingerprinter as make_fingerprinter
     from flows.worker import ONLY_OTHER_DESCRIPTORS
+    from vision.decode.image import Decoder
     from vision.errors import ImageRefused
-    from vision.image import Decoder
+    from vision.examine import examine
     from vision.library.outdated import described_by
     from vision.measurement import Unmeasured
-    from vision.photos import examine
-    from vision.provenance.looking import look_for_signs
+    from vision.origin.signs import look_for_signs
 
     anchors = c2pa_anchors(config)
     fingerprinter = make_fingerprinter(descriptor_config(config))
@@ -232,8 +232,8 @@ def _overlay(
     """Draw the proof of a match into `folder`; where it lies, nothing when there is none to draw."""
     from claims.errors import NotFound
     from claims.store.blobs import BlobStore
+    from vision.copies.overlay import draw, pixels_of
     from vision.measurement import Unmeasured
-    from vision.overlay import draw, pixels_of
 
     if folder is None or isinstance(match.placement, Unmeasured) or not match.pairs or not match.preview_sha256:
         return {}
@@ -251,9 +251,9 @@ def _overlay(
 def read_documents(files: Files, as_json: JsonFlag = False) -> None:
     """Read papers (pictures or PDF) into fields, with the checks that hold between them. One JSON line a file."""
     from api.commands.papers import described, refused, show
+    from vision.decode.image import Decoder
     from vision.documents import Reader, load_catalogue
     from vision.errors import ImageRefused
-    from vision.image import Decoder
 
     config = settings()
     kinds = load_catalogue(config.paper_kinds)
@@ -271,7 +271,7 @@ def read_documents(files: Files, as_json: JsonFlag = False) -> None:
 
 
 def _pages(decoder: Decoder, path: Path) -> Iterator[Picture]:
-    from vision.image import sniff
+    from vision.decode.image import sniff
 
     data = path.read_bytes()
     if sniff(data[:64]) == "application/pdf":
@@ -327,8 +327,8 @@ def compare_noses(first: Path, second: Path, as_json: JsonFlag = False) -> None:
 
 def _templates(paths: list[Path]) -> list[NoseTemplate]:
     """The template of each photo, or an exit that says what is wrong with the first that has none."""
+    from vision.decode.image import Decoder
     from vision.errors import ImageRefused
-    from vision.image import Decoder
     from vision.measurement import Unmeasured
     from vision.nose import NoseReader
 

@@ -45,9 +45,9 @@ def list_rulings(as_json: JsonFlag = False) -> None:
 @commons_app.command("list")
 def list_commons(as_json: JsonFlag = False) -> None:
     """The negative bank, newest first."""
-    from vision.library import commons
+    from vision.library import known_pictures
 
-    found = with_store(lambda conn: commons.every(conn, limit=100_000))
+    found = with_store(lambda conn: known_pictures.every(conn, limit=100_000))
     plain: list[dict[str, Any]] = [
         {"id": one.common_id, "source": one.source, "whole": one.whole, "points": len(one.keypoints),
          "photos": list(one.photo_ids), "file": one.reference}
@@ -84,10 +84,10 @@ def add_commons(
 @commons_app.command("remove")
 def remove_common(common_id: str, as_json: JsonFlag = False) -> None:
     """Take a picture out again: what it explained counts from the next claim on."""
-    from vision.library import commons
+    from vision.library import known_pictures
 
     async def work(conn: AsyncConnection) -> bool:
-        return await commons.remove(conn, common_id)
+        return await known_pictures.remove(conn, common_id)
 
     if not with_store(work):
         raise fail(f"the negative bank has no picture {common_id}")
@@ -102,9 +102,9 @@ async def _add(dsn: str, config: Settings, sources: list[Path]) -> dict[str, Any
     from claims.store.blobs import BlobStore
     from claims.store.engine import connect
     from flows.looking import fingerprinter as make_fingerprinter
+    from vision.decode.image import Decoder, preview_jpeg
     from vision.errors import ImageRefused
-    from vision.image import Decoder, preview_jpeg
-    from vision.library import commons
+    from vision.library import known_pictures
 
     fingerprinter = make_fingerprinter(descriptor_config(config))
     blobs = BlobStore(config.evidence_url)
@@ -122,7 +122,7 @@ async def _add(dsn: str, config: Settings, sources: list[Path]) -> dict[str, Any
                 seen = fingerprinter.fingerprint(picture, hashlib.sha256(data).hexdigest())
                 preview = blobs.put(preview_jpeg(picture.pixels, 1024))
                 async with engine.begin() as conn:
-                    new = await commons.add(conn, commons.imported(seen, path.name, preview))
+                    new = await known_pictures.add(conn, known_pictures.imported(seen, path.name, preview))
                 report["added" if new else "known"] += 1
     finally:
         await engine.dispose()

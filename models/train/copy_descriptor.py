@@ -40,7 +40,7 @@ from models import onnx_build
 from models.onnx_build import GEM_P, lite0
 from models.registry import CARDS, Card, ModelFile, sha256_of, weights_path, write_card
 from models.train.copy_views import PHOTOS_A_BATCH, Batch, Batches, fit_square
-from vision.descriptor import CROWD_NEIGHBOURS, DIMENSIONS, WHITENING, normalise, whiten
+from vision.copies.descriptor import CROWD_NEIGHBOURS, DIMENSIONS, WHITENING, normalise, whiten
 
 SEED: Final = 20261122
 STEPS: Final = 700

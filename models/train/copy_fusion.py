@@ -32,9 +32,9 @@ from scipy.optimize import minimize
 from fixtures import caltech, edits
 from fixtures.photo_library import MadeLibrary, MemoryLibrary, Pixels
 from models.registry import CARDS, Card, ModelFile, sha256_of, write_card
-from vision.copy_score import FEATURES, NAME, fusion_of
-from vision.fingerprint import Fingerprinter
-from vision.photos import ExamineLimits, signals
+from vision.copies.copy_score import FEATURES, NAME, fusion_of
+from vision.copies.fingerprint import Fingerprinter
+from vision.examine import ExamineLimits, signals
 
 SEED: Final = 20260118
 LIBRARY: Final = 700  # photos
@@ -77,8 +77,8 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """content: of the file that `vision.copy_score.read_fusion` reads. figures: on the held-out photos. pairs: that it
-    was fitted on."""
+    """content: of the file that `vision.copies.copy_score.read_fusion` reads. figures: on the held-out photos. pairs:
+    that it was fitted on."""
 
     content: dict[str, Any]
     figures: dict[str, float]

@@ -29,7 +29,7 @@ from scipy.optimize import minimize
 from fixtures.papers.forge import METHODS
 from fixtures.papers.forged_pages import ForgedPage, pages
 from models.registry import CARDS, Card, ModelFile, sha256_of, write_card
-from vision.documents.forensics import FEATURES, NAME, GlyphSigns, glyph_signs
+from vision.documents.checks.forensics import FEATURES, NAME, GlyphSigns, glyph_signs
 from vision.measurement import Unmeasured
 
 SEEDS: Final = range(180)

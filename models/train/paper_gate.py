@@ -30,9 +30,9 @@ from rich.progress import track
 from fixtures.papers import KINDS
 from fixtures.papers.marks import Marked, read_many
 from models.registry import CARDS, Card, ModelFile, sha256_of, write_card
+from vision.decode.image import DecodeLimits, Decoder
 from vision.documents import Reader
 from vision.documents.gate import NAME, confidence, unfit_because
-from vision.image import DecodeLimits, Decoder
 from vision.measurement import Unmeasured
 
 FIRST_SEED: Final = 40_000

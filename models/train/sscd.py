@@ -24,11 +24,11 @@ from safetensors.numpy import save_file
 from fixtures import caltech, edits
 from models.registry import sha256_of
 from models.train import copy_fusion
-from vision.copy_score import FusionModel
-from vision.describing import Describing
-from vision.descriptor import DIMENSIONS, normalise
-from vision.fingerprint import Fingerprinter
-from vision.sscd import SscdModel, SscdNetwork, read_thresholds
+from vision.copies.copy_score import FusionModel
+from vision.copies.describing import Describing
+from vision.copies.descriptor import DIMENSIONS, normalise
+from vision.copies.fingerprint import Fingerprinter
+from vision.copies.sscd import SscdModel, SscdNetwork, read_thresholds
 
 SEED: Final = 20261123
 PHOTOS_A_CATEGORY: Final = 20

@@ -26,8 +26,8 @@ from safetensors.numpy import save_file
 from fixtures import caltech, edits
 from models import onnx_build
 from models.registry import CARDS, Card, ModelFile, sha256_of, write_card
-from vision import descriptor
-from vision.descriptor import DIMENSIONS, FeatureNetwork, normalise, whiten
+from vision.copies import descriptor
+from vision.copies.descriptor import DIMENSIONS, FeatureNetwork, normalise, whiten
 
 SEED: Final = 20260117
 PHOTOS_A_CATEGORY: Final = 20

@@ -8,7 +8,7 @@ from benchmarks import unseen_labels
 from fixtures.papers.flat import flat_paper
 from fixtures.papers.marks import relied_on_right
 from fixtures.papers.render import KINDS, layouts_of
-from vision.documents.catalogue import load_catalogue
+from vision.documents.kinds.catalogue import load_catalogue
 
 
 @pytest.mark.parametrize("kind", KINDS)

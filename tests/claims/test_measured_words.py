@@ -12,13 +12,13 @@ from claims.explain import compared_text, not_vouched_text, transform_text, unus
 from claims.measured_words import unusable
 from claims.product import Language
 from claims.readings import Reader
-from vision.documents import checks as paper_checks
+from vision.copies.geometry import NO_GEOMETRY, describe
 from vision.documents import gate
-from vision.documents.catalogue import load_catalogue
-from vision.documents.codes import code_check
-from vision.documents.page import Box, PaperCode, PaperField, PaperItem, PaperReading, RefusedField
+from vision.documents.checks.agreement import agreement as paper_checks
+from vision.documents.checks.codes import code_check
+from vision.documents.kinds.catalogue import load_catalogue
+from vision.documents.text.page import Box, PaperCode, PaperField, PaperItem, PaperReading, RefusedField
 from vision.errors import REFUSAL_CODES, ImageRefused
-from vision.geometry import NO_GEOMETRY, describe
 from vision.nose import capture, read
 
 LANGUAGES: tuple[Language, ...] = ("zh", "en")

@@ -17,9 +17,9 @@ from claims.product import Language
 from claims.sign_words import KINDS, PHRASES, detail, sign_text
 from claims.sign_words import detail_text as words_of
 from fixtures.cases import in_order, photo
-from vision.provenance.sign import Sign
-from vision.provenance.sign import SignKind as SeenKind
-from vision.provenance.words import ENGLISH
+from vision.origin.sign import Sign
+from vision.origin.sign import SignKind as SeenKind
+from vision.origin.words import ENGLISH
 
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
 MOIRE = ProvenanceSign(SignKind.RECAPTURE, "found", "moire", "pattern", 1.2, (("fine_pattern", "1.20"),))

@@ -37,10 +37,10 @@ from fixtures import demo_world, edits
 from fixtures.scenes import Pixels, scene
 from flows.reconcile import reconcile
 from tests.waiting import PATIENCE_SECONDS
-from vision.fingerprint import Fingerprint, Fingerprinter
-from vision.image import Decoder
+from vision.copies.fingerprint import Fingerprint, Fingerprinter
+from vision.decode.image import Decoder
+from vision.examine import judge
 from vision.library.search import candidate_from, nearness
-from vision.photos import judge
 
 ROUNDS = int(os.environ.get("MIAOPEI_RACE_ROUNDS", "5"))
 EDITED_ROUNDS = max(2, ROUNDS // 5)

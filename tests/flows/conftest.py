@@ -36,7 +36,7 @@ from models.ocr_build import default_target
 from tests.forked import Forked
 from tests.waiting import until
 from tests.waiting import wait_until as wait_until_so
-from vision.image import sniff
+from vision.decode.image import sniff
 
 ROOT = Path(__file__).resolve().parents[2]
 

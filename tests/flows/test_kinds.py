@@ -17,9 +17,9 @@ from flows.errors import UnknownPaperKind
 from flows.evidence import paper_fact
 from flows.kinds import check_kinds
 from vision.documents import load_catalogue as read_kinds
-from vision.documents.catalogue import OURS, PaperKind
-from vision.documents.page import PageText, TextLine
+from vision.documents.kinds.catalogue import OURS, PaperKind
 from vision.documents.parse import parse
+from vision.documents.text.page import PageText, TextLine
 
 TODAY = date(2026, 11, 20)
 # A bill of 600.00 of which the state insurance paid 500.00, as an outpatient bill prints it.

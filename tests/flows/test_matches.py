@@ -38,8 +38,8 @@ from flows.stages import Context
 from flows.teach import Teaching
 from flows.tracking import tracking
 from models.registry import weights_path
-from vision.copy_score import fusion_model
-from vision.library import commons
+from vision.copies.copy_score import fusion_model
+from vision.library import known_pictures
 
 pytestmark = pytest.mark.anyio
 LIMITS = FloodLimits(claims_max=2, window_hours=24)
@@ -301,7 +301,7 @@ async def test_a_picture_in_many_claims_is_ruled_on_once_and_its_claims_are_deci
     assert await shop.status(late) is Status.AWAITING_INFORMATION
     assert {await shop.status(one) for one in copies if one not in held} == {Status.REFERRED}
     async with shop.engine.connect() as conn:
-        (learnt,) = await commons.every(conn)
+        (learnt,) = await known_pictures.every(conn)
         assert (learnt.common_id, learnt.whole) == (flood.id, True)
 
 
@@ -340,7 +340,7 @@ async def test_a_picture_called_common_by_mistake_is_unlearnt_and_its_next_copy_
         await word(shop, second, first, MatchRuling.COMMON)
         await wait_until(lambda: settled(shop))
         async with shop.engine.connect() as conn:
-            (learnt,) = await commons.every(conn)
+            (learnt,) = await known_pictures.every(conn)
         excused = await shop.photo_claim("carl", photograph(1))
         await wait_until(lambda: settled(shop))
         assert "photo_is_common" in await reasons(shop, excused)
@@ -348,7 +348,7 @@ async def test_a_picture_called_common_by_mistake_is_unlearnt_and_its_next_copy_
         assert gone.id == learnt.common_id
         await wait_until(lambda: settled(shop))
         async with shop.engine.connect() as conn:
-            assert await commons.every(conn) == []
+            assert await known_pictures.every(conn) == []
         # What was decided on the word stays as it was; the next one is looked at without it.
         assert await shop.status(excused) is Status.AWAITING_INFORMATION
         late = await shop.photo_claim("dora", photograph(1))
@@ -385,7 +385,7 @@ async def test_a_word_taken_back_before_it_was_learnt_from_teaches_nothing(
     await word(shop, second, first, MatchRuling.COMMON)
     said = await take_back(shop, second)
     async with shop.engine.connect() as conn:
-        known = await commons.known(conn, [said.match_photo_id, said.photo_id])
+        known = await known_pictures.known(conn, [said.match_photo_id, said.photo_id])
     # A worker that read the word just before it was taken back is about to learn from it.
     with pytest.raises(NotFound):
         await Teaching(shop.engine)._learn(
@@ -394,6 +394,6 @@ async def test_a_word_taken_back_before_it_was_learnt_from_teaches_nothing(
     async with working(shop, eyes[0]):
         await wait_until(lambda: settled(shop))
     async with shop.engine.connect() as conn:
-        assert await commons.every(conn) == []
+        assert await known_pictures.every(conn) == []
         left = await conn.execute(select(outbox.c.state).where(outbox.c.topic == "teach"))
         assert set(left.scalars()) == {"done"}

@@ -17,8 +17,8 @@ from fixtures.tiny_sscd import write_files
 from flows.config import DescriptorConfig
 from flows.looking import fingerprinter
 from flows.refingerprint import RefingerprintReport, refingerprint
-from vision.fingerprint import Fingerprinter
-from vision.image import Decoder, preview_jpeg
+from vision.copies.fingerprint import Fingerprinter
+from vision.decode.image import Decoder, preview_jpeg
 from vision.library import LibraryPhoto, publish, search
 from vision.library.outdated import described_by
 

@@ -23,11 +23,11 @@ from claims.store.blobs import BlobStore
 from flows.config import StoreConfig, WorkerConfig
 from flows.looking import EVERY_RELATION, Looking, SeenPaper, SeenPhoto, Stopwatch, looking
 from models.ocr_build import default_target
+from vision.copies.fingerprint import Fingerprint
 from vision.errors import ImageRefused
-from vision.fingerprint import Fingerprint
-from vision.library import Candidate, commons
-from vision.library.commons import Bank
-from vision.photos import PhotoExamination, Verdict
+from vision.examine import PhotoExamination, Verdict
+from vision.library import Candidate, known_pictures
+from vision.library.known_pictures import Bank
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class Remembering:
     def compare_photo(
         self, fingerprint: Fingerprint, candidates: Sequence[Candidate], subject: str
     ) -> PhotoExamination:
-        """Pair by pair, and put together as `vision.photos.judge` does; a test holds the two against each other."""
+        """Pair by pair, and put together as `vision.examine.judge` does; a test holds the two against each other."""
         if len(candidates) > EVERY_RELATION.verify_max or not all(one.preview_sha256 for one in candidates):
             return self.real().compare_photo(fingerprint, candidates, subject)
         alone = [self._pair(fingerprint, one, subject) for one in candidates]
@@ -105,7 +105,7 @@ class Remembering:
         return replace(found, matches=tuple(replace(relation, **now) for relation in found.matches))
 
     def explain_photo(self, fingerprint: Fingerprint, match: Candidate, found: Any, bank: Bank) -> str:
-        return commons.explain(fingerprint, match.keypoints, match.thumbnail, found, bank)
+        return known_pictures.explain(fingerprint, match.keypoints, match.thumbnail, found, bank)
 
     def overlay(self, preview_sha256: str, match: PhotoMatch) -> str:
         if not self.has_files([preview_sha256, match.preview_sha256]):

@@ -15,9 +15,9 @@ from claims.store.blobs import BlobStore
 from flows.looking import SeenPhoto
 from tests.machine import pool
 from tests.machine.eyes import Remembering
+from vision.examine import PhotoExamination
 from vision.library import Candidate
 from vision.library.search import candidate_from, nearness
-from vision.photos import PhotoExamination
 
 
 def test_pairs_put_together_are_what_the_whole_comparison_gives(tmp_path: Path) -> None:

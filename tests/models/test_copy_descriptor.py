@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from models.train.copy_descriptor import CopyNetwork, Queue, Training, losses, rate, starting_point, whitened
 from models.train.copy_views import SIZES_PX, Batch
-from vision.descriptor import normalise, whiten
+from vision.copies.descriptor import normalise, whiten
 
 
 def batch(count: int, photos: list[int] | None = None) -> Batch:

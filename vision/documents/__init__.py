@@ -1,7 +1,9 @@
 """Reads papers into fields, by kinds that are files. Kinds and field names: docs/papers.md."""
 
-from vision.documents.catalogue import Catalogue, PaperKind, load_catalogue
-from vision.documents.page import (
+from vision.documents.kinds.catalogue import Catalogue, PaperKind, load_catalogue
+from vision.documents.page_reader import Quality
+from vision.documents.reader import PageCheck, Reader, ReaderLimits
+from vision.documents.text.page import (
     UNKNOWN,
     Box,
     PaperCheck,
@@ -11,8 +13,6 @@ from vision.documents.page import (
     PaperReading,
     RefusedField,
 )
-from vision.documents.passes import Quality
-from vision.documents.reader import PageCheck, Reader, ReaderLimits
 
 __all__ = [
     "UNKNOWN",

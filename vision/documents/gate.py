@@ -10,7 +10,7 @@ from typing import Final
 
 from models.errors import ModelCorrupt
 from models.registry import weights_path
-from vision.documents.page import UNKNOWN, PaperReading
+from vision.documents.text.page import UNKNOWN, PaperReading
 
 NAME: Final = "paper_gate"
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
-from vision.documents.catalogue import Catalogue, PaperKind
-from vision.documents.checks import checks
-from vision.documents.classify import candidates
-from vision.documents.doubts import doubtful
-from vision.documents.engine import extract
-from vision.documents.items import items
-from vision.documents.layout import Row, rows_of
-from vision.documents.page import UNKNOWN, PageText, PaperCode, PaperField, PaperReading
+from vision.documents.checks.agreement import checks
+from vision.documents.fields.engine import extract
+from vision.documents.fields.items import items
+from vision.documents.fields.review import doubtful
+from vision.documents.kinds.catalogue import Catalogue, PaperKind
+from vision.documents.kinds.classify import candidates
+from vision.documents.text.layout import Row, rows_of
+from vision.documents.text.page import UNKNOWN, PageText, PaperCode, PaperField, PaperReading
 
 
 def parse(page: PageText, today: date, catalogue: Catalogue, codes: Sequence[PaperCode] = ()) -> PaperReading:

@@ -1,5 +1,5 @@
 """Reads papers: OCR in processes of its own, tiny model first, the small one and other views of the page where the
-reading does not add up (`vision.documents.passes`).
+reading does not add up (`vision.documents.page_reader`).
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from types import TracebackType
 
 from models.ocr_build import OCR_CARDS, default_target, model_name, verify
 from models.registry import card
-from vision.documents.catalogue import Catalogue, load_catalogue
-from vision.documents.digits import digits_check
-from vision.documents.layers import layer_check
-from vision.documents.page import UNKNOWN, PaperCheck, PaperReading
-from vision.documents.passes import Passes, Quality
-from vision.documents.pool import Pool, PoolLimits
-from vision.documents.views import Pixels
-from vision.documents.workers import PageLost, Worker, WorkerLimits
+from vision.decode.image import Picture
+from vision.documents.checks.digits import digits_check
+from vision.documents.checks.layers import layer_check
+from vision.documents.kinds.catalogue import Catalogue, load_catalogue
+from vision.documents.ocr.pool import Pool, PoolLimits
+from vision.documents.ocr.process import PageLost, Worker, WorkerLimits
+from vision.documents.ocr.views import Pixels
+from vision.documents.page_reader import Passes, Quality
+from vision.documents.parse import parse_as
+from vision.documents.text.layout import rows_of
+from vision.documents.text.page import UNKNOWN, PageText, PaperCheck, PaperReading
 from vision.errors import ReaderUnavailable
-from vision.image import Picture
 from vision.measurement import Unmeasured
 
 
@@ -174,6 +176,11 @@ class Reader:
         """With the checks that need more than the page's own text."""
         height, width = picture.pixels.shape[:2]
         kind = self._catalogue[reading.kind]
-        made = [layer_check(reading, kind, picture.text_layer, width, height, self._today())]
+        today = self._today()
+
+        def parsed(page: PageText) -> PaperReading:
+            return parse_as(kind, rows_of(page), page, today)
+
+        made = [layer_check(reading, kind, picture.text_layer, width, height, parsed)]
         made += [check(picture.pixels, reading) for check in self._page_checks]
         return replace(reading, checks=(*reading.checks, *(check for check in made if check is not None)))

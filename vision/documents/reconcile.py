@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
-from vision.documents.catalogue import Catalogue
-from vision.documents.checks import checks
+from vision.documents.checks.agreement import checks
 from vision.documents.gate import confidence
-from vision.documents.page import UNKNOWN, PaperReading
+from vision.documents.kinds.catalogue import Catalogue
 from vision.documents.parse import money_confidence
+from vision.documents.text.page import UNKNOWN, PaperReading
 
 
 def settled(reading: PaperReading, confidence_min: float, catalogue: Catalogue) -> bool:

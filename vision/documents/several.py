@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vision.documents.catalogue import Catalogue
-from vision.documents.normalise import plain
-from vision.documents.page import UNKNOWN, PageText, PaperReading, TextLine
+from vision.documents.kinds.catalogue import Catalogue
 from vision.documents.parse import parse
+from vision.documents.text.normalise import plain
+from vision.documents.text.page import UNKNOWN, PageText, PaperReading, TextLine
 
 _GUTTERS_MAX = 8
 _SHARE_MIN = 0.2  # of the characters, on either side of a gutter

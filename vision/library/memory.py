@@ -32,9 +32,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from vision.descriptor import DIMENSIONS
+from vision.copies.descriptor import DIMENSIONS
+from vision.copies.fingerprint import Fingerprint
 from vision.errors import SearchTimedOut
-from vision.fingerprint import Fingerprint
 from vision.library.scan import PDQ_BYTES, Block, Found, Query, Rows, ScanLimits, gather, owner_hash, scan
 from vision.library.search import Looks, SearchLimits
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from vision.fingerprint import Fingerprint
+from vision.copies.fingerprint import Fingerprint
 
 Source = Literal["claim", "web", "stock"]
 

@@ -16,7 +16,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.descriptor import DIMENSIONS
+from vision.copies.descriptor import DIMENSIONS
 from vision.library.tables import PDQ_BITS
 
 Floats = NDArray[np.float32]

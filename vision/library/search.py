@@ -1,4 +1,4 @@
-"""Finding the library's pictures that a photo might be a copy of. Signals only: `vision.photos` turns them into
+"""Finding the library's pictures that a photo might be a copy of. Signals only: `vision.examine` turns them into
 verdicts."""
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from vision.copies.fingerprint import Fingerprint
+from vision.copies.geometry import Keypoints
 from vision.errors import SearchTimedOut
-from vision.fingerprint import Fingerprint
-from vision.geometry import Keypoints
 from vision.library.photos import Source, bits_text, vector_text
 
 if TYPE_CHECKING:  # it loads faiss, which only a worker needs
@@ -62,8 +62,8 @@ class Candidate:
 
     pdq_bits: Hamming distance of the nearest of eight orientations, 256 where not comparable. cosine: of the
     descriptors, the best over the whole picture and its views. cosine_excess: how far that is above the cosine of
-    mere look-alikes (`vision.descriptor.DescriptorModel.crowd`). view: which of them that was, 0 for the whole picture,
-    k for its k-th view.
+    mere look-alikes (`vision.copies.descriptor.DescriptorModel.crowd`). view: which of them that was, 0 for the whole
+    picture, k for its k-th view.
     """
 
     photo_id: str

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from safetensors.numpy import load_file
 
 from models import registry
-from vision.image import Picture
+from vision.decode.image import Picture
 from vision.measurement import Unmeasured
 from vision.nose import keypoints, pattern
 from vision.nose.align import Floats, Pixels, frame_matrix, into_frame

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from vision.documents.page import PageText, TextLine
+from vision.documents.text.page import PageText, TextLine
 
 CHARACTER_PX = 24
 ROW_PX = 50

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixtures.papers import capital_amount
-from vision.documents import capital
+from vision.documents.fields import capital
 from vision.measurement import Unmeasured
 
 

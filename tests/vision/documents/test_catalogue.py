@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from vision.documents.catalogue import OURS, load_catalogue
 from vision.documents.gate import accepted
+from vision.documents.kinds.catalogue import OURS, load_catalogue
 from vision.documents.parse import parse
 from vision.errors import InvalidPaperKind
 

@@ -10,10 +10,10 @@ import zxingcpp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vision.documents.catalogue import load_catalogue
-from vision.documents.codes import code_check, fiscal
-from vision.documents.ocr_child import CODES_MAX, decode_codes
-from vision.documents.page import Box, PaperCode
+from vision.documents.checks.codes import code_check, fiscal
+from vision.documents.kinds.catalogue import load_catalogue
+from vision.documents.ocr.child import CODES_MAX, decode_codes
+from vision.documents.text.page import Box, PaperCode
 
 KINDS = load_catalogue()
 WHOLE = Box(0, 0, 1, 1)

@@ -12,8 +12,8 @@ import pytest
 
 from fixtures.papers.draw import Page
 from fixtures.papers.forged_pages import ForgedPage, pages
-from vision.documents.digits import CHECK, digits_check
-from vision.documents.forensics import (
+from vision.documents.checks.digits import CHECK, digits_check
+from vision.documents.checks.forensics import (
     FEATURES,
     SIGNS,
     DigitsLook,
@@ -25,7 +25,7 @@ from vision.documents.forensics import (
     model_of,
     read_model,
 )
-from vision.documents.page import Box, PaperField, PaperReading
+from vision.documents.text.page import Box, PaperField, PaperReading
 from vision.measurement import Unmeasured
 
 SEEDS = range(40_000, 40_007)  # neither trained nor measured on

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from models.registry import weights_path
-from vision.documents.catalogue import CHOSEN_CHECKS, load_catalogue
 from vision.documents.gate import PROVEN, Gate, accepted, load_gate, not_accepted_because
-from vision.documents.page import UNKNOWN, Box, PaperCheck, PaperField, PaperReading, RefusedField
+from vision.documents.kinds.catalogue import CHOSEN_CHECKS, load_catalogue
+from vision.documents.text.page import UNKNOWN, Box, PaperCheck, PaperField, PaperReading, RefusedField
 
 FIELDS = {"company": "鲜丰水果", "date": "2026-10-03", "total_minor": "1880"}
 

@@ -9,12 +9,13 @@ import pytest
 
 from fixtures.hostile_files import pdf, pdf_of, pdf_stream
 from tests.vision.documents.paper_pdf import as_pdf, bill_page
-from vision.documents.catalogue import load_catalogue
-from vision.documents.layers import layer_check, layer_page
-from vision.documents.page import PaperCheck, PaperReading
-from vision.documents.parse import parse
-from vision.image import DecodeLimits, Decoder
-from vision.text_layer import CHARACTERS_MAX, LINES_MAX, TextLayer, read_layer
+from vision.decode.image import DecodeLimits, Decoder
+from vision.decode.text_layer import CHARACTERS_MAX, LINES_MAX, TextLayer, read_layer
+from vision.documents.checks.layers import layer_check, layer_page
+from vision.documents.kinds.catalogue import load_catalogue
+from vision.documents.parse import parse, parse_as
+from vision.documents.text.layout import rows_of
+from vision.documents.text.page import PageText, PaperCheck, PaperReading
 
 TODAY = date(2026, 11, 22)
 KINDS = load_catalogue()
@@ -37,9 +38,13 @@ def honest(decoder: Decoder) -> PaperReading:
     return parse(layer_page(*layer_of(decoder, as_pdf(bill_page()))), TODAY, KINDS)
 
 
+def parsed(page: PageText) -> PaperReading:
+    return parse_as(KIND, rows_of(page), page, TODAY)
+
+
 def check_of(decoder: Decoder, said: dict[str, str]) -> PaperCheck | None:
     layer, width, height = layer_of(decoder, as_pdf(bill_page(), said))
-    return layer_check(honest(decoder), KIND, layer, width, height, TODAY)
+    return layer_check(honest(decoder), KIND, layer, width, height, parsed)
 
 
 def test_the_layer_is_read_like_a_page(decoder: Decoder) -> None:
@@ -80,13 +85,13 @@ def test_a_layer_that_lies_fails(decoder: Decoder, printed: str, said: str, name
 def test_without_a_layer_there_is_no_check(decoder: Decoder) -> None:
     layer, width, height = layer_of(decoder, as_pdf(bill_page(), layer=False))
     assert layer.lines == ()
-    assert layer_check(honest(decoder), KIND, layer, width, height, TODAY) is None
+    assert layer_check(honest(decoder), KIND, layer, width, height, parsed) is None
 
 
 def test_a_layer_of_other_words_says_nothing(decoder: Decoder) -> None:
     layer, width, height = layer_of(decoder, pdf())
     assert [line.text for line in layer.lines] == ["Claim 4711"]
-    assert layer_check(honest(decoder), KIND, layer, width, height, TODAY) is None
+    assert layer_check(honest(decoder), KIND, layer, width, height, parsed) is None
 
 
 def test_a_layer_longer_than_any_paper_fails_and_costs_no_page(decoder: Decoder) -> None:
@@ -106,7 +111,7 @@ def test_a_layer_longer_than_any_paper_fails_and_costs_no_page(decoder: Decoder)
     layer, width, height = layer_of(decoder, file)
     assert not layer.complete
     assert sum(len(line.text) for line in layer.lines) <= CHARACTERS_MAX
-    check = layer_check(honest(decoder), KIND, layer, width, height, TODAY)
+    check = layer_check(honest(decoder), KIND, layer, width, height, parsed)
     assert check is not None
     assert not check.passed
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vision.documents.normalise import amount_minor, amounts, dates, plain, weight_g
+from vision.documents.text.normalise import amount_minor, amounts, dates, plain, weight_g
 from vision.measurement import Unmeasured
 
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vision.documents.catalogue import load_catalogue
 from vision.documents.gate import accepted
-from vision.documents.normalise import AMOUNT_MINOR_END, amount_minor, dates, impossible_dates, plain
-from vision.documents.page import PaperReading
+from vision.documents.kinds.catalogue import load_catalogue
 from vision.documents.parse import parse
+from vision.documents.text.normalise import AMOUNT_MINOR_END, amount_minor, dates, impossible_dates, plain
+from vision.documents.text.page import PaperReading
 from vision.measurement import Unmeasured
 
 TODAY = date(2026, 11, 22)

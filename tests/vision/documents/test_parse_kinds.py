@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from vision.documents.catalogue import load_catalogue
-from vision.documents.page import PaperReading
+from vision.documents.kinds.catalogue import load_catalogue
 from vision.documents.parse import parse
+from vision.documents.text.page import PaperReading
 
 TODAY = date(2026, 11, 22)
 KINDS = load_catalogue()

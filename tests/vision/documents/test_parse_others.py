@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vision.documents.catalogue import load_catalogue
+from vision.documents.kinds.catalogue import load_catalogue
 from vision.documents.parse import parse
 
 TODAY = date(2026, 11, 22)

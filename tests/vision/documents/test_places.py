@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from vision.documents import names
-from vision.documents.catalogue import load_catalogue
+from vision.documents.fields import names
 from vision.documents.gate import not_accepted_because, unfit_because
-from vision.documents.page import PaperReading
+from vision.documents.kinds.catalogue import load_catalogue
 from vision.documents.parse import parse
+from vision.documents.text.page import PaperReading
 
 TODAY = date(2026, 11, 22)
 

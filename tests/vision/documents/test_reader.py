@@ -26,13 +26,13 @@ from fixtures.papers.draw import Page
 from models.errors import ModelMissing
 from models.ocr_build import build
 from tests.vision.documents.paper_pdf import as_pdf, bill_page
+from vision.decode.exif import exif_reading
+from vision.decode.image import DecodeLimits, Decoder, Picture
 from vision.documents import UNKNOWN, PaperCheck, PaperReading, Reader, ReaderLimits
-from vision.documents.crops import crop
 from vision.documents.gate import accepted, unfit_because
+from vision.documents.ocr.crops import crop
 from vision.errors import ReaderUnavailable
-from vision.image import DecodeLimits, Decoder, Picture
 from vision.measurement import Unmeasured
-from vision.provenance.exif import exif_reading
 
 TODAY = date(2026, 11, 22)
 NO_EXIF = exif_reading({})
@@ -244,7 +244,7 @@ def test_the_ocr_process_cannot_reach_the_network() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         program = f"import socket\nPORT = {port}\n" + (
-            "from vision.documents.ocr_child import NetworkForbidden, forbid_network\n"
+            "from vision.documents.ocr.child import NetworkForbidden, forbid_network\n"
             "forbid_network()\n"
             "connect = lambda: socket.create_connection(('127.0.0.1', PORT), 2)\n"
             "for attempt in (connect, lambda: socket.getaddrinfo('localhost', 80)):\n"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from vision.documents.catalogue import load_catalogue
-from vision.documents.checks import checks
-from vision.documents.page import Box, PaperField, PaperItem, PaperReading
+from vision.documents.checks.agreement import checks
+from vision.documents.kinds.catalogue import load_catalogue
 from vision.documents.reconcile import best, settled
+from vision.documents.text.page import Box, PaperField, PaperItem, PaperReading
 
 TODAY = date(2026, 11, 22)
 KINDS = load_catalogue()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vision.documents.page import TextLine
-from vision.documents.script import in_one_script
+from vision.documents.text.page import TextLine
+from vision.documents.text.script import in_one_script
 
 CORNERS = ((0.0, 0.0), (9.0, 0.0), (9.0, 3.0), (0.0, 3.0))
 

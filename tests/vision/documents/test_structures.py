@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from vision.documents.catalogue import load_catalogue, set_wide
-from vision.documents.codes import code_check
+from vision.documents.checks.codes import code_check
 from vision.documents.gate import not_accepted_because, read_once, unfit_because
-from vision.documents.layout import beside, rows_of
-from vision.documents.page import Box, PageText, PaperCode, PaperReading, TextLine
+from vision.documents.kinds.catalogue import load_catalogue, set_wide
 from vision.documents.parse import parse
+from vision.documents.text.layout import beside, rows_of
+from vision.documents.text.page import Box, PageText, PaperCode, PaperReading, TextLine
 
 TODAY = date(2026, 11, 22)
 NOWHERE = Box(0, 0, 1, 1)

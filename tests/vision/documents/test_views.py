@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vision.documents.crops import crop
-from vision.documents.outlines import area_ratio, outlines, skew
-from vision.documents.page import Box, PaperField, TextLine
-from vision.documents.views import fall_degrees, flattened, levelled, turned, whole
+from vision.documents.ocr.crops import crop
+from vision.documents.ocr.outlines import area_ratio, outlines, skew
+from vision.documents.ocr.views import fall_degrees, flattened, levelled, turned, whole
+from vision.documents.text.page import Box, PaperField, TextLine
 
 WIDTH, HEIGHT = 900, 700
 CORNERS = np.array([[210, 120], [720, 190], [650, 590], [150, 520]], dtype=np.float32)

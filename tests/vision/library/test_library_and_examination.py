@@ -15,12 +15,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fixtures import edits
-from vision.copy_score import fusion_model
-from vision.fingerprint import Fingerprint, Fingerprinter
-from vision.image import DecodeLimits, Decoder
+from vision.copies.copy_score import fusion_model
+from vision.copies.fingerprint import Fingerprint, Fingerprinter
+from vision.decode.image import DecodeLimits, Decoder
+from vision.examine import ExamineLimits, PhotoExamination, Verdict, examine
 from vision.library import LibraryPhoto, publish, remove_claim, search
 from vision.measurement import Unmeasured
-from vision.photos import ExamineLimits, PhotoExamination, Verdict, examine
 
 pytestmark = pytest.mark.anyio
 Pixels = NDArray[np.uint8]

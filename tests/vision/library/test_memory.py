@@ -16,14 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from fixtures.drawn_photos import changed, near, random_fingerprint
 from fixtures.photo_library import Vectors
 from tests.waiting import PATIENCE_SECONDS
+from vision.copies.fingerprint import Fingerprint, View
+from vision.copies.fingerprint import FingerprintLimits as ViewLimits
+from vision.copies.views import Box
 from vision.errors import SearchTimedOut
-from vision.fingerprint import Fingerprint, View
-from vision.fingerprint import FingerprintLimits as ViewLimits
 from vision.library import Candidate, LibraryPhoto, SearchLimits, publish, remove_claim, search
 from vision.library.memory import Memory, MemoryLimits, memory
 from vision.library.outdated import describe_anew
 from vision.library.scan import ScanLimits
-from vision.views import Box
 
 pytestmark = pytest.mark.anyio
 ROWS = 800

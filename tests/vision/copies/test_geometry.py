@@ -1,0 +1,124 @@
+"""Keypoints and the transform between two pictures, against pixels transformed in a known way."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage import data
+
+from vision.copies import geometry
+from vision.copies.copy_score import agreement
+from vision.copies.fingerprint import fit
+from vision.copies.geometry import Keypoints
+
+
+def grey(pixels: NDArray[np.uint8], edge_px: int = 512) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(fit(pixels, edge_px), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def cat() -> NDArray[np.uint8]:
+    return grey(data.chelsea())
+
+
+def test_mirrored_keypoints_are_those_of_the_mirrored_pixels(cat: NDArray[np.uint8]) -> None:
+    """The oracle is OpenCV itself, run on the mirrored picture."""
+    derived = geometry.extract(cat).mirrored()
+    computed = geometry.extract(np.ascontiguousarray(cat[:, ::-1]))
+    same = 0
+    for point, descriptor in zip(derived.points, derived.descriptors, strict=True):
+        near = np.abs(computed.points[:, :2] - point[:2]).max(axis=1) < 0.8
+        near &= np.abs((computed.points[:, 3] - point[3] + 180) % 360 - 180) < 5
+        distances = np.linalg.norm(computed.descriptors[near].astype(float) - descriptor.astype(float), axis=1)
+        same += bool(len(distances)) and float(distances.min()) < 60
+    assert same >= 0.75 * len(derived)
+
+
+def test_mirroring_twice_is_no_change(cat: NDArray[np.uint8]) -> None:
+    found = geometry.extract(cat)
+    again = found.mirrored().mirrored()
+    np.testing.assert_array_equal(again.descriptors, found.descriptors)
+    np.testing.assert_allclose(again.points, found.points, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("scale", "degrees", "mirrored"), [(0.6, 0, False), (1.0, 15, True), (0.8, -90, False), (1.4, 3, True)]
+)
+def test_a_known_transform_is_recovered(cat: NDArray[np.uint8], scale: float, degrees: float, mirrored: bool) -> None:
+    height, width = cat.shape
+    side = int(1.6 * max(height, width))
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), -degrees, scale)  # OpenCV turns the other way round
+    turn[:, 2] += side / 2 - np.array([width, height]) / 2
+    moved = np.asarray(cv2.warpAffine(cat, turn, (side, side)), dtype=np.uint8)
+    if mirrored:
+        moved = np.ascontiguousarray(moved[:, ::-1])
+    query, original = geometry.extract(moved), geometry.extract(cat)
+    found = geometry.relate(query, original)
+    assert found.mirrored is mirrored
+    assert found.inliers >= 30
+    assert found.scale == pytest.approx(scale, rel=0.03)
+    assert found.degrees == pytest.approx(degrees, abs=1.5)
+    np.testing.assert_allclose(found.matrix, turn, atol=4)
+    for x, y, match_x, match_y in found.pairs:
+        point = found.matrix @ [match_x * original.width_px, match_y * original.height_px, 1]
+        shown_x = 1 - x if mirrored else x
+        assert np.hypot(point[0] - shown_x * query.width_px, point[1] - y * query.height_px) < 8
+
+
+def test_a_crop_says_how_much_of_the_original_it_shows(cat: NDArray[np.uint8]) -> None:
+    height, width = cat.shape
+    part = np.ascontiguousarray(cat[height // 4 :, : width // 2])
+    found = geometry.relate(geometry.extract(part), geometry.extract(cat))
+    assert found.shown_ratio == pytest.approx(0.375, abs=0.02)
+    assert found.covers_ratio > 0.98
+    assert "cropped to 3" in geometry.describe(found)
+
+
+def test_two_different_photos_agree_on_nothing() -> None:
+    pictures = [grey(picture) for picture in (data.chelsea(), data.coffee(), data.astronaut(), data.rocket())]
+    for index, one in enumerate(pictures):
+        for other in pictures[index + 1 :]:
+            assert geometry.relate(geometry.extract(one), geometry.extract(other)).inliers <= 5
+
+
+def test_a_picture_without_keypoints_relates_to_nothing(cat: NDArray[np.uint8]) -> None:
+    white = geometry.extract(np.full((300, 400), 255, np.uint8))
+    assert len(white) == 0
+    assert geometry.relate(white, geometry.extract(cat)) is geometry.NO_GEOMETRY
+    assert geometry.relate(geometry.extract(cat), white) is geometry.NO_GEOMETRY
+
+
+def test_keypoints_survive_their_bytes_and_other_bytes_are_refused(cat: NDArray[np.uint8]) -> None:
+    found = geometry.extract(cat)
+    again = Keypoints.from_bytes(found.to_bytes())
+    np.testing.assert_array_equal(again.points, found.points)
+    np.testing.assert_array_equal(again.descriptors, found.descriptors)
+    assert (again.width_px, again.height_px) == (found.width_px, found.height_px)
+    for broken in (b"", b"SKP1", found.to_bytes()[:-1], b"XXXX" + found.to_bytes()[4:]):
+        with pytest.raises(ValueError, match="keypoints"):
+            Keypoints.from_bytes(broken)
+
+
+def test_a_shared_label_on_two_different_photos_does_not_agree_in_the_pixels() -> None:
+    """One sticker on two scenes: the keypoints find it, the pixels around it say that these are two photos."""
+    label = fit(data.astronaut()[0:220, 150:400], 130)
+    scenes = []
+    for scene, at in ((data.coffee(), (40, 60)), (data.chelsea(), (150, 280))):
+        scene = scene.copy()
+        scene[at[0] : at[0] + label.shape[0], at[1] : at[1] + label.shape[1]] = label
+        scenes.append(grey(scene))
+    one, other = scenes
+    query, match = geometry.extract(one), geometry.extract(other)
+    found = geometry.relate(query, match)
+    assert found.inliers >= 8
+    agreed = agreement(fit(one, 128), fit(other, 128), found, 128 / 512, 128 / max(other.shape))
+    itself = geometry.relate(query, query)
+    same = agreement(fit(one, 128), fit(one, 128), itself, 128 / 512, 128 / 512)
+    assert same.mean > 0.95
+    assert same.floor > 0.8
+    # A copy shows most of its original or is filled by it; here both are far from that.
+    assert agreed.mean < 0.6
+    assert agreed.floor < 0.1
+    assert max(found.shown_ratio, found.covers_ratio) < 0.7

@@ -1,0 +1,119 @@
+"""What a file says about its origin: three facts leave, everything else stays behind."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from fixtures.hostile_files import jpeg, jpeg_exif_overflow, png, webp
+from vision.decode.exif import ExifReading, exif_reading
+from vision.decode.image import Decoder
+from vision.measurement import Unmeasured
+
+CHINA = timezone(timedelta(hours=8))
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder(processes=1) as running:
+        yield running
+
+
+def phone_exif(**more: str) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x010F] = "Xiaomi"
+    exif[0x0110] = "Xiaomi 14"
+    exif[0x0131] = "Snapseed 2.0"
+    exif[0x013B] = "Owner Wang"
+    exif[0xA431] = "BODY-SERIAL-99"
+    inner = exif.get_ifd(0x8769)
+    inner[0x9003] = more.get("taken_at", "2026:10:01 09:30:05")
+    inner[0xA431] = "BODY-SERIAL-99"
+    inner[0xA435] = "LENS-SERIAL-42"
+    inner[0x927C] = b"MAKERNOTE-SECRET"
+    if "offset" in more:
+        inner[0x9011] = more["offset"]
+    position = exif.get_ifd(0x8825)
+    position[1], position[2] = "N", (31.0, 13.0, 49.0)
+    position[3], position[4] = "E", (121.0, 28.0, 24.0)
+    return exif
+
+
+@pytest.mark.parametrize("encode", [jpeg, png, webp])
+def test_time_software_and_camera_are_read_from_every_format(decoder: Decoder, encode: type[bytes]) -> None:
+    reading = decoder.decode(encode(None, exif=phone_exif())).exif  # type: ignore[call-overload]
+    assert reading == ExifReading(
+        taken_at=datetime(2026, 10, 1, 9, 30, 5, tzinfo=CHINA),
+        software="Snapseed 2.0",
+        camera="Xiaomi 14",
+        zone_known=False,
+    )
+
+
+def test_the_zone_that_the_camera_wrote_counts(decoder: Decoder) -> None:
+    reading = decoder.decode(jpeg(None, exif=phone_exif(offset="-05:30"))).exif
+    assert isinstance(reading.taken_at, datetime)
+    assert reading.taken_at.utcoffset() == -timedelta(hours=5, minutes=30)
+    assert reading.zone_known
+
+
+def test_positions_serial_numbers_and_owners_never_leave(decoder: Decoder) -> None:
+    data = jpeg(None, exif=phone_exif())
+    assert b"BODY-SERIAL-99" in data
+    assert b"MAKERNOTE-SECRET" in data
+    picture = decoder.decode(data)
+    said = repr(
+        {field.name: getattr(picture, field.name) for field in dataclasses.fields(picture) if field.name != "pixels"}
+    )
+    assert not any(secret in said for secret in ("SERIAL", "Wang", "MAKERNOTE", "121", "31.0"))
+
+
+def test_a_file_without_exif_is_unmeasured_never_empty(decoder: Decoder) -> None:
+    reading = decoder.decode(jpeg()).exif
+    for fact in (reading.taken_at, reading.software, reading.camera):
+        assert fact == Unmeasured("the file carries no EXIF")
+
+
+def test_broken_exif_is_unmeasured_and_the_picture_decodes(decoder: Decoder) -> None:
+    picture = decoder.decode(jpeg_exif_overflow())
+    assert picture.pixels.shape == (480, 640, 3)
+    assert isinstance(picture.exif.taken_at, Unmeasured)
+    assert isinstance(picture.exif.camera, Unmeasured)
+
+
+@pytest.mark.parametrize(
+    "raw", ["0000:00:00 00:00:00", "2026:13:01 00:00:00", "2026:02:30 10:00:00", "yesterday", "2026:10:01 25:00:00"]
+)
+def test_an_impossible_time_is_unmeasured(raw: str) -> None:
+    assert exif_reading({"taken_at": raw}).taken_at == Unmeasured("the EXIF time of taking is not a date")
+
+
+@pytest.mark.parametrize("offset", ["+99:00", "8", "", "+08:61", "Z"])
+def test_an_impossible_zone_is_taken_as_unknown(offset: str) -> None:
+    reading = exif_reading({"taken_at": "2026:10:01 09:30:05", "offset": offset})
+    assert reading.taken_at == datetime(2026, 10, 1, 9, 30, 5, tzinfo=CHINA)
+    assert not reading.zone_known
+
+
+def test_a_maker_is_not_said_twice() -> None:
+    assert exif_reading({"make": "Canon", "model": "Canon EOS R6"}).camera == "Canon EOS R6"
+    assert exif_reading({"make": "HUAWEI", "model": "P60"}).camera == "HUAWEI P60"
+    assert exif_reading({"model": "P60"}).camera == "P60"
+
+
+@given(st.dictionaries(st.sampled_from(["taken_at", "offset", "software", "make", "model"]), st.text(max_size=400)))
+def test_texts_are_printable_and_short_whatever_the_file_says(tags: dict[str, str]) -> None:
+    reading = exif_reading(tags)
+    for text in (reading.software, reading.camera):
+        if isinstance(text, str):
+            assert text
+            assert text.isprintable()
+            assert len(text) <= 241
+    if isinstance(reading.taken_at, datetime):
+        assert reading.taken_at.utcoffset() is not None

@@ -1,0 +1,218 @@
+"""The decoding processes: a zygote that never reads a picture, and one short-lived child of it for every file.
+
+The zygote imports Pillow and PDFium once, then waits. For each request it forks; the child lowers its own limits, reads
+one file, writes the pixels and dies. So no byte of one claim's file is ever in the memory of another's decoder, a crash
+or an exhausted limit ends that one file only, and a fork costs milliseconds where a fresh interpreter costs a quarter
+of a second.
+
+Wire, SOCK_SEQPACKET messages. Request: JSON (`kind`, limits) and two descriptors, the file's bytes and the place for
+the answer. Reply: JSON (`status` as of waitpid, `stalled`, `cpu_seconds`), after any number of WORKING. The answer
+itself the child writes into the second descriptor: 8 bytes of length, that much JSON, and from HEADER_BYTES on the
+pixels. The zygote never parses what a child wrote.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any, Final, NoReturn
+
+from vision.decode import confinement, credentials_child, pdf_pages, pixels
+from vision.progress import LOOK_SECONDS, Progress, sign_of
+
+REQUEST_BYTES_MAX: Final = 65_536
+HEADER_BYTES: Final = 65_536  # of an answer, before the pixels: room to describe 50 pages
+EXIT_UNFORESEEN: Final = 70
+EXIT_NOT_CONFINED: Final = 71
+EXIT_NO_RESOURCES: Final = 72  # the system refused what a child needs before it has looked at any file
+WORKING: Final = b'{"working":true}'
+
+_NOBODY: Final = 65_534
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def main(control_descriptor: int) -> None:
+    """Serve requests until the other end of the control socket closes, which is how the end of the parent is seen."""
+    control = socket.socket(fileno=control_descriptor)
+    libc = ctypes.CDLL(None, use_errno=True)
+    gc.collect()
+    gc.freeze()  # the children share these pages: no collector should touch and so copy them
+    with contextlib.suppress(ConnectionError):  # the parent may go at any moment
+        _serve(control, libc)
+
+
+def _serve(control: socket.socket, libc: ctypes.CDLL) -> None:
+    control.send(b'{"ready":true}')
+    while True:
+        message, descriptors, _flags, _address = socket.recv_fds(control, REQUEST_BYTES_MAX, 2)
+        if not message:
+            return
+        request = json.loads(message)
+        if request["kind"] == "credentials":
+            # Before the fork, as a child can open no module; not at the start, as few files have any.
+            credentials_child.load()
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            _child(request, descriptors[0], descriptors[1], libc)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        ending = _wait(pid, int(request["stall_seconds_max"]), control)
+        if ending is None:
+            return
+        control.send(json.dumps(ending).encode())
+
+
+def _wait(pid: int, stall_seconds_max: int, control: socket.socket) -> dict[str, Any] | None:
+    """How the child ended, killed for standing still or not; None when the parent has gone, and the child with it.
+
+    Its CPU time the kernel limits; by the clock it may take as long as others keep it from running.
+    """
+    watched = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(watched, select.POLLIN)
+    poll.register(control, select.POLLIN)  # a parent that waits for its reply says nothing: this is its end closing
+    progress = Progress(stall_seconds_max)
+    stalled = False
+    events: set[int] = set()
+    while not events and not stalled:
+        events = {descriptor for descriptor, _event in poll.poll(LOOK_SECONDS * 1000)}
+        if not events:
+            stalled = progress.stalled(sign_of([pid]))
+            control.send(WORKING)
+    if watched not in events:
+        os.kill(pid, signal.SIGKILL)
+    os.close(watched)
+    _pid, status, usage = os.wait4(pid, 0)
+    if control.fileno() in events:
+        return None
+    return {"status": status, "stalled": stalled, "cpu_seconds": usage.ru_utime + usage.ru_stime}
+
+
+def _child(request: dict[str, Any], source: int, target: int, libc: ctypes.CDLL) -> NoReturn:
+    code = EXIT_NO_RESOURCES
+    try:
+        with os.fdopen(source, "rb", closefd=False) as file:
+            file.seek(0)
+            data = file.read()
+        confined = confine(request, libc)
+        code = EXIT_UNFORESEEN
+        if confined:
+            _answer(request, data, target)
+            code = 0
+        else:
+            code = EXIT_NOT_CONFINED
+    finally:
+        # Without the interpreter's farewell: an unforeseen error ends as a status that the parent reports.
+        os._exit(code)
+
+
+def confine(request: dict[str, Any], libc: ctypes.CDLL) -> bool:
+    """Give up everything that decoding does not need. From here on the bytes may do what they like.
+
+    request: `kind`, `cpu_seconds_max`, `memory_bytes_max`, `answer_bytes_max`, `syscall_filter_required`.
+    False when the system call filter is required and this kernel has none. Raises OSError where a limit cannot be set.
+    """
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")  # under memory pressure the kernel should take this process first
+    with open("/proc/self/statm") as file:
+        present_bytes = int(file.read().split()[0]) * resource.getpagesize()
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 2)  # libraries' warnings about hostile files do not belong into our log
+    os.close(silence)
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setgid(_NOBODY)
+        os.setuid(_NOBODY)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # after setuid, which clears it
+    confinement.no_new_privileges(libc)
+    # PDFium reads the system's fonts for texts that bring none; where Landlock cannot hold it to them, it goes without.
+    fonts = request["kind"] == "pdf" and confinement.read_fonts_only(libc)
+    limits = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: int(request["answer_bytes_max"]),
+        resource.RLIMIT_AS: present_bytes + int(request["memory_bytes_max"]),
+        resource.RLIMIT_NOFILE: 16 if fonts else 0,  # no new descriptor: no file, no socket, no pipe
+    }
+    for which, limit in limits.items():
+        resource.setrlimit(which, (limit, limit))
+    cpu_seconds_max = int(request["cpu_seconds_max"])
+    # SIGXCPU first, which tells the ending apart from other kills; SIGKILL a second later for whoever ignores it.
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds_max, cpu_seconds_max + 1))
+    return confinement.filter_system_calls(libc, fonts) or not request["syscall_filter_required"]
+
+
+def _answer(request: dict[str, Any], data: bytes, target: int) -> None:
+    try:
+        pixels.prepare(int(request["pixels_max"]))
+        if request["kind"] == "credentials":
+            anchors, file = data[: int(request["anchors_bytes"])], data[int(request["anchors_bytes"]) :]
+            _write_header(target, credentials_child.read_credentials(file, str(request["media_type"]), anchors))
+            return
+        _write_pictures(target, _decoded(request, data), marks=bool(request.get("marks")))
+    except pixels.Refused as refused:
+        _write_header(target, {"refused": refused.args[0], "detail": refused.args[1]})
+    except MemoryError:
+        detail = "the file asks for more memory than one file may have"
+        _write_header(target, {"refused": "decode_memory", "detail": detail})
+
+
+def _decoded(request: dict[str, Any], data: bytes) -> Iterator[pixels.Decoded]:
+    if request["kind"] == "pdf":
+        page_count_max, page_pixels_max = int(request["page_count_max"]), int(request["page_pixels_max"])
+        return pdf_pages.render(data, int(request["dpi"]), page_count_max, page_pixels_max)
+    long_edge_px_max, pixels_max = int(request["long_edge_px_max"]), int(request["pixels_max"])
+    marks = bool(request.get("marks"))
+    return iter([pixels.decode(data, request["media_type"], long_edge_px_max, pixels_max, marks=marks)])
+
+
+def _write_pictures(target: int, pictures: Iterator[pixels.Decoded], *, marks: bool = False) -> None:
+    """Pixels go out picture by picture, so that a long PDF needs the memory of one page."""
+    described = []
+    offset = HEADER_BYTES
+    for picture in pictures:
+        _write_at(target, picture.pixels, offset)
+        offset += len(picture.pixels)
+        strip = picture.strip
+        if strip is not None:
+            _write_at(target, strip.levels, offset)
+            offset += len(strip.levels)
+        _write_at(target, picture.text_layer, offset)
+        offset += len(picture.text_layer)
+        described.append(
+            {
+                "marks": picture.marks if marks else None,
+                "strip": None
+                if strip is None
+                else {"width_px": strip.width_px, "height_px": strip.height_px, "quantisation": strip.quantisation},
+                "width_px": picture.width_px,
+                "height_px": picture.height_px,
+                "source_width_px": picture.source_width_px,
+                "source_height_px": picture.source_height_px,
+                "pixel_sha256": picture.pixel_sha256,
+                "exif": picture.exif,
+                "text_layer_bytes": len(picture.text_layer),
+            }
+        )
+    _write_header(target, {"pictures": described})
+
+
+def _write_header(target: int, plain: dict[str, Any]) -> None:
+    text = json.dumps(plain).encode()
+    _write_at(target, struct.pack(">Q", len(text)) + text, 0)
+
+
+def _write_at(target: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(target, view, offset)
+        view, offset = view[written:], offset + written

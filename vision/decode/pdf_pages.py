@@ -1,0 +1,124 @@
+"""Untrusted PDF bytes to page pictures and their text, with PDFium. Runs inside the decoding child only."""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+import hashlib
+import json
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+from vision.decode.pixels import Decoded, Refused
+from vision.decode.text_layer import CHARACTERS_MAX, LINES_MAX
+
+POINTS_PER_INCH: Final = 72
+_MISSING_PASSWORD: Final = {pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY}
+
+
+def render(data: bytes, dpi: int, page_count_max: int, page_pixels_max: int) -> Iterator[Decoded]:
+    """Pages in order, each at `dpi`, or at less where the page would pass `page_pixels_max`. Raises Refused."""
+    try:
+        document = pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as error:
+        if getattr(error, "err_code", None) in _MISSING_PASSWORD:
+            raise Refused("pdf_encrypted", "the PDF asks for a password; send it without one") from None
+        raise Refused("pdf_broken", "the PDF cannot be read; send it again or send photos of the pages") from None
+    # With an owner password alone a file opens unasked, yet it is encrypted and says what may be done with it.
+    if pdfium.FPDF_GetSecurityHandlerRevision(document.raw) != -1:
+        raise Refused("pdf_encrypted", "the PDF is protected; send it without protection")
+    page_count = len(document)
+    if page_count > page_count_max:
+        raise Refused("pdf_too_many_pages", f"the PDF has {page_count} pages; at most {page_count_max} are read")
+    if page_count == 0:
+        raise Refused("pdf_broken", "the PDF has no page")
+    for number in range(page_count):
+        yield _page(document, number, dpi, page_pixels_max)
+
+
+def _page(document: pypdfium2.PdfDocument, number: int, dpi: int, page_pixels_max: int) -> Decoded:
+    try:
+        page = document[number]
+        width_points, height_points = page.get_size()
+        if not (width_points > 0 and height_points > 0):
+            raise Refused("pdf_broken", f"page {number + 1} of the PDF has no area")
+        scale = dpi / POINTS_PER_INCH
+        pixels = width_points * height_points * scale * scale
+        if pixels > page_pixels_max:
+            scale *= (page_pixels_max / pixels) ** 0.5
+        # Annotations are drawn (stamps and seals often are ones); forms are not set up, so nothing of a form runs.
+        bitmap = page.render(scale=scale, may_draw_forms=False, draw_annots=True, rev_byteorder=True)
+        picture = bitmap.to_pil().convert("RGB")
+        layer = _text_layer(page, picture.width, picture.height)
+    except pypdfium2.PdfiumError:
+        raise Refused("pdf_broken", f"page {number + 1} of the PDF cannot be read") from None
+    pixels_rgb = picture.tobytes()
+    header = b"miaopei rendered page 1\0" + struct.pack(">II", *picture.size)
+    return Decoded(
+        pixels=pixels_rgb,
+        width_px=picture.width,
+        height_px=picture.height,
+        source_width_px=picture.width,
+        source_height_px=picture.height,
+        pixel_sha256=hashlib.sha256(header + pixels_rgb).hexdigest(),
+        text_layer=layer,
+    )
+
+
+_UTF_16: Final = codecs.lookup("utf-16-le").decode  # found before the fork: the child can open no module
+# A gap as wide as this many heights begins another run: columns of a table are not one text.
+_GAP_HEIGHTS: Final = 0.9
+
+
+def _text_layer(page: pypdfium2.PdfPage, width_px: int, height_px: int) -> bytes:
+    """The characters of the page as runs in lines, as `vision.decode.text_layer.read_layer` reads them; b"" without
+    any."""
+    text = page.get_textpage()
+    count = pdfium.FPDFText_CountChars(text.raw)
+    around = pdfium.FS_RECTF()  # of a character with its advance, in points from the page's lower left
+    corner = (ctypes.c_int(), ctypes.c_int())
+
+    def place(x: float, y: float) -> tuple[int, int]:
+        pdfium.FPDF_PageToDevice(page.raw, 0, 0, width_px, height_px, 0, x, y, *map(ctypes.byref, corner))
+        return corner[0].value, corner[1].value
+
+    lines: list[list[object]] = []
+    units: list[int] = []  # UTF-16, as PDFium counts
+    box = [0, 0, 0, 0]
+
+    def end_run() -> None:
+        run = _UTF_16(struct.pack(f"<{len(units)}H", *units), "replace")[0].strip()
+        if run:
+            lines.append([run, *box])
+        units.clear()
+
+    for index in range(min(count, CHARACTERS_MAX)):
+        unit = pdfium.FPDFText_GetUnicode(text.raw, index) & 0xFFFF
+        if unit in (0x0A, 0x0D) or not pdfium.FPDFText_GetLooseCharBox(text.raw, index, ctypes.byref(around)):
+            end_run()
+            continue
+        (x0, y0), (x1, y1) = place(around.left, around.top), place(around.right, around.bottom)
+        at = [min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)]
+        if units and at[2] > at[0] and not _goes_on(box, at):
+            end_run()
+        if not units:
+            box = at
+        elif at[2] > at[0]:
+            box = [min(box[0], at[0]), min(box[1], at[1]), max(box[2], at[2]), max(box[3], at[3])]
+        units.append(unit)
+    end_run()
+    if not lines and count <= CHARACTERS_MAX:
+        return b""
+    complete = count <= CHARACTERS_MAX and len(lines) <= LINES_MAX
+    return json.dumps({"lines": lines[:LINES_MAX], "complete": complete}, ensure_ascii=False).encode()
+
+
+def _goes_on(box: list[int], at: list[int]) -> bool:
+    """Whether a character stands right of a run, on its line and close by."""
+    height = max(1, box[3] - box[1], at[3] - at[1])
+    level = min(box[3], at[3]) - max(box[1], at[1])
+    return level > 0 and -0.5 * height <= at[0] - box[2] <= _GAP_HEIGHTS * height

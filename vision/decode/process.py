@@ -1,0 +1,347 @@
+"""The parent's side of the decoding processes: start them, hand a file over, judge how it ended, check the answer.
+
+Imports no decoder: what a file contains is known here only as the child's answer, checked like any other input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.decode.exif import ExifReading, exif_reading
+from vision.decode.file_reading import NOT_LOOKED, FileReading, read_marks_answer, strip_shape
+from vision.decode.text_layer import BYTES_MAX, NO_LAYER, TextLayer, read_layer
+from vision.errors import REFUSAL_CODES, DecoderUnavailable, ImageRefused, RefusalCode
+from vision.progress import LOOK_SECONDS, Progress, sign_of
+
+A = TypeVar("A")
+
+MIB: Final = 1024 * 1024
+# As in vision.decode.child, which this process must not import: it would load the decoders.
+HEADER_BYTES: Final = 65_536
+EXIT_NOT_CONFINED: Final = 71
+EXIT_NO_RESOURCES: Final = 72
+WORKING: Final = b'{"working":true}'
+
+_REPLY_BYTES_MAX: Final = 65_536
+FROM_OUTSIDE: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
+_EDGE_PX_MAX: Final = 50_000_000  # one row of as many pixels as are ever allowed
+_ROOT: Final = Path(__file__).resolve().parents[2]
+ANSWER_ERRORS: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    struct.error,
+)
+_START: Final = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from vision.decode.child import main; main(int(sys.argv[2]))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """What one file may cost. Time is CPU time: a busy machine takes longer by the clock, and no file is to blame.
+
+    stall_seconds_max: a child that neither uses CPU nor waits for any is ended after so long. memory_bytes_max counts
+    what decoding allocates beyond the idle process. syscall_filter_required: decode nothing on a kernel without
+    seccomp; without it the other limits still hold.
+    """
+
+    file_bytes_max: int = 25 * MIB
+    pixels_max: int = 50_000_000
+    cpu_seconds_max: int = 10
+    pdf_cpu_seconds_max: int = 30
+    credentials_cpu_seconds_max: int = 3
+    memory_bytes_max: int = 1024 * MIB
+    pdf_pages_max: int = 50
+    pdf_page_pixels_max: int = 4_000_000
+    stall_seconds_max: int = 30
+    syscall_filter_required: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """One picture as a child handed it over, checked. Fields as in `vision.decode.image.Picture`."""
+
+    pixels: NDArray[np.uint8]
+    source_width_px: int
+    source_height_px: int
+    pixel_sha256: str
+    exif: ExifReading
+    origin: FileReading = NOT_LOOKED
+    text_layer: TextLayer = NO_LAYER
+
+
+class ChildLost(Exception):
+    """The child did not get to the file's end, and none of its own limits is why: killed from outside, or by the
+    kernel for want of memory; or it stood still. In a fresh child, with nothing beside it, the file has another try.
+    """
+
+    def __init__(self, reason: str, *, stalled: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.stalled = stalled
+
+    def judged(self) -> ImageRefused | DecoderUnavailable:
+        """What a second loss says: only the file makes a child stand still twice; only the machine loses it twice."""
+        if self.stalled:
+            return ImageRefused("decode_timeout", "the decoder stood still on this file")
+        return DecoderUnavailable(f"{self.reason}, twice; is the machine out of memory?")
+
+
+class Lane:
+    """One zygote and the socket to it; used by one thread at a time."""
+
+    def __init__(self, limits: DecodeLimits) -> None:
+        self._limits = limits
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._ready = False
+
+    @property
+    def process_id(self) -> int:
+        """Of the zygote; 0 before it was first needed and after `stop`."""
+        return self._process.pid if self._process is not None else 0
+
+    def launch(self) -> None:
+        """Start the zygote, if none lives, without waiting until it is ready."""
+        if self._control is not None and self._process is not None and self._process.poll() is None:
+            return
+        self.kill()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # -I: neither PYTHONPATH nor the working directory decide what the decoder imports. The environment is bare: no
+        # secret of ours is in it. Its own session: a Ctrl-C in a terminal is for us to handle.
+        command = [sys.executable, "-I", "-c", _START, str(_ROOT), str(theirs.fileno())]
+        environment = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
+        with theirs:
+            self._process = subprocess.Popen(
+                command,
+                env=environment,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # a traceback of the decoder's quotes the file
+                cwd="/",
+                start_new_session=True,
+            )
+        self._control = ours
+        self._ready = False
+
+    def stop(self) -> None:
+        """Let the zygote end: it does when its socket closes, and takes a child under way with it."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            try:
+                self._process.wait(timeout=2)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+    def kill(self) -> None:
+        """End a zygote that does not answer."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        self.stop()
+
+    def run(self, data: bytes, request: Mapping[str, object]) -> list[Decoded]:
+        """Decode `data` in a fresh child. Raises ImageRefused for the file, DecoderUnavailable for the machine, and
+        ChildLost where that is not known yet.
+        """
+        return self.work(data, request, read_answer)
+
+    def work(self, data: bytes, request: Mapping[str, object], read: Callable[[int], A]) -> A:
+        """`data` worked on in a fresh child, and its answer as `read` checks it. Raises as `run` does."""
+        limits = self._limits
+        cpu_seconds_max = {
+            "pdf": limits.pdf_cpu_seconds_max,
+            "credentials": limits.credentials_cpu_seconds_max,
+        }.get(str(request["kind"]), limits.cpu_seconds_max)
+        whole = {
+            **request,
+            "cpu_seconds_max": cpu_seconds_max,
+            "stall_seconds_max": limits.stall_seconds_max,
+            "memory_bytes_max": limits.memory_bytes_max,
+            "pixels_max": limits.pixels_max,
+            "syscall_filter_required": limits.syscall_filter_required,
+        }
+        source = os.memfd_create("miaopei-source", os.MFD_CLOEXEC)
+        target = os.memfd_create("miaopei-answer", os.MFD_CLOEXEC)
+        try:
+            _write(source, data)
+            reply = self._ask(json.dumps(whole).encode(), source, target)
+            _check_ending(reply, cpu_seconds_max)
+            return read(target)
+        finally:
+            os.close(source)
+            os.close(target)
+
+    def _ask(self, message: bytes, source: int, target: int) -> dict[str, Any]:
+        # A zygote that was killed from outside is replaced once; a second death is the machine's trouble.
+        for _attempt in range(2):
+            try:
+                control = self._started()
+                socket.send_fds(control, [message], [source, target])
+                reply = self._heard(control, "the decoding process does not answer")
+            except ConnectionError:
+                reply = b""
+            if reply:
+                return cast("dict[str, Any]", json.loads(reply))
+            self.kill()
+        raise DecoderUnavailable("the decoding process died twice; is the machine out of memory?")
+
+    def _started(self) -> socket.socket:
+        self.launch()
+        control, process = self._control, self._process
+        if control is None or process is None:
+            raise DecoderUnavailable("the decoding process was stopped")
+        if not self._ready:
+            if not self._heard(control, "the decoding process does not get ready"):
+                self.kill()
+                raise DecoderUnavailable(f"the decoding process did not start (exit status {process.returncode})")
+            self._ready = True
+        return control
+
+    def _heard(self, control: socket.socket, otherwise: str) -> bytes:
+        """What the zygote says, b"" when it is gone, waited for as long as it gets on. It says that a child works every
+        second or so, and ends one that stands still: its silence is its own.
+        """
+        progress = Progress(self._limits.stall_seconds_max)
+        control.settimeout(LOOK_SECONDS)
+        while True:
+            try:
+                message = control.recv(_REPLY_BYTES_MAX)
+            except TimeoutError:
+                if progress.stalled(sign_of([self.process_id])):
+                    self.kill()
+                    raise DecoderUnavailable(otherwise) from None
+                continue
+            if message != WORKING:
+                return message
+            progress = Progress(self._limits.stall_seconds_max)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _check_ending(reply: Mapping[str, Any], cpu_seconds_max: int) -> None:
+    """Turn how the child ended into an error, unless it ended well."""
+    if reply["stalled"]:
+        raise ChildLost("the decoder stood still", stalled=True)
+    status = int(reply["status"])
+    if status == 0:
+        return
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_NOT_CONFINED:
+        raise DecoderUnavailable("this kernel has no system call filter (seccomp); nothing is decoded without one")
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_NO_RESOURCES:
+        raise ChildLost("the decoder could not begin")
+    killer = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    spent = float(reply["cpu_seconds"]) >= cpu_seconds_max - 0.1
+    if killer == signal.SIGXCPU or (killer == signal.SIGKILL and spent):
+        raise ImageRefused("decode_timeout", f"decoding took more than {cpu_seconds_max} s of CPU")
+    if killer in FROM_OUTSIDE:  # none of its limits sends these: somebody did, or the kernel for want of memory
+        raise ChildLost(f"the decoder was killed ({signal.Signals(killer).name})")
+    ending = f"signal {signal.Signals(killer).name}" if killer else f"exit status {os.waitstatus_to_exitcode(status)}"
+    raise ImageRefused("decode_crashed", f"the decoder died on this file ({ending})")
+
+
+def read_answer(target: int) -> list[Decoded]:
+    """Check what the child wrote: a taken-over decoder may write anything, and gets through pixels and short texts.
+
+    target: descriptor of the answer, laid out as `vision.decode.child` says. Raises ImageRefused: the child's, or
+    for an answer that is none.
+    """
+    try:
+        answer = read_header(target)
+        pictures: list[Decoded] = []
+        offset = HEADER_BYTES
+        for plain in answer["pictures"]:
+            pictures.append(_checked(target, offset, plain))
+            offset += pictures[-1].pixels.nbytes
+            strip = pictures[-1].origin.strip
+            offset += 0 if strip is None else strip.nbytes
+            layer_bytes = int(plain.get("text_layer_bytes", 0))
+            if layer_bytes:
+                pictures[-1] = replace(pictures[-1], text_layer=_layer(target, offset, layer_bytes))
+                offset += layer_bytes
+        if not pictures:
+            raise ValueError("no picture")
+    except ANSWER_ERRORS as error:
+        raise ImageRefused("decode_crashed", f"the decoder's answer cannot be used ({str(error)[:100]})") from None
+    return pictures
+
+
+def read_header(target: int) -> dict[str, Any]:
+    """The JSON object of an answer. Raises ImageRefused for a refusal, one of ANSWER_ERRORS for what is no answer."""
+    (length,) = struct.unpack(">Q", os.pread(target, 8, 0))
+    if length > HEADER_BYTES - 8:
+        raise ValueError("header too long")
+    answer = json.loads(os.pread(target, length, 8))
+    if "refused" in answer:
+        code, detail = str(answer["refused"]), str(answer["detail"])[:300]
+        if code not in REFUSAL_CODES:
+            raise ValueError("unknown refusal")
+        raise ImageRefused(cast("RefusalCode", code), detail)
+    return cast("dict[str, Any]", answer)
+
+
+def _checked(target: int, offset: int, plain: Mapping[str, Any]) -> Decoded:
+    width_px, height_px = int(plain["width_px"]), int(plain["height_px"])
+    source_width_px, source_height_px = int(plain["source_width_px"]), int(plain["source_height_px"])
+    size = width_px * height_px * 3
+    if min(width_px, height_px, source_width_px, source_height_px) < 1 or offset + size > os.fstat(target).st_size:
+        raise ValueError("pixels missing")
+    if max(source_width_px, source_height_px) > _EDGE_PX_MAX:
+        raise ValueError("impossible size")
+    digest = bytes.fromhex(plain["pixel_sha256"])
+    if len(digest) != 32:
+        raise ValueError("no digest")
+    pixels = np.frombuffer(os.pread(target, size, offset), dtype=np.uint8).reshape(height_px, width_px, 3)
+    return Decoded(
+        pixels=pixels,
+        source_width_px=source_width_px,
+        source_height_px=source_height_px,
+        pixel_sha256=digest.hex(),
+        exif=exif_reading({str(name): str(text)[:300] for name, text in plain["exif"].items()}),
+        origin=_origin(target, offset + size, plain),
+    )
+
+
+def _layer(target: int, offset: int, layer_bytes: int) -> TextLayer:
+    if not 0 < layer_bytes <= BYTES_MAX:
+        raise ValueError("a text layer over its limits")
+    return read_layer(os.pread(target, layer_bytes, offset))
+
+
+def _origin(target: int, offset: int, plain: Mapping[str, Any]) -> FileReading:
+    if plain.get("marks") is None:
+        return NOT_LOOKED
+    marks = read_marks_answer(plain["marks"])
+    if plain.get("strip") is None:
+        return FileReading(marks, looked=True)
+    height_px, width_px, quantisation = strip_shape(plain["strip"])
+    levels = os.pread(target, height_px * width_px, offset)
+    strip = np.frombuffer(levels, dtype=np.uint8).reshape(height_px, width_px)
+    return FileReading(marks, strip, quantisation, looked=True)

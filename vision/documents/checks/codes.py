@@ -1,0 +1,110 @@
+"""QR and bar codes against the printed text. Decoding is the OCR process's (`vision.documents.ocr.child`).
+
+A code is plain text that anybody can print: that it agrees proves that a paper is consistent, not that it is genuine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from vision.documents.kinds.catalogue import PaperKind
+from vision.documents.text.normalise import AMOUNT_MINOR_END, tracking_key
+from vision.documents.text.page import PaperCheck, PaperCode
+
+# 01,TYPE,CODE,NUMBER,AMOUNT,YYYYMMDD,CHECKCODE,CRC, as the tax authority's invoices print it.
+_FISCAL = re.compile(
+    r"01,(?P<type>\d{2}),(?P<code>\d{0,12}),(?P<number>\d{8,20}),(?P<amount>\d{1,11}(?:\.\d{1,2})?),(?P<day>\d{8}),"
+    r"(?P<check>[0-9A-Za-z]{0,32}),(?P<crc>[0-9A-Fa-f]{0,8}),?",
+    re.ASCII,
+)
+#: The type of 数电票, whose code states the total; every other type states the amount before tax.
+WHOLE_AMOUNT_TYPE = "32"
+_MATRIX = frozenset({"QRCode", "DataMatrix"})
+_TRACKING_DIGITS_MIN = 10
+_NUMBER_CHARACTERS_MIN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class FiscalCode:
+    """What the QR code of an invoice states. code and check are "" on the newest type."""
+
+    type: str
+    code: str
+    number: str
+    amount_minor: int
+    day: date
+
+
+def fiscal(text: str) -> FiscalCode | None:
+    """The payload of an invoice's QR code, None for any other text: no field may be missing, odd or out of range."""
+    found = _FISCAL.fullmatch(text.strip())
+    if found is None:
+        return None
+    digits = found["day"]
+    try:
+        day = date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        return None
+    whole, _, fraction = found["amount"].partition(".")
+    amount_minor = int(whole) * 100 + int((fraction + "00")[:2])
+    if amount_minor >= AMOUNT_MINOR_END:
+        return None
+    if found["type"] == WHOLE_AMOUNT_TYPE and (found["code"] or len(found["number"]) != 20):
+        return None
+    return FiscalCode(found["type"], found["code"], found["number"], amount_minor, day)
+
+
+def code_check(kind: PaperKind, values: Mapping[str, str], codes: Sequence[PaperCode]) -> PaperCheck | None:
+    """code_matches_text, None where no code states anything that was also read in print."""
+    if "tracking_number" in kind.fields:
+        return _tracking(values, codes)
+    stated = [payload for code in codes if (payload := fiscal(code.text)) is not None]
+    sides = [side for payload in stated for side in _sides(values, payload)]
+    if not sides:
+        return _mentioned(values, codes)
+    words = "; ".join(f"{name}: the code says {code}, the print {printed}" for name, code, printed in sides)
+    return PaperCheck("code_matches_text", all(code == printed for _, code, printed in sides), words)
+
+
+def _mentioned(values: Mapping[str, str], codes: Sequence[PaperCode]) -> PaperCheck | None:
+    """Other codes lead to a web page. One that has the paper's number in it agrees; one that has not says nothing."""
+    name = "number" if "number" in values else "order_number"
+    printed = values.get(name, "")
+    if len(printed) >= _NUMBER_CHARACTERS_MIN and any(
+        printed in re.split(r"[^0-9A-Za-z]+", code.text.upper()) for code in codes
+    ):
+        return PaperCheck("code_matches_text", True, f"{name}: the code has {printed} in it")
+    return None
+
+
+def _sides(values: Mapping[str, str], payload: FiscalCode) -> list[tuple[str, str, str]]:
+    """(name, as coded, as printed) of everything that both state."""
+    amount = "total_minor" if payload.type == WHOLE_AMOUNT_TYPE or "net_minor" not in values else "net_minor"
+    if payload.type != WHOLE_AMOUNT_TYPE and amount == "total_minor" and "tax_minor" in values:
+        amount = ""  # the amount before tax was not read: nothing to compare
+    coded = {"code": payload.code, "number": payload.number, "date": payload.day.isoformat()}
+    if amount:
+        coded[amount] = str(payload.amount_minor)
+    return [(name, code, values[name]) for name, code in coded.items() if code and name in values]
+
+
+def _tracking(values: Mapping[str, str], codes: Sequence[PaperCode]) -> PaperCheck | None:
+    """A bar code of a slip carries its number, or that of the order; a QR code may carry anything, and counts only
+    where it has the number in it. Short bar codes are those of routes and sorting.
+    """
+    printed = values.get("tracking_number", "")
+    if not printed:
+        return None
+    keys = {tracking_key(code.text): code for code in codes if code.symbology not in _MATRIX}
+    numbers = [key for key in keys if len(re.sub(r"\D", "", key)) >= _TRACKING_DIGITS_MIN]
+    if printed in numbers:
+        return PaperCheck("code_matches_text", True, f"tracking_number: the bar code and the print say {printed}")
+    if any(printed in tracking_key(code.text) for code in codes if code.symbology in _MATRIX):
+        return PaperCheck("code_matches_text", True, f"tracking_number: the QR code and the print say {printed}")
+    other = next((number for number in numbers if number != values.get("order_number", "")), None)
+    if other is None:
+        return None
+    return PaperCheck("code_matches_text", False, f"tracking_number: the bar code says {other}, the print {printed}")

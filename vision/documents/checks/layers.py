@@ -1,0 +1,63 @@
+"""The text layer of a PDF against its picture: what a program reads must be what a person sees."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from vision.decode.text_layer import TextLayer
+from vision.documents.kinds.catalogue import PaperKind
+from vision.documents.text.normalise import plain
+from vision.documents.text.page import PageText, PaperCheck, PaperReading, TextLine
+
+LAYER_MODEL = "text layer"
+
+
+def layer_page(layer: TextLayer, width_px: int, height_px: int) -> PageText:
+    """The layer as lines on a page, as if it had been read off one."""
+    lines = tuple(
+        TextLine(line.text, 1.0, ((left, top), (right, top), (right, bottom), (left, bottom)))
+        for line in layer.lines
+        if plain(line.text)
+        for left, top, right, bottom in [(line.left, line.top, line.right, line.bottom)]
+    )
+    return PageText(width_px, height_px, lines, LAYER_MODEL)
+
+
+def layer_check(
+    reading: PaperReading,
+    kind: PaperKind,
+    layer: TextLayer,
+    width_px: int,
+    height_px: int,
+    parsed: Callable[[PageText], PaperReading],
+) -> PaperCheck | None:
+    """text_layer_matches_picture, over the kind's required fields and those that money rests on, where both were read.
+
+    parsed: reads a page of text as a paper of that kind. None without a layer, or with one that has none of the fields.
+    The picture's values stay: they are what a person sees. A layer too long to be read fails, as it could say anything
+    further down.
+    """
+    if not layer.complete:
+        return PaperCheck("text_layer_matches_picture", False, "the text layer is longer than any paper")
+    if not layer.lines:
+        return None
+    stated = parsed(layer_page(layer, width_px, height_px))
+    compared = [name for name in dict.fromkeys((*kind.required, *kind.money)) if reading.value(name)]
+    refused = {one.name: one.reason for one in stated.refused}
+    both = [name for name in compared if stated.value(name) or name in refused]
+    if not both:
+        return None
+    differing = [name for name in both if _folded(stated.value(name)) != _folded(reading.value(name))]
+    if not differing:
+        return PaperCheck("text_layer_matches_picture", True, f"the same in both: {', '.join(both)}")
+    words = "; ".join(
+        f"{name}: the text layer says {stated.value(name) or refused[name]}, the picture {reading.value(name)}"
+        for name in differing
+    )
+    return PaperCheck("text_layer_matches_picture", False, words)
+
+
+def _folded(value: str) -> str:
+    """Letters and digits alone, in one case."""
+    return re.sub(r"[\W_]+", "", plain(value)).casefold()

@@ -1,0 +1,108 @@
+"""The formats of fields: what a value looks like on paper, and what becomes of it. Kinds name them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from vision.documents.fields import names
+from vision.documents.kinds.catalogue import FieldRule
+from vision.documents.text.normalise import AMOUNT, CURRENCY, amount_minor, number_key, tracking_key, weight_g
+from vision.measurement import Unmeasured
+
+# Words that stand behind a name with no space between, and are no part of it.
+_AFTER_NAMES = "性别|年龄|医保|电话|手机|地址|科室|人员|病历|住院|门诊|身份|联系"
+_CHINESE_NAME = rf"[\u3400-\u9fff·*]{{2,6}}?(?=[\s\x00-\x29\x2b-\x7f、《》〈〉“”…]|$|{_AFTER_NAMES})"
+_LATIN_NAME = r"[A-Za-z](?>[A-Za-z .'-]{1,30})(?![^\x00-\x7f\u3400-\u9fff、。])"
+# Any other script, emoji included: up to the next gap between cells or mark.
+_OTHER_NAME = r"(?=[^\s:;,()|]*[^\x00-\x7f\u3400-\u9fff·*、。])[^\s:;,()|\d](?:[^\s:;,()|]| (?=[^\s]))" + r"{0,38}"
+_NAME = rf"{_CHINESE_NAME}|{_LATIN_NAME}|{_OTHER_NAME}"
+
+_TRACKING = r"[A-Z]{0,4}\s?[\dO](?:[\s-]?[\dO]){9,19}"
+#: Without its unit.
+BARE_WEIGHT: Final = r"\d+(?:\s?\.\s?\d+)?"
+_MOBILE = re.compile(r"1[3-9]\d{9}")
+# What kind of institution it is (医疗机构类型: 综合医院), not which.
+_SORT_OF_INSTITUTION = re.compile(
+    "(?:综合|专科|公立|民营|私立|定点|医保|中医|中西医结合|妇幼|儿童|[一二三]级|[甲乙丙]等|基层|社区|宠物|动物|兽医|性|类)*"
+    "(?:医院|卫生服务中心|卫生服务站|保健院|卫生院|诊所|门诊部|医疗中心|诊疗中心)"
+)
+_WORD = r"[^\W\d_]"
+
+
+# Behind the name of a buyer that is no firm.
+_PRIVATE = re.compile(r"\s?\((?:个人|自然人)\)$")
+# Before the first of several (1. 高血压病).
+_FIRST_OF_SEVERAL = r"[(]?\d{1,2}\s?[.、)]\s?(?=[^\W\d])"
+
+
+def _text(rule: FieldRule) -> str:
+    if not rule.spaces:
+        return rf"(?:{_FIRST_OF_SEVERAL})?(?:\d{{1,2}}(?=[\u4e00-\u9fff]))?{_WORD}[\w()、,·&*/.+-]{{0,39}}"
+    # Up to the gap between two cells, or to the next label of the same one.
+    return r"(?=[^\s:;|]*\w)[^\s:;|,、。.!?)](?:[^\s|]| (?=\S)(?!\S{1,8}:)){0,79}"
+
+
+def _text_value(text: str) -> str:
+    return _PRIVATE.sub("", re.sub(f"^{_FIRST_OF_SEVERAL}", "", text)).strip(" ,.、·-*/")
+
+
+def _number(rule: FieldRule) -> str:
+    least, most = rule.digits
+    return rf"(?:[A-Za-z]{{1,6}}-?)?[\dOo](?:\s?-?[\dOo]){{{least - 1},{most - 1}}}(?![\dOo])"
+
+
+def _institution(rule: FieldRule) -> str:
+    endings = "|".join(rule.endings)
+    return rf"[\u4e00-\u9fff()·]{{2,24}}?(?:{endings})(?:[\u4e00-\u9fff()]{{0,6}}(?:分院|院区))?"
+
+
+def _institution_value(text: str) -> str:
+    return "" if _SORT_OF_INSTITUTION.fullmatch(text.strip()) else text.strip()
+
+
+def _amount(rule: FieldRule) -> str:
+    minus = r"(?:-\s?)?" if rule.minus else ""
+    return rf"(?:\+\s?)?{minus}(?:{CURRENCY}\s{{0,2}})?\s?{minus}{AMOUNT}"
+
+
+def _amount_value(text: str) -> str | Unmeasured:
+    minor = amount_minor(re.sub(r"^(\D{0,4})-", r"\1", text.lstrip("+")))
+    return minor if isinstance(minor, Unmeasured) else str(minor)
+
+
+def _weight_value(text: str) -> str | Unmeasured:
+    grams = weight_g(text)
+    return grams if isinstance(grams, Unmeasured) else str(grams)
+
+
+def tracking_without_label(text: str) -> bool:
+    """Whether a number is long enough for a tracking number, and is no mobile telephone's."""
+    key = tracking_key(text)
+    return len(re.sub(r"\D", "", key)) >= 11 and _MOBILE.fullmatch(key) is None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """pattern: regular expression of the value as printed. value: of what it matched; "" for nothing, Unmeasured for
+    what is not believed."""
+
+    pattern: Callable[[FieldRule], str]
+    value: Callable[[str], str | Unmeasured]
+
+
+SHAPES: Final[Mapping[str, Shape]] = MappingProxyType(
+    {
+        "name": Shape(lambda _rule: _NAME, names.person),
+        "text": Shape(_text, _text_value),
+        "institution": Shape(_institution, _institution_value),
+        "number": Shape(_number, number_key),
+        "tracking_number": Shape(lambda _rule: _TRACKING, tracking_key),
+        "amount": Shape(_amount, _amount_value),
+        "weight": Shape(lambda _rule: rf"{BARE_WEIGHT}\s?(?:kg|千克|公斤|g|克|斤)", _weight_value),
+        "count": Shape(lambda _rule: r"\d{1,4}(?=\s{0,3}(?:天|日|次|件|days?)?(?:\s|$|[^\d.]))", str.strip),
+    }
+)

@@ -1,0 +1,146 @@
+"""The lines of a bill."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+from vision.documents.kinds.catalogue import ItemTable, PaperKind
+from vision.documents.text.layout import Cell, Row, row_of
+from vision.documents.text.normalise import AMOUNT, CURRENCY, amounts
+from vision.documents.text.page import PaperItem
+from vision.documents.text.parts import OTHER_PART
+
+_UNITS = frozenset("次盒瓶支袋片项张个粒贴日天组套件人份剂付")
+_CLASS_HEADING = r"类别|等级|类型|甲乙"
+_SUM_OF_SOME = r"\W*[小合总共]\s{0,3}计\W*"
+# A further column of amounts: what of each the patient bears.
+_OF_THE_AMOUNT = r"其中|自[付费理]"
+
+# What the reader makes of a lone class character, by what was printed; only looked up below a class heading.
+_CLASSES = {
+    "甲": "甲",
+    "申": "甲",
+    "由": "甲",
+    "田": "甲",
+    "乙": "乙",
+    "己": "乙",
+    "Z": "乙",
+    "z": "乙",
+    "丙": "丙",
+    "内": "丙",
+    "两": "丙",
+}
+
+
+def items(rows: Sequence[Row], kind: PaperKind) -> list[PaperItem]:
+    """What stands between the heading and the totals. Empty when there is no such heading, or the kind has no items.
+
+    A row that states one of the kind's amounts (a label alone in its cell or with its amount) belongs to the totals,
+    whatever else ends the table.
+    """
+    table = kind.items
+    if table is None:
+        return []
+    heading = next((index for index, row in enumerate(rows) if _is_heading(row.text, table)), None)
+    if heading is None:
+        return []
+    head, *below = _without_part_beside(rows[heading:])
+    blocks = _blocks(head, table)
+    class_middles = [_middle(cell) for cell in head.cells if re.search(_CLASS_HEADING, cell.text)]
+    column = _amount_column(head, table) if len(blocks) == 1 else None
+    sums = _sums(kind)
+    found = []
+    for row in below:
+        if re.search(table.end, row.text, re.IGNORECASE) or any(sums.fullmatch(cell.text) for cell in row.cells):
+            break
+        for left, right in blocks:
+            cells = [cell for cell in row.cells if left <= _middle(cell) < right]
+            item = _item(cells, class_middles if table.classes else (), column)
+            if item is not None and not re.fullmatch(_SUM_OF_SOME, item.text):
+                found.append(item)
+    return found
+
+
+def _without_part_beside(rows: Sequence[Row]) -> list[Row]:
+    """The rows of a table, the first its heading, without another part of the paper that stands right of it (结算信息)
+    and has a heading in the same row."""
+    edge = next((last.right for last, cell in pairwise(rows[0].cells) if re.fullmatch(OTHER_PART, cell.text)), None)
+    if edge is None:
+        return list(rows)
+    return [row_of(tuple(cell for cell in row.cells if cell.left < edge)) for row in rows]
+
+
+def _sums(kind: PaperKind) -> re.Pattern[str]:
+    labels = (
+        label.label
+        for rule in kind.fields.values()
+        if rule.format in ("amount", "capital_amount")
+        for label in rule.labels
+    )
+    either = "|".join(f"(?:{label})" for label in labels) or "(?!)"
+    return re.compile(rf"\W*(?:{either}){{1,2}}\W*(?:{CURRENCY}?\s?-?{AMOUNT}.*)?", re.IGNORECASE)
+
+
+def _is_heading(text: str, table: ItemTable) -> bool:
+    named = re.search(table.amount, text) is not None and re.search(table.names, text) is not None
+    return named and re.search(r"\d\.\d{2}", text) is None
+
+
+def _middle(cell: Cell) -> float:
+    return (cell.left + cell.right) / 2
+
+
+def _blocks(heading: Row, table: ItemTable) -> list[tuple[float, float]]:
+    """(left, right) of each column of items: a heading with two columns of amounts means two items a row."""
+    everything = [(float("-inf"), float("inf"))]
+    if table.amount_column:
+        return everything
+    ends = [cell.right for cell in heading.cells if re.search(table.amount, cell.text)]
+    starts = [cell.left for cell in heading.cells if re.search(table.names, cell.text)]
+    if len(ends) < 2:
+        return everything
+    edges = [float("-inf")]
+    for end in ends[:-1]:
+        after = [start for start in starts if start > end]
+        edges.append((end + min(after)) / 2 if after else end)
+    edges.append(float("inf"))
+    return list(pairwise(edges))
+
+
+def _amount_column(heading: Row, table: ItemTable) -> float | None:
+    """Middle of the heading's word for the amount, by character position in its cell; None where the amount is the
+    last of its row anyway."""
+    for cell in heading.cells:
+        match = re.search(table.amount, cell.text)
+        if match:
+            if not table.amount_column and not re.search(_OF_THE_AMOUNT, heading.text):
+                return None
+            share = (cell.right - cell.left) / max(1, len(cell.text))
+            return cell.left + share * (match.start() + match.end()) / 2
+    return None
+
+
+def _item(cells: Sequence[Cell], class_middles: Sequence[float], column: float | None) -> PaperItem | None:
+    priced = [(cell, found) for cell in cells if (found := amounts(cell.text, decimals_required=True))]
+    if not priced:
+        return None
+    cell_of_amount, spans = (
+        priced[-1] if column is None else min(priced, key=lambda pair: abs(_middle(pair[0]) - column))
+    )
+    start, _, amount_minor = spans[-1]
+    item_class, text = "", ""
+    for cell in cells:
+        content = cell.text[:start].strip() if cell is cell_of_amount else cell.text
+        prefix = re.match(r"[\[(]\s?([甲乙丙])\s?[\])]\s?", content)
+        if prefix:
+            item_class, content = prefix[1], content[prefix.end() :]
+        below_heading = any(abs(_middle(cell) - middle) < 2 * cell.height for middle in class_middles)
+        if content in _CLASSES and (content in "甲乙丙" or below_heading):
+            item_class = item_class or _CLASSES[content]
+        elif content in ("自费", "丙类", "乙类", "甲类"):
+            item_class = item_class or content.removesuffix("类")
+        elif not text and content not in _UNITS and re.search(r"[\u4e00-\u9fff]|[A-Za-z]{2}", content):
+            text = re.sub(r"^\d{1,2}\s+", "", content)
+    return PaperItem(text, item_class, amount_minor) if text else None

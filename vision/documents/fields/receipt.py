@@ -1,0 +1,330 @@
+"""Merchant, address, date and total of a till receipt, English or Chinese."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+from typing import Final
+
+from vision.documents.fields.values import Outcome, date_by_rule, from_found
+from vision.documents.kinds.catalogue import FieldRule
+from vision.documents.text.layout import Row, piece, union
+from vision.documents.text.normalise import AMOUNT, amount_minor, amounts
+from vision.documents.text.page import PaperField, RefusedField
+from vision.measurement import Unmeasured
+
+# Words of a total and how surely the amount beside them is what was paid. The first pattern that matches a row
+# counts; -1: the row states another sum.
+_TOTAL_WORDS: tuple[tuple[str, int], ...] = (
+    (r"SUB\s?-?\s?T[O0]TA[LI]|小计|TAXABLE|ROUND\w*\s?ADJ", -1),
+    (r"TOTAL\s*(?:QTY|QUANTITY|ITEM|PCS|SAVING|DISC|GST|TAX|POINT|BEFORE|W/?O\b|WITHOUT)", -1),
+    (r"TOTAL\s*(?:AMOUNT|SALES|RM)?\s*\(?\s*EXC|(?:QTY|ITEMS?|GST|TAX|DISCOUNT)\s?TOTAL", -1),
+    (r"GRAND\s?TOTAL|NETT?\s?(?:TOTA[LI]|AMOUNT)|ROUND(?:ED|ING)?\s?TOTAL|TOTAL\s?ROUND|ROUNDING\s?R[MH]", 9),
+    (
+        r"TOTAL\s?(?:AMOUNT\s?)?(?:DUE|PAYABLE|TO\s?PAY)|(?:AMOUNT|BALANCE)\s?(?:DUE|PAYABLE)|OTAL\s?AFTER|FINAL\s?TOTAL",
+        9,
+    ),
+    (r"应付金额|应付|应收|消费(?:金额|合计|总额)", 9),
+    (r"TOTAL\s?(?:SALES?\s?)?\(?(?:INC|WITH)|INCLUSIVE\s?(?:OF\s?)?GST", 8),
+    (r"T[O0]TA[LI]\s?(?:AMOUNT|AMT|SALES?|RM|MYR|\(RM\)|PRICE|BILL)|合计金额|总金额", 7),
+    (r"(?<![A-Z])T[O0]TA[LI](?:\b|(?=RM|:|\d|\())|合\s{0,3}计|总\s?[计额]", 6),
+    (r"实付|实收|微信支付|支付宝|银行卡|云闪付|银联|数字人民币", 3),
+    (r"\bCASH\b|现金|\bVISA\b|MASTER\s?CARD|\bDEBIT\b|AMOUNT\b", 1),
+)
+_SURE_TOTAL = 6
+_ROUNDING = re.compile(r"ROUND\w*\s?ADJ|ROUNDING", re.IGNORECASE)
+_TAX_SUMMARY = re.compile(r"(?:GST|TAX)\s?SUMMARY", re.IGNORECASE)
+
+_COMPANY_END = re.compile(
+    r"\b(?:SDN|BHD|S/B|ENTERPRISE|TRADING|COMPANY|INC|LTD|LLC|PLT|CO\.?)\W*(?:\([A-Z]+\))?\W*$|(?:超市|商店|便利店|公司|商场|百货|水果|生鲜|药房|餐厅)$",
+    re.IGNORECASE,
+)
+_COMPANY_FORM = re.compile(r"\b(?:SDN|BHD|S/B|ENTERPRISE|TRADING|COMPANY|CO)\b|\(.*", re.IGNORECASE)
+_OWN_WORDS_MIN = 8  # letters beside the legal form that make a row a name by itself
+_NOT_COMPANY = re.compile(
+    r"TAX\s?INVOICE|^\W*(?:INVOICE|RECEIPT|CASH\s?(?:BILL|RECEIPT|SALES)|WELCOME|THANK|POSTED|COPY|DUPLICATE)|欢迎|小票|销售单"
+    r"|^\W*\d{4,}|FOR\s?SHOPPING",
+    re.IGNORECASE,
+)
+# Registration and tax numbers, telephones: what stands between the merchant's name and the list.
+_REGISTRATION = re.compile(
+    r"\b(?:GST|SST|REG|ROC|BRN|BR\sNO|CO\.?\s?NO|COMPANY\s?NO|TEL|TE1|PHONE|FAX|MOBILE|H/?P|E-?MAIL|WWW|HOTLINE)\b"
+    r"|^\W*\(?\d{5,7}-?[A-Z]\)?\W*$|电话|\+?\d{2,4}\s?-\s?\d{3,4}\s?\d{3,4}",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(
+    r"\b(?:JA[LI1]AN|JLN|LOT|TAMAN|LORONG|PERSIARAN|LEBUH|LEBUHRAYA|KAWASAN|SEKSYEN|BANDAR|FLOOR|FLR|LEVEL|PLAZA|STREET|ROAD|AVENUE|LRG|KAMPUNG|BLOCK"
+    r"|WISMA|MENARA|BASEMENT)\b|\bNO\s?[.,]?\s?\d|NO\.\s?[A-Z]-|^\W*\d{1,5}[A-Z]?\s?[,&-]|\b\d{5}\s*[A-Z]{3}"
+    r"|SELANGOR|KUALA\s?LUMPUR|JOHOR|MELAKA|PENANG|^[店地]址|[市区县].*[路街巷号]",
+    re.IGNORECASE,
+)
+_AT = re.compile(r"^(?:(?:门店|店铺|店|商户|公司)?地\s?址|店\s?址)\s?:?\s*")
+_PLACE = re.compile(r"SELANGOR|KUALA\s?LUMPUR|JOHOR|MELAKA|PENANG|PERAK|KEDAH|MALAYSIA|PAHANG|SEREMBAN", re.IGNORECASE)
+_ADDRESS_END = re.compile(
+    r"INVOICE|RECEIPT|\bDATE\b|\bBILL\b|TABLE|CASHIER|SHOPPING\s?HOURS|CUSTOMER|单号|流水号|小票号|日期|时间|商品"
+    r"|(?<![\u4e00-\u9fff])(?!(?:门店|店铺|店|商户|公司)?地\s?址|店\s?址)[\u4e00-\u9fff]{2,6}\s?:",  # another label
+    re.IGNORECASE,
+)
+DATE_RULE: Final = FieldRule.model_validate(
+    {"format": "date", "labels": [r"日期|DATE|交易时间|时间", "PRINTED"], "anywhere": True}
+)
+_CASH = re.compile(r"\bCASH\b|现金|收现|\bTENDER|\bPAID\b|\bRECEIVED\b", re.IGNORECASE)
+_CHANGE = re.compile(r"\bCHANGE\b|\bBALANCE RETURNED\b|找[零回赎]", re.IGNORECASE)
+_PAID = re.compile(
+    r"\b(?:CASH|PAID|PAYMENT|TENDER\w*|RECEIVED|CREDIT|VISA|MASTER\w*|DEBIT|CARD|E-?WALLET|PAYNOW|DUITNOW|\w+PAY)\b"
+    r"|现金|收现|付款|实[付收]|微信|支付宝|银行卡|刷卡|储值|云闪付|银联|数字人民币|扫码支付",
+    re.IGNORECASE,
+)
+_SUMS_MAX = 5  # above the total, that it may be made of
+_HEADER_ROWS_MAX = 12
+_NAME_ROWS_MAX = 3
+_ADDRESS_ROWS_MAX = 6
+
+
+def fields(rows: Sequence[Row]) -> list[Outcome]:
+    """Company, address, date and total; None for each that is not found."""
+    company = _company(rows)
+    return [
+        company[0] if company else None,
+        _address(rows, company[1] + 1 if company else 0),
+        date_by_rule(rows, "date", DATE_RULE),
+        _too_much(rows) or _total(rows),
+    ]
+
+
+def _too_much(rows: Sequence[Row]) -> RefusedField | None:
+    """A total that is out of this world is not made up for by another sum of the receipt."""
+    for row in rows:
+        strength, word_end = _strength(row.text)
+        if strength < _SURE_TOTAL:
+            continue
+        for match in re.finditer(rf"(?<![\d.,]){AMOUNT}", row.text[word_end:]):
+            minor = amount_minor(match[0])
+            if isinstance(minor, Unmeasured) and "." in match[0]:
+                return RefusedField("total_minor", minor.reason)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """An amount beside a word that may mean the total. strength: as in `_TOTAL_WORDS`, more after the rounding line.
+    row: of the word; at, start, end: where the amount stands."""
+
+    strength: int
+    row: int
+    at: int
+    start: int
+    end: int
+    minor: int
+
+
+def _statements(rows: Sequence[Row]) -> list[_Statement]:
+    found: list[_Statement] = []
+    rounded = False
+    for index, row in enumerate(rows):
+        if found and _TAX_SUMMARY.search(row.text):
+            break
+        strength, word_end = _strength(row.text)
+        if _ROUNDING.search(row.text):
+            rounded = True
+        elif rounded and strength > 3:
+            strength += 3  # a total after the rounding line has it in
+        if strength <= 0:
+            continue
+        for at in (index, index + 1, index - 1):
+            # The amount stands right of its word; where the row has none, the reader may have set it a row off.
+            if not 0 <= at < len(rows) or (at != index and _strength(rows[at].text)[0] != 0):
+                continue
+            spans = [span for span in _amounts(rows[at]) if at != index or span[0] >= word_end]
+            if spans:
+                found.append(_Statement(strength, index, at, *spans[-1]))
+                break
+    return [one for one in found if one.minor > 0]
+
+
+def _total(rows: Sequence[Row]) -> PaperField | None:
+    """The amount beside the word that most surely means the total; of equals the one further down, where rounding and
+    tax are in.
+
+    When cash given less change comes to another candidate, that one is taken: it is what left the customer's purse.
+    """
+    cash, change = _tendered(rows)
+    paid = cash - change if cash and cash >= change else 0
+    stated = _statements(rows)
+    if not stated:
+        return None
+    best = max(stated, key=lambda one: (one.strength + (4 if paid and paid == one.minor else 0), one.at))
+    return from_found("total_minor", piece(rows, best.at, best.start, best.end), str(best.minor))
+
+
+def total_words() -> list[str]:
+    """Regular expressions of the words that surely mean the total."""
+    return [pattern for pattern, strength in _TOTAL_WORDS if strength >= _SURE_TOTAL]
+
+
+def unconfirmed(rows: Sequence[Row], total_minor: int) -> str:
+    """Why a total may be another sum of the receipt, "" where the receipt states it a second way: cash less change, the
+    same amount beside another word of a total or a payment, the lines above it, or two or three sums above it (net and
+    tax, a sum and its rounding).
+
+    A rounding or a larger amount below it speaks against all of them: it is not what was paid.
+    """
+    stated = _statements(rows)
+    at = max((one.at for one in stated if one.minor == total_minor), default=-1)
+    if at < 0:
+        return "the receipt states it nowhere else"
+    cash, change = _tendered(rows)
+    against = _stated_since(rows[at + 1 :], total_minor)
+    if against:
+        return f"not the last sum of the receipt: {against[:60]}"
+    places = {one.row for one in stated if one.minor == total_minor}
+    places |= {index for index, row in enumerate(rows) if _PAID.search(row.text) and total_minor in _minors(row)}
+    if len(places) > 1 or (cash and cash - change == total_minor):
+        return ""
+    if _lines_sum(rows, total_minor) or _sums_sum(rows, at, total_minor):
+        return ""
+    return "neither the lines nor what was paid confirm it"
+
+
+def _stated_since(below: Sequence[Row], total_minor: int) -> str:
+    """The row that rounds the total or states a larger one, "" for none. Cash given is larger; so is a sum of it."""
+    given = {total_minor + minor for row in below if _CHANGE.search(row.text) for minor in _minors(row)}
+    for row in below:
+        if _TAX_SUMMARY.search(row.text):
+            break
+        if _CASH.search(row.text) or _CHANGE.search(row.text):
+            continue
+        rounds = _ROUNDING.search(row.text) and any(minor != 0 for minor in _minors(row))
+        if rounds or any(minor > total_minor and minor not in given for minor in _minors(row)):
+            return row.text
+    return ""
+
+
+def _lines_sum(rows: Sequence[Row], total_minor: int) -> bool:
+    """Whether the last amounts of the rows right above the first total, or above its subtotal, come to it."""
+    come_to = 0
+    for row in reversed(rows[: _first_sum(rows)]):
+        come_to += _minors(row)[-1] if _amounts(row) else 0
+        if come_to >= total_minor:
+            break
+    return come_to == total_minor
+
+
+def _sums_sum(rows: Sequence[Row], at: int, total_minor: int) -> bool:
+    """Whether two or three of the last sums above the row come to the total; a rounding may be printed without its
+    sign."""
+    sums: list[tuple[int, ...]] = []
+    for row in rows[_first_sum(rows) : at]:
+        if _amounts(row):
+            minor = _minors(row)[-1]
+            sums.append((minor, -minor) if _ROUNDING.search(row.text) else (minor,))
+    return any(
+        sum(signed) == total_minor
+        for count in (2, 3)
+        for chosen in combinations(sums[-_SUMS_MAX:], count)
+        for signed in product(*chosen)
+        if all(signed)
+    )
+
+
+def _first_sum(rows: Sequence[Row]) -> int:
+    """The first row that states a total or a subtotal; their number where none does."""
+    return next(
+        (at for at, row in enumerate(rows) if _strength(row.text)[0] not in (0, 1, 3) and _amounts(row)), len(rows)
+    )
+
+
+def _minors(row: Row) -> list[int]:
+    return [minor for _start, _end, minor in _amounts(row)]
+
+
+def _amounts(row: Row) -> list[tuple[int, int, int]]:
+    return amounts(row.text, decimals_required=True)
+
+
+def _strength(text: str) -> tuple[int, int]:
+    """(how surely the row states the total, where its word ends): 0 for no such word, -1 for a row that states
+    another sum.
+    """
+    for pattern, strength in _TOTAL_WORDS:
+        found = re.search(pattern, text, re.IGNORECASE)
+        if found:
+            return strength, found.end() if strength > 0 else 0
+    return 0, 0
+
+
+def _tendered(rows: Sequence[Row]) -> tuple[int, int]:
+    """(cash given, change) in minor units, zeros where not both are stated."""
+    cash = change = -1
+    for row in rows:
+        spans = _amounts(row)
+        if not spans:
+            continue
+        if _CHANGE.search(row.text):
+            change = spans[-1][2]
+        elif _CASH.search(row.text):
+            cash = spans[-1][2]
+    return (cash, change) if cash >= 0 and change >= 0 else (0, 0)
+
+
+def _company(rows: Sequence[Row]) -> tuple[PaperField, int] | None:
+    """The merchant and the row its name ends in: the rows on top of the address and the registration numbers."""
+    chosen: list[int] = []
+    for index, row in enumerate(rows[:_HEADER_ROWS_MAX]):
+        if _letters(row.text) < 4 or _NOT_COMPANY.search(row.text):
+            if chosen:
+                break
+            continue
+        bare = _without_registration(row.text)
+        if _ADDRESS.search(bare) or (_REGISTRATION.search(bare) and not _COMPANY_END.search(bare)):
+            if chosen:
+                break
+            continue
+        chosen.append(index)
+        if _COMPANY_END.search(bare) or len(chosen) == _NAME_ROWS_MAX:
+            break
+    if not chosen:
+        return None
+    own_words = _letters(_COMPANY_FORM.sub("", rows[chosen[-1]].text))
+    if _COMPANY_END.search(_without_registration(rows[chosen[-1]].text)) and own_words >= _OWN_WORDS_MIN:
+        chosen = chosen[-1:]  # a whole name in one row: what stands above it was written there later
+    pieces = [piece(rows, index, 0, len(rows[index].text)) for index in chosen]
+    name = " ".join(_without_registration(rows[index].text) for index in chosen)
+    confidence = min(one.confidence for one in pieces)
+    return PaperField("company", name, round(confidence, 4), union([one.box for one in pieces])), chosen[-1]
+
+
+def _without_registration(text: str) -> str:
+    """Without the registration number in brackets that many firms print beside the name."""
+    return re.sub(r"\s*\([^()]*\d{4,}[^()]*\)?\s*$", "", re.sub(r"\b5/[8B]\b|\bS/8\b", "S/B", text)).strip()
+
+
+def _letters(text: str) -> int:
+    return sum(2 if "\u4e00" <= character <= "\u9fff" else 1 for character in text if character.isalpha())
+
+
+def _address(rows: Sequence[Row], begin: int) -> PaperField | None:
+    near = range(begin, min(len(rows), begin + _ADDRESS_ROWS_MAX))
+    start = next((i for i, row in enumerate(rows) if _AT.match(row.text)), None)
+    if start is None:
+        start = next(
+            (i for i in near if _ADDRESS.search(rows[i].text) and not _REGISTRATION.search(rows[i].text)), None
+        )
+    if start is None:
+        return None
+    texts: list[str] = []
+    pieces = []
+    posted = False
+    for index in range(start, min(len(rows), start + _ADDRESS_ROWS_MAX)):
+        text = rows[index].text
+        if _REGISTRATION.search(text) or _ADDRESS_END.search(text) or (posted and not _PLACE.search(text)):
+            break
+        texts.append(_AT.sub("", text))
+        pieces.append(piece(rows, index, 0, len(text)))
+        posted = posted or re.search(r"(?<!LOT )\b\d{5}(?!\d)", text) is not None
+    if not pieces:
+        return None
+    confidence = min(one.confidence for one in pieces)
+    return PaperField("address", " ".join(texts), round(confidence, 4), union([one.box for one in pieces]))

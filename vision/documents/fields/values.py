@@ -1,0 +1,75 @@
+"""From a piece of text to a field; and dates, which every kind of paper prints."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from datetime import date
+
+from vision.documents.kinds.catalogue import FieldRule
+from vision.documents.text.layout import Found, Row, piece, under
+from vision.documents.text.normalise import dates, impossible_dates
+from vision.documents.text.page import Box, PaperField, RefusedField
+
+_BETWEEN_CHARACTERS_MAX = 6
+Outcome = PaperField | RefusedField | None
+
+
+def from_found(name: str, found: Found, value: str = "") -> PaperField:
+    """The field of that piece of text; `value` where it differs from the text itself."""
+    return PaperField(name, value or found.text, round(found.confidence, 4), found.box, found.corners)
+
+
+def date_by_rule(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
+    """The date right of one of the labels, or under one; with `anywhere` else one with a time of day beside it, else
+    the first."""
+    for label in rule.labels:
+        for index, text, offset in _after(rows, label.label):
+            found = [span for span in dates(text) if not _words_between(text, span[0])]
+            wrong = [span for span in impossible_dates(text) if not _words_between(text, span[0])]
+            if wrong and (not found or wrong[0][0] < found[0][0]):
+                return RefusedField(name, f"{text[slice(*wrong[0])]} is no day of the calendar")
+            row = _span_of_dates(text, found)
+            if len(row) >= label.nth and (not label.of or len(row) == label.of):
+                start, end, day = row[label.nth - 1]
+                return from_found(name, piece(rows, index, offset + start, offset + end), day.isoformat())
+    for label in rule.labels:
+        for below in under(rows, label.label, r".*\d.*") if label.nth == 1 else ():
+            for _start, _end, day in dates(below.text):
+                return from_found(name, below, day.isoformat())
+    return next(unlabelled_dates(rows, name), None) if rule.anywhere else None
+
+
+def _span_of_dates(text: str, found: Sequence[tuple[int, int, date]]) -> list[tuple[int, int, date]]:
+    """The first date and those joined to it: from one 至 another, with a few characters between."""
+    joined = list(found[:1])
+    for start, end, day in dates(text):
+        if joined and start >= joined[-1][1] and start - joined[-1][1] <= _BETWEEN_CHARACTERS_MAX:
+            joined.append((start, end, day))
+    return joined
+
+
+def _after(rows: Sequence[Row], label: str) -> Iterator[tuple[int, str, int]]:
+    """(row, what stands right of the label in it, where that begins) for every row with the label."""
+    for index, row in enumerate(rows):
+        mark = re.search(label, row.text, re.IGNORECASE)
+        if mark is not None:
+            yield index, row.text[mark.end() :], mark.end()
+
+
+def _words_between(text: str, end: int) -> bool:
+    """Whether another label stands before: what follows it is not this one's."""
+    return re.search(r"[\u4e00-\u9fff]{2}", text[:end]) is not None
+
+
+def unlabelled_dates(rows: Sequence[Row], name: str, claimed: Collection[Box] = ()) -> Iterator[PaperField]:
+    """The dates with a time of day beside them; all where none has one. claimed: places of dates that stand beside the
+    labels of other fields, and are none of these."""
+    found = [
+        (row, from_found(name, piece(rows, index, start, end), day.isoformat()))
+        for index, row in enumerate(rows)
+        for start, end, day in dates(row.text)
+    ]
+    free = [(row, field) for row, field in found if field.box not in claimed]
+    timed = [field for row, field in free if re.search(r"\d{1,2}:\d{2}", row.text)]
+    return iter(timed or [field for _, field in free])

@@ -1,0 +1,175 @@
+"""The OCR process: `python -P child.py CONFIG`, spoken to over its standard input and output by
+`vision.documents.reader`.
+
+It holds the engine, reads one page at a time and touches no network: every attempt to connect or to resolve a name
+raises. CONFIG is JSON: models_dir, engines ({short name: [detection model, recognition model]}), threads,
+detection_edge_px_max.
+
+A frame is four bytes of header length (big endian), the header as JSON, then `payload_bytes` bytes. Requests:
+{model, height, width} with height * width * 3 bytes of sRGB. Replies: {ready: true} once at the start, then
+{lines: [[text, confidence, corners], ...], cpu_seconds} each; to the model CODES, {codes: [[symbology, text, corners],
+...], cpu_seconds}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from types import ModuleType
+from typing import Any, BinaryIO
+
+NETWORK_EVENTS = frozenset(
+    {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.bind"}
+)
+
+
+#: In the place of a model's name: decode QR and bar codes.
+CODES = "codes"
+CODES_MAX = 16
+CODE_CHARACTERS_MAX = 1_000
+# What papers carry. Weaker symbologies (ITF, Codabar) are found in any pattern of lines.
+SYMBOLOGIES = ("QRCode", "DataMatrix", "Code128", "Code39", "EAN13")
+
+
+class NetworkForbidden(RuntimeError):
+    """Something in the OCR process tried to reach the network."""
+
+
+def forbid_network() -> None:
+    """From here on this process cannot open a connection from Python; the hook cannot be taken off again."""
+
+    def refuse(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in NETWORK_EVENTS:
+            raise NetworkForbidden(f"the OCR process does not use the network: {event} {arguments[1:]}")
+
+    sys.addaudithook(refuse)
+
+
+def frame_head(header: dict[str, Any], payload_bytes: int = 0) -> bytes:
+    """What goes before a payload of that many bytes."""
+    encoded = json.dumps(header | {"payload_bytes": payload_bytes}, ensure_ascii=False).encode()
+    return len(encoded).to_bytes(4, "big") + encoded
+
+
+def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+    """The next frame, or None when the other side closed."""
+    prefix = stream.read(4)
+    if len(prefix) < 4:
+        return None
+    header: dict[str, Any] = json.loads(stream.read(int.from_bytes(prefix, "big")))
+    return header, stream.read(header["payload_bytes"])
+
+
+#: What the engine imports and never calls here, with the names that it takes from each. `modelscope` downloads models,
+#: which must never happen, and imports torch: 190 MB of memory and 1.6 s of CPU a process. The others serve tables,
+#: time series, anomalies, face search and a web client: with what they import in turn, 70 MB and 2 s of CPU.
+UNUSED: dict[str, tuple[str, ...]] = {
+    "aiohttp": (),
+    "faiss": (),
+    "modelscope": (),
+    "skimage": ("morphology",),
+    "sklearn": (),
+    "sklearn.cluster": ("KMeans",),
+    "sklearn.preprocessing": ("StandardScaler",),
+}
+
+
+def without_unused() -> None:
+    """Puts modules whose names are None in the place of what the engine imports for nothing; calling one fails."""
+    for name, members in UNUSED.items():
+        empty = ModuleType(name)
+        for member in members:
+            setattr(empty, member, None)
+        sys.modules[name] = empty
+
+
+def _engines(config: dict[str, Any]) -> dict[str, Any]:
+    without_unused()
+    from paddleocr import PaddleOCR
+
+    engines = {}
+    for name, (detection, recognition) in config["engines"].items():
+        engines[name] = PaddleOCR(
+            text_detection_model_name=detection,
+            text_detection_model_dir=os.path.join(config["models_dir"], detection),
+            text_recognition_model_name=recognition,
+            text_recognition_model_dir=os.path.join(config["models_dir"], recognition),
+            device="cpu",
+            engine="onnxruntime",
+            # Without the arena, and line by line, memory stays at half (540 instead of 1,110 MB after 40 pages) for the
+            # same CPU time: the arena keeps the largest buffers of every width it ever saw.
+            engine_config={
+                "intra_op_num_threads": config["threads"],
+                "enable_cpu_mem_arena": False,
+                "enable_mem_pattern": False,
+            },
+            text_recognition_batch_size=1,
+            use_doc_orientation_classify=False,
+            use_doc_unwarping=False,
+            use_textline_orientation=False,
+            text_det_limit_side_len=config["detection_edge_px_max"],
+            text_det_limit_type="max",
+        )
+    return engines
+
+
+def decode_codes(pixels: Any) -> list[list[Any]]:
+    """[symbology, text, four corners] of every code in `pixels` (uint8 (h, w, 3), sRGB), at most CODES_MAX."""
+    import numpy as np
+    import zxingcpp
+
+    formats = zxingcpp.barcode_formats_from_str(",".join(SYMBOLOGIES))
+    # A copy in one channel: zxing takes three for BGR, and grey is all it needs.
+    grey = np.ascontiguousarray(
+        (pixels.astype(np.uint16) @ np.array([77, 151, 28], dtype=np.uint16) >> 8).astype(np.uint8)
+    )
+    found = []
+    for code in zxingcpp.read_barcodes(grey, formats=formats, text_mode=zxingcpp.TextMode.Plain)[:CODES_MAX]:
+        place = code.position
+        corners = [place.top_left, place.top_right, place.bottom_right, place.bottom_left]
+        text = code.text[:CODE_CHARACTERS_MAX]
+        symbology = str(code.format).replace(" ", "")
+        found.append([symbology, text, [[float(corner.x), float(corner.y)] for corner in corners]])
+    return found
+
+
+def _reply(replies: BinaryIO, header: dict[str, Any]) -> None:
+    replies.write(frame_head(header))
+    replies.flush()
+
+
+def main() -> int:
+    config = json.loads(sys.argv[1])
+    # The engine prints to standard output; frames go over a copy of it that nothing else knows.
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    requests = sys.stdin.buffer
+    forbid_network()
+
+    import numpy as np
+
+    engines = _engines(config)
+    for engine in engines.values():
+        # The first page through a session pays for its buffers: pay before anybody waits.
+        engine.predict(np.full((64, 256, 3), 255, dtype=np.uint8))
+    _reply(replies, {"ready": True})
+    while (frame := read_frame(requests)) is not None:
+        header, payload = frame
+        pixels = np.frombuffer(payload, dtype=np.uint8).reshape(header["height"], header["width"], 3)
+        started = time.process_time()
+        if header["model"] == CODES:
+            _reply(replies, {"codes": decode_codes(pixels), "cpu_seconds": time.process_time() - started})
+            continue
+        result = engines[header["model"]].predict(np.ascontiguousarray(pixels[:, :, ::-1]))[0]
+        lines = [
+            [text, float(score), [[float(x), float(y)] for x, y in corners]]
+            for text, score, corners in zip(result["rec_texts"], result["rec_scores"], result["rec_polys"], strict=True)
+        ]
+        _reply(replies, {"lines": lines, "cpu_seconds": time.process_time() - started})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

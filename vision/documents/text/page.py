@@ -1,0 +1,151 @@
+"""Records of a paper as read: lines of text, fields, items, codes, checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+#: The kind of a page whose words point to none, or to several. Every other is a file
+#: (`vision.documents.kinds.catalogue`).
+UNKNOWN: Final = "unknown"
+
+Points = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Left, top, right, bottom as fractions (0..1) of the page."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """One line as the engine found it.
+
+    corners: four (x, y) in pixels of the picture read, clockwise from the text's own top left. confidence: 0..1, the
+    mean over the line's characters.
+    """
+
+    text: str
+    confidence: float
+    corners: tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class PageText:
+    """All lines of one picture of `width_px` by `height_px`; `model` is the card's label of what read it."""
+
+    width_px: int
+    height_px: int
+    lines: tuple[TextLine, ...]
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaperField:
+    """A field: `value` normalised (ISO dates, minor units as digits); `confidence` is the least of the lines it was
+    read from.
+
+    box: on the picture as it was sent, whichever way the page lay in it. corners: the same piece of paper more closely,
+    four (x, y) fractions of the picture, clockwise from the text's own top left; empty where the box is as close.
+    """
+
+    name: str
+    value: str
+    confidence: float
+    box: Box
+    corners: Points = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedField:
+    """A field, and why what the paper prints for it is not taken for a value, or not relied on."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaperCode:
+    """A QR or bar code that was decoded. symbology: as zxing names it, such as QRCode or Code128."""
+
+    symbology: str
+    text: str
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class PaperItem:
+    """One line of a bill. `item_class` is 甲, 乙, 丙, 自费 or "" where the paper does not say."""
+
+    text: str
+    item_class: str
+    amount_minor: int
+
+
+CheckName = Literal[
+    "items_sum_to_total",
+    "capital_amount_equals_total",
+    "insurance_and_cash_equal_total",
+    "net_and_tax_equal_total",
+    "price_less_discount_equals_total",
+    "stay_days_match_dates",
+    "date_is_plausible",
+    "code_matches_text",
+    "text_layer_matches_picture",
+    "digits_look_untouched",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PaperCheck:
+    """What agrees, or does not, within one paper; `detail` shows both sides. A check whose sides were not both read is
+    absent.
+    """
+
+    name: CheckName
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaperReading:
+    """One paper as read.
+
+    kind: the name of a kind in the catalogue, or UNKNOWN. lines: the normalised text of each line, top to bottom.
+    read_confidence: the least confidence among the money-relevant fields of the kind, 0 when none of them was found:
+    then nothing is known of the amount. missing_fields: required for the kind, not found. refused: found, and not
+    believed. keys: names of fields that tell this paper from every other, in one or several ways. relied_on: fields
+    that money or a required answer rests on. alike: those of them that readings by two models have alike. may_show:
+    names of all fields of the kind. doubtful: read, and maybe from the wrong place. rival_kind: that the words point to
+    nearly as much, "" for none.
+    """
+
+    kind: str
+    fields: tuple[PaperField, ...]
+    items: tuple[PaperItem, ...]
+    checks: tuple[PaperCheck, ...]
+    lines: tuple[str, ...]
+    read_confidence: float
+    missing_fields: tuple[str, ...]
+    model: str
+    refused: tuple[RefusedField, ...] = ()
+    codes: tuple[PaperCode, ...] = ()
+    keys: tuple[tuple[str, ...], ...] = ()
+    relied_on: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
+    doubtful: tuple[RefusedField, ...] = ()
+    may_show: tuple[str, ...] = ()
+    rival_kind: str = ""
+
+    def field(self, name: str) -> PaperField | None:
+        """The field of that name, None when the paper does not show it."""
+        return next((field for field in self.fields if field.name == name), None)
+
+    def value(self, field_name: str) -> str:
+        """The field's value, or "" when the paper does not show it."""
+        return next((field.value for field in self.fields if field.name == field_name), "")

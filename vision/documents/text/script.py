@@ -1,0 +1,43 @@
+"""One script a paper: what the recogniser reads as a traditional character on a paper in simplified ones is its slip.
+
+Conversion by OpenCC (Kuo et al.), character by character. A paper that is in traditional characters is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Final
+
+import opencc
+
+from vision.documents.text.page import TextLine
+
+_SURE_RATIO: Final = 3  # characters that only simplified writing has, a traditional one
+
+
+@cache
+def _converter(name: str) -> opencc.OpenCC:
+    return opencc.OpenCC(name)
+
+
+def in_one_script(lines: Sequence[TextLine]) -> list[TextLine]:
+    """The lines, in simplified characters where nearly all of those that tell are such."""
+    texts = [line.text for line in lines]
+    simplified = [_same_length(text, _converter("t2s").convert(text)) for text in texts]
+    strange = _differing(texts, simplified)
+    if not strange:
+        return list(lines)
+    own = _differing(texts, [_same_length(text, _converter("s2t").convert(text)) for text in texts])
+    if own < _SURE_RATIO * strange:
+        return list(lines)
+    return [replace(line, text=text) for line, text in zip(lines, simplified, strict=True)]
+
+
+def _same_length(text: str, converted: str) -> str:
+    return converted if len(converted) == len(text) else text
+
+
+def _differing(texts: Sequence[str], others: Sequence[str]) -> int:
+    return sum(a != b for text, other in zip(texts, others, strict=True) for a, b in zip(text, other, strict=True))

@@ -1,0 +1,169 @@
+"""Signs that a file's metadata carry: editing software, dates, the thumbnail, marks of generators, credentials.
+
+A file without metadata shows none of them: messengers strip it, and that is no sign of anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from vision.decode.credentials import Credentials
+from vision.decode.exif import NO_DATE, ExifReading, moment
+from vision.decode.file_reading import FileReading
+from vision.measurement import Unmeasured
+from vision.origin.programs import editor, generator
+from vision.origin.sign import Sign, SignKind, crashed, not_applicable
+from vision.origin.words import Phrase
+
+# IPTC's words (Digital Source Type) for pictures that no camera took, and for photos that a model worked on.
+_GENERATED: Final = frozenset({"trainedAlgorithmicMedia", "algorithmicMedia"})
+_RETOUCHED: Final = frozenset({"compositeWithTrainedAlgorithmicMedia", "compositeSynthetic", "algorithmicallyEnhanced"})
+_OF_METADATA: Final = (SignKind.EXIF_SOFTWARE, SignKind.EXIF_DATES, SignKind.EXIF_THUMBNAIL, SignKind.GENERATOR)
+_LABELS: Final = {"1": "labelled_generated", "2": "labelled_maybe", "3": "labelled_suspected"}
+
+
+@dataclass(frozen=True, slots=True)
+class FileSignLimits:
+    """dates_apart_days_max: zones and clocks set wrong put a file's dates a day apart; beyond, one of them is not the
+    camera's. A choice, not a measurement: no collection of files straight from phones was at hand.
+    gps_days_apart_max: likewise, between the camera's date and the satellites', which is UTC and may be an old fix.
+    thumbnail_likeness_min: see docs/provenance.md.
+    """
+
+    dates_apart_days_max: float = 1.5
+    gps_days_apart_max: int = 2
+    thumbnail_likeness_min: float = 0.8
+
+
+def file_signs(
+    exif: ExifReading,
+    reading: FileReading,
+    credentials: Credentials | Unmeasured | None,
+    limits: FileSignLimits = FileSignLimits(),
+) -> tuple[Sign, ...]:
+    """credentials: None where the file has none; Unmeasured where the check died."""
+    marks = reading.marks
+    if not reading.looked:
+        return (*(not_applicable(kind, "not_looked") for kind in _OF_METADATA), credentials_sign(marks, credentials))
+    if problem := marks.get("problem", ""):
+        unread = (not_applicable(kind, "metadata_unreadable", problem) for kind in _OF_METADATA)
+        return (*unread, credentials_sign(marks, credentials))
+    return (
+        _software(exif, marks),
+        _dates(exif, marks, limits),
+        _thumbnail(marks, limits),
+        _generator(exif, marks, credentials),
+        credentials_sign(marks, credentials),
+    )
+
+
+def _names(exif: ExifReading, marks: Mapping[str, str]) -> tuple[str, ...]:
+    software = "" if isinstance(exif.software, Unmeasured) else exif.software
+    named = (marks.get(name, "") for name in ("processing_software", "creator_tool", "program", "png_software"))
+    return tuple(dict.fromkeys(name for name in (software, *named) if name))
+
+
+def _software(exif: ExifReading, marks: Mapping[str, str]) -> Sign:
+    kind = SignKind.EXIF_SOFTWARE
+    names = _names(exif, marks)
+    edited = [name for name in names if editor(name)]
+    if edited:
+        return Sign(kind, "found", "editor", (_written_by(edited),))
+    if not names:
+        return not_applicable(kind, "no_software")
+    return Sign(kind, "not_found", "", (_written_by(names),))
+
+
+def _written_by(names: Sequence[str]) -> Phrase:
+    return ("written_by", ", ".join(names)[:120])
+
+
+def _dates(exif: ExifReading, marks: Mapping[str, str], limits: FileSignLimits) -> Sign:
+    kind = SignKind.EXIF_DATES
+    taken = exif.taken_at
+    if isinstance(taken, Unmeasured):
+        return not_applicable(kind, "time_taken_no_date" if taken == NO_DATE else "no_time_taken")
+    others = {
+        name: moment(marks[f"{name}_at"], UTC).replace(tzinfo=taken.tzinfo)  # type: ignore[union-attr]
+        for name in ("modified", "digitized")
+        if isinstance(moment(marks.get(f"{name}_at", ""), UTC), datetime)
+    }
+    apart = {name: (when - taken).total_seconds() / 86_400 for name, when in others.items()}
+    gps = marks.get("gps_days_off", "")
+    satellites = int(gps) if gps.isdigit() and len(gps) < 8 else 0
+    if not apart and not gps:
+        return not_applicable(kind, "one_date")
+    score = max([abs(days) for days in apart.values()] + [float(satellites)])
+    if satellites > limits.gps_days_apart_max:
+        return Sign(kind, "found", "gps", (("gps_date_apart", f"{satellites}"),), score)
+    if abs(apart.get("digitized", 0.0)) > limits.dates_apart_days_max:
+        return Sign(kind, "found", "digitized", (("digitized_apart", f"{abs(apart['digitized']):.0f}"),), score)
+    if apart.get("modified", 0.0) < -limits.dates_apart_days_max:
+        return Sign(kind, "found", "order", (("changed_before", f"{-apart['modified']:.0f}"),), score)
+    if apart.get("modified", 0.0) > limits.dates_apart_days_max:
+        return Sign(kind, "found", "changed_later", (("changed_after", f"{apart['modified']:.0f}"),), score)
+    return Sign(kind, "not_found", "", (("dates_agree",),), score)
+
+
+def _thumbnail(marks: Mapping[str, str], limits: FileSignLimits) -> Sign:
+    kind = SignKind.EXIF_THUMBNAIL
+    said = marks.get("thumbnail", "")
+    if not said:
+        return not_applicable(kind, "no_thumbnail")
+    if not said.startswith("likeness "):
+        return not_applicable(kind, "thumbnail_flat" if said == "flat" else "thumbnail_unreadable")
+    try:
+        score = min(1.0, max(-1.0, float(said.removeprefix("likeness "))))
+    except ValueError:
+        return crashed(kind, "thumbnail_no_number")
+    if score < limits.thumbnail_likeness_min:
+        return Sign(kind, "found", "another_picture", (("thumbnail_other", f"{score:.2f}"),), score)
+    return Sign(kind, "not_found", "", (("thumbnail_same", f"{score:.2f}"),), score)
+
+
+def _generator(exif: ExifReading, marks: Mapping[str, str], credentials: Credentials | Unmeasured | None) -> Sign:
+    kind = SignKind.GENERATOR
+    if program := marks.get("generator", ""):
+        return Sign(kind, "found", "generated", (("prompt_of", program),))
+    if label := marks.get("aigc_label", ""):
+        return Sign(kind, "found", "generated", ((_LABELS.get(label, "labelled_maybe"),),))
+    if named := [name for name in _names(exif, marks) if generator(name)]:
+        return Sign(kind, "found", "generated", (_written_by(named),))
+    signed = credentials.source_types if isinstance(credentials, Credentials) else ()
+    said = [*signed, marks.get("source_type", "")]
+    if made := [one for one in said if one in _GENERATED]:
+        return Sign(kind, "found", "generated", (("made_how", made[0]),))
+    if worked := [one for one in said if one in _RETOUCHED]:
+        return Sign(kind, "found", "retouched", (("done_to_it", worked[0]),))
+    return Sign(kind, "not_found", "", (("no_generator",),))
+
+
+def credentials_sign(marks: Mapping[str, str], credentials: Credentials | Unmeasured | None) -> Sign:
+    kind = SignKind.C2PA
+    if isinstance(credentials, Unmeasured):
+        return crashed(kind, "credentials_died", credentials.reason)
+    if credentials is None or credentials.state == "absent":
+        if marks.get("c2pa") == "remote":
+            return not_applicable(kind, "credentials_remote")
+        if marks.get("c2pa") == "embedded":
+            return not_applicable(kind, "credentials_missing")
+        return Sign(kind, "not_found", "", (("no_credentials",),))
+    by: Phrase = ("signed_by_trusted", credentials.signer) if credentials.signer else ("signed_trusted",)
+    made: tuple[Phrase, ...] = (("written_by", credentials.program),) if credentials.program else ()
+    match credentials.state:
+        case "trusted":
+            return Sign(kind, "found", "trusted", (by, *made))
+        case "untrusted":
+            return Sign(kind, "found", "untrusted", (("signed_untrusted",), *made))
+        case "expired":
+            return Sign(kind, "found", "expired", (("signed_expired",), *made))
+        case "invalid":
+            what = ", ".join(credentials.codes)[:100]
+            return Sign(kind, "found", "invalid", (("signed_otherwise", what), *made))
+        case "remote":
+            return not_applicable(kind, "credentials_remote")
+        case _:
+            return not_applicable(kind, "credentials_no_rule", ", ".join(credentials.codes)[:80])

@@ -1,0 +1,91 @@
+"""Signs that the pixels show, with the thresholds behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vision.copies.geometry import Keypoints
+from vision.decode.image import Picture
+from vision.origin.cloned import CloneLimits, clone
+from vision.origin.frame import FrameLimits, frame
+from vision.origin.moire import MoireLimits, spectral_peaks
+from vision.origin.requantised import RequantisedLimits, unevenness
+from vision.origin.sign import Sign, SignKind, not_applicable
+from vision.origin.words import Phrase
+
+
+@dataclass(frozen=True, slots=True)
+class PixelSignLimits:
+    """Thresholds, fitted on the train half of Caltech 101 and pictures made from it (docs/provenance.md): synthetic
+    positives, so that they say how the measure behaves, not how often fraud is found."""
+
+    frame: FrameLimits = field(default_factory=FrameLimits)
+    moire: MoireLimits = field(default_factory=MoireLimits)
+    requantised: RequantisedLimits = field(default_factory=RequantisedLimits)
+    clone: CloneLimits = field(default_factory=CloneLimits)
+    text_lines_min: int = 4
+    empty_rows_min: float = 0.15
+    moire_luma: float = 4.4
+    moire_red: float = 3.3
+    moire_blue: float = 3.5
+    unevenness_min: float = 25.0  # above every one of 287 single compressions of the train half (18 at most)
+    clone_points_min: int = 4
+
+
+def pixel_signs(
+    picture: Picture, keypoints: Keypoints, limits: PixelSignLimits = PixelSignLimits()
+) -> tuple[Sign, ...]:
+    """keypoints: of the picture, as its fingerprint has them."""
+    return (
+        _screenshot(picture, limits),
+        _recapture(picture, limits),
+        _double_jpeg(picture, limits),
+        _copy_move(keypoints, limits),
+    )
+
+
+def _screenshot(picture: Picture, limits: PixelSignLimits) -> Sign:
+    found = frame(picture.pixels, limits.frame)
+    lines: Phrase = ("text_lines", f"{found.lines}", f"{100 * found.empty_rows:.0f}")
+    if found.lines >= limits.text_lines_min and found.empty_rows >= limits.empty_rows_min:
+        return Sign(SignKind.SCREENSHOT, "found", "app_screen", (("app_screen",), lines), float(found.lines))
+    return Sign(SignKind.SCREENSHOT, "not_found", "", (lines,), float(found.lines))
+
+
+def _recapture(picture: Picture, limits: PixelSignLimits) -> Sign:
+    peaks = spectral_peaks(picture.pixels, limits.moire)
+    if peaks is None:
+        return not_applicable(SignKind.RECAPTURE, "too_small")
+    score = moire_score(peaks.luma, peaks.red, peaks.blue, limits)
+    if score >= 1.0:
+        return Sign(SignKind.RECAPTURE, "found", "moire", (("fine_pattern", f"{score:.2f}"),), score)
+    return Sign(SignKind.RECAPTURE, "not_found", "", (("no_fine_pattern", f"{score:.2f}"),), score)
+
+
+def moire_score(luma: float, red: float, blue: float, limits: PixelSignLimits) -> float:
+    """The strongest of the three peaks, each as a share of its threshold."""
+    return max(luma / limits.moire_luma, red / limits.moire_red, blue / limits.moire_blue)
+
+
+def _double_jpeg(picture: Picture, limits: PixelSignLimits) -> Sign:
+    kind = SignKind.DOUBLE_JPEG
+    strip = picture.origin.strip
+    if strip is None:
+        return not_applicable(kind, "no_baseline_jpeg")
+    score = unevenness(strip, picture.origin.quantisation, limits.requantised)
+    if score is None:
+        return not_applicable(kind, "too_little_detail")
+    if score >= limits.unevenness_min:
+        return Sign(kind, "found", "recompressed", (("compressed_again", f"{score:.0f}"),), score)
+    return Sign(kind, "not_found", "", (("compressed_once", f"{score:.1f}"),), score)
+
+
+def _copy_move(keypoints: Keypoints, limits: PixelSignLimits) -> Sign:
+    kind = SignKind.COPY_MOVE
+    if len(keypoints) < 2 * limits.clone_points_min:
+        return not_applicable(kind, "too_few_points")
+    found = clone(keypoints, limits.clone)
+    if found.points >= limits.clone_points_min:
+        part: Phrase = ("repeated_part", f"{found.points}", f"{100 * found.apart:.0f}")
+        return Sign(kind, "found", "repeated_part", (part,), float(found.points))
+    return Sign(kind, "not_found", "", (("no_repeated_part",),), float(found.points))
