@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 
 .PHONY: setup demo up test check format bench clean
 
@@ -11,22 +13,31 @@ setup: $(VENV)/.installed api/pages/static/vendor/.ready models/ocr/.ready model
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	  { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-deps -r requirements.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
-	touch $@
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --no-deps -r requirements.lock | awk $(PROGRESS)
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+# A bar that grows by a package; where nobody watches, a line for every fifty.
+PROGRESS = -v all="$$(grep -c == requirements.lock)" -v watched="$$(test -t 2 && echo 1)" ' \
+  /^(Collecting|Requirement already)/ { n++; full = substr("========================================", 1, 40 * n / all); \
+    if (watched) printf "\rpackages [%-40s] %d of %d ", full, n, all; else if (n % 50 == 0) print "packages: " n " of " all; fflush() } \
+  /^Installing collected/ { print (watched ? "\n" : "") "unpacking them"; fflush() }'
 
 api/pages/static/vendor/.ready: package-lock.json api/pages/vendor.py $(VENV)/.installed
-	$(BIN)/python -m api.pages.vendor
-	touch $@
+	@echo "browser libraries"
+	@$(BIN)/python -m api.pages.vendor
+	@touch $@
 
 models/ocr/.ready: models/ocr_build.py $(VENV)/.installed
-	$(BIN)/python -m models.ocr_build
-	touch $@
+	@echo "models that read papers"
+	@$(BIN)/python -m models.ocr_build
+	@touch $@
 
 models/onnx/.ready: models/onnx_build.py $(VENV)/.installed
-	$(BIN)/python -m models.onnx_build
-	touch $@
+	@echo "models that look at photos"
+	@$(BIN)/python -m models.onnx_build
+	@touch $@
 
 # The browser tests drive Debian's chromium; as root on a Debian machine it is installed here, elsewhere have one on the PATH.
 .PHONY: browser
@@ -42,11 +53,10 @@ up: setup
 	$(BIN)/miaopei up
 
 # The tests are shared among WORKERS processes, with a database server each (pytest-xdist; tests/conftest.py says what
-# stays together); those marked `alone` follow one by one.
+# stays together).
 WORKERS ?= 2
 test: setup browser
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not alone" --durations=10 --durations-min=5
-	$(BIN)/python -m pytest -m alone --durations=10 --durations-min=5
+	$(BIN)/python -m pytest -n $(WORKERS) --durations=10 --durations-min=5
 
 check: setup
 	$(BIN)/ruff check .

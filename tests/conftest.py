@@ -6,12 +6,10 @@ from __future__ import annotations
 
 import itertools
 import logging
-import shutil
+import os
 import sys
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,35 +20,70 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api import databases
 from api.postgres import Postgres
 from claims.store import engine as store_engine
+from tests.scratch import memory_folder, server_folder
 
 # A property holds on a machine that is busy with other things, too: no example is measured by the clock.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 TEMPLATE = "migrated"
-# What is not cut up any further, the longest first, so that no process ends with one of them alone. The three share a
-# stack. Every other file is a piece by itself: its fixtures are started once.
+COPIED = "STRATEGY FILE_COPY"  # file by file and not through the log: half the time
+# The pieces that take longest, the longest first (CONTRIBUTING.md has their seconds), so that no process ends with one
+# of them while the other has nothing left. A file is one piece, for its fixtures are started once; but
+# - these share a stack, and are one piece together;
+ON_ONE_STACK = (
+    "test_bad_input.py",
+    "test_command_line.py",
+    "test_kills.py",
+    "test_privacy.py",
+    "test_readme_claim.py",
+)
+# - and the tests of these share nothing, and are a piece each.
+CUT_UP = ("tests/api/test_without_prefect.py", "tests/flows/test_library.py", "tests/planted/test_planted.py")
 LONGEST = (
+    "tests/end_to_end/test_race.py",
+    "tests/machine/test_machine.py",
     "tests/end_to_end",
     "tests/vision/documents/test_reader.py",
+    "tests/flows/test_library.py::test_an_import_through_prefects_task_runners_makes_the_same_library_as_a_plain_one",
+    "tests/flows/test_library.py::test_a_killed_import_does_exactly_the_rest_when_it_is_run_again",
+    "tests/flows/test_settle_faults.py",
+    "tests/end_to_end/test_secrecy.py",
+    "tests/api/http/test_fuzz.py",
     "tests/flows/test_worker.py",
+    "tests/api/test_without_prefect.py::test_claims_are_paid_while_prefect_hangs_and_runs_appear_when_it_comes",
+    "tests/flows/test_library.py::test_a_batch_that_kills_its_worker_process_does_not_sink_the_rest",
+    "tests/vision/documents/test_forensics.py",
     "tests/test_readme.py",
+    "tests/api/test_without_prefect.py::test_a_prefect_that_ends_at_once_stops_nothing",
+    "tests/planted/test_planted.py::test_a_planted_fault_is_found",
 )
-ON_ONE_STACK = ("test_bad_input.py", "test_command_line.py", "test_privacy.py")
 _numbers = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    """pytest's temporary folders lie in memory, too: SQLite's and PostgreSQL's waits for a disk test nothing here."""
+    if (memory := memory_folder()) is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 def piece(nodeid: str) -> str:
     """What a test is sent to a process together with."""
-    file = nodeid.split("::", 1)[0]
+    file, _, test = nodeid.partition("::")
     folder, _, name = file.rpartition("/")
+    if file in CUT_UP:
+        return f"{file}::{test.partition('[')[0]}"
     return folder if name in ON_ONE_STACK else file
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Only where several processes share the work: one by one the tests stay in the order of their folders."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: LONGEST.index(at) if (at := piece(item.nodeid)) in LONGEST else len(LONGEST))
+        missing = [name for name in LONGEST if not (config.rootpath / name.partition("::")[0]).exists()]
+        if missing:
+            raise pytest.UsageError(f"LONGEST in {__file__} names what is not there: {', '.join(missing)}")
+        places = {name: place for place, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: places.get(piece(item.nodeid), len(LONGEST)))
 
 
 @pytest.fixture(autouse=True)
@@ -93,16 +126,9 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """The embedded server, without fsync; pytest's own temporary folder is closed to other users, so not in there."""
-    home = Path(tempfile.mkdtemp(prefix="miaopei-test-"))
-    home.chmod(0o755)
-    server = Postgres(home, durable=False)
-    server.start()
-    try:
+    """The embedded server, without fsync."""
+    with server_folder() as home, Postgres(home, durable=False) as server:
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(home)
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +143,7 @@ def migrated_template(postgres: Postgres) -> str:
 def database_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
     """DSN of a fresh database with the newest schema; dropped after the test, whoever is still connected."""
     name = f"test_{next(_numbers)}"
-    postgres.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
+    postgres.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template} {COPIED}")
     try:
         yield postgres.dsn(name)
     finally:

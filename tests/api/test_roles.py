@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -16,14 +15,13 @@ from api.postgres import Postgres, run_apart
 from api.process import StackFailed
 from api.settings import Settings
 from claims.store.engine import connect, may_rewrite
+from tests.scratch import server_folder
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    with tempfile.TemporaryDirectory(prefix="miaopei-roles-") as folder:
-        Path(folder).chmod(0o755)
-        with Postgres(Path(folder), durable=False) as started:
-            yield started
+    with server_folder() as folder, Postgres(folder, durable=False) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,6 @@ from api.settings import Settings
 from fixtures import demo_world
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.alone
 # Neither ready nor ended until a file is there; then the real server, in the same process.
 LATE = """
 import os, pathlib, sys, time

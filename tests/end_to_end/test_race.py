@@ -42,7 +42,6 @@ from vision.decode.image import Decoder
 from vision.examine import judge
 from vision.library.search import candidate_from, nearness
 
-pytestmark = pytest.mark.alone
 ROUNDS = int(os.environ.get("MIAOPEI_RACE_ROUNDS", "5"))
 EDITED_ROUNDS = max(2, ROUNDS // 5)
 CLAIMS = 50

@@ -9,11 +9,9 @@ import base64
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -34,6 +32,7 @@ from api.sandbox import Sandbox
 from api.settings import Settings, WorkSettings
 from fixtures import demo_world
 from tests.api.http.world import key
+from tests.scratch import server_folder
 
 WORD = "KANARI"  # every canary begins with it, and goes on with the field it stands in
 BOOM = "boom"  # what the planted constraints refuse
@@ -101,15 +100,13 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    above = Path(tempfile.mkdtemp(prefix="miaopei-secrecy-"))
-    above.chmod(0o755)  # root's PostgreSQL runs as another user, in the home
-    try:
-        with Sandbox(Settings(work=WorkSettings(lease_seconds=3.0)), above / "home") as sandbox:
-            playing = Stage(sandbox)
-            play(playing)
-            yield playing
-    finally:
-        shutil.rmtree(above)
+    with (
+        server_folder() as above,  # root's PostgreSQL runs as another user, in the home
+        Sandbox(Settings(work=WorkSettings(lease_seconds=3.0)), above / "home") as sandbox,
+    ):
+        playing = Stage(sandbox)
+        play(playing)
+        yield playing
 
 
 def policy(person: str, **changed: Any) -> dict[str, Any]:

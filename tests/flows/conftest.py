@@ -6,11 +6,7 @@ import asyncio
 import base64
 import io
 import itertools
-import os
-import signal
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -38,6 +34,7 @@ from claims.store.tables import claims
 from flows.config import LeaseLimits, PartnerConfig, ReferConfig, SettleConfig, StoreConfig, WorkerConfig
 from flows.rails.registry import chosen
 from models.ocr_build import default_target
+from tests.forked import Forked
 from tests.waiting import until
 from tests.waiting import wait_until as wait_until_so
 from vision.decode.image import sniff
@@ -50,6 +47,10 @@ LIMITS = LeaseLimits(
 )
 
 
+# Over http: certificates of authorities, which take 30 ms to load, are not asked for.
+PLAIN: dict[str, Any] = {"trust_env": False, "verify": False}
+
+
 @dataclass
 class Server:
     """A sandbox server that can be killed and started again on the same port with the same state."""
@@ -59,7 +60,7 @@ class Server:
     options: tuple[str, ...]
     secrets: dict[str, str]  # by environment variable
     port: int = 0
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    process: Forked | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
@@ -69,14 +70,11 @@ class Server:
         ready = self.folder / "url"
         ready.unlink(missing_ok=True)
         state = self.folder / "state.sqlite3"
-        command = [sys.executable, "-m", self.module, "--port", str(self.port), "--state", str(state)]
-        self.process = subprocess.Popen(
-            [*command, "--ready-file", str(ready), *self.options], cwd=ROOT, env=os.environ | self.secrets
-        )
-        process = self.process
+        arguments = ("--port", str(self.port), "--state", str(state), "--ready-file", str(ready), *self.options)
+        process = self.process = Forked([self.module, *arguments], variables=self.secrets)
 
         def started() -> bool:
-            assert process.poll() is None, f"{self.module} ended with {process.returncode}"
+            assert process.poll() is None, f"{self.module} ended with {process.poll()}"
             return ready.exists()
 
         wait_until_so(started)
@@ -84,15 +82,15 @@ class Server:
 
     def kill(self) -> None:
         assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
+        self.process.kill()
         self.process.wait()
 
     def faults(self, **faults: object) -> None:
-        httpx.post(f"{self.url}/faults", json=faults, trust_env=False).raise_for_status()
+        httpx.post(f"{self.url}/faults", json=faults, **PLAIN).raise_for_status()
 
     def get(self, path: str) -> Any:
         headers = {"Authorization": "Bearer bank-token"}
-        return httpx.get(f"{self.url}{path}", headers=headers, trust_env=False).raise_for_status().json()
+        return httpx.get(f"{self.url}{path}", headers=headers, **PLAIN).raise_for_status().json()
 
     def tally(self) -> dict[str, dict[str, int]]:
         tally: dict[str, dict[str, int]] = self.get("/tally")

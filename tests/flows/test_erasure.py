@@ -6,8 +6,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,6 +31,7 @@ from flows.looking import Looking, Stopwatch, looking
 from flows.queues import utc_now
 from flows.stages import Context, photos
 from models.registry import weights_path
+from tests.forked import Forked
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -73,8 +72,7 @@ async def test_a_file_that_two_claims_sent_stays_until_both_are_erased(world: An
 async def test_an_erasure_killed_between_its_rows_and_its_files_is_finished_by_the_next(world: Any, at: str) -> None:
     claim_id = await withdrawn(world, "anna", b"a photo", b"a preview")
     code = _KILLED.format(dsn=world.dsn, url=world.blobs.url, claim=claim_id, survive=int(at == "second file"))
-    killed = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code], cwd=ROOT, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    assert await asyncio.to_thread(Forked([], code=code).wait) == -signal.SIGKILL
     async with world.engine.connect() as conn:
         assert (await conn.execute(select(claims.c.status))).scalar_one() == Status.ERASED
         left = (await conn.execute(select(blob_deletions.c.sha256))).scalars().all()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +10,10 @@ from sqlalchemy import select
 
 from claims.claim import Status
 from claims.store.tables import decisions, jobs
+from tests.forked import Forked
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
-ROOT = Path(__file__).resolve().parents[2]
 
 # A worker's own drain and flow, without vision, which finds nothing in claims that have no files; and a fault planted
 # in one stage, where real bytes would take the process down.
@@ -65,13 +62,13 @@ async def test_it_ends_with_a_person_after_a_few_deaths_and_the_claims_beside_it
     ids = [await world.claim(policy, {}) for _ in range(12)]
     poison = ids[5]
     deaths = -1
-    worker: subprocess.Popen[bytes] | None = None
+    worker: Forked | None = None
 
     async def all_decided() -> bool:
         nonlocal deaths, worker
         if worker is None or worker.poll() is not None:
             deaths += 1
-            worker = subprocess.Popen([sys.executable, "-c", _WORKER, world.dsn, poison, f"worker-{deaths}"], cwd=ROOT)
+            worker = Forked([world.dsn, poison, f"worker-{deaths}"], code=_WORKER)
         return Status.SUBMITTED not in (await world.statuses()).values()
 
     try:

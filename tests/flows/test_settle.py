@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +13,10 @@ from claims.store import payouts
 from flows import settle
 from flows.reconcile import reconcile
 from tests.claims.store.reads import open_referral
+from tests.forked import Forked
 
 pytestmark = pytest.mark.anyio
 COUNT = 30
-ROOT = Path(__file__).resolve().parents[2]
 
 
 async def settled(world: Any) -> bool:
@@ -127,7 +124,7 @@ async def test_two_settling_processes_killed_again_and_again_pay_each_claim_once
         "config = dataclasses.replace(config, name=f'settle-{os.getpid()}')\n"
         "asyncio.run(settle.run(config))\n"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(2)]
+    processes = [Forked([], code=code) for _ in range(2)]
     try:
         for turn in range(2):
             # Mid-way: each kill comes after some more were paid, and before the rest.
@@ -135,7 +132,7 @@ async def test_two_settling_processes_killed_again_and_again_pay_each_claim_once
             victim = processes[turn % 2]
             victim.send_signal(signal.SIGKILL)
             victim.wait()
-            processes[turn % 2] = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+            processes[turn % 2] = Forked([], code=code)
         await wait_until(lambda: settled(world))
     finally:
         for process in processes:

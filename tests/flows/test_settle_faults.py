@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final, get_args
 
 import pytest
@@ -24,9 +21,9 @@ from claims.store.tables import claims, payouts
 from fixtures.bank_faults import AskFault, ListFault, SendFault, evenly
 from flows.reconcile import reconcile
 from tests.claims.store.reads import balances
+from tests.forked import Forked
 
 pytestmark = pytest.mark.anyio
-ROOT: Final = Path(__file__).resolve().parents[2]
 COUNT: Final = 200
 CLOSED_EVERY: Final = 20
 LATER_S: Final = 0.8  # a bank that pays after refusing has done so by then; people are slower
@@ -72,7 +69,6 @@ async def approve(world: Any, referral_id: str, claim_id: str, minor: int) -> No
         return  # until bank and books agree
 
 
-@pytest.mark.alone
 async def test_two_hundred_payouts_through_every_fault_of_the_bank_are_each_paid_once(
     world: Any, bank: Any, wait_until: Any
 ) -> None:
@@ -88,7 +84,7 @@ async def test_two_hundred_payouts_through_every_fault_of_the_bank_are_each_paid
     bank.faults(**evenly(0.2), later_s=LATER_S, retry_after_s=1, seed=13)
     config = world.settle_config(bank.url)
     code = PROCESS.format(dsn=config.store.dsn, evidence=config.store.evidence_url, bank=bank.url)
-    processes = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(2)]
+    processes = [Forked([], code=code) for _ in range(2)]
     adjusters = asyncio.create_task(people(world, due))
 
     async def settled() -> bool:
@@ -104,7 +100,7 @@ async def test_two_hundred_payouts_through_every_fault_of_the_bank_are_each_paid
             await wait_until(lambda enough=40 * (turn + 1): paid_at_least(enough))
             processes[turn].send_signal(signal.SIGKILL)
             processes[turn].wait()
-            processes[turn] = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+            processes[turn] = Forked([], code=code)
         await wait_until(settled)
         met = bank.get("/faults/met")
         bank.faults()

@@ -6,8 +6,6 @@ import asyncio
 import io
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -34,9 +32,9 @@ from flows.reconcile import reconcile
 from flows.stages import Context
 from flows.tracking import tracking
 from models.registry import weights_path
+from tests.forked import Forked
 
 pytestmark = pytest.mark.anyio
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -257,19 +255,19 @@ async def test_a_worker_killed_in_the_middle_of_a_batch_loses_no_claim_and_pays_
     world: Any, bank: Any, photograph: Any, wait_until: Any
 ) -> None:
     claims = [await world.photo_claim(f"claimant-{n}", photograph(20 + n)) for n in range(12)]
-    command = [sys.executable, "-c", _WORKER.format(config=world.worker_config(), bank=world.settle_config(bank.url))]
+    code = _WORKER.format(config=world.worker_config(), bank=world.settle_config(bank.url))
 
     async def some() -> bool:
         return sum(status != "submitted" for status in (await world.statuses()).values()) >= 2
 
-    first = subprocess.Popen(command, cwd=ROOT)
+    first = Forked([], code=code)
     try:
         await wait_until(some)
     finally:
         first.send_signal(signal.SIGKILL)
         first.wait()
     assert not await decided(world), "the kill came too late to be in the middle"
-    second = subprocess.Popen(command, cwd=ROOT)
+    second = Forked([], code=code)
 
     async def settled() -> bool:
         # Some of these photographs resemble one another enough to be referred; that is not what is tested here.

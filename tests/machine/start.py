@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -36,6 +34,7 @@ from models.registry import weights_path
 from tests.machine.eyes import Remembering
 from tests.machine.house import House
 from tests.machine.mortal import Mortal
+from tests.scratch import server_folder
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TOKEN: Final = "bank-token"
@@ -51,12 +50,11 @@ _KEPT: Final = ("alembic_version_claims", "alembic_version_library", "alembic_ve
 @contextlib.asynccontextmanager
 async def house(measured: Path | None = None) -> AsyncIterator[House]:
     """Start everything once. measured: a folder of measurements to share with other runs."""
-    folder = Path(tempfile.mkdtemp(prefix="miaopei-machine-"))
-    folder.chmod(0o755)
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
         async with contextlib.AsyncExitStack() as stack:
+            folder = stack.enter_context(server_folder())
             server = Postgres(folder, durable=False)
             await asyncio.to_thread(server.start)
             stack.callback(server.stop)
@@ -102,7 +100,6 @@ async def house(measured: Path | None = None) -> AsyncIterator[House]:
             yield one
     finally:
         structlog.configure(**before)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start_bank(folder: Path, stack: contextlib.AsyncExitStack) -> str:

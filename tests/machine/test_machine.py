@@ -9,7 +9,6 @@ import pytest
 
 from tests.machine.running import hunt, started
 
-pytestmark = pytest.mark.alone
 RUNS = int(os.environ.get("MIAOPEI_MACHINE_RUNS", "50"))
 
 

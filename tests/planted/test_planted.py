@@ -46,7 +46,6 @@ def test_a_fault_that_no_longer_fits_the_source_is_an_error_and_not_a_pass(tmp_p
     assert found.error
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("name", CHEAP)
 def test_a_planted_fault_is_found(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     before = _changes()

@@ -115,7 +115,7 @@ class Fuzzed:
 @pytest.fixture(scope="module")
 def fuzzed(postgres: Any, migrated_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
     folder = tmp_path_factory.mktemp("fuzz")
-    postgres.execute(f"CREATE DATABASE fuzz TEMPLATE {migrated_template}")
+    postgres.execute(f"CREATE DATABASE fuzz TEMPLATE {migrated_template} STRATEGY FILE_COPY")
     made = Settings(
         home=folder / "home",
         database_url=postgres.dsn("fuzz"),

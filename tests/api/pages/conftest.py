@@ -30,7 +30,7 @@ def site(
     """The application with a database of its own."""
     folder: Path = tmp_path_factory.mktemp("site")
     name = f"pages_{request.module.__name__.rpartition('.')[2]}"
-    postgres.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
+    postgres.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template} STRATEGY FILE_COPY")
     settings = Settings(
         home=folder / "home",
         database_url=postgres.dsn(name),

@@ -21,6 +21,7 @@ import psutil
 
 import vision
 from vision.decode.process import FROM_OUTSIDE
+from vision.documents.ocr import child
 from vision.documents.ocr.child import CODE_CHARACTERS_MAX, CODES, CODES_MAX, frame_head
 from vision.documents.ocr.views import Corners
 from vision.documents.text.page import TextLine
@@ -100,7 +101,8 @@ class Worker:
         self.pages_read = 0
         self._log = (cache_dir / f"ocr-{time.monotonic_ns()}.log").open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "vision.documents.ocr.child", json.dumps(dict(config))],
+            # The file by itself: as a module of its package it would first import all that reads papers.
+            [sys.executable, "-P", child.__file__, json.dumps(dict(config))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
