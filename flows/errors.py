@@ -4,6 +4,7 @@ FlowsError
 ├── RailError                 the payout rail could not be used at all (not a payout's own outcome)
 ├── Postponed                 this message cannot be finished now; it is tried again after a pause
 │   └── DeliveryFailed        a partner did not take a notice
+├── CutOffTooLow              an operator's descriptor needs a higher cut-off than the rules have
 ├── UnknownPaperKind          a product asks for a kind of paper that the reader does not know
 ├── ImportStopped             batches of a library import fail one after another: it is not the pictures' doing
 ├── RunLost                   the Prefect server let a run down; the work itself is not concerned
@@ -33,6 +34,9 @@ class Postponed(FlowsError):
 
 
 class DeliveryFailed(Postponed): ...
+
+
+class CutOffTooLow(FlowsError): ...
 
 
 class UnknownPaperKind(FlowsError): ...

@@ -46,11 +46,12 @@ from claims.store import adjudication, counts, erasure, holding, noses, papers
 from claims.store import repeats as repeated
 from claims.store.adjudication import ClaimFile, EvidenceRow
 from flows import evidence, matches
-from flows.looking import Looking, SeenPaper, SeenPhoto, Stopwatch
+from flows.looking import Looking, SeenPaper, Stopwatch
 from flows.matches import BankKeeper
 from flows.queues import Clock, utc_now
 from vision.documents.text.page import PaperReading
 from vision.errors import ImageRefused
+from vision.examine import ExaminedPhoto
 from vision.library import LibraryPhoto, publish, search
 from vision.library.memory import Memory
 from vision.measurement import Unmeasured as NotMeasured
@@ -84,49 +85,40 @@ async def photos(context: Context, file: ClaimFile, watch: Stopwatch) -> PhotoFa
     rows = _of_kind(file, EvidenceKind.PHOTO)
     # One file sent twelve times is one photo: looked at, published and searched for once, as its first row.
     first = {row.sha256: row for row in reversed(rows)}
-    looks = await asyncio.gather(
+    measured = await asyncio.gather(
         *(context.looking.compute(watch, context.looking.photo, row) for row in first.values())
     )
-    seen = dict(zip(first, looks, strict=True))
-    pairs = [(row, one) for row in rows if isinstance(one := seen[row.sha256], SeenPhoto)]
-    async with _writing(context, file, [one.preview_sha256 for _, one in pairs]) as conn:
-        for row, one in pairs:
-            await adjudication.set_preview(conn, row.id, one.preview_sha256)
-        await publish(conn, [_library_photo(file, row, one) for row, one in pairs if row is first[row.sha256]])
-    rows = [_with_preview(row, seen[row.sha256]) for row in rows]
+    photo_of = dict(zip(first, measured, strict=True))
+    pairs = [(row, photo) for row in rows if isinstance(photo := photo_of[row.sha256], ExaminedPhoto)]
+    async with _writing(context, file, [photo.preview_sha256 for _, photo in pairs]) as conn:
+        for row, photo in pairs:
+            await adjudication.set_preview(conn, row.id, photo.preview_sha256)
+        published = [_library_photo(file, row, photo) for row, photo in pairs if row is first[row.sha256]]
+        await publish(conn, published)
+    rows = [_with_preview(row, photo_of[row.sha256]) for row in rows]
     same = {sha256: [row for row in rows if row.sha256 == sha256] for sha256 in first}
-    found = await asyncio.gather(*(_examined(context, file, same[key], seen[key], watch) for key in same))
-    facts = {fact.evidence_id: fact for of_one_file in found for fact in of_one_file}
+    by_file = await asyncio.gather(*(_examined(context, file, same[key], photo_of[key], watch) for key in same))
+    facts = {fact.evidence_id: fact for of_one_file in by_file for fact in of_one_file}
     return tuple(facts[row.id] for row in rows)
 
 
 async def _examined(
-    context: Context,
-    file: ClaimFile,
-    same: list[EvidenceRow],
-    seen: SeenPhoto | ImageRefused,
-    watch: Stopwatch,
+    context: Context, file: ClaimFile, same: list[EvidenceRow], photo: ExaminedPhoto | ImageRefused, watch: Stopwatch
 ) -> PhotoFacts:
     """A fact for each of the rows that name one file; the first of them is the one in the library."""
-    if isinstance(seen, ImageRefused):
-        return tuple(evidence.refused_photo(row, seen) for row in same)
-    if seen.fingerprint.featureless:
-        # All white, or out of focus beyond use: nothing that could be compared with anything.
-        return tuple(evidence.refused_photo(row, NotMeasured(seen.fingerprint.featureless)) for row in same)
-    claim = file.claim
+    if isinstance(photo, ImageRefused):
+        return tuple(evidence.refused_photo(row, photo) for row in same)
+    if photo.not_comparable:
+        return tuple(evidence.refused_photo(row, NotMeasured(photo.not_comparable)) for row in same)
+    claim, looking = file.claim, context.looking
     # Search and comparison apart, so that no connection is held while the pool is busy.
     async with context.engine.begin() as conn:
-        candidates = await search(conn, seen.fingerprint, exclude_claim=claim.id, memory=context.memory)
-    looking = context.looking
-    examination = await looking.compute(watch, looking.compare_photo, seen.fingerprint, candidates, claim.claimant_id)
-    weighed, common = await matches.of_photo(context, file, same[0], seen, examination, candidates, watch)
+        candidates = await search(conn, photo.fingerprint, exclude_claim=claim.id, memory=context.memory)
+    photo = await looking.compute(watch, looking.compare_photo, photo, candidates, claim.claimant_id)
+    weighed = await matches.weigh(context, file, same[0], photo, watch)
     return tuple(
-        evidence.photo_fact(
-            row, seen.width_px, seen.height_px, seen.exif, examination, weighed, common,
-            [other for other in same if other.id != row.id], seen.subject, seen.signs,
-        )
-        for row in same
-    )  # fmt: skip
+        evidence.photo_fact(row, photo, weighed, [other for other in same if other.id != row.id]) for row in same
+    )
 
 
 async def paper_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> PaperFacts:
@@ -256,19 +248,19 @@ def _of_kind(file: ClaimFile, kind: EvidenceKind) -> list[EvidenceRow]:
     return [row for row in file.evidence if row.kind is kind]
 
 
-def _with_preview(row: EvidenceRow, seen: SeenPhoto | ImageRefused) -> EvidenceRow:
-    return replace(row, preview_sha256=seen.preview_sha256) if isinstance(seen, SeenPhoto) else row
+def _with_preview(row: EvidenceRow, photo: ExaminedPhoto | ImageRefused) -> EvidenceRow:
+    return replace(row, preview_sha256=photo.preview_sha256) if isinstance(photo, ExaminedPhoto) else row
 
 
-def _library_photo(file: ClaimFile, row: EvidenceRow, seen: SeenPhoto) -> LibraryPhoto:
+def _library_photo(file: ClaimFile, row: EvidenceRow, photo: ExaminedPhoto) -> LibraryPhoto:
     return LibraryPhoto(
         photo_id=row.id,
         source="claim",
-        fingerprint=seen.fingerprint,
+        fingerprint=photo.fingerprint,
         owner_claim=file.claim.id,
         owner_subject=file.claim.claimant_id,
         reference=row.name,
-        preview_sha256=seen.preview_sha256,
+        preview_sha256=photo.preview_sha256,
     )
 
 

@@ -38,7 +38,6 @@ from flows.stages import Context
 from flows.teach import Teaching
 from flows.tracking import tracking
 from models.registry import weights_path
-from vision.copies.copy_score import fusion_model
 from vision.library import known_pictures
 
 pytestmark = pytest.mark.anyio
@@ -242,7 +241,7 @@ async def test_what_is_maybe_a_copy_is_not_paid_and_shown_to_a_person_with_its_p
     assert (await reasons(shop, second))[0] == "photo_maybe_copied"
     (found,) = (await facts(shop, second)).matches
     assert (found.verdict, found.claim_id, found.owner) == (PhotoVerdict.SIMILAR, first, MatchOwner.OTHER_CLAIMANT)
-    assert RULES.photo_maybe_copied_min <= found.probability < fusion_model().copy_probability_min
+    assert RULES.photo_maybe_copied_min <= found.probability < RULES.photo_copied_min
     assert isinstance(found.placement, Placement)
     assert found.transform
     with Image.open(io.BytesIO(shop.blobs.read(found.overlay_sha256))) as shown:
