@@ -40,7 +40,7 @@ from claims.evidence import CreditFact, Facts, NoseFact, PhotoFact
 from claims.faults import fault
 from claims.product import product_of
 from claims.rules import RULES
-from claims.store import adjudication, queue
+from claims.store import adjudication, queue, recording, stage_results
 from claims.store.adjudication import ClaimFile
 from claims.store.queue import Lease
 from claims.store.tables import claims
@@ -167,7 +167,7 @@ class Adjudication:
         """
         async with self.context.engine.connect() as conn:
             file = await adjudication.load(conn, lease.claim_id)
-            done = await adjudication.stage_results(conn, lease.claim_id, lease.round)
+            done = await stage_results.of_round(conn, lease.claim_id, lease.round)
         if file.status is not Status.SUBMITTED or file.round != lease.round:
             raise Conflict(f"claim {lease.claim_id} is {file.status}, round {file.round}")
         if lease.deaths >= self.limits.deaths_max:
@@ -209,7 +209,7 @@ class Adjudication:
         fact: object = await stage(self.context, file, watch)
         async with self.context.engine.begin() as conn:
             plain = stored.dump_python(fact, mode="json")
-            await adjudication.save_stage(conn, lease, name, plain, watch.seconds(), self.context.now())
+            await stage_results.save(conn, lease, name, plain, watch.seconds(), self.context.now())
         return fact
 
     async def _decide(
@@ -240,16 +240,18 @@ class Adjudication:
         looked_after: Collection[str] = (),
     ) -> tuple[str, str, str]:
         async with self.context.engine.begin() as conn:
-            await adjudication.record_decision(
+            await recording.record_decision(
                 conn,
-                lease,
-                file,
-                decision,
-                inputs,
-                self.context.now(),
-                ACTOR,
-                partner=partner,
-                paid_elsewhere=looked_after,
+                recording.NewDecision(
+                    lease,
+                    file,
+                    decision,
+                    inputs,
+                    self.context.now(),
+                    ACTOR,
+                    partner=partner,
+                    paid_elsewhere=looked_after,
+                ),
             )
         amount = with_code(decision.payout.minor, decision.payout.currency)
         return decision.outcome, amount if decision.outcome is Outcome.PAY else "", decision.reasons[0].code
