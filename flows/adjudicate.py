@@ -24,7 +24,7 @@ from claims import decide as judging
 from claims.claim import Status
 from claims.currencies import with_code
 from claims.decide import UncheckedInputs
-from claims.decision import Decision, Outcome
+from claims.decision import Outcome
 from claims.errors import (
     ClaimStopped,
     Conflict,
@@ -43,6 +43,7 @@ from claims.rules import RULES
 from claims.store import adjudication, queue, recording, stage_results
 from claims.store.adjudication import ClaimFile
 from claims.store.queue import Lease
+from claims.store.recording import NewDecision
 from claims.store.tables import claims
 from claims.wire import canonical
 from flows.config import LeaseLimits
@@ -228,31 +229,15 @@ class Adjudication:
         now = self.context.now()
         judged = (file.claim, file.policy, product, facts, RULES, now, self._models(facts))
         decision = judging.decide(*judged)
-        return await self._record(lease, file, decision, judging.inputs(*judged), product.partner, looked_after)
+        inputs = judging.inputs(*judged)
+        return await self._record(
+            NewDecision(lease, file, decision, inputs, now, ACTOR, partner=product.partner, paid_elsewhere=looked_after)
+        )
 
-    async def _record(
-        self,
-        lease: Lease,
-        file: ClaimFile,
-        decision: Decision,
-        inputs: bytes,
-        partner: str,
-        looked_after: Collection[str] = (),
-    ) -> tuple[str, str, str]:
+    async def _record(self, new: NewDecision) -> tuple[str, str, str]:
         async with self.context.engine.begin() as conn:
-            await recording.record_decision(
-                conn,
-                recording.NewDecision(
-                    lease,
-                    file,
-                    decision,
-                    inputs,
-                    self.context.now(),
-                    ACTOR,
-                    partner=partner,
-                    paid_elsewhere=looked_after,
-                ),
-            )
+            await recording.record_decision(conn, new)
+        decision = new.decision
         amount = with_code(decision.payout.minor, decision.payout.currency)
         return decision.outcome, amount if decision.outcome is Outcome.PAY else "", decision.reasons[0].code
 
@@ -319,7 +304,9 @@ class Adjudication:
             now=self.context.now(),
         )
         decision = judging.could_not_check(unchecked)
-        return await self._record(lease, file, decision, canonical(unchecked), product.partner)
+        return await self._record(
+            NewDecision(lease, file, decision, canonical(unchecked), unchecked.now, ACTOR, partner=product.partner)
+        )
 
     async def _finish(self, lease: Lease) -> None:
         """The claim was withdrawn, or went on to another round: this job has nothing left to do."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -44,18 +44,6 @@ async def save(
         upsert(stage_rows)
         .values(claim_id=lease.claim_id, round=lease.round, stage=stage, **values)
         .on_conflict_do_update(index_elements=["claim_id", "round", "stage"], set_=values)
-    )
-
-
-async def forget(conn: AsyncConnection, lease: Lease, names: Sequence[str]) -> None:
-    """Have stages run again, for instance `cover` after CoverSpent. Raises LeaseLost."""
-    await queue.hold(conn, lease)
-    await conn.execute(
-        delete(stage_rows).where(
-            stage_rows.c.claim_id == lease.claim_id,
-            stage_rows.c.round == lease.round,
-            stage_rows.c.stage.in_(names),
-        )
     )
 
 

@@ -143,8 +143,6 @@ async def test_stage_results_are_kept_for_the_next_holder_and_refused_from_an_ol
             await stage_results.save(conn, old, "photos", [], {}, world.now)
         kept = await stage_results.of_round(conn, "c", new.round)
         assert kept["photos"].result == [{"fact": "photo"}]
-        await stage_results.forget(conn, new, ["cover"])
-        assert set(await stage_results.of_round(conn, "c", new.round)) == {"photos"}
 
 
 async def test_a_payout_in_another_currency_is_refused(world: Any) -> None:

@@ -46,9 +46,16 @@ async def examine(world: Any, lease: Any, number: str, *, inpatient: bool) -> No
     small = replace(decision.payout, minor=decision.payout.minor // 100)  # the world's policies are small
     try:
         async with world.engine.begin() as conn:
-            await recording.record_decision(
-                conn, recording.NewDecision(lease, file, replace(decision, payout=small),
-                decide.inputs(*judged), world.now, "flow:adjudicate", partner="heyuan"))  # fmt: skip
+            new = recording.NewDecision(
+                lease,
+                file,
+                replace(decision, payout=small),
+                decide.inputs(*judged),
+                world.now,
+                "flow:adjudicate",
+                partner="heyuan",
+            )
+            await recording.record_decision(conn, new)
     except CopyPaid:
         return
 
