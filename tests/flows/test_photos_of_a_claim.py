@@ -196,12 +196,12 @@ async def test_the_command_line_calls_a_photo_what_the_worker_calls_it(
 ) -> None:
     """One photo the one way: the same verdict, numbers, transform and signs of an edited copy, a look-alike, a file
     that is no photo, and one with nothing to compare by."""
-    coffee = data.coffee()
+    coffee, others = data.coffee(), [data.rocket(), data.immunohistochemistry(), data.cat()]
     known = await shop.photo_claim("anna", edits.jpeg_bytes(coffee))
     await seen(shop, eyes[0], known)
     files = {
         "copied": edits.jpeg_bytes(edits.apply("crop_mirror_recompress", coffee, np.random.default_rng(3)), 60),
-        "maybe": edits.jpeg_bytes(edits.apply("cropped_25", coffee, np.random.default_rng(7)), 50),
+        "maybe": edits.jpeg_bytes(edits.apply("combination", coffee, np.random.default_rng(7), others), 50),
         "other": edits.jpeg_bytes(data.rocket()),
         "white": edits.jpeg_bytes(np.full((600, 800, 3), 255, np.uint8)),
         "none": b"no photo",
