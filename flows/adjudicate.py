@@ -229,9 +229,9 @@ class Adjudication:
         now = self.context.now()
         judged = (file.claim, file.policy, product, facts, RULES, now, self._models(facts))
         decision = judging.decide(*judged)
-        inputs = judging.inputs(*judged)
+        inputs, recorded_at = judging.inputs(*judged), self.context.now()
         return await self._record(
-            NewDecision(lease, file, decision, inputs, now, ACTOR, partner=product.partner, paid_elsewhere=looked_after)
+            NewDecision(lease, file, decision, inputs, recorded_at, ACTOR, product.partner, paid_elsewhere=looked_after)
         )
 
     async def _record(self, new: NewDecision) -> tuple[str, str, str]:
@@ -304,9 +304,8 @@ class Adjudication:
             now=self.context.now(),
         )
         decision = judging.could_not_check(unchecked)
-        return await self._record(
-            NewDecision(lease, file, decision, canonical(unchecked), unchecked.now, ACTOR, partner=product.partner)
-        )
+        now = self.context.now()
+        return await self._record(NewDecision(lease, file, decision, canonical(unchecked), now, ACTOR, product.partner))
 
     async def _finish(self, lease: Lease) -> None:
         """The claim was withdrawn, or went on to another round: this job has nothing left to do."""
