@@ -14,7 +14,7 @@ from claims.product import Language
 from claims.readings import Reader
 from vision.copies.geometry import NO_GEOMETRY, describe
 from vision.documents import gate
-from vision.documents.checks.agreement import agreement as paper_checks
+from vision.documents.checks import agreement as paper_checks
 from vision.documents.checks.codes import code_check
 from vision.documents.kinds.catalogue import load_catalogue
 from vision.documents.text.page import Box, PaperCode, PaperField, PaperItem, PaperReading, RefusedField

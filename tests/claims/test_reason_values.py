@@ -68,7 +68,7 @@ from fixtures.cases import (
 )
 from flows.stages import STAGES as RUN
 from tests.claims.test_decide_properties import cases
-from vision.documents.checks.agreement import digits as digit_check
+from vision.documents.checks import digits as digit_check
 from vision.errors import REFUSAL_CODES
 
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
