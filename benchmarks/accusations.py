@@ -19,6 +19,7 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from benchmarks.report import figures_table, machine
 from benchmarks.retrieval import rate_per_10k
+from claims.rules import RULES
 from fixtures import caltech
 from fixtures.photo_library import MadeLibrary, Pixels
 from vision.copies.copy_score import fusion_model
@@ -58,7 +59,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     library = made_library([photo.pixels for photo in known], size.library)
     asked = list(caltech.photos("test"))[: size.photos]
     answers = ask(library, asked)
-    cut = fusion_model().copy_probability_min
+    cut = RULES.photo_copied_min
     surest = sorted(answers, key=lambda answer: -answer.probability)[:20]
     rates = {at: rate_per_10k(sum(answer.probability >= at for answer in answers), len(answers)) for at in (cut, *SURE)}
     return {

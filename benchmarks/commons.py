@@ -20,10 +20,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from claims.evidence import PhotoVerdict
 from fixtures import caltech, edits
+from flows import evidence
 from vision.copies.fingerprint import Fingerprint, Fingerprinter
 from vision.copies.geometry import Geometry
-from vision.examine import ExamineLimits, Verdict, judge, signals
+from vision.examine import ExamineLimits, compare, signals
 from vision.library.known_pictures import Bank, Common, CommonLimits, Known, assemble, explain, learn
 from vision.library.search import candidate_from, nearness
 
@@ -48,10 +50,11 @@ class Eye:
         return self._fingerprinter.fingerprint(picture, hashlib.sha256(data).hexdigest())
 
 
-def relation(query: Fingerprint, match: Fingerprint) -> tuple[Verdict, Geometry]:
+def relation(query: Fingerprint, match: Fingerprint) -> tuple[PhotoVerdict, Geometry]:
     """The product's word on the two, and the transform on which their points agree."""
     candidate = candidate_from("match", match, query, nearness(query, match.descriptor))
-    return judge(query, [candidate], "").verdict, signals(query, candidate, ExamineLimits()).geometry
+    verdict = evidence.strongest(evidence.call(compare(query, [candidate], "")))
+    return verdict, signals(query, candidate, ExamineLimits()).geometry
 
 
 def excused(query: Fingerprint, match: Fingerprint, found: Geometry, bank: Bank) -> bool:
@@ -98,14 +101,14 @@ def measure(labels: int) -> dict[str, object]:
             honest["sharing_points"] += 1
             gone = excused(seen[a], seen[b], found, bank)
             honest["sharing_points_excused"] += gone
-            if verdict is Verdict.EDITED_COPY:
+            if verdict is PhotoVerdict.EDITED_COPY:
                 honest["called_copies"] += 1
                 honest["called_copies_excused"] += gone
         for name in EDITS:
             others = [photos[int(one)] for one in rng.integers(0, len(photos), 4)]
             copy = eye.see(edits.apply(name, shown[0], rng, others))
             verdict, found = relation(copy, seen[0])
-            if verdict is not Verdict.EDITED_COPY:
+            if verdict is not PhotoVerdict.EDITED_COPY:
                 continue
             gone = excused(copy, seen[0], found, bank)
             copies.update(found=1, wrongly_excused=int(gone))

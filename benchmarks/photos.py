@@ -35,15 +35,18 @@ from api.postgres import Postgres
 from benchmarks import retrieval
 from benchmarks.retrieval import Answer
 from benchmarks.scratch import scratch_folder
+from claims.copies import COPIES
+from claims.evidence import PhotoVerdict
 from claims.rules import RULES
 from fixtures import caltech, edits
 from fixtures.phone_photos import phone_photo
+from flows import evidence
 from models.onnx_build import LITE0_FEATURES
 from vision.copies.copy_score import fusion_model
 from vision.copies.descriptor import WHITENING, DescriptorModel
 from vision.copies.fingerprint import Fingerprint, Fingerprinter
 from vision.decode.image import Decoder, Picture
-from vision.examine import ExamineLimits, Verdict, judge, signals
+from vision.examine import ExamineLimits, compare, signals
 from vision.library import LibraryPhoto, publish, search
 from vision.library.memory import Memory, memory
 from vision.library.search import Candidate, pdq_bits
@@ -55,7 +58,6 @@ LABELLED: Final = "labelled"
 PHONE_PHOTOS: Final = 24  # of 12 Mpx, for the seconds by stage
 NOWHERE: Final = -float("inf")
 CUT_OFFS: Final = (0.5, 0.9, 0.95, 0.99, 0.999)  # beside the product's own
-COPIES: Final = (Verdict.SAME_BYTES, Verdict.SAME_PICTURE, Verdict.EDITED_COPY)
 # Read, not measured here: the method's own benchmark, other photos (829 in the library, 982 queries) and other edits.
 SSCD_REPORTED: Final = {
     "recall_at_p99": {"all": 0.983, "screenshot": 0.98, "rephotographed": 1.0, "collage": 0.89, "combination": 0.88},
@@ -95,7 +97,7 @@ class Outcome:
     photo: int
     edit: str
     answers: Mapping[str, Answer]
-    verdict: Verdict | None
+    verdict: PhotoVerdict | None
     accused_of: int
 
 
@@ -273,7 +275,7 @@ class Bench:
                 async with self._engine.connect() as conn:
                     candidates = await search(conn, found, exclude_claim="", memory=self.memory)
             with stages("compare"):
-                judge(found, candidates, "")
+                compare(found, candidates, "")
 
 
 def _outcome(
@@ -300,9 +302,9 @@ def _outcome(
     answers["fused"] = answer(photo, score)
     if found.featureless:
         return Outcome(query.photo, query.edit, answers, None, -1)
-    examination = judge(found, candidates, "")
-    accused_of = int(examination.matches[0].photo_id) if examination.matches else -1
-    return Outcome(query.photo, query.edit, answers, examination.verdict, accused_of)
+    called = evidence.call(compare(found, candidates, ""))
+    accused_of = int(called[0].relation.photo_id) if called else -1
+    return Outcome(query.photo, query.edit, answers, evidence.strongest(called), accused_of)
 
 
 async def _measure(dsn: str, size: Size, database: int, quick: bool) -> dict[str, Any]:
@@ -395,7 +397,7 @@ def _verdicts(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     asked = [outcome.answers["fused"] for outcome in copies]
     maybe = RULES.photo_maybe_copied_min
     return {
-        "cut_off": fusion_model().copy_probability_min,
+        "cut_off": RULES.photo_copied_min,
         "copies_found": round(len(right) / len(copies), 4),
         "precision": round(len(right) / max(1, len(called)), 4),
         "copies_found_by_cut_off": {
@@ -406,7 +408,7 @@ def _verdicts(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "honest_before_a_person": retrieval.rate_per_10k(
             sum(outcome.answers["fused"].score >= maybe for outcome in honest), len(honest)
         ),
-        "honest_called_similar": sum(outcome.verdict is Verdict.SIMILAR for outcome in honest),
+        "honest_called_similar": sum(outcome.verdict is PhotoVerdict.SIMILAR for outcome in honest),
         "honest_unmeasured": sum(outcome.verdict is None for outcome in honest),
     }
 

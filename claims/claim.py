@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from claims.decision import Outcome
 from claims.errors import InvalidTransition
 from claims.money import Money
 
@@ -67,6 +68,16 @@ def check_transition(old: Status, new: Status) -> None:
     """Raises InvalidTransition unless a claim may go from `old` to `new`."""
     if new not in TRANSITIONS[old]:
         raise InvalidTransition(f"a claim that is {old} cannot become {new}")
+
+
+def status_after(outcome: Outcome, pay_minor: int) -> Status:
+    """Return the status that a decision leads to. pay_minor: what it still promises, 0 where the claim holds all that
+    is due already."""
+    if outcome is Outcome.PAY:
+        return Status.APPROVED if pay_minor > 0 else Status.PAID
+    if outcome is Outcome.DECLINE:
+        return Status.DECLINED
+    return Status.REFERRED if outcome is Outcome.REFER else Status.AWAITING_INFORMATION
 
 
 def standing_decision(

@@ -1,19 +1,80 @@
-"""What counts as a copy: a proven one, one that a person has confirmed, and what is so probably one that a person looks
-before anything is paid."""
+"""What is called a copy: the one place that turns a measured comparison into a word about people, and that says what a
+person compares before anything is paid, and what is excused.
+
+The cut-offs are rules (`claims.rules`), not properties of a model: docs/decisions/0029-cut-offs-are-rules.md.
+"""
 
 from __future__ import annotations
 
-from claims.evidence import MatchRuling, PhotoMatch, PhotoVerdict
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from claims.evidence import MatchOwner, MatchRuling, PhotoMatch, PhotoVerdict
 from claims.rules import Rules
 
-COPIES = frozenset({PhotoVerdict.SAME_BYTES, PhotoVerdict.SAME_PICTURE, PhotoVerdict.EDITED_COPY})
+SamePart = Literal["", "pixels", "bytes"]
+
+EXACT: Final = frozenset({PhotoVerdict.SAME_BYTES, PhotoVerdict.SAME_PICTURE})
+COPIES: Final = EXACT | {PhotoVerdict.EDITED_COPY}
+# What a person may say of two pictures, rather than of what everybody photographs.
+ABOUT_THE_PAIR: Final = frozenset({MatchRuling.CONFIRM, MatchRuling.REJECT})
+
+_EXACT_BY_PART: Final = {"bytes": PhotoVerdict.SAME_BYTES, "pixels": PhotoVerdict.SAME_PICTURE}
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """A photo compared with one other picture, as measured.
+
+    same: "bytes" for one file, "pixels" for one picture in two files, "" where neither holds. probability: 0..1,
+    calibrated, that one is a copy of the other. looks_alike: the descriptors are closer than those of unrelated photos;
+    it is only ever a note, and proves nothing.
+    """
+
+    same: SamePart
+    probability: float
+    looks_alike: bool
+
+
+def called(likeness: Likeness, rules: Rules) -> PhotoVerdict:
+    """Return what the rules call this likeness, to the adjuster and on record."""
+    if likeness.same:
+        return _EXACT_BY_PART[likeness.same]
+    if likeness.probability >= rules.photo_copied_min:
+        return PhotoVerdict.EDITED_COPY
+    if likeness.looks_alike or likeness.probability >= rules.photo_maybe_copied_min:
+        return PhotoVerdict.SIMILAR
+    return PhotoVerdict.UNSEEN
+
+
+def weighs(verdict: PhotoVerdict, probability: float, rules: Rules) -> bool:
+    """Return True for a proven copy, and for what is so probably one that a person compares the two."""
+    return verdict in COPIES or probability >= rules.photo_maybe_copied_min
+
+
+def counts_as_copy(verdict: str, ruling: str) -> bool:
+    """Return True when measurement proved a copy, or a person confirmed one where measurement left it open."""
+    return verdict in COPIES or ruling == MatchRuling.CONFIRM
 
 
 def is_copy(match: PhotoMatch) -> bool:
-    """Proven by measurement, or confirmed by a person where measurement left it open."""
-    return match.verdict in COPIES or match.ruling == MatchRuling.CONFIRM
+    """Return `counts_as_copy` of a recorded match."""
+    return counts_as_copy(match.verdict, match.ruling)
 
 
 def to_compare(match: PhotoMatch, rules: Rules) -> bool:
-    """A copy, or so probably one that nothing is paid on it before a person has compared the two."""
-    return is_copy(match) or match.probability >= rules.photo_maybe_copied_min
+    """Return True for a copy, or what is so probably one that nothing is paid on it before a person has compared the
+    two."""
+    return is_copy(match) or weighs(match.verdict, match.probability, rules)
+
+
+def rests_on_points(match: PhotoMatch, rules: Rules) -> bool:
+    """Return True for a match to compare that rests on what was compared point by point, not on equal pixels: one that
+    a common picture may explain and that an overlay shows to a person."""
+    return to_compare(match, rules) and match.verdict not in EXACT
+
+
+def is_excused(match: PhotoMatch) -> bool:
+    """Return True for a match that leads to nothing by itself: rejected by a person, explained by a common picture, or
+    the claimant's own earlier try at the same event."""
+    return match.ruling == MatchRuling.REJECT or bool(match.common) or match.owner is MatchOwner.SAME_EVENT

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from claims.copies import COPIES
+from claims.copies import ABOUT_THE_PAIR, COPIES
 from claims.decision import Decision, Outcome
-from claims.evidence import MatchOwner, MatchRuling, PhotoMatch
+from claims.evidence import MatchOwner, PhotoMatch
 
 _OTHERS = frozenset({MatchOwner.OTHER_CLAIMANT, MatchOwner.WEB, MatchOwner.STOCK})
 
@@ -33,8 +33,8 @@ def counts(match: PhotoMatch) -> bool:
 
     What the claimant sent before is their own affair, and a confirmed copy waits for nobody.
     """
-    said = match.ruling in (MatchRuling.CONFIRM, MatchRuling.REJECT)
-    return match.verdict in COPIES and match.owner in _OTHERS and not match.common and not said
+    ruled = match.ruling in ABOUT_THE_PAIR
+    return match.verdict in COPIES and match.owner in _OTHERS and not match.common and not ruled
 
 
 def waits_for(decision: Decision) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from claims.catalogue import product_of
 from claims.claim import Status
 from claims.currencies import with_code
 from claims.decide import UncheckedInputs
-from claims.decision import Decision, Outcome
+from claims.decision import Outcome
 from claims.errors import (
     ClaimStopped,
     Conflict,
@@ -40,9 +40,10 @@ from claims.errors import (
 from claims.evidence import CreditFact, Facts, NoseFact, PhotoFact
 from claims.faults import fault
 from claims.rules import RULES
-from claims.store import adjudication, queue
+from claims.store import adjudication, queue, recording, stage_results
 from claims.store.adjudication import ClaimFile
 from claims.store.queue import Lease
+from claims.store.recording import NewDecision
 from claims.store.tables import claims
 from claims.wire import canonical
 from flows.config import LeaseLimits
@@ -50,7 +51,8 @@ from flows.drain import STORE_AWAY, Batch, backoff_seconds
 from flows.errors import ChangedTooOften, KillsWorkers
 from flows.looking import Stopwatch
 from flows.runs import Label, Row, artifact_key, summarise
-from flows.stages import STAGES, Context
+from flows.stage_context import StageContext
+from flows.stages import STAGES
 from flows.tracking import Tracker
 from flows.trouble import ResourceTrouble, trouble_of
 
@@ -94,7 +96,7 @@ class Progress:
 class Adjudication:
     """Adjudicates batches; one a worker. `lost_runs` are flow runs whose process died with claims in hand."""
 
-    context: Context
+    context: StageContext
     tracker: Tracker
     limits: LeaseLimits
     claims_at_once: int
@@ -168,7 +170,7 @@ class Adjudication:
         """
         async with self.context.engine.connect() as conn:
             file = await adjudication.load(conn, lease.claim_id)
-            done = await adjudication.stage_results(conn, lease.claim_id, lease.round)
+            done = await stage_results.of_round(conn, lease.claim_id, lease.round)
         if file.status is not Status.SUBMITTED or file.round != lease.round:
             raise Conflict(f"claim {lease.claim_id} is {file.status}, round {file.round}")
         if lease.deaths >= self.limits.deaths_max:
@@ -210,7 +212,7 @@ class Adjudication:
         fact: object = await stage(self.context, file, watch)
         async with self.context.engine.begin() as conn:
             plain = stored.dump_python(fact, mode="json")
-            await adjudication.save_stage(conn, lease, name, plain, watch.seconds(), self.context.now())
+            await stage_results.save(conn, lease, name, plain, watch.seconds(), self.context.now())
         return fact
 
     async def _decide(
@@ -229,29 +231,15 @@ class Adjudication:
         now = self.context.now()
         judged = (file.claim, file.policy, product, facts, RULES, now, self._models(facts))
         decision = judging.decide(*judged)
-        return await self._record(lease, file, decision, judging.inputs(*judged), product.partner, looked_after)
+        inputs, recorded_at = judging.inputs(*judged), self.context.now()
+        return await self._record(
+            NewDecision(lease, file, decision, inputs, recorded_at, ACTOR, product.partner, paid_elsewhere=looked_after)
+        )
 
-    async def _record(
-        self,
-        lease: Lease,
-        file: ClaimFile,
-        decision: Decision,
-        inputs: bytes,
-        partner: str,
-        looked_after: Collection[str] = (),
-    ) -> tuple[str, str, str]:
+    async def _record(self, new: NewDecision) -> tuple[str, str, str]:
         async with self.context.engine.begin() as conn:
-            await adjudication.record_decision(
-                conn,
-                lease,
-                file,
-                decision,
-                inputs,
-                self.context.now(),
-                ACTOR,
-                partner=partner,
-                paid_elsewhere=looked_after,
-            )
+            await recording.record_decision(conn, new)
+        decision = new.decision
         amount = with_code(decision.payout.minor, decision.payout.currency)
         return decision.outcome, amount if decision.outcome is Outcome.PAY else "", decision.reasons[0].code
 
@@ -318,7 +306,8 @@ class Adjudication:
             now=self.context.now(),
         )
         decision = judging.could_not_check(unchecked)
-        return await self._record(lease, file, decision, canonical(unchecked), product.partner)
+        now = self.context.now()
+        return await self._record(NewDecision(lease, file, decision, canonical(unchecked), now, ACTOR, product.partner))
 
     async def _finish(self, lease: Lease) -> None:
         """The claim was withdrawn, or went on to another round: this job has nothing left to do."""

@@ -6,6 +6,7 @@ FlowsError
 │   └── UnknownRail           no payout rail of that name
 ├── Postponed                 this message cannot be finished now; it is tried again after a pause
 │   └── DeliveryFailed        a partner did not take a notice
+├── CutOffTooLow              an operator's descriptor needs a higher cut-off than the rules have
 ├── UnknownPaperKind          a product asks for a kind of paper that the reader does not know
 ├── PaperHalvesDiffer         what the reader and the insurer say of a kind of paper does not fit together
 ├── ImportStopped             batches of a library import fail one after another: it is not the pictures' doing
@@ -42,6 +43,9 @@ class Postponed(FlowsError):
 
 
 class DeliveryFailed(Postponed): ...
+
+
+class CutOffTooLow(FlowsError): ...
 
 
 class UnknownPaperKind(FlowsError): ...

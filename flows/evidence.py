@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from claims import copies
 from claims.evidence import (
     Box,
     FieldDoubt,
@@ -32,15 +34,15 @@ from claims.evidence import (
 )
 from claims.paper_keys import identities
 from claims.paper_kind import PaperKinds, traits_of_kind
+from claims.rules import RULES, Rules
 from claims.store.adjudication import EvidenceRow
 from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
 from vision import measurement
 from vision.copies import placement
-from vision.decode.exif import ExifReading
 from vision.documents import gate
 from vision.documents.text.page import PaperReading
 from vision.errors import ImageRefused
-from vision.examine import PhotoExamination, PhotoRelation
+from vision.examine import ExaminedPhoto, PhotoRelation
 from vision.nose import NoseComparison
 from vision.origin.sign import Sign
 from vision.subject import SubjectReading
@@ -52,34 +54,73 @@ E = TypeVar("E", datetime, str)
 _ITEM_CLASSES = {"自费": "own"}
 
 
+@dataclass(frozen=True, slots=True)
+class CalledRelation:
+    """A compared picture with what the rules call it. transform: in words, "" where a likeness comes to nothing."""
+
+    relation: PhotoRelation
+    verdict: PhotoVerdict
+    transform: str
+
+
+@dataclass(frozen=True, slots=True)
+class WeighedMatches:
+    """What a photo's relations came to, once the store and the known pictures were asked (`flows.matches`).
+
+    verdict: of the strongest, before anything excused it. matches: as reported, those that count first. common: the
+    common picture that the photo itself is, "" for none.
+    """
+
+    verdict: PhotoVerdict
+    matches: tuple[PhotoMatch, ...]
+    common: str
+
+
+def call(relations: Sequence[PhotoRelation], rules: Rules = RULES) -> list[CalledRelation]:
+    """Have the rules say what each relation is. Returns them in the same order, without those that are called unseen:
+    they are no match."""
+    called = []
+    for relation in relations:
+        likeness = copies.Likeness(relation.same, relation.probability, relation.looks_alike)
+        verdict = copies.called(likeness, rules)
+        if verdict is not PhotoVerdict.UNSEEN:
+            called.append(CalledRelation(relation, verdict, _transform(relation, verdict, rules)))
+    return called
+
+
+def strongest(called: Sequence[CalledRelation]) -> PhotoVerdict:
+    """Return what a photo with these relations, strongest first, is called."""
+    return called[0].verdict if called else PhotoVerdict.UNSEEN
+
+
+def _transform(relation: PhotoRelation, verdict: PhotoVerdict, rules: Rules) -> str:
+    if verdict is PhotoVerdict.SAME_BYTES:
+        return "the same file"
+    if verdict is PhotoVerdict.SAME_PICTURE:
+        return "the same pixels in another file"
+    if not copies.weighs(verdict, relation.probability, rules):
+        return ""
+    return relation.transform or "the whole picture, recognised by its appearance"
+
+
 def photo_fact(
-    row: EvidenceRow,
-    width_px: int,
-    height_px: int,
-    exif: ExifReading,
-    examination: PhotoExamination,
-    matches: Sequence[PhotoMatch],
-    common: str,
-    same_claim: Sequence[EvidenceRow],
-    shows: SubjectReading | measurement.Unmeasured,
-    signs: Sequence[Sign] = (),
+    row: EvidenceRow, photo: ExaminedPhoto, weighed: WeighedMatches, same_claim: Sequence[EvidenceRow]
 ) -> PhotoFact:
-    """A photo that was examined. `matches`, `common`: as `flows.matches` weighed them. `same_claim`: other files of the
-    claim with the same bytes. `shows`: what it shows. `signs`: of its origin."""
+    """Turn a photo that was examined into a fact. same_claim: other files of the claim with the same bytes."""
     return PhotoFact(
         evidence_id=row.id,
         name=row.name,
         sha256=row.sha256,
-        width_px=width_px,
-        height_px=height_px,
-        verdict=PhotoVerdict(examination.verdict),
-        matches=(*matches, *(_twin(other) for other in same_claim)),
-        taken_at=_exif(exif.taken_at),
-        software=_exif(exif.software),
-        camera=_exif(exif.camera),
-        common=common,
-        subject=_subject(shows),
-        signs=tuple(_sign(sign) for sign in signs),
+        width_px=photo.width_px,
+        height_px=photo.height_px,
+        verdict=weighed.verdict,
+        matches=(*weighed.matches, *(_twin(other) for other in same_claim)),
+        taken_at=_exif(photo.exif.taken_at),
+        software=_exif(photo.exif.software),
+        camera=_exif(photo.exif.camera),
+        common=weighed.common,
+        subject=_subject(photo.subject),
+        signs=tuple(_sign(sign) for sign in photo.signs),
     )
 
 
@@ -170,18 +211,20 @@ def unenrolled_nose(row: EvidenceRow, pet_id: str) -> UnmeasuredNose:
 
 
 def photo_match(
-    relation: PhotoRelation, *, owner: MatchOwner | None, claim_status: str, claim_paid: bool, common: str, ruling: str
+    called: CalledRelation, *, owner: MatchOwner | None, claim_status: str, claim_paid: bool, common: str, ruling: str
 ) -> PhotoMatch:
-    """One picture that the photo relates to. owner: whose it is, None where only the library can say."""
+    """Turn a picture that the photo relates to into a match. owner: whose it is, None where only the library can
+    say."""
+    relation = called.relation
     pairs = tuple(KeypointPair(*pair) for pair in relation.pairs[:PAIRS_MAX])
     return PhotoMatch(
         photo_id=relation.photo_id,
         owner=owner if owner is not None else _owner(relation),
         claim_id=relation.owner_claim,
-        verdict=PhotoVerdict(relation.verdict),
+        verdict=called.verdict,
         probability=relation.probability,
         inliers=relation.inliers,
-        transform=relation.transform,
+        transform=called.transform,
         pairs=pairs,
         preview_sha256=relation.preview_sha256,
         placement=_placement(relation.placement),

@@ -12,8 +12,8 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Final, ParamSpec, TypeVar
+from dataclasses import dataclass, replace
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from claims.rules import RULES
 from claims.store.adjudication import EvidenceRow
 from claims.store.blobs import BlobStore
 from flows.config import DescriptorConfig, WorkerConfig
+from flows.errors import CutOffTooLow
 from models.ocr_build import OCR_CARDS
 from models.registry import card
 from vision import examine, measurement
@@ -30,38 +31,19 @@ from vision.copies import overlay
 from vision.copies.describing import Describing, describing
 from vision.copies.fingerprint import Fingerprint, Fingerprinter
 from vision.copies.geometry import Geometry
-from vision.copies.sscd import SscdFiles
-from vision.decode.exif import ExifReading
+from vision.copies.sscd import SscdFiles, measured_cut_off
 from vision.decode.image import Decoder, Picture, preview_jpeg, sniff
 from vision.documents import Reader, load_catalogue
 from vision.documents.text.page import PaperReading
 from vision.errors import ImageRefused
-from vision.examine import ExamineLimits, PhotoExamination
+from vision.examine import ExaminedPhoto, PhotoInstruments
 from vision.library import Candidate, known_pictures
 from vision.library.known_pictures import Bank
 from vision.nose import NoseComparison, NoseReader, NoseTemplate, compare
-from vision.origin.sign import Sign
-from vision.origin.signs import look_for_signs
-from vision.subject import SubjectReading, shared_subject_model
+from vision.subject import shared_subject_model
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-# All of them are weighed against what people said (`flows.matches`), and only then cut to what a person reads.
-EVERY_RELATION: Final = ExamineLimits(relations_max=40, maybe_probability_min=RULES.photo_maybe_copied_min)
-
-
-@dataclass(frozen=True, slots=True)
-class SeenPhoto:
-    """A decoded and fingerprinted photo; its pixels are gone. Width and height are the file's own, upright."""
-
-    fingerprint: Fingerprint
-    exif: ExifReading
-    width_px: int
-    height_px: int
-    preview_sha256: str
-    subject: SubjectReading | measurement.Unmeasured
-    signs: tuple[Sign, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +92,14 @@ class Looking:
         self._pool = pool
         self._decoder = decoder
         self._reader = reader
-        self._fingerprinter = fingerprinter(config.descriptor)
         self._subjects = shared_subject_model(threads=1)
+        self._instruments = PhotoInstruments(
+            decoder,
+            fingerprinter(config.descriptor),
+            self._subjects,
+            config.c2pa_anchors,
+            config.photo_long_edge_px,
+        )
         self._noses = NoseReader()
 
     async def compute(self, watch: Stopwatch, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -126,28 +114,17 @@ class Looking:
         watch.add_cpu(cpu)
         return result
 
-    def photo(self, row: EvidenceRow) -> SeenPhoto | ImageRefused:
-        """Decode, write the preview, fingerprint. A refusal is returned: it is a fact about the file."""
+    def photo(self, row: EvidenceRow) -> ExaminedPhoto | ImageRefused:
+        """Decode and measure a photo, write its preview. A refusal is returned: it is a fact about the file."""
         try:
-            data = self._blobs.read(row.sha256)
-            picture = self._decoder.decode(data, self._config.photo_long_edge_px, marks=True)
+            photo, picture = examine.measure(self._instruments, self._blobs.read(row.sha256), row.sha256)
         except ImageRefused as refusal:
             return refusal
-        fingerprint = self._fingerprinter.fingerprint(picture, row.sha256)
-        return SeenPhoto(
-            fingerprint=fingerprint,
-            exif=picture.exif,
-            width_px=picture.source_width_px,
-            height_px=picture.source_height_px,
-            preview_sha256=self._preview(picture),
-            subject=self._subjects.look([picture.pixels])[0],
-            signs=look_for_signs(self._decoder, data, picture, fingerprint, anchors=self._config.c2pa_anchors),
-        )
+        return replace(photo, preview_sha256=self._preview(picture))
 
-    def compare_photo(
-        self, fingerprint: Fingerprint, candidates: Sequence[Candidate], subject: str
-    ) -> PhotoExamination:
-        return examine.judge(fingerprint, candidates, subject, EVERY_RELATION, fusion=self._fingerprinter.fusion)
+    def compare_photo(self, photo: ExaminedPhoto, candidates: Sequence[Candidate], subject: str) -> ExaminedPhoto:
+        """Compare the photo with each candidate. subject: the claimant."""
+        return examine.against(photo, candidates, subject, self._instruments.fingerprinter.fusion)
 
     def explain_photo(self, fingerprint: Fingerprint, match: Candidate, found: Geometry, bank: Bank) -> str:
         """The picture of the negative bank that explains this match, "" when none does."""
@@ -195,7 +172,8 @@ class Looking:
 
     def photo_models(self) -> tuple[str, ...]:
         """Labels of the models behind every examined photo."""
-        return (self._fingerprinter.model, self._fingerprinter.fusion.label, self._subjects.label)
+        fingerprinter = self._instruments.fingerprinter
+        return (fingerprinter.model, fingerprinter.fusion.label, self._subjects.label)
 
     def paper_models(self) -> tuple[str, ...]:
         """Labels of the models that may have read a page; a page's own is in its reading."""
@@ -224,7 +202,7 @@ class Looking:
         noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
         file = preview_jpeg(noise)
         pictures = list(self._pool.map(self._decoder.decode, [file] * self._config.cores))
-        self._fingerprinter.fingerprint(pictures[0], hashlib.sha256(file).hexdigest())
+        self._instruments.fingerprinter.fingerprint(pictures[0], hashlib.sha256(file).hexdigest())
         self._subjects.look([pictures[0].pixels])
         self._noses.template(pictures[0])
 
@@ -233,20 +211,31 @@ class Looking:
 
 
 def fingerprinter(config: DescriptorConfig | None) -> Fingerprinter:
-    """What photos are compared by, as configured. Raises models.errors.ModelMissing or ModelCorrupt."""
+    """What photos are compared by, as configured. Raises models.errors.ModelMissing or ModelCorrupt, CutOffTooLow."""
     return Fingerprinter(threads=1, describes=describes(config))
 
 
 def describes(config: DescriptorConfig | None) -> Describing:
-    """The descriptor as configured, with its thresholds. Raises models.errors.ModelMissing or ModelCorrupt."""
-    files = SscdFiles(config.torchscript, config.whitening, config.thresholds) if config is not None else None
-    return describing(files, threads=1)
+    """The descriptor as configured, with its copy score. Raises models.errors.ModelMissing, ModelCorrupt, and
+    CutOffTooLow for a copy score whose measured cut-off lies above the rule."""
+    if config is None:
+        return describing(threads=1)
+    made = describing(SscdFiles(config.torchscript, config.whitening, config.thresholds), threads=1)
+    measured = measured_cut_off(config.thresholds)
+    if measured > RULES.photo_copied_min:
+        raise CutOffTooLow(
+            f"{config.thresholds}: with this descriptor honest photos are called copies too often below a probability"
+            f" of {measured:g}, and the rules {RULES.version} call a photo a copy from {RULES.photo_copied_min:g} on."
+            " Raise photo_copied_min under a new rules version (CONTRIBUTING.md, a changed cut-off), or go back to the"
+            " built-in descriptor: unset MIAOPEI_DESCRIPTOR_TORCHSCRIPT"
+        )
+    return made
 
 
 @contextlib.contextmanager
 def looking(config: WorkerConfig) -> Iterator[Looking]:
-    """Raises models.errors.ModelMissing, ModelCorrupt or vision.errors.InvalidPaperKind, which say what to do, before
-    any claim is leased.
+    """Raises models.errors.ModelMissing, ModelCorrupt, CutOffTooLow or vision.errors.InvalidPaperKind, which say what
+    to do, before any claim is leased.
     """
     with contextlib.ExitStack() as stack:
         decoder = stack.enter_context(Decoder(processes=config.cores))

@@ -1,155 +1,151 @@
 """What a photo's matches mean: whose they are, what people have said of them, what explains them, and whether they are
 part of a flood.
 
-The library's answer is measured; here the store and the negative bank are asked about it. Only copies and what is maybe
-one are asked about, so an honest photo costs one small query.
+The library's answer is measured, and `claims.copies` judges it; here the store and the negative bank are asked about
+it. Only copies and what is maybe one are asked about, so an honest photo costs one small query.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from claims.copies import COPIES
+from claims.copies import ABOUT_THE_PAIR, EXACT, is_excused, rests_on_points, to_compare, weighs
 from claims.events import OtherClaim, owner_of
-from claims.evidence import MatchOwner, MatchRuling, PhotoMatch, PhotoVerdict
+from claims.evidence import MatchRuling, PhotoMatch
 from claims.floods import counts
 from claims.rules import RULES
 from claims.store import erasure, floods, rulings
 from claims.store.adjudication import ClaimFile, EvidenceRow
 from claims.store.floods import Picture
 from flows import evidence
-from vision.examine import PhotoExamination, PhotoRelation
-from vision.library import Candidate, known_pictures
+from flows.evidence import CalledRelation, WeighedMatches
+from flows.looking import Stopwatch
+from flows.stage_context import StageContext
+from vision.copies.fingerprint import Fingerprint
+from vision.examine import ExaminedPhoto
+from vision.library import known_pictures
 from vision.library.known_pictures import Bank
 
-if TYPE_CHECKING:
-    from flows.looking import SeenPhoto, Stopwatch
-    from flows.stages import Context
-
-# As many as a person reads. All proven copies are weighed; those that count are reported first, so that nothing that
-# is excused crowds out a copy that is not.
-REPORTED_MAX: Final = 5
+REPORTED_MAX: Final = 5  # as many as a person reads
 OVERLAYS_MAX: Final = 2  # of one photo; more would prove nothing more
-
-
-@dataclass(slots=True)
-class BankKeeper:
-    """The negative bank in memory, read again when it has changed."""
-
-    _bank: Bank = field(default_factory=lambda: known_pictures.assemble(()))
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    async def bank(self, conn: AsyncConnection) -> Bank:
-        if await known_pictures.version(conn) == self._bank.version:
-            return self._bank
-        async with self._lock:
-            if await known_pictures.version(conn) != self._bank.version:
-                self._bank = await known_pictures.load(conn)
-            return self._bank
 
 
 @dataclass(frozen=True, slots=True)
 class _Around:
-    """What the store knows around a photo's copies, proven or maybe."""
+    """What the store knows around a photo's copies, proven or maybe. rulings: a person's word on the pair, by the
+    picture's id. itself: the common picture that the photo is, pixel for pixel, "" for none."""
 
     claims: Mapping[str, OtherClaim]
-    said: Mapping[str, MatchRuling]
+    rulings: Mapping[str, MatchRuling]
     bank: Bank
+    itself: str
 
 
-async def of_photo(
-    context: Context,
-    file: ClaimFile,
-    row: EvidenceRow,
-    seen: SeenPhoto,
-    examination: PhotoExamination,
-    candidates: Sequence[Candidate],
-    watch: Stopwatch,
-) -> tuple[tuple[PhotoMatch, ...], str]:
-    """The matches as facts, those that count first, and the common picture that the photo itself is ("" for none)."""
-    around = await _around(context, row.id, seen, [one for one in examination.matches if _weighs(one)])
-    looking, fingerprint = context.looking, seen.fingerprint
-    itself = around.bank.exact(fingerprint.sha256, fingerprint.pixel_sha256)
-    found = [_fact(file, relation, around, itself) for relation in examination.matches]
-    keypoints = {one.photo_id: one for one in candidates}
-    for place, (match, relation) in enumerate(zip(found, examination.matches, strict=True)):
-        if _by_points(match) and not match.ruling and relation.photo_id in keypoints:
-            common = await looking.compute(
-                watch, looking.explain_photo, fingerprint, keypoints[relation.photo_id], relation.geometry, around.bank
-            )
-            found[place] = replace(match, common=common)
-    copies_of = [
-        Picture(match.photo_id, match.claim_id if match.claim_id in around.claims else "", match.preview_sha256)
-        for match in found
-        if counts(match)
-    ]
-    if copies_of:
-        photo = Picture(row.id, file.claim.id, seen.preview_sha256)
-        async with context.engine.begin() as conn:
-            gone = await erasure.at_work(conn, file.claim.id, [one.claim_id for one in copies_of])
-            there = [one for one in copies_of if one.claim_id not in gone]
-            flood = await floods.sight(conn, photo, there, context.now(), context.floods)
-        found = [replace(match, flood=flood) if counts(match) else match for match in found]
-    found.sort(key=lambda match: _weighs(match) and _excused(match))
-    reported = found[:REPORTED_MAX]
-    return tuple(await _proven(context, seen, reported, watch)), itself
+async def weigh(
+    context: StageContext, file: ClaimFile, row: EvidenceRow, photo: ExaminedPhoto, watch: Stopwatch
+) -> WeighedMatches:
+    """Call the photo's relations by the rules, and ask the store and the known pictures about those that weigh."""
+    called = evidence.call(photo.relations)
+    around = await _around(context, row.id, photo.fingerprint, called)
+    matches = [_match(file, relation, around) for relation in called]
+    matches = await _explained(context, photo, matches, around, watch)
+    matches = await _counted_in_floods(context, file, row, photo, matches, around)
+    # All proven copies are weighed; those that count are reported first, so that nothing that is excused crowds out a
+    # copy that is not.
+    matches.sort(key=lambda match: to_compare(match, RULES) and is_excused(match))
+    reported = await _proven(context, photo, matches[:REPORTED_MAX], watch)
+    return WeighedMatches(evidence.strongest(called), tuple(reported), around.itself)
 
 
-async def _around(context: Context, photo_id: str, seen: SeenPhoto, copies: Sequence[PhotoRelation]) -> _Around:
+async def _around(
+    context: StageContext, photo_id: str, fingerprint: Fingerprint, called: Sequence[CalledRelation]
+) -> _Around:
+    weighing = [one.relation for one in called if weighs(one.verdict, one.relation.probability, RULES)]
     async with context.engine.connect() as conn:
         bank = await context.bank.bank(conn)
-        if not copies:
-            return _Around({}, {}, bank)
-        known = await known_pictures.pixels(conn, [one.photo_id for one in copies])
-        pairs = {one.photo_id: known.get(one.photo_id, "") for one in copies}
+        itself = bank.exact(fingerprint.sha256, fingerprint.pixel_sha256)
+        if not weighing:
+            return _Around({}, {}, bank, itself)
+        known = await known_pictures.pixels(conn, [relation.photo_id for relation in weighing])
+        pairs = {relation.photo_id: known.get(relation.photo_id, "") for relation in weighing}
+        owners = sorted({relation.owner_claim for relation in weighing if relation.owner_claim})
         return _Around(
-            await rulings.other_claims(conn, sorted({one.owner_claim for one in copies if one.owner_claim})),
-            await rulings.of_photo(conn, photo_id, seen.fingerprint.pixel_sha256, pairs),
+            await rulings.other_claims(conn, owners),
+            await rulings.of_photo(conn, photo_id, fingerprint.pixel_sha256, pairs),
             bank,
+            itself,
         )
 
 
-def _fact(file: ClaimFile, relation: PhotoRelation, around: _Around, itself: str) -> PhotoMatch:
+def _match(file: ClaimFile, called: CalledRelation, around: _Around) -> PhotoMatch:
+    relation = called.relation
     other = around.claims.get(relation.owner_claim)
-    exact = PhotoVerdict(relation.verdict) in (PhotoVerdict.SAME_BYTES, PhotoVerdict.SAME_PICTURE)
-    said = around.said.get(relation.photo_id)
+    ruling = around.rulings.get(relation.photo_id)
     return evidence.photo_match(
-        relation,
+        called,
         owner=owner_of(file.claim, other, RULES) if other is not None else None,
         claim_status=other.status if other is not None else "",
         claim_paid=other is not None and other.paid,
-        common=itself if exact else "",
-        ruling=said if said in (MatchRuling.CONFIRM, MatchRuling.REJECT) else "",
+        common=around.itself if called.verdict in EXACT else "",
+        ruling=ruling if ruling in ABOUT_THE_PAIR else "",
     )
 
 
-def _weighs(one: PhotoRelation | PhotoMatch) -> bool:
-    """Whether it is a copy, or maybe one by the rules that the claim will be judged with."""
-    return PhotoVerdict(one.verdict) in COPIES or one.probability >= RULES.photo_maybe_copied_min
+async def _explained(
+    context: StageContext, photo: ExaminedPhoto, matches: Sequence[PhotoMatch], around: _Around, watch: Stopwatch
+) -> list[PhotoMatch]:
+    """With the common picture that explains a match, where no person has ruled on it."""
+    looking = context.looking
+    candidates = {candidate.photo_id: candidate for candidate in photo.candidates}
+    geometries = {relation.photo_id: relation.geometry for relation in photo.relations}
+    explained = list(matches)
+    for place, match in enumerate(matches):
+        if rests_on_points(match, RULES) and not match.ruling and match.photo_id in candidates:
+            candidate, geometry = candidates[match.photo_id], geometries[match.photo_id]
+            common = await looking.compute(
+                watch, looking.explain_photo, photo.fingerprint, candidate, geometry, around.bank
+            )
+            explained[place] = replace(match, common=common)
+    return explained
 
 
-def _by_points(match: PhotoMatch) -> bool:
-    """Whether it weighs by what was compared, not by equal pixels."""
-    return _weighs(match) and match.verdict not in (PhotoVerdict.SAME_BYTES, PhotoVerdict.SAME_PICTURE)
-
-
-def _excused(match: PhotoMatch) -> bool:
-    """Whether a copy leads to nothing by itself: said to be none, common, or the claimant's own affair."""
-    return match.ruling == MatchRuling.REJECT or bool(match.common) or match.owner is MatchOwner.SAME_EVENT
+async def _counted_in_floods(
+    context: StageContext,
+    file: ClaimFile,
+    row: EvidenceRow,
+    photo: ExaminedPhoto,
+    matches: list[PhotoMatch],
+    around: _Around,
+) -> list[PhotoMatch]:
+    """With the open flood that the matches wait for, where they are part of one."""
+    copies_of = [
+        Picture(match.photo_id, match.claim_id if match.claim_id in around.claims else "", match.preview_sha256)
+        for match in matches
+        if counts(match)
+    ]
+    if not copies_of:
+        return matches
+    picture = Picture(row.id, file.claim.id, photo.preview_sha256)
+    async with context.engine.begin() as conn:
+        gone = await erasure.at_work(conn, file.claim.id, [other.claim_id for other in copies_of])
+        there = [other for other in copies_of if other.claim_id not in gone]
+        flood = await floods.sight(conn, picture, there, context.now(), context.floods)
+    return [replace(match, flood=flood) if counts(match) else match for match in matches]
 
 
 async def _proven(
-    context: Context, seen: SeenPhoto, matches: Sequence[PhotoMatch], watch: Stopwatch
+    context: StageContext, photo: ExaminedPhoto, matches: Sequence[PhotoMatch], watch: Stopwatch
 ) -> list[PhotoMatch]:
     """With the picture that proves it to a person, for the first edited copies and those that are maybe one."""
-    looking, out = context.looking, list(matches)
-    wanted = [place for place, match in enumerate(out) if _by_points(match) and match.pairs and match.preview_sha256]
+    looking, proven = context.looking, list(matches)
+    wanted = [
+        place
+        for place, match in enumerate(proven)
+        if rests_on_points(match, RULES) and match.pairs and match.preview_sha256
+    ]
     for place in wanted[:OVERLAYS_MAX]:
-        overlay = await looking.compute(watch, looking.overlay, seen.preview_sha256, out[place])
-        out[place] = replace(out[place], overlay_sha256=overlay)
-    return out
+        overlay = await looking.compute(watch, looking.overlay, photo.preview_sha256, proven[place])
+        proven[place] = replace(proven[place], overlay_sha256=overlay)
+    return proven

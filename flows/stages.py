@@ -11,18 +11,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims import credit as scoring
 from claims.benefit import amount_on
 from claims.catalogue import product_of
 from claims.claim import EvidenceKind
-from claims.credit import Scorecard
 from claims.errors import InFlight, StoreError
 from claims.evidence import (
     UNKNOWN_KIND,
@@ -38,22 +37,19 @@ from claims.evidence import (
     UnmeasuredPaper,
     UnmeasuredPhoto,
 )
-from claims.floods import FloodLimits
 from claims.orders import order_key
-from claims.paper_kind import PaperKinds, load_paper_kinds
 from claims.paper_meaning import traits_of
 from claims.rules import RULES
 from claims.store import adjudication, counts, erasure, holding, noses, papers
 from claims.store import repeats as repeated
 from claims.store.adjudication import ClaimFile, EvidenceRow
 from flows import evidence, matches
-from flows.looking import Looking, SeenPaper, SeenPhoto, Stopwatch
-from flows.matches import BankKeeper
-from flows.queues import Clock, utc_now
+from flows.looking import SeenPaper, Stopwatch
+from flows.stage_context import StageContext
 from vision.documents.text.page import PaperReading
 from vision.errors import ImageRefused
+from vision.examine import ExaminedPhoto
 from vision.library import LibraryPhoto, publish, search
-from vision.library.memory import Memory
 from vision.measurement import Unmeasured as NotMeasured
 
 PhotoFacts = tuple[PhotoFact | UnmeasuredPhoto, ...]
@@ -61,77 +57,58 @@ PaperFacts = tuple[PaperFact | UnmeasuredPaper, ...]
 NoseFacts = tuple[NoseFact | UnmeasuredNose, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What the stages work with; one a worker."""
-
-    engine: AsyncEngine
-    looking: Looking
-    scorecard: Scorecard
-    now: Clock = utc_now
-    floods: FloodLimits = field(default_factory=FloodLimits)
-    bank: BankKeeper = field(default_factory=BankKeeper)
-    memory: Memory | None = None  # of the library; None: PostgreSQL's own indexes alone
-    paper_kinds: PaperKinds = field(default_factory=load_paper_kinds)  # the insurer's half of what the reader knows
-
-
-async def cover(context: Context, file: ClaimFile, watch: Stopwatch) -> CoverFact:  # noqa: ARG001  (one shape for all)
+async def cover(context: StageContext, file: ClaimFile, watch: Stopwatch) -> CoverFact:  # noqa: ARG001  (one shape for all)
     """What the policy has paid and promised already."""
     async with context.engine.connect() as conn:
         return await counts.cover(conn, file.claim.id)
 
 
-async def photos(context: Context, file: ClaimFile, watch: Stopwatch) -> PhotoFacts:
+async def photos(context: StageContext, file: ClaimFile, watch: Stopwatch) -> PhotoFacts:
     """Every photo of the damage: decoded, published to the library, then looked for in it."""
     rows = _of_kind(file, EvidenceKind.PHOTO)
     # One file sent twelve times is one photo: looked at, published and searched for once, as its first row.
     first = {row.sha256: row for row in reversed(rows)}
-    looks = await asyncio.gather(
+    measured = await asyncio.gather(
         *(context.looking.compute(watch, context.looking.photo, row) for row in first.values())
     )
-    seen = dict(zip(first, looks, strict=True))
-    pairs = [(row, one) for row in rows if isinstance(one := seen[row.sha256], SeenPhoto)]
-    async with _writing(context, file, [one.preview_sha256 for _, one in pairs]) as conn:
-        for row, one in pairs:
-            await adjudication.set_preview(conn, row.id, one.preview_sha256)
-        await publish(conn, [_library_photo(file, row, one) for row, one in pairs if row is first[row.sha256]])
-    rows = [_with_preview(row, seen[row.sha256]) for row in rows]
+    photo_of = dict(zip(first, measured, strict=True))
+    pairs = [(row, photo) for row in rows if isinstance(photo := photo_of[row.sha256], ExaminedPhoto)]
+    async with _writing(context, file, [photo.preview_sha256 for _, photo in pairs]) as conn:
+        for row, photo in pairs:
+            await adjudication.set_preview(conn, row.id, photo.preview_sha256)
+        published = [_library_photo(file, row, photo) for row, photo in pairs if row is first[row.sha256]]
+        await publish(conn, published)
+    rows = [_with_preview(row, photo_of[row.sha256]) for row in rows]
     same = {sha256: [row for row in rows if row.sha256 == sha256] for sha256 in first}
-    found = await asyncio.gather(*(_examined(context, file, same[key], seen[key], watch) for key in same))
-    facts = {fact.evidence_id: fact for of_one_file in found for fact in of_one_file}
+    by_file = await asyncio.gather(*(_examined(context, file, same[key], photo_of[key], watch) for key in same))
+    facts = {fact.evidence_id: fact for of_one_file in by_file for fact in of_one_file}
     return tuple(facts[row.id] for row in rows)
 
 
 async def _examined(
-    context: Context,
+    context: StageContext,
     file: ClaimFile,
     same: list[EvidenceRow],
-    seen: SeenPhoto | ImageRefused,
+    photo: ExaminedPhoto | ImageRefused,
     watch: Stopwatch,
 ) -> PhotoFacts:
     """A fact for each of the rows that name one file; the first of them is the one in the library."""
-    if isinstance(seen, ImageRefused):
-        return tuple(evidence.refused_photo(row, seen) for row in same)
-    if seen.fingerprint.featureless:
-        # All white, or out of focus beyond use: nothing that could be compared with anything.
-        return tuple(evidence.refused_photo(row, NotMeasured(seen.fingerprint.featureless)) for row in same)
-    claim = file.claim
+    if isinstance(photo, ImageRefused):
+        return tuple(evidence.refused_photo(row, photo) for row in same)
+    if photo.not_comparable:
+        return tuple(evidence.refused_photo(row, NotMeasured(photo.not_comparable)) for row in same)
+    claim, looking = file.claim, context.looking
     # Search and comparison apart, so that no connection is held while the pool is busy.
     async with context.engine.begin() as conn:
-        candidates = await search(conn, seen.fingerprint, exclude_claim=claim.id, memory=context.memory)
-    looking = context.looking
-    examination = await looking.compute(watch, looking.compare_photo, seen.fingerprint, candidates, claim.claimant_id)
-    weighed, common = await matches.of_photo(context, file, same[0], seen, examination, candidates, watch)
+        candidates = await search(conn, photo.fingerprint, exclude_claim=claim.id, memory=context.memory)
+    photo = await looking.compute(watch, looking.compare_photo, photo, candidates, claim.claimant_id)
+    weighed = await matches.weigh(context, file, same[0], photo, watch)
     return tuple(
-        evidence.photo_fact(
-            row, seen.width_px, seen.height_px, seen.exif, examination, weighed, common,
-            [other for other in same if other.id != row.id], seen.subject, seen.signs,
-        )
-        for row in same
-    )  # fmt: skip
+        evidence.photo_fact(row, photo, weighed, [other for other in same if other.id != row.id]) for row in same
+    )
 
 
-async def paper_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> PaperFacts:
+async def paper_facts(context: StageContext, file: ClaimFile, watch: Stopwatch) -> PaperFacts:
     """Every paper: read page by page, its number published, then looked for among other claims."""
     rows = _of_kind(file, EvidenceKind.PAPER)
     looking = context.looking
@@ -161,7 +138,7 @@ async def paper_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> Pa
     return facts
 
 
-async def nose_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> NoseFacts:
+async def nose_facts(context: StageContext, file: ClaimFile, watch: Stopwatch) -> NoseFacts:
     """Every nose photo against the enrolment of the insured pet; nothing for a policy that insures no pet."""
     rows = _of_kind(file, EvidenceKind.NOSE)
     pet_id = file.policy.pet_id
@@ -173,7 +150,7 @@ async def nose_facts(context: Context, file: ClaimFile, watch: Stopwatch) -> Nos
 
 
 async def _nose(
-    context: Context, file: ClaimFile, row: EvidenceRow, pet_id: str, enrolled: list[bytes], watch: Stopwatch
+    context: StageContext, file: ClaimFile, row: EvidenceRow, pet_id: str, enrolled: list[bytes], watch: Stopwatch
 ) -> NoseFact | UnmeasuredNose:
     looking = context.looking
     seen = await looking.compute(watch, looking.nose, row.sha256)
@@ -191,18 +168,18 @@ async def _nose(
     return evidence.nose_fact(row, pet_id, comparison)
 
 
-async def credit(context: Context, file: ClaimFile, watch: Stopwatch) -> CreditFact | Unmeasured:  # noqa: ARG001
+async def credit(context: StageContext, file: ClaimFile, watch: Stopwatch) -> CreditFact | Unmeasured:  # noqa: ARG001
     """The claimant's score, from what the platform supplied about them."""
     return scoring.score(file.credit_attributes, context.scorecard)
 
 
-async def fraud(context: Context, file: ClaimFile, watch: Stopwatch) -> FraudFact | Unmeasured:  # noqa: ARG001
+async def fraud(context: StageContext, file: ClaimFile, watch: Stopwatch) -> FraudFact | Unmeasured:  # noqa: ARG001
     """How many claims share a device, an account, an address, a merchant or the claimant in windows before this one."""
     async with context.engine.connect() as conn:
         return FraudFact(await counts.window_counts(conn, file.claim.id))
 
 
-async def repeats(context: Context, file: ClaimFile, watch: Stopwatch) -> RepeatFact:  # noqa: ARG001
+async def repeats(context: StageContext, file: ClaimFile, watch: Stopwatch) -> RepeatFact:  # noqa: ARG001
     """Other claims for the same order or about the same event, and other ids of the claimant. After the papers, which
     may show an order that the claim does not state."""
     async with context.engine.connect() as conn:
@@ -210,7 +187,7 @@ async def repeats(context: Context, file: ClaimFile, watch: Stopwatch) -> Repeat
 
 
 @asynccontextmanager
-async def _writing(context: Context, file: ClaimFile, previews: Sequence[str]) -> AsyncIterator[AsyncConnection]:
+async def _writing(context: StageContext, file: ClaimFile, previews: Sequence[str]) -> AsyncIterator[AsyncConnection]:
     """A transaction in which to write what was seen in the claim's files, and `previews` made of them.
 
     Raises InFlight when the claim was erased meanwhile: a worker that had lost its lease brings nothing back. Raises
@@ -229,7 +206,7 @@ async def _writing(context: Context, file: ClaimFile, previews: Sequence[str]) -
         raise
 
 
-Stage = Callable[[Context, ClaimFile, Stopwatch], Awaitable[Any]]
+Stage = Callable[[StageContext, ClaimFile, Stopwatch], Awaitable[Any]]
 
 # In order; each with the type its stored result reads back into.
 STAGES: Mapping[str, tuple[Stage, TypeAdapter[Any]]] = MappingProxyType(
@@ -261,19 +238,19 @@ def _of_kind(file: ClaimFile, kind: EvidenceKind) -> list[EvidenceRow]:
     return [row for row in file.evidence if row.kind is kind]
 
 
-def _with_preview(row: EvidenceRow, seen: SeenPhoto | ImageRefused) -> EvidenceRow:
-    return replace(row, preview_sha256=seen.preview_sha256) if isinstance(seen, SeenPhoto) else row
+def _with_preview(row: EvidenceRow, photo: ExaminedPhoto | ImageRefused) -> EvidenceRow:
+    return replace(row, preview_sha256=photo.preview_sha256) if isinstance(photo, ExaminedPhoto) else row
 
 
-def _library_photo(file: ClaimFile, row: EvidenceRow, seen: SeenPhoto) -> LibraryPhoto:
+def _library_photo(file: ClaimFile, row: EvidenceRow, photo: ExaminedPhoto) -> LibraryPhoto:
     return LibraryPhoto(
         photo_id=row.id,
         source="claim",
-        fingerprint=seen.fingerprint,
+        fingerprint=photo.fingerprint,
         owner_claim=file.claim.id,
         owner_subject=file.claim.claimant_id,
         reference=row.name,
-        preview_sha256=seen.preview_sha256,
+        preview_sha256=photo.preview_sha256,
     )
 
 

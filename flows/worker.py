@@ -28,7 +28,7 @@ from flows.process import live, stopping
 from flows.queues import ClaimQueue, OutboxQueue
 from flows.recheck import keep_rechecking
 from flows.sending import Sending
-from flows.stages import Context
+from flows.stage_context import StageContext
 from flows.teach import Teaching
 from flows.tracking import tracking
 from models.registry import weights_path
@@ -66,7 +66,7 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                 await asyncio.to_thread(eyes.warm_photos)
                 limits = MemoryLimits(bytes_max=config.library.memory_bytes_max, threads=config.cores)
                 library = await held.enter_async_context(memory(config.store.dsn, eyes.photo_models()[0], limits))
-                context = Context(
+                context = StageContext(
                     engine, eyes, scorecard, floods=config.floods, memory=library, paper_kinds=paper_kinds
                 )
                 adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once)

@@ -1,19 +1,20 @@
-"""One photo against the library: what it is a copy of, how sure that is, and whose the other picture is.
+"""One photo, the one way: a file to a measured photo, and the photo against the pictures that a search brings up.
 
-Publish, commit, then examine: of two claims that send one photo at the same moment at least one then sees the other.
+    measure -> (publish) -> vision.library.search -> against
+
+The worker and the command line both go this way. Publish and commit before the search: of two claims that send one
+photo at the same moment at least one then sees the other. What a likeness is called is not said here: probabilities and
+their proof leave this module, and `claims.copies` judges them.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vision.copies import geometry
 from vision.copies.copy_score import (
@@ -25,25 +26,21 @@ from vision.copies.copy_score import (
     fit_agreement,
     fusion_model,
 )
-from vision.copies.fingerprint import Fingerprint
+from vision.copies.fingerprint import Fingerprint, Fingerprinter
 from vision.copies.geometry import NO_GEOMETRY, Geometry, GeometryLimits, Keypoints
 from vision.copies.placement import Placement, place
+from vision.decode.exif import ExifReading
+from vision.decode.image import Decoder, Picture
 from vision.library.photos import Source
-from vision.library.search import Candidate, SearchLimits, search
+from vision.library.search import Candidate, SearchLimits
 from vision.measurement import Unmeasured
+from vision.origin.sign import Sign
+from vision.origin.signs import look_for_signs
+from vision.subject import SubjectModel, SubjectReading
 
+SamePart = Literal["", "pixels", "bytes"]
 
-class Verdict(StrEnum):
-    """How a photo relates to a picture of the library, strongest first."""
-
-    SAME_BYTES = "same_bytes"
-    SAME_PICTURE = "same_picture"  # other bytes, the same pixels
-    EDITED_COPY = "edited_copy"  # cropped, mirrored, recompressed, inside a screenshot, ...
-    SIMILAR = "similar"  # looks alike, or maybe a copy: no proof that it is the same picture
-    UNSEEN = "unseen"
-
-
-_ORDER = tuple(Verdict)
+_BY_SAMENESS: Final[tuple[SamePart, ...]] = ("bytes", "pixels", "")
 NOT_COMPARED: Final = Unmeasured("not compared point by point")
 
 
@@ -51,24 +48,35 @@ NOT_COMPARED: Final = Unmeasured("not compared point by point")
 class ExamineLimits:
     """verify_max: how many candidates are compared point by point. certain_inliers: from here on the whole picture's
     keypoints say enough, and a part's are not asked. view_excess_min: cosine excess of a part below which its keypoints
-    are not worth taking. maybe_probability_min: from here on a picture that is no proven copy is reported as similar,
-    with its transform. relations_max: how many are reported."""
+    are not worth taking."""
 
     search: SearchLimits = field(default_factory=SearchLimits)
     geometry: GeometryLimits = field(default_factory=GeometryLimits)
     verify_max: int = 8
     certain_inliers: int = 40
     view_excess_min: float = 0.1
-    maybe_probability_min: float = 0.5
-    relations_max: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoInstruments:
+    """What photos are measured with, loaded once a process. subjects: None where nobody asks what a photo shows.
+    c2pa_anchors: as of `Decoder.credentials`. long_edge_px: the pixels are shrunk to this."""
+
+    decoder: Decoder
+    fingerprinter: Fingerprinter
+    subjects: SubjectModel | None = None
+    c2pa_anchors: bytes = b""
+    long_edge_px: int = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoRelation:
-    """One picture of the library that the photo relates to. All fields as measured; `owner_*` are "" for web and stock.
+    """One picture of the library, and how the photo compares with it. `owner_*` are "" for web and stock.
 
-    probability: calibrated, 0..1, that one is a copy of the other. inliers: keypoints that agree on one transform.
-    transform: that transform in words, from the library's picture to this photo. pairs: (x, y, match_x, match_y) as
+    same: "bytes" for the same file, "pixels" for the same picture in another file, "" for neither. probability:
+    calibrated, 0..1, that one is a copy of the other. looks_alike: their descriptors are closer than those of 98% of
+    unrelated photos are to their nearest. inliers: keypoints that agree on one transform. transform: that transform in
+    words, from the library's picture to this photo, "" where no keypoints agree. pairs: (x, y, match_x, match_y) as
     fractions 0..1 of the width and height of this photo and of the match. placement: the transform in numbers.
     geometry: the same in working pixels, for whoever compares further.
     """
@@ -79,8 +87,9 @@ class PhotoRelation:
     owner_subject: str
     own: bool  # of the same subject: an earlier photo of the claimant's own
     reference: str
-    verdict: Verdict
+    same: SamePart
     probability: float
+    looks_alike: bool
     inliers: int
     transform: str
     pairs: tuple[tuple[float, float, float, float], ...]
@@ -89,59 +98,81 @@ class PhotoRelation:
     geometry: Geometry = NO_GEOMETRY
 
 
-@dataclass(frozen=True, slots=True)
-class PhotoExamination:
-    """verdict: that of the strongest relation, UNSEEN without one. matches: strongest first."""
+@dataclass(frozen=True, slots=True, eq=False)
+class ExaminedPhoto:
+    """One photo on its way from the decoder to the fact; its pixels are gone.
 
-    verdict: Verdict
-    matches: tuple[PhotoRelation, ...]
-    models: tuple[str, ...]
-
-
-async def examine(
-    conn: AsyncConnection,
-    fingerprint: Fingerprint,
-    *,
-    claim_id: str,
-    subject: str,
-    limits: ExamineLimits = ExamineLimits(),
-    fusion: FusionModel | None = None,
-) -> PhotoExamination | Unmeasured:
-    """Searches the library and judges what it brings up. The claim's own photos do not count; the subject's earlier
-    ones do. fusion: as for `judge`.
-
-    A picture with nothing to compare by (all white, out of focus beyond use) is Unmeasured, and never a match.
+    width_px, height_px: the file's own, upright. preview_sha256: key of its clean preview, "" where none was kept.
+    candidates: what the search brought up, likeliest first. relations: the same pictures compared, strongest first;
+    both are empty until `against`.
     """
-    if fingerprint.featureless:
-        return Unmeasured(fingerprint.featureless)
-    candidates = await search(conn, fingerprint, exclude_claim=claim_id, limits=limits.search)
-    return await asyncio.to_thread(judge, fingerprint, candidates, subject, limits, fusion)
+
+    fingerprint: Fingerprint
+    exif: ExifReading
+    width_px: int
+    height_px: int
+    subject: SubjectReading | Unmeasured
+    signs: tuple[Sign, ...] = ()
+    preview_sha256: str = ""
+    candidates: tuple[Candidate, ...] = ()
+    relations: tuple[PhotoRelation, ...] = ()
+
+    @property
+    def not_comparable(self) -> str:
+        """Why the photo cannot be compared with anything (all white, out of focus beyond use), "" when it can."""
+        return self.fingerprint.featureless
 
 
-def judge(
+def measure(instruments: PhotoInstruments, data: bytes, sha256: str) -> tuple[ExaminedPhoto, Picture]:
+    """Decode and measure one photo by itself. Returns it with its pixels, for a preview.
+
+    data: the file. sha256: hex, of the file. Raises ImageRefused for the file, DecoderUnavailable for the machine.
+    """
+    picture = instruments.decoder.decode(data, instruments.long_edge_px, marks=True)
+    fingerprint = instruments.fingerprinter.fingerprint(picture, sha256)
+    subjects = instruments.subjects
+    photo = ExaminedPhoto(
+        fingerprint=fingerprint,
+        exif=picture.exif,
+        width_px=picture.source_width_px,
+        height_px=picture.source_height_px,
+        subject=subjects.look([picture.pixels])[0] if subjects is not None else Unmeasured("not looked"),
+        signs=look_for_signs(instruments.decoder, data, picture, fingerprint, anchors=instruments.c2pa_anchors),
+    )
+    return photo, picture
+
+
+def against(
+    photo: ExaminedPhoto, candidates: Sequence[Candidate], subject: str, fusion: FusionModel | None = None
+) -> ExaminedPhoto:
+    """The photo with every candidate compared. subject, fusion: as for `compare`."""
+    relations = compare(photo.fingerprint, candidates, subject, fusion=fusion)
+    return replace(photo, candidates=tuple(candidates), relations=relations)
+
+
+def compare(
     fingerprint: Fingerprint,
     candidates: Sequence[Candidate],
     subject: str,
     limits: ExamineLimits = ExamineLimits(),
     fusion: FusionModel | None = None,
-) -> PhotoExamination:
-    """The pure half of `examine`: candidates compared point by point, and a verdict on each.
+) -> tuple[PhotoRelation, ...]:
+    """Compare the photo with each candidate point by point; strongest first.
 
-    fusion: the model fitted for the fingerprint's descriptor (`Fingerprinter.fusion`); that of our own where none is
-    given.
+    subject: whose photo it is, "" for nobody's. fusion: the model fitted for the fingerprint's descriptor
+    (`Fingerprinter.fusion`); that of our own where none is given.
     """
     model = fusion or fusion_model()
     relations = [
         _relation(fingerprint, candidate, subject, model, limits, verify=rank < limits.verify_max)
         for rank, candidate in enumerate(candidates)
     ]
-    kept = [relation for relation in relations if relation.verdict is not Verdict.UNSEEN]
-    kept.sort(key=lambda relation: (_ORDER.index(relation.verdict), -relation.probability, relation.photo_id))
-    return PhotoExamination(
-        verdict=kept[0].verdict if kept else Verdict.UNSEEN,
-        matches=tuple(kept[: limits.relations_max]),
-        models=(fingerprint.descriptor_model, model.label),
-    )
+    return tuple(sorted(relations, key=by_strength))
+
+
+def by_strength(relation: PhotoRelation) -> tuple[int, float, str]:
+    """Sort key: the same bytes, the same pixels, then by falling probability."""
+    return _BY_SAMENESS.index(relation.same), -relation.probability, relation.photo_id
 
 
 def signals(
@@ -187,18 +218,8 @@ def _relation(
     verify: bool,
 ) -> PhotoRelation:
     measured = signals(fingerprint, candidate, limits, verify=verify)
-    probability = 1.0 if candidate.same_bytes or candidate.same_pixels else model.probability(measured)
-    if candidate.same_bytes:
-        verdict, transform = Verdict.SAME_BYTES, "the same file"
-    elif candidate.same_pixels:
-        verdict, transform = Verdict.SAME_PICTURE, "the same pixels in another file"
-    elif probability >= model.copy_probability_min:
-        verdict, transform = Verdict.EDITED_COPY, _words(fingerprint, candidate, measured.geometry)
-    elif probability >= limits.maybe_probability_min:
-        verdict, transform = Verdict.SIMILAR, _words(fingerprint, candidate, measured.geometry)
-    else:
-        alike = candidate.cosine >= model.similar_cosine_min
-        verdict, transform = (Verdict.SIMILAR if alike else Verdict.UNSEEN), ""
+    same: SamePart = "bytes" if candidate.same_bytes else "pixels" if candidate.same_pixels else ""
+    source_scale = _source_scale(fingerprint, candidate)
     return PhotoRelation(
         photo_id=candidate.photo_id,
         source=candidate.source,
@@ -206,23 +227,16 @@ def _relation(
         owner_subject=candidate.owner_subject,
         own=bool(subject) and candidate.owner_subject == subject,
         reference=candidate.reference,
-        verdict=verdict,
-        probability=probability,
+        same=same,
+        probability=1.0 if same else model.probability(measured),
+        looks_alike=candidate.cosine >= model.similar_cosine_min,
         inliers=measured.geometry.inliers,
-        transform=transform,
+        transform=geometry.describe(measured.geometry, source_scale) if measured.geometry.inliers else "",
         pairs=measured.geometry.pairs,
         preview_sha256=candidate.preview_sha256,
-        placement=place(
-            measured.geometry, fingerprint.keypoints, candidate.keypoints, _source_scale(fingerprint, candidate)
-        ),
+        placement=place(measured.geometry, fingerprint.keypoints, candidate.keypoints, source_scale),
         geometry=measured.geometry,
     )
-
-
-def _words(fingerprint: Fingerprint, candidate: Candidate, found: Geometry) -> str:
-    if found.inliers == 0:
-        return "the whole picture, recognised by its appearance"
-    return geometry.describe(found, _source_scale(fingerprint, candidate))
 
 
 def _source_scale(fingerprint: Fingerprint, candidate: Candidate) -> float:

@@ -26,8 +26,9 @@ from api.commands.opening import JsonFlag, console, database, error_console, fai
 
 if TYPE_CHECKING:
     from api.settings import Settings
+    from flows.evidence import CalledRelation
     from vision.decode.image import Decoder, Picture
-    from vision.examine import PhotoRelation
+    from vision.examine import ExaminedPhoto
     from vision.nose import NoseTemplate
 
 photos_app = typer.Typer(no_args_is_help=True, help="The photo library")
@@ -37,6 +38,7 @@ noses_app = typer.Typer(no_args_is_help=True, help="Pets by their nose")
 Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True)]
 Pet = Annotated[str, typer.Option("--pet", help="Id of a registered pet")]
 NOSE_EDGE_PX, PAPER_EDGE_PX = 1024, 1600
+MATCHES_SHOWN_MAX = 5
 
 
 @photos_app.command("import")
@@ -161,12 +163,10 @@ async def _check(dsn: str, config: Settings, files: list[Path], overlay: Path | 
     from flows.worker import ONLY_OTHER_DESCRIPTORS
     from vision.decode.image import Decoder
     from vision.errors import ImageRefused
-    from vision.examine import examine
+    from vision.examine import PhotoInstruments, against, measure
+    from vision.library import search
     from vision.library.outdated import described_by
-    from vision.measurement import Unmeasured
-    from vision.origin.signs import look_for_signs
 
-    anchors = c2pa_anchors(config)
     fingerprinter = make_fingerprinter(descriptor_config(config))
     engine = connect(dsn, pool_size=1)
     results: list[dict[str, Any]] = []
@@ -176,58 +176,79 @@ async def _check(dsn: str, config: Settings, files: list[Path], overlay: Path | 
         if labels and fingerprinter.model not in labels:
             error_console.print(f"[yellow]{ONLY_OTHER_DESCRIPTORS}[/yellow]", highlight=False)
         with Decoder(processes=1) as decoder:
+            instruments = PhotoInstruments(decoder, fingerprinter, c2pa_anchors=c2pa_anchors(config))
             for path in files:
                 data = path.read_bytes()
-                nothing = {
-                    "file": str(path),
-                    "verdict": "unmeasured",
-                    "probability": 0.0,
-                    "matches": [],
-                    "provenance": {},
-                }
                 try:
-                    picture = decoder.decode(data, marks=True)
+                    photo, picture = measure(instruments, data, hashlib.sha256(data).hexdigest())
                 except ImageRefused as refused:
-                    results.append({**nothing, "reason": f"{refused.code}: {refused.detail}"})
+                    results.append(_unmeasured(path, f"{refused.code}: {refused.detail}", {}))
                     continue
-                fingerprint = fingerprinter.fingerprint(picture, hashlib.sha256(data).hexdigest())
+                if photo.not_comparable:
+                    results.append(_unmeasured(path, photo.not_comparable, _provenance(photo)))
+                    continue
                 async with engine.connect() as conn:
-                    found = await examine(conn, fingerprint, claim_id="", subject="", fusion=fingerprinter.fusion)
-                signs = look_for_signs(decoder, data, picture, fingerprint, anchors=anchors)
-                provenance: dict[str, Any] = {
-                    name: {"unmeasured": fact.reason} if isinstance(fact, Unmeasured) else fact
-                    for name, fact in (
-                        ("taken_at", picture.exif.taken_at),
-                        ("software", picture.exif.software),
-                        ("camera", picture.exif.camera),
-                    )
-                }
-                provenance["signs"] = [
-                    {"kind": sign.kind, "state": sign.state, "value": sign.value, "detail": sign.detail,
-                     "score": None if sign.score is None else round(sign.score, 4)}
-                    for sign in signs
-                ]  # fmt: skip
-                if isinstance(found, Unmeasured):
-                    results.append({**nothing, "reason": found.reason, "provenance": provenance})
-                    continue
-                matches = [
-                    {"file": one.reference or one.photo_id, "source": one.source,
-                     "probability": round(one.probability, 4),
-                     "inliers": one.inliers, "transform": one.transform, "verdict": one.verdict,
-                     "placement": None if isinstance(one.placement, Unmeasured) else asdict(one.placement),
-                     **_overlay(config, overlay, path, picture, number, one)}
-                    for number, one in enumerate(found.matches, start=1)
-                ]  # fmt: skip
-                best = max((one.probability for one in found.matches), default=0.0)
-                results.append({"file": str(path), "verdict": found.verdict, "probability": round(best, 4),
-                                "matches": matches, "provenance": provenance})  # fmt: skip
+                    candidates = await search(conn, photo.fingerprint, exclude_claim="")
+                results.append(
+                    _checked(config, path, against(photo, candidates, "", fingerprinter.fusion), picture, overlay)
+                )
     finally:
         await engine.dispose()
     return results
 
 
+def _unmeasured(path: Path, reason: str, provenance: dict[str, Any]) -> dict[str, Any]:
+    """The line of a file with nothing to compare."""
+    return {
+        "file": str(path),
+        "verdict": "unmeasured",
+        "probability": 0.0,
+        "matches": [],
+        "provenance": provenance,
+        "reason": reason,
+    }
+
+
+def _checked(
+    config: Settings, path: Path, photo: ExaminedPhoto, picture: Picture, overlay: Path | None
+) -> dict[str, Any]:
+    """The line of a photo that was compared: called as a worker would call it."""
+    from flows import evidence
+    from vision.measurement import Unmeasured
+
+    called = evidence.call(photo.relations)
+    reported = called[:MATCHES_SHOWN_MAX]
+    matches = [
+        {"file": match.relation.reference or match.relation.photo_id, "source": match.relation.source,
+         "probability": round(match.relation.probability, 4),
+         "inliers": match.relation.inliers, "transform": match.transform, "verdict": match.verdict,
+         "placement": None if isinstance(match.relation.placement, Unmeasured) else asdict(match.relation.placement),
+         **_overlay(config, overlay, path, picture, number, match)}
+        for number, match in enumerate(reported, start=1)
+    ]  # fmt: skip
+    best = max((match.relation.probability for match in reported), default=0.0)
+    return {"file": str(path), "verdict": evidence.strongest(called), "probability": round(best, 4),
+            "matches": matches, "provenance": _provenance(photo)}  # fmt: skip
+
+
+def _provenance(photo: ExaminedPhoto) -> dict[str, Any]:
+    """What the photo says of its origin, by EXIF and by signs."""
+    from vision.measurement import Unmeasured
+
+    read = {"taken_at": photo.exif.taken_at, "software": photo.exif.software, "camera": photo.exif.camera}
+    stated = {
+        name: {"unmeasured": value.reason} if isinstance(value, Unmeasured) else value for name, value in read.items()
+    }
+    signs = [
+        {"kind": sign.kind, "state": sign.state, "value": sign.value, "detail": sign.detail,
+         "score": None if sign.score is None else round(sign.score, 4)}
+        for sign in photo.signs
+    ]  # fmt: skip
+    return {**stated, "signs": signs}
+
+
 def _overlay(
-    config: Settings, folder: Path | None, path: Path, picture: Picture, number: int, match: PhotoRelation
+    config: Settings, folder: Path | None, path: Path, picture: Picture, number: int, called: CalledRelation
 ) -> dict[str, str]:
     """Draw the proof of a match into `folder`; where it lies, nothing when there is none to draw."""
     from claims.errors import NotFound
@@ -235,13 +256,14 @@ def _overlay(
     from vision.copies.overlay import draw, pixels_of
     from vision.measurement import Unmeasured
 
+    match = called.relation
     if folder is None or isinstance(match.placement, Unmeasured) or not match.pairs or not match.preview_sha256:
         return {}
     try:
         preview = BlobStore(config.evidence_url).read(match.preview_sha256)
     except NotFound:
         return {}
-    words = [match.transform or match.verdict, f"probability {match.probability:.4f}, {match.inliers} points agree"]
+    words = [called.transform or called.verdict, f"probability {match.probability:.4f}, {match.inliers} points agree"]
     target = folder / f"{path.stem}-match-{number}.jpg"
     target.write_bytes(draw(picture.pixels, pixels_of(preview), match.pairs, match.placement.outline, words))
     return {"overlay": str(target)}

@@ -14,7 +14,7 @@ from claims.decision import Outcome
 from claims.errors import CopyPaid, RecoveryNeeded, RepeatPaid
 from claims.money import Money
 from claims.rules import RULES
-from claims.store import adjudication, counts, repeats
+from claims.store import adjudication, counts, recording, repeats
 from claims.store.referrals import Referral
 
 _OUTCOMES = {"approve": Outcome.PAY, "refuse": Outcome.DECLINE, "ask": Outcome.ASK}
@@ -38,7 +38,7 @@ async def judge(conn: AsyncConnection, sent: KeyedRequest, referral: Referral, v
     decision = person_decision(*terms, paid_to_date_minor=cover.paid_to_date_minor, order_paid_minor=of_order)
     inputs = person_inputs(*terms, paid_to_date_minor=cover.paid_to_date_minor, order_paid_minor=of_order)
     try:
-        recorded = await adjudication.decide_referral(
+        recorded = await recording.decide_referral(
             conn,
             referral.id,
             file,

@@ -14,7 +14,7 @@ from sqlalchemy import or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from claims.copies import COPIES
+from claims.copies import counts_as_copy
 from claims.errors import CopyPaid
 from claims.store import payouts
 from claims.store.tables import claim_links, claim_overlays, evidence
@@ -138,4 +138,4 @@ def _counts(match: Mapping[str, Any]) -> bool:
     """A proven or confirmed copy of another claim's picture, unless a person or the negative bank explains it."""
     if not match.get("claim_id") or match.get("common") or match.get("ruling") == "reject":
         return False
-    return match["verdict"] in COPIES or match.get("ruling") == "confirm"
+    return counts_as_copy(match["verdict"], match.get("ruling", ""))

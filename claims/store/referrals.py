@@ -210,7 +210,7 @@ async def settle(
     """Mark as decided, once: of two people at the same moment one gets Conflict. NotFound for another partner's
     referral.
 
-    `claims.store.adjudication.decide_referral` calls this with the decision that follows from it, in one transaction.
+    `claims.store.recording.decide_referral` calls this with the decision that follows from it, in one transaction.
     """
     row = (await conn.execute(select(referrals).where(referrals.c.id == referral_id).with_for_update())).first()
     if row is None or (partner is not None and row.partner != partner):

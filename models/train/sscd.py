@@ -57,7 +57,7 @@ def main() -> None:
         raise RuntimeError("the thresholds are being fitted")
 
     found = copy_fusion.fitted(Fingerprinter(asked.threads, describes=Describing(model, not_yet)))
-    owned = {**found.content, "whitening_sha256": sha256_of(whitening)}
+    owned = {**found.content, "cut_off": found.figures["cut_off"], "whitening_sha256": sha256_of(whitening)}
     thresholds.write_text(json.dumps(owned, indent=1) + "\n", encoding="utf-8")
     print(read_thresholds(thresholds, whitening).label, found.figures)
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from api.cli import app
 from claims.decision import Outcome
 from claims.money import Money
-from claims.store import adjudication, findings, intake, payouts, recoveries
+from claims.store import adjudication, findings, intake, payouts, recording, recoveries
 from claims.store.engine import connect
 from claims.store.findings import Difference
 from tests.claims.store.conftest import NOW, World
@@ -59,8 +59,11 @@ def owed(dsn: str) -> str:
                 await payouts.mark_paid(conn, paid.payout_id, "B-1", NOW)
                 await intake.appeal(conn, "c", "ann", "x", NOW, actor="claimant:ann", partner="anshun")
                 file = await adjudication.load(conn, "c")
-                refused = await adjudication.record_decision(
-                    conn, None, file, world.decision(Outcome.DECLINE, by="li"), b"{}", NOW, "adjuster:li", recover=True
+                refused = await recording.record_decision(
+                    conn,
+                    recording.NewDecision(
+                        None, file, world.decision(Outcome.DECLINE, by="li"), b"{}", NOW, "adjuster:li", recover=True
+                    ),
                 )
             return refused.recovery_id
         finally:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 from inline_snapshot import snapshot
 
 from claims.fraud.signals.registry import SIGNALS
@@ -12,7 +14,7 @@ from models import registry
 def test_thresholds_change_only_together_with_the_version() -> None:
     assert to_plain(RULES) == snapshot(
         {
-            "version": "3.2",
+            "version": "3.3",
             "code": 2,
             "paper_read_confidence_min": 0.8,
             "nose_accept_similarity_min": 0.48,
@@ -41,6 +43,7 @@ def test_thresholds_change_only_together_with_the_version() -> None:
             "name_dots": "·•・‧∙⋅・.",
             "name_masks": "*×※●○",
             "name_mask_any_length": True,
+            "photo_copied_min": 0.99,
             "photo_maybe_copied_min": 0.5,
             "cover_recorded_minutes_max": 5,
             "same_event_other_order_minutes_max": 1,
@@ -65,6 +68,23 @@ def test_nose_thresholds_are_those_its_card_states() -> None:
         "nose_accept_inliers_min": RULES.nose_accept_inliers_min,
         "nose_review_similarity_min": RULES.nose_review_similarity_min,
     }
+
+
+def test_a_photo_is_called_a_copy_from_the_cut_off_on_that_the_card_measured() -> None:
+    measured = registry.card("copy_fusion").metrics
+    held_out, holds = measured["held_out"], measured["cut_off_holds"]
+    assert held_out["cut_off"] == RULES.photo_copied_min
+    assert held_out["precision_at_fit"] >= holds["precision_min"]
+    assert held_out["scale_accused"] <= holds["honest_accused_max"] * held_out["scale_honest_photos"]
+
+
+def test_no_weights_say_from_where_on_a_photo_is_called_a_copy() -> None:
+    content = json.loads(registry.weights_path("copy_fusion").read_text(encoding="utf-8"))
+    assert set(content) == {"features", "weights", "intercept", "similar_cosine_min"}
+
+
+def test_what_is_maybe_a_copy_lies_below_what_is_called_one() -> None:
+    assert 0.5 <= RULES.photo_maybe_copied_min <= RULES.photo_copied_min <= 1
 
 
 def test_review_band_of_the_nose_lies_below_acceptance() -> None:

@@ -39,7 +39,7 @@ from flows.reconcile import reconcile
 from tests.waiting import PATIENCE_SECONDS
 from vision.copies.fingerprint import Fingerprint, Fingerprinter
 from vision.decode.image import Decoder
-from vision.examine import judge
+from vision.examine import compare
 from vision.library.search import candidate_from, nearness
 
 ROUNDS = int(os.environ.get("MIAOPEI_RACE_ROUNDS", "5"))
@@ -296,5 +296,5 @@ def alike(found: Fingerprint, known: list[Fingerprint]) -> bool:
     candidates = [
         candidate_from(str(place), known[place], found, nearness(found, known[place].descriptor)) for place in nearest
     ]
-    matches = judge(found, candidates, "").matches
-    return any(match.probability >= RULES.photo_maybe_copied_min for match in matches)
+    relations = compare(found, candidates, "")
+    return any(relation.probability >= RULES.photo_maybe_copied_min for relation in relations)

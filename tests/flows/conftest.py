@@ -27,7 +27,7 @@ from claims.decision import Decision, Outcome
 from claims.money import Money
 from claims.policy import Policy
 from claims.reasons import reason
-from claims.store import adjudication, intake, queue
+from claims.store import adjudication, intake, queue, recording
 from claims.store.blobs import BlobStore
 from claims.store.intake import NewEvidence
 from claims.store.tables import claims
@@ -206,13 +206,15 @@ class World:
         refer = Decision(Outcome.REFER, Money(0, "CNY"), (), reasons, "test", (), datetime.now(UTC), "rules")
         return claim_id, (await self.decide(claim_id, refer)).referral_id
 
-    async def decide(self, claim_id: str, decision: Decision) -> adjudication.Recorded:
+    async def decide(self, claim_id: str, decision: Decision) -> recording.Recorded:
         now = datetime.now(UTC)
         async with self.engine.begin() as conn:
             (lease,) = await queue.lease(conn, "test", 1, 30, now)
             assert lease.claim_id == claim_id
             file = await adjudication.load(conn, claim_id)
-            return await adjudication.record_decision(conn, lease, file, decision, b"{}", now, "test", partner="anshun")
+            return await recording.record_decision(
+                conn, recording.NewDecision(lease, file, decision, b"{}", now, "test", partner="anshun")
+            )
 
     def refer_config(self, insurer_url: str, secret: str = SECRET) -> ReferConfig:
         partner = PartnerConfig("anshun", f"{insurer_url}/webhooks", secret)

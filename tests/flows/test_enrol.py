@@ -20,7 +20,8 @@ from flows.enrol import Enrolling
 from flows.looking import Looking, Stopwatch, looking
 from flows.queues import OutboxQueue, utc_now
 from flows.sending import Sending
-from flows.stages import Context, nose_facts
+from flows.stage_context import StageContext
+from flows.stages import nose_facts
 from flows.tracking import tracking
 
 pytestmark = pytest.mark.anyio
@@ -82,7 +83,7 @@ async def test_three_photos_of_one_nose_are_enrolled_and_the_pet_is_recognised(
     )
     async with kennel.engine.connect() as conn:
         file = await adjudication.load(conn, claim_id)
-    own, sister = await nose_facts(Context(kennel.engine, eyes[0], Any), file, Stopwatch())  # type: ignore[arg-type]
+    own, sister = await nose_facts(StageContext(kennel.engine, eyes[0], Any), file, Stopwatch())  # type: ignore[arg-type]
     assert own.similarity > sister.similarity + 0.2
     assert own.templates == 3
 

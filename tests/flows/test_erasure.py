@@ -29,7 +29,8 @@ from flows.config import RetentionLimits
 from flows.erasure import Swept, delete_files, erase, sweep, tend
 from flows.looking import Looking, Stopwatch, looking
 from flows.queues import utc_now
-from flows.stages import Context, photos
+from flows.stage_context import StageContext
+from flows.stages import photos
 from models.registry import weights_path
 from tests.forked import Forked
 from tests.waiting import until
@@ -194,7 +195,7 @@ async def test_a_worker_that_is_still_looking_at_an_erased_claim_puts_nothing_ba
     shop = replace(world, blobs=BlobStore(eyes[1]))
     claim_id = await shop.claim(await shop.policy("anna"), {"rot.jpg": (EvidenceKind.PHOTO, photograph(0))})
     scorecard = Scorecard.from_json(weights_path("credit_scorecard").read_bytes())
-    context = Context(shop.engine, eyes[0], scorecard)
+    context = StageContext(shop.engine, eyes[0], scorecard)
     async with shop.engine.connect() as conn:
         file = await adjudication.load(conn, claim_id)
     await photos(context, file, Stopwatch())  # looked at once, then the worker loses the claim and does not notice
@@ -219,7 +220,7 @@ async def test_a_worker_that_has_read_the_photo_before_it_was_erased_leaves_no_p
 ) -> None:
     shop = replace(world, blobs=BlobStore(eyes[1]))
     claim_id = await shop.claim(await shop.policy("anna"), {"rot.jpg": (EvidenceKind.PHOTO, photograph(1))})
-    context = Context(shop.engine, eyes[0], Scorecard.from_json(weights_path("credit_scorecard").read_bytes()))
+    context = StageContext(shop.engine, eyes[0], Scorecard.from_json(weights_path("credit_scorecard").read_bytes()))
     async with shop.engine.begin() as conn:
         file = await adjudication.load(conn, claim_id)
         await intake.withdraw(conn, claim_id, "anna", utc_now(), actor="claimant:anna")

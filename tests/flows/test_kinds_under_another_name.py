@@ -18,12 +18,13 @@ from vision.documents.catalogue import OURS, Catalogue, PaperKind
 from vision.documents.page import Box, PaperField, PaperReading
 
 from claims import paper_kind
+from claims.catalogue import load_catalogue
 from claims.claim import EvidenceKind
 from claims.decide import inputs, replay
 from claims.decision import Decision
 from claims.evidence import PaperFact
 from claims.paper_kind import PaperKinds, load_paper_kinds
-from claims.product import Product, load_catalogue
+from claims.product import Product
 from claims.rules import RULES
 from claims.store.adjudication import EvidenceRow
 from claims.wire import canonical

@@ -34,11 +34,10 @@ from flows.drain import Drain
 from flows.looking import Looking, looking
 from flows.queues import ClaimQueue, OutboxQueue
 from flows.sending import Sending
-from flows.stages import Context
+from flows.stage_context import StageContext
 from flows.teach import Teaching
 from flows.tracking import tracking
 from models.registry import weights_path
-from vision.copies.copy_score import fusion_model
 from vision.library import known_pictures
 
 pytestmark = pytest.mark.anyio
@@ -67,7 +66,7 @@ async def working(shop: Any, eyes: Looking) -> AsyncIterator[None]:
     stop, wakes = asyncio.Event(), (asyncio.Event(), asyncio.Event())
     async with tracking(PrefectConfig()) as tracker:
         scorecard = Scorecard.from_json(weights_path("credit_scorecard").read_bytes())
-        context = Context(shop.engine, eyes, scorecard, floods=LIMITS)
+        context = StageContext(shop.engine, eyes, scorecard, floods=LIMITS)
         adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once)
         learning = Sending("teach", shop.engine, tracker, Teaching(shop.engine).teach, config.lease)
         seconds = config.lease.lease_seconds
@@ -242,7 +241,7 @@ async def test_what_is_maybe_a_copy_is_not_paid_and_shown_to_a_person_with_its_p
     assert (await reasons(shop, second))[0] == "photo_maybe_copied"
     (found,) = (await facts(shop, second)).matches
     assert (found.verdict, found.claim_id, found.owner) == (PhotoVerdict.SIMILAR, first, MatchOwner.OTHER_CLAIMANT)
-    assert RULES.photo_maybe_copied_min <= found.probability < fusion_model().copy_probability_min
+    assert RULES.photo_maybe_copied_min <= found.probability < RULES.photo_copied_min
     assert isinstance(found.placement, Placement)
     assert found.transform
     with Image.open(io.BytesIO(shop.blobs.read(found.overlay_sha256))) as shown:

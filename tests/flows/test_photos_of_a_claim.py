@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import data
 from sqlalchemy import select, text
 
+from api.commands import measuring
+from api.settings import Settings
 from claims.catalogue import product_of
 from claims.claim import EvidenceKind
 from claims.credit import Scorecard
@@ -23,10 +27,11 @@ from claims.rules import RULES
 from claims.store import adjudication
 from claims.store.tables import evidence
 from claims.subject import Subject, SubjectFact
-from fixtures import demo_world
+from fixtures import demo_world, edits
 from flows.looking import Looking, Stopwatch, looking
 from flows.queues import utc_now
-from flows.stages import Context, PhotoFacts, cover, fraud, photos
+from flows.stage_context import StageContext
+from flows.stages import PhotoFacts, cover, fraud, photos
 from models.registry import weights_path
 
 pytestmark = pytest.mark.anyio
@@ -52,7 +57,7 @@ def shop(world: Any, eyes: tuple[Looking, str]) -> Any:
 
 async def seen(shop: Any, eyes: Looking, claim_id: str) -> tuple[PhotoFacts, Decision, Stopwatch]:
     """The facts of the photos stage, and what the rules make of them with everything else in order."""
-    context = Context(shop.engine, eyes, Scorecard.from_json(weights_path("credit_scorecard").read_bytes()))
+    context = StageContext(shop.engine, eyes, Scorecard.from_json(weights_path("credit_scorecard").read_bytes()))
     async with shop.engine.connect() as conn:
         file = await adjudication.load(conn, claim_id)
     watch = Stopwatch()
@@ -90,10 +95,10 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         looked["photo"] += 1
         return own_photo(self, row)
 
-    def compare(self: Looking, fingerprint: Any, candidates: Any, subject: str) -> Any:
+    def compare(self: Looking, photo: Any, candidates: Any, subject: str) -> Any:
         looked["compare"] += 1
         looked["candidates"] += len(candidates)
-        return own_compare(self, fingerprint, candidates, subject)
+        return own_compare(self, photo, candidates, subject)
 
     monkeypatch.setattr(Looking, "photo", photo)
     monkeypatch.setattr(Looking, "compare_photo", compare)
@@ -185,3 +190,39 @@ async def test_a_strip_and_a_single_pixel_among_the_photos_do_no_harm(shop: Any,
     assert isinstance(found[1].subject, Unmeasured)
     assert (found[1].width_px, found[1].height_px) == (20_000, 200)
     assert decision.outcome is Outcome.PAY
+
+
+async def test_the_command_line_calls_a_photo_what_the_worker_calls_it(
+    shop: Any, eyes: tuple[Looking, str], tmp_path: Path
+) -> None:
+    """One photo the one way: the same verdict, numbers, transform and signs of an edited copy, a look-alike, a file
+    that is no photo, and one with nothing to compare by."""
+    coffee, others = data.coffee(), [data.rocket(), data.immunohistochemistry(), data.cat()]
+    known = await shop.photo_claim("anna", edits.jpeg_bytes(coffee))
+    await seen(shop, eyes[0], known)
+    files = {
+        "copied": edits.jpeg_bytes(edits.apply("crop_mirror_recompress", coffee, np.random.default_rng(3)), 60),
+        "maybe": edits.jpeg_bytes(edits.apply("combination", coffee, np.random.default_rng(7), others), 50),
+        "other": edits.jpeg_bytes(data.rocket()),
+        "white": edits.jpeg_bytes(np.full((600, 800, 3), 255, np.uint8)),
+        "none": b"no photo",
+    }
+    paths = [tmp_path / f"{name}.jpg" for name in files]
+    for path, content in zip(paths, files.values(), strict=True):
+        path.write_bytes(content)
+    config = Settings(database_url=shop.dsn, evidence_url=eyes[1])
+    lines = await measuring._check(shop.dsn, config, paths, None)
+    for line, content in zip(lines, files.values(), strict=True):
+        claim_id = await shop.photo_claim(f"bert-{Path(line['file']).stem}", content)
+        ((fact,), _, _) = await seen(shop, eyes[0], claim_id)
+        if isinstance(fact, UnmeasuredPhoto):
+            assert (line["verdict"], line["reason"]) == ("unmeasured", fact.reason)
+            continue
+        signs = [(sign["kind"], sign["state"], sign["value"], sign["score"]) for sign in line["provenance"]["signs"]]
+        assert signs == [(sign.kind, sign.state, sign.value, sign.score) for sign in fact.signs]
+        # The claims before this one sent photos, too: only the first claim's was there for both.
+        first = [match for match in fact.matches if match.claim_id == known]
+        assert line["verdict"] == (first[0].verdict if first else PhotoVerdict.UNSEEN)
+        told = [(one["verdict"], one["probability"], one["inliers"], one["transform"]) for one in line["matches"]]
+        assert told == [(one.verdict, round(one.probability, 4), one.inliers, one.transform) for one in first]
+    assert [line["verdict"] for line in lines] == ["edited_copy", "similar", "unseen", "unmeasured", "unmeasured"]

@@ -27,7 +27,8 @@ from flows.config import LeaseLimits
 from flows.drain import Drain
 from flows.process import stopping
 from flows.queues import ClaimQueue
-from flows.stages import STAGES, Context
+from flows.stage_context import StageContext
+from flows.stages import STAGES
 from flows.tracking import PrefectConfig, tracking
 from models.registry import weights_path
 
@@ -50,7 +51,7 @@ async def main():
     scorecard = Scorecard.from_json(weights_path("credit_scorecard").read_bytes())
     stop, wake = asyncio.Event(), asyncio.Event()
     async with tracking(PrefectConfig()) as tracker, stopping(stop, [wake]):
-        work = adjudicate.Adjudication(Context(engine, None, scorecard), tracker, limits, 8).work
+        work = adjudicate.Adjudication(StageContext(engine, None, scorecard), tracker, limits, 8).work
         await Drain("test", ClaimQueue(engine, name, 2), work, limits, stop, wake).run()
 
 asyncio.run(main())

@@ -15,7 +15,7 @@ from claims.errors import ClaimStopped
 from claims.ledger import Account
 from claims.money import Money
 from claims.reasons import reason
-from claims.store import adjudication, findings, payouts, referrals
+from claims.store import adjudication, findings, payouts, recording, referrals
 from claims.store.corrections import PAID_AFTER_ALL
 from claims.store.findings import Difference
 from claims.store.tables import audit as audit_rows
@@ -37,7 +37,7 @@ async def decide(world: Any, claim_id: str, minor: int, outcome: Outcome = Outco
     async with world.engine.begin() as conn:
         referral = await open_referral(conn, claim_id)
         file = await adjudication.load(conn, claim_id)
-        return await adjudication.decide_referral(
+        return await recording.decide_referral(
             conn, referral.id, file, decision, b"{}", now,
             actor="adjuster:li", subject="li", verdict=verdict, note="n", **options,
         )  # fmt: skip

@@ -16,7 +16,7 @@ from claims.decision import Decision, Outcome
 from claims.errors import ClaimStopped
 from claims.money import Money
 from claims.reasons import reason
-from claims.store import adjudication, referrals, waiting
+from claims.store import adjudication, recording, referrals, waiting
 from claims.store.tables import claims, payouts
 from fixtures.bank_faults import AskFault, ListFault, SendFault, evenly
 from flows.reconcile import reconcile
@@ -61,7 +61,7 @@ async def approve(world: Any, referral_id: str, claim_id: str, minor: int) -> No
     try:
         async with world.engine.begin() as conn:
             file = await adjudication.load(conn, claim_id)
-            await adjudication.decide_referral(
+            await recording.decide_referral(
                 conn, referral_id, file, decision, b"{}", now,
                 actor="adjuster:li", subject="li", verdict="approve", note="",
             )  # fmt: skip

@@ -29,7 +29,7 @@ from flows.looking import Looking, looking
 from flows.queues import ClaimQueue, utc_now
 from flows.recheck import recheck
 from flows.reconcile import reconcile
-from flows.stages import Context
+from flows.stage_context import StageContext
 from flows.tracking import tracking
 from models.registry import weights_path
 from tests.forked import Forked
@@ -63,7 +63,7 @@ async def adjudicating(
     stop, wake = asyncio.Event(), asyncio.Event()
     async with tracking(prefect or PrefectConfig()) as tracker:
         scorecard = Scorecard.from_json(weights_path("credit_scorecard").read_bytes())
-        context = Context(shop.engine, eyes, scorecard)
+        context = StageContext(shop.engine, eyes, scorecard)
         adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once)
         queue = ClaimQueue(shop.engine, config.name, config.lease.lease_seconds)
         task = asyncio.create_task(Drain("test", queue, adjudication.work, config.lease, stop, wake).run())

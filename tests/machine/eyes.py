@@ -15,23 +15,22 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from claims.evidence import PhotoMatch
 from claims.store.adjudication import EvidenceRow
 from claims.store.blobs import BlobStore
 from flows.config import StoreConfig, WorkerConfig
-from flows.looking import EVERY_RELATION, Looking, SeenPaper, SeenPhoto, Stopwatch, looking
+from flows.looking import Looking, SeenPaper, Stopwatch, looking
 from models.ocr_build import default_target
 from vision.copies.fingerprint import Fingerprint
 from vision.errors import ImageRefused
-from vision.examine import PhotoExamination, Verdict
+from vision.examine import ExaminedPhoto, ExamineLimits, PhotoRelation, by_strength
 from vision.library import Candidate, known_pictures
 from vision.library.known_pictures import Bank
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_ORDER: Final = tuple(Verdict)
 
 
 class Remembering:
@@ -58,9 +57,9 @@ class Remembering:
     async def compute(self, watch: Stopwatch, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:  # noqa: ARG002
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
 
-    def photo(self, row: EvidenceRow) -> SeenPhoto | ImageRefused:
+    def photo(self, row: EvidenceRow) -> ExaminedPhoto | ImageRefused:
         self._blobs.read(row.sha256)  # as the real one, which fails when the file is gone
-        seen, preview = self._once(f"photo-{row.sha256}", lambda: self._with_preview(self.real().photo(row)))
+        seen, preview = self._once(f"examined-{row.sha256}", lambda: self._with_preview(self.real().photo(row)))
         if preview:
             self._blobs.put(preview)
         return seen  # type: ignore[no-any-return]
@@ -72,37 +71,30 @@ class Remembering:
             self._blobs.put(preview)
         return seen  # type: ignore[no-any-return]
 
-    def compare_photo(
-        self, fingerprint: Fingerprint, candidates: Sequence[Candidate], subject: str
-    ) -> PhotoExamination:
-        """Pair by pair, and put together as `vision.examine.judge` does; a test holds the two against each other."""
-        if len(candidates) > EVERY_RELATION.verify_max or not all(one.preview_sha256 for one in candidates):
-            return self.real().compare_photo(fingerprint, candidates, subject)
-        alone = [self._pair(fingerprint, one, subject) for one in candidates]
-        kept = [relation for one in alone for relation in one.matches]
-        kept.sort(key=lambda relation: (_ORDER.index(relation.verdict), -relation.probability, relation.photo_id))
-        models = self._once(
-            f"alone-{fingerprint.sha256}", lambda: self.real().compare_photo(fingerprint, [], "")
-        ).models
-        return PhotoExamination(
-            kept[0].verdict if kept else Verdict.UNSEEN, tuple(kept[: EVERY_RELATION.relations_max]), models
-        )
+    def compare_photo(self, photo: ExaminedPhoto, candidates: Sequence[Candidate], subject: str) -> ExaminedPhoto:
+        """Pair by pair, and put together as `vision.examine.compare` does; a test holds the two against each other."""
+        if len(candidates) > ExamineLimits().verify_max or not all(one.preview_sha256 for one in candidates):
+            return self.real().compare_photo(photo, candidates, subject)
+        relations = sorted((self._pair(photo, other, subject) for other in candidates), key=by_strength)
+        return replace(photo, candidates=tuple(candidates), relations=tuple(relations))
 
-    def _pair(self, fingerprint: Fingerprint, other: Candidate, subject: str) -> PhotoExamination:
+    def _pair(self, photo: ExaminedPhoto, other: Candidate, subject: str) -> PhotoRelation:
         measured = (other.same_bytes, other.same_pixels, other.pdq_bits, other.view, round(other.cosine, 5))
-        words = f"{fingerprint.sha256} {other.preview_sha256} {measured}"
+        words = f"{photo.fingerprint.sha256} {other.preview_sha256} {measured}"
         key = hashlib.sha256(words.encode()).hexdigest()
-        found = self._once(f"pair-{key}", lambda: self.real().compare_photo(fingerprint, [other], subject))
-        now = {
-            "photo_id": other.photo_id,
-            "source": other.source,
-            "owner_claim": other.owner_claim,
-            "owner_subject": other.owner_subject,
-            "own": bool(subject) and other.owner_subject == subject,
-            "reference": other.reference,
-            "preview_sha256": other.preview_sha256,
-        }
-        return replace(found, matches=tuple(replace(relation, **now) for relation in found.matches))
+        relation: PhotoRelation = self._once(
+            f"related-{key}", lambda: self.real().compare_photo(photo, [other], subject).relations[0]
+        )
+        return replace(
+            relation,
+            photo_id=other.photo_id,
+            source=other.source,
+            owner_claim=other.owner_claim,
+            owner_subject=other.owner_subject,
+            own=bool(subject) and other.owner_subject == subject,
+            reference=other.reference,
+            preview_sha256=other.preview_sha256,
+        )
 
     def explain_photo(self, fingerprint: Fingerprint, match: Candidate, found: Any, bank: Bank) -> str:
         return known_pictures.explain(fingerprint, match.keypoints, match.thumbnail, found, bank)

@@ -41,7 +41,7 @@ from flows.rails.http import HttpRail
 from flows.rails.rail import Instruction, NotKnown, Paid, Refused, Unclear
 from flows.sending import Sending
 from flows.settle import Settlement
-from flows.stages import Context
+from flows.stage_context import StageContext
 from tests.machine.eyes import Gated, Remembering
 from tests.machine.mortal import Died, Mortal
 from tests.machine.pool import Item
@@ -286,7 +286,7 @@ class House:
         return leases
 
     def adjudication(self, eyes: Any = None) -> Adjudication:
-        context = Context(self.worker.engine, eyes or self.eyes, self.scorecard, now=self.now)
+        context = StageContext(self.worker.engine, eyes or self.eyes, self.scorecard, now=self.now)
         return Adjudication(context, self.tracker, LIMITS, claims_at_once=8)
 
     async def adjudicate(self, leases: Sequence[Any], eyes: Any = None) -> None:

@@ -12,10 +12,9 @@ from claims.claim import EvidenceKind
 from claims.errors import NotFound
 from claims.store.adjudication import EvidenceRow
 from claims.store.blobs import BlobStore
-from flows.looking import SeenPhoto
 from tests.machine import pool
 from tests.machine.eyes import Remembering
-from vision.examine import PhotoExamination
+from vision.examine import ExaminedPhoto
 from vision.library import Candidate
 from vision.library.search import candidate_from, nearness
 
@@ -24,23 +23,25 @@ def test_pairs_put_together_are_what_the_whole_comparison_gives(tmp_path: Path) 
     blobs = BlobStore((tmp_path / "evidence").as_uri())
     eyes = Remembering((tmp_path / "evidence").as_uri(), tmp_path / "measured")
     try:
-        seen: list[SeenPhoto] = []
+        seen: list[ExaminedPhoto] = []
         for item in pool.photos():
             sha256 = blobs.put(item.data)
             row = EvidenceRow(
                 item.name, item.name, EvidenceKind.PHOTO, "image/jpeg", len(item.data), sha256, "", 1, datetime.now(UTC)
             )
             one = eyes.photo(row)
-            assert isinstance(one, SeenPhoto)
+            assert isinstance(one, ExaminedPhoto)
             seen.append(one)
-        photo = seen[0].fingerprint
+        photo = seen[0]
         others: list[Candidate] = [
-            candidate_from(item.name, one.fingerprint, photo, nearness(photo, one.fingerprint.descriptor))
+            candidate_from(
+                item.name, one.fingerprint, photo.fingerprint, nearness(photo.fingerprint, one.fingerprint.descriptor)
+            )
             for item, one in zip(pool.photos()[1:], seen[1:], strict=True)
         ]
         named = [_with_preview(other, one.preview_sha256) for other, one in zip(others, seen[1:], strict=True)]
         put_together, whole = (each.compare_photo(photo, named, "ann") for each in (eyes, eyes.real()))
-        assert whole.matches, "nothing to compare"
+        assert whole.relations, "nothing to compare"
         assert _plain(put_together) == _plain(whole)
         before = eyes.measured
         eyes.compare_photo(photo, named, "bob")
@@ -52,13 +53,12 @@ def test_pairs_put_together_are_what_the_whole_comparison_gives(tmp_path: Path) 
         eyes.close()
 
 
-def _plain(examination: PhotoExamination) -> object:
+def _plain(photo: ExaminedPhoto) -> object:
     """With arrays as lists: equality of what holds arrays is identity."""
-    found = [asdict(relation) for relation in examination.matches]
-    for relation in found:
-        if relation["geometry"] is not None:
-            relation["geometry"] = {**relation["geometry"], "matrix": relation["geometry"]["matrix"].tolist()}
-    return examination.verdict, found, examination.models
+    relations = [asdict(relation) for relation in photo.relations]
+    for relation in relations:
+        relation["geometry"] = {**relation["geometry"], "matrix": relation["geometry"]["matrix"].tolist()}
+    return relations
 
 
 def _with_preview(other: Candidate, preview_sha256: str) -> Candidate:

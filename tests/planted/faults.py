@@ -180,7 +180,7 @@ FAULTS: Final = (
     Fault(
         "cover-not-checked-again",
         "of two claims that are decided at once both use the same rest of a cover",
-        (Edit("claims/store/adjudication.py", "        await _check_cover(conn, file.policy, left)\n", ""),),
+        (Edit("claims/store/recording.py", "    await promises.check_cover(conn, policy, pay_minor)\n", ""),),
         ("cover_overpaid",),
     ),
     Fault(
@@ -188,8 +188,8 @@ FAULTS: Final = (
         "a person is not told that a claim with the same picture was paid",
         (
             Edit(
-                "claims/store/adjudication.py",
-                "        await links.check_unpaid(conn, claim.id, paid_elsewhere)\n",
+                "claims/store/recording.py",
+                "    await links.check_unpaid(conn, claim.id, new.paid_elsewhere)\n",
                 "",
             ),
         ),
@@ -200,9 +200,9 @@ FAULTS: Final = (
         "other claims for the order or about the event are not looked for when money is promised",
         (
             Edit(
-                "claims/store/adjudication.py",
-                "        await repeats.check_unpaid(conn, claim, *terms, paid_elsewhere, RULES, "
-                "by_rules=lease is not None)\n",
+                "claims/store/recording.py",
+                "    await repeats.check_unpaid(conn, claim, *terms, new.paid_elsewhere, RULES, "
+                "by_rules=new.lease is not None)\n",
                 "",
             ),
         ),

@@ -91,12 +91,13 @@ class CopySignals:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FusionModel:
-    """Weights (9,) in the order of FEATURES, and the intercept. similar_cosine_min: above it two pictures look alike.
-    copy_probability_min: above it the calibration pairs held at most the card's share of wrong ones."""
+    """Weights (10,) in the order of FEATURES, and the intercept. similar_cosine_min: above it two pictures look alike,
+    which is noted and judges nobody; it depends on the descriptor, as the weights do.
+
+    From what probability on a photo is called a copy is no part of the model: a rule says so (`claims.copies`)."""
 
     weights: NDArray[np.float64]
     intercept: float
-    copy_probability_min: float
     similar_cosine_min: float
     label: str
 
@@ -124,7 +125,6 @@ def fusion_of(content: Mapping[str, Any], label: str) -> FusionModel:
     return FusionModel(
         np.array(content["weights"], dtype=np.float64),
         float(content["intercept"]),
-        float(content["copy_probability_min"]),
         float(content["similar_cosine_min"]),
         label,
     )

@@ -139,7 +139,7 @@ class Fingerprinter:
 
     @property
     def fusion(self) -> FusionModel:
-        """What `vision.examine.judge` must judge these fingerprints with. Raises ModelMissing or ModelCorrupt."""
+        """What `vision.examine.compare` must compare these fingerprints with. Raises ModelMissing or ModelCorrupt."""
         return self._describing.fusion()
 
     def describe(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:

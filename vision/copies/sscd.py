@@ -147,6 +147,17 @@ def read_thresholds(path: Path, whitening: Path) -> FusionModel:
     return fusion
 
 
+def measured_cut_off(path: Path) -> float:
+    """The probability from which on, as measured with this network, honest photos are called copies at most at the
+    recipe's rate. A figure to hold against the rule; nothing is judged by it. A file of before the rule states it as
+    `copy_probability_min`. Raises ModelCorrupt where the file states none."""
+    try:
+        stated = json.loads(path.read_text(encoding="utf-8"))
+        return float(stated.get("cut_off", stated.get("copy_probability_min")))
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ModelCorrupt(f"{path} states no measured cut-off. To make it: {HOW_TO_MAKE} PATH") from error
+
+
 def _check_owner(path: Path, said: Mapping[str, str], key: str, digest: str) -> None:
     if said.get(key) != digest:
         raise ModelCorrupt(

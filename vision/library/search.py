@@ -1,5 +1,5 @@
 """Finding the library's pictures that a photo might be a copy of. Signals only: `vision.examine` turns them into
-verdicts."""
+probabilities."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from api.serve import Server
 from api.settings import Settings
 from claims.catalogue import product_of
 from claims.decision import Decision, Ground, Outcome, Reason
-from claims.store import adjudication, queue
+from claims.store import adjudication, queue, recording
 from claims.store.engine import connect
 from claims.wire import canonical
 
@@ -192,15 +192,11 @@ async def _decide(dsn: str, claim_id: str, outcome: Outcome, reasons: tuple[Reas
             file = await adjudication.load(conn, claim_id)
             facts = {"photos": [{"matches": [{"photo_id": "p-1", "preview_sha256": ""}]}]}
             decision = Decision(outcome, product.money(payout_minor), (), reasons, "1.0", ("photo@abc",), now, "rules")
-            await adjudication.record_decision(
+            await recording.record_decision(
                 conn,
-                lease,
-                file,
-                decision,
-                canonical({"facts": facts}),
-                now,
-                "flow:adjudicate",
-                partner=product.partner,
+                recording.NewDecision(
+                    lease, file, decision, canonical({"facts": facts}), now, "flow:adjudicate", partner=product.partner
+                ),
             )
     finally:
         await engine.dispose()

@@ -38,7 +38,7 @@ from claims.evidence import (
     UnmeasuredPaper,
 )
 from claims.rules import RULES
-from claims.store import adjudication, counts, heartbeats, payouts, queue, views
+from claims.store import adjudication, counts, heartbeats, payouts, queue, recording, views
 from claims.store.blobs import BlobStore
 from claims.store.engine import connect
 from fixtures.cases import diagnosis, stay
@@ -151,8 +151,11 @@ def record(
         product = product_of(file.claim.product)
         terms = (file.claim, file.policy, product, facts, RULES, now, ("copy_fusion@4eaee48eac95",))
         decision = decide.decide(*terms)
-        await adjudication.record_decision(
-            conn, lease, file, decision, decide.inputs(*terms), now, "flow:adjudicate", partner=product.partner
+        await recording.record_decision(
+            conn,
+            recording.NewDecision(
+                lease, file, decision, decide.inputs(*terms), now, "flow:adjudicate", partner=product.partner
+            ),
         )
         await adjudication.set_flow_run(conn, [claim_id], "0f0e0d0c-0000-4000-8000-000000000001")
         return decision

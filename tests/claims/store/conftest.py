@@ -13,9 +13,9 @@ from claims.claim import Claim, EvidenceKind
 from claims.decision import Decision, Ground, Outcome, Reason
 from claims.money import Money
 from claims.policy import Policy
-from claims.store import adjudication, intake, queue
-from claims.store.adjudication import Recorded
+from claims.store import adjudication, intake, queue, recording
 from claims.store.intake import NewEvidence
+from claims.store.recording import Recorded
 
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 LEASE_SECONDS = 30.0
@@ -103,8 +103,9 @@ class World:
     async def decide(self, lease: queue.Lease, decision: Decision, partner: str = "anshun") -> Recorded:
         async with self.engine.begin() as conn:
             file = await adjudication.load(conn, lease.claim_id)
-            return await adjudication.record_decision(
-                conn, lease, file, decision, b"{}", self.now, "flow:adjudicate", partner=partner
+            return await recording.record_decision(
+                conn,
+                recording.NewDecision(lease, file, decision, b"{}", self.now, "flow:adjudicate", partner=partner),
             )
 
     async def decided(self, claim_id: str, outcome: Outcome, minor: int = 0, **changes: object) -> Recorded:

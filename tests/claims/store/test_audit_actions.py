@@ -34,6 +34,7 @@ from claims.store import (
     noses,
     payouts,
     rechecks,
+    recording,
     recoveries,
     referrals,
     revocations,
@@ -91,8 +92,9 @@ class Life:
 
         async def work(conn: AsyncConnection) -> object:
             file = await adjudication.load(conn, claim_id)
-            return await adjudication.record_decision(
-                conn, lease, file, decision, inputs, world.now, "flow:adjudicate", partner="anshun"
+            return await recording.record_decision(
+                conn,
+                recording.NewDecision(lease, file, decision, inputs, world.now, "flow:adjudicate", partner="anshun"),
             )
 
         name = "wait" if waits else "offset" if claim_id == "offset" else outcome
@@ -106,7 +108,7 @@ class Life:
         async def work(conn: AsyncConnection) -> object:
             file = await adjudication.load(conn, claim_id)
             waiting_one = await open_referral(conn, claim_id)
-            return await adjudication.decide_referral(
+            return await recording.decide_referral(
                 conn, waiting_one.id, file, world.decision(outcome, minor, "adjuster:li"), b"{}", world.now,
                 actor="adjuster:li", subject="li", verdict=verdict, note="looked at", recover=recover,
             )  # fmt: skip
@@ -241,8 +243,11 @@ class Life:
             product = product_of(file.claim.product)
             inputs = UncheckedInputs(file.claim, file.policy, product, "papers", "Trouble", 3, RULES, world.now)
             decision = could_not_check(inputs)
-            return await adjudication.record_decision(
-                conn, lease, file, decision, canonical(inputs), world.now, "flow:adjudicate", partner="anshun"
+            return await recording.record_decision(
+                conn,
+                recording.NewDecision(
+                    lease, file, decision, canonical(inputs), world.now, "flow:adjudicate", partner="anshun"
+                ),
             )
 
         await self.step("decide: refer", work)

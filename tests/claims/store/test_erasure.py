@@ -27,9 +27,9 @@ from claims.evidence import (
     Unmeasured,
 )
 from claims.rules import RULES
-from claims.store import adjudication, audit, counts, erasure, intake, papers, payouts, views
+from claims.store import adjudication, audit, counts, erasure, intake, papers, payouts, recording, stage_results, views
 from claims.store.intake import NewEvidence
-from claims.store.tables import stage_results
+from claims.store.tables import stage_results as stage_rows
 from claims.wire import to_plain
 from tests.claims.store.reads import audit_of
 
@@ -79,8 +79,8 @@ class Case:
             await intake.submit(conn, self.id, self.owner, world.now, actor=f"claimant:{self.owner}")
         (lease,) = await world.lease()
         async with world.engine.begin() as conn:
-            await adjudication.save_stage(conn, lease, "photos", [to_plain(one) for one in photos], {}, world.now)
-            await adjudication.save_stage(conn, lease, "papers", [to_plain(one) for one in papers_], {}, world.now)
+            await stage_results.save(conn, lease, "photos", [to_plain(one) for one in photos], {}, world.now)
+            await stage_results.save(conn, lease, "papers", [to_plain(one) for one in papers_], {}, world.now)
             await papers.publish_numbers(conn, self.id, [("outpatient_invoice:HOSPITAL77", "e")], world.now)
             file = await adjudication.load(conn, self.id)
             cover = CoverFact(0, "CNY", 0, claim.occurred_at.date())
@@ -88,8 +88,11 @@ class Case:
             facts = Facts(cover, photos, papers_, (), NOTHING, fraud)
             terms = (file.claim, file.policy, product_of("fresh_food_rot"), facts, RULES, world.now)
             decision = decide.decide(*terms)
-            await adjudication.record_decision(
-                conn, lease, file, decision, decide.inputs(*terms), world.now, "flow:adjudicate", partner="anshun"
+            await recording.record_decision(
+                conn,
+                recording.NewDecision(
+                    lease, file, decision, decide.inputs(*terms), world.now, "flow:adjudicate", partner="anshun"
+                ),
             )
         return self
 
@@ -227,9 +230,7 @@ async def test_the_erased_picture_is_taken_out_of_the_records_of_claims_that_mat
         (row,) = (await views.claim_view(conn, "c-2")).decisions
         stage = (
             await conn.execute(
-                select(stage_results.c.result).where(
-                    stage_results.c.claim_id == "c-2", stage_results.c.stage == "photos"
-                )
+                select(stage_rows.c.result).where(stage_rows.c.claim_id == "c-2", stage_rows.c.stage == "photos")
             )
         ).scalar_one()
     assert decide.replay(row.inputs) == row.stored

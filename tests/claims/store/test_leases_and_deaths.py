@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from claims.store import adjudication, heartbeats, queue
+from claims.store import heartbeats, queue, stage_results
 from claims.store.queue import Lease
 from claims.store.tables import jobs
 
@@ -60,7 +60,7 @@ async def test_only_deaths_with_nothing_else_in_hand_count_and_a_step_further_cl
         deaths.append(lease.deaths)
     assert deaths == [0, 1, 2], "the first process may have died of another claim"
     async with engine.begin() as conn:
-        await adjudication.save_stage(conn, lease, "cover", {}, {}, world.now)
+        await stage_results.save(conn, lease, "cover", {}, {}, world.now)
     world.now = world.later(31)
     (lease,) = await alone(world, "w9")
     assert lease.deaths == 1

@@ -9,7 +9,7 @@ import pytest
 
 from claims.decision import Outcome
 from claims.errors import CopyPaid
-from claims.store import adjudication, audit, links, payouts, referrals
+from claims.store import adjudication, audit, links, payouts, recording, referrals
 from claims.wire import canonical
 
 pytestmark = pytest.mark.anyio
@@ -27,8 +27,11 @@ async def referred(world: Any, claim_id: str, owner: str, inputs: bytes) -> str:
     (lease,) = await world.lease()
     async with world.engine.begin() as conn:
         file = await adjudication.load(conn, claim_id)
-        recorded = await adjudication.record_decision(
-            conn, lease, file, world.decision(Outcome.REFER), inputs, world.now, "flow:adjudicate", partner="anshun"
+        recorded = await recording.record_decision(
+            conn,
+            recording.NewDecision(
+                lease, file, world.decision(Outcome.REFER), inputs, world.now, "flow:adjudicate", partner="anshun"
+            ),
         )
     return recorded.referral_id
 
@@ -37,7 +40,7 @@ async def approve(world: Any, claim_id: str, referral_id: str, who: str = "zhang
     async with world.engine.begin() as conn:
         file = await adjudication.load(conn, claim_id)
         decision = world.decision(Outcome.PAY, 1_000, by=who)
-        await adjudication.decide_referral(
+        await recording.decide_referral(
             conn, referral_id, file, decision, b"{}", world.now, actor=f"adjuster:{who}", subject=who,
             verdict="approve", note="", **options,
         )  # fmt: skip
@@ -88,10 +91,11 @@ async def test_a_machine_does_not_pay_on_photos_that_it_looked_at_before_the_cop
     async def decide(known: tuple[str, ...]) -> None:
         async with world.engine.begin() as conn:
             file = await adjudication.load(conn, "c-1")
-            await adjudication.record_decision(
-                conn, lease, file, world.decision(Outcome.PAY, 1_000), facts(), world.now, "flow:adjudicate",
-                partner="anshun", paid_elsewhere=known,
-            )  # fmt: skip
+            pay = world.decision(Outcome.PAY, 1_000)
+            new = recording.NewDecision(
+                lease, file, pay, facts(), world.now, "flow:adjudicate", partner="anshun", paid_elsewhere=known
+            )
+            await recording.record_decision(conn, new)
 
     with pytest.raises(CopyPaid) as refused:
         await decide(())

@@ -18,7 +18,7 @@ from claims.paper_keys import identities
 from claims.paper_kind import load_paper_kinds
 from claims.reasons import reason
 from claims.rules import RULES
-from claims.store import adjudication, counts, papers, payouts
+from claims.store import adjudication, counts, papers, payouts, recording
 from claims.wire import canonical
 from fixtures.cases import in_order, invoice, stay
 
@@ -47,10 +47,16 @@ async def examine(world: Any, lease: Any, number: str, *, inpatient: bool) -> No
     small = replace(decision.payout, minor=decision.payout.minor // 100)  # the world's policies are small
     try:
         async with world.engine.begin() as conn:
-            await adjudication.record_decision(
-                conn, lease, file, replace(decision, payout=small),
-                decide.inputs(*judged), world.now, "flow:adjudicate", partner="heyuan",
-            )  # fmt: skip
+            new = recording.NewDecision(
+                lease,
+                file,
+                replace(decision, payout=small),
+                decide.inputs(*judged),
+                world.now,
+                "flow:adjudicate",
+                partner="heyuan",
+            )
+            await recording.record_decision(conn, new)
     except CopyPaid:
         return
 
@@ -133,8 +139,9 @@ async def record(world: Any, claim_id: str, decision: Decision, inputs: bytes = 
     (lease,) = [one for one in await world.lease(limit=9) if one.claim_id == claim_id]
     async with world.engine.begin() as conn:
         file = await adjudication.load(conn, claim_id)
-        await adjudication.record_decision(
-            conn, lease, file, decision, inputs, world.now, "flow:adjudicate", partner="heyuan"
+        await recording.record_decision(
+            conn,
+            recording.NewDecision(lease, file, decision, inputs, world.now, "flow:adjudicate", partner="heyuan"),
         )
 
 
@@ -165,8 +172,11 @@ async def test_two_claims_do_not_use_the_same_rest_of_the_deductible(world: Any)
         async with world.engine.begin() as conn:
             file = await adjudication.load(conn, claim_id)
             decision = decided(world, Outcome.PAY, clear, 500, borne=700, days=3)
-            await adjudication.record_decision(
-                conn, leases[claim_id], file, decision, inputs, world.now, "flow:adjudicate", partner="heyuan"
+            await recording.record_decision(
+                conn,
+                recording.NewDecision(
+                    leases[claim_id], file, decision, inputs, world.now, "flow:adjudicate", partner="heyuan"
+                ),
             )
 
     await pay("c-1", cover_facts(0, 0))

@@ -14,7 +14,7 @@ from claims.catalogue import product_of
 from claims.claim import Status
 from claims.decide import UncheckedInputs
 from claims.rules import RULES
-from claims.store import adjudication, queue, rechecks, referrals, waiting
+from claims.store import adjudication, queue, rechecks, recording, referrals, waiting
 from claims.store.tables import claim_history, claims
 from claims.store.tables import referrals as referral_rows
 from claims.wire import canonical
@@ -32,8 +32,11 @@ async def could_not_check(world: Any, claim_id: str, error: str = "ReaderUnavail
         product = product_of(file.claim.product)
         inputs = UncheckedInputs(file.claim, file.policy, product, "papers", error, 3, RULES, world.now)
         decision = judging.could_not_check(inputs)
-        recorded = await adjudication.record_decision(
-            conn, lease, file, decision, canonical(inputs), world.now, "flow:adjudicate", partner="anshun"
+        recorded = await recording.record_decision(
+            conn,
+            recording.NewDecision(
+                lease, file, decision, canonical(inputs), world.now, "flow:adjudicate", partner="anshun"
+            ),
         )
     return recorded.referral_id
 
@@ -82,8 +85,11 @@ async def test_how_often_it_was_sent_back_is_known_and_each_time_it_waits_longer
         product = product_of(file.claim.product)
         inputs = UncheckedInputs(file.claim, file.policy, product, "papers", "ReaderUnavailable", 1, RULES, world.now)
         decision = judging.could_not_check(inputs)
-        await adjudication.record_decision(
-            conn, lease, file, decision, canonical(inputs), world.now, "flow:adjudicate", partner="anshun"
+        await recording.record_decision(
+            conn,
+            recording.NewDecision(
+                lease, file, decision, canonical(inputs), world.now, "flow:adjudicate", partner="anshun"
+            ),
         )
     (second,) = await unchecked(engine)
     assert second.rechecks == 1

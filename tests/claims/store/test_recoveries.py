@@ -12,7 +12,18 @@ from claims.claim import Status
 from claims.decision import Outcome
 from claims.errors import Conflict, CoverSpent, NothingToRecover, RecoveryNeeded
 from claims.ledger import Account
-from claims.store import adjudication, counts, erasure, intake, payouts, queue, recoveries, referrals, views
+from claims.store import (
+    adjudication,
+    counts,
+    erasure,
+    intake,
+    payouts,
+    queue,
+    recording,
+    recoveries,
+    referrals,
+    views,
+)
 from claims.store.tables import audit as audit_rows
 from claims.wire import canonical
 from flows.rails.rail import Paid
@@ -43,7 +54,7 @@ async def judge(world: Any, referral_id: str, claim_id: str, outcome: Outcome, m
     async with world.engine.begin() as conn:
         file = await adjudication.load(conn, claim_id)
         decision = world.decision(outcome, minor, by="li")
-        return await adjudication.decide_referral(
+        return await recording.decide_referral(
             conn, referral_id, file, decision, b"{}", world.now,
             actor="adjuster:li", subject="li", verdict=verdict, note="words", **options,
         )  # fmt: skip
@@ -244,8 +255,11 @@ async def test_asked_for_more_after_payment_the_rules_pay_the_rest_or_bring_it_b
 async def record(world: Any, lease: queue.Lease, outcome: Outcome, minor: int, inputs: bytes) -> Any:
     async with world.engine.begin() as conn:
         file = await adjudication.load(conn, lease.claim_id)
-        return await adjudication.record_decision(
-            conn, lease, file, world.decision(outcome, minor), inputs, world.now, "flow:adjudicate", partner="anshun"
+        return await recording.record_decision(
+            conn,
+            recording.NewDecision(
+                lease, file, world.decision(outcome, minor), inputs, world.now, "flow:adjudicate", partner="anshun"
+            ),
         )
 
 

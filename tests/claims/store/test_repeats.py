@@ -19,7 +19,19 @@ from claims.decision import Outcome
 from claims.errors import Conflict, InvalidTransition, LeaseLost, OrderSpent, RepeatPaid
 from claims.orders import order_key
 from claims.rules import RULES
-from claims.store import adjudication, audit, erasure, intake, papers, payouts, referrals, repeats, rulings, statuses
+from claims.store import (
+    adjudication,
+    audit,
+    erasure,
+    intake,
+    papers,
+    payouts,
+    recording,
+    referrals,
+    repeats,
+    rulings,
+    statuses,
+)
 from claims.store.tables import audit as audit_rows
 from claims.store.tables import claim_orders, document_numbers
 from fixtures.cases import in_order
@@ -76,8 +88,11 @@ async def automatic(world: Any, lease: Any) -> str:
         try:
             async with world.engine.begin() as conn:
                 file = await adjudication.load(conn, lease.claim_id)
-                await adjudication.record_decision(
-                    conn, lease, file, decision, decide.inputs(*judged), world.now, "flow:adjudicate", partner="anshun"
+                await recording.record_decision(
+                    conn,
+                    recording.NewDecision(
+                        lease, file, decision, decide.inputs(*judged), world.now, "flow:adjudicate", partner="anshun"
+                    ),
                 )
         except (RepeatPaid, OrderSpent):
             continue
@@ -145,7 +160,7 @@ async def test_an_appeal_is_withdrawn_while_more_is_asked_for_and_while_a_worker
     async def ask(referral: str) -> None:
         async with world.engine.begin() as conn:
             file = await adjudication.load(conn, "c-1")
-            await adjudication.decide_referral(
+            await recording.decide_referral(
                 conn, referral, file, world.decision(Outcome.ASK, by="li"), b"{}", world.now, actor="adjuster:li",
                 subject="li", verdict="ask", note="more",
             )  # fmt: skip
@@ -168,7 +183,7 @@ async def test_a_round_of_an_appeal_that_changes_nothing_leaves_the_claim_paid(w
     referral = await appealed(world, "c-1")
     async with world.engine.begin() as conn:
         file = await adjudication.load(conn, "c-1")
-        await adjudication.decide_referral(
+        await recording.decide_referral(
             conn, referral, file, world.decision(Outcome.ASK, by="li"), b"{}", world.now, actor="adjuster:li",
             subject="li", verdict="ask", note="more",
         )  # fmt: skip
@@ -264,8 +279,9 @@ async def test_of_claims_decided_at_the_same_moment_at_most_one_is_paid(world: A
         async with world.engine.begin() as conn:
             file = await adjudication.load(conn, lease.claim_id)
             decision = world.decision(Outcome.PAY, 1_000)
-            await adjudication.record_decision(
-                conn, lease, file, decision, b"{}", world.now, "flow:adjudicate", partner="anshun"
+            await recording.record_decision(
+                conn,
+                recording.NewDecision(lease, file, decision, b"{}", world.now, "flow:adjudicate", partner="anshun"),
             )
 
     done = await asyncio.gather(*(blind(lease) for lease in leases), return_exceptions=True)
@@ -284,7 +300,7 @@ async def test_two_people_who_approve_two_claims_for_one_order_at_once_pay_it_on
         async with world.engine.begin() as conn:
             file = await adjudication.load(conn, claim_id)
             decision = world.decision(Outcome.PAY, minor, by="li")
-            await adjudication.decide_referral(
+            await recording.decide_referral(
                 conn, referred[claim_id], file, decision, b"{}", world.now, actor="adjuster:li", subject="li",
                 verdict="approve", note="", **options,
             )  # fmt: skip

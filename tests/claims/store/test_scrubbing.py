@@ -15,7 +15,7 @@ from api.postgres import Postgres
 from claims.claim import EvidenceKind
 from claims.decision import Outcome
 from claims.errors import ClaimErased
-from claims.store import adjudication, audit, erasure, idempotency, intake, scrubbing
+from claims.store import adjudication, audit, erasure, idempotency, intake, recording, scrubbing, stage_results
 from claims.store.engine import connect
 from claims.store.idempotency import Response
 from claims.store.intake import NewEvidence
@@ -66,11 +66,12 @@ async def decided_with_canaries(world: World) -> None:
     # Random, so that TOAST stores it as it is instead of compressing it.
     paper = {"patient": PLACES["patient"], "noise": secrets.token_urlsafe(9_000)}
     async with world.engine.begin() as conn:
-        await adjudication.save_stage(conn, lease, "papers", paper, {}, world.now)
+        await stage_results.save(conn, lease, "papers", paper, {}, world.now)
         file = await adjudication.load(conn, "c-1")
         inputs = canonical({"facts": {"photos": [], "papers": []}, "paper": paper})
-        await adjudication.record_decision(
-            conn, lease, file, world.decision(Outcome.DECLINE), inputs, world.now, "flow:adjudicate"
+        await recording.record_decision(
+            conn,
+            recording.NewDecision(lease, file, world.decision(Outcome.DECLINE), inputs, world.now, "flow:adjudicate"),
         )
     await run(world.engine, "ANALYZE", "CHECKPOINT")
 

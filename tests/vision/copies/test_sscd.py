@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,19 +13,25 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
+from claims.evidence import PhotoVerdict
+from claims.rules import RULES
 from fixtures import edits
 from fixtures.caltech import as_picture
 from fixtures.demo_world import sample_photo
 from fixtures.hostile_files import photo
 from fixtures.photo_library import MemoryLibrary
 from fixtures.tiny_sscd import write_files, write_network
+from flows.config import DescriptorConfig
+from flows.errors import CutOffTooLow
+from flows.evidence import call, strongest
+from flows.looking import describes
 from models.errors import ModelCorrupt, ModelMissing
 from models.registry import sha256_of
 from models.train.sscd import make_whitening
 from vision.copies.describing import Describing, describing
 from vision.copies.fingerprint import Fingerprinter
 from vision.copies.sscd import SscdFiles, SscdModel, SscdNetwork, prepare
-from vision.examine import Verdict, judge
+from vision.examine import compare
 from vision.library.limits import SearchLimits
 
 Pixels = NDArray[np.uint8]
@@ -81,9 +88,8 @@ def test_fingerprints_carry_its_label_and_are_judged_by_its_thresholds(made: Mad
     copy = fingerprinter.fingerprint(as_picture(edits.through_jpeg(pixels, 60)), "b")
     assert original.descriptor_model == fingerprinter.model
     candidates = MemoryLibrary([("1", original)], SearchLimits()).search(copy)
-    found = judge(copy, candidates, "", fusion=fingerprinter.fusion)
-    assert found.verdict is Verdict.EDITED_COPY
-    assert found.models == (fingerprinter.model, fingerprinter.fusion.label)
+    called = call(compare(copy, candidates, "", fusion=fingerprinter.fusion))
+    assert strongest(called) is PhotoVerdict.EDITED_COPY
 
 
 def test_files_that_are_missing_are_named_with_the_command_that_makes_them(made: Made, tmp_path: Path) -> None:
@@ -145,3 +151,22 @@ def test_broken_whitening_and_thresholds_are_refused(made: Made, tmp_path: Path)
         thresholds.write_text(text, encoding="utf-8")
         with pytest.raises(ModelCorrupt, match="has no thresholds"):
             describing(SscdFiles(made.files.torchscript, made.files.whitening, thresholds))
+
+
+def with_cut_off(made: Made, path: Path, **stated: float) -> DescriptorConfig:
+    """The tiny network's files with another measured cut-off."""
+    content = json.loads(made.files.thresholds.read_text(encoding="utf-8"))
+    del content["cut_off"]
+    path.write_text(json.dumps(content | stated), encoding="utf-8")
+    return DescriptorConfig(made.files.torchscript, made.files.whitening, path)
+
+
+def test_a_descriptor_that_needs_a_higher_cut_off_than_the_rules_have_is_refused(made: Made, tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    for stated in ({"cut_off": RULES.photo_copied_min}, {"copy_probability_min": RULES.photo_copied_min}):
+        assert describes(with_cut_off(made, path, **stated)).fusion().label.startswith("sscd_fusion@")
+    for name in ("cut_off", "copy_probability_min"):
+        with pytest.raises(CutOffTooLow, match=r"of 0\.995, and the rules"):
+            describes(with_cut_off(made, path, **{name: 0.995}))
+    with pytest.raises(ModelCorrupt, match="states no measured cut-off"):
+        describes(with_cut_off(made, path))

@@ -12,19 +12,20 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
+from claims.copies import COPIES
+from claims.evidence import PhotoVerdict
 from fixtures.demo_world import sample_photo
 from fixtures.hostile_files import jpeg, png, png_16_bit, webp
 from fixtures.photo_library import MemoryLibrary
+from flows.evidence import CalledRelation, call, strongest
 from vision.copies.fingerprint import Fingerprint, Fingerprinter
 from vision.decode.image import Decoder
 from vision.decode.jpeg_structure import examine
 from vision.errors import ImageRefused
-from vision.examine import PhotoExamination, Verdict, judge
+from vision.examine import compare
 from vision.library.limits import SearchLimits
 from vision.measurement import Unmeasured
 from vision.subject import shared_subject_model
-
-COPIES = (Verdict.SAME_BYTES, Verdict.SAME_PICTURE, Verdict.EDITED_COPY)
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +54,9 @@ def photograph(name: str, width_px: int = 800, height_px: int = 600) -> Image.Im
     return Image.open(io.BytesIO(sample_photo(name))).convert("RGB").resize((width_px, height_px))
 
 
-def against(library: dict[str, Fingerprint], query: Fingerprint) -> PhotoExamination:
-    """What an examination says, over a library in memory; the keys are numbers."""
-    return judge(query, MemoryLibrary(list(library.items()), SearchLimits()).search(query), "")
+def against(library: dict[str, Fingerprint], query: Fingerprint) -> list[CalledRelation]:
+    """What the product calls a photo's relations, over a library in memory; the keys are numbers."""
+    return call(compare(query, MemoryLibrary(list(library.items()), SearchLimits()).search(query), ""))
 
 
 def plain(colour: str, width_px: int, height_px: int) -> Image.Image:
@@ -113,8 +114,8 @@ def test_a_known_photo_is_found_however_it_is_packed(look: Look) -> None:
     }
     for name, data in packed().items():
         found = against(library, look(data))
-        assert found.verdict in COPIES, name
-        assert found.matches[0].photo_id == "0", name
+        assert strongest(found) in COPIES, name
+        assert found[0].relation.photo_id == "0", name
 
 
 def strip(seed: int) -> Image.Image:
@@ -132,8 +133,8 @@ def test_a_panorama_is_compared_like_any_photo_and_says_nothing_of_its_subject(l
     assert (first.width_px, first.height_px) == (20_000, 200)
     again = look(jpeg(strip(1), quality=60))
     found = against({"1": first, "2": other}, again)
-    assert found.verdict in COPIES
-    assert found.matches[0].photo_id == "1"
+    assert strongest(found) in COPIES
+    assert found[0].relation.photo_id == "1"
     (subject,) = shared_subject_model().look([decoder.decode(png(strip(1))).pixels])
     assert isinstance(subject, Unmeasured)
 
@@ -221,10 +222,10 @@ def test_two_photos_joined_at_a_restart_marker_are_likened_to_them_and_the_pictu
     assert seen.pixel_sha256 not in {known.pixel_sha256 for known in library.values()}
     found = against(library, seen)
     # Half a picture without a seam: the probability lies about the cut-off, the direction is not in doubt.
-    assert found.verdict in (Verdict.EDITED_COPY, Verdict.SIMILAR)
-    assert found.matches[0].photo_id in {"0", "1"}
-    assert found.matches[0].probability > 0.5
-    assert {match.photo_id for match in found.matches if match.verdict in COPIES} <= {"0", "1"}
+    assert strongest(found) in (PhotoVerdict.EDITED_COPY, PhotoVerdict.SIMILAR)
+    assert found[0].relation.photo_id in {"0", "1"}
+    assert found[0].relation.probability > 0.5
+    assert {match.relation.photo_id for match in found if match.verdict in COPIES} <= {"0", "1"}
 
 
 def restart_marker(data: bytes, number: int) -> int:

@@ -1,4 +1,5 @@
-"""Publish, commit, search, judge: on a real PostgreSQL, with real photographs, through the real decoder."""
+"""Publish, commit, search, compare, and what the rules call it: on a real PostgreSQL, with real photographs, through
+the real decoder."""
 
 from __future__ import annotations
 
@@ -14,13 +15,14 @@ from skimage import data
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from claims.evidence import PhotoVerdict
+from claims.rules import RULES
 from fixtures import edits
-from vision.copies.copy_score import fusion_model
+from flows.evidence import CalledRelation, call, strongest
 from vision.copies.fingerprint import Fingerprint, Fingerprinter
 from vision.decode.image import DecodeLimits, Decoder
-from vision.examine import ExamineLimits, PhotoExamination, Verdict, examine
+from vision.examine import compare
 from vision.library import LibraryPhoto, publish, remove_claim, search
-from vision.measurement import Unmeasured
 
 pytestmark = pytest.mark.anyio
 Pixels = NDArray[np.uint8]
@@ -35,6 +37,15 @@ def decoder() -> Iterator[Decoder]:
 @pytest.fixture(scope="module")
 def fingerprinter() -> Fingerprinter:
     return Fingerprinter()
+
+
+class Examined:
+    """What the product calls a photo's relations. matches: as measured, strongest first."""
+
+    def __init__(self, called: list[CalledRelation]) -> None:
+        self.called = called
+        self.matches = [one.relation for one in called]
+        self.verdict = strongest(called)
 
 
 class Camera:
@@ -64,13 +75,10 @@ async def _publish(engine: AsyncEngine, *photos: LibraryPhoto) -> None:
         await publish(conn, photos)
 
 
-async def _examine(
-    engine: AsyncEngine, fingerprint: Fingerprint, claim: str = "c9", subject: str = "zhao"
-) -> PhotoExamination:
+async def _examine(engine: AsyncEngine, fingerprint: Fingerprint, claim: str = "c9", subject: str = "zhao") -> Examined:
     async with engine.connect() as conn:
-        found = await examine(conn, fingerprint, claim_id=claim, subject=subject)
-    assert isinstance(found, PhotoExamination)
-    return found
+        candidates = await search(conn, fingerprint, exclude_claim=claim)
+    return Examined(call(compare(fingerprint, candidates, subject)))
 
 
 @pytest.fixture
@@ -87,7 +95,7 @@ async def library(engine: AsyncEngine, camera: Camera) -> AsyncEngine:
 
 async def test_the_same_file_from_another_claimant_is_the_same_bytes(library: AsyncEngine, camera: Camera) -> None:
     found = await _examine(library, camera.of(data.chelsea()))
-    assert found.verdict is Verdict.SAME_BYTES
+    assert found.verdict is PhotoVerdict.SAME_BYTES
     best = found.matches[0]
     assert (best.photo_id, best.owner_claim, best.owner_subject, best.own, best.probability) == (
         "cat",
@@ -102,7 +110,7 @@ async def test_a_file_whose_metadata_alone_changed_is_the_same_picture(library: 
     content = edits.jpeg_bytes(data.chelsea())
     comment = b"\xff\xfe\x00\x0aremoved!"
     found = await _examine(library, camera.of_bytes(content[:2] + comment + content[2:]))
-    assert found.verdict is Verdict.SAME_PICTURE
+    assert found.verdict is PhotoVerdict.SAME_PICTURE
 
 
 async def test_a_cropped_mirrored_recompressed_copy_is_found_and_said_to_be_mirrored(
@@ -110,7 +118,7 @@ async def test_a_cropped_mirrored_recompressed_copy_is_found_and_said_to_be_mirr
 ) -> None:
     pixels = edits.apply("crop_mirror_recompress", data.chelsea(), np.random.default_rng(3))
     found = await _examine(library, camera.of(pixels, 60))
-    assert found.verdict is Verdict.EDITED_COPY
+    assert found.verdict is PhotoVerdict.EDITED_COPY
     best = found.matches[0]
     assert best.photo_id == "cat"
     assert best.transform.startswith("mirrored")
@@ -123,7 +131,7 @@ async def test_a_web_photo_inside_an_app_screenshot_is_found(library: AsyncEngin
     for seed in range(4):
         shot = edits.apply("screenshot", data.coffee(), np.random.default_rng(seed))
         found = await _examine(library, camera.of(shot))
-        assert found.verdict is Verdict.EDITED_COPY, seed
+        assert found.verdict is PhotoVerdict.EDITED_COPY, seed
         assert found.matches[0].photo_id == "coffee"
         assert found.matches[0].source == "web"
 
@@ -131,10 +139,11 @@ async def test_a_web_photo_inside_an_app_screenshot_is_found(library: AsyncEngin
 async def test_what_is_no_proven_copy_and_maybe_one_carries_its_transform(library: AsyncEngine, camera: Camera) -> None:
     """A quarter of the picture, compressed hard."""
     found = await _examine(library, camera.of(edits.apply("cropped_25", data.chelsea(), np.random.default_rng(7)), 50))
-    assert found.verdict is Verdict.SIMILAR
+    assert found.verdict is PhotoVerdict.SIMILAR
     best = found.matches[0]
     assert best.photo_id == "cat"
-    assert ExamineLimits().maybe_probability_min <= best.probability < fusion_model().copy_probability_min
+    assert RULES.photo_maybe_copied_min <= best.probability < RULES.photo_copied_min
+    assert found.called[0].transform == best.transform
     assert "cropped to 25%" in best.transform
     assert 0 < len(best.pairs) <= 40
 
@@ -142,7 +151,7 @@ async def test_what_is_no_proven_copy_and_maybe_one_carries_its_transform(librar
 async def test_an_unseen_photo_is_unseen(library: AsyncEngine, camera: Camera) -> None:
     for pixels in (data.rocket(), data.immunohistochemistry()):
         found = await _examine(library, camera.of(pixels))
-        assert found.verdict is Verdict.UNSEEN, found
+        assert found.verdict is PhotoVerdict.UNSEEN, found
 
 
 async def test_another_photo_of_the_same_things_is_no_copy(library: AsyncEngine, camera: Camera) -> None:
@@ -152,19 +161,19 @@ async def test_another_photo_of_the_same_things_is_no_copy(library: AsyncEngine,
     async with library.begin() as conn:
         await conn.execute(text("DELETE FROM library_photos WHERE photo_id = 'coffee'"))
     found = await _examine(library, camera.of(np.ascontiguousarray(whole[:, 310:])))
-    assert found.verdict in (Verdict.SIMILAR, Verdict.UNSEEN)
+    assert found.verdict in (PhotoVerdict.SIMILAR, PhotoVerdict.UNSEEN)
 
 
 async def test_the_claims_own_photos_do_not_count(library: AsyncEngine, camera: Camera) -> None:
     found = await _examine(library, camera.of(data.chelsea()), claim="c1", subject="li")
-    assert found.verdict is Verdict.UNSEEN
+    assert found.verdict is PhotoVerdict.UNSEEN
 
 
 async def test_an_earlier_photo_of_the_claimants_own_is_a_match_that_says_so(
     library: AsyncEngine, camera: Camera
 ) -> None:
     found = await _examine(library, camera.of(data.chelsea()), claim="c2", subject="li")
-    assert found.verdict is Verdict.SAME_BYTES
+    assert found.verdict is PhotoVerdict.SAME_BYTES
     assert found.matches[0].own
 
 
@@ -178,14 +187,13 @@ async def test_of_two_claims_that_publish_one_photo_at_once_each_sees_the_other(
     assert (await _examine(library, rocket, claim="c4", subject="wang")).matches[0].owner_claim == "c3"
 
 
-async def test_a_white_picture_is_unmeasured_and_never_a_match(library: AsyncEngine, camera: Camera) -> None:
+async def test_a_white_picture_has_nothing_to_compare_by_and_is_never_a_match(
+    library: AsyncEngine, camera: Camera
+) -> None:
     white = camera.of(np.full((600, 800, 3), 255, np.uint8))
     await _publish(library, _claimed(white, "white", "c5", "li"))
-    async with library.connect() as conn:
-        found = await examine(conn, white, claim_id="c6", subject="wang")
-    assert isinstance(found, Unmeasured)
-    assert "nothing to compare by" in found.reason
-    assert (await _examine(library, camera.of(data.rocket()))).verdict is Verdict.UNSEEN
+    assert "nothing to compare by" in white.featureless
+    assert (await _examine(library, camera.of(data.rocket()))).verdict is PhotoVerdict.UNSEEN
 
 
 async def test_publishing_twice_keeps_one_row_and_erasing_a_claim_takes_only_its_own(
@@ -200,7 +208,7 @@ async def test_publishing_twice_keeps_one_row_and_erasing_a_claim_takes_only_its
     async with library.begin() as conn:
         with pytest.raises(ValueError, match="claim id"):
             await remove_claim(conn, "")
-    assert (await _examine(library, camera.of(data.chelsea()))).verdict is Verdict.UNSEEN
+    assert (await _examine(library, camera.of(data.chelsea()))).verdict is PhotoVerdict.UNSEEN
 
 
 async def test_search_in_an_empty_library_brings_nothing(engine: AsyncEngine, camera: Camera) -> None:
@@ -216,5 +224,5 @@ async def test_a_photo_turned_by_its_exif_is_still_the_same_picture_upright(
     exif[0x0112] = 6  # to be shown turned by 90 degrees clockwise
     Image.fromarray(np.ascontiguousarray(np.rot90(data.coffee()))).save(buffer, "JPEG", quality=90, exif=exif)
     found = await _examine(library, camera.of_bytes(buffer.getvalue()))
-    assert found.verdict is Verdict.EDITED_COPY
+    assert found.verdict is PhotoVerdict.EDITED_COPY
     assert "not rotated" in found.matches[0].transform
