@@ -30,7 +30,7 @@ class ApiRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class FileToSend:
     """One file of a claim. `part` is photo, paper or nose."""
 
     part: str
@@ -67,7 +67,7 @@ class ApiClient:
         return _answer(await self._send("POST", path, json=body, headers=headers))
 
     async def upload(
-        self, path: str, files: Sequence[Upload], fields: Mapping[str, Any] | None = None, key: str = ""
+        self, path: str, files: Sequence[FileToSend], fields: Mapping[str, Any] | None = None, key: str = ""
     ) -> Any:
         """POST a multipart form: JSON parts (`fields`) and files. Raises ApiRefused."""
         parts: list[tuple[str, tuple[str | None, bytes, str]]] = [
@@ -87,7 +87,7 @@ class ApiClient:
             await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
         return answer
 
-    async def submit_claim(self, claim: Mapping[str, Any], files: Sequence[Upload]) -> str:
+    async def submit_claim(self, claim: Mapping[str, Any], files: Sequence[FileToSend]) -> str:
         """Submit a whole claim; its id."""
         answer = await self.upload("/v1/claims", files, {"claim": claim})
         return str(answer["id"])

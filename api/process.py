@@ -26,7 +26,7 @@ class StackFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class ChildCommand:
     """A process to run. ready: asked again and again until it is True; it must not block for more than a second or
     so.
     """
@@ -39,10 +39,10 @@ class Command:
     needed: bool = True  # the others are not ready without it; False: it comes when it comes
 
 
-class Process:
+class ChildProcess:
     """A running Command. Its output goes to `log`; on Linux it gets SIGTERM when its starter dies."""
 
-    def __init__(self, command: Command, environment: Mapping[str, str], log: Path, cwd: Path) -> None:
+    def __init__(self, command: ChildCommand, environment: Mapping[str, str], log: Path, cwd: Path) -> None:
         self.command = command
         self.log = log
         self._environment = {**environment, **command.environment}

@@ -23,13 +23,13 @@ from api import environments, private, roles
 from api.databases import open_store, prefect_database, upgrade
 from api.environments import environment
 from api.postgres import SUPERUSER, Postgres, PostgresFailed, free_port, run_apart
-from api.process import Command, Process, Ready, StackFailed, answers
+from api.process import ChildCommand, ChildProcess, Ready, StackFailed, answers
 from api.settings import Settings
 from claims.store import heartbeats
 from claims.store.engine import connect
 
 __all__ = [
-    "Command",
+    "ChildCommand",
     "Postgres",
     "PostgresFailed",
     "Stack",
@@ -68,7 +68,7 @@ def open_prefect(settings: Settings, dsn: str) -> Iterator[str]:
     command, api_url = _prefect(prefect_database(settings, owner), ready_seconds_max=120.0)
     private.open_home(settings.home)
     log = settings.home / "logs" / "prefect.log"
-    process = Process(command, environments.of_process(settings, "prefect"), log, cwd=_CHECKOUT)
+    process = ChildProcess(command, environments.of_process(settings, "prefect"), log, cwd=_CHECKOUT)
     try:
         process.start()
         process.wait_ready()
@@ -99,14 +99,14 @@ class Stack:
         self,
         settings: Settings,
         *,
-        extra: Sequence[Command] = (),
+        extra: Sequence[ChildCommand] = (),
         workers: int = 1,
         prefect: bool = True,
         ready_seconds_max: float = 120.0,
         stop_seconds_max: float = 25.0,
     ) -> None:
         self.settings = settings
-        self.processes: dict[str, Process] = {}
+        self.processes: dict[str, ChildProcess] = {}
         self.postgres: Postgres | None = None
         self._extra = extra
         self._workers = workers
@@ -228,7 +228,7 @@ class Stack:
             updates["public_url"] = f"http://{self.settings.http_host}:{port}"
         self.settings = self.settings.model_copy(update=updates)
 
-    def _pause_seconds(self, process: Process) -> float:
+    def _pause_seconds(self, process: ChildProcess) -> float:
         return RESTART_SECONDS if process.command.needed else min(RESTART_SECONDS * 2**process.restarts, 600.0)
 
     def _start_prefect(self) -> None:
@@ -251,12 +251,12 @@ class Stack:
         for kind in ("settle", "refer"):
             self._start(self._own(kind, [*cli, kind], self._reported(kind, since, 1)))
 
-    def _own(self, name: str, argv: list[str], ready: Ready) -> Command:
-        return Command(name, argv, ready, ready_seconds_max=self._ready_seconds_max)
+    def _own(self, name: str, argv: list[str], ready: Ready) -> ChildCommand:
+        return ChildCommand(name, argv, ready, ready_seconds_max=self._ready_seconds_max)
 
-    def _start(self, command: Command) -> None:
+    def _start(self, command: ChildCommand) -> None:
         told = environments.of_process(self.settings, command.name)
-        process = Process(command, told, self.logs / f"{command.name}.log", cwd=_CHECKOUT)
+        process = ChildProcess(command, told, self.logs / f"{command.name}.log", cwd=_CHECKOUT)
         self.processes[command.name] = process
         process.start()
 
@@ -274,11 +274,11 @@ class Stack:
         return lambda: run_apart(reports()) >= count
 
 
-def _prefect(database: str, ready_seconds_max: float) -> tuple[Command, str]:
+def _prefect(database: str, ready_seconds_max: float) -> tuple[ChildCommand, str]:
     """Prefect's server on a free port over its own database; and its address."""
     port = free_port()
     api_url = f"http://127.0.0.1:{port}/api"
-    command = Command(
+    command = ChildCommand(
         "prefect",
         [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
         ready=answers(f"{api_url}/health"),

@@ -31,15 +31,15 @@ SURE: Final = (0.5, 0.9, 0.95, 0.99, 0.995, 0.999)  # cut-offs whose rates are s
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class AccusationsSize:
     """library: pictures. photos: of the test half, asked as they are."""
 
     library: int
     photos: int
 
 
-FULL: Final = Size(library=100_000, photos=10_000)
-QUICK: Final = Size(library=3_000, photos=60)
+FULL: Final = AccusationsSize(library=100_000, photos=10_000)
+QUICK: Final = AccusationsSize(library=3_000, photos=60)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from flows import evidence
 from vision.copies.fingerprint import Fingerprint, Fingerprinter
 from vision.copies.geometry import Geometry
 from vision.examine import ExamineLimits, compare, signals
-from vision.library.known_pictures import Bank, Common, CommonLimits, Known, assemble, explain, learn
+from vision.library.known_pictures import Common, CommonLimits, Known, KnownPictures, assemble, explain, learn
 from vision.library.search import candidate_from, nearness
 
 SEED: Final = 20261122
@@ -57,7 +57,7 @@ def relation(query: Fingerprint, match: Fingerprint) -> tuple[PhotoVerdict, Geom
     return verdict, signals(query, candidate, ExamineLimits()).geometry
 
 
-def excused(query: Fingerprint, match: Fingerprint, found: Geometry, bank: Bank) -> bool:
+def excused(query: Fingerprint, match: Fingerprint, found: Geometry, bank: KnownPictures) -> bool:
     return bool(explain(query, match.keypoints, match.thumbnail, found, bank, LIMITS))
 
 

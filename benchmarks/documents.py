@@ -54,7 +54,7 @@ Progress = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class DocumentsSize:
     """pages: rendered ones of each kind. receipts: scanned ones. peers: of those, how many the peers read.
     memory_pages: after how many pages in all the memory is looked at for the second time."""
 
@@ -64,8 +64,8 @@ class Size:
     memory_pages: int
 
 
-FULL: Final = Size(pages=20, receipts=60, peers=60, memory_pages=500)
-QUICK: Final = Size(pages=1, receipts=0, peers=0, memory_pages=12)
+FULL: Final = DocumentsSize(pages=20, receipts=60, peers=60, memory_pages=500)
+QUICK: Final = DocumentsSize(pages=1, receipts=0, peers=0, memory_pages=12)
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _forgeries(*, quick: bool) -> dict[str, Any]:
     }
 
 
-def measure(size: Size, sroie_tar: Path, progress: Progress) -> dict[str, Any]:
+def measure(size: DocumentsSize, sroie_tar: Path, progress: Progress) -> dict[str, Any]:
     """All but the forgeries."""
     cores = os.cpu_count() or 1
     with Decoder(DecodeLimits(), processes=1) as decoder, Reader(processes=cores) as reader:

@@ -35,7 +35,7 @@ ELA_QUALITY: Final = 90
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class MarkedPage:
     """One page: measured when any field (a forgery's changed one) was; accused, ela: what the two say of it."""
 
     page: ForgedPage
@@ -67,12 +67,12 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     return {**result, "machine": machine()}
 
 
-def _of_seed(seed: int) -> list[Marked]:
+def _of_seed(seed: int) -> list[MarkedPage]:
     cv2.setNumThreads(1)
     return [_marked(page) for page in pages([seed], "test")]
 
 
-def _marked(page: ForgedPage) -> Marked:
+def _marked(page: ForgedPage) -> MarkedPage:
     looks = digits_look(page.pixels, page.boxes)
     asked = [looks[page.field]] if page.method and page.field in looks else list(looks.values())
     measured = [look for look in asked if isinstance(look, DigitsLook)]
@@ -83,7 +83,7 @@ def _marked(page: ForgedPage) -> Marked:
     boxes = [page.boxes[page.field]] if page.method and page.field in page.boxes else list(page.boxes.values())
     level = error_level(page.pixels, boxes)
     # Without its pixels: marks go from process to process, and hundreds are kept.
-    return Marked(replace(page, pixels=page.pixels[:0]), bool(measured), accused, level)
+    return MarkedPage(replace(page, pixels=page.pixels[:0]), bool(measured), accused, level)
 
 
 def error_level(pixels: Pixels, boxes: list[Box]) -> float:
@@ -105,7 +105,7 @@ def error_level(pixels: Pixels, boxes: list[Box]) -> float:
     return max(levels)
 
 
-def _caught(marks: list[Marked], method: str) -> dict[str, Any]:
+def _caught(marks: list[MarkedPage], method: str) -> dict[str, Any]:
     """Share caught of all, and by journey and look; unmeasured ones count as not caught."""
     mine = [mark for mark in marks if mark.page.method == method]
     groups: dict[str, list[bool]] = defaultdict(list)
@@ -117,7 +117,7 @@ def _caught(marks: list[Marked], method: str) -> dict[str, Any]:
     return {"all": _share([mark.accused for mark in mine]), "forgeries": len(mine), "unmeasured": unmeasured, **parts}
 
 
-def _accused(marks: list[Marked]) -> dict[str, Any]:
+def _accused(marks: list[MarkedPage]) -> dict[str, Any]:
     """Share accused with its exact upper limit (95%, Clopper and Pearson), and by journey and look."""
     hits = sum(mark.accused for mark in marks)
     upper = float(beta.ppf(0.975, hits + 1, len(marks) - hits)) if hits < len(marks) else 1.0

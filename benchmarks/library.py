@@ -31,8 +31,8 @@ from benchmarks.library_bursts import WAYS, bursts
 from benchmarks.library_world import (
     Bits,
     Floats,
+    LibraryWorld,
     RealPhotos,
-    World,
     drawn_fingerprint,
     exact_neighbours,
     real_photos,
@@ -89,7 +89,7 @@ def run(*, quick: bool = False, sizes: Sequence[int] = ()) -> dict[str, Any]:
     # As in a worker: threads of BLAS would only fight with the threads that search.
     threadpool_limits(limits=1)
     real = real_photos(effort.photos, effort.copies, np.random.default_rng(SEED))
-    resemblance = World(real, SEED).resemblance()
+    resemblance = LibraryWorld(real, SEED).resemblance()
     by_size: dict[str, Any] = {}
     with _server() as server:
         of_bursts = bursts({way: server.ensure_database(way) for way in WAYS}, effort.bursts, SEED)
@@ -123,7 +123,7 @@ def _server() -> Iterator[Postgres]:
 
 
 async def _measure(dsn: str, real: RealPhotos, size: int, effort: Effort) -> dict[str, Any]:
-    world, rng = World(real, SEED + size), np.random.default_rng(SEED)
+    world, rng = LibraryWorld(real, SEED + size), np.random.default_rng(SEED)
     drawn, hashes = world.draw(size)
     rows = drawn.astype(np.float16)
     del drawn
@@ -157,7 +157,7 @@ async def _measure(dsn: str, real: RealPhotos, size: int, effort: Effort) -> dic
 async def _searched(
     engine: AsyncEngine,
     held: Memory | None,
-    world: World,
+    world: LibraryWorld,
     model: str,
     effort: Effort,
     queries: Queries,
@@ -192,7 +192,9 @@ async def _build(
     return {"rows_seconds": filled, "index_seconds": seconds, "maintenance_work_mem_mib": memory_mib}
 
 
-def _queries(world: World, rows: NDArray[np.float16], hashes: Bits, count: int, rng: np.random.Generator) -> Queries:
+def _queries(
+    world: LibraryWorld, rows: NDArray[np.float16], hashes: Bits, count: int, rng: np.random.Generator
+) -> Queries:
     originals = np.concatenate([rng.choice(len(rows), count // 2, replace=False), np.full(count - count // 2, -1)])
     copied = originals[originals >= 0]
     descriptors, bits = world.copies(rows[copied].astype(np.float32), hashes[copied])
@@ -278,7 +280,7 @@ async def _timed(
 async def _inserts(
     engine: AsyncEngine,
     held: Memory | None,
-    world: World,
+    world: LibraryWorld,
     model: str,
     count: int,
     queries: Queries,

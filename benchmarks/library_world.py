@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fixtures import caltech, edits
 from vision.copies import views
 from vision.copies.descriptor import DIMENSIONS, shared_model
-from vision.copies.fingerprint import Fingerprint, FingerprintLimits, View, fit
+from vision.copies.fingerprint import Fingerprint, FingerprintLimits, PartView, fit
 from vision.copies.geometry import Keypoints
 from vision.library.tables import PDQ_BITS
 
@@ -108,7 +108,7 @@ class _Class:
         return _Class(centre_length, length, scaled, (lengths / max(length, 1e-9)).astype(np.float32))
 
 
-class World:
+class LibraryWorld:
     """Draws photos like those it is given. Not thread-safe: each call advances its generator."""
 
     def __init__(self, real: RealPhotos, seed: int) -> None:
@@ -239,8 +239,8 @@ def drawn_fingerprint(
     rows = descriptor[None] if others is None else np.concatenate([descriptor[None], others])
     crowds = shared_model(1).crowd(rows).tolist()
     nothing = Keypoints(8, 8, np.empty((0, 4), np.float32), np.empty((0, 128), np.uint8))
-    box, grey, limits = views.Box(0, 0, 8, 8), np.zeros((8, 8), np.uint8), FingerprintLimits()
-    parts = tuple(View(box, row, crowd, grey, limits) for row, crowd in zip(rows[1:], crowds[1:], strict=True))
+    box, grey, limits = views.PartBox(0, 0, 8, 8), np.zeros((8, 8), np.uint8), FingerprintLimits()
+    parts = tuple(PartView(box, row, crowd, grey, limits) for row, crowd in zip(rows[1:], crowds[1:], strict=True))
     digest = hashlib.sha256(f"drawn {number}".encode()).hexdigest()
     return Fingerprint(
         sha256=digest,

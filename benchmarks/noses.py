@@ -51,17 +51,17 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
-class Pet:
+class RenderedPet:
     litter: int
     enrolled: tuple[Photo, ...]
     probes: tuple[Photo, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class NoseWorld:
     """Pets of one split and how the captures went."""
 
-    pets: tuple[Pet, ...]
+    pets: tuple[RenderedPet, ...]
     refusals: Counter[str]
     captures: int
     read_ms: tuple[float, ...]
@@ -70,7 +70,7 @@ class World:
 
 def capture_world(
     split: str, litters: int, pups: int, *, size_px: int = 768, progress: Callable[[int, int], None] | None = None
-) -> World:
+) -> NoseWorld:
     """Renders and reads the pets of a split: three photos to enrol and two probes each, refused captures repeated,
     as an app would.
     """
@@ -99,10 +99,10 @@ def capture_world(
             if len(photos) == ENROLMENT_MIN + PROBES:
                 break
         if len(photos) > ENROLMENT_MIN:
-            pets.append(Pet(index // pups, tuple(photos[:ENROLMENT_MIN]), tuple(photos[ENROLMENT_MIN:])))
+            pets.append(RenderedPet(index // pups, tuple(photos[:ENROLMENT_MIN]), tuple(photos[ENROLMENT_MIN:])))
         if progress is not None:
             progress(index + 1, litters * pups)
-    return World(tuple(pets), refusals, captures, tuple(read_ms), tuple(render_ms))
+    return NoseWorld(tuple(pets), refusals, captures, tuple(read_ms), tuple(render_ms))
 
 
 def _photo(pixels: npt.NDArray[np.uint8], template: NoseTemplate, reader: NoseReader, network: FeatureNetwork) -> Photo:
@@ -134,7 +134,7 @@ def scores(probe: Photo, enrolled: Sequence[Photo]) -> dict[str, float]:
 
 
 def compare_world(
-    world: World, *, strangers: int = 4, seed: int = 1
+    world: NoseWorld, *, strangers: int = 4, seed: int = 1
 ) -> tuple[dict[str, dict[str, Floats]], list[float]]:
     """Scores by kind (genuine, litter, stranger) and method, and milliseconds of each comparison with one enrolment."""
     rng = np.random.default_rng(seed)

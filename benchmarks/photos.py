@@ -67,7 +67,7 @@ SSCD_REPORTED: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class PhotosSize:
     """library: photos published. copied: of those, each edited in every way. unseen: photos outside, as they are;
     unseen_edited: of those, edited in one way, too. labels: as many photos more in the library, and as many honest
     ones, share one printed label a pair."""
@@ -79,19 +79,19 @@ class Size:
     labels: int
 
 
-FULL: Final = Size(library=1090, copied=80, unseen=1000, unseen_edited=400, labels=80)
-QUICK: Final = Size(library=200, copied=10, unseen=40, unseen_edited=20, labels=10)
+FULL: Final = PhotosSize(library=1090, copied=80, unseen=1000, unseen_edited=400, labels=80)
+QUICK: Final = PhotosSize(library=200, copied=10, unseen=40, unseen_edited=20, labels=10)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Query:
+class EditedQuery:
     photo: int
     edit: str  # "" for a photo as it is, LABELLED for one that shares a label with a photo in the library
     content: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class QueryOutcome:
     """What each method named, and what the product said at its own cut-off. verdict: None where it did not measure."""
 
     photo: int
@@ -188,10 +188,10 @@ def run(*, quick: bool = False) -> dict[str, Any]:
             server.stop()
 
 
-class World:
+class PhotoWorld:
     """The photos of one run: what is published, and what is asked."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: PhotosSize) -> None:
         rng = np.random.default_rng(SEED)
         self._photos = list(caltech.photos("test"))
         needed = size.library + size.unseen + 3 * size.labels
@@ -218,7 +218,7 @@ class World:
     def name(self, photo: int) -> str:
         return self._photos[photo].name
 
-    def query(self, number: int) -> Query:
+    def query(self, number: int) -> EditedQuery:
         photo, edit = self.asked[number]
         rng = np.random.default_rng((SEED, number))
         pixels = self.pixels(photo)
@@ -227,8 +227,8 @@ class World:
         elif edit:
             others = rng.choice([one for one in self.unseen if one != photo], 3, replace=False)
             pixels = edits.EDITS[edit](pixels, rng, [self.pixels(other) for other in others])
-            return Query(photo, edit, edits.jpeg_bytes(pixels, int(rng.integers(*edits.FINAL_JPEG_QUALITY))))
-        return Query(photo, edit, edits.jpeg_bytes(pixels, 92))
+            return EditedQuery(photo, edit, edits.jpeg_bytes(pixels, int(rng.integers(*edits.FINAL_JPEG_QUALITY))))
+        return EditedQuery(photo, edit, edits.jpeg_bytes(pixels, 92))
 
 
 class Bench:
@@ -254,7 +254,7 @@ class Bench:
             await publish(conn, [LibraryPhoto(str(photo), "web", found, reference=name)])
         return photo, found, frozen
 
-    async def ask(self, query: Query, baselines: Baselines) -> Outcome:
+    async def ask(self, query: EditedQuery, baselines: Baselines) -> QueryOutcome:
         found, frozen = await asyncio.to_thread(self.look, query.content)
         seen = query.photo in baselines.photos
         candidates: list[Candidate] = []
@@ -279,13 +279,13 @@ class Bench:
 
 
 def _outcome(
-    query: Query,
+    query: EditedQuery,
     seen: bool,
     found: Fingerprint,
     candidates: Sequence[Candidate],
     scores: Mapping[str, NDArray[np.float64]],
     baselines: Baselines,
-) -> Outcome:
+) -> QueryOutcome:
     def answer(photo: int, score: float) -> Answer:
         return Answer(query.edit, seen, score, seen and photo == query.photo)
 
@@ -301,15 +301,15 @@ def _outcome(
     score, photo = max(fused, default=(NOWHERE, -1))
     answers["fused"] = answer(photo, score)
     if found.featureless:
-        return Outcome(query.photo, query.edit, answers, None, -1)
+        return QueryOutcome(query.photo, query.edit, answers, None, -1)
     called = evidence.call(compare(found, candidates, ""))
     accused_of = int(called[0].relation.photo_id) if called else -1
-    return Outcome(query.photo, query.edit, answers, evidence.strongest(called), accused_of)
+    return QueryOutcome(query.photo, query.edit, answers, evidence.strongest(called), accused_of)
 
 
-async def _measure(dsn: str, size: Size, database: int, quick: bool) -> dict[str, Any]:
+async def _measure(dsn: str, size: PhotosSize, database: int, quick: bool) -> dict[str, Any]:
     started = time.monotonic()
-    world = World(size)
+    world = PhotoWorld(size)
     cores = os.cpu_count() or 1
     engine = create_async_engine(dsn, hide_parameters=True)
     try:
@@ -326,7 +326,7 @@ async def _measure(dsn: str, size: Size, database: int, quick: bool) -> dict[str
             bench.memory = await stack.enter_async_context(memory(dsn, bench.fingerprinter.model))
             await bench.memory.look_after()
 
-            async def asked(number: int) -> Outcome:
+            async def asked(number: int) -> QueryOutcome:
                 return await bench.ask(await asyncio.to_thread(world.query, number), baselines)
 
             outcomes = await _each("queries", len(world.asked), asked, cores)
@@ -368,7 +368,7 @@ async def _each(title: str, count: int, one: Callable[[int], Awaitable[T]], at_o
         return list(await asyncio.gather(*(gated(number) for number in range(count))))
 
 
-def figures(outcomes: Sequence[Outcome], method: str) -> dict[str, Any]:
+def figures(outcomes: Sequence[QueryOutcome], method: str) -> dict[str, Any]:
     """Recall by edit and for `all` at 99% precision and at no wrong answer, and muAP."""
     answers = [outcome.answers[method] for outcome in outcomes]
     return {
@@ -378,7 +378,7 @@ def figures(outcomes: Sequence[Outcome], method: str) -> dict[str, Any]:
     }
 
 
-def _accusations(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _accusations(outcomes: Sequence[QueryOutcome]) -> dict[str, Any]:
     """At the product's own cut-off, of photos as they were taken: none is in the library, their classes are."""
     honest = [outcome for outcome in outcomes if not outcome.edit]
     branded = [outcome for outcome in outcomes if outcome.edit == LABELLED]
@@ -388,7 +388,7 @@ def _accusations(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def _verdicts(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _verdicts(outcomes: Sequence[QueryOutcome]) -> dict[str, Any]:
     """What the product itself would have said."""
     copies = [outcome for outcome in outcomes if outcome.answers["fused"].seen]
     called = [outcome for outcome in outcomes if outcome.verdict in COPIES]

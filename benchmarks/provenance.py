@@ -44,7 +44,7 @@ from vision.origin.frame import frame
 from vision.origin.moire import spectral_peaks
 from vision.origin.pixel_signs import PixelSignLimits, pixel_signs
 from vision.origin.requantised import unevenness
-from vision.origin.sign import Sign, SignKind
+from vision.origin.sign import OriginSignKind, Sign
 
 SEED: Final = 20261122
 BASELINE_FALSE_ALARMS: Final = 0.01
@@ -52,7 +52,7 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class ProvenanceSize:
     """files: of the test half as they are. resized: at a phone's working size. phones: of 12 Mpx. positives: a case."""
 
     files: int
@@ -61,8 +61,8 @@ class Size:
     positives: int
 
 
-FULL: Final = Size(files=300, resized=100, phones=6, positives=40)
-QUICK: Final = Size(files=30, resized=10, phones=2, positives=8)
+FULL: Final = ProvenanceSize(files=300, resized=100, phones=6, positives=40)
+QUICK: Final = ProvenanceSize(files=30, resized=10, phones=2, positives=8)
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         "false_alarms": {
             kind.value: _rate([[s for s in signs if s.kind is kind] for rows in alarms.values() for signs in rows])
             | {name: _found([s for one in rows for s in one if s.kind is kind]) for name, rows in alarms.items()}
-            for kind in SignKind
+            for kind in OriginSignKind
         },
         "detection": found,
         "by_rule": by_rule,
@@ -138,7 +138,7 @@ def _keypoints(pixels: Pixels) -> geometry.Keypoints:
 Case = Callable[[Pixels, np.random.Generator], bytes]
 
 
-def _cases() -> list[tuple[str, SignKind, Case]]:
+def _cases() -> list[tuple[str, OriginSignKind, Case]]:
     def jpeg(pixels: Pixels, rng: np.random.Generator) -> bytes:
         return edits.jpeg_bytes(pixels, int(rng.integers(70, 93)))
 
@@ -150,31 +150,34 @@ def _cases() -> list[tuple[str, SignKind, Case]]:
         return provenance_cases.with_thumbnail(edits.EDITS["cropped_50"](pixels, rng, ()), of=pixels)
 
     return [
-        ("screenshot", SignKind.SCREENSHOT, lambda p, r: jpeg(edits.EDITS["screenshot"](p, r, ()), r)),
-        ("screenshot, other maker", SignKind.SCREENSHOT, lambda p, r: jpeg(provenance_cases.chat_screenshot(p, r), r)),
-        ("recapture", SignKind.RECAPTURE, lambda p, r: jpeg(edits.EDITS["rephotographed"](p, r, ()), r)),
-        ("recapture, other maker", SignKind.RECAPTURE,
+        ("screenshot", OriginSignKind.SCREENSHOT, lambda p, r: jpeg(edits.EDITS["screenshot"](p, r, ()), r)),
+        ("screenshot, other maker", OriginSignKind.SCREENSHOT,
+         lambda p, r: jpeg(provenance_cases.chat_screenshot(p, r), r)),
+        ("recapture", OriginSignKind.RECAPTURE, lambda p, r: jpeg(edits.EDITS["rephotographed"](p, r, ()), r)),
+        ("recapture, other maker", OriginSignKind.RECAPTURE,
          lambda p, r: jpeg(provenance_cases.rephotographed_by_stripes(p, r), r)),
-        ("double_jpeg, better the second time", SignKind.DOUBLE_JPEG, lambda p, r: again(p, r, (60, 80), (85, 96))),
-        ("double_jpeg, worse the second time", SignKind.DOUBLE_JPEG, lambda p, r: again(p, r, (85, 96), (60, 80))),
-        ("copy_move", SignKind.COPY_MOVE,
+        ("double_jpeg, better the second time", OriginSignKind.DOUBLE_JPEG,
+         lambda p, r: again(p, r, (60, 80), (85, 96))),
+        ("double_jpeg, worse the second time", OriginSignKind.DOUBLE_JPEG,
+         lambda p, r: again(p, r, (85, 96), (60, 80))),
+        ("copy_move", OriginSignKind.COPY_MOVE,
          lambda p, r: jpeg(provenance_cases.cloned(provenance_cases.ordinary(p, r, 600), r), r)),
-        ("exif_thumbnail, cropped since", SignKind.EXIF_THUMBNAIL, cropped),
-        ("exif_thumbnail, mirrored since", SignKind.EXIF_THUMBNAIL,
+        ("exif_thumbnail, cropped since", OriginSignKind.EXIF_THUMBNAIL, cropped),
+        ("exif_thumbnail, mirrored since", OriginSignKind.EXIF_THUMBNAIL,
          lambda p, _r: provenance_cases.with_thumbnail(np.ascontiguousarray(p[:, ::-1]), of=p)),
-        ("exif_thumbnail, recoloured since (no other picture)", SignKind.EXIF_THUMBNAIL,
+        ("exif_thumbnail, recoloured since (no other picture)", OriginSignKind.EXIF_THUMBNAIL,
          lambda p, r: provenance_cases.with_thumbnail(edits.EDITS["recoloured"](p, r, ()), of=p)),
-        ("exif_thumbnail, as it was (no other picture)", SignKind.EXIF_THUMBNAIL,
+        ("exif_thumbnail, as it was (no other picture)", OriginSignKind.EXIF_THUMBNAIL,
          lambda p, _r: provenance_cases.with_thumbnail(p, of=p)),
     ]  # fmt: skip
 
 
 # The naive measure beside each sign: the higher, the more suspect.
-_BASELINES: Final[dict[SignKind, tuple[str, Callable[[Picture], float]]]] = {
-    SignKind.SCREENSHOT: ("tall as a phone's screen", lambda p: p.pixels.shape[0] / p.pixels.shape[1]),
-    SignKind.RECAPTURE: ("fine detail: variance of the Laplacian", lambda p: _sharpness(p.pixels)),
-    SignKind.DOUBLE_JPEG: ("little error at another compression (ELA)", lambda p: -_ela(p.pixels)[0]),
-    SignKind.COPY_MOVE: ("uneven error at another compression (ELA)", lambda p: _ela(p.pixels)[1]),
+_BASELINES: Final[dict[OriginSignKind, tuple[str, Callable[[Picture], float]]]] = {
+    OriginSignKind.SCREENSHOT: ("tall as a phone's screen", lambda p: p.pixels.shape[0] / p.pixels.shape[1]),
+    OriginSignKind.RECAPTURE: ("fine detail: variance of the Laplacian", lambda p: _sharpness(p.pixels)),
+    OriginSignKind.DOUBLE_JPEG: ("little error at another compression (ELA)", lambda p: -_ela(p.pixels)[0]),
+    OriginSignKind.COPY_MOVE: ("uneven error at another compression (ELA)", lambda p: _ela(p.pixels)[1]),
 }
 
 
@@ -196,7 +199,7 @@ def _note_baselines(naive: dict[str, list[float]], picture: Picture) -> None:
 
 def _detection(
     decoder: Decoder,
-    kind: SignKind,
+    kind: OriginSignKind,
     case: Case,
     photos: Sequence[Pixels],
     rng: np.random.Generator,
@@ -262,7 +265,7 @@ def _by_rule(decoder: Decoder, pixels: Pixels) -> dict[str, bool]:
 
 
 def _generated(decoder: Decoder, data: bytes) -> bool:
-    return any(sign.kind is SignKind.GENERATOR and sign.state == "found" for sign in _signs(decoder, data)[0])
+    return any(sign.kind is OriginSignKind.GENERATOR and sign.state == "found" for sign in _signs(decoder, data)[0])
 
 
 def _png(pixels: Pixels, texts: dict[str, str]) -> bytes:

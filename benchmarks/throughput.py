@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from api.client import ApiClient, Upload
+from api.client import ApiClient, FileToSend
 from api.http.tokens import Role
 from api.sandbox import Sandbox
 from api.settings import Settings
@@ -49,14 +49,14 @@ ARCHIVE = Path(os.environ.get("MIAOPEI_BENCH_PHOTOS", "../shared/data/photos-cal
 
 
 @dataclass(slots=True)
-class Memory:
+class PeakMemory:
     """Peak of the summed memory of this process's children, sampled by a thread while the context lasts."""
 
     peak_bytes: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
-    def __enter__(self) -> Memory:
+    def __enter__(self) -> PeakMemory:
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
         return self
@@ -88,7 +88,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     try:
         photos = _photos(folder / "photos", (idle + load) * PHOTOS_PER_CLAIM)
         bytes_per_claim = sum(path.stat().st_size for path in photos) * PHOTOS_PER_CLAIM / len(photos)
-        with Memory() as memory:
+        with PeakMemory() as memory:
             tracked = _measure(folder / "tracked", photos, idle, load, prefect=True)
         plain = _measure(folder / "plain", photos, 0, load, prefect=False)
     finally:
@@ -157,7 +157,7 @@ def _measure(home: Path, photos: Sequence[Path], idle: int, load: int, *, prefec
 async def _play(sandbox: Sandbox, photos: Sequence[Path], idle: int, load: int) -> _Measured:
     now = datetime.now(UTC)
     policies = [
-        demo_world.Policy(f"pol-{number}", "fresh_food_rot", f"claimant-{number}", f"claimant {number}")
+        demo_world.DemoPolicy(f"pol-{number}", "fresh_food_rot", f"claimant-{number}", f"claimant {number}")
         for number in range(idle + load)
     ]
     async with ApiClient(sandbox.api_url, sandbox.token(Role.PLATFORM, "bench")) as platform_client:
@@ -190,16 +190,16 @@ async def _all_decided(operator: ApiClient, count: int) -> dict[str, Any]:
 
 
 async def _send(
-    sandbox: Sandbox, policy: demo_world.Policy, group: Sequence[Path], now: datetime, gate: asyncio.Semaphore
+    sandbox: Sandbox, policy: demo_world.DemoPolicy, group: Sequence[Path], now: datetime, gate: asyncio.Semaphore
 ) -> str:
     claim = demo_world.DemoClaim("measured", policy.id, "rot", 5_000, (), frozenset())
     body = demo_world.claim_body(claim, policy, now) | {"merchant_id": f"shop-{policy.id}"}
     async with gate, ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
-        uploads = [Upload("photo", path.name, path.read_bytes()) for path in group]
+        uploads = [FileToSend("photo", path.name, path.read_bytes()) for path in group]
         return await claimant.submit_claim(body, uploads)
 
 
-async def _idle(sandbox: Sandbox, policy: demo_world.Policy, group: Sequence[Path], now: datetime) -> float:
+async def _idle(sandbox: Sandbox, policy: demo_world.DemoPolicy, group: Sequence[Path], now: datetime) -> float:
     """Seconds from the 202 to the decision of a claim that has the machine to itself."""
     claim_id = await _send(sandbox, policy, group, now, asyncio.Semaphore(1))
     sent = time.monotonic()

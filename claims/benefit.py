@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from claims.claim import Claim
 from claims.decision import BenefitLine
-from claims.evidence import CoverFact, PaperFact, RepeatFact, Unmeasured
+from claims.evidence import CoverFact, PaperFact, RepeatFact, UnmeasuredFact
 from claims.money import Money, share
 from claims.paper_meaning import traits_of
 from claims.policy import Policy
@@ -71,15 +71,15 @@ def cover_deductible_left(product: Product, cover: CoverFact) -> int:
     return max(0, product.deductible_cover_minor - max(0, cover.deductible_borne_minor))
 
 
-def amount_on(paper: PaperFact, field: str) -> int | Unmeasured:
+def amount_on(paper: PaperFact, field: str) -> int | UnmeasuredFact:
     """Minor units of a money field, as read. A negative or malformed amount is not a measurement."""
     text = paper.value(field)
     if text.isascii() and text.isdigit() and len(text) <= 15:
         return int(text)
-    return Unmeasured(f"{paper.name}: {field} reads {text!r}")
+    return UnmeasuredFact(f"{paper.name}: {field} reads {text!r}")
 
 
-def own_cost(paper: PaperFact) -> int | Unmeasured:
+def own_cost(paper: PaperFact) -> int | UnmeasuredFact:
     """The part of the bill that the state insurance did not pay, minor units.
 
     A kind without a field for what the state insurance paid knows none. One that can show its part must show it, or
@@ -88,7 +88,7 @@ def own_cost(paper: PaperFact) -> int | Unmeasured:
     """
     total = amount_on(paper, "total_minor")
     traits = traits_of(paper)
-    if isinstance(total, Unmeasured) or not traits.state_paid:
+    if isinstance(total, UnmeasuredFact) or not traits.state_paid:
         return total
     insured = amount_on(paper, traits.state_paid)
     if isinstance(insured, int):

@@ -23,7 +23,7 @@ from itertools import pairwise
 from typing import Any
 
 from claims.errors import InvalidScorecard
-from claims.evidence import CreditFact, CreditReason, Unmeasured
+from claims.evidence import CreditFact, CreditReason, UnmeasuredFact
 
 SCORE_MIN, SCORE_MAX = 350, 950
 REASONS_MAX = 4  # as many as a person takes in; the usual number in adverse-action notices
@@ -97,22 +97,22 @@ class Scorecard:
         return 1.0 / (1.0 + math.exp((score - self.offset) / self.factor))
 
 
-def score(attributes: Mapping[str, object], scorecard: Scorecard) -> CreditFact | Unmeasured:
+def score(attributes: Mapping[str, object], scorecard: Scorecard) -> CreditFact | UnmeasuredFact:
     """350-950 with the attributes that cost most. Unmeasured when an attribute is missing or out of its range.
 
     Never a score from part of the attributes: a missing month is not a month in order. Other attributes are ignored.
     """
     if not attributes:
-        return Unmeasured("the platform supplied no credit attributes", retryable=False)
+        return UnmeasuredFact("the platform supplied no credit attributes", retryable=False)
     total = scorecard.base_points
     lost = []
     for attribute in scorecard.attributes:
         value = attributes.get(attribute.name)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            return Unmeasured(f"credit attribute {attribute.name} is missing or no number", retryable=False)
+            return UnmeasuredFact(f"credit attribute {attribute.name} is missing or no number", retryable=False)
         if not attribute.minimum <= value <= attribute.maximum:
             span = f"{attribute.minimum:g} to {attribute.maximum:g}"
-            return Unmeasured(f"credit attribute {attribute.name} is {value!r}, not within {span}", retryable=False)
+            return UnmeasuredFact(f"credit attribute {attribute.name} is {value!r}, not within {span}", retryable=False)
         found = attribute.bin_of(float(value))
         total += found.points
         lost.append(CreditReason(attribute.name, attribute.label(found), round(attribute.points_max - found.points, 1)))

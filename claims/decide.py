@@ -15,7 +15,7 @@ from claims.benefit import Benefit, Given, cover_deductible_left
 from claims.claim import Claim
 from claims.decision import BenefitLine, Decision, Outcome, Reason
 from claims.errors import InputsErased, InvalidDecision, OrderValuePaid, UnknownRules
-from claims.evidence import Facts, Unmeasured
+from claims.evidence import Facts, UnmeasuredFact
 from claims.formulas.registry import calculate, formula_of, with_terms
 from claims.judge import cover, nose, papers, photos, repeats, standing, subject
 from claims.money import Money, smallest
@@ -279,7 +279,7 @@ def _judge_benefit(
     product: Product,
     facts: Facts,
     rules: Rules,
-    benefit: Benefit | Unmeasured,
+    benefit: Benefit | UnmeasuredFact,
     so_far: list[Reason],
 ) -> list[Reason]:
     borne = product.deductible_minor + cover_deductible_left(product, facts.cover)
@@ -290,7 +290,7 @@ def _judge_benefit(
         # Whatever the papers show, no more than this is due.
         return [reason("below_deductible", f"{claim.amount.minor} {product.currency}", nothing, clause=clause)]
     open_questions = any(one.pulls is not Outcome.PAY for one in so_far)
-    if isinstance(benefit, Unmeasured):
+    if isinstance(benefit, UnmeasuredFact):
         return [] if open_questions else [reason("benefit_unknown", benefit.reason)]
     if benefit.due.minor == 0:
         # Only a bill that was read surely and in order may decline; with a question open the zero may be the

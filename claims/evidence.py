@@ -1,7 +1,7 @@
 """Facts: what was measured about a claim. Judgement (thresholds, outcomes) is in `claims.rules` and `claims.decide`.
 
-A fact that could not be measured is `Unmeasured(reason)`, never a zero. Every class carries a `fact` tag so that stored
-facts read back into the same types (`claims.wire`).
+A fact that could not be measured is `UnmeasuredFact(reason)`, never a zero. Every class carries a `fact` tag so that
+stored facts read back into the same types (`claims.wire`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from claims.subject import SubjectFact
 
 
 @dataclass(frozen=True, slots=True)
-class Unmeasured:
+class UnmeasuredFact:
     """Could not look: `reason` in words the claimant can act on; `retryable`: better evidence could change it."""
 
     reason: str
@@ -94,7 +94,7 @@ class PhotoMatch:
     transform: str  # e.g. "mirrored, scaled to 62%, rotated 0 degrees, shows 55% of the original"
     pairs: tuple[KeypointPair, ...]  # at most 40, to draw
     preview_sha256: str  # of the match's preview picture in the evidence store
-    placement: Placement | Unmeasured = Unmeasured("no points agree on a transform", retryable=False)
+    placement: Placement | UnmeasuredFact = UnmeasuredFact("no points agree on a transform", retryable=False)
     overlay_sha256: str = ""  # of the picture that proves it to a person, in the evidence store
     claim_status: str = ""  # of the claim that the match belongs to, when the photo was examined
     common: str = ""  # the picture of the negative bank that explains what the two share
@@ -146,12 +146,12 @@ class PhotoFact:
     height_px: int
     verdict: PhotoVerdict
     matches: tuple[PhotoMatch, ...]
-    taken_at: datetime | Unmeasured  # EXIF DateTimeOriginal
-    software: str | Unmeasured  # EXIF Software
-    camera: str | Unmeasured  # EXIF make and model
+    taken_at: datetime | UnmeasuredFact  # EXIF DateTimeOriginal
+    software: str | UnmeasuredFact  # EXIF Software
+    camera: str | UnmeasuredFact  # EXIF make and model
     fact: Literal["photo"] = "photo"
     common: str = ""  # the picture of the negative bank that this photo is, pixel for pixel
-    subject: SubjectFact | Unmeasured = Unmeasured("not looked", retryable=False)
+    subject: SubjectFact | UnmeasuredFact = UnmeasuredFact("not looked", retryable=False)
     signs: tuple[ProvenanceSign, ...] = ()  # of its origin, at most one of a kind
 
 
@@ -389,6 +389,6 @@ class Facts:
     photos: tuple[PhotoFact | UnmeasuredPhoto, ...]
     papers: tuple[PaperFact | UnmeasuredPaper, ...]
     noses: tuple[NoseFact | UnmeasuredNose, ...]
-    credit: CreditFact | Unmeasured
-    fraud: FraudFact | Unmeasured
+    credit: CreditFact | UnmeasuredFact
+    fraud: FraudFact | UnmeasuredFact
     repeats: RepeatFact = RepeatFact()

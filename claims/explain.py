@@ -17,14 +17,14 @@ from claims.product import Product
 from claims.readings.measured import COMPARED, NOT_VOUCHED, UNSCORED, defect
 from claims.readings.papers import kind_title
 from claims.readings.reasons import BIN, DAYS, TRANSFORM, said
-from claims.readings.strings import Reader, fill
+from claims.readings.strings import TextReader, fill
 from claims.texts import Language, slots, texts
 
 
 def reason_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
     """One sentence for adjusters and operators. product: the terms, which name perils; without them a peril stays
     unnamed. Raises KeyError for a code nobody wrote words for (a test sees to it)."""
-    return _filled(texts(lang)[f"reasons.{reason.code}"], reason, Reader(lang, product))
+    return _filled(texts(lang)[f"reasons.{reason.code}"], reason, TextReader(lang, product))
 
 
 def claimant_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
@@ -32,7 +32,7 @@ def claimant_text(reason: Reason, lang: Language, product: Product | None = None
     if reason.ground is Ground.SUSPICION:
         return texts(lang)["claimant.looking"]
     words = texts(lang).get("claimant_reasons", reason.code) or texts(lang)[f"reasons.{reason.code}"]
-    return _filled(words, reason, Reader(lang, product))
+    return _filled(words, reason, TextReader(lang, product))
 
 
 def claimant_texts(decision: Decision, lang: Language, product: Product | None = None) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def _benefit_label(line: BenefitLine, lang: Language) -> str:
     elif line.label in ("paper_total", "insurance_paid", "hospital_excluded", "order_price") and line.detail:
         words = line.detail
     elif line.label == "days_counted":
-        words = DAYS(line.detail, Reader(lang)) or ""
+        words = DAYS(line.detail, TextReader(lang)) or ""
     return texts(lang)["benefit.label"].format(label=label, words=words) if words else label
 
 
@@ -103,11 +103,11 @@ def _sentence(line: BenefitLine, lang: Language) -> str:
     elif line.label in ("day_limit", "allowance"):
         days, _, per_day = line.detail.partition(" ")
         values = {
-            "days": DAYS(days, Reader(lang)) or "",
+            "days": DAYS(days, TextReader(lang)) or "",
             "per_day": money_text(Money(int(per_day), line.amount.currency)),
         }
     elif line.label == "days_counted":
-        values["days"] = DAYS(line.detail, Reader(lang)) or ""
+        values["days"] = DAYS(line.detail, TextReader(lang)) or ""
     elif line.label in ("per_claim_limit", "limit_left", "claimed_limit"):
         values["ceiling"] = money_text(Money(int(line.detail), line.amount.currency))
     return sentence.format(name=line.detail, **values)
@@ -115,7 +115,7 @@ def _sentence(line: BenefitLine, lang: Language) -> str:
 
 def paper_kind_text(kind: str, lang: Language) -> str:
     """A kind that an insurer added stands for itself."""
-    return kind_title(kind, Reader(lang)) or kind.replace("_", " ")
+    return kind_title(kind, TextReader(lang)) or kind.replace("_", " ")
 
 
 def field_text(name: str, lang: Language) -> str:
@@ -149,40 +149,40 @@ def money_text(amount: Money) -> str:
 
 def detail_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
     """The reason's detail in words; "" where it has none or holds nothing for people."""
-    return said(reason, Reader(lang, product)).get("detail", "")
+    return said(reason, TextReader(lang, product)).get("detail", "")
 
 
 def unusable_text(reason: str, lang: Language) -> str:
     """Why a photo, a paper or a nose could not be used: what facts say of it, in words; "" where they say it as
     another version did."""
-    return defect(reason, Reader(lang)) or ""
+    return defect(reason, TextReader(lang)) or ""
 
 
 def not_vouched_text(because: str, lang: Language) -> str:
     """Why nobody vouches for a paper, in words; "" where another version wrote it."""
-    return NOT_VOUCHED(because, Reader(lang)) or ""
+    return NOT_VOUCHED(because, TextReader(lang)) or ""
 
 
 def compared_text(detail: str, lang: Language) -> str:
     """What a check of a paper compared, in words; "" where another version wrote it."""
-    return COMPARED(detail, Reader(lang)) or ""
+    return COMPARED(detail, TextReader(lang)) or ""
 
 
 def unscored_text(because: str, lang: Language) -> str:
     """Why there is no credit score, in words; "" where another version wrote it."""
-    return UNSCORED(because, Reader(lang)) or ""
+    return UNSCORED(because, TextReader(lang)) or ""
 
 
 def transform_text(transform: str, lang: Language) -> str:
     """How a photo was made of another, in words; "" where another version wrote it."""
-    return TRANSFORM(transform, Reader(lang)) or ""
+    return TRANSFORM(transform, TextReader(lang)) or ""
 
 
 def bin_text(found: str, lang: Language) -> str:
     """The range of a credit attribute in words; "" where another version wrote it."""
-    return BIN(found, Reader(lang)) or ""
+    return BIN(found, TextReader(lang)) or ""
 
 
-def _filled(words: str, reason: Reason, reader: Reader) -> str:
+def _filled(words: str, reason: Reason, reader: TextReader) -> str:
     text = fill(words, said(reason, reader))
     return reader.texts["reason.clause"].format(text=text, clause=reason.clause) if reason.clause else text

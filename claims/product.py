@@ -89,7 +89,7 @@ class Clause(Text):
     number: str = Field(pattern=r"^\d+(\.\d+)*$")
 
 
-class Evidence(Terms):
+class EvidenceTerms(Terms):
     """What a claim must bring. `photo_or_paper`: `photos_min` photos or `papers_min` papers, either will do; otherwise
     both are needed.
 
@@ -122,7 +122,7 @@ class Product(Terms):
     utc_offset_minutes: int = Field(
         default=480, ge=-720, le=840
     )  # paper dates and waiting days are local; China has no summer time
-    evidence: Evidence
+    evidence: EvidenceTerms
     benefit: str = Field(pattern=r"^[a-z][a-z0-9_]*$")  # name of a formula of `claims.formulas.registry`
     terms: Mapping[str, JsonValue] = {}  # what that formula alone needs
     waiting_days: int = Field(ge=0, le=365)

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from claims import hospitals
-from claims.evidence import CoverFact, PaperFact, Unmeasured
+from claims.evidence import CoverFact, PaperFact, UnmeasuredFact
 from claims.hospitals import HospitalTerms
 from claims.paper_meaning import traits_of
 from claims.product import MinorUnits, Terms
@@ -36,25 +36,25 @@ class Stay(Terms):
         return self
 
 
-def days(stay: Stay, named: HospitalTerms, cover: CoverFact, papers: Sequence[PaperFact]) -> int | Unmeasured:
+def days(stay: Stay, named: HospitalTerms, cover: CoverFact, papers: Sequence[PaperFact]) -> int | UnmeasuredFact:
     """Days that count, at most what is left of the cover's; a day on two bills once, one at a hospital that `named`
     excludes not."""
     found: set[date] = set()
     for paper in papers:
         stayed = of_paper(paper)
-        if isinstance(stayed, Unmeasured):
+        if isinstance(stayed, UnmeasuredFact):
             return stayed
         if hospitals.standing(named, paper) != "excluded":
             found |= stayed
     return min(len(found), max(0, stay.days_max - max(0, cover.days_paid)))
 
 
-def of_paper(paper: PaperFact) -> frozenset[date] | Unmeasured:
+def of_paper(paper: PaperFact) -> frozenset[date] | UnmeasuredFact:
     """The days of one bill's stay."""
     try:
         first, last = (date.fromisoformat(paper.value(name)) for name in traits_of(paper).stay)
     except ValueError:  # also of a kind that shows no stay
-        return Unmeasured(f"{paper.name}: the dates of the stay were not read")
+        return UnmeasuredFact(f"{paper.name}: the dates of the stay were not read")
     if not 0 <= (last - first).days <= DAYS_READ_MAX:
-        return Unmeasured(f"{paper.name}: a stay from {first} to {last}")
+        return UnmeasuredFact(f"{paper.name}: a stay from {first} to {last}")
     return frozenset(first + timedelta(days=place) for place in range(max(1, (last - first).days)))

@@ -47,10 +47,10 @@ from claims.store.recording import NewDecision
 from claims.store.tables import claims
 from claims.wire import canonical
 from flows.config import LeaseLimits
-from flows.drain import STORE_AWAY, Batch, backoff_seconds
+from flows.drain import STORE_AWAY, LeasedBatch, backoff_seconds
 from flows.errors import ChangedTooOften, KillsWorkers
 from flows.looking import Stopwatch
-from flows.runs import Label, Row, artifact_key, summarise
+from flows.runs import Row, RunLabel, artifact_key, summarise
 from flows.stage_context import StageContext
 from flows.stages import STAGES
 from flows.tracking import Tracker
@@ -86,7 +86,7 @@ class ClaimResult:
 
 
 @dataclass(slots=True)
-class Progress:
+class StageProgress:
     """Where a claim is: named in the job's error, and in the reason when a person takes over."""
 
     stage: str = "load"
@@ -103,7 +103,7 @@ class Adjudication:
     decided: int = 0
     lost_runs: set[str] = field(default_factory=set)
 
-    async def work(self, batch: Batch[Lease]) -> None:
+    async def work(self, batch: LeasedBatch[Lease]) -> None:
         """One flow run for the whole batch."""
 
         async def body() -> Sequence[ClaimResult]:
@@ -116,7 +116,7 @@ class Adjudication:
         while self.lost_runs:
             await self.tracker.mark_lost(self.lost_runs.pop())
 
-    async def _batch(self, batch: Batch[Lease]) -> Sequence[ClaimResult]:
+    async def _batch(self, batch: LeasedBatch[Lease]) -> Sequence[ClaimResult]:
         places = asyncio.Semaphore(self.claims_at_once)
 
         async def one(lease: Lease) -> ClaimResult:
@@ -137,9 +137,9 @@ class Adjudication:
         except STORE_AWAY as error:
             log.warning("the flow run is not linked", run_id=run_id, error=error)
 
-    async def _one(self, batch: Batch[Lease], lease: Lease) -> ClaimResult:
+    async def _one(self, batch: LeasedBatch[Lease], lease: Lease) -> ClaimResult:
         began = time.perf_counter()
-        progress = Progress()
+        progress = StageProgress()
         # A task, so that whatever it raises is recorded on this claim and does not end the others.
         task = asyncio.ensure_future(self._adjudicate(lease, progress))
         try:
@@ -164,7 +164,7 @@ class Adjudication:
         log.info("claim", claim=lease.claim_id, outcome=outcome, reason=reason, seconds=round(seconds, 3))
         return ClaimResult(lease.claim_id, outcome, amount, reason, seconds)
 
-    async def _adjudicate(self, lease: Lease, progress: Progress) -> tuple[str, str, str]:
+    async def _adjudicate(self, lease: Lease, progress: StageProgress) -> tuple[str, str, str]:
         """Outcome, amount and first reason. Raises LeaseLost, Conflict, InvalidTransition, and whatever a stage
         raises.
         """
@@ -243,7 +243,7 @@ class Adjudication:
         amount = with_code(decision.payout.minor, decision.payout.currency)
         return decision.outcome, amount if decision.outcome is Outcome.PAY else "", decision.reasons[0].code
 
-    async def _failed(self, lease: Lease, progress: Progress, error: BaseException) -> tuple[str, str, str]:
+    async def _failed(self, lease: Lease, progress: StageProgress, error: BaseException) -> tuple[str, str, str]:
         """Try again after a pause, or refer to a person when that has been done often enough."""
         words = f"{progress.stage}: {fault(error)}"
         trouble = trouble_of(error)
@@ -288,7 +288,7 @@ class Adjudication:
                 await queue.postpone(conn, lease, trouble.resource, words, retry_at)
 
     async def _refer_unchecked(
-        self, lease: Lease, progress: Progress, error: BaseException, trouble: ResourceTrouble | None
+        self, lease: Lease, progress: StageProgress, error: BaseException, trouble: ResourceTrouble | None
     ) -> tuple[str, str, str]:
         """Fail closed: whatever was found or not, a person decides. Never paid and never lost."""
         async with self.context.engine.connect() as conn:
@@ -332,10 +332,10 @@ class Adjudication:
         return tuple(sorted(found))
 
 
-def _label(leases: Sequence[Lease]) -> Label:
+def _label(leases: Sequence[Lease]) -> RunLabel:
     ids = tuple(lease.claim_id for lease in leases)
     one = len(ids) == 1
-    return Label(
+    return RunLabel(
         flow="adjudicate",
         run=f"claim {ids[0]}" if one else f"batch of {len(ids)} from {ids[0]}",
         tags=(*(f"claim:{claim}" for claim in ids), *(() if one else ("batch",))),

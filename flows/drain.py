@@ -26,7 +26,7 @@ STORE_AWAY = STORE_ERRORS
 L = TypeVar("L")
 
 
-class Queue(Protocol[L]):
+class LeaseQueue(Protocol[L]):
     """A queue of the store. Every method is its own transaction."""
 
     async def lease(self, limit: int) -> Sequence[L]: ...
@@ -52,7 +52,7 @@ class Queue(Protocol[L]):
         ...
 
 
-class Batch(Generic[L]):
+class LeasedBatch(Generic[L]):
     """Leases taken together; the work closes each as soon as it is finished, failed or lost."""
 
     def __init__(self, leases: Sequence[L]) -> None:
@@ -89,8 +89,8 @@ class Drain(Generic[L]):
     def __init__(
         self,
         name: str,
-        queue: Queue[L],
-        work: Callable[[Batch[L]], Awaitable[None]],
+        queue: LeaseQueue[L],
+        work: Callable[[LeasedBatch[L]], Awaitable[None]],
         limits: LeaseLimits,
         stop: asyncio.Event,
         wake: asyncio.Event,
@@ -101,7 +101,7 @@ class Drain(Generic[L]):
         self._limits = limits
         self._stop = stop
         self._wake = wake
-        self._running: dict[asyncio.Task[None], Batch[L]] = {}
+        self._running: dict[asyncio.Task[None], LeasedBatch[L]] = {}
         self._alone = False  # what runs may have nothing beside it
         self.batch_size = 1
         self.backlog = 0
@@ -126,12 +126,12 @@ class Drain(Generic[L]):
                 turn, alone = alone, False
                 if turn:
                     if leased := await self._queue.lease_alone():
-                        self._start(Batch(leased))
+                        self._start(LeasedBatch(leased))
                         self._alone = True
                     continue
                 leased = await self._queue.lease(self.batch_size)
                 if leased:
-                    self._start(Batch(leased))
+                    self._start(LeasedBatch(leased))
                     self.backlog = await self._queue.backlog()
                     self.batch_size = next_batch_size(self.batch_size, self.backlog, self._limits.batch_max)
                 alone = await self._queue.alone_due()
@@ -147,7 +147,7 @@ class Drain(Generic[L]):
                 await self._pause(max(1.0, self._limits.poll_seconds))
         await self._finish()
 
-    def _start(self, batch: Batch[L]) -> None:
+    def _start(self, batch: LeasedBatch[L]) -> None:
         self.batches += 1
         task = asyncio.create_task(self._process(batch), name=f"{self._name} batch {self.batches}")
         self._running[task] = batch
@@ -162,14 +162,14 @@ class Drain(Generic[L]):
             # A fault of the loop itself, not of a claim. The leases run out and others take the work.
             log.error("a batch broke", drain=self._name, exc_info=error)
 
-    async def _process(self, batch: Batch[L]) -> None:
+    async def _process(self, batch: LeasedBatch[L]) -> None:
         beat = asyncio.create_task(self._heartbeat(batch))
         try:
             await self._work(batch)
         finally:
             beat.cancel()
 
-    async def _heartbeat(self, batch: Batch[L]) -> None:
+    async def _heartbeat(self, batch: LeasedBatch[L]) -> None:
         while batch.open:
             await asyncio.sleep(self._limits.heartbeat_seconds)
             held = batch.open

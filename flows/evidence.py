@@ -27,7 +27,7 @@ from claims.evidence import (
     Placement,
     ProvenanceSign,
     SignKind,
-    Unmeasured,
+    UnmeasuredFact,
     UnmeasuredNose,
     UnmeasuredPaper,
     UnmeasuredPhoto,
@@ -129,9 +129,9 @@ def _sign(sign: Sign) -> ProvenanceSign:
     return ProvenanceSign(SignKind(sign.kind), sign.state, sign.value, sign.detail, score, sign.said)
 
 
-def _subject(shows: SubjectReading | measurement.Unmeasured) -> SubjectFact | Unmeasured:
+def _subject(shows: SubjectReading | measurement.Unmeasured) -> SubjectFact | UnmeasuredFact:
     if isinstance(shows, measurement.Unmeasured):
-        return Unmeasured(shows.reason, retryable=False)
+        return UnmeasuredFact(shows.reason, retryable=False)
     return SubjectFact(
         subjects=tuple(SubjectShare(Subject(name), probability) for name, probability in shows.subjects),
         classes=tuple(ClassShare(name, probability) for name, probability in shows.classes),
@@ -235,9 +235,9 @@ def photo_match(
     )
 
 
-def _placement(found: placement.Placement | measurement.Unmeasured) -> Placement | Unmeasured:
+def _placement(found: placement.MeasuredPlacement | measurement.Unmeasured) -> Placement | UnmeasuredFact:
     if isinstance(found, measurement.Unmeasured):
-        return Unmeasured(found.reason, retryable=False)
+        return UnmeasuredFact(found.reason, retryable=False)
     return Placement(
         found.scale, found.degrees, found.mirrored, found.shown_ratio, found.covers_ratio, outline=found.outline
     )
@@ -266,8 +266,8 @@ def _twin(other: EvidenceRow) -> PhotoMatch:
     )
 
 
-def _exif(value: E | measurement.Unmeasured) -> E | Unmeasured:
-    return Unmeasured(value.reason, retryable=False) if isinstance(value, measurement.Unmeasured) else value
+def _exif(value: E | measurement.Unmeasured) -> E | UnmeasuredFact:
+    return UnmeasuredFact(value.reason, retryable=False) if isinstance(value, measurement.Unmeasured) else value
 
 
 def _words(refusal: ImageRefused | measurement.Unmeasured) -> tuple[str, bool]:

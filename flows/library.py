@@ -62,7 +62,7 @@ class ImportTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ImportedPicture:
     """A file to import. photo_id: of its source and bytes."""
 
     reference: str
@@ -72,10 +72,10 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ImportBatch:
     """position: bytes of all sources that lie behind its last picture."""
 
-    pictures: tuple[Picture, ...]
+    pictures: tuple[ImportedPicture, ...]
     position: int
 
 
@@ -109,7 +109,7 @@ class Runner(Protocol):
     """Works batches off, some at once. `done` is called in this thread, once a batch, in any order."""
 
     def __call__(
-        self, target: ImportTarget, batches: Iterable[Batch], done: Callable[[Batch, BatchReport], None]
+        self, target: ImportTarget, batches: Iterable[ImportBatch], done: Callable[[ImportBatch, BatchReport], None]
     ) -> None: ...
 
 
@@ -128,7 +128,7 @@ def import_pictures(
     """
     report, failures = ImportReport(), 0
 
-    def done(batch: Batch, made: BatchReport) -> None:
+    def done(batch: ImportBatch, made: BatchReport) -> None:
         nonlocal failures
         report.added += made.added
         report.known += made.known
@@ -148,18 +148,18 @@ def import_pictures(
 
 def _batches(
     target: ImportTarget, sources: Sequence[Path], report: ImportReport, stop: threading.Event
-) -> Iterator[Batch]:
+) -> Iterator[ImportBatch]:
     """Reads ahead of the work by as much as the runner asks for. A file that lies there twice is known the second
     time."""
     limits = target.limits
-    pictures: list[Picture] = []
+    pictures: list[ImportedPicture] = []
     seen: set[bytes] = set()
     size_bytes, position = 0, 0
     for found in picture_files.read(sources, limits.file_bytes_max):
         if stop.is_set():
             return
         position = found.position
-        if isinstance(found, picture_files.Refused):
+        if isinstance(found, picture_files.FileRefused):
             report.refused[found.reference] = f"{found.why}: {found.detail}"
             continue
         digest = hashlib.sha256(found.data)
@@ -168,17 +168,17 @@ def _batches(
             continue
         seen.add(digest.digest())
         if pictures and size_bytes + len(found.data) > limits.batch_bytes_max:
-            yield Batch(tuple(pictures), position)
+            yield ImportBatch(tuple(pictures), position)
             pictures, size_bytes = [], 0
         sha256 = digest.hexdigest()
-        pictures.append(Picture(found.reference, found.data, sha256, f"{target.source}:{sha256}"))
+        pictures.append(ImportedPicture(found.reference, found.data, sha256, f"{target.source}:{sha256}"))
         size_bytes += len(found.data)
         if len(pictures) == limits.batch:
-            yield Batch(tuple(pictures), position)
+            yield ImportBatch(tuple(pictures), position)
             pictures, size_bytes = [], 0
     report.position = position
     if pictures:
-        yield Batch(tuple(pictures), position)
+        yield ImportBatch(tuple(pictures), position)
 
 
 class InThisProcess:
@@ -189,9 +189,9 @@ class InThisProcess:
         self._workers = workers
 
     def __call__(
-        self, target: ImportTarget, batches: Iterable[Batch], done: Callable[[Batch, BatchReport], None]
+        self, target: ImportTarget, batches: Iterable[ImportBatch], done: Callable[[ImportBatch, BatchReport], None]
     ) -> None:
-        waiting: deque[tuple[Batch, Future[BatchReport]]] = deque()
+        waiting: deque[tuple[ImportBatch, Future[BatchReport]]] = deque()
         in_flight = self._workers * target.limits.batches_waiting_max
         with opened(target, self._workers) as tools, ThreadPoolExecutor(self._workers) as pool:
             try:
@@ -217,7 +217,7 @@ class Tools:
         self._fingerprinter = describer
         self._blobs = BlobStore(target.store.evidence_url)
 
-    def publish(self, batch: Batch) -> BatchReport:
+    def publish(self, batch: ImportBatch) -> BatchReport:
         """Decode, measure and commit what of the batch is not there yet. Never raises for a store or decoder that is
         away: that is in the report."""
         try:
@@ -225,7 +225,7 @@ class Tools:
         except (*STORE_ERRORS, StoreError, VisionError) as error:
             return BatchReport(0, 0, {}, fault(error))
 
-    async def _publish(self, batch: Batch) -> BatchReport:
+    async def _publish(self, batch: ImportBatch) -> BatchReport:
         # An engine belongs to the event loop that opened it: one a batch costs a connection, some milliseconds of
         # the batch's seconds.
         engine = connect(self._target.store.dsn, pool_size=1)
@@ -240,7 +240,7 @@ class Tools:
         finally:
             await engine.dispose()
 
-    def _measure(self, pictures: Sequence[Picture]) -> tuple[list[LibraryPhoto], dict[str, str]]:
+    def _measure(self, pictures: Sequence[ImportedPicture]) -> tuple[list[LibraryPhoto], dict[str, str]]:
         photos: list[LibraryPhoto] = []
         refused: dict[str, str] = {}
         for one in pictures:

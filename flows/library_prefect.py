@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from flows.errors import ImportStopped
-from flows.library import Batch, BatchReport, ImportTarget, Tools, opened
+from flows.library import BatchReport, ImportBatch, ImportTarget, Tools, opened
 
 # Read by Prefect at its first import: without it, a call without a server would start a server of its own.
 os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
@@ -70,7 +70,7 @@ class InPrefect:
         self._workers = workers
 
     def __call__(
-        self, target: ImportTarget, batches: Iterable[Batch], done: Callable[[Batch, BatchReport], None]
+        self, target: ImportTarget, batches: Iterable[ImportBatch], done: Callable[[ImportBatch, BatchReport], None]
     ) -> None:
         work = _Work(target, batches, done, self._workers * target.limits.batches_waiting_max)
         flow = Flow(
@@ -93,8 +93,8 @@ class _Work:
     """What the flow under way is about; by context, so that nothing of it is sent anywhere with the flow."""
 
     target: ImportTarget
-    batches: Iterable[Batch]
-    done: Callable[[Batch, BatchReport], None]
+    batches: Iterable[ImportBatch]
+    done: Callable[[ImportBatch, BatchReport], None]
     in_flight: int
     stopped: ImportStopped | None = None
 
@@ -104,7 +104,7 @@ _current: ContextVar[_Work] = ContextVar("the import of the current flow")
 
 def _submit_all() -> None:
     work = _current.get()
-    waiting: deque[tuple[Batch, PrefectFuture[BatchReport]]] = deque()
+    waiting: deque[tuple[ImportBatch, PrefectFuture[BatchReport]]] = deque()
     try:
         for batch in work.batches:
             waiting.append((batch, import_batch.submit(pickle.dumps((work.target, batch)))))
@@ -118,7 +118,7 @@ def _submit_all() -> None:
 
 
 def _collect(
-    waiting: deque[tuple[Batch, PrefectFuture[BatchReport]]], done: Callable[[Batch, BatchReport], None]
+    waiting: deque[tuple[ImportBatch, PrefectFuture[BatchReport]]], done: Callable[[ImportBatch, BatchReport], None]
 ) -> None:
     batch, future = waiting.popleft()
     future.wait()

@@ -38,7 +38,7 @@ from vision.documents.text.page import PaperReading
 from vision.errors import ImageRefused
 from vision.examine import ExaminedPhoto, PhotoInstruments
 from vision.library import Candidate, known_pictures
-from vision.library.known_pictures import Bank
+from vision.library.known_pictures import KnownPictures
 from vision.nose import NoseComparison, NoseReader, NoseTemplate, compare
 from vision.subject import shared_subject_model
 
@@ -126,7 +126,7 @@ class Looking:
         """Compare the photo with each candidate. subject: the claimant."""
         return examine.against(photo, candidates, subject, self._instruments.fingerprinter.fusion)
 
-    def explain_photo(self, fingerprint: Fingerprint, match: Candidate, found: Geometry, bank: Bank) -> str:
+    def explain_photo(self, fingerprint: Fingerprint, match: Candidate, found: Geometry, bank: KnownPictures) -> str:
         """The picture of the negative bank that explains this match, "" when none does."""
         return known_pictures.explain(fingerprint, match.keypoints, match.thumbnail, found, bank)
 

@@ -18,7 +18,7 @@ from claims.floods import counts
 from claims.rules import RULES
 from claims.store import erasure, floods, rulings
 from claims.store.adjudication import ClaimFile, EvidenceRow
-from claims.store.floods import Picture
+from claims.store.floods import SightedPicture
 from flows import evidence
 from flows.evidence import CalledRelation, WeighedMatches
 from flows.looking import Stopwatch
@@ -26,7 +26,7 @@ from flows.stage_context import StageContext
 from vision.copies.fingerprint import Fingerprint
 from vision.examine import ExaminedPhoto
 from vision.library import known_pictures
-from vision.library.known_pictures import Bank
+from vision.library.known_pictures import KnownPictures
 
 REPORTED_MAX: Final = 5  # as many as a person reads
 OVERLAYS_MAX: Final = 2  # of one photo; more would prove nothing more
@@ -39,7 +39,7 @@ class _Around:
 
     claims: Mapping[str, OtherClaim]
     rulings: Mapping[str, MatchRuling]
-    bank: Bank
+    bank: KnownPictures
     itself: str
 
 
@@ -121,13 +121,13 @@ async def _counted_in_floods(
 ) -> list[PhotoMatch]:
     """With the open flood that the matches wait for, where they are part of one."""
     copies_of = [
-        Picture(match.photo_id, match.claim_id if match.claim_id in around.claims else "", match.preview_sha256)
+        SightedPicture(match.photo_id, match.claim_id if match.claim_id in around.claims else "", match.preview_sha256)
         for match in matches
         if counts(match)
     ]
     if not copies_of:
         return matches
-    picture = Picture(row.id, file.claim.id, photo.preview_sha256)
+    picture = SightedPicture(row.id, file.claim.id, photo.preview_sha256)
     async with context.engine.begin() as conn:
         gone = await erasure.at_work(conn, file.claim.id, [other.claim_id for other in copies_of])
         there = [other for other in copies_of if other.claim_id not in gone]

@@ -31,7 +31,7 @@ _BROKEN: Final = (tarfile.TarError, EOFError, zlib.error, OSError)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PictureFile:
     """A picture's file. reference: its name below the folder or in the archive. position: bytes of all sources that
     lie behind."""
 
@@ -41,7 +41,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class FileRefused:
     """What is not read. detail: in words."""
 
     reference: str
@@ -55,7 +55,7 @@ def bytes_of(sources: Sequence[Path]) -> int:
     return sum(_size(path) for source in sources for path in _pictures_below(source))
 
 
-def read(sources: Sequence[Path], file_bytes_max: int) -> Iterator[Found | Refused]:
+def read(sources: Sequence[Path], file_bytes_max: int) -> Iterator[PictureFile | FileRefused]:
     """Every picture of the sources, by name in folders, as stored in archives. A source is a folder, a picture or a
     tar file (plain, gzip, bzip2 or xz)."""
     behind = 0
@@ -90,28 +90,28 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _file(path: Path, name: Path, behind: int, file_bytes_max: int) -> Found | Refused:
+def _file(path: Path, name: Path, behind: int, file_bytes_max: int) -> PictureFile | FileRefused:
     reference = printable(str(name))
     if path.is_symlink():
-        return Refused(reference, "link", "links are not followed", behind)
+        return FileRefused(reference, "link", "links are not followed", behind)
     if not path.is_file():
-        return Refused(reference, "not_a_file", "a folder, device or pipe under a picture's name", behind)
+        return FileRefused(reference, "not_a_file", "a folder, device or pipe under a picture's name", behind)
     try:
         with path.open("rb") as file:
             data = file.read(file_bytes_max + 1)
     except OSError as error:
-        return Refused(reference, "unreadable", error.strerror or "cannot be opened", behind)
+        return FileRefused(reference, "unreadable", error.strerror or "cannot be opened", behind)
     if len(data) > file_bytes_max:
-        return Refused(reference, "file_too_large", f"{_size(path)} bytes, at most {file_bytes_max}", behind)
-    return Found(reference, data, behind)
+        return FileRefused(reference, "file_too_large", f"{_size(path)} bytes, at most {file_bytes_max}", behind)
+    return PictureFile(reference, data, behind)
 
 
-def _archive(path: Path, behind: int, file_bytes_max: int) -> Iterator[Found | Refused]:
+def _archive(path: Path, behind: int, file_bytes_max: int) -> Iterator[PictureFile | FileRefused]:
     name = printable(path.name)
     try:
         opened = path.open("rb")
     except OSError as error:
-        yield Refused(name, "unreadable", error.strerror or "cannot be opened", behind)
+        yield FileRefused(name, "unreadable", error.strerror or "cannot be opened", behind)
         return
     with opened as file:
         begun, ended = False, [False]
@@ -125,29 +125,31 @@ def _archive(path: Path, behind: int, file_bytes_max: int) -> Iterator[Found | R
                         yield _member(tar, member, lambda: behind + file.tell(), file_bytes_max)
         except _BROKEN as error:
             if not begun:
-                yield Refused(name, "not_an_archive", f"neither a picture nor a tar file: {error}", behind)
+                yield FileRefused(name, "not_an_archive", f"neither a picture nor a tar file: {error}", behind)
             else:
                 cut = file.tell() >= _size(path)
                 why: RefusedWhy = "truncated_archive" if cut else "broken_archive"
-                yield Refused(name, why, f"{error}; what came before it is kept", behind + file.tell())
+                yield FileRefused(name, why, f"{error}; what came before it is kept", behind + file.tell())
             return
         if not ended[0]:
-            yield Refused(name, "truncated_archive", "no end mark; what came before it is kept", behind + file.tell())
+            yield FileRefused(
+                name, "truncated_archive", "no end mark; what came before it is kept", behind + file.tell()
+            )
 
 
 def _member(
     tar: tarfile.TarFile, member: tarfile.TarInfo, position: Callable[[], int], file_bytes_max: int
-) -> Found | Refused:
+) -> PictureFile | FileRefused:
     reference = printable(member.name)
     if member.issym() or member.islnk():
-        return Refused(reference, "link", "links are not followed", position())
+        return FileRefused(reference, "link", "links are not followed", position())
     if not member.isfile():
-        return Refused(reference, "not_a_file", "a device or pipe under a picture's name", position())
+        return FileRefused(reference, "not_a_file", "a device or pipe under a picture's name", position())
     if member.size > file_bytes_max:
-        return Refused(reference, "file_too_large", f"{member.size} bytes, at most {file_bytes_max}", position())
+        return FileRefused(reference, "file_too_large", f"{member.size} bytes, at most {file_bytes_max}", position())
     file = cast(IO[bytes], tar.extractfile(member))
     data = file.read()
-    return Found(reference, data, position())
+    return PictureFile(reference, data, position())
 
 
 def _noting_the_end(ended: list[bool]) -> type[tarfile.TarInfo]:

@@ -17,7 +17,7 @@ import httpx
 from claims.faults import fault
 from flows.config import PrefectConfig
 from flows.errors import RunLost, WorkFailed
-from flows.runs import Label, Work
+from flows.runs import RunLabel, Work
 
 # Read by Prefect at its first import. Without the first, a call without a server would start a server of its own; the
 # second keeps a process from sending anything about itself anywhere.
@@ -53,7 +53,7 @@ SERVER_ERRORS = (PrefectException, PrefectSignal, httpx.HTTPError, OSError, Time
 ARTIFACT_ROWS_MAX = 64
 UNENDED_MAX = 1_000  # lost runs remembered for a server that comes back
 
-_current: ContextVar[tuple[Work[Any], Label, str]] = ContextVar("the work of the current run")
+_current: ContextVar[tuple[Work[Any], RunLabel, str]] = ContextVar("the work of the current run")
 
 
 async def _call_current(items: list[str]) -> State[object]:
@@ -76,7 +76,7 @@ class PrefectRuns:
         self._flows: dict[str, Flow[..., Any]] = {}
         self._unended: dict[UUID, str] = {}  # runs whose work is done and whose end the server never heard of
 
-    async def show(self, label: Label, work: Work[T]) -> None:
+    async def show(self, label: RunLabel, work: Work[T]) -> None:
         flow = self._flow(label.flow)
         parameters = {"items": list(label.items)}
         run: FlowRun | None = None

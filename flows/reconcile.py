@@ -23,7 +23,7 @@ from claims.currencies import with_code
 from claims.money import Money
 from claims.store import adjudication, corrections, findings, payouts, recoveries
 from claims.store.engine import connect
-from claims.store.findings import Difference, Run
+from claims.store.findings import BankComparison, Difference
 from claims.store.payouts import Payout
 from claims.store.recoveries import Recovery
 from claims.store.tables import ledger_entries, ledger_transactions
@@ -151,7 +151,7 @@ class Reconciler:
                 report = await look(self.engine, self.rail)
             except RailError as error:
                 async with self.engine.begin() as conn:
-                    await findings.note_run(conn, Run(began, self.now(), 0, 0, 0, 0, str(error)[:500]))
+                    await findings.note_run(conn, BankComparison(began, self.now(), 0, 0, 0, 0, str(error)[:500]))
                 raise
             left = [one for one in report.differences if not await self._mended(one)]
             report = replace(report, differences=tuple(left))
@@ -188,7 +188,7 @@ class Reconciler:
             met = {(one.payout_id, one.code) for one in report.differences}
             over = await findings.end_unmet(conn, met, began, now, actor=ACTOR)
             counts = (report.payouts, report.payments, report.open_payouts, len(report.differences))
-            await findings.note_run(conn, Run(began, now, *counts, ""))
+            await findings.note_run(conn, BankComparison(began, now, *counts, ""))
         log.info("reconciled", payouts=report.payouts, differences=len(report.differences), over=over)
 
 

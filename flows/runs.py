@@ -18,7 +18,7 @@ Row = dict[str, str | int | float]
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class RunLabel:
     """How one run is shown. `items` is the run's only parameter; `artifact_key` comes from the function below."""
 
     flow: str
@@ -101,7 +101,7 @@ class Work(Generic[T]):
 class Runs(Protocol):
     """Where runs are shown. Every method raises RunLost, and nothing else of its own, when the server lets it down."""
 
-    async def show(self, label: Label, work: Work[T]) -> None:
+    async def show(self, label: RunLabel, work: Work[T]) -> None:
         """Await the work inside a run, which is shown as failed where the work fails. The work's own errors are not
         raised here: whoever awaits the work has them."""
         ...

@@ -22,11 +22,11 @@ from claims.store.away import is_away
 from claims.store.engine import connect
 from claims.store.outbox import Message
 from flows.config import LeaseLimits, PrefectConfig, StoreConfig
-from flows.drain import STORE_AWAY, Batch, Drain, backoff_seconds
+from flows.drain import STORE_AWAY, Drain, LeasedBatch, backoff_seconds
 from flows.errors import Postponed
 from flows.process import live, stopping
 from flows.queues import OutboxQueue, utc_now
-from flows.runs import Label, Row, artifact_key, summarise
+from flows.runs import Row, RunLabel, artifact_key, summarise
 from flows.tracking import Tracker, tracking
 
 log = structlog.get_logger(__name__)
@@ -65,13 +65,13 @@ class Sending:
     limits: LeaseLimits
     about: str = "claim"  # what `{about}_id` in a message's payload names, for tags
 
-    async def work(self, batch: Batch[Message]) -> None:
+    async def work(self, batch: LeasedBatch[Message]) -> None:
         async def body() -> Sequence[MessageResult]:
             return await asyncio.gather(*(self._one(batch, message) for message in batch.leases))
 
         await self.tracker.run(self._label(batch.leases), body, summarise)
 
-    async def _one(self, batch: Batch[Message], message: Message) -> MessageResult:
+    async def _one(self, batch: LeasedBatch[Message], message: Message) -> MessageResult:
         began = time.perf_counter()
         outcome, detail = await self._guarded(message)
         batch.close(message)
@@ -107,10 +107,10 @@ class Sending:
     def _subject(self, message: Message) -> str:
         return str(message.payload.get(f"{self.about}_id", ""))
 
-    def _label(self, messages: Sequence[Message]) -> Label:
+    def _label(self, messages: Sequence[Message]) -> RunLabel:
         subjects = tuple(dict.fromkeys(self._subject(message) for message in messages))
         one = len(messages) == 1
-        return Label(
+        return RunLabel(
             flow=self.flow,
             run=f"{self.flow} {messages[0].key if one else f'{len(messages)} messages'}",
             tags=(*(f"{self.about}:{subject}" for subject in subjects), *(() if one else ("batch",))),

@@ -13,7 +13,7 @@ from claims.paper_kind import PaperKinds, load_paper_kinds
 from flows.looking import Looking
 from flows.queues import Clock, utc_now
 from vision.library import known_pictures
-from vision.library.known_pictures import Bank
+from vision.library.known_pictures import KnownPictures
 from vision.library.memory import Memory
 
 
@@ -21,10 +21,10 @@ from vision.library.memory import Memory
 class KnownPicturesKeeper:
     """The negative bank in memory, read again when it has changed."""
 
-    _bank: Bank = field(default_factory=lambda: known_pictures.assemble(()))
+    _bank: KnownPictures = field(default_factory=lambda: known_pictures.assemble(()))
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def bank(self, conn: AsyncConnection) -> Bank:
+    async def bank(self, conn: AsyncConnection) -> KnownPictures:
         if await known_pictures.version(conn) == self._bank.version:
             return self._bank
         async with self._lock:

@@ -32,7 +32,7 @@ from claims.evidence import (
     PaperFact,
     PhotoFact,
     RepeatFact,
-    Unmeasured,
+    UnmeasuredFact,
     UnmeasuredNose,
     UnmeasuredPaper,
     UnmeasuredPhoto,
@@ -168,12 +168,12 @@ async def _nose(
     return evidence.nose_fact(row, pet_id, comparison)
 
 
-async def credit(context: StageContext, file: ClaimFile, watch: Stopwatch) -> CreditFact | Unmeasured:  # noqa: ARG001
+async def credit(context: StageContext, file: ClaimFile, watch: Stopwatch) -> CreditFact | UnmeasuredFact:  # noqa: ARG001
     """The claimant's score, from what the platform supplied about them."""
     return scoring.score(file.credit_attributes, context.scorecard)
 
 
-async def fraud(context: StageContext, file: ClaimFile, watch: Stopwatch) -> FraudFact | Unmeasured:  # noqa: ARG001
+async def fraud(context: StageContext, file: ClaimFile, watch: Stopwatch) -> FraudFact | UnmeasuredFact:  # noqa: ARG001
     """How many claims share a device, an account, an address, a merchant or the claimant in windows before this one."""
     async with context.engine.connect() as conn:
         return FraudFact(await counts.window_counts(conn, file.claim.id))
@@ -215,8 +215,8 @@ STAGES: Mapping[str, tuple[Stage, TypeAdapter[Any]]] = MappingProxyType(
         "photos": (photos, TypeAdapter(PhotoFacts)),
         "papers": (paper_facts, TypeAdapter(PaperFacts)),
         "nose": (nose_facts, TypeAdapter(NoseFacts)),
-        "credit": (credit, TypeAdapter(CreditFact | Unmeasured)),
-        "fraud": (fraud, TypeAdapter(FraudFact | Unmeasured)),
+        "credit": (credit, TypeAdapter(CreditFact | UnmeasuredFact)),
+        "fraud": (fraud, TypeAdapter(FraudFact | UnmeasuredFact)),
         "repeats": (repeats, TypeAdapter(RepeatFact)),
     }
 )

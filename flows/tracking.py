@@ -19,7 +19,7 @@ import structlog
 
 from flows.config import PrefectConfig
 from flows.errors import RunLost
-from flows.runs import Label, Runs, Summary, Work
+from flows.runs import RunLabel, Runs, Summary, Work
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class Tracker:
 
     async def run(
         self,
-        label: Label,
+        label: RunLabel,
         body: Callable[[], Coroutine[Any, Any, T]],
         summarise: Callable[[T], Summary],
         linked: Callable[[str], Awaitable[None]] = _unlinked,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -159,3 +160,13 @@ def test_only_the_bench_command_imports_by_name() -> None:
         if by_name.search(path.read_text(encoding="utf-8"))
     }
     assert importers == {"api/commands/benches.py"}
+
+
+def test_a_class_name_stands_for_one_thing_in_the_whole_tree() -> None:
+    places: dict[str, list[str]] = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}

@@ -28,7 +28,7 @@ from vision.copies.copy_score import (
 )
 from vision.copies.fingerprint import Fingerprint, Fingerprinter
 from vision.copies.geometry import NO_GEOMETRY, Geometry, GeometryLimits, Keypoints
-from vision.copies.placement import Placement, place
+from vision.copies.placement import MeasuredPlacement, place
 from vision.decode.exif import ExifReading
 from vision.decode.image import Decoder, Picture
 from vision.library.photos import Source
@@ -94,7 +94,7 @@ class PhotoRelation:
     transform: str
     pairs: tuple[tuple[float, float, float, float], ...]
     preview_sha256: str
-    placement: Placement | Unmeasured = NOT_COMPARED
+    placement: MeasuredPlacement | Unmeasured = NOT_COMPARED
     geometry: Geometry = NO_GEOMETRY
 
 

@@ -19,14 +19,14 @@ _HELD_UP: Final = frozenset("RD")  # running or runnable; waiting for a disk or 
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class SignOfLife:
     """cpu_seconds: used so far, user and system, all threads; held_up: some thread wants to run and may not."""
 
     cpu_seconds: float
     held_up: bool
 
 
-def sign_of(process_ids: Iterable[int]) -> Sign:
+def sign_of(process_ids: Iterable[int]) -> SignOfLife:
     """What these processes show together; one that is gone shows nothing."""
     cpu_ticks = 0
     held_up = not os.path.isdir("/proc/self/task")
@@ -36,10 +36,10 @@ def sign_of(process_ids: Iterable[int]) -> Sign:
             for thread in os.listdir(f"/proc/{process_id}/task"):
                 with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                     held_up |= _stat(f"/proc/{process_id}/task/{thread}/stat")[0] in _HELD_UP
-    return Sign(cpu_ticks / _TICKS, held_up)
+    return SignOfLife(cpu_ticks / _TICKS, held_up)
 
 
-class Progress:
+class ProcessProgress:
     """Counts looks in a row at which nothing moved. A pause of the whole machine is one look, however long it was."""
 
     def __init__(self, looks_max: int) -> None:
@@ -47,7 +47,7 @@ class Progress:
         self._cpu_seconds = -1.0
         self._still = 0
 
-    def stalled(self, sign: Sign) -> bool:
+    def stalled(self, sign: SignOfLife) -> bool:
         """Take one more look, LOOK_SECONDS after the last: True once `looks_max` in a row showed nothing."""
         if sign.held_up or sign.cpu_seconds != self._cpu_seconds:
             self._still = 0

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from api.client import ApiClient, Upload
+from api.client import ApiClient, FileToSend
 from api.commands.opening import print_json
 from api.http.tokens import Role
 from api.postgres import Postgres
@@ -251,5 +251,5 @@ def _first_reason(seen: dict[str, Any]) -> str:
     return str(reasons[0]["code"]) if reasons else ""
 
 
-def _uploads(files: tuple[File, ...]) -> list[Upload]:
-    return [Upload(file.part, file.name, file.data) for file in files]
+def _uploads(files: tuple[File, ...]) -> list[FileToSend]:
+    return [FileToSend(file.part, file.name, file.data) for file in files]

@@ -11,7 +11,7 @@ from api.commands.opening import console
 from claims.currencies import digits
 
 if TYPE_CHECKING:
-    from vision.documents import PaperField, PaperReading
+    from vision.documents import FieldReading, PaperReading
     from vision.measurement import Unmeasured
 
 
@@ -65,7 +65,7 @@ def _fields(page: PaperReading) -> dict[str, Any]:
     return fields
 
 
-def _field(field: PaperField, value: str) -> dict[str, Any]:
+def _field(field: FieldReading, value: str) -> dict[str, Any]:
     box = field.box
     return {
         "value": value,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from claims.evidence import Unmeasured
+from claims.evidence import UnmeasuredFact
 from claims.store.figures import OperatorFigures
 
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -156,6 +156,6 @@ def _store_registry(figures: StoreFigures) -> CollectorRegistry:
             seen.decision_seconds_p95,
         ),
     ):
-        if not isinstance(value, Unmeasured):  # an absent series, not a zero
+        if not isinstance(value, UnmeasuredFact):  # an absent series, not a zero
             gauge(name, help_text).set(value)
     return registry

@@ -25,7 +25,7 @@ MACHINES: Final = frozenset({Role.PLATFORM, Role.PARTNER, Role.OPERATOR})
 _PURGE_SECONDS: Final = 10.0
 
 
-class Kind(StrEnum):
+class RateKind(StrEnum):
     """Kinds of requests, each with counters of its own."""
 
     SIGN_IN = "sign_ins"
@@ -36,12 +36,12 @@ class Kind(StrEnum):
 
 
 _KINDS: Final = {
-    ("POST", "/v1/claims"): Kind.CLAIM,
-    ("POST", "/claims"): Kind.CLAIM,
-    ("PUT", "/v1/claims/{claim_id}/evidence/{name}"): Kind.UPLOAD,
-    ("POST", "/v1/claims/{claim_id}/evidence"): Kind.UPLOAD,
-    ("POST", "/claims/{claim_id}/evidence"): Kind.UPLOAD,
-    ("POST", "/v1/pets/{pet_id}/noses"): Kind.UPLOAD,
+    ("POST", "/v1/claims"): RateKind.CLAIM,
+    ("POST", "/claims"): RateKind.CLAIM,
+    ("PUT", "/v1/claims/{claim_id}/evidence/{name}"): RateKind.UPLOAD,
+    ("POST", "/v1/claims/{claim_id}/evidence"): RateKind.UPLOAD,
+    ("POST", "/claims/{claim_id}/evidence"): RateKind.UPLOAD,
+    ("POST", "/v1/pets/{pet_id}/noses"): RateKind.UPLOAD,
 }
 
 
@@ -64,37 +64,37 @@ class Rates:
 
     async def asks_unnamed(self, request: Request) -> None:
         """Anybody asks for something that needs no token and costs a query."""
-        await self._count(Kind.REQUEST, "address", self._address(request), self._of_address(Kind.REQUEST))
+        await self._count(RateKind.REQUEST, "address", self._address(request), self._of_address(RateKind.REQUEST))
 
     async def signs_in(self, request: Request) -> None:
         """Somebody tries to sign in."""
-        await self._count(Kind.SIGN_IN, "address", self._address(request), self._limits.sign_ins_by_address)
+        await self._count(RateKind.SIGN_IN, "address", self._address(request), self._limits.sign_ins_by_address)
 
     async def signed_in(self, principal: Principal) -> None:
         """Somebody known is about to get a session."""
-        await self._count(Kind.SIGN_IN, "subject", str(principal), self._limits.sign_ins_by_subject)
+        await self._count(RateKind.SIGN_IN, "subject", str(principal), self._limits.sign_ins_by_subject)
 
     async def fails(self, request: Request) -> None:
         """A token was missing or refused. Good tokens of the same address are not held up by that."""
         allowed = self._limits.token_failures_by_address
-        await self._count(Kind.TOKEN_FAILURE, "address", self._address(request), allowed)
+        await self._count(RateKind.TOKEN_FAILURE, "address", self._address(request), allowed)
 
     def _address(self, request: Request) -> str:
         return self._peers.address(request.scope)
 
-    def _of_subject(self, kind: Kind, role: Role) -> int:
+    def _of_subject(self, kind: RateKind, role: Role) -> int:
         if role in MACHINES:
             return self._limits.requests_by_machine
-        if kind is Kind.CLAIM:
+        if kind is RateKind.CLAIM:
             return self._limits.claims_by_subject
-        return self._limits.uploads_by_subject if kind is Kind.UPLOAD else self._limits.requests_by_subject
+        return self._limits.uploads_by_subject if kind is RateKind.UPLOAD else self._limits.requests_by_subject
 
-    def _of_address(self, kind: Kind) -> int:
-        if kind is Kind.CLAIM:
+    def _of_address(self, kind: RateKind) -> int:
+        if kind is RateKind.CLAIM:
             return self._limits.claims_by_address
-        return self._limits.uploads_by_address if kind is Kind.UPLOAD else self._limits.requests_by_address
+        return self._limits.uploads_by_address if kind is RateKind.UPLOAD else self._limits.requests_by_address
 
-    async def _count(self, kind: Kind, by: str, who: str, allowed: int) -> None:
+    async def _count(self, kind: RateKind, by: str, who: str, allowed: int) -> None:
         if not allowed:
             return
         item = RateLimitItemPerMinute(allowed)
@@ -142,5 +142,5 @@ class _Counters(MemoryStorage):
             self.expirations.clear()
 
 
-def _kind(request: Request) -> Kind:
-    return _KINDS.get((request.method, route_template(request.scope)), Kind.REQUEST)
+def _kind(request: Request) -> RateKind:
+    return _KINDS.get((request.method, route_template(request.scope)), RateKind.REQUEST)

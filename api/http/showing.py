@@ -17,11 +17,11 @@ from claims.policy import Policy
 from claims.product import Product
 from claims.store.adjudication import EvidenceRow
 from claims.store.referrals import OPEN
-from claims.store.views import ClaimRow, ClaimView, QueueRow
+from claims.store.views import ClaimDetail, ClaimSummary, QueueEntry
 from claims.store.waiting import Counts
 
 
-def claim(view: ClaimView, catalogue: Mapping[str, Product], principal: Principal, lang: Lang) -> wire.ClaimView:
+def claim(view: ClaimDetail, catalogue: Mapping[str, Product], principal: Principal, lang: Lang) -> wire.ClaimView:
     """The claim as `principal` may see it."""
     row, newest = view.claim, view.decision
     product = catalogue.get(row.product)
@@ -126,7 +126,7 @@ def decision(decided: Decision, product: Product | None, principal: Principal, l
     )
 
 
-def next_steps(view: ClaimView, principal: Principal) -> list[str]:
+def next_steps(view: ClaimDetail, principal: Principal) -> list[str]:
     """What this caller may ask for now. The store has the last word."""
     status = view.claim.status
     if principal.role is not Role.CLAIMANT:
@@ -143,7 +143,7 @@ def next_steps(view: ClaimView, principal: Principal) -> list[str]:
     return ["withdraw_appeal" if one == "withdraw" and after_decision else one for one in steps.get(status, [])]
 
 
-def claim_row(row: ClaimRow, lang: Lang) -> wire.ClaimRow:
+def claim_row(row: ClaimSummary, lang: Lang) -> wire.ClaimRow:
     return wire.ClaimRow(
         id=row.id,
         status=row.status,
@@ -156,7 +156,7 @@ def claim_row(row: ClaimRow, lang: Lang) -> wire.ClaimRow:
     )
 
 
-def queue_row(row: QueueRow, catalogue: Mapping[str, Product], lang: Lang) -> work.QueueRow:
+def queue_row(row: QueueEntry, catalogue: Mapping[str, Product], lang: Lang) -> work.QueueRow:
     first = _first_reason(row.decision)
     return work.QueueRow(
         referral_id=row.referral.id,
@@ -191,7 +191,7 @@ def queue_counts(counted: Counts) -> work.QueueCounts:
     )
 
 
-def referral_row(row: QueueRow, catalogue: Mapping[str, Product], lang: Lang) -> work.ReferralRow:
+def referral_row(row: QueueEntry, catalogue: Mapping[str, Product], lang: Lang) -> work.ReferralRow:
     first = _first_reason(row.decision)
     first = for_outsiders(first) if first is not None else None
     return work.ReferralRow(

@@ -32,7 +32,7 @@ FLUSH_BYTES = 1 << 20  # a thread hop for each network read would cost more than
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class ReceivedFile:
     """One file as received. `part` is the part's name, `media_type` as sniffed."""
 
     part: str
@@ -47,7 +47,7 @@ class Form:
     """`fields` are the parts that are not files, by name."""
 
     fields: dict[str, bytes]
-    uploads: list[Upload]
+    uploads: list[ReceivedFile]
     _writers: list[BlobWriter]
 
     async def keep(self) -> None:
@@ -201,7 +201,7 @@ class _Reader:
 
     def form(self) -> Form:
         uploads = [
-            Upload(file.kind, file.declared_name, file.media_type, file.writer.sha256, file.size_bytes)
+            ReceivedFile(file.kind, file.declared_name, file.media_type, file.writer.sha256, file.size_bytes)
             for file in self.files
         ]
         return Form(self.fields, uploads, [file.writer for file in self.files])

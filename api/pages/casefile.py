@@ -35,12 +35,12 @@ from claims.store import adjudication, counts, repeats, rulings, views
 from claims.store.adjudication import EvidenceRow
 from claims.store.referrals import Referral
 from claims.store.rulings import Ruling
-from claims.store.views import ClaimView, DecisionRow
+from claims.store.views import ClaimDetail, DecisionRow
 from claims.wire import from_plain
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedDecision:
     """An automatic decision with the facts and thresholds it was made from."""
 
     row: DecisionRow
@@ -55,11 +55,11 @@ class CaseFile:
     `due`: what the calculation says, at most `limit`; `limit`: the most that a person may approve for the whole claim.
     """
 
-    view: ClaimView
+    view: ClaimDetail
     claimant_name: str
     referral: Referral
     product: Product
-    recorded: Recorded | None
+    recorded: RecordedDecision | None
     due: Money
     limit: Money
     said: Mapping[tuple[str, str], Ruling] = field(default_factory=dict)  # by photo and match
@@ -162,12 +162,12 @@ def matches_to_show(photo: PhotoFact, *, most: int = 4) -> tuple[PhotoMatch, ...
     return tuple(ordered[:most])
 
 
-def _recorded(view: ClaimView) -> Recorded | None:
+def _recorded(view: ClaimDetail) -> RecordedDecision | None:
     for row in reversed(view.decisions):
         plain = json.loads(row.inputs)
         if plain.get("by") == "rules":
             try:
-                return Recorded(row, from_plain(Facts, plain["facts"]), from_plain(Rules, plain["rules"]))
+                return RecordedDecision(row, from_plain(Facts, plain["facts"]), from_plain(Rules, plain["rules"]))
             except ValidationError:
                 # Recorded by another version. The reasons still tell what was found; the case must not be stuck.
                 return None

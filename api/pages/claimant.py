@@ -29,7 +29,7 @@ from claims.errors import NotFound
 from claims.explain import ExplainedLine
 from claims.money import Money
 from claims.store import policies, views
-from claims.store.views import ClaimView
+from claims.store.views import ClaimDetail
 from claims.wire import canonical
 
 router = APIRouter(prefix="/claims", route_class=PageRoute)
@@ -195,7 +195,7 @@ def _asked(kind: EvidenceKind, product: Any) -> bool:
 _NOTHING_DUE: Final = frozenset({"below_deductible", "days_exhausted", "hospital_excluded"})
 
 
-def _benefit(view: ClaimView, decision: Decision | None, lang: Lang) -> tuple[ExplainedLine, ...]:
+def _benefit(view: ClaimDetail, decision: Decision | None, lang: Lang) -> tuple[ExplainedLine, ...]:
     """The explanation of benefits, once something is paid on it or nothing is for it: before, it is the pipeline's
     guess and nobody's promise."""
     if decision is None:
@@ -209,7 +209,7 @@ def _benefit(view: ClaimView, decision: Decision | None, lang: Lang) -> tuple[Ex
     return explain.explanation(found, lang) if found is not None else ()
 
 
-def _timeline(view: ClaimView) -> list[views.TimelineEntry]:
+def _timeline(view: ClaimDetail) -> list[views.TimelineEvent]:
     """Newest first; a draft that was submitted in the same breath is no event."""
     entries = list(view.timeline)
     if len(entries) > 1 and entries[0].status is Status.DRAFT and entries[0].at == entries[1].at:
@@ -217,7 +217,7 @@ def _timeline(view: ClaimView) -> list[views.TimelineEntry]:
     return entries[::-1]
 
 
-def _seconds_to_decide(view: ClaimView) -> float | None:
+def _seconds_to_decide(view: ClaimDetail) -> float | None:
     """From submission to the first decision when the rules made it."""
     if not view.decisions or view.claim.submitted_at is None or view.decisions[0].decision.decided_by != "rules":
         return None

@@ -23,7 +23,7 @@ from api.pages.visit import Visit
 from claims import explain
 from claims.claim import Status
 from claims.decision import Outcome
-from claims.evidence import Unmeasured
+from claims.evidence import UnmeasuredFact
 from claims.store import figures, findings, recoveries, views
 
 router = APIRouter(prefix="/operations", route_class=PageRoute)
@@ -103,9 +103,9 @@ async def _figures(visit: Visit, hours: int) -> dict[str, Any]:
         "seen": seen,
         "hours": hours,
         "windows": WINDOWS,
-        "rate": None if isinstance(seen.straight_through_rate, Unmeasured) else seen.straight_through_rate,
-        "p50": None if isinstance(seen.decision_seconds_p50, Unmeasured) else seen.decision_seconds_p50,
-        "p95": None if isinstance(seen.decision_seconds_p95, Unmeasured) else seen.decision_seconds_p95,
+        "rate": None if isinstance(seen.straight_through_rate, UnmeasuredFact) else seen.straight_through_rate,
+        "p50": None if isinstance(seen.decision_seconds_p50, UnmeasuredFact) else seen.decision_seconds_p50,
+        "p95": None if isinstance(seen.decision_seconds_p95, UnmeasuredFact) else seen.decision_seconds_p95,
         "outcomes": [
             (outcome.value, explain.outcome_text(outcome, lang), seen.decisions.get(outcome, 0)) for outcome in Outcome
         ],

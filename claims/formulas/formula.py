@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from claims.benefit import Benefit, Given
 from claims.decision import Reason
-from claims.evidence import PaperFact, Unmeasured
+from claims.evidence import PaperFact, UnmeasuredFact
 from claims.product import Product, Terms
 
 TermsT = TypeVar("TermsT", bound=Terms)
@@ -58,7 +58,7 @@ class Formula(Generic[TermsT]):
 
     name: str
     terms: type[TermsT]
-    calculate: Callable[[Given, TermsT], Benefit | Unmeasured]
+    calculate: Callable[[Given, TermsT], Benefit | UnmeasuredFact]
     pays_on_papers: bool
     limited_to_insured_value: bool
     check: Callable[[Product, TermsT], None] = _nothing_to_check

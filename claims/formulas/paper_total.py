@@ -22,7 +22,7 @@ from claims.benefit import (
     within_limits,
 )
 from claims.decision import Reason
-from claims.evidence import PaperFact, Unmeasured
+from claims.evidence import PaperFact, UnmeasuredFact
 from claims.formulas.formula import Formula
 from claims.hospitals import HOSPITALS_CLAUSE, HospitalTerms
 from claims.money import Money
@@ -50,14 +50,14 @@ class PaperTotalTerms(HospitalTerms):
     stay: Stay | None = None
 
 
-def calculate(given: Given, terms: PaperTotalTerms) -> Benefit | Unmeasured:
+def calculate(given: Given, terms: PaperTotalTerms) -> Benefit | UnmeasuredFact:
     product, lines = given.product, [line("claimed", given.claim.amount)]
     read = _cost(given, terms)
-    if isinstance(read, Unmeasured):
+    if isinstance(read, UnmeasuredFact):
         return read
     cost, shown = read
     days = 0 if terms.stay is None else stays.days(terms.stay, terms, given.cover, given.papers)
-    if isinstance(days, Unmeasured):
+    if isinstance(days, UnmeasuredFact):
         return days
     loss, elsewhere = claimable(given, cost)
     lines += [*shown, *elsewhere]
@@ -135,18 +135,18 @@ def pays_beside_loss(terms: PaperTotalTerms) -> bool:
     return terms.stay is not None and terms.stay.allowance_day_minor > 0
 
 
-def _cost(given: Given, terms: PaperTotalTerms) -> tuple[tuple[CostPart, ...], Lines] | Unmeasured:
+def _cost(given: Given, terms: PaperTotalTerms) -> tuple[tuple[CostPart, ...], Lines] | UnmeasuredFact:
     """The bills' own cost in parts, before anything that is said of the claim as a whole."""
     product = given.product
     if not given.papers:
-        return Unmeasured("no paper shows the amount")
+        return UnmeasuredFact("no paper shows the amount")
     lines: Lines = []
     minor_by_share: dict[tuple[ItemClass, bool], int] = {}
     for paper in given.papers:
         total, own = amount_on(paper, "total_minor"), own_cost(paper)
-        if isinstance(total, Unmeasured):
+        if isinstance(total, UnmeasuredFact):
             return total
-        if isinstance(own, Unmeasured):
+        if isinstance(own, UnmeasuredFact):
             return own
         lines.append(line("paper_total", product.money(total), paper.name))
         if own < total:

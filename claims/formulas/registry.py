@@ -8,7 +8,7 @@ from typing import Any
 
 from claims.benefit import Benefit, Given
 from claims.errors import UnknownFormula
-from claims.evidence import Unmeasured
+from claims.evidence import UnmeasuredFact
 from claims.formulas import paper_total, stated_amount
 from claims.formulas.formula import Formula
 from claims.product import Product, Terms
@@ -41,10 +41,10 @@ def with_terms(product: Product) -> tuple[Formula[Any], Terms]:
     return formula, formula.terms_of(product)
 
 
-def calculate(given: Given) -> Benefit | Unmeasured:
+def calculate(given: Given) -> Benefit | UnmeasuredFact:
     """What is due by the product's formula. Unmeasured when it pays on papers and none shows what it takes."""
     formula, terms = with_terms(given.product)
-    benefit: Benefit | Unmeasured = formula.calculate(given, terms)
+    benefit: Benefit | UnmeasuredFact = formula.calculate(given, terms)
     return benefit
 
 

@@ -1,7 +1,7 @@
 """Can the papers be read surely, are they of this claim, and do they agree with themselves?
 
-Kinds that the product pays on, kinds that must come along, kinds that may: `claims.product.Evidence`. What papers of
-one claim say of each other is in `claims.judge.agreement`.
+Kinds that the product pays on, kinds that must come along, kinds that may: `claims.product.EvidenceTerms`. What papers
+of one claim say of each other is in `claims.judge.agreement`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import date
 from claims.benefit import amount_on, own_cost
 from claims.claim import Claim
 from claims.decision import Ground, Reason
-from claims.evidence import PaperFact, Unmeasured, UnmeasuredPaper
+from claims.evidence import PaperFact, UnmeasuredFact, UnmeasuredPaper
 from claims.formulas.registry import formula_of, with_terms
 from claims.judge import agreement
 from claims.judge.cover import first_covered_day, last_covered_day, local_date
@@ -217,7 +217,7 @@ def _missing_amounts(product: Product, paper: PaperFact) -> list[str]:
     if not formula_of(product).pays_on_papers or paper.kind not in product.evidence.papers:
         return []
     missing = [] if isinstance(amount_on(paper, "total_minor"), int) else ["total_minor"]
-    return missing or ([traits_of(paper).state_paid] if isinstance(own_cost(paper), Unmeasured) else [])
+    return missing or ([traits_of(paper).state_paid] if isinstance(own_cost(paper), UnmeasuredFact) else [])
 
 
 def _bad_dates(paper: PaperFact) -> list[str]:
@@ -226,7 +226,7 @@ def _bad_dates(paper: PaperFact) -> list[str]:
         for field in paper.fields
         if (field.name == "date" or field.name.endswith("_date"))
         and field.value
-        and isinstance(_date(field.value), Unmeasured)
+        and isinstance(_date(field.value), UnmeasuredFact)
     ]
 
 
@@ -366,8 +366,8 @@ def _surest_first(paper: PaperFact) -> tuple[float, str, str, str]:
     return (-paper.read_confidence, paper.evidence_id, paper.value("total_minor"), repr((paper.fields, paper.items)))
 
 
-def _date(text: str) -> date | Unmeasured:
+def _date(text: str) -> date | UnmeasuredFact:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        return Unmeasured(f"not an ISO date: {text!r}")
+        return UnmeasuredFact(f"not an ISO date: {text!r}")

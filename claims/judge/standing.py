@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from claims.claim import Claim
 from claims.decision import Reason
-from claims.evidence import CreditFact, FraudFact, Unmeasured, WindowCount
+from claims.evidence import CreditFact, FraudFact, UnmeasuredFact, WindowCount
 from claims.fraud.signals.registry import SIGNALS, signal_named
 from claims.fraud.windows import WindowLimit, count_of, over_limits, uncounted
 from claims.money import Money, share
@@ -14,9 +14,9 @@ from claims.reasons import reason
 from claims.rules import Rules
 
 
-def judge_counts(claim: Claim, fraud: FraudFact | Unmeasured, rules: Rules) -> list[Reason]:
+def judge_counts(claim: Claim, fraud: FraudFact | UnmeasuredFact, rules: Rules) -> list[Reason]:
     """A count that could not be made refers: nobody can ask the claimant for it."""
-    if isinstance(fraud, Unmeasured):
+    if isinstance(fraud, UnmeasuredFact):
         return [reason("fraud_unmeasured", fraud.reason)]
     found = [
         reason(signal_named(count.key).reason, _count(count), _limit(limit))
@@ -29,10 +29,10 @@ def judge_counts(claim: Claim, fraud: FraudFact | Unmeasured, rules: Rules) -> l
     return found or [reason("counts_in_order", "; ".join(_count(count) for count in fraud.counts))]
 
 
-def judge_credit(credit: CreditFact | Unmeasured, fraud: FraudFact | Unmeasured, rules: Rules) -> list[Reason]:
+def judge_credit(credit: CreditFact | UnmeasuredFact, fraud: FraudFact | UnmeasuredFact, rules: Rules) -> list[Reason]:
     """A low score refers only together with many claims of the claimant; alone it is noted, and lowers the automatic
     ceiling."""
-    if isinstance(credit, Unmeasured):
+    if isinstance(credit, UnmeasuredFact):
         return [reason("credit_unscored", credit.reason)]
     threshold = f">= {rules.credit_low_score}"
     if credit.score >= rules.credit_low_score:
@@ -50,9 +50,9 @@ def judge_credit(credit: CreditFact | Unmeasured, fraud: FraudFact | Unmeasured,
     return noted
 
 
-def auto_pay_ceiling(product: Product, credit: CreditFact | Unmeasured, rules: Rules) -> Money:
+def auto_pay_ceiling(product: Product, credit: CreditFact | UnmeasuredFact, rules: Rules) -> Money:
     """The most that is paid with no person looking."""
-    if isinstance(credit, Unmeasured):
+    if isinstance(credit, UnmeasuredFact):
         return share(product.auto_pay_max, rules.auto_pay_share_unscored)
     if credit.score < rules.credit_low_score:
         return share(product.auto_pay_max, rules.auto_pay_share_low_credit)

@@ -12,8 +12,8 @@ from typing import Final
 
 from claims.readings.papers import kind_title
 from claims.readings.strings import (
-    Reader,
     Reading,
+    TextReader,
     counted,
     day,
     first_of,
@@ -70,13 +70,13 @@ _OF_PHOTOS: Final = (phrase("unusable_photos.nothing_to_compare", r"nothing to c
 _UNUSABLE: Final = first_of(_OF_FILES, *_OF_PAPERS, *_OF_NOSES, *_OF_PHOTOS)
 
 
-def unusable(text: str, reader: Reader) -> str | None:
+def unusable(text: str, reader: TextReader) -> str | None:
     """Why a photo, a paper or a nose could not be used, and what to send instead."""
     words = _UNUSABLE(text, reader)
     return None if words is None else words.replace(_ADVICE, reader.texts["lists.advice"])
 
 
-def defect(text: str, reader: Reader) -> str | None:
+def defect(text: str, reader: TextReader) -> str | None:
     """Why it could not be used, where nothing is asked for."""
     words = _UNUSABLE(text, reader)
     return None if words is None else words.partition(_ADVICE)[0]
@@ -94,7 +94,7 @@ _SIGNS: Final = first_of(
 )
 
 
-def _shown(name: str, value: str, reader: Reader) -> str | None:
+def _shown(name: str, value: str, reader: TextReader) -> str | None:
     """A field's value as it stands in facts: minor units, an ISO date, or what the paper prints."""
     if name.endswith("_minor"):
         return paper_minor(value, reader)
@@ -105,7 +105,7 @@ def _two_sides(key: str, pattern: str) -> Reading:
     """A field with its value on either side."""
     compiled = re.compile(pattern, re.DOTALL)
 
-    def read(text: str, reader: Reader) -> str | None:
+    def read(text: str, reader: TextReader) -> str | None:
         match = compiled.fullmatch(text)
         if match is None or (field := FIELD(match["field"], reader)) is None:
             return None
@@ -123,7 +123,7 @@ _LAYERED: Final = _two_sides(
 )
 
 
-def _date_field(text: str, reader: Reader) -> str | None:
+def _date_field(text: str, reader: TextReader) -> str | None:
     """The name of a field of dates, written without its ending: "admitted" is 入院日期, date of admission."""
     return reader.texts.get("paper_fields", f"{text}_date")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from claims.evidence import UNKNOWN_KIND
 from claims.paper_kind import load_paper_kinds
-from claims.readings.strings import Reader
+from claims.readings.strings import TextReader
 
 
-def kind_title(kind: str, reader: Reader) -> str | None:
+def kind_title(kind: str, reader: TextReader) -> str | None:
     """The kind's title; None where it is an insurer's own, whose files are the worker's."""
     if kind == UNKNOWN_KIND:
         return reader.texts["papers.unknown"]

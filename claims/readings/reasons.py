@@ -19,8 +19,8 @@ from claims.fraud.signals.registry import SIGNALS
 from claims.readings import signs
 from claims.readings.measured import CHECK, COMPARED, FIELD, KIND, NO_BENEFIT, NOT_VOUCHED, UNSCORED, defect, unusable
 from claims.readings.strings import (
-    Reader,
     Reading,
+    TextReader,
     bound,
     counted,
     day,
@@ -49,7 +49,7 @@ class Values:
     detail: Reading | None = None
 
 
-def said(reason: Reason, reader: Reader) -> dict[str, str]:
+def said(reason: Reason, reader: TextReader) -> dict[str, str]:
     """Value, threshold and detail in words; without those that are blank or that nothing recognises."""
     readings = VALUES.get(reason.code, Values())
     pairs = (
@@ -71,7 +71,7 @@ _PEOPLE: Final = counted("people")
 _DAYS_BETWEEN: Final = phrase("cover.span", r"(?P<first>\S+) - (?P<last>\S+)", first=day, last=day)
 
 
-def _span(text: str, reader: Reader) -> str | None:
+def _span(text: str, reader: TextReader) -> str | None:
     """A cover whose first day lies behind its last, as in a waiting period, has no span to tell."""
     first, _, last = text.partition(" - ")
     return _DAYS_BETWEEN(text, reader) if first <= last else None
@@ -138,7 +138,7 @@ _OTHER_THING: Final = Values(_SHOWS)
 _KINDS_OF_SIGNS: Final = listed(named("sign_kinds"), signs.BETWEEN_KINDS)
 
 
-def _phrases(text: str, reader: Reader) -> str | None:
+def _phrases(text: str, reader: TextReader) -> str | None:
     """Only what is recorded as phrases that this version knows; older records hold a sentence."""
     try:
         codes = [phrase[0] for phrases in json.loads(text) for phrase in phrases]
@@ -148,7 +148,7 @@ def _phrases(text: str, reader: Reader) -> str | None:
     return signs.detail_text(text, reader.lang) if known else None
 
 
-def _sentence(text: str, reader: Reader) -> str | None:
+def _sentence(text: str, reader: TextReader) -> str | None:
     """A sentence, unless it looks like a record for programs."""
     return None if re.search(r"[<>={}\[\]]|\w_\w", text) else quote(text, reader)
 

@@ -23,7 +23,7 @@ from claims.texts import DEFAULT, Language, Texts, texts
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class TextReader:
     """Who reads: the language, and the terms that name perils and tell currency and time zone, where they are known."""
 
     lang: Language
@@ -34,22 +34,22 @@ class Reader:
         return texts(self.lang)
 
 
-Reading = Callable[[str, Reader], str | None]
+Reading = Callable[[str, TextReader], str | None]
 
 
 # ---- parts
 
 
-def quote(text: str, _: Reader) -> str | None:
+def quote(text: str, _: TextReader) -> str | None:
     """Words of a person or of a paper, ids and numbers of papers: as they are."""
     return text.strip() or None
 
 
-def number(text: str, _: Reader) -> str | None:
+def number(text: str, _: TextReader) -> str | None:
     return text if re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,9})?", text) else None
 
 
-def percent(text: str, reader: Reader) -> str | None:
+def percent(text: str, reader: TextReader) -> str | None:
     """A ratio from 0 to 1: "0.9973" is 99.73%."""
     if number(text, reader) is None:
         return None
@@ -58,7 +58,7 @@ def percent(text: str, reader: Reader) -> str | None:
     return f"{shown}%"
 
 
-def money(text: str, _: Reader) -> str | None:
+def money(text: str, _: TextReader) -> str | None:
     """ "123450 CNY" in minor units: ¥1,234.50."""
     found = re.fullmatch(r"(-?[0-9]{1,18}) ([A-Z]{3})", text)
     try:
@@ -67,17 +67,17 @@ def money(text: str, _: Reader) -> str | None:
         return None
 
 
-def paper_minor(text: str, reader: Reader) -> str | None:
+def paper_minor(text: str, reader: TextReader) -> str | None:
     """Minor units as a paper states them, without a currency: that of the terms."""
     return money(f"{text} {reader.product.currency if reader.product is not None else 'CNY'}", reader)
 
 
-def paper_amount(text: str, _: Reader) -> str | None:
+def paper_amount(text: str, _: TextReader) -> str | None:
     """ "600.00", as the reader of papers writes what it read: papers are read in yuan."""
     return f"¥{Decimal(text):,}" if re.fullmatch(r"[0-9]{1,13}\.[0-9]{2}", text) else None
 
 
-def day(text: str, reader: Reader) -> str | None:
+def day(text: str, reader: TextReader) -> str | None:
     """ "2026-11-20" is 2026年11月20日 or 20 Nov 2026."""
     try:
         read = date.fromisoformat(text)
@@ -86,7 +86,7 @@ def day(text: str, reader: Reader) -> str | None:
     return reader.texts.day(read) if len(text) == 10 else None
 
 
-def moment(text: str, reader: Reader) -> str | None:
+def moment(text: str, reader: TextReader) -> str | None:
     """An ISO time with its offset, where the product is sold; without a product, UTC."""
     try:
         read = datetime.fromisoformat(text)
@@ -101,13 +101,13 @@ def moment(text: str, reader: Reader) -> str | None:
     return f"{shown} {local:%H:%M}{zone}"
 
 
-def peril(text: str, reader: Reader) -> str | None:
+def peril(text: str, reader: TextReader) -> str | None:
     """By its name in the terms."""
     named = reader.product.perils.get(text) if reader.product is not None else None
     return named.in_language(reader.lang) if named is not None else None
 
 
-def own_name(text: str, _: Reader) -> str | None:
+def own_name(text: str, _: TextReader) -> str | None:
     """A name that an insurer gave, to which this house has no words."""
     return text.replace("_", " ") if re.fullmatch(r"[a-z][a-z0-9_]{0,99}", text) else None
 
@@ -115,7 +115,7 @@ def own_name(text: str, _: Reader) -> str | None:
 def counted(unit: str) -> Reading:
     """A whole number with its unit, one of the catalogues' `counts`: "8" is 8 天, 8 days."""
 
-    def read(text: str, reader: Reader) -> str | None:
+    def read(text: str, reader: TextReader) -> str | None:
         return reader.texts.count(unit, int(text)) if re.fullmatch(r"-?[0-9]{1,9}", text) else None
 
     return read
@@ -124,7 +124,7 @@ def counted(unit: str) -> Reading:
 def named(group: str) -> Reading:
     """A code by its name in that group of the catalogues."""
 
-    def read(text: str, reader: Reader) -> str | None:
+    def read(text: str, reader: TextReader) -> str | None:
         return reader.texts.get(group, text)
 
     return read
@@ -142,7 +142,7 @@ class Phrase:
     pattern: re.Pattern[str]
     parts: Mapping[str, Reading]
 
-    def __call__(self, text: str, reader: Reader) -> str | None:
+    def __call__(self, text: str, reader: TextReader) -> str | None:
         match = self.pattern.fullmatch(text)
         if match is None:
             return None
@@ -163,7 +163,7 @@ def within(pattern: str, of: Reading) -> Reading:
     """The string has a fixed form of which only one group, that with a name, is said."""
     compiled = re.compile(pattern, re.DOTALL)
 
-    def read(text: str, reader: Reader) -> str | None:
+    def read(text: str, reader: TextReader) -> str | None:
         match = compiled.fullmatch(text)
         return of(match[match.lastgroup or 0], reader) if match is not None else None
 
@@ -179,7 +179,7 @@ def bound(sign: str, of: Reading) -> Reading:
 def first_of(*readings: Reading) -> Reading:
     """The first that recognises the string."""
 
-    def read(text: str, reader: Reader) -> str | None:
+    def read(text: str, reader: TextReader) -> str | None:
         return next((words for one in readings if (words := one(text, reader)) is not None), None)
 
     return read
@@ -188,7 +188,7 @@ def first_of(*readings: Reading) -> Reading:
 def listed(of: Reading, split: str = " ", join: str = "lists.words") -> Reading:
     """Several, all of which must be recognised; between them stands the text of the key `join`."""
 
-    def read(text: str, reader: Reader) -> str | None:
+    def read(text: str, reader: TextReader) -> str | None:
         parts = [of(part, reader) for part in text.split(split) if part]
         if not parts or None in parts:
             return None
@@ -200,7 +200,7 @@ def listed(of: Reading, split: str = " ", join: str = "lists.words") -> Reading:
 def recorded(sentence: Reading) -> Reading:
     """Recorded as a sentence in the default language: said to its readers as it stands, to nobody else."""
 
-    def read(text: str, reader: Reader) -> str | None:
+    def read(text: str, reader: TextReader) -> str | None:
         return sentence(text, reader) if reader.lang == DEFAULT else None
 
     return read

@@ -10,11 +10,11 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.claim import Status
-from claims.evidence import Unmeasured
+from claims.evidence import UnmeasuredFact
 from claims.store import findings, floods, heartbeats, outbox, queue, recoveries
-from claims.store.findings import Run
+from claims.store.findings import BankComparison
 from claims.store.heartbeats import Heartbeat
-from claims.store.leasing import Backlog
+from claims.store.leasing import WorkBacklog
 from claims.store.referrals import OPEN
 from claims.store.tables import claims, decisions, jobs, payouts, referrals
 
@@ -36,20 +36,20 @@ class OperatorFigures:
     decisions: Mapping[str, int]  # by outcome
     closed: int
     closed_untouched: int
-    straight_through_rate: float | Unmeasured
-    decision_seconds_p50: float | Unmeasured
-    decision_seconds_p95: float | Unmeasured
+    straight_through_rate: float | UnmeasuredFact
+    decision_seconds_p50: float | UnmeasuredFact
+    decision_seconds_p95: float | UnmeasuredFact
     paid_minor: Mapping[str, int]  # by currency
     payouts_failed: int
     referrals_open: int
     referrals_overdue: int
-    adjudication: Backlog
-    settle: Backlog
-    refer: Backlog
+    adjudication: WorkBacklog
+    settle: WorkBacklog
+    refer: WorkBacklog
     processes: tuple[Heartbeat, ...]
     findings_open: Mapping[str, int] = field(default_factory=dict)  # by code
     claims_stopped: int = 0
-    reconciled: Run | None = None  # the newest whole comparison of bank and books
+    reconciled: BankComparison | None = None  # the newest whole comparison of bank and books
     recoveries_owed: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # by currency: how many, minor units
     floods_open: int = 0
     claims_held: int = 0  # wait for one of them; not among the open referrals
@@ -98,7 +98,7 @@ async def operator_figures(
         )
     ).one()
     flooded = await floods.counted(conn)
-    none_decided = Unmeasured("no automatic decision in the window")
+    none_decided = UnmeasuredFact("no automatic decision in the window")
     return OperatorFigures(
         at=now,
         window=window,
@@ -107,7 +107,7 @@ async def operator_figures(
         decisions={row[0]: row[1] for row in outcomes},
         closed=closed[0],
         closed_untouched=closed[1],
-        straight_through_rate=closed[1] / closed[0] if closed[0] else Unmeasured("no claim closed in the window"),
+        straight_through_rate=closed[1] / closed[0] if closed[0] else UnmeasuredFact("no claim closed in the window"),
         decision_seconds_p50=none_decided if latency[0] is None else float(latency[0]),
         decision_seconds_p95=none_decided if latency[1] is None else float(latency[1]),
         paid_minor={currency: int(total) for currency, total in paid},

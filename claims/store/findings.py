@@ -54,7 +54,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class BankComparison:
     """One comparison of bank and books; error: why there was none."""
 
     began_at: datetime
@@ -189,19 +189,19 @@ async def alone(conn: AsyncConnection) -> bool:
     return await engine.alone(conn, _LOCK)
 
 
-async def note_run(conn: AsyncConnection, run: Run) -> None:
+async def note_run(conn: AsyncConnection, run: BankComparison) -> None:
     """Keep what a comparison came to, and forget those of long ago."""
-    await conn.execute(insert(reconciliations).values({name: getattr(run, name) for name in Run.__slots__}))
+    await conn.execute(insert(reconciliations).values({name: getattr(run, name) for name in BankComparison.__slots__}))
     await conn.execute(delete(reconciliations).where(reconciliations.c.began_at < run.ended_at - KEPT))
 
 
-async def last_run(conn: AsyncConnection, *, whole: bool = False) -> Run | None:
+async def last_run(conn: AsyncConnection, *, whole: bool = False) -> BankComparison | None:
     """The newest comparison; whole: the newest that could be made."""
     query = select(reconciliations).order_by(reconciliations.c.id.desc()).limit(1)
     if whole:
         query = query.where(reconciliations.c.error == "")
     row = (await conn.execute(query)).first()
-    return None if row is None else Run(**{name: getattr(row, name) for name in Run.__slots__})
+    return None if row is None else BankComparison(**{name: getattr(row, name) for name in BankComparison.__slots__})
 
 
 def _finding(row: Row[Any]) -> Finding:

@@ -47,7 +47,7 @@ class Flood:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class SightedPicture:
     """A picture of the library; `claim_id` is "" for web and stock, and where the claim is not known here."""
 
     photo_id: str
@@ -59,13 +59,17 @@ class Picture:
 class Sighted:
     """A picture of a flood. matched: it was found to be a copy, and is not what others were found to be copies of."""
 
-    picture: Picture
+    picture: SightedPicture
     matched: bool
     seen_at: datetime
 
 
 async def sight(
-    conn: AsyncConnection, photo: Picture, copies_of: Sequence[Picture], now: datetime, limits: FloodLimits
+    conn: AsyncConnection,
+    photo: SightedPicture,
+    copies_of: Sequence[SightedPicture],
+    now: datetime,
+    limits: FloodLimits,
 ) -> str:
     """A claim's photo is a proven copy of these pictures. Returns the open flood that it belongs to, "" for none.
 
@@ -164,11 +168,12 @@ async def pictures(conn: AsyncConnection, flood_id: str, limit: int = 12) -> lis
         .limit(limit)
     )
     return [
-        Sighted(Picture(row.photo_id, row.claim_id or "", row.preview_sha256), row.matched, row.seen_at) for row in rows
+        Sighted(SightedPicture(row.photo_id, row.claim_id or "", row.preview_sha256), row.matched, row.seen_at)
+        for row in rows
     ]
 
 
-async def picture(conn: AsyncConnection, flood_id: str, photo_id: str) -> Picture:
+async def picture(conn: AsyncConnection, flood_id: str, photo_id: str) -> SightedPicture:
     """One picture of the flood. Raises NotFound, also for a picture that is not of it."""
     flood = await get(conn, flood_id)
     row = (
@@ -180,7 +185,7 @@ async def picture(conn: AsyncConnection, flood_id: str, photo_id: str) -> Pictur
     ).first()
     if row is None:
         raise NotFound(f"flood {flood_id} has no picture {photo_id!r}")
-    return Picture(row.photo_id, row.claim_id or "", row.preview_sha256)
+    return SightedPicture(row.photo_id, row.claim_id or "", row.preview_sha256)
 
 
 async def rule(
@@ -302,7 +307,7 @@ async def _open(conn: AsyncConnection, cluster: str, after: str, now: datetime) 
     return flood_id
 
 
-def _row(one: Picture, cluster: str, now: datetime, *, matched: bool) -> dict[str, object]:
+def _row(one: SightedPicture, cluster: str, now: datetime, *, matched: bool) -> dict[str, object]:
     return {
         "photo_id": one.photo_id,
         "cluster_id": cluster,

@@ -34,7 +34,7 @@ F = TypeVar("F", bound=Fenced)
 
 
 @dataclass(frozen=True, slots=True)
-class Backlog:
+class WorkBacklog:
     """due: waiting and due now; later: waiting for a time to come; oldest_seconds: how long the oldest due row has been
     due.
     """
@@ -162,7 +162,7 @@ class WorkTable:
             .values(state="due", leased_by="", leased_until=None, attempts=self.table.c.attempts - 1)
         )
 
-    async def backlog(self, conn: AsyncConnection, now: datetime, *filters: ColumnElement[bool]) -> Backlog:
+    async def backlog(self, conn: AsyncConnection, now: datetime, *filters: ColumnElement[bool]) -> WorkBacklog:
         """How much is waiting, in work and given up."""
         columns = self.table.c
         expired = and_(columns.state == "leased", columns.leased_until < now)
@@ -180,7 +180,7 @@ class WorkTable:
             )
         ).one()
         oldest = (now - row[4]).total_seconds() if row[4] is not None else 0.0
-        return Backlog(due=row[0], later=row[1], leased=row[2], dead=row[3], oldest_seconds=oldest)
+        return WorkBacklog(due=row[0], later=row[1], leased=row[2], dead=row[3], oldest_seconds=oldest)
 
     def _is(self, lease: Fenced) -> tuple[ColumnElement[bool], ...]:
         columns = self.table.c

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from claims.store.leasing import Backlog, WorkTable
+from claims.store.leasing import WorkBacklog, WorkTable
 from claims.store.tables import outbox
 
 Topic = Literal["settle", "refer", "enrol", "teach"]
@@ -52,6 +52,6 @@ async def lease(
     return [Message(row.id, row.topic, row.key, row.payload, row.fence, row.attempts, row.created_at) for row in rows]
 
 
-async def backlog(conn: AsyncConnection, topic: Topic, now: datetime) -> Backlog:
+async def backlog(conn: AsyncConnection, topic: Topic, now: datetime) -> WorkBacklog:
     """How many messages of one topic wait, are being sent, were given up."""
     return await _OUTBOX.backlog(conn, now, outbox.c.topic == topic)

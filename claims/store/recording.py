@@ -72,7 +72,7 @@ class NewDecision:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class DecisionRecorded:
     """payout_id (of what goes to the bank), referral_id and recovery_id are "" where the decision led to none."""
 
     decision_id: str
@@ -82,7 +82,7 @@ class Recorded:
     recovery_id: str = ""
 
 
-async def record_decision(conn: AsyncConnection, new: NewDecision) -> Recorded:
+async def record_decision(conn: AsyncConnection, new: NewDecision) -> DecisionRecorded:
     """Decision, status, history, payout with its ledger reserve, referral, outbox, audit and the job's end, in the
     caller's transaction.
 
@@ -115,7 +115,7 @@ async def record_decision(conn: AsyncConnection, new: NewDecision) -> Recorded:
     if new.lease is not None:
         await queue.finish(conn, new.lease, new.now)
     await _audit(conn, new, decision_id, money)
-    return Recorded(decision_id, status, payout_id, referral_id, recovery_id)
+    return DecisionRecorded(decision_id, status, payout_id, referral_id, recovery_id)
 
 
 async def decide_referral(
@@ -133,7 +133,7 @@ async def decide_referral(
     partner: str | None = None,
     although_copy_paid: bool = False,
     recover: bool = False,
-) -> Recorded:
+) -> DecisionRecorded:
     """A person's verdict on a referral and the decision that follows from it. Of two at once one wins, the other gets
     Conflict.
 

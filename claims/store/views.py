@@ -33,12 +33,12 @@ from claims.store.tables import referrals as referral_rows
 from claims.wire import from_plain
 
 __all__ = [
-    "ClaimRow",
-    "ClaimView",
+    "ClaimDetail",
+    "ClaimSummary",
     "DecisionRow",
     "OperatorFigures",
-    "QueueRow",
-    "TimelineEntry",
+    "QueueEntry",
+    "TimelineEvent",
     "claim_row",
     "claim_view",
     "evidence_file",
@@ -49,7 +49,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimRow:
+class ClaimSummary:
     """A claim as stored, without what hangs on it."""
 
     id: str
@@ -77,7 +77,7 @@ class ClaimRow:
 
 
 @dataclass(frozen=True, slots=True)
-class TimelineEntry:
+class TimelineEvent:
     status: Status
     actor: str
     note: str
@@ -98,13 +98,13 @@ class DecisionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimView:
+class ClaimDetail:
     """Everything about one claim, each list oldest first."""
 
-    claim: ClaimRow
+    claim: ClaimSummary
     policy: Policy
     evidence: tuple[EvidenceRow, ...]
-    timeline: tuple[TimelineEntry, ...]
+    timeline: tuple[TimelineEvent, ...]
     decisions: tuple[DecisionRow, ...]
     payouts: tuple[Payout, ...]
     referrals: tuple[Referral, ...]
@@ -133,11 +133,11 @@ class ClaimView:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueRow:
+class QueueEntry:
     """A referral that waits, with the claim it is about and the decision that led to it (None for one without)."""
 
     referral: Referral
-    claim: ClaimRow
+    claim: ClaimSummary
     decision: Decision | None
 
 
@@ -152,7 +152,7 @@ class Enrolment:
 
 async def claim_view(
     conn: AsyncConnection, claim_id: str, *, claimant_id: str | None = None, partner: str | None = None
-) -> ClaimView:
+) -> ClaimDetail:
     """One claim. Raises NotFound, also when it is not `claimant_id`'s or was never referred to `partner`."""
     row = await claim_row(conn, claim_id, claimant_id=claimant_id, partner=partner)
     history = await conn.execute(
@@ -162,11 +162,11 @@ async def claim_view(
     referred = select(referral_rows).where(referral_rows.c.claim_id == claim_id).order_by(referral_rows.c.created_at)
     if partner is not None:
         referred = referred.where(referral_rows.c.partner == partner)
-    return ClaimView(
+    return ClaimDetail(
         claim=row,
         policy=await policy_of(conn, row.policy_id),
         evidence=await _evidence(conn, evidence.c.claim_id == claim_id, *_submitted(claimant_id)),
-        timeline=tuple(TimelineEntry(Status(one.status), one.actor, one.note, one.at) for one in history),
+        timeline=tuple(TimelineEvent(Status(one.status), one.actor, one.note, one.at) for one in history),
         decisions=tuple(
             DecisionRow(one.id, one.seq, one.round, _decision(one.decision), one.inputs, one.decision)
             for one in decided
@@ -180,7 +180,7 @@ async def claim_view(
 
 async def claim_row(
     conn: AsyncConnection, claim_id: str, *, claimant_id: str | None = None, partner: str | None = None
-) -> ClaimRow:
+) -> ClaimSummary:
     """The claim alone. Raises NotFound as `claim_view` does."""
     query = select(claims).where(claims.c.id == claim_id, *_visible(claimant_id, partner))
     row = (await conn.execute(query)).first()
@@ -197,7 +197,7 @@ async def list_claims(
     statuses: Sequence[Status] = (),
     before: datetime | None = None,
     limit: int = 50,
-) -> list[ClaimRow]:
+) -> list[ClaimSummary]:
     """Newest first; `before`: created earlier than that, to page on."""
     query = select(claims).where(*_visible(claimant_id, partner)).order_by(claims.c.created_at.desc(), claims.c.id)
     if statuses:
@@ -234,7 +234,7 @@ async def queue_rows(
     limit: int = 50,
     offset: int = 0,
     after: tuple[datetime, str] | None = None,
-) -> list[QueueRow]:
+) -> list[QueueEntry]:
     """What waits for a person, the most urgent first; `waiting.ids` says what the arguments are."""
     page = await waiting.ids(conn, wanted, now, limit=limit, offset=offset, after=after)
     found = await conn.execute(
@@ -247,7 +247,7 @@ async def queue_rows(
         select(decisions.c.id, decisions.c.decision).where(decisions.c.id.in_([one.decision_id for one in shown]))
     )
     decision_by_id = {row.id: _decision(row.decision) for row in decided}
-    return [QueueRow(one, by_id[one.claim_id], decision_by_id.get(one.decision_id)) for one in shown]
+    return [QueueEntry(one, by_id[one.claim_id], decision_by_id.get(one.decision_id)) for one in shown]
 
 
 async def enrolment(conn: AsyncConnection, pet_id: str) -> Enrolment:
@@ -322,6 +322,8 @@ def _decision(stored: bytes) -> Decision:
     return from_plain(Decision, json.loads(stored))
 
 
-def _claim(row: Row[Any]) -> ClaimRow:
+def _claim(row: Row[Any]) -> ClaimSummary:
     special: dict[str, Any] = {"amount": Money(row.amount_minor, row.currency), "status": Status(row.status)}
-    return ClaimRow(**special, **{name: getattr(row, name) for name in ClaimRow.__slots__ if name not in special})
+    return ClaimSummary(
+        **special, **{name: getattr(row, name) for name in ClaimSummary.__slots__ if name not in special}
+    )

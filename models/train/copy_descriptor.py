@@ -39,7 +39,7 @@ from fixtures import caltech, edits
 from models import onnx_build
 from models.onnx_build import GEM_P, lite0
 from models.registry import CARDS, Card, ModelFile, sha256_of, weights_path, write_card
-from models.train.copy_views import PHOTOS_A_BATCH, Batch, Batches, fit_square
+from models.train.copy_views import PHOTOS_A_BATCH, Batches, TrainingBatch, fit_square
 from vision.copies.descriptor import CROWD_NEIGHBOURS, DIMENSIONS, WHITENING, normalise, whiten
 
 SEED: Final = 20261122
@@ -84,7 +84,7 @@ class CopyNetwork(nn.Module):
         return functional.normalize((functional.normalize(pooled) - self.mean) @ self.projection)
 
 
-class Queue:
+class NegativeQueue:
     """Recent first views as strangers: their descriptors, detached, and which photo each shows."""
 
     def __init__(self, batches: int) -> None:
@@ -107,7 +107,7 @@ class Queue:
         self._held.extend(state)
 
 
-def losses(descriptors: Tensor, batch: Batch, queue: Queue) -> tuple[Tensor, Tensor]:
+def losses(descriptors: Tensor, batch: TrainingBatch, queue: NegativeQueue) -> tuple[Tensor, Tensor]:
     """InfoNCE over every pair of copies, and KoLeo. descriptors: (2 n, 256) in the batch's order."""
     device = descriptors.device
     shows = torch.from_numpy(batch.shows).to(device).float()
@@ -214,7 +214,7 @@ class Training:
         self.network = network.eval()  # also while training: the batch norms keep their statistics
         self.average = {name: value.detach().clone() for name, value in network.named_parameters()}
         self.optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-        self.queue = Queue(QUEUE)
+        self.queue = NegativeQueue(QUEUE)
         self.step = 0
         self._file = out / "checkpoint.pt"
         if self._file.exists():
@@ -239,7 +239,7 @@ class Training:
         )
         part.replace(self._file)
 
-    def advance(self, batch: Batch, device: torch.device) -> tuple[float, float]:
+    def advance(self, batch: TrainingBatch, device: torch.device) -> tuple[float, float]:
         for group in self.optimiser.param_groups:
             group["lr"] = LEARNING_RATE * rate(self.step)
         pixels = normalised(batch.pixels, device)
@@ -287,7 +287,7 @@ def main() -> None:
     if training.step == 0:
         _log(chosen.out, 0, 0.0, 0.0, 0.0, test.measure(training.averaged().to(device), device))
     # Spawned, not forked: OpenCV's threads do not outlive a fork.
-    loader: DataLoader[Batch] = DataLoader(
+    loader: DataLoader[TrainingBatch] = DataLoader(
         batches,
         batch_size=None,
         sampler=range(training.step, STEPS),

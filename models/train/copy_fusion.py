@@ -61,7 +61,7 @@ WEIGHTS: Final = Path(__file__).parent.parent / "weights" / "copy_fusion.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Example:
+class PairExample:
     """One query and one candidate. photo: index of the photo that the query was made of."""
 
     photo: int
@@ -132,14 +132,14 @@ def fitted(fingerprinter: Fingerprinter) -> Fitted:
         """Two files of one photo in the data set: no example of a copy, and surely none of a look-alike."""
         return min(index, other) >= 0 and frozenset((photos[index].sha256, photos[other].sha256)) in one_picture
 
-    def compared(query: tuple[int, str, Pixels]) -> tuple[list[Example], float]:
+    def compared(query: tuple[int, str, Pixels]) -> tuple[list[PairExample], float]:
         index, name, pixels = query
         found = fingerprinter.fingerprint(caltech.as_picture(pixels), "")
         candidates = [] if found.featureless else library.search(found)
         candidates = [one for one in candidates if not one_photo(index, int(one.photo_id))]
         limits = ExamineLimits()
         examples = [
-            Example(index, name, signals(found, one, limits).features(), one.photo_id == str(index))
+            PairExample(index, name, signals(found, one, limits).features(), one.photo_id == str(index))
             for one in candidates[: limits.verify_max]
         ]
         return examples, max((one.cosine for one in candidates), default=0.0)
@@ -198,7 +198,7 @@ def photos_after(order: NDArray[np.intp], photos: Sequence[caltech.CaltechPhoto]
     return (photos[index].pixels for index in order)
 
 
-def _fit(examples: list[Example], missed: list[tuple[int, str]], best_cosines: list[float]) -> Fitted:
+def _fit(examples: list[PairExample], missed: list[tuple[int, str]], best_cosines: list[float]) -> Fitted:
     photos = np.array([example.photo for example in examples])
     chosen = np.unique(photos)
     np.random.default_rng(SEED + 1).shuffle(chosen)
@@ -256,7 +256,7 @@ def fit_monotone(features: NDArray[np.float64], copies: NDArray[np.bool_]) -> tu
     return np.asarray(found.x[:-1] / scale, dtype=np.float64), float(found.x[-1])
 
 
-def _cut_off(examples: Sequence[Example], probability: NDArray[np.float64]) -> float:
+def _cut_off(examples: Sequence[PairExample], probability: NDArray[np.float64]) -> float:
     """From where on both limits hold, precision over pairs and honest photos accused; never below CUT_OFF_FLOOR."""
     copies = np.array([example.copy for example in examples])
     honest = {example.photo for example in examples if example.honest}

@@ -33,7 +33,7 @@ _WEAK: Final = ("recoloured", "jpeg_20", "resized_30", "cropped_50", "text_and_e
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Batch:
+class TrainingBatch:
     """pixels: uint8 (2 n, size, size, 3), the n first views and then the n second ones. photos: (n,) indices.
 
     shows: bool (2 n, n), which of the batch's photos a view is a copy of. hints: bool, the same shape, which others
@@ -46,7 +46,7 @@ class Batch:
     hints: NDArray[np.bool_]
 
 
-class Batches(Dataset[Batch]):
+class Batches(Dataset[TrainingBatch]):
     """Indexed by number. photos: uint8 (h, w, 3) each. categories: the photo's class, one a photo.
 
     Half of what makes a copy hard to tell is the look-alike of the same class, so a batch holds several of each.
@@ -66,7 +66,7 @@ class Batches(Dataset[Batch]):
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, number: int) -> Batch:
+    def __getitem__(self, number: int) -> TrainingBatch:
         if not 0 <= number < self._count:
             raise IndexError(number)
         cv2.setNumThreads(1)
@@ -89,7 +89,7 @@ class Batches(Dataset[Batch]):
                 shows[count + place, others] = True
             if beneath:
                 hints[count + place, others[0]] = True
-        return Batch(pixels, photos, shows, hints)
+        return TrainingBatch(pixels, photos, shows, hints)
 
 
 def fit_square(pixels: Pixels, size_px: int) -> Pixels:

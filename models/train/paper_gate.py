@@ -45,7 +45,7 @@ RESULTS: Final = Path(__file__).parent.parent / "results" / f"{NAME}.csv"
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class ReadingExample:
     """A page that could be accepted. sure: confidence of the least sure field relied on."""
 
     kind: str
@@ -76,22 +76,22 @@ def main() -> None:
     _record(figures, time.monotonic() - began)
 
 
-def examples_of(page: Marked) -> list[Example]:
+def examples_of(page: Marked) -> list[ReadingExample]:
     """None for a page that no confidence would let through."""
     reading = page.reading
     if isinstance(reading, Unmeasured) or unfit_because(reading):
         return []
-    return [Example(reading.kind, confidence(reading), page.relied_on_right)]
+    return [ReadingExample(reading.kind, confidence(reading), page.relied_on_right)]
 
 
-def fitted(examples: Sequence[Example]) -> dict[str, Any]:
+def fitted(examples: Sequence[ReadingExample]) -> dict[str, Any]:
     """Thresholds by kind, as `vision.documents.gate.load_gate` reads them; `default` is the strictest, for kinds that
     an insurer adds."""
     kinds = {kind: _above_wrong([one for one in examples if one.kind == kind]) for kind in KINDS}
     return {"default": max(kinds.values()), "kinds": kinds}
 
 
-def _above_wrong(examples: Sequence[Example]) -> float:
+def _above_wrong(examples: Sequence[ReadingExample]) -> float:
     surest = max((one.sure + MARGIN for one in examples if not one.right), default=FLOOR)
     return round(min(NEVER, max(FLOOR, surest)), 3)
 

@@ -17,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from api.postgres import Postgres, free_port, run_apart
-from api.process import Command, Process, StackFailed, answers
+from api.process import ChildCommand, ChildProcess, StackFailed, answers
 from api.settings import BankSettings, PartnerSettings, Settings
 from api.stack import environment, open_database
 from tests.waiting import PATIENCE_SECONDS, wait_until
@@ -144,9 +144,11 @@ def test_another_database_driver_is_refused() -> None:
         Settings(database_url="sqlite:///x")
 
 
-def _process(tmp_path: Path, code: str, ready: object = None, seconds: float = 600.0) -> Process:
-    command = Command("child", [sys.executable, "-c", code], ready=ready or (lambda: True), ready_seconds_max=seconds)  # type: ignore[arg-type]
-    return Process(command, dict(os.environ), tmp_path / "logs" / "child.log", tmp_path)
+def _process(tmp_path: Path, code: str, ready: object = None, seconds: float = 600.0) -> ChildProcess:
+    command = ChildCommand(
+        "child", [sys.executable, "-c", code], ready=ready or (lambda: True), ready_seconds_max=seconds
+    )  # type: ignore[arg-type]
+    return ChildProcess(command, dict(os.environ), tmp_path / "logs" / "child.log", tmp_path)
 
 
 def test_a_process_that_ends_before_it_is_ready_shows_the_end_of_its_log(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from api import stack as stacks
-from api.client import ApiClient, Upload
+from api.client import ApiClient, FileToSend
 from api.http.tokens import Role
-from api.process import Command
+from api.process import ChildCommand
 from api.sandbox import Sandbox
 from api.settings import Settings
 from fixtures import demo_world
@@ -40,7 +40,7 @@ def late(may_come: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     """A stack whose Prefect server hangs until it `may_come`."""
     real = stacks._prefect
 
-    def hangs(dsn: str, ready_seconds_max: float) -> tuple[Command, str]:
+    def hangs(dsn: str, ready_seconds_max: float) -> tuple[ChildCommand, str]:
         command, url = real(dsn, ready_seconds_max)
         return replace(command, argv=[sys.executable, "-c", LATE, str(may_come), *command.argv]), url
 
@@ -52,14 +52,14 @@ def late(may_come: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 async def _paid(sandbox: Sandbox, number: int, picture: str) -> str:
     """A claim through HTTP until it is paid; its flow run's id."""
     now = datetime.now(UTC)
-    policy = demo_world.Policy(f"pol-{number}", "cosmetics_allergy", f"claimant-{number}", f"claimant {number}")
+    policy = demo_world.DemoPolicy(f"pol-{number}", "cosmetics_allergy", f"claimant-{number}", f"claimant {number}")
     claim = demo_world.DemoClaim("a claim", policy.id, "allergy", 4_000, (), frozenset())
     async with ApiClient(sandbox.api_url, sandbox.token(Role.PLATFORM, "shop")) as platform:
         await platform.post("/v1/policies", demo_world.policy_body(policy, now))
     await sandbox.age_policies()
     body = demo_world.claim_body(claim, policy, now) | {"merchant_id": f"shop-{number}"}
     async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
-        photo = Upload("photo", f"{number}.jpg", demo_world.sample_photo(picture))
+        photo = FileToSend("photo", f"{number}.jpg", demo_world.sample_photo(picture))
         sent = await claimant.upload("/v1/claims", [photo], {"claim": body}, key=f"claim-{number}")
         seen = await claimant.wait_while(str(sent["id"]), frozenset({"submitted", "approved"}), timeout_seconds=600)
     assert seen["status"] == "paid", seen
@@ -91,7 +91,7 @@ def test_claims_are_paid_while_prefect_hangs_and_runs_appear_when_it_comes(late:
 def test_a_prefect_that_ends_at_once_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = stacks._prefect
 
-    def broken(dsn: str, ready_seconds_max: float) -> tuple[Command, str]:
+    def broken(dsn: str, ready_seconds_max: float) -> tuple[ChildCommand, str]:
         command, url = real(dsn, ready_seconds_max)
         return replace(command, argv=[sys.executable, "-c", "raise SystemExit('no such server')"]), url
 

@@ -11,7 +11,7 @@ from inline_snapshot import snapshot
 
 from claims.benefit import Benefit, Given
 from claims.catalogue import load_catalogue
-from claims.evidence import CoverFact, PaperFact, Unmeasured
+from claims.evidence import CoverFact, PaperFact, UnmeasuredFact
 from claims.formulas.registry import calculate
 from fixtures.cases import NOW, Case, in_order, invoice, yuan
 
@@ -89,9 +89,9 @@ def test_items_that_exceed_the_total_are_cut_where_they_would_pay_most() -> None
 
 def test_without_a_readable_amount_there_is_no_benefit() -> None:
     case = in_order("outpatient_medical")
-    assert isinstance(calculate(given_of(case)), Unmeasured)
+    assert isinstance(calculate(given_of(case)), UnmeasuredFact)
     unread = invoice(missing=["total_minor"])
-    assert isinstance(calculate(given_of(case, (unread,))), Unmeasured)
+    assert isinstance(calculate(given_of(case, (unread,))), UnmeasuredFact)
 
 
 @st.composite

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claims.benefit import Benefit, Given
-from claims.evidence import CoverFact, PaperFact, PaperItem, Unmeasured
+from claims.evidence import CoverFact, PaperFact, PaperItem, UnmeasuredFact
 from claims.explain import explanation
 from claims.formulas.paper_total import FORMULA, PaperTotalTerms
 from claims.formulas.registry import calculate
@@ -343,4 +343,4 @@ def test_the_same_stay_off_the_list_pays_less_and_says_why() -> None:
 def test_a_stay_whose_days_cannot_be_counted_has_no_benefit(days: tuple[str, str]) -> None:
     case = in_order("inpatient_medical")
     found = calculate(Given(case.claim, case.policy, case.product, case.facts.cover, (stay(days=days),)))
-    assert isinstance(found, Unmeasured)
+    assert isinstance(found, UnmeasuredFact)

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from claims.credit import SCORE_MAX, SCORE_MIN, Scorecard, score
 from claims.errors import InvalidScorecard
-from claims.evidence import CreditFact, Unmeasured
+from claims.evidence import CreditFact, UnmeasuredFact
 from claims.rules import RULES
 from models import registry
 from models.train.credit import ATTRIBUTES, FACTOR, OFFSET, read
@@ -61,13 +61,13 @@ def test_reasons_name_what_cost_most_points_first() -> None:
 @pytest.mark.parametrize("value", [None, "0", True, -1, math.nan, math.inf])
 def test_attribute_that_is_missing_or_impossible_gives_no_score(name: str, value: object) -> None:
     fact = score({**GOOD, name: value}, CARD)
-    assert isinstance(fact, Unmeasured)
+    assert isinstance(fact, UnmeasuredFact)
     assert name in fact.reason
-    assert isinstance(score({n: v for n, v in GOOD.items() if n != name}, CARD), Unmeasured)
+    assert isinstance(score({n: v for n, v in GOOD.items() if n != name}, CARD), UnmeasuredFact)
 
 
 def test_nothing_supplied_is_unmeasured_and_other_attributes_are_ignored() -> None:
-    assert isinstance(score({}, CARD), Unmeasured)
+    assert isinstance(score({}, CARD), UnmeasuredFact)
     assert scored({**GOOD, "sex": 2, "age": 30}) == scored(GOOD)
 
 

@@ -14,7 +14,7 @@ from claims.evidence import (
     FraudFact,
     MatchOwner,
     PhotoVerdict,
-    Unmeasured,
+    UnmeasuredFact,
     UnmeasuredNose,
     UnmeasuredPaper,
     UnmeasuredPhoto,
@@ -378,12 +378,12 @@ def test_poor_score_together_with_five_claims_this_week_is_referred() -> None:
     ("credit", "ceiling_minor"),
     [
         (CreditFact(600, (), "card"), 30_000),
-        (Unmeasured("no attributes", retryable=False), 18_000),
+        (UnmeasuredFact("no attributes", retryable=False), 18_000),
         (CreditFact(400, (), "card"), 9_000),
     ],
 )
 def test_amount_above_the_ceiling_of_ones_standing_is_referred(
-    credit: CreditFact | Unmeasured, ceiling_minor: int
+    credit: CreditFact | UnmeasuredFact, ceiling_minor: int
 ) -> None:
     case = in_order("fresh_food_rot").with_policy(insured_value=yuan(50_000)).with_facts(credit=credit)
     assert case.with_claim(amount=yuan(ceiling_minor)).decision().outcome is Outcome.PAY
@@ -414,7 +414,7 @@ def test_household_that_shares_device_and_account_is_paid() -> None:
 
 def test_counts_that_nobody_made_are_referred_but_an_empty_device_needs_none() -> None:
     case = in_order("fresh_food_rot")
-    assert carried(case.with_facts(fraud=Unmeasured("the store did not answer")).decision()) == ["fraud_unmeasured"]
+    assert carried(case.with_facts(fraud=UnmeasuredFact("the store did not answer")).decision()) == ["fraud_unmeasured"]
     no_device = FraudFact(tuple(one for one in counts() if one.key != "device"))
     assert carried(case.with_facts(fraud=no_device).decision()) == ["fraud_unmeasured"]
     assert case.with_facts(fraud=no_device).with_claim(device_id="").decision().outcome is Outcome.PAY

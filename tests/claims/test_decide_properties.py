@@ -25,7 +25,7 @@ from claims.evidence import (
     PaperFact,
     PhotoFact,
     PhotoVerdict,
-    Unmeasured,
+    UnmeasuredFact,
     UnmeasuredNose,
     UnmeasuredPaper,
     UnmeasuredPhoto,
@@ -38,7 +38,7 @@ from fixtures.cases import CHECKS, INSURED, NOW, Case, in_order, invoice, match,
 
 amounts = st.integers(0, 3_000_000)
 ids = st.sampled_from(["a", "b", "c", "d"])
-unmeasured = st.builds(Unmeasured, st.text(max_size=8), st.booleans())
+unmeasured = st.builds(UnmeasuredFact, st.text(max_size=8), st.booleans())
 instants = st.integers(-500_000, 500_000).map(lambda minutes: NOW + timedelta(minutes=minutes))
 numbers = st.floats(-1, 1, allow_nan=False)
 
@@ -48,7 +48,7 @@ photos: st.SearchStrategy[PhotoFact | UnmeasuredPhoto] = st.one_of(
         ids,
         st.sampled_from(PhotoVerdict),
         st.lists(st.builds(match, st.sampled_from(MatchOwner), st.sampled_from(PhotoVerdict)), max_size=2),
-        taken_at=st.one_of(st.just(Unmeasured("none")), st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1))),
+        taken_at=st.one_of(st.just(UnmeasuredFact("none")), st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1))),
     ),
     st.builds(UnmeasuredPhoto, ids, st.just("n"), st.just("5" * 64), st.text(max_size=8), st.booleans()),
 )
@@ -232,7 +232,7 @@ def test_inputs_judged_by_other_code_are_not_replayed() -> None:
 def test_decision_of_last_year_replays_with_its_own_thresholds() -> None:
     case = in_order("fresh_food_rot", claimed_minor=20_000)
     strict = replace(RULES, version="0.9", auto_pay_share_unscored=100)
-    case = case.with_facts(credit=Unmeasured("none", retryable=False))
+    case = case.with_facts(credit=UnmeasuredFact("none", retryable=False))
     recorded = decisions.inputs(case.claim, case.policy, case.product, case.facts, strict, NOW)
     assert json.loads(decisions.replay(recorded))["outcome"] == "refer"
     assert case.decision(replace(RULES, auto_pay_share_unscored=10_000)).outcome is Outcome.PAY

@@ -6,7 +6,7 @@ import pytest
 
 from claims.catalogue import product_of
 from claims.decision import Outcome, Reason
-from claims.evidence import PhotoFact, PhotoVerdict, Unmeasured
+from claims.evidence import PhotoFact, PhotoVerdict, UnmeasuredFact
 from claims.judge.subject import another_thing, judge
 from claims.rules import RULES
 from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
@@ -24,8 +24,8 @@ def shows(**shares: float) -> SubjectFact:
     )
 
 
-def photo(name: str, subject: SubjectFact | Unmeasured) -> PhotoFact:
-    nothing = Unmeasured("the file carries no EXIF", retryable=False)
+def photo(name: str, subject: SubjectFact | UnmeasuredFact) -> PhotoFact:
+    nothing = UnmeasuredFact("the file carries no EXIF", retryable=False)
     return PhotoFact(
         name, name, f"sha-{name}", 800, 600, PhotoVerdict.UNSEEN, (), nothing, nothing, nothing, subject=subject
     )
@@ -54,10 +54,10 @@ def test_beside_a_photo_that_may_show_the_goods_it_is_only_noted() -> None:
         shows(cosmetics=0.89),  # not sure enough
         shows(cosmetics=0.95, food=0.03),  # and something of what is insured
         shows(cosmetics=0.95, parcel=0.015, tableware=0.015),  # which counts together
-        Unmeasured("too small to tell what it shows: 20 x 20 px", retryable=False),
+        UnmeasuredFact("too small to tell what it shows: 20 x 20 px", retryable=False),
     ],
 )
-def test_without_clear_evidence_for_another_thing_nothing_is_said(fact: SubjectFact | Unmeasured) -> None:
+def test_without_clear_evidence_for_another_thing_nothing_is_said(fact: SubjectFact | UnmeasuredFact) -> None:
     assert found(photo("a", fact)) == []
 
 
@@ -80,4 +80,4 @@ def test_a_stored_photo_of_before_this_measurement_reads_back_as_not_looked_at()
     plain = to_plain(photo("a", shows(food=0.9)))
     assert from_plain(PhotoFact, plain) == photo("a", shows(food=0.9))
     del plain["subject"]
-    assert from_plain(PhotoFact, plain).subject == Unmeasured("not looked", retryable=False)
+    assert from_plain(PhotoFact, plain).subject == UnmeasuredFact("not looked", retryable=False)

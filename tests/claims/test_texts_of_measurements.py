@@ -10,19 +10,19 @@ import pytest
 
 from claims.explain import compared_text, not_vouched_text, transform_text, unusable_text
 from claims.readings.measured import unusable
-from claims.readings.strings import Reader
+from claims.readings.strings import TextReader
 from claims.texts import Language, languages
 from vision.copies.geometry import NO_GEOMETRY, describe
 from vision.documents import gate
 from vision.documents.checks import agreement as paper_checks
 from vision.documents.checks.codes import code_check
 from vision.documents.kinds.catalogue import load_catalogue
-from vision.documents.text.page import Box, PaperCode, PaperField, PaperItem, PaperReading, RefusedField
+from vision.documents.text.page import FieldReading, ItemReading, PageBox, PaperCode, PaperReading, RefusedField
 from vision.errors import REFUSAL_CODES, ImageRefused
 from vision.nose import capture, read
 
 LANGUAGES = languages()
-BOX = Box(0.1, 0.1, 0.2, 0.2)
+BOX = PageBox(0.1, 0.1, 0.2, 0.2)
 TODAY = date(2026, 11, 20)
 
 
@@ -37,8 +37,8 @@ def said_in_both(words: dict[Language, str]) -> None:
     assert "_" not in words["zh"] + words["en"]
 
 
-def fields(**values: str) -> list[PaperField]:
-    return [PaperField(name, value, 0.97, BOX) for name, value in values.items()]
+def fields(**values: str) -> list[FieldReading]:
+    return [FieldReading(name, value, 0.97, BOX) for name, value in values.items()]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def fields(**values: str) -> list[PaperField]:
     ],
 )
 def test_what_a_check_compared_is_said_in_both_languages(kind: str, values: dict[str, str]) -> None:
-    made = paper_checks.checks(load_catalogue()[kind], fields(**values), [PaperItem("挂号", "甲", 700)], TODAY)
+    made = paper_checks.checks(load_catalogue()[kind], fields(**values), [ItemReading("挂号", "甲", 700)], TODAY)
     failed = [check for check in made if not check.passed]
     assert failed
     for check in failed:
@@ -104,7 +104,7 @@ def reading(**changed: object) -> PaperReading:
                 paper_checks.checks(
                     load_catalogue()["vet_invoice"],
                     fields(total_minor="5000"),
-                    [PaperItem("诊疗", "", 700)],
+                    [ItemReading("诊疗", "", 700)],
                     TODAY,
                 )
             )
@@ -145,7 +145,7 @@ def test_why_a_file_is_refused_and_what_to_send_instead_is_said_in_both_language
     for code in REFUSAL_CODES:
         refused = ImageRefused(code, "9 x 9 is more than 4 pixels")  # type: ignore[arg-type]
         for lang in LANGUAGES:
-            defect, full = unusable_text(str(refused), lang), unusable(str(refused), Reader(lang))
+            defect, full = unusable_text(str(refused), lang), unusable(str(refused), TextReader(lang))
             assert defect
             assert full is not None
             assert full.startswith(defect)

@@ -34,7 +34,7 @@ from claims.evidence import (
     RepeatFact,
     SharingClaim,
     SignKind,
-    Unmeasured,
+    UnmeasuredFact,
     UnmeasuredNose,
     UnmeasuredPaper,
     UnmeasuredPhoto,
@@ -44,7 +44,7 @@ from claims.judge import papers
 from claims.product import Product
 from claims.readings import reasons as reason_values
 from claims.readings.measured import COMPARED, DOUBT, NOT_VOUCHED, unusable
-from claims.readings.strings import Reader, fill, slots_outside
+from claims.readings.strings import TextReader, fill, slots_outside
 from claims.reasons import CODES, reason
 from claims.rules import RULES
 from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
@@ -113,7 +113,7 @@ def problems(one: Reason, product: Product) -> list[str]:
 def unread(one: Reason, product: Product) -> list[str]:
     """What the words would say and no reading recognised."""
     wanted = slots(OWN[f"reasons.{one.code}"]) | slots(OWN.get("claimant_reasons", one.code) or "")
-    said = reason_values.said(one, Reader("zh", product)).keys()
+    said = reason_values.said(one, TextReader("zh", product)).keys()
     return [f"{one.code} {name}: {getattr(one, name)!r}" for name in wanted - said if getattr(one, name)]
 
 
@@ -278,14 +278,14 @@ def judged() -> Iterator[Case]:
     for key in ("device", "payee", "address", "merchant", "claimant"):
         yield food.with_facts(fraud=FraudFact(counts(**{key: (99, 80)})))
     yield food.with_facts(fraud=FraudFact(()))
-    yield food.with_facts(fraud=Unmeasured("not counted", retryable=False))
+    yield food.with_facts(fraud=UnmeasuredFact("not counted", retryable=False))
     lost = tuple(CreditReason(name, bin_, 35.0) for name in CREDIT for bin_ in ("<= 0.5", "0.5 to 2", "> 2", "any"))
     yield food.with_facts(credit=CreditFact(360, lost, "card"), fraud=FraudFact(counts(claimant=(5, 1))))
     for words in (
         "the platform supplied no credit attributes", "credit attribute months_late_now is missing or no number",
         "credit attribute months_late_now is 99, not within 0 to 24",
     ):  # fmt: skip
-        yield food.with_facts(credit=Unmeasured(words, retryable=False))
+        yield food.with_facts(credit=UnmeasuredFact(words, retryable=False))
     yield food.with_cover(rounds_asked=2).with_facts(photos=())
     yield in_order("fresh_food_rot", claimed_minor=90_000).with_policy(insured_value=yuan(99_000))
 
@@ -448,7 +448,7 @@ def test_every_refusal_check_sign_stage_and_doubt_that_measuring_knows_has_words
     assert set(papers.CODE_BY_CHECK) == set(CHECKS)
     assert {*RUN, "load", "lease", "decide"} <= set(STAGES)
     for lang in LANGUAGES:
-        reader = Reader(lang)
+        reader = TextReader(lang)
         assert [text for text in refusals() if unusable(text, reader) is None] == []
         assert [text for text in DOUBTS if DOUBT(text, reader) is None] == []
         assert [text for text in not_vouched() if NOT_VOUCHED(text, reader) is None] == []
@@ -459,7 +459,7 @@ def test_every_refusal_check_sign_stage_and_doubt_that_measuring_knows_has_words
 def test_days_read_as_a_calendar_and_percent_as_a_share() -> None:
     product = load_catalogue()["fresh_food_rot"]
     covered = reason("cover_in_force", "2026-11-20", "2026-11-01 - 2027-01-02")
-    shown = [reason_values.said(covered, Reader(lang, product)) for lang in LANGUAGES]
+    shown = [reason_values.said(covered, TextReader(lang, product)) for lang in LANGUAGES]
     assert shown == [
         {"value": "2026年11月20日", "threshold": "2026年11月1日至2027年1月2日"},
         {"value": "20 Nov 2026", "threshold": "1 Nov 2026 to 2 Jan 2027"},

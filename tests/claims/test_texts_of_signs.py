@@ -17,8 +17,8 @@ from claims.readings.signs import detail_text as words_of
 from claims.readings.signs import kind_text, sign_text
 from claims.texts import Language, languages, texts
 from fixtures.cases import in_order, photo
+from vision.origin.sign import OriginSignKind as SeenKind
 from vision.origin.sign import Sign
-from vision.origin.sign import SignKind as SeenKind
 from vision.origin.words import ENGLISH
 
 LANGUAGES = languages()

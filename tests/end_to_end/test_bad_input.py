@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import text
 
-from api.client import ApiClient, ApiRefused, Upload
+from api.client import ApiClient, ApiRefused, FileToSend
 from api.http.tokens import Role
 from api.sandbox import Sandbox
 from claims.store.engine import connect
@@ -31,7 +31,7 @@ def white(width_px: int, height_px: int) -> bytes:
     return buffer.getvalue()
 
 
-async def register(sandbox: Sandbox, policy: demo_world.Policy) -> None:
+async def register(sandbox: Sandbox, policy: demo_world.DemoPolicy) -> None:
     async with ApiClient(sandbox.api_url, sandbox.token(Role.PLATFORM, "shop")) as platform:
         if policy.pet_id:
             await platform.post("/v1/pets", demo_world.pet_body(policy))
@@ -39,7 +39,9 @@ async def register(sandbox: Sandbox, policy: demo_world.Policy) -> None:
     await sandbox.age_policies()
 
 
-async def send(sandbox: Sandbox, policy: demo_world.Policy, files: list[Upload], **changes: Any) -> dict[str, Any]:
+async def send(
+    sandbox: Sandbox, policy: demo_world.DemoPolicy, files: list[FileToSend], **changes: Any
+) -> dict[str, Any]:
     """The claim once it is decided."""
     claim = demo_world.DemoClaim("bad input", policy.id, "rot", 4_000, (), frozenset())
     body = demo_world.claim_body(claim, policy, NOW) | changes
@@ -65,11 +67,11 @@ PICTURES = {
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_picture_that_cannot_be_decoded_is_asked_for_again(sandbox: Sandbox, name: str) -> None:
-    policy = demo_world.Policy(f"pol-bad-{name}", "fresh_food_rot", f"bad-{name}", "张三")
+    policy = demo_world.DemoPolicy(f"pol-bad-{name}", "fresh_food_rot", f"bad-{name}", "张三")
 
     async def play() -> dict[str, Any]:
         await register(sandbox, policy)
-        return await send(sandbox, policy, [Upload("photo", f"{name}.jpg", PICTURES[name])])
+        return await send(sandbox, policy, [FileToSend("photo", f"{name}.jpg", PICTURES[name])])
 
     seen = asyncio.run(play())
     assert seen["status"] == "awaiting_information"
@@ -77,14 +79,14 @@ def test_a_picture_that_cannot_be_decoded_is_asked_for_again(sandbox: Sandbox, n
 
 
 def test_an_all_white_photo_proves_nothing_and_matches_nothing(sandbox: Sandbox) -> None:
-    first = demo_world.Policy("pol-white-1", "fresh_food_rot", "white-1", "白一")
-    second = demo_world.Policy("pol-white-2", "fresh_food_rot", "white-2", "白二")
+    first = demo_world.DemoPolicy("pol-white-1", "fresh_food_rot", "white-1", "白一")
+    second = demo_world.DemoPolicy("pol-white-2", "fresh_food_rot", "white-2", "白二")
 
     async def play() -> list[dict[str, Any]]:
         found = []
         for policy, size in ((first, (800, 600)), (second, (801, 600))):
             await register(sandbox, policy)
-            found.append(await send(sandbox, policy, [Upload("photo", "white.jpg", white(*size))]))
+            found.append(await send(sandbox, policy, [FileToSend("photo", "white.jpg", white(*size))]))
         return found
 
     for seen in asyncio.run(play()):
@@ -93,11 +95,11 @@ def test_an_all_white_photo_proves_nothing_and_matches_nothing(sandbox: Sandbox)
 
 
 def test_a_pdf_of_ten_thousand_pages_is_asked_for_again(sandbox: Sandbox) -> None:
-    policy = demo_world.Policy("pol-pages", "outpatient_medical", "pages", "页多")
+    policy = demo_world.DemoPolicy("pol-pages", "outpatient_medical", "pages", "页多")
 
     async def play() -> dict[str, Any]:
         await register(sandbox, policy)
-        paper = Upload("paper", "bill.pdf", hostile_files.pdf(10_000), "application/pdf")
+        paper = FileToSend("paper", "bill.pdf", hostile_files.pdf(10_000), "application/pdf")
         return await send(sandbox, policy, [paper], peril="illness", amount_minor=40_000)
 
     seen = asyncio.run(play())
@@ -106,14 +108,14 @@ def test_a_pdf_of_ten_thousand_pages_is_asked_for_again(sandbox: Sandbox) -> Non
 
 
 def test_the_same_file_twelve_times_in_one_claim_is_one_photo_and_is_paid(sandbox: Sandbox) -> None:
-    policy = demo_world.Policy("pol-twelve", "fresh_food_rot", "twelve", "十二")
-    other = demo_world.Policy("pol-thirteen", "fresh_food_rot", "thirteen", "十三")
+    policy = demo_world.DemoPolicy("pol-twelve", "fresh_food_rot", "twelve", "十二")
+    other = demo_world.DemoPolicy("pol-thirteen", "fresh_food_rot", "thirteen", "十三")
 
     async def play() -> tuple[dict[str, Any], list[str], dict[str, Any]]:
         await register(sandbox, policy)
         await register(sandbox, other)
-        seen = await send(sandbox, policy, [Upload("photo", f"{n}.jpg", PHOTO) for n in range(12)])
-        copy = await send(sandbox, other, [Upload("photo", f"{n}.jpg", PHOTO) for n in range(2)])
+        seen = await send(sandbox, policy, [FileToSend("photo", f"{n}.jpg", PHOTO) for n in range(12)])
+        copy = await send(sandbox, other, [FileToSend("photo", f"{n}.jpg", PHOTO) for n in range(2)])
         return seen, await published(sandbox, seen["id"]), copy
 
     seen, photos, copy = asyncio.run(play())
@@ -140,13 +142,13 @@ async def published(sandbox: Sandbox, claim_id: str) -> list[str]:
 
 
 def test_a_photo_that_shows_another_thing_is_asked_for_again_and_a_fitting_one_is_paid(sandbox: Sandbox) -> None:
-    policy = demo_world.Policy("pol-thing", "fresh_food_rot", "thing", "别物")
+    policy = demo_world.DemoPolicy("pol-thing", "fresh_food_rot", "thing", "别物")
 
     async def play() -> tuple[dict[str, Any], dict[str, Any]]:
         await register(sandbox, policy)
-        asked = await send(sandbox, policy, [Upload("photo", "cat.jpg", demo_world.sample_photo("chelsea.png"))])
+        asked = await send(sandbox, policy, [FileToSend("photo", "cat.jpg", demo_world.sample_photo("chelsea.png"))])
         async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
-            fitting = [Upload("photo", "coffee.jpg", demo_world.sample_photo("coffee.png"))]
+            fitting = [FileToSend("photo", "coffee.jpg", demo_world.sample_photo("coffee.png"))]
             await claimant.upload(f"/v1/claims/{asked['id']}/evidence", fitting)
             settled = await claimant.wait_while(
                 asked["id"], frozenset({"submitted", "awaiting_information"}), timeout_seconds=DECIDED_SECONDS_MAX
@@ -162,11 +164,11 @@ def test_a_photo_that_shows_another_thing_is_asked_for_again_and_a_fitting_one_i
 
 
 def test_an_expired_policy_is_declined_with_its_clause(sandbox: Sandbox) -> None:
-    policy = demo_world.Policy("pol-over", "fresh_food_rot", "over", "过期", began_days_ago=60, ends_in_days=-30)
+    policy = demo_world.DemoPolicy("pol-over", "fresh_food_rot", "over", "过期", began_days_ago=60, ends_in_days=-30)
 
     async def play() -> dict[str, Any]:
         await register(sandbox, policy)
-        photo = Upload("photo", "late.jpg", LATE)
+        photo = FileToSend("photo", "late.jpg", LATE)
         return await send(sandbox, policy, [photo])
 
     seen = asyncio.run(play())
@@ -176,23 +178,25 @@ def test_an_expired_policy_is_declined_with_its_clause(sandbox: Sandbox) -> None
 
 
 REFUSED_AT_THE_DOOR = {
-    "thirteen files": ({}, [Upload("photo", f"{n}.jpg", PHOTO) for n in range(13)], 422, "too_many_files"),
-    "sixty files": ({}, [Upload("photo", f"{n}.jpg", PHOTO) for n in range(60)], 422, "too_many_files"),
-    "a HEIC photo": ({}, [Upload("photo", "IMG_1.HEIC", HEIC, "image/heic")], 415, "unsupported_media"),
-    "an animated GIF": ({}, [Upload("photo", "x.gif", b"GIF89a" + bytes(400))], 415, "unsupported_media"),
-    "26 MB": ({}, [Upload("photo", "big.jpg", PHOTO + bytes(26_000_000))], 413, "file_too_large"),
-    "empty": ({}, [Upload("photo", "empty.jpg", b"")], 422, "empty_file"),
-    "svg named jpg": ({}, [Upload("photo", "x.jpg", hostile_files.SVG)], 415, "unsupported_media"),
-    "unknown product": ({"product": "moon_travel"}, [Upload("photo", "a.jpg", PHOTO)], 422, "unknown_product"),
-    "negative amount": ({"amount_minor": -5}, [Upload("photo", "a.jpg", PHOTO)], 422, "invalid_request"),
-    "another currency": ({"currency": "USD"}, [Upload("photo", "a.jpg", PHOTO)], 422, "currency_mismatch"),
-    "somebody else's policy": ({"policy_id": "pol-of-another"}, [Upload("photo", "a.jpg", PHOTO)], 404, "not_found"),
+    "thirteen files": ({}, [FileToSend("photo", f"{n}.jpg", PHOTO) for n in range(13)], 422, "too_many_files"),
+    "sixty files": ({}, [FileToSend("photo", f"{n}.jpg", PHOTO) for n in range(60)], 422, "too_many_files"),
+    "a HEIC photo": ({}, [FileToSend("photo", "IMG_1.HEIC", HEIC, "image/heic")], 415, "unsupported_media"),
+    "an animated GIF": ({}, [FileToSend("photo", "x.gif", b"GIF89a" + bytes(400))], 415, "unsupported_media"),
+    "26 MB": ({}, [FileToSend("photo", "big.jpg", PHOTO + bytes(26_000_000))], 413, "file_too_large"),
+    "empty": ({}, [FileToSend("photo", "empty.jpg", b"")], 422, "empty_file"),
+    "svg named jpg": ({}, [FileToSend("photo", "x.jpg", hostile_files.SVG)], 415, "unsupported_media"),
+    "unknown product": ({"product": "moon_travel"}, [FileToSend("photo", "a.jpg", PHOTO)], 422, "unknown_product"),
+    "negative amount": ({"amount_minor": -5}, [FileToSend("photo", "a.jpg", PHOTO)], 422, "invalid_request"),
+    "another currency": ({"currency": "USD"}, [FileToSend("photo", "a.jpg", PHOTO)], 422, "currency_mismatch"),
+    "somebody else's policy": (
+        {"policy_id": "pol-of-another"}, [FileToSend("photo", "a.jpg", PHOTO)], 404, "not_found",
+    ),
 }  # fmt: skip
 
 
 def test_what_cannot_be_a_claim_is_refused_at_the_door_and_leaves_nothing(sandbox: Sandbox) -> None:
-    policy = demo_world.Policy("pol-door", "fresh_food_rot", "door", "门外")
-    pet = demo_world.Policy("pol-of-another", "pet_medical", "another", "别人", pet_id="pet-of-another")
+    policy = demo_world.DemoPolicy("pol-door", "fresh_food_rot", "door", "门外")
+    pet = demo_world.DemoPolicy("pol-of-another", "pet_medical", "another", "别人", pet_id="pet-of-another")
 
     async def play() -> tuple[dict[str, tuple[int, str]], list[Any]]:
         await register(sandbox, policy)
@@ -213,13 +217,13 @@ def test_what_cannot_be_a_claim_is_refused_at_the_door_and_leaves_nothing(sandbo
 
 
 def test_a_repeated_key_gives_the_first_answer_and_another_body_is_refused(sandbox: Sandbox) -> None:
-    policy = demo_world.Policy("pol-key", "fresh_food_rot", "key", "重复")
+    policy = demo_world.DemoPolicy("pol-key", "fresh_food_rot", "key", "重复")
 
     async def play() -> tuple[Any, Any, ApiRefused]:
         await register(sandbox, policy)
         claim = demo_world.DemoClaim("bad input", policy.id, "rot", 4_000, (), frozenset())
         body = demo_world.claim_body(claim, policy, NOW)
-        photo = [Upload("photo", "a.jpg", ONCE)]
+        photo = [FileToSend("photo", "a.jpg", ONCE)]
         async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
             first = await claimant.upload("/v1/claims", photo, {"claim": body}, key="once")
             again = await claimant.upload("/v1/claims", photo, {"claim": body}, key="once")

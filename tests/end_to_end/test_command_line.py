@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from api.client import ApiClient, Upload
+from api.client import ApiClient, FileToSend
 from api.http.tokens import Role
 from api.sandbox import Sandbox
 from api.stack import environment
@@ -37,7 +37,7 @@ def miaopei(sandbox: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]
 @pytest.fixture(scope="module")
 def claim_id(sandbox: Sandbox) -> str:
     """A claim that was decided and paid."""
-    policy = demo_world.Policy("pol-typed", "fresh_food_rot", "typed", "命令")
+    policy = demo_world.DemoPolicy("pol-typed", "fresh_food_rot", "typed", "命令")
     now = datetime.now(UTC)
 
     async def play() -> str:
@@ -45,7 +45,7 @@ def claim_id(sandbox: Sandbox) -> str:
             await platform.post("/v1/policies", demo_world.policy_body(policy, now))
         await sandbox.age_policies()
         claim = demo_world.DemoClaim("typed", policy.id, "rot", 4_000, (), frozenset())
-        photo = Upload("photo", "a.jpg", demo_world.sample_photo("retina.jpg"))
+        photo = FileToSend("photo", "a.jpg", demo_world.sample_photo("retina.jpg"))
         async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
             sent = await claimant.submit_claim(demo_world.claim_body(claim, policy, now), [photo])
             seen = await claimant.wait_while(

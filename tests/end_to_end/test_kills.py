@@ -14,7 +14,7 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from api.client import ApiClient, ApiRefused, Upload
+from api.client import ApiClient, ApiRefused, FileToSend
 from api.http.tokens import Role
 from api.processes import settle_config
 from api.sandbox import Sandbox
@@ -39,7 +39,8 @@ def test_whatever_is_killed_every_claim_is_decided_and_every_payout_leaves_once(
 async def _play(sandbox: Sandbox) -> None:
     now = datetime.now(UTC)
     policies = [
-        demo_world.Policy(f"pol-kills-{n}", "cosmetics_allergy", f"kills-{n}", f"claimant {n}") for n in range(CLAIMS)
+        demo_world.DemoPolicy(f"pol-kills-{n}", "cosmetics_allergy", f"kills-{n}", f"claimant {n}")
+        for n in range(CLAIMS)
     ]
     async with ApiClient(sandbox.api_url, sandbox.token(Role.PLATFORM, "shop")) as platform:
         for policy in policies:
@@ -58,10 +59,10 @@ async def _play(sandbox: Sandbox) -> None:
     assert books.payouts == books.payments >= CLAIMS
 
 
-async def _send(sandbox: Sandbox, policy: demo_world.Policy, number: int, now: datetime) -> str:
+async def _send(sandbox: Sandbox, policy: demo_world.DemoPolicy, number: int, now: datetime) -> str:
     """As an app does: the same request with the same key until it is answered."""
     claim = demo_world.DemoClaim("killed around", policy.id, "allergy", 4_000, (), frozenset())
-    photo = Upload("photo", f"{number}.jpg", demo_world.sample_photo(PICTURES[number]))
+    photo = FileToSend("photo", f"{number}.jpg", demo_world.sample_photo(PICTURES[number]))
     body = demo_world.claim_body(claim, policy, now) | {"merchant_id": f"shop-{number}"}
     await asyncio.sleep(number * 0.4)  # so that the kills fall before, into and after the sending
     async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:

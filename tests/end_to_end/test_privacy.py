@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import text
 
-from api.client import ApiClient, Upload
+from api.client import ApiClient, FileToSend
 from api.http.tokens import Role
 from api.sandbox import Sandbox
 from claims.store.engine import connect
@@ -110,14 +110,14 @@ def claims(sandbox: Sandbox) -> dict[str, str]:
     async def play() -> dict[str, str]:
         made = {}
         for who in ("privacy-1", "privacy-2"):
-            policy = demo_world.Policy(f"pol-{who}", "fresh_food_rot", who, "私密")
+            policy = demo_world.DemoPolicy(f"pol-{who}", "fresh_food_rot", who, "私密")
             async with ApiClient(sandbox.api_url, sandbox.token(Role.PLATFORM, "shop")) as platform:
                 await platform.post("/v1/policies", demo_world.policy_body(policy, now))
             await sandbox.age_policies()
             claim = demo_world.DemoClaim("privacy", policy.id, "rot", 4_000, (), frozenset())
             body = demo_world.claim_body(claim, policy, now) | {"merchant_id": f"shop-{who}"}
             async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, who)) as claimant:
-                made[who] = await claimant.submit_claim(body, [Upload("photo", "rot.jpg", SENT[who])])
+                made[who] = await claimant.submit_claim(body, [FileToSend("photo", "rot.jpg", SENT[who])])
                 open_ = frozenset({"submitted", "approved"})
                 seen = await claimant.wait_while(made[who], open_, timeout_seconds=PATIENCE_SECONDS, poll_seconds=0.3)
                 assert seen["status"] == ("paid" if who == "privacy-1" else "referred"), seen["decision"]

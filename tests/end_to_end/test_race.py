@@ -57,7 +57,7 @@ class Entrant:
     """One claim of one round. `file` is what it sends."""
 
     round: int
-    policy: demo_world.Policy
+    policy: demo_world.DemoPolicy
     file: bytes
 
 
@@ -258,8 +258,8 @@ async def read(sandbox: Sandbox, numbers: dict[str, int]) -> dict[str, Outcome]:
     }
 
 
-def entrant(name: str) -> demo_world.Policy:
-    return demo_world.Policy(f"pol-{name}", "fresh_food_rot", f"who-{name}", f"Claimant {name}")
+def entrant(name: str) -> demo_world.DemoPolicy:
+    return demo_world.DemoPolicy(f"pol-{name}", "fresh_food_rot", f"who-{name}", f"Claimant {name}")
 
 
 def edited(picture: Pixels, seed: int) -> bytes:

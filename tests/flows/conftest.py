@@ -206,7 +206,7 @@ class World:
         refer = Decision(Outcome.REFER, Money(0, "CNY"), (), reasons, "test", (), datetime.now(UTC), "rules")
         return claim_id, (await self.decide(claim_id, refer)).referral_id
 
-    async def decide(self, claim_id: str, decision: Decision) -> recording.Recorded:
+    async def decide(self, claim_id: str, decision: Decision) -> recording.DecisionRecorded:
         now = datetime.now(UTC)
         async with self.engine.begin() as conn:
             (lease,) = await queue.lease(conn, "test", 1, 30, now)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.config import LeaseLimits
-from flows.drain import Batch, Drain, backoff_seconds, next_batch_size
+from flows.drain import Drain, LeasedBatch, backoff_seconds, next_batch_size
 from tests.waiting import until
 
 LIMITS = LeaseLimits(heartbeat_seconds=0.05, poll_seconds=0.01, shutdown_seconds=0.3)
@@ -103,7 +103,7 @@ async def test_everything_is_worked_on_once_in_growing_batches() -> None:
     sizes: list[int] = []
     done: list[int] = []
 
-    async def work(batch: Batch[Item]) -> None:
+    async def work(batch: LeasedBatch[Item]) -> None:
         sizes.append(len(batch.leases))
         await asyncio.sleep(0.001)
         for item in batch.leases:
@@ -120,7 +120,7 @@ async def test_everything_is_worked_on_once_in_growing_batches() -> None:
 async def test_a_store_that_is_away_costs_time_and_no_work() -> None:
     done: list[int] = []
 
-    async def work(batch: Batch[Item]) -> None:
+    async def work(batch: LeasedBatch[Item]) -> None:
         done.extend(item.number for item in batch.leases)
         for item in batch.leases:
             batch.close(item)
@@ -134,7 +134,7 @@ async def test_a_lost_lease_is_dropped_and_the_rest_of_its_batch_kept_alive() ->
     queue = ListQueue([Item(1)], lost={1})
     seen: list[int] = []
 
-    async def work(batch: Batch[Item]) -> None:
+    async def work(batch: LeasedBatch[Item]) -> None:
         async def dropped() -> bool:
             return not batch.open
 
@@ -150,7 +150,7 @@ async def test_at_the_stop_work_that_does_not_end_in_time_is_given_back() -> Non
     queue = ListQueue([Item(1), Item(2), Item(3)])
     ended: list[int] = []
 
-    async def work(batch: Batch[Item]) -> None:
+    async def work(batch: LeasedBatch[Item]) -> None:
         for item in batch.leases:
             if item.number == 1:
                 batch.close(item)
@@ -172,7 +172,7 @@ async def test_what_must_be_worked_on_alone_has_nothing_beside_it_and_holds_up_n
     order: list[int] = []
     company: dict[int, set[int]] = {}
 
-    async def work(batch: Batch[Item]) -> None:
+    async def work(batch: LeasedBatch[Item]) -> None:
         numbers = {item.number for item in batch.leases}
         under_way.update(numbers)
         for number in numbers:

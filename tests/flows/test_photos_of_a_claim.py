@@ -22,7 +22,7 @@ from claims.credit import Scorecard
 from claims.decide import decide
 from claims.decision import Decision, Outcome
 from claims.errors import TooManyFiles
-from claims.evidence import CoverFact, Facts, PhotoFact, PhotoVerdict, Unmeasured, UnmeasuredPhoto
+from claims.evidence import CoverFact, Facts, PhotoFact, PhotoVerdict, UnmeasuredFact, UnmeasuredPhoto
 from claims.rules import RULES
 from claims.store import adjudication
 from claims.store.tables import evidence
@@ -63,7 +63,7 @@ async def seen(shop: Any, eyes: Looking, claim_id: str) -> tuple[PhotoFacts, Dec
     watch = Stopwatch()
     found = await photos(context, file, watch)
     covered: CoverFact = await cover(context, file, watch)
-    facts = Facts(covered, found, (), (), Unmeasured("not scored"), await fraud(context, file, watch))
+    facts = Facts(covered, found, (), (), UnmeasuredFact("not scored"), await fraud(context, file, watch))
     product = product_of(file.claim.product)
     return found, decide(file.claim, file.policy, product, facts, RULES, utc_now()), watch
 
@@ -187,7 +187,7 @@ async def test_a_strip_and_a_single_pixel_among_the_photos_do_no_harm(shop: Any,
     found, decision, _ = await seen(shop, eyes[0], await shop.claim(await shop.policy("anna"), files))
     assert isinstance(found[0], UnmeasuredPhoto)
     assert isinstance(found[1], PhotoFact)
-    assert isinstance(found[1].subject, Unmeasured)
+    assert isinstance(found[1].subject, UnmeasuredFact)
     assert (found[1].width_px, found[1].height_px) == (20_000, 200)
     assert decision.outcome is Outcome.PAY
 

@@ -27,7 +27,7 @@ from vision.copies.fingerprint import Fingerprint
 from vision.errors import ImageRefused
 from vision.examine import ExaminedPhoto, ExamineLimits, PhotoRelation, by_strength
 from vision.library import Candidate, known_pictures
-from vision.library.known_pictures import Bank
+from vision.library.known_pictures import KnownPictures
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -96,7 +96,7 @@ class Remembering:
             preview_sha256=other.preview_sha256,
         )
 
-    def explain_photo(self, fingerprint: Fingerprint, match: Candidate, found: Any, bank: Bank) -> str:
+    def explain_photo(self, fingerprint: Fingerprint, match: Candidate, found: Any, bank: KnownPictures) -> str:
         return known_pictures.explain(fingerprint, match.keypoints, match.thumbnail, found, bank)
 
     def overlay(self, preview_sha256: str, match: PhotoMatch) -> str:

@@ -35,7 +35,7 @@ from fixtures.demo_world import GOOD_STANDING
 from flows import erasure, reconcile
 from flows.adjudicate import Adjudication
 from flows.config import LeaseLimits
-from flows.drain import Batch
+from flows.drain import LeasedBatch
 from flows.errors import Postponed
 from flows.rails.http import HttpRail
 from flows.rails.rail import Instruction, NotKnown, Paid, Refused, Unclear
@@ -297,7 +297,7 @@ class House:
         with contextlib.suppress(Died):
             for batch in (together, *([lease] for lease in alone)):
                 if batch:
-                    await self.adjudication(eyes).work(Batch(batch))
+                    await self.adjudication(eyes).work(LeasedBatch(batch))
 
     def gated(self) -> Gated:
         return Gated(self.eyes)
@@ -322,7 +322,7 @@ class House:
 
         for message in messages:  # one by one, so that the bank's odd answers fall where they were drawn
             with contextlib.suppress(Died):
-                await Sending("settle", self.settler.engine, self.tracker, handle, LIMITS).work(Batch([message]))
+                await Sending("settle", self.settler.engine, self.tracker, handle, LIMITS).work(LeasedBatch([message]))
             if self.settler.dead:
                 break
 

@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch.nn import functional
 
-from models.train.copy_descriptor import CopyNetwork, Queue, Training, losses, rate, starting_point, whitened
-from models.train.copy_views import SIZES_PX, Batch
+from models.train.copy_descriptor import CopyNetwork, NegativeQueue, Training, losses, rate, starting_point, whitened
+from models.train.copy_views import SIZES_PX, TrainingBatch
 from vision.copies.descriptor import normalise, whiten
 
 
-def batch(count: int, photos: list[int] | None = None) -> Batch:
+def batch(count: int, photos: list[int] | None = None) -> TrainingBatch:
     rng = np.random.default_rng(0)
     shows = np.tile(np.eye(count, dtype=bool), (2, 1))
     pixels = rng.integers(0, 256, (2 * count, SIZES_PX[0], SIZES_PX[0], 3), dtype=np.uint8)
-    return Batch(pixels, np.array(photos or range(count)), shows, np.zeros_like(shows))
+    return TrainingBatch(pixels, np.array(photos or range(count)), shows, np.zeros_like(shows))
 
 
 def rows(*vectors: list[float]) -> torch.Tensor:
@@ -26,20 +26,20 @@ def rows(*vectors: list[float]) -> torch.Tensor:
 def test_copies_side_by_side_lose_less_than_copies_apart() -> None:
     near = rows([1, 0, 0], [0, 1, 0], [1, 0.1, 0], [0, 1, 0.1])
     far = rows([1, 0, 0], [0, 1, 0], [0, 1, 0.1], [1, 0.1, 0])
-    assert losses(near, batch(2), Queue(2))[0] < losses(far, batch(2), Queue(2))[0]
+    assert losses(near, batch(2), NegativeQueue(2))[0] < losses(far, batch(2), NegativeQueue(2))[0]
 
 
 def test_the_spread_term_falls_when_strangers_move_apart() -> None:
     close = rows([1, 0, 0], [1, 0.2, 0], [1, 0, 0.01], [1, 0.2, 0.01])
     apart = rows([1, 0, 0], [0, 1, 0], [1, 0, 0.01], [0, 1, 0.01])
-    assert losses(apart, batch(2), Queue(2))[1] < losses(close, batch(2), Queue(2))[1]
+    assert losses(apart, batch(2), NegativeQueue(2))[1] < losses(close, batch(2), NegativeQueue(2))[1]
 
 
 def test_a_photo_in_the_queue_is_no_stranger_to_itself() -> None:
     found = rows([1, 0, 0], [0, 1, 0], [1, 0.1, 0], [0, 1, 0.1])
-    queue = Queue(2)
+    queue = NegativeQueue(2)
     queue.add(rows([1, 0, 0]), torch.tensor([0]))  # the very photo 0
-    alone = losses(found, batch(2), Queue(2))[0]
+    alone = losses(found, batch(2), NegativeQueue(2))[0]
     assert losses(found, batch(2), queue)[0] == pytest.approx(float(alone), abs=1e-6)
     queue.add(rows([1, 0, 0]), torch.tensor([9]))  # another photo that looks the same
     assert losses(found, batch(2), queue)[0] > alone + 0.2
@@ -50,8 +50,8 @@ def test_a_hint_of_a_photo_is_neither_copy_nor_stranger() -> None:
     plain = batch(2)
     hints = plain.hints.copy()
     hints[2, 1] = True  # the second view of photo 0 lies on photo 1
-    hinted = Batch(plain.pixels, plain.photos, plain.shows, hints)
-    assert losses(found, hinted, Queue(2))[0] < losses(found, plain, Queue(2))[0]
+    hinted = TrainingBatch(plain.pixels, plain.photos, plain.shows, hints)
+    assert losses(found, hinted, NegativeQueue(2))[0] < losses(found, plain, NegativeQueue(2))[0]
 
 
 def test_whitening_folded_into_the_last_layer_leaves_outputs_uncorrelated() -> None:

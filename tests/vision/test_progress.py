@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.waiting import wait_until
-from vision.progress import Progress, Sign, sign_of
+from vision.progress import ProcessProgress, SignOfLife, sign_of
 
 
 @contextmanager
@@ -36,12 +36,12 @@ def test_a_process_that_computes_gets_on_and_one_that_sleeps_does_not() -> None:
 def test_a_process_that_is_gone_shows_nothing() -> None:
     with python("pass") as gone:
         pass
-    assert sign_of([gone]) == Sign(0.0, False)
+    assert sign_of([gone]) == SignOfLife(0.0, False)
 
 
 def test_only_looks_in_a_row_that_show_nothing_count() -> None:
-    progress = Progress(looks_max=3)
-    still, waiting, further = Sign(1.0, False), Sign(1.0, True), Sign(1.1, False)
+    progress = ProcessProgress(looks_max=3)
+    still, waiting, further = SignOfLife(1.0, False), SignOfLife(1.0, True), SignOfLife(1.1, False)
     looks = [still, still, still, waiting, still, still, further, further, further]
     assert [progress.stalled(sign) for sign in looks] == [False] * 9
     assert progress.stalled(further)

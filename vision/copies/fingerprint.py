@@ -25,7 +25,7 @@ from vision.copies import geometry, views
 from vision.copies.copy_score import FusionModel
 from vision.copies.describing import Describing, Descriptor, describing
 from vision.copies.geometry import GeometryLimits, Keypoints
-from vision.copies.views import Box, ViewLimits
+from vision.copies.views import PartBox, ViewLimits
 
 if TYPE_CHECKING:
     from vision.decode.image import Picture
@@ -48,14 +48,14 @@ class FingerprintLimits:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class PartView:
     """A part of the picture looked at by itself. box: in working pixels. descriptor, crowd: as of the whole picture.
 
     grey: uint8 (h, w), at most `view_edge_px`. Its keypoints are taken only when a candidate asks for them: most
     parts resemble nothing.
     """
 
-    box: Box
+    box: PartBox
     descriptor: NDArray[np.float32]
     crowd: float
     grey: NDArray[np.uint8]
@@ -103,7 +103,7 @@ class Fingerprint:
     width_px: int
     height_px: int
     pdq_turned: tuple[bytes, ...]
-    views: tuple[View, ...]
+    views: tuple[PartView, ...]
     featureless: str
 
 
@@ -171,7 +171,7 @@ class Fingerprinter:
         self,
         picture: Picture,
         sha256: str,
-        boxes: Sequence[Box],
+        boxes: Sequence[PartBox],
         descriptors: NDArray[np.float32],
         crowds: NDArray[np.float32],
     ) -> Fingerprint:
@@ -202,7 +202,7 @@ class Fingerprinter:
             height_px=picture.source_height_px,
             pdq_turned=hashes,
             views=tuple(
-                View(_times(box, scale), row, float(crowd), fit(_crop(whole, box), limits.view_edge_px), limits)
+                PartView(_times(box, scale), row, float(crowd), fit(_crop(whole, box), limits.view_edge_px), limits)
                 for box, row, crowd in zip(boxes, descriptors[1:], crowds[1:], strict=True)
             ),
             featureless=self._featureless(len(keypoints), int(quality)),
@@ -238,9 +238,9 @@ def _bits(value: imagehash.ImageHash) -> int:
     return int(str(value), 16)
 
 
-def _crop(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+def _crop(pixels: NDArray[np.uint8], box: PartBox) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels[box.top : box.bottom, box.left : box.right])
 
 
-def _times(box: Box, scale: float) -> Box:
-    return Box(round(box.left * scale), round(box.top * scale), round(box.right * scale), round(box.bottom * scale))
+def _times(box: PartBox, scale: float) -> PartBox:
+    return PartBox(round(box.left * scale), round(box.top * scale), round(box.right * scale), round(box.bottom * scale))

@@ -44,8 +44,8 @@ def draw(
     words: Sequence[str],
     limits: OverlayLimits = OverlayLimits(),
 ) -> bytes:
-    """photo, match: uint8 (h, w, 3) sRGB, each any size. outline: as in `vision.copies.placement.Placement`, () for
-    none. words: a line each, cut where too long. Returns a JPEG, at most 2 x edge_px + 3 margins wide."""
+    """photo, match: uint8 (h, w, 3) sRGB, each any size. outline: as in `vision.copies.placement.MeasuredPlacement`, ()
+    for none. words: a line each, cut where too long. Returns a JPEG, at most 2 x edge_px + 3 margins wide."""
     left, right = _shown(photo, limits.edge_px), _shown(match, limits.edge_px)
     margin = limits.margin_px
     top = margin

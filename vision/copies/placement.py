@@ -11,7 +11,7 @@ from vision.measurement import Unmeasured
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class MeasuredPlacement:
     """The match (the original) in the photo at hand, by the one transform on which keypoints agree.
 
     scale: pixels of the photo a pixel of the original, both as sent. degrees: turned by, -180..180, after mirroring.
@@ -28,7 +28,9 @@ class Placement:
     outline: tuple[tuple[float, float], ...]
 
 
-def place(found: Geometry, query: Keypoints, match: Keypoints, source_scale: float = 1.0) -> Placement | Unmeasured:
+def place(
+    found: Geometry, query: Keypoints, match: Keypoints, source_scale: float = 1.0
+) -> MeasuredPlacement | Unmeasured:
     """found: in working pixels of `query` and `match`. source_scale: how much the files' own resolutions differ from
     the working pictures'."""
     if found.inliers == 0:
@@ -38,7 +40,7 @@ def place(found: Geometry, query: Keypoints, match: Keypoints, source_scale: flo
     at = (corners @ found.matrix[:, :2].T + found.matrix[:, 2]) / (query.width_px, query.height_px)
     if found.mirrored:
         at[:, 0] = 1.0 - at[:, 0]
-    return Placement(
+    return MeasuredPlacement(
         scale=found.scale * source_scale,
         degrees=found.degrees,
         mirrored=found.mirrored,

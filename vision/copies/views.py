@@ -33,7 +33,7 @@ class ViewLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class PartBox:
     """Left, top, right, bottom in whole pixels of some picture; right and bottom exclusive."""
 
     left: int
@@ -54,15 +54,15 @@ class Box:
         return self.width * self.height
 
 
-def find(pixels: NDArray[np.uint8], limits: ViewLimits = ViewLimits()) -> tuple[Box, ...]:
+def find(pixels: NDArray[np.uint8], limits: ViewLimits = ViewLimits()) -> tuple[PartBox, ...]:
     """pixels: uint8 (h, w, 3). Boxes in its pixels, largest first, at most `limits.views_max`; the whole picture is
     not one of them."""
     height, width = pixels.shape[:2]
     scale = min(1.0, limits.work_edge_px / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY).astype(np.int16)
-    whole = Box(0, 0, size[0], size[1])
-    found: list[Box] = []
+    whole = PartBox(0, 0, size[0], size[1])
+    found: list[PartBox] = []
     for box in sorted(_parts(small, whole, limits, depth=0), key=lambda box: -box.area):
         ratio = box.area / whole.area
         if limits.area_ratio_min <= ratio <= limits.area_ratio_max and not any(_same(box, other) for other in found):
@@ -73,12 +73,12 @@ def find(pixels: NDArray[np.uint8], limits: ViewLimits = ViewLimits()) -> tuple[
     return tuple(_scaled(box, 1 / scale, width, height) for box in found)
 
 
-def _quarters(whole: Box) -> list[Box]:
+def _quarters(whole: PartBox) -> list[PartBox]:
     x, y = whole.width // 2, whole.height // 2
-    return [Box(a, b, c, d) for a, c in ((0, x), (x, whole.right)) for b, d in ((0, y), (y, whole.bottom))]
+    return [PartBox(a, b, c, d) for a, c in ((0, x), (x, whole.right)) for b, d in ((0, y), (y, whole.bottom))]
 
 
-def _parts(grey: NDArray[np.int16], box: Box, limits: ViewLimits, depth: int) -> Iterator[Box]:
+def _parts(grey: NDArray[np.int16], box: PartBox, limits: ViewLimits, depth: int) -> Iterator[PartBox]:
     """Regions below `box`, parents before their children."""
     trimmed = _trim(grey, box, limits)
     if trimmed is None:
@@ -113,7 +113,7 @@ def _at(ordered: NDArray[np.int16], share: float) -> NDArray[np.float64]:
     return np.asarray(low + (high - low) * (place - before), dtype=np.float64)
 
 
-def _trim(grey: NDArray[np.int16], box: Box, limits: ViewLimits) -> Box | None:
+def _trim(grey: NDArray[np.int16], box: PartBox, limits: ViewLimits) -> PartBox | None:
     """Without uniform lines on any side; None when nothing is left."""
     for _ in range(2):  # columns may become uniform only once the rows are gone
         region = grey[box.top : box.bottom, box.left : box.right]
@@ -124,24 +124,30 @@ def _trim(grey: NDArray[np.int16], box: Box, limits: ViewLimits) -> Box | None:
         columns = np.flatnonzero(~_uniform(grey[top:bottom, box.left : box.right].T, limits))
         if len(columns) == 0:
             return None
-        box = Box(box.left + int(columns[0]), top, box.left + int(columns[-1]) + 1, bottom)
+        box = PartBox(box.left + int(columns[0]), top, box.left + int(columns[-1]) + 1, bottom)
     return box
 
 
-def _split(grey: NDArray[np.int16], box: Box, limits: ViewLimits) -> list[Box]:
+def _split(grey: NDArray[np.int16], box: PartBox, limits: ViewLimits) -> list[PartBox]:
     region = grey[box.top : box.bottom, box.left : box.right]
     spans = _spans(_uniform(region, limits))
     if len(spans) > 1:
-        return [Box(box.left, box.top + a, box.right, box.top + b) for a, b in spans]
+        return [PartBox(box.left, box.top + a, box.right, box.top + b) for a, b in spans]
     spans = _spans(_uniform(region.T, limits))
     if len(spans) > 1:
-        return [Box(box.left + a, box.top, box.left + b, box.bottom) for a, b in spans]
+        return [PartBox(box.left + a, box.top, box.left + b, box.bottom) for a, b in spans]
     cut = _cut(region, limits)
     if cut:
-        return [Box(box.left, box.top, box.right, box.top + cut), Box(box.left, box.top + cut, box.right, box.bottom)]
+        return [
+            PartBox(box.left, box.top, box.right, box.top + cut),
+            PartBox(box.left, box.top + cut, box.right, box.bottom),
+        ]
     cut = _cut(region.T, limits)
     if cut:
-        return [Box(box.left, box.top, box.left + cut, box.bottom), Box(box.left + cut, box.top, box.right, box.bottom)]
+        return [
+            PartBox(box.left, box.top, box.left + cut, box.bottom),
+            PartBox(box.left + cut, box.top, box.right, box.bottom),
+        ]
     return []
 
 
@@ -165,14 +171,14 @@ def _cut(lines: NDArray[np.int16], limits: ViewLimits) -> int:
     return best + margin if shares[best] >= limits.edge_share_min else 0
 
 
-def _same(a: Box, b: Box) -> bool:
+def _same(a: PartBox, b: PartBox) -> bool:
     across = max(0, min(a.right, b.right) - max(a.left, b.left))
     down = max(0, min(a.bottom, b.bottom) - max(a.top, b.top))
     return across * down >= 0.85 * max(a.area, b.area)
 
 
-def _scaled(box: Box, factor: float, width: int, height: int) -> Box:
-    return Box(
+def _scaled(box: PartBox, factor: float, width: int, height: int) -> PartBox:
+    return PartBox(
         max(0, round(box.left * factor)),
         max(0, round(box.top * factor)),
         min(width, max(round(box.left * factor) + 1, round(box.right * factor))),

@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 from vision.decode import confinement, credentials_child, pdf_pages, pixels
-from vision.progress import LOOK_SECONDS, Progress, sign_of
+from vision.progress import LOOK_SECONDS, ProcessProgress, sign_of
 
 REQUEST_BYTES_MAX: Final = 65_536
 HEADER_BYTES: Final = 65_536  # of an answer, before the pixels: room to describe 50 pages
@@ -81,7 +81,7 @@ def _wait(pid: int, stall_seconds_max: int, control: socket.socket) -> dict[str,
     poll = select.poll()
     poll.register(watched, select.POLLIN)
     poll.register(control, select.POLLIN)  # a parent that waits for its reply says nothing: this is its end closing
-    progress = Progress(stall_seconds_max)
+    progress = ProcessProgress(stall_seconds_max)
     stalled = False
     events: set[int] = set()
     while not events and not stalled:
@@ -159,14 +159,14 @@ def _answer(request: dict[str, Any], data: bytes, target: int) -> None:
             _write_header(target, credentials_child.read_credentials(file, str(request["media_type"]), anchors))
             return
         _write_pictures(target, _decoded(request, data), marks=bool(request.get("marks")))
-    except pixels.Refused as refused:
+    except pixels.PictureRefused as refused:
         _write_header(target, {"refused": refused.args[0], "detail": refused.args[1]})
     except MemoryError:
         detail = "the file asks for more memory than one file may have"
         _write_header(target, {"refused": "decode_memory", "detail": detail})
 
 
-def _decoded(request: dict[str, Any], data: bytes) -> Iterator[pixels.Decoded]:
+def _decoded(request: dict[str, Any], data: bytes) -> Iterator[pixels.DecodedPixels]:
     if request["kind"] == "pdf":
         page_count_max, page_pixels_max = int(request["page_count_max"]), int(request["page_pixels_max"])
         return pdf_pages.render(data, int(request["dpi"]), page_count_max, page_pixels_max)
@@ -175,7 +175,7 @@ def _decoded(request: dict[str, Any], data: bytes) -> Iterator[pixels.Decoded]:
     return iter([pixels.decode(data, request["media_type"], long_edge_px_max, pixels_max, marks=marks)])
 
 
-def _write_pictures(target: int, pictures: Iterator[pixels.Decoded], *, marks: bool = False) -> None:
+def _write_pictures(target: int, pictures: Iterator[pixels.DecodedPixels], *, marks: bool = False) -> None:
     """Pixels go out picture by picture, so that a long PDF needs the memory of one page."""
     described = []
     offset = HEADER_BYTES

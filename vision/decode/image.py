@@ -22,7 +22,7 @@ from PIL import Image
 from vision.decode.credentials import Credentials, read_credentials_answer
 from vision.decode.exif import ExifReading
 from vision.decode.file_reading import NOT_LOOKED, FileReading
-from vision.decode.process import HEADER_BYTES, A, ChildLost, Decoded, DecodeLimits, Lane, read_answer
+from vision.decode.process import HEADER_BYTES, A, ChildLost, Decoded, DecodeLimits, DecoderProcess, read_answer
 from vision.decode.text_layer import BYTES_MAX, NO_LAYER, TextLayer
 from vision.errors import DecoderUnavailable, ImageRefused
 
@@ -115,8 +115,8 @@ class Decoder:
 
     def __init__(self, limits: DecodeLimits | None = None, processes: int = 2) -> None:
         self.limits = limits or DecodeLimits()
-        self._lanes: queue.LifoQueue[Lane] = queue.LifoQueue()
-        self._all = [Lane(self.limits) for _ in range(processes)]
+        self._lanes: queue.LifoQueue[DecoderProcess] = queue.LifoQueue()
+        self._all = [DecoderProcess(self.limits) for _ in range(processes)]
         for lane in reversed(self._all):
             self._lanes.put(lane)
         self._one_alone = threading.Lock()  # two that each hold a lane and wait for the other's would wait for ever
@@ -232,14 +232,14 @@ class Decoder:
                 raise again.judged() from again
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[Lane]:
+    def _alone(self) -> Iterator[DecoderProcess]:
         """A lane, while no other works."""
         with self._one_alone, contextlib.ExitStack() as held:
             lanes = [held.enter_context(self._lane()) for _ in self._all]
             yield lanes[0]
 
     @contextlib.contextmanager
-    def _lane(self) -> Iterator[Lane]:
+    def _lane(self) -> Iterator[DecoderProcess]:
         lane = self._lanes.get()
         try:
             if self._closed.is_set():

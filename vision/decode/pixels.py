@@ -62,12 +62,12 @@ BROKEN: Final = (
 )
 
 
-class Refused(Exception):
+class PictureRefused(Exception):
     """(code, detail): the child's form of `vision.errors.ImageRefused`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedPixels:
     """pixels: RGB bytes, row by row, width_px * height_px * 3 long. source_*: of the file, after orientation. marks,
     strip: for the signs of `vision.origin`, when asked for."""
 
@@ -91,7 +91,9 @@ def prepare(pixels_max: int) -> None:
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
-def decode(data: bytes, media_type: str, long_edge_px_max: int, pixels_max: int, *, marks: bool = False) -> Decoded:
+def decode(
+    data: bytes, media_type: str, long_edge_px_max: int, pixels_max: int, *, marks: bool = False
+) -> DecodedPixels:
     """One picture. marks: read what the signs of its origin need, too. Raises Refused; MemoryError when the process's
     limit is met."""
     picture, source = _open(data, media_type, pixels_max)
@@ -111,7 +113,7 @@ def decode(data: bytes, media_type: str, long_edge_px_max: int, pixels_max: int,
     upright = _upright(_srgb(small, profile), orientation)
     if orientation in (5, 6, 7, 8):
         source_width_px, source_height_px = source_height_px, source_width_px
-    return Decoded(
+    return DecodedPixels(
         pixels=upright.tobytes(),
         width_px=upright.width,
         height_px=upright.height,
@@ -144,11 +146,13 @@ def _open(data: bytes, media_type: str, pixels_max: int) -> tuple[Image.Image, _
     try:
         picture = Image.open(source, formats=[FORMATS[media_type]])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise Refused("too_many_pixels", f"the picture has more than {pixels_max} pixels; send a smaller one") from None
+        raise PictureRefused(
+            "too_many_pixels", f"the picture has more than {pixels_max} pixels; send a smaller one"
+        ) from None
     except BROKEN as error:
         raise _damaged(data, media_type, error) from None
     if picture.width * picture.height > pixels_max:
-        raise Refused(
+        raise PictureRefused(
             "too_many_pixels",
             f"{picture.width} x {picture.height} is more than {pixels_max} pixels; send a smaller one",
         )
@@ -158,7 +162,7 @@ def _open(data: bytes, media_type: str, pixels_max: int) -> tuple[Image.Image, _
 def _whole_jpeg(data: bytes) -> JpegStructure:
     structure = jpeg_structure.examine(data)
     if structure.problem:
-        raise Refused("truncated", f"the picture is damaged or incomplete ({structure.problem}); send it again")
+        raise PictureRefused("truncated", f"the picture is damaged or incomplete ({structure.problem}); send it again")
     return structure
 
 
@@ -173,12 +177,12 @@ def _load(picture: Image.Image, scale: int, source: _Source, structure: JpegStru
         raise _damaged(source.getvalue(), media_type, error) from None
 
 
-def _damaged(data: bytes, media_type: str, error: BaseException) -> Refused:
+def _damaged(data: bytes, media_type: str, error: BaseException) -> PictureRefused:
     # Pillow's own words for a header it cannot read name an object of ours by its address.
     unread = isinstance(error, UnidentifiedImageError)
     words = "its header cannot be read" if unread else (str(error) or type(error).__name__)[:200]
     code = "truncated" if "truncated" in words.lower() or _ends_early(data, media_type) else "broken"
-    return Refused(code, f"the picture is damaged or incomplete ({words}); send it again")
+    return PictureRefused(code, f"the picture is damaged or incomplete ({words}); send it again")
 
 
 def _ends_early(data: bytes, media_type: str) -> bool:
@@ -222,7 +226,7 @@ def _watch_rows(picture: Image.Image, source: _Source, structure: JpegStructure,
 
     def check() -> None:
         if canvas.crop((0, row, canvas.width, row + 1)).tobytes() == pattern:
-            raise Refused("truncated", "the lower part of the picture is missing; send it again")
+            raise PictureRefused("truncated", "the lower part of the picture is missing; send it again")
 
     source.boundary, source.at_boundary = structure.first_scan_end, check
 

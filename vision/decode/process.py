@@ -25,7 +25,7 @@ from vision.decode.exif import ExifReading, exif_reading
 from vision.decode.file_reading import NOT_LOOKED, FileReading, read_marks_answer, strip_shape
 from vision.decode.text_layer import BYTES_MAX, NO_LAYER, TextLayer, read_layer
 from vision.errors import REFUSAL_CODES, DecoderUnavailable, ImageRefused, RefusalCode
-from vision.progress import LOOK_SECONDS, Progress, sign_of
+from vision.progress import LOOK_SECONDS, ProcessProgress, sign_of
 
 A = TypeVar("A")
 
@@ -105,7 +105,7 @@ class ChildLost(Exception):
         return DecoderUnavailable(f"{self.reason}, twice; is the machine out of memory?")
 
 
-class Lane:
+class DecoderProcess:
     """One zygote and the socket to it; used by one thread at a time."""
 
     def __init__(self, limits: DecodeLimits) -> None:
@@ -225,7 +225,7 @@ class Lane:
         """What the zygote says, b"" when it is gone, waited for as long as it gets on. It says that a child works every
         second or so, and ends one that stands still: its silence is its own.
         """
-        progress = Progress(self._limits.stall_seconds_max)
+        progress = ProcessProgress(self._limits.stall_seconds_max)
         control.settimeout(LOOK_SECONDS)
         while True:
             try:
@@ -237,7 +237,7 @@ class Lane:
                 continue
             if message != WORKING:
                 return message
-            progress = Progress(self._limits.stall_seconds_max)
+            progress = ProcessProgress(self._limits.stall_seconds_max)
 
 
 def _write(descriptor: int, data: bytes) -> None:

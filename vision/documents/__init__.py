@@ -5,24 +5,24 @@ from vision.documents.page_reader import Quality
 from vision.documents.reader import PageCheck, Reader, ReaderLimits
 from vision.documents.text.page import (
     UNKNOWN,
-    Box,
-    PaperCheck,
+    CheckReading,
+    FieldReading,
+    ItemReading,
+    PageBox,
     PaperCode,
-    PaperField,
-    PaperItem,
     PaperReading,
     RefusedField,
 )
 
 __all__ = [
     "UNKNOWN",
-    "Box",
     "Catalogue",
+    "CheckReading",
+    "FieldReading",
+    "ItemReading",
+    "PageBox",
     "PageCheck",
-    "PaperCheck",
     "PaperCode",
-    "PaperField",
-    "PaperItem",
     "PaperKind",
     "PaperReading",
     "Quality",

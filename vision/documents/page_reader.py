@@ -13,8 +13,8 @@ from vision.documents.kinds.catalogue import Catalogue
 from vision.documents.ocr.outlines import Quad, outlines, skew
 from vision.documents.ocr.process import Worker
 from vision.documents.ocr.views import (
+    PageView,
     Pixels,
-    View,
     edge_width_px,
     fall_degrees,
     flattened,
@@ -29,7 +29,7 @@ from vision.documents.parse import parse, parse_as
 from vision.documents.reconcile import alike, best, merit, settled
 from vision.documents.several import several_papers
 from vision.documents.text.layout import rows_of
-from vision.documents.text.page import UNKNOWN, Box, PageText, PaperCode, PaperField, PaperReading, TextLine
+from vision.documents.text.page import UNKNOWN, FieldReading, PageBox, PageText, PaperCode, PaperReading, TextLine
 from vision.documents.text.script import in_one_script
 from vision.measurement import Unmeasured
 
@@ -66,13 +66,13 @@ class _Look:
     """An upright view of the page, the same with red ink lifted off (the same again where there is none), what the
     tiny model reads there, and what that comes to."""
 
-    plain: View
-    view: View
+    plain: PageView
+    view: PageView
     lines: list[TextLine]
     reading: PaperReading
 
 
-class Passes:
+class PageReader:
     """One page. `cpu_seconds` counts what its passes cost the OCR process."""
 
     def __init__(
@@ -126,7 +126,7 @@ class Passes:
             others.append(self._taken_as(chosen.kind, self._lines(look.plain, TINY), look.plain))
         return replace(chosen, alike=alike(chosen, others))
 
-    def _taken_as(self, kind: str, lines: Sequence[TextLine], view: View) -> PaperReading:
+    def _taken_as(self, kind: str, lines: Sequence[TextLine], view: PageView) -> PaperReading:
         """What the tiny model read of the fields of that kind, whichever its own words point to."""
         page = self._page(lines, view, TINY)
         return parse_as(self._catalogue[kind], rows_of(page), page, self._today, self._codes)
@@ -146,7 +146,7 @@ class Passes:
                 break
         return chosen
 
-    def _alternatives(self, first: _Look, papers: Sequence[Quad]) -> Iterator[View]:
+    def _alternatives(self, first: _Look, papers: Sequence[Quad]) -> Iterator[PageView]:
         if len(papers) == 1 and skew(papers[0]) > self._quality.askew_min:
             flat = flattened(self._picture, papers[0])
             self._codes = self._codes or self._codes_on(flat)
@@ -163,10 +163,10 @@ class Passes:
             return not reading.missing_fields and all(check.passed for check in reading.checks)
         return settled(reading, 0.0, self._catalogue)
 
-    def _look(self, frame: View) -> _Look:
+    def _look(self, frame: PageView) -> _Look:
         """The frame turned so that its print stands upright."""
 
-        def look(quarter_turns: int) -> tuple[View, View, list[TextLine]]:
+        def look(quarter_turns: int) -> tuple[PageView, PageView, list[TextLine]]:
             plain_view = turned(frame, quarter_turns) if quarter_turns else frame
             view = without_red(plain_view) if self._red else plain_view
             return plain_view, view, self._lines(view, TINY)
@@ -184,29 +184,29 @@ class Passes:
         )
         return _Look(plain_view, view, lines, self._parsed(lines, view, TINY))
 
-    def _lines(self, view: View, model: str) -> list[TextLine]:
+    def _lines(self, view: PageView, model: str) -> list[TextLine]:
         lines, cpu_seconds = self._worker.read(view.pixels, model)
         self.cpu_seconds += cpu_seconds
         return in_one_script(lines)
 
-    def _codes_on(self, view: View) -> tuple[PaperCode, ...]:
+    def _codes_on(self, view: PageView) -> tuple[PaperCode, ...]:
         found, cpu_seconds = self._worker.codes(view.pixels)
         self.cpu_seconds += cpu_seconds
         return tuple(
             PaperCode(code.symbology, code.text, _around(self._on_picture(view, code.corners))) for code in found
         )
 
-    def _page(self, lines: Sequence[TextLine], view: View, model: str) -> PageText:
+    def _page(self, lines: Sequence[TextLine], view: PageView, model: str) -> PageText:
         height, width = view.pixels.shape[:2]
         return PageText(width, height, tuple(lines), self._labels[model])
 
-    def _parsed(self, lines: Sequence[TextLine], view: View, model: str) -> PaperReading:
+    def _parsed(self, lines: Sequence[TextLine], view: PageView, model: str) -> PaperReading:
         reading = parse(self._page(lines, view, model), self._today, self._catalogue, self._codes)
         if view.pixels.shape == self._picture.pixels.shape and np.array_equal(view.to_picture, np.eye(3)):
             return reading
         return replace(reading, fields=tuple(self._moved(field, view) for field in reading.fields))
 
-    def _moved(self, field: PaperField, view: View) -> PaperField:
+    def _moved(self, field: FieldReading, view: PageView) -> FieldReading:
         """With its box on the picture as it was sent."""
         height, width = view.pixels.shape[:2]
         box = field.box
@@ -216,7 +216,7 @@ class Passes:
         points = self._on_picture(view, [(x * width, y * height) for x, y in corners])
         return replace(field, box=_around(points), corners=points)
 
-    def _on_picture(self, view: View, points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    def _on_picture(self, view: PageView, points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
         """Points of the view, in pixels, as fractions of the picture."""
         height, width = self._picture.pixels.shape[:2]
         return tuple((round(x / width, 5), round(y / height, 5)) for x, y in view.back(points))
@@ -265,11 +265,11 @@ def _confidence(lines: Sequence[TextLine]) -> float:
     return sum(line.confidence * len(line.text) for line in lines) / characters if characters else 0.0
 
 
-def _around(points: Sequence[tuple[float, float]]) -> Box:
+def _around(points: Sequence[tuple[float, float]]) -> PageBox:
     """The upright box around points, kept on the picture."""
     xs = [min(1.0, max(0.0, x)) for x, _ in points]
     ys = [min(1.0, max(0.0, y)) for _, y in points]
-    return Box(round(min(xs), 4), round(min(ys), 4), round(max(xs), 4), round(max(ys), 4))
+    return PageBox(round(min(xs), 4), round(min(ys), 4), round(max(xs), 4), round(max(ys), 4))
 
 
 def _mapped(matrix: np.ndarray, quad: Quad) -> Quad:

@@ -13,7 +13,7 @@ from vision.documents.fields.review import doubtful
 from vision.documents.kinds.catalogue import Catalogue, PaperKind
 from vision.documents.kinds.classify import candidates
 from vision.documents.text.layout import Row, rows_of
-from vision.documents.text.page import UNKNOWN, PageText, PaperCode, PaperField, PaperReading
+from vision.documents.text.page import UNKNOWN, FieldReading, PageText, PaperCode, PaperReading
 
 
 def parse(page: PageText, today: date, catalogue: Catalogue, codes: Sequence[PaperCode] = ()) -> PaperReading:
@@ -66,6 +66,6 @@ def unknown(rows: Sequence[Row], model: str, codes: Sequence[PaperCode] = ()) ->
     return PaperReading(UNKNOWN, (), (), (), lines, 0.0, (), model, codes=tuple(codes))
 
 
-def money_confidence(kind: PaperKind, fields: Sequence[PaperField]) -> float:
+def money_confidence(kind: PaperKind, fields: Sequence[FieldReading]) -> float:
     """The least confidence among the fields that money rests on, 0 when none of them was found."""
     return min((field.confidence for field in fields if field.name in kind.money), default=0.0)

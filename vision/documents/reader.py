@@ -20,10 +20,10 @@ from vision.documents.kinds.catalogue import Catalogue, load_catalogue
 from vision.documents.ocr.pool import Pool, PoolLimits
 from vision.documents.ocr.process import PageLost, Worker, WorkerLimits
 from vision.documents.ocr.views import Pixels
-from vision.documents.page_reader import Passes, Quality
+from vision.documents.page_reader import PageReader, Quality
 from vision.documents.parse import parse_as
 from vision.documents.text.layout import rows_of
-from vision.documents.text.page import UNKNOWN, PageText, PaperCheck, PaperReading
+from vision.documents.text.page import UNKNOWN, CheckReading, PageText, PaperReading
 from vision.errors import ReaderUnavailable
 from vision.measurement import Unmeasured
 
@@ -62,7 +62,7 @@ def _short(card_name: str) -> str:
 
 
 #: Another look at the page as it was sent, for what only its pixels can tell. None where it cannot.
-PageCheck = Callable[[Pixels, PaperReading], PaperCheck | None]
+PageCheck = Callable[[Pixels, PaperReading], CheckReading | None]
 
 
 class Reader:
@@ -162,10 +162,10 @@ class Reader:
                 raise ReaderUnavailable(f"{lost.reason}, twice; is the machine out of memory?") from lost
             raise
 
-    def _passes_of(self, worker: Worker, picture: Picture) -> Passes:
-        return Passes(worker, picture.pixels, self._quality, self._labels, self._today(), self._catalogue)
+    def _passes_of(self, worker: Worker, picture: Picture) -> PageReader:
+        return PageReader(worker, picture.pixels, self._quality, self._labels, self._today(), self._catalogue)
 
-    def _passes(self, passes: Passes) -> PaperReading | Unmeasured:
+    def _passes(self, passes: PageReader) -> PaperReading | Unmeasured:
         try:
             return passes.read()
         finally:

@@ -69,7 +69,7 @@ class Common:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bank:
+class KnownPictures:
     """The bank in memory. version: changes whenever the table does. descriptors: uint8 (n, 128), owners: int (n,), the
     picture that each descriptor is of."""
 
@@ -151,20 +151,20 @@ async def version(conn: AsyncConnection) -> str:
     return f"{row.n}:{row.last}"
 
 
-async def load(conn: AsyncConnection, limits: CommonLimits = CommonLimits()) -> Bank:
+async def load(conn: AsyncConnection, limits: CommonLimits = CommonLimits()) -> KnownPictures:
     """The newest `limits.bank_max` pictures of the bank."""
     found = await version(conn)
     commons = tuple(await every(conn, limit=limits.bank_max))
     return assemble(commons, found)
 
 
-def assemble(commons: Sequence[Common], found: str = "") -> Bank:
+def assemble(commons: Sequence[Common], found: str = "") -> KnownPictures:
     """A bank of these pictures. found: its version."""
     counts = [len(one.keypoints) for one in commons]
     owners = np.repeat(np.arange(len(commons)), counts) if commons else np.empty(0, np.intp)
     stacked = [one.keypoints.descriptors for one in commons]
     descriptors = np.concatenate(stacked) if stacked else np.empty((0, 128), np.uint8)
-    return Bank(found, tuple(commons), descriptors, owners)
+    return KnownPictures(found, tuple(commons), descriptors, owners)
 
 
 async def every(conn: AsyncConnection, *, limit: int = 1000) -> list[Common]:
@@ -243,7 +243,7 @@ def explain(
     match: Keypoints,
     match_thumbnail: NDArray[np.uint8],
     found: Geometry,
-    bank: Bank,
+    bank: KnownPictures,
     limits: CommonLimits = CommonLimits(),
 ) -> str:
     """The picture of the bank that explains an edited copy, "" when none does.
@@ -268,7 +268,7 @@ def explain(
     return ""
 
 
-def _brought_up(match: Keypoints, found: Geometry, bank: Bank, limits: CommonLimits) -> list[Common]:
+def _brought_up(match: Keypoints, found: Geometry, bank: KnownPictures, limits: CommonLimits) -> list[Common]:
     """Pictures of the bank that have the agreeing points' descriptors, the likeliest first."""
     at = _near(match, [(x, y) for _, _, x, y in found.pairs]).astype(bool)
     asked = _root(match.descriptors[at])

@@ -36,7 +36,7 @@ from vision.copies.descriptor import DIMENSIONS
 from vision.copies.fingerprint import Fingerprint
 from vision.errors import SearchTimedOut
 from vision.library.limits import Looks, SearchLimits
-from vision.library.scan import PDQ_BYTES, Block, Found, Query, Rows, ScanLimits, gather, owner_hash, scan
+from vision.library.scan import PDQ_BYTES, Block, Rows, ScanHit, ScanLimits, ScanQuery, gather, owner_hash, scan
 
 log = structlog.get_logger(__name__)
 # asyncpg raises errors of its own while a connection is opened: to a server that is starting up, for example.
@@ -210,7 +210,9 @@ class Memory:
         self._not_before = time.monotonic() + self._limits.refused_minutes * 60
         log.warning("the library is searched in PostgreSQL only", reason=reason)
 
-    async def _scanned(self, blocks: Sequence[Block], query: Query) -> tuple[list[list[Found]], list[list[Found]]]:
+    async def _scanned(
+        self, blocks: Sequence[Block], query: ScanQuery
+    ) -> tuple[list[list[ScanHit]], list[list[ScanHit]]]:
         loop, limits = asyncio.get_running_loop(), self._limits.scan
         parts = await asyncio.gather(
             *(loop.run_in_executor(self._pool, scan, block, query, limits) for block in blocks)
@@ -316,7 +318,7 @@ async def memory(dsn: str, model: str, limits: MemoryLimits = MemoryLimits()) ->
 class Recalled:
     """What came up in one search."""
 
-    def __init__(self, by_descriptor: list[list[Found]], by_pdq: list[list[Found]], query: Query) -> None:
+    def __init__(self, by_descriptor: list[list[ScanHit]], by_pdq: list[list[ScanHit]], query: ScanQuery) -> None:
         self._ways = {"descriptor": by_descriptor, "pdq": by_pdq}
         self._depths = {"descriptor": query.depth, "pdq": query.depth_pdq}
 
@@ -355,13 +357,13 @@ class Recalled:
             for found in looks
         )
 
-    def _living(self) -> list[Found]:
+    def _living(self) -> list[ScanHit]:
         return [
             one for looks in self._ways.values() for found in looks for one in found if not one.block.buried[one.row]
         ]
 
 
-def _query(fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits) -> Query:
+def _query(fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits) -> ScanQuery:
     whole = np.empty((0, DIMENSIONS), np.float32)
     views, hashes = whole, np.empty((0, PDQ_BYTES), np.uint8)
     if not fingerprint.featureless:
@@ -371,7 +373,7 @@ def _query(fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits) -
         if fingerprint.pdq_usable and limits.by_pdq:
             # A picture that is its own mirror image has the same hash twice; the nearest of all counts.
             hashes = np.frombuffer(b"".join(dict.fromkeys(fingerprint.pdq_turned)), np.uint8).reshape(-1, PDQ_BYTES)
-    return Query(
+    return ScanQuery(
         whole=np.ascontiguousarray(whole),
         views=np.ascontiguousarray(views) if limits.by_view else views[:0],
         hashes=hashes,

@@ -147,17 +147,17 @@ class Block:
             near.append(NearRows(places[shown][:kept], distance[shown][:kept], None))
         return near
 
-    def by_pdq(self, queries: Bits, depth: int, bits_max: int, hidden: NDArray[np.bool_]) -> list[list[Found]]:
+    def by_pdq(self, queries: Bits, depth: int, bits_max: int, hidden: NDArray[np.bool_]) -> list[list[ScanHit]]:
         """For each query the nearest `depth` hashes that are not hidden, nearest first. queries: (q, 32)."""
         if not len(self.rows.hashed) or not len(queries):
             return [[] for _ in queries]
         count = min(len(self.rows.hashed), depth + int(hidden.sum()))
         bits, places = self._hashes.search(queries, count)
-        near: list[list[Found]] = []
+        near: list[list[ScanHit]] = []
         for distances, at in zip(bits, places, strict=True):
             numbers = self.rows.hashed[at]
             shown = np.flatnonzero(~hidden[numbers] & (distances <= bits_max))[:depth]
-            near.append([Found(float(distances[i]), self, int(numbers[i])) for i in shown.tolist()])
+            near.append([ScanHit(float(distances[i]), self, int(numbers[i])) for i in shown.tolist()])
         return near
 
     def cosines(self, places: NDArray[np.int64], query: Floats) -> Floats:
@@ -167,7 +167,7 @@ class Block:
         return np.asarray(descriptors @ query / np.maximum(lengths, 1e-12), np.float32)
 
 
-class Found(NamedTuple):
+class ScanHit(NamedTuple):
     """value: cosine, or bits. row: its number in the block."""
 
     value: float
@@ -196,7 +196,7 @@ _NO_ROWS: Final = NearRows(np.empty(0, np.int64), np.empty(0, np.float32), np.em
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class ScanQuery:
     """One search. whole: (1, 256). views: (v, 256). hashes: (h, 32). owner: whose rows are left out. depth,
     depth_pdq: rows that each look brings."""
 
@@ -215,10 +215,10 @@ class Scanned:
 
     block: Block
     near: list[NearRows]  # by look: the whole picture, then its views
-    pdq: list[list[Found]] = field(default_factory=list)
+    pdq: list[list[ScanHit]] = field(default_factory=list)
 
 
-def scan(block: Block, query: Query, limits: ScanLimits) -> Scanned:
+def scan(block: Block, query: ScanQuery, limits: ScanLimits) -> Scanned:
     """Everything that a search asks of one block."""
     hidden = block.hidden(query.owner)
     near = block.by_descriptor(query.whole, limits.kept, hidden) + block.by_descriptor(
@@ -227,7 +227,9 @@ def scan(block: Block, query: Query, limits: ScanLimits) -> Scanned:
     return Scanned(block, near, block.by_pdq(query.hashes, query.depth_pdq, query.pdq_bits_max, hidden))
 
 
-def gather(parts: Sequence[Scanned], query: Query, limits: ScanLimits) -> tuple[list[list[Found]], list[list[Found]]]:
+def gather(
+    parts: Sequence[Scanned], query: ScanQuery, limits: ScanLimits
+) -> tuple[list[list[ScanHit]], list[list[ScanHit]]]:
     """The blocks' shares together: by look, the nearest by descriptor (greatest cosine first) and by PDQ (fewest bits
     first)."""
     vectors = np.concatenate([query.whole, query.views])
@@ -247,10 +249,10 @@ def gather(parts: Sequence[Scanned], query: Query, limits: ScanLimits) -> tuple[
     return by_descriptor, by_pdq
 
 
-def _nearest(near: Sequence[tuple[Block, NearRows]], vector: Floats, kept: int, depth: int) -> list[Found]:
+def _nearest(near: Sequence[tuple[Block, NearRows]], vector: Floats, kept: int, depth: int) -> list[ScanHit]:
     estimated = np.concatenate([_NO_ROWS.distances, *(rows.distances for _, rows in near if rows.cosines is None)])
     farthest = np.partition(estimated, kept - 1)[kept - 1] if len(estimated) > kept else np.inf
-    best: list[Found] = []
+    best: list[ScanHit] = []
     for block, rows in near:
         places, cosines = rows.places, rows.cosines
         if cosines is None:
@@ -260,7 +262,9 @@ def _nearest(near: Sequence[tuple[Block, NearRows]], vector: Floats, kept: int, 
             top = np.argpartition(-cosines, depth - 1)[:depth]
             places, cosines = places[top], cosines[top]
         numbers = block.rows.described[places]
-        best += [Found(value, block, number) for value, number in zip(cosines.tolist(), numbers.tolist(), strict=True)]
+        best += [
+            ScanHit(value, block, number) for value, number in zip(cosines.tolist(), numbers.tolist(), strict=True)
+        ]
     best.sort(key=lambda one: -one.value)
     return best[:depth]
 

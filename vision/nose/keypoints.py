@@ -25,7 +25,7 @@ _DESCRIPTOR_SCALE = 512.0  # RootSIFT entries lie well below one half
 
 
 @dataclass(frozen=True, slots=True)
-class Keypoints:
+class NoseKeypoints:
     """points: float32 (n, 2), frame pixels, to 1/64 px. descriptors: uint8 (n, 128), RootSIFT times 512."""
 
     points: Floats
@@ -33,7 +33,7 @@ class Keypoints:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class NoseAgreement:
     """inliers: matches that agree on `matrix`, float64 (2, 3), first frame to second; the identity when nothing
     agrees (inliers 0).
     """
@@ -42,7 +42,7 @@ class Agreement:
     matrix: npt.NDArray[np.float64]
 
 
-def extract(grey: Bytes, inside: npt.NDArray[np.bool_]) -> Keypoints:
+def extract(grey: Bytes, inside: npt.NDArray[np.bool_]) -> NoseKeypoints:
     """The strongest 300 keypoints of a frame, grey uint8 (320, 320), within `inside`. Strongest first; none is
     allowed.
     """
@@ -50,17 +50,17 @@ def extract(grey: Bytes, inside: npt.NDArray[np.bool_]) -> Keypoints:
     sift = cv2.SIFT_create(nfeatures=3 * KEYPOINTS_MAX, contrastThreshold=0.01, edgeThreshold=20)  # type: ignore[attr-defined]
     found, raw = sift.detectAndCompute(even, inside.astype(np.uint8))
     if raw is None or not found:
-        return Keypoints(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
+        return NoseKeypoints(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
     order = np.argsort([-point.response for point in found], kind="stable")[:KEYPOINTS_MAX]
     points = np.asarray([found[index].pt for index in order], np.float32)
     points = np.asarray(np.clip(np.round(points * 64), 0, FRAME_PX * 64) / 64, np.float32)
     root = np.sqrt(raw[order] / np.maximum(raw[order].sum(axis=1, keepdims=True), 1e-6))
-    return Keypoints(points, np.clip(np.round(root * _DESCRIPTOR_SCALE), 0, 255).astype(np.uint8))
+    return NoseKeypoints(points, np.clip(np.round(root * _DESCRIPTOR_SCALE), 0, 255).astype(np.uint8))
 
 
-def agree(first: Keypoints, second: Keypoints) -> Agreement:
+def agree(first: NoseKeypoints, second: NoseKeypoints) -> NoseAgreement:
     """How many keypoints of two noses lie on one similarity transform. Deterministic."""
-    none = Agreement(0, np.eye(2, 3))
+    none = NoseAgreement(0, np.eye(2, 3))
     if len(first.points) < 4 or len(second.points) < 4:
         return none
     one, two = _unit(first.descriptors), _unit(second.descriptors)
@@ -82,7 +82,7 @@ def agree(first: Keypoints, second: Keypoints) -> Agreement:
     )
     if matrix is None or not SCALE_MIN < float(np.hypot(matrix[0, 0], matrix[1, 0])) < SCALE_MAX:
         return none
-    return Agreement(int(flags.sum()), np.asarray(matrix, np.float64))
+    return NoseAgreement(int(flags.sum()), np.asarray(matrix, np.float64))
 
 
 def _unit(descriptors: Bytes) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 
 from vision.errors import TemplateUnreadable
 from vision.nose.align import FRAME_PX
-from vision.nose.keypoints import KEYPOINTS_MAX, Keypoints
+from vision.nose.keypoints import KEYPOINTS_MAX, NoseKeypoints
 from vision.nose.pattern import PATTERN_PX, Pattern
 
 FORMAT = 1
@@ -27,7 +27,7 @@ class NoseTemplate:
     """One photo's nose. model: label of the card that made it, at most 40 ASCII characters. About 60 KB as bytes."""
 
     pattern: Pattern
-    keypoints: Keypoints
+    keypoints: NoseKeypoints
     model: str
     width_px: float
     sharpness: float
@@ -77,7 +77,7 @@ class NoseTemplate:
                 np.frombuffer(values, "<i1").reshape(PATTERN_PX, PATTERN_PX),
                 np.unpackbits(np.frombuffer(mask, np.uint8)).astype(bool).reshape(PATTERN_PX, PATTERN_PX),
             ),
-            keypoints=Keypoints(places, np.frombuffer(descriptors, np.uint8).reshape(count, 128)),
+            keypoints=NoseKeypoints(places, np.frombuffer(descriptors, np.uint8).reshape(count, 128)),
             model=model,
             width_px=width_px,
             sharpness=sharpness,

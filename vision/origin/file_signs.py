@@ -15,13 +15,18 @@ from vision.decode.exif import NO_DATE, ExifReading, moment
 from vision.decode.file_reading import FileReading
 from vision.measurement import Unmeasured
 from vision.origin.programs import editor, generator
-from vision.origin.sign import Sign, SignKind, crashed, not_applicable
+from vision.origin.sign import OriginSignKind, Sign, crashed, not_applicable
 from vision.origin.words import Phrase
 
 # IPTC's words (Digital Source Type) for pictures that no camera took, and for photos that a model worked on.
 _GENERATED: Final = frozenset({"trainedAlgorithmicMedia", "algorithmicMedia"})
 _RETOUCHED: Final = frozenset({"compositeWithTrainedAlgorithmicMedia", "compositeSynthetic", "algorithmicallyEnhanced"})
-_OF_METADATA: Final = (SignKind.EXIF_SOFTWARE, SignKind.EXIF_DATES, SignKind.EXIF_THUMBNAIL, SignKind.GENERATOR)
+_OF_METADATA: Final = (
+    OriginSignKind.EXIF_SOFTWARE,
+    OriginSignKind.EXIF_DATES,
+    OriginSignKind.EXIF_THUMBNAIL,
+    OriginSignKind.GENERATOR,
+)
 _LABELS: Final = {"1": "labelled_generated", "2": "labelled_maybe", "3": "labelled_suspected"}
 
 
@@ -67,7 +72,7 @@ def _names(exif: ExifReading, marks: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _software(exif: ExifReading, marks: Mapping[str, str]) -> Sign:
-    kind = SignKind.EXIF_SOFTWARE
+    kind = OriginSignKind.EXIF_SOFTWARE
     names = _names(exif, marks)
     edited = [name for name in names if editor(name)]
     if edited:
@@ -82,7 +87,7 @@ def _written_by(names: Sequence[str]) -> Phrase:
 
 
 def _dates(exif: ExifReading, marks: Mapping[str, str], limits: FileSignLimits) -> Sign:
-    kind = SignKind.EXIF_DATES
+    kind = OriginSignKind.EXIF_DATES
     taken = exif.taken_at
     if isinstance(taken, Unmeasured):
         return not_applicable(kind, "time_taken_no_date" if taken == NO_DATE else "no_time_taken")
@@ -109,7 +114,7 @@ def _dates(exif: ExifReading, marks: Mapping[str, str], limits: FileSignLimits) 
 
 
 def _thumbnail(marks: Mapping[str, str], limits: FileSignLimits) -> Sign:
-    kind = SignKind.EXIF_THUMBNAIL
+    kind = OriginSignKind.EXIF_THUMBNAIL
     said = marks.get("thumbnail", "")
     if not said:
         return not_applicable(kind, "no_thumbnail")
@@ -125,7 +130,7 @@ def _thumbnail(marks: Mapping[str, str], limits: FileSignLimits) -> Sign:
 
 
 def _generator(exif: ExifReading, marks: Mapping[str, str], credentials: Credentials | Unmeasured | None) -> Sign:
-    kind = SignKind.GENERATOR
+    kind = OriginSignKind.GENERATOR
     if program := marks.get("generator", ""):
         return Sign(kind, "found", "generated", (("prompt_of", program),))
     if label := marks.get("aigc_label", ""):
@@ -142,7 +147,7 @@ def _generator(exif: ExifReading, marks: Mapping[str, str], credentials: Credent
 
 
 def credentials_sign(marks: Mapping[str, str], credentials: Credentials | Unmeasured | None) -> Sign:
-    kind = SignKind.C2PA
+    kind = OriginSignKind.C2PA
     if isinstance(credentials, Unmeasured):
         return crashed(kind, "credentials_died", credentials.reason)
     if credentials is None or credentials.state == "absent":

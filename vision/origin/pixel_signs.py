@@ -10,7 +10,7 @@ from vision.origin.cloned import CloneLimits, clone
 from vision.origin.frame import FrameLimits, frame
 from vision.origin.moire import MoireLimits, spectral_peaks
 from vision.origin.requantised import RequantisedLimits, unevenness
-from vision.origin.sign import Sign, SignKind, not_applicable
+from vision.origin.sign import OriginSignKind, Sign, not_applicable
 from vision.origin.words import Phrase
 
 
@@ -48,18 +48,18 @@ def _screenshot(picture: Picture, limits: PixelSignLimits) -> Sign:
     found = frame(picture.pixels, limits.frame)
     lines: Phrase = ("text_lines", f"{found.lines}", f"{100 * found.empty_rows:.0f}")
     if found.lines >= limits.text_lines_min and found.empty_rows >= limits.empty_rows_min:
-        return Sign(SignKind.SCREENSHOT, "found", "app_screen", (("app_screen",), lines), float(found.lines))
-    return Sign(SignKind.SCREENSHOT, "not_found", "", (lines,), float(found.lines))
+        return Sign(OriginSignKind.SCREENSHOT, "found", "app_screen", (("app_screen",), lines), float(found.lines))
+    return Sign(OriginSignKind.SCREENSHOT, "not_found", "", (lines,), float(found.lines))
 
 
 def _recapture(picture: Picture, limits: PixelSignLimits) -> Sign:
     peaks = spectral_peaks(picture.pixels, limits.moire)
     if peaks is None:
-        return not_applicable(SignKind.RECAPTURE, "too_small")
+        return not_applicable(OriginSignKind.RECAPTURE, "too_small")
     score = moire_score(peaks.luma, peaks.red, peaks.blue, limits)
     if score >= 1.0:
-        return Sign(SignKind.RECAPTURE, "found", "moire", (("fine_pattern", f"{score:.2f}"),), score)
-    return Sign(SignKind.RECAPTURE, "not_found", "", (("no_fine_pattern", f"{score:.2f}"),), score)
+        return Sign(OriginSignKind.RECAPTURE, "found", "moire", (("fine_pattern", f"{score:.2f}"),), score)
+    return Sign(OriginSignKind.RECAPTURE, "not_found", "", (("no_fine_pattern", f"{score:.2f}"),), score)
 
 
 def moire_score(luma: float, red: float, blue: float, limits: PixelSignLimits) -> float:
@@ -68,7 +68,7 @@ def moire_score(luma: float, red: float, blue: float, limits: PixelSignLimits) -
 
 
 def _double_jpeg(picture: Picture, limits: PixelSignLimits) -> Sign:
-    kind = SignKind.DOUBLE_JPEG
+    kind = OriginSignKind.DOUBLE_JPEG
     strip = picture.origin.strip
     if strip is None:
         return not_applicable(kind, "no_baseline_jpeg")
@@ -81,7 +81,7 @@ def _double_jpeg(picture: Picture, limits: PixelSignLimits) -> Sign:
 
 
 def _copy_move(keypoints: Keypoints, limits: PixelSignLimits) -> Sign:
-    kind = SignKind.COPY_MOVE
+    kind = OriginSignKind.COPY_MOVE
     if len(keypoints) < 2 * limits.clone_points_min:
         return not_applicable(kind, "too_few_points")
     found = clone(keypoints, limits.clone)

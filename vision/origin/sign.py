@@ -15,7 +15,7 @@ from vision.origin.words import Phrase, english
 SignState = Literal["found", "not_found", "unmeasured"]
 
 
-class SignKind(StrEnum):
+class OriginSignKind(StrEnum):
     """What was looked for."""
 
     EXIF_SOFTWARE = "exif_software"  # the file names an editing program
@@ -39,7 +39,7 @@ class Sign:
     an adjuster reads, as phrases that have words in every language. score: the measure behind it, in units of its own
     (docs/provenance.md); None where there is none."""
 
-    kind: SignKind
+    kind: OriginSignKind
     state: SignState
     value: str
     said: tuple[Phrase, ...]
@@ -51,11 +51,11 @@ class Sign:
         return english(self.said)
 
 
-def not_applicable(kind: SignKind, *why: str) -> Sign:
+def not_applicable(kind: OriginSignKind, *why: str) -> Sign:
     """why: a phrase."""
     return Sign(kind, "unmeasured", NOT_APPLICABLE, (why,))
 
 
-def crashed(kind: SignKind, *why: str) -> Sign:
+def crashed(kind: OriginSignKind, *why: str) -> Sign:
     """why: a phrase."""
     return Sign(kind, "unmeasured", CRASHED, (why,))

@@ -11,9 +11,9 @@ from api.http import described
 from api.http.access import Operator
 from api.http.context import Ctx
 from api.http.schemas import figures as wire
-from claims.evidence import Unmeasured
+from claims.evidence import UnmeasuredFact
 from claims.store import figures, views
-from claims.store.leasing import Backlog
+from claims.store.leasing import WorkBacklog
 
 router = APIRouter(prefix="/v1", tags=["operators"])
 
@@ -63,11 +63,11 @@ async def get_operations(
     )
 
 
-def _measured(value: float | Unmeasured) -> float | None:
+def _measured(value: float | UnmeasuredFact) -> float | None:
     """Unmeasured is null on the wire: never a zero."""
-    return None if isinstance(value, Unmeasured) else value
+    return None if isinstance(value, UnmeasuredFact) else value
 
 
-def _backlog(backlog: Backlog) -> wire.Backlog:
-    numbers: dict[str, Any] = {name: getattr(backlog, name) for name in Backlog.__slots__}
+def _backlog(backlog: WorkBacklog) -> wire.Backlog:
+    numbers: dict[str, Any] = {name: getattr(backlog, name) for name in WorkBacklog.__slots__}
     return wire.Backlog(**numbers)

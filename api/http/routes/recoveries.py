@@ -14,7 +14,7 @@ from api.http.repeats import Reply, SentByOperator, SentByStaff
 from api.http.schemas import recoveries as wire
 from api.http.schemas.words import Id
 from claims.store import findings, recoveries
-from claims.store.findings import Finding, Run
+from claims.store.findings import BankComparison, Finding
 from claims.store.recoveries import Recovery
 
 router = APIRouter(prefix="/v1", tags=["operators"])
@@ -124,6 +124,6 @@ def finding_row(one: Finding) -> wire.FindingRow:
     return wire.FindingRow(**same)
 
 
-def _run(run: Run) -> wire.ReconciliationRun:
-    same: dict[str, Any] = {name: getattr(run, name) for name in Run.__slots__}
+def _run(run: BankComparison) -> wire.ReconciliationRun:
+    same: dict[str, Any] = {name: getattr(run, name) for name in BankComparison.__slots__}
     return wire.ReconciliationRun(**same)

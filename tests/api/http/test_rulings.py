@@ -11,7 +11,7 @@ from claims.evidence import MatchOwner, PhotoMatch, PhotoVerdict, Placement
 from claims.floods import FloodLimits
 from claims.store import floods
 from claims.store.blobs import BlobStore
-from claims.store.floods import Picture
+from claims.store.floods import SightedPicture
 from tests.api.http.world import Api, jpeg, key, register, rows
 from tests.api.pages import seeding
 
@@ -191,9 +191,9 @@ def a_flood(api: Api, case: dict[str, str]) -> str:
     async def work(conn: Any) -> str:
         preview = BlobStore(api.settings.evidence_url).put(jpeg(9))
         limits, now = FloodLimits(claims_max=1), seeding.datetime.now(seeding.UTC)
-        web = Picture("web:abc", "", preview)
-        await floods.sight(conn, Picture("p-b", case["original"], preview), [web], now, limits)
-        return await floods.sight(conn, Picture("p-a", case["claim"], ""), [web], now, limits)
+        web = SightedPicture("web:abc", "", preview)
+        await floods.sight(conn, SightedPicture("p-b", case["original"], preview), [web], now, limits)
+        return await floods.sight(conn, SightedPicture("p-a", case["claim"], ""), [web], now, limits)
 
     return seeding.stored(api, work)
 

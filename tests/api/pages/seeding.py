@@ -34,7 +34,7 @@ from claims.evidence import (
     PhotoFact,
     PhotoMatch,
     PhotoVerdict,
-    Unmeasured,
+    UnmeasuredFact,
     UnmeasuredPaper,
 )
 from claims.rules import RULES
@@ -87,7 +87,7 @@ def claim(api: Api, claimant_id: str, policy_id: str, part: str = "photo", seed:
 
 
 def photo_facts(row: adjudication.EvidenceRow, *matches: PhotoMatch) -> PhotoFact:
-    no_exif = Unmeasured("no EXIF", retryable=False)
+    no_exif = UnmeasuredFact("no EXIF", retryable=False)
     verdict = matches[0].verdict if matches else PhotoVerdict.UNSEEN
     return PhotoFact(row.id, row.name, row.sha256, 320, 240, verdict, matches, no_exif, no_exif, "Apple iPhone 15")
 

@@ -11,7 +11,7 @@ from claims.evidence import MatchOwner, PhotoMatch, PhotoVerdict, Placement
 from claims.floods import FloodLimits
 from claims.store import floods
 from claims.store.blobs import BlobStore
-from claims.store.floods import Picture
+from claims.store.floods import SightedPicture
 from tests.api.http.world import Api, jpeg
 from tests.api.pages import seeding
 from tests.api.pages.test_in_the_browser import a_visit, examine
@@ -167,9 +167,9 @@ def test_a_flood_is_looked_at_once_and_leaves_the_queue_alone(browser: Browser, 
     preview = BlobStore(site.settings.evidence_url).put(jpeg(70))
 
     async def work(conn: Any) -> str:
-        web, limits, now = Picture("web:flood", "", preview), FloodLimits(claims_max=1), datetime.now(UTC)
-        await floods.sight(conn, Picture("p-1", claim_id, preview), [web], now, limits)
-        return await floods.sight(conn, Picture("p-2", held, preview), [web], now, limits)
+        web, limits, now = SightedPicture("web:flood", "", preview), FloodLimits(claims_max=1), datetime.now(UTC)
+        await floods.sight(conn, SightedPicture("p-1", claim_id, preview), [web], now, limits)
+        return await floods.sight(conn, SightedPicture("p-2", held, preview), [web], now, limits)
 
     flood_id = seeding.stored(site, work)
     refer_for_copies(site, held, claim_id, 1, flood=flood_id)

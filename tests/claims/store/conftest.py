@@ -15,7 +15,7 @@ from claims.money import Money
 from claims.policy import Policy
 from claims.store import adjudication, intake, queue, recording
 from claims.store.intake import NewEvidence
-from claims.store.recording import Recorded
+from claims.store.recording import DecisionRecorded
 
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 LEASE_SECONDS = 30.0
@@ -100,7 +100,7 @@ class World:
                 conn, owner, LEASE_SECONDS, now
             )
 
-    async def decide(self, lease: queue.Lease, decision: Decision, partner: str = "anshun") -> Recorded:
+    async def decide(self, lease: queue.Lease, decision: Decision, partner: str = "anshun") -> DecisionRecorded:
         async with self.engine.begin() as conn:
             file = await adjudication.load(conn, lease.claim_id)
             return await recording.record_decision(
@@ -108,7 +108,7 @@ class World:
                 recording.NewDecision(lease, file, decision, b"{}", self.now, "flow:adjudicate", partner=partner),
             )
 
-    async def decided(self, claim_id: str, outcome: Outcome, minor: int = 0, **changes: object) -> Recorded:
+    async def decided(self, claim_id: str, outcome: Outcome, minor: int = 0, **changes: object) -> DecisionRecorded:
         """A claim that was submitted and decided so by the rules."""
         await self.submitted(claim_id, **changes)  # type: ignore[arg-type]
         leases: Sequence[queue.Lease] = await self.lease()

@@ -210,7 +210,7 @@ async def _judge(
     minor: int = 0,
     subject: str = "li",
     partner: str | None = None,
-) -> recording.Recorded:
+) -> recording.DecisionRecorded:
     verdict: referrals.Verdict = {Outcome.PAY: "approve", Outcome.DECLINE: "refuse", Outcome.ASK: "ask"}[outcome]  # type: ignore[assignment]
     async with engine.begin() as conn:
         file = await adjudication.load(conn, claim_id)
@@ -237,7 +237,7 @@ async def test_of_two_adjusters_who_decide_at_once_one_wins(world: Any, engine: 
         return_exceptions=True,
     )
     assert sum(isinstance(one, Conflict) for one in results) == 1
-    assert sum(isinstance(one, recording.Recorded) for one in results) == 1
+    assert sum(isinstance(one, recording.DecisionRecorded) for one in results) == 1
     assert (await _rows(engine))["decisions"] == 2
 
 

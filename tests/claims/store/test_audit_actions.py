@@ -46,7 +46,7 @@ from claims.store.tables import metadata
 from claims.wire import canonical
 from tests.claims.store.conftest import World
 from tests.claims.store.reads import open_referral
-from tests.claims.store.test_rulings_and_floods import LIMITS, MEASURED, Picture, waiting
+from tests.claims.store.test_rulings_and_floods import LIMITS, MEASURED, SightedPicture, waiting
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).resolve().parents[3]
@@ -293,7 +293,7 @@ class Life:
             for number in range(LIMITS.claims_max + 1):
                 name = f"{ruling}-{number}"
                 await self.submitted(name)
-                photo, others = Picture(f"{name}-photo.jpg", name, ""), [Picture(f"web:{ruling}", "", "")]
+                photo, others = SightedPicture(f"{name}-photo.jpg", name, ""), [SightedPicture(f"web:{ruling}", "", "")]
                 flood_id = await self.step(
                     "sight",
                     lambda conn, photo=photo, others=others: floods.sight(  # type: ignore[misc]

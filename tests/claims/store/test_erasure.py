@@ -24,7 +24,7 @@ from claims.evidence import (
     PhotoFact,
     PhotoMatch,
     PhotoVerdict,
-    Unmeasured,
+    UnmeasuredFact,
 )
 from claims.rules import RULES
 from claims.store import adjudication, audit, counts, erasure, intake, papers, payouts, recording, stage_results, views
@@ -35,7 +35,7 @@ from tests.claims.store.reads import audit_of
 
 pytestmark = pytest.mark.anyio
 
-NOTHING = Unmeasured("not told", retryable=False)
+NOTHING = UnmeasuredFact("not told", retryable=False)
 # Words that only the claim to be erased brings in; none may be left anywhere.
 SECRETS = ("霉变的车厘子", "6222020200112233", "ios-secret", "长安街一号", "shop-secret", "order-secret", "李秘密",
            "HOSPITAL-77", "请再看一次", "secret.jpg")  # fmt: skip

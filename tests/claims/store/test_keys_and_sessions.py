@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from claims.decision import Outcome
 from claims.errors import Conflict
-from claims.evidence import Unmeasured
+from claims.evidence import UnmeasuredFact
 from claims.store import heartbeats, idempotency, payouts, revocations, sessions
 from claims.store.figures import operator_figures
 from claims.store.idempotency import Response, Standing
@@ -119,8 +119,8 @@ async def test_a_revocation_is_audited_and_forgotten_when_no_token_needs_it(worl
 async def test_figures_count_what_happened_and_say_what_they_cannot_tell(world: Any, engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
         empty = await operator_figures(conn, world.now)
-    assert isinstance(empty.straight_through_rate, Unmeasured)
-    assert isinstance(empty.decision_seconds_p50, Unmeasured)
+    assert isinstance(empty.straight_through_rate, UnmeasuredFact)
+    assert isinstance(empty.decision_seconds_p50, UnmeasuredFact)
     paid = await world.decided("a", Outcome.PAY, 4980)
     async with engine.begin() as conn:
         await payouts.mark_paid(conn, paid.payout_id, "B", world.now)

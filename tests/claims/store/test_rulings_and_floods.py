@@ -17,7 +17,7 @@ from claims.evidence import MatchRuling
 from claims.floods import FloodLimits
 from claims.reasons import reason
 from claims.store import audit, figures, floods, outbox, referrals, rulings, views
-from claims.store.floods import Picture
+from claims.store.floods import SightedPicture
 from claims.store.tables import audit_contents, claims, flood_claims, jobs, match_rulings
 from claims.store.tables import outbox as messages
 from claims.store.waiting import Wanted
@@ -44,8 +44,8 @@ async def said(world: World, photo: str, pixels: str, matches: dict[str, str]) -
 async def see(world: World, claim: str, *copies_of: str, hours: float = 0.0, limits: FloodLimits = LIMITS) -> str:
     """The claim's photo is a copy of these."""
     async with world.engine.begin() as conn:
-        mine = Picture(f"{claim}-photo.jpg", claim, "")
-        others = [Picture(one, "", "") for one in copies_of]
+        mine = SightedPicture(f"{claim}-photo.jpg", claim, "")
+        others = [SightedPicture(one, "", "") for one in copies_of]
         return await floods.sight(conn, mine, others, world.now + timedelta(hours=hours), limits)
 
 

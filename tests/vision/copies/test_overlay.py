@@ -13,7 +13,7 @@ from fixtures import caltech, edits
 from vision.copies.fingerprint import Fingerprinter
 from vision.copies.geometry import relate
 from vision.copies.overlay import OverlayLimits, draw, pixels_of
-from vision.copies.placement import Placement, place
+from vision.copies.placement import MeasuredPlacement, place
 from vision.measurement import Unmeasured
 
 
@@ -24,7 +24,7 @@ def opened(jpeg: bytes) -> Image.Image:
 
 
 @pytest.fixture(scope="module")
-def mirrored() -> tuple[np.ndarray, np.ndarray, Placement, tuple[tuple[float, float, float, float], ...]]:
+def mirrored() -> tuple[np.ndarray, np.ndarray, MeasuredPlacement, tuple[tuple[float, float, float, float], ...]]:
     """A cat, mirrored and cut to its right half, and the cat."""
     cat = data.chelsea()
     part = np.ascontiguousarray(cat[:, 150:][:, ::-1])
@@ -32,7 +32,7 @@ def mirrored() -> tuple[np.ndarray, np.ndarray, Placement, tuple[tuple[float, fl
     a, b = see(caltech.as_picture(part), "a" * 64), see(caltech.as_picture(cat), "b" * 64)
     found = relate(a.keypoints, b.keypoints)
     placed = place(found, a.keypoints, b.keypoints)
-    assert isinstance(placed, Placement)
+    assert isinstance(placed, MeasuredPlacement)
     return part, cat, placed, found.pairs
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from vision.documents.checks.codes import code_check, fiscal
 from vision.documents.kinds.catalogue import load_catalogue
 from vision.documents.ocr.child import CODES_MAX, decode_codes
-from vision.documents.text.page import Box, PaperCode
+from vision.documents.text.page import PageBox, PaperCode
 
 KINDS = load_catalogue()
-WHOLE = Box(0, 0, 1, 1)
+WHOLE = PageBox(0, 0, 1, 1)
 DIGITAL = "01,32,,25332000000123456789,1300.00,20260911,,A1B2,"
 OLD = "01,04,033001900111,01234567,94.34,20260305,65396576613970408694,0F3C,"
 

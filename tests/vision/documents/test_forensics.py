@@ -25,7 +25,7 @@ from vision.documents.checks.forensics import (
     model_of,
     read_model,
 )
-from vision.documents.text.page import Box, PaperField, PaperReading
+from vision.documents.text.page import FieldReading, PageBox, PaperReading
 from vision.measurement import Unmeasured
 
 SEEDS = range(40_000, 40_007)  # neither trained nor measured on
@@ -51,12 +51,12 @@ def drawn(lines: int = 14, text: str = "1234567890 合计 88.20") -> tuple[np.nd
     return pixels, {"total_minor": (0.05, 44 / height, 0.6, 76 / height)}
 
 
-def reading_with(*fields: PaperField) -> PaperReading:
+def reading_with(*fields: FieldReading) -> PaperReading:
     return PaperReading("receipt", fields, (), (), (), 1.0, (), "test@0")
 
 
-def field(name: str, box: Box) -> PaperField:
-    return PaperField(name, "8820", 0.99, box)
+def field(name: str, box: PageBox) -> FieldReading:
+    return FieldReading(name, "8820", 0.99, box)
 
 
 def test_forged_digits_are_found_and_no_honest_page_is_accused(
@@ -141,7 +141,7 @@ def test_what_cannot_be_looked_at_says_why() -> None:
 
 def test_the_check_names_field_place_and_sign() -> None:
     pixels, boxes = drawn()
-    box = Box(*boxes["total_minor"])
+    box = PageBox(*boxes["total_minor"])
     accused = digits_check(pixels, reading_with(field("total_minor", box)), model=suspects_everything())
     assert accused is not None
     assert (accused.name, accused.passed) == (CHECK, False)
@@ -153,7 +153,7 @@ def test_the_check_names_field_place_and_sign() -> None:
 
 def test_only_amounts_in_figures_and_dates_are_looked_at() -> None:
     pixels, boxes = drawn()
-    box = Box(*boxes["total_minor"])
+    box = PageBox(*boxes["total_minor"])
     fields = [field(name, box) for name in ("patient", "number", "capital_total_minor")]
     assert digits_check(pixels, reading_with(*fields), model=suspects_everything()) is None
     assert digits_check(pixels, reading_with(), model=suspects_everything()) is None

@@ -10,16 +10,16 @@ import pytest
 from models.registry import weights_path
 from vision.documents.gate import PROVEN, Gate, accepted, load_gate, not_accepted_because
 from vision.documents.kinds.catalogue import CHOSEN_CHECKS, load_catalogue
-from vision.documents.text.page import UNKNOWN, Box, PaperCheck, PaperField, PaperReading, RefusedField
+from vision.documents.text.page import UNKNOWN, CheckReading, FieldReading, PageBox, PaperReading, RefusedField
 
 FIELDS = {"company": "鲜丰水果", "date": "2026-10-03", "total_minor": "1880"}
 
 
 def receipt(confidence: float = 0.99) -> PaperReading:
-    fields = tuple(PaperField(name, value, confidence, Box(0, 0, 1, 1)) for name, value in FIELDS.items())
+    fields = tuple(FieldReading(name, value, confidence, PageBox(0, 0, 1, 1)) for name, value in FIELDS.items())
     names = tuple(FIELDS)
     return PaperReading(
-        "receipt", fields, (), (PaperCheck("date_is_plausible", True, "dated 2026-10-03"),), (), confidence, (), "m",
+        "receipt", fields, (), (CheckReading("date_is_plausible", True, "dated 2026-10-03"),), (), confidence, (), "m",
         relied_on=names, alike=names,
     )  # fmt: skip
 
@@ -37,7 +37,7 @@ def test_a_sure_and_whole_reading_is_accepted() -> None:
         (replace(receipt(), rival_kind="vet_invoice"), "point to vet_invoice besides receipt"),
         (replace(receipt(), missing_fields=("date",)), "not found: date"),
         (replace(receipt(), refused=(RefusedField("total_minor", "too much"),)), "total_minor: too much"),
-        (replace(receipt(), checks=(PaperCheck("date_is_plausible", False, "dated 2036"),)), "dated 2036"),
+        (replace(receipt(), checks=(CheckReading("date_is_plausible", False, "dated 2036"),)), "dated 2036"),
         (replace(receipt(), alike=("company", "date")), "read in one way only: total_minor"),
         (replace(receipt(), doubtful=(RefusedField("date", "2 dates"),)), "date: 2 dates"),
     ],
@@ -61,7 +61,7 @@ def test_what_the_papers_own_arithmetic_proves_needs_no_second_model() -> None:
     gate = Gate({"receipt": 0.9}, 1.0)
     one_way = replace(receipt(), relied_on=("total_minor",), alike=())
     assert not accepted(one_way, gate)
-    proven = PaperCheck("items_sum_to_total", True, "2 items sum to 18.80")
+    proven = CheckReading("items_sum_to_total", True, "2 items sum to 18.80")
     assert accepted(replace(one_way, checks=(proven,)), gate)
     assert not accepted(replace(one_way, checks=(replace(proven, passed=False),)), gate)
     doubted = replace(one_way, doubtful=(RefusedField("total_minor", "stated once"),))

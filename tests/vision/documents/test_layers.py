@@ -15,7 +15,7 @@ from vision.documents.checks.layers import layer_check, layer_page
 from vision.documents.kinds.catalogue import load_catalogue
 from vision.documents.parse import parse, parse_as
 from vision.documents.text.layout import rows_of
-from vision.documents.text.page import PageText, PaperCheck, PaperReading
+from vision.documents.text.page import CheckReading, PageText, PaperReading
 
 TODAY = date(2026, 11, 22)
 KINDS = load_catalogue()
@@ -42,7 +42,7 @@ def parsed(page: PageText) -> PaperReading:
     return parse_as(KIND, rows_of(page), page, TODAY)
 
 
-def check_of(decoder: Decoder, said: dict[str, str]) -> PaperCheck | None:
+def check_of(decoder: Decoder, said: dict[str, str]) -> CheckReading | None:
     layer, width, height = layer_of(decoder, as_pdf(bill_page(), said))
     return layer_check(honest(decoder), KIND, layer, width, height, parsed)
 

@@ -28,7 +28,7 @@ from models.ocr_build import build
 from tests.vision.documents.paper_pdf import as_pdf, bill_page
 from vision.decode.exif import exif_reading
 from vision.decode.image import DecodeLimits, Decoder, Picture
-from vision.documents import UNKNOWN, PaperCheck, PaperReading, Reader, ReaderLimits
+from vision.documents import UNKNOWN, CheckReading, PaperReading, Reader, ReaderLimits
 from vision.documents.gate import accepted, unfit_because
 from vision.documents.ocr.crops import crop
 from vision.errors import ReaderUnavailable
@@ -354,9 +354,9 @@ def test_a_pdf_with_a_lying_text_layer_is_read_off_its_picture(reader: Reader, d
 def test_further_looks_at_a_page_add_their_checks(models_dir: Path, decoder: Decoder) -> None:
     seen: list[str] = []
 
-    def look(pixels: np.ndarray, reading: PaperReading) -> PaperCheck:
+    def look(pixels: np.ndarray, reading: PaperReading) -> CheckReading:
         seen.append(reading.kind)
-        return PaperCheck("digits_look_untouched", False, f"{pixels.shape[1]} px wide")
+        return CheckReading("digits_look_untouched", False, f"{pixels.shape[1]} px wide")
 
     with Reader(models_dir, today=lambda: TODAY, page_checks=[look]) as reader:
         reading = reading_of(reader.read(picture_of(render_parcel_slip(46, capture=FLAT), decoder)))

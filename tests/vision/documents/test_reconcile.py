@@ -8,7 +8,7 @@ from datetime import date
 from vision.documents.checks.agreement import checks
 from vision.documents.kinds.catalogue import load_catalogue
 from vision.documents.reconcile import best, settled
-from vision.documents.text.page import Box, PaperField, PaperItem, PaperReading
+from vision.documents.text.page import FieldReading, ItemReading, PageBox, PaperReading
 
 TODAY = date(2026, 11, 22)
 KINDS = load_catalogue()
@@ -16,13 +16,13 @@ VALUES = {
     "hospital": "杭州市协济医院", "patient": "范天丽", "date": "2026-09-11", "number": "00123456",
     "total_minor": "5000", "capital_total_minor": "5000", "insurance_paid_minor": "3000", "cash_paid_minor": "2000",
 }  # fmt: skip
-ITEMS = (PaperItem("静脉输液", "甲", 2000), PaperItem("换药费", "乙", 3000))
+ITEMS = (ItemReading("静脉输液", "甲", 2000), ItemReading("换药费", "乙", 3000))
 
 
 def reading(
-    values: dict[str, str], items: tuple[PaperItem, ...] = ITEMS, missing: tuple[str, ...] = (), model: str = "tiny"
+    values: dict[str, str], items: tuple[ItemReading, ...] = ITEMS, missing: tuple[str, ...] = (), model: str = "tiny"
 ) -> PaperReading:
-    fields = tuple(PaperField(name, value, 0.97, Box(0, 0, 1, 1)) for name, value in values.items())
+    fields = tuple(FieldReading(name, value, 0.97, PageBox(0, 0, 1, 1)) for name, value in values.items())
     kind = KINDS["outpatient_invoice"]
     found = tuple(checks(kind, fields, items, TODAY))
     relied_on = (*kind.money, *kind.required)

@@ -15,10 +15,10 @@ from vision.documents.gate import not_accepted_because, read_once, unfit_because
 from vision.documents.kinds.catalogue import load_catalogue, set_wide
 from vision.documents.parse import parse
 from vision.documents.text.layout import beside, rows_of
-from vision.documents.text.page import Box, PageText, PaperCode, PaperReading, TextLine
+from vision.documents.text.page import PageBox, PageText, PaperCode, PaperReading, TextLine
 
 TODAY = date(2026, 11, 22)
-NOWHERE = Box(0, 0, 1, 1)
+NOWHERE = PageBox(0, 0, 1, 1)
 SLIP = [[(300, "顺丰速运")], ["运单号：SF1234567890123"]]
 SLIP_END = [["寄件日期：2026-03-04"], ["保价金额：200.00"]]
 CARD = [[(300, "宠物免疫证")], ["宠物名：豆豆", (400, "主人：张三")]]

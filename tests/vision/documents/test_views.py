@@ -15,7 +15,7 @@ from PIL import Image
 from vision.documents.ocr.crops import crop
 from vision.documents.ocr.outlines import area_ratio, outlines, skew
 from vision.documents.ocr.views import fall_degrees, flattened, levelled, turned, whole
-from vision.documents.text.page import Box, PaperField, TextLine
+from vision.documents.text.page import FieldReading, PageBox, TextLine
 
 WIDTH, HEIGHT = 900, 700
 CORNERS = np.array([[210, 120], [720, 190], [650, 590], [150, 520]], dtype=np.float32)
@@ -112,8 +112,8 @@ def test_the_fall_of_lines_is_measured(degrees: float) -> None:
     assert fall_degrees([]) == 0.0
 
 
-def field(box: Box, corners: tuple[tuple[float, float], ...] = ()) -> PaperField:
-    return PaperField("total_minor", "100", 0.9, box, corners)
+def field(box: PageBox, corners: tuple[tuple[float, float], ...] = ()) -> FieldReading:
+    return FieldReading("total_minor", "100", 0.9, box, corners)
 
 
 def opened(jpeg: bytes) -> np.ndarray:
@@ -122,7 +122,7 @@ def opened(jpeg: bytes) -> np.ndarray:
 
 def test_a_crop_shows_the_field_and_a_margin() -> None:
     pixels = marked(450, 350)
-    piece = opened(crop(pixels, field(Box(0.45, 0.45, 0.55, 0.55))))
+    piece = opened(crop(pixels, field(PageBox(0.45, 0.45, 0.55, 0.55))))
     assert piece.shape[0] < 0.3 * HEIGHT
     x, y = brightest(piece)
     assert abs(x - piece.shape[1] / 2) < 4
@@ -136,7 +136,7 @@ def test_a_crop_of_a_turned_field_is_upright() -> None:
     view = turned(whole(turned_page), 3)
     corners = tuple((x / 200, y / 600) for x, y in view.back([(150, 80), (270, 80), (270, 120), (150, 120)]))
     xs, ys = [x for x, _ in corners], [y for _, y in corners]
-    piece = opened(crop(turned_page, field(Box(min(xs), min(ys), max(xs), max(ys)), corners), margin=0.0))
+    piece = opened(crop(turned_page, field(PageBox(min(xs), min(ys), max(xs), max(ys)), corners), margin=0.0))
     height, width = piece.shape[:2]
     assert width > 2 * height
     assert piece[:, : width // 3].mean() < 60
@@ -145,5 +145,5 @@ def test_a_crop_of_a_turned_field_is_upright() -> None:
 
 def test_a_crop_at_the_edge_or_of_no_size_is_still_a_picture() -> None:
     pixels = marked(10, 10)
-    assert opened(crop(pixels, field(Box(0, 0, 0.05, 0.02)))).size > 0
-    assert opened(crop(pixels, field(Box(0.5, 0.5, 0.5, 0.5)))).size > 0
+    assert opened(crop(pixels, field(PageBox(0, 0, 0.05, 0.02)))).size > 0
+    assert opened(crop(pixels, field(PageBox(0.5, 0.5, 0.5, 0.5)))).size > 0

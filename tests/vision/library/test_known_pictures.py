@@ -15,7 +15,7 @@ from fixtures import caltech, edits
 from vision.copies.fingerprint import Fingerprint, Fingerprinter
 from vision.copies.geometry import relate
 from vision.library import LibraryPhoto, known_pictures, publish, remove_claim
-from vision.library.known_pictures import Bank, Common, Known, assemble, explain, learn
+from vision.library.known_pictures import Common, Known, KnownPictures, assemble, explain, learn
 from vision.measurement import Unmeasured
 
 pytestmark = pytest.mark.anyio
@@ -63,12 +63,12 @@ def known(name: str, seen: Fingerprint) -> Known:
     return Known(name, seen.sha256, seen.pixel_sha256, "", seen.keypoints)
 
 
-def explained(photo: Fingerprint, match: Fingerprint, bank: Bank) -> str:
+def explained(photo: Fingerprint, match: Fingerprint, bank: KnownPictures) -> str:
     return explain(photo, match.keypoints, match.thumbnail, relate(photo.keypoints, match.keypoints), bank)
 
 
 @pytest.fixture(scope="module")
-def bank(shop: Shop) -> Bank:
+def bank(shop: Shop) -> KnownPictures:
     """Learnt from the first three photos."""
     base, *others = (known(f"p{place}", seen) for place, seen in enumerate(shop.photos[:3]))
     learnt = learn("label", base, others)
@@ -77,7 +77,7 @@ def bank(shop: Shop) -> Bank:
     return assemble([learnt])
 
 
-def test_only_what_the_photos_share_is_learnt(shop: Shop, bank: Bank) -> None:
+def test_only_what_the_photos_share_is_learnt(shop: Shop, bank: KnownPictures) -> None:
     (learnt,) = bank.commons
     scene = data.chelsea()
     changed = (shop.pixels[0] != scene).any(axis=2)
@@ -87,7 +87,7 @@ def test_only_what_the_photos_share_is_learnt(shop: Shop, bank: Bank) -> None:
     assert len(learnt.keypoints) < len(shop.photos[0].keypoints)
 
 
-def test_most_photos_that_share_the_label_are_explained_by_it(shop: Shop, bank: Bank) -> None:
+def test_most_photos_that_share_the_label_are_explained_by_it(shop: Shop, bank: KnownPictures) -> None:
     unseen = [(3, 4), (4, 3), (0, 3), (3, 0), (1, 4)]
     related = [pair for pair in unseen if relate(*(shop.photos[one].keypoints for one in pair)).inliers >= 8]
     assert len(related) >= 3, "the photos do not even match by their label: nothing is tested"
@@ -101,13 +101,15 @@ def test_most_photos_that_share_the_label_are_explained_by_it(shop: Shop, bank: 
     "edit", ["copied", "jpeg_20", "recoloured", "mirrored", "rotated_15", "cropped_50", "screenshot"]
 )
 @pytest.mark.parametrize("place", [0, 3])
-def test_a_copy_of_a_photo_with_the_label_is_no_less_a_copy(shop: Shop, bank: Bank, edit: str, place: int) -> None:
+def test_a_copy_of_a_photo_with_the_label_is_no_less_a_copy(
+    shop: Shop, bank: KnownPictures, edit: str, place: int
+) -> None:
     copy = shop.see(edits.apply(edit, shop.pixels[place], np.random.default_rng(1)))
     assert relate(copy.keypoints, shop.photos[place].keypoints).inliers >= 8
     assert explained(copy, shop.photos[place], bank) == ""
 
 
-def test_the_label_alone_tells_too_little_to_excuse_anything(shop: Shop, bank: Bank) -> None:
+def test_the_label_alone_tells_too_little_to_excuse_anything(shop: Shop, bank: KnownPictures) -> None:
     """Nothing is left to look at outside of it: it may as well be cut out of the other photo."""
     label = shop.see(np.asarray(edits._resize(shop.label, 1.5)))
     assert explained(label, shop.photos[3], bank) == ""
@@ -133,12 +135,12 @@ def test_a_word_on_one_and_the_same_picture_is_about_the_whole_of_it(shop: Shop)
     assert assemble([learnt]).exact("", shop.photos[1].pixel_sha256) == ""
 
 
-def test_a_part_that_is_common_excuses_no_bytes_or_pixels(shop: Shop, bank: Bank) -> None:
+def test_a_part_that_is_common_excuses_no_bytes_or_pixels(shop: Shop, bank: KnownPictures) -> None:
     assert [bank.exact(seen.sha256, seen.pixel_sha256) for seen in shop.photos] == [""] * 5
 
 
 async def test_the_bank_is_kept_read_back_and_forgotten_with_the_claim(
-    engine: AsyncEngine, shop: Shop, bank: Bank
+    engine: AsyncEngine, shop: Shop, bank: KnownPictures
 ) -> None:
     async with engine.begin() as conn:
         mine = LibraryPhoto("p1", "claim", shop.photos[1], owner_claim="c1", owner_subject="li")

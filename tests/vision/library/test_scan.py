@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vision.library.scan import Block, Query, Rows, ScanLimits, gather, scan
+from vision.library.scan import Block, Rows, ScanLimits, ScanQuery, gather, scan
 
 LIMITS = ScanLimits()
 CODED = ScanLimits(kept=2000, kept_view=2000, exact_rows_max=100)
@@ -29,21 +29,21 @@ def drawn_rows(count: int, seed: int, owners: int = 5) -> Rows:
     )
 
 
-def drawn_query(seed: int, *, views: int = 2, owner: int | None = None, depth: int = 10) -> Query:
+def drawn_query(seed: int, *, views: int = 2, owner: int | None = None, depth: int = 10) -> ScanQuery:
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(1 + views, 256)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     hashes = rng.integers(0, 256, (8, 32), dtype=np.uint8)
-    return Query(vectors[:1], vectors[1:], hashes, owner, depth, depth, 256)
+    return ScanQuery(vectors[:1], vectors[1:], hashes, owner, depth, depth, 256)
 
 
-def searched(blocks: list[Block], query: Query, limits: ScanLimits) -> tuple[list[list[str]], list[list[float]]]:
+def searched(blocks: list[Block], query: ScanQuery, limits: ScanLimits) -> tuple[list[list[str]], list[list[float]]]:
     """Ids by descriptor, and bits by PDQ (where ties make ids a matter of taste), of each look."""
     by_descriptor, by_pdq = gather([scan(block, query, limits) for block in blocks], query, limits)
     return [[one.photo_id for one in look] for look in by_descriptor], [[one.value for one in look] for look in by_pdq]
 
 
-def compared(blocks: list[Block], query: Query) -> tuple[list[list[str]], list[list[float]]]:
+def compared(blocks: list[Block], query: ScanQuery) -> tuple[list[list[str]], list[list[float]]]:
     """The oracle: every row that is neither buried nor the owner's."""
     ids, cosines, bits = [], [], []
     vectors = np.concatenate([query.whole, query.views])

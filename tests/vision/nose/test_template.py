@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vision.errors import TemplateUnreadable
 from vision.nose import NoseTemplate
-from vision.nose.keypoints import Keypoints
+from vision.nose.keypoints import NoseKeypoints
 from vision.nose.pattern import PATTERN_PX, Pattern
 
 
@@ -19,7 +19,7 @@ def some_template(keypoints: int = 40) -> NoseTemplate:
     inside[20:120, 10:130] = True
     return NoseTemplate(
         pattern=Pattern((rng.integers(-120, 120, inside.shape) * inside).astype(np.int8), inside),
-        keypoints=Keypoints(
+        keypoints=NoseKeypoints(
             (rng.integers(0, 320 * 64, (keypoints, 2)) / 64).astype(np.float32),
             rng.integers(0, 256, (keypoints, 128)).astype(np.uint8),
         ),

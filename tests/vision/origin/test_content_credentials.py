@@ -16,7 +16,7 @@ from vision.decode.process import DecodeLimits
 from vision.errors import ImageRefused
 from vision.measurement import Unmeasured
 from vision.origin.file_signs import file_signs
-from vision.origin.sign import SignKind
+from vision.origin.sign import OriginSignKind
 from vision.origin.signs import read_credentials
 
 CAMERA = identity()
@@ -28,7 +28,7 @@ def decoder() -> Iterator[Decoder]:
         yield running
 
 
-def sign_of(decoder: Decoder, data: bytes, kind: SignKind, anchors: bytes = b""):  # type: ignore[no-untyped-def]
+def sign_of(decoder: Decoder, data: bytes, kind: OriginSignKind, anchors: bytes = b""):  # type: ignore[no-untyped-def]
     picture = decoder.decode(data, marks=True)
     credentials = read_credentials(decoder, data, picture, anchors)
     (found,) = (sign for sign in file_signs(picture.exif, picture.origin, credentials) if sign.kind is kind)
@@ -41,13 +41,13 @@ FORMATS = [(jpeg, "image/jpeg"), (png, "image/png"), (webp, "image/webp")]
 @pytest.mark.parametrize(("encode", "media_type"), FORMATS)
 def test_a_signer_on_the_list_is_trusted_in_every_format(decoder: Decoder, encode: object, media_type: str) -> None:
     file = signed(encode(photo(320, 240)), media_type, CAMERA)  # type: ignore[operator]
-    found = sign_of(decoder, file, SignKind.C2PA, CAMERA.root)
+    found = sign_of(decoder, file, OriginSignKind.C2PA, CAMERA.root)
     assert (found.state, found.value) == ("found", "trusted")
     assert "Camera Maker" in found.detail
 
 
 def test_a_signer_whom_nobody_knows_is_untrusted_and_the_photo_is_not_called_changed(decoder: Decoder) -> None:
-    found = sign_of(decoder, signed(jpeg(), "image/jpeg", CAMERA), SignKind.C2PA)
+    found = sign_of(decoder, signed(jpeg(), "image/jpeg", CAMERA), OriginSignKind.C2PA)
     assert (found.state, found.value) == ("found", "untrusted")
     assert "unchanged" in found.detail
     assert "Camera Maker" not in found.detail, "an unknown signer may be a person"
@@ -56,7 +56,7 @@ def test_a_signer_whom_nobody_knows_is_untrusted_and_the_photo_is_not_called_cha
 def test_one_bit_changed_after_signing_is_invalid_whoever_signed(decoder: Decoder) -> None:
     file = tampered(signed(jpeg(photo(320, 240)), "image/jpeg", CAMERA))
     for anchors in (b"", CAMERA.root):
-        found = sign_of(decoder, file, SignKind.C2PA, anchors)
+        found = sign_of(decoder, file, OriginSignKind.C2PA, anchors)
         assert (found.state, found.value) == ("found", "invalid")
         assert "dataHash.mismatch" in found.detail
 
@@ -71,21 +71,21 @@ def test_a_certificate_that_has_run_out_is_expired_not_invalid(decoder: Decoder)
     # Certificates count whole seconds, and the last one is still in time.
     while datetime.now(UTC) <= until + timedelta(seconds=1.1):
         time.sleep(0.1)
-    found = sign_of(decoder, file, SignKind.C2PA, short.root)
+    found = sign_of(decoder, file, OriginSignKind.C2PA, short.root)
     assert (found.state, found.value) == ("found", "expired")
 
 
 def test_a_photo_without_credentials_has_none(decoder: Decoder) -> None:
-    assert sign_of(decoder, jpeg(), SignKind.C2PA).state == "not_found"
+    assert sign_of(decoder, jpeg(), OriginSignKind.C2PA).state == "not_found"
 
 
 def test_a_generator_that_signs_its_picture_is_named(decoder: Decoder) -> None:
     made = signed(jpeg(), "image/jpeg", CAMERA, "trainedAlgorithmicMedia")
     retouched = signed(jpeg(), "image/jpeg", CAMERA, "compositeWithTrainedAlgorithmicMedia")
     taken = signed(jpeg(), "image/jpeg", CAMERA)
-    assert sign_of(decoder, made, SignKind.GENERATOR).value == "generated"
-    assert sign_of(decoder, retouched, SignKind.GENERATOR).value == "retouched"
-    assert sign_of(decoder, taken, SignKind.GENERATOR).state == "not_found"
+    assert sign_of(decoder, made, OriginSignKind.GENERATOR).value == "generated"
+    assert sign_of(decoder, retouched, OriginSignKind.GENERATOR).value == "retouched"
+    assert sign_of(decoder, taken, OriginSignKind.GENERATOR).state == "not_found"
 
 
 def test_credentials_on_a_server_are_not_fetched(decoder: Decoder) -> None:
@@ -93,7 +93,7 @@ def test_credentials_on_a_server_are_not_fetched(decoder: Decoder) -> None:
     plain = jpeg()
     segment = b"http://ns.adobe.com/xap/1.0/\0" + packet
     file = plain[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + plain[2:]
-    found = sign_of(decoder, file, SignKind.C2PA)
+    found = sign_of(decoder, file, OriginSignKind.C2PA)
     assert (found.state, found.value) == ("unmeasured", "not_applicable")
     assert "server" in found.detail
 
@@ -107,7 +107,7 @@ def test_a_manifest_cut_short_is_no_valid_one(decoder: Decoder, kept: float) -> 
     shortened = (
         file[: start + 2] + cut.to_bytes(2, "big") + file[start + 4 : start + 2 + cut] + file[start + 2 + length :]
     )
-    found = sign_of(decoder, shortened, SignKind.C2PA)
+    found = sign_of(decoder, shortened, OriginSignKind.C2PA)
     assert found.value not in ("trusted", "untrusted", "expired")
 
 
@@ -120,7 +120,7 @@ def test_a_manifest_of_random_bytes_is_no_valid_one(decoder: Decoder, seed: int)
     noise = np.random.default_rng(seed)
     for place in noise.integers(start + 40, start + 2500, 30):
         file[int(place)] = int(noise.integers(0, 256))
-    found = sign_of(decoder, bytes(file), SignKind.C2PA, CAMERA.root)
+    found = sign_of(decoder, bytes(file), OriginSignKind.C2PA, CAMERA.root)
     assert found.value not in ("trusted", "untrusted")
 
 
@@ -133,7 +133,7 @@ def test_a_manifest_of_nested_boxes_without_end_costs_its_limit_and_not_more() -
     plain = jpeg()
     file = plain[:2] + b"\xff\xeb" + (len(segment) + 2).to_bytes(2, "big") + segment + plain[2:]
     with Decoder(DecodeLimits(credentials_cpu_seconds_max=2), processes=1) as decoder:
-        found = sign_of(decoder, file, SignKind.C2PA)
+        found = sign_of(decoder, file, OriginSignKind.C2PA)
         assert found.state == "unmeasured"
         assert decoder.decode(plain).pixels.size
 
@@ -147,5 +147,5 @@ def test_a_check_that_dies_is_told_as_such_and_not_as_a_clean_photo(monkeypatch:
             decoder.credentials(file)
         credentials = read_credentials(decoder, file, picture, b"")
     assert isinstance(credentials, Unmeasured)
-    (found,) = (s for s in file_signs(no_exif(), picture.origin, credentials) if s.kind is SignKind.C2PA)
+    (found,) = (s for s in file_signs(no_exif(), picture.origin, credentials) if s.kind is OriginSignKind.C2PA)
     assert (found.state, found.value) == ("unmeasured", "crashed")

@@ -25,7 +25,7 @@ from fixtures.provenance_cases import with_thumbnail
 from vision.decode.image import Decoder
 from vision.origin.file_signs import file_signs
 from vision.origin.programs import editor, generator
-from vision.origin.sign import Sign, SignKind
+from vision.origin.sign import OriginSignKind, Sign
 
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
 
@@ -36,7 +36,7 @@ def decoder() -> Iterator[Decoder]:
         yield running
 
 
-def sign_of(decoder: Decoder, data: bytes, kind: SignKind) -> Sign:
+def sign_of(decoder: Decoder, data: bytes, kind: OriginSignKind) -> Sign:
     picture = decoder.decode(data, marks=True)
     (found,) = (sign for sign in file_signs(picture.exif, picture.origin, None) if sign.kind is kind)
     return found
@@ -64,7 +64,7 @@ def text_png(key: str, text: str, *, packed: bool = False) -> bytes:
     "name", ["Adobe Photoshop 25.0 (Windows)", "Snapseed 2.0", "美图秀秀", "GIMP 2.10.36", "PicsArt"]
 )
 def test_an_editor_named_in_the_file_is_found(decoder: Decoder, name: str) -> None:
-    found = sign_of(decoder, jpeg(None, exif=exif_of(software=name)), SignKind.EXIF_SOFTWARE)
+    found = sign_of(decoder, jpeg(None, exif=exif_of(software=name)), OriginSignKind.EXIF_SOFTWARE)
     assert (found.state, found.value) == ("found", "editor")
 
 
@@ -95,7 +95,7 @@ def test_a_file_stripped_by_a_messenger_shows_no_sign(decoder: Decoder) -> None:
     ],
 )
 def test_dates_that_contradict_one_another_are_found(decoder: Decoder, dates: dict[str, str], value: str) -> None:
-    assert sign_of(decoder, jpeg(None, exif=exif_of(**dates)), SignKind.EXIF_DATES).value == value
+    assert sign_of(decoder, jpeg(None, exif=exif_of(**dates)), OriginSignKind.EXIF_DATES).value == value
 
 
 def test_satellites_that_saw_another_week_are_found_and_their_position_stays_behind(decoder: Decoder) -> None:
@@ -103,7 +103,7 @@ def test_satellites_that_saw_another_week_are_found_and_their_position_stays_beh
     position = exif.get_ifd(0x8825)
     position[1], position[2], position[29] = "N", (31.0, 13.0, 49.0), "2026:09:11"
     picture = decoder.decode(jpeg(None, exif=exif), marks=True)
-    assert sign_of(decoder, jpeg(None, exif=exif), SignKind.EXIF_DATES).value == "gps"
+    assert sign_of(decoder, jpeg(None, exif=exif), OriginSignKind.EXIF_DATES).value == "gps"
     assert "31" not in json.dumps(dict(picture.origin.marks))
     assert "2026:09" not in json.dumps(dict(picture.origin.marks))
 
@@ -120,23 +120,23 @@ def other_pixels() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 @pytest.mark.parametrize("turned", [0, 1, 2, 3])
 def test_a_thumbnail_of_the_same_picture_is_no_sign_however_it_lies(decoder: Decoder, turned: int) -> None:
     data = with_thumbnail(pixels(), of=np.ascontiguousarray(np.rot90(pixels(), turned)))
-    assert sign_of(decoder, data, SignKind.EXIF_THUMBNAIL).state == "not_found"
+    assert sign_of(decoder, data, OriginSignKind.EXIF_THUMBNAIL).state == "not_found"
 
 
 def test_a_thumbnail_in_another_shape_with_bars_is_no_sign(decoder: Decoder) -> None:
     wide = pixels()[60:420]
     barred = np.zeros_like(pixels())
     barred[60:420] = wide
-    assert sign_of(decoder, with_thumbnail(wide, of=barred), SignKind.EXIF_THUMBNAIL).state == "not_found"
+    assert sign_of(decoder, with_thumbnail(wide, of=barred), OriginSignKind.EXIF_THUMBNAIL).state == "not_found"
 
 
 def test_a_filter_over_the_whole_picture_leaves_the_thumbnail_alike(decoder: Decoder) -> None:
     changed = recoloured(pixels(), np.random.default_rng(1), ())
-    assert sign_of(decoder, with_thumbnail(changed, of=pixels()), SignKind.EXIF_THUMBNAIL).state == "not_found"
+    assert sign_of(decoder, with_thumbnail(changed, of=pixels()), OriginSignKind.EXIF_THUMBNAIL).state == "not_found"
 
 
 def test_a_thumbnail_of_another_picture_is_found(decoder: Decoder) -> None:
-    found = sign_of(decoder, with_thumbnail(pixels(), of=other_pixels()), SignKind.EXIF_THUMBNAIL)
+    found = sign_of(decoder, with_thumbnail(pixels(), of=other_pixels()), OriginSignKind.EXIF_THUMBNAIL)
     assert (found.state, found.value) == ("found", "another_picture")
 
 
@@ -160,7 +160,7 @@ def test_a_broken_thumbnail_is_unmeasured_and_the_photo_still_decodes(decoder: D
     else:
         frame = data.index(b"\xff\xc0", start)
         data = data[: frame + 5] + b"\xff\xf0\xff\xf0" + data[frame + 9 :]
-    assert sign_of(decoder, data, SignKind.EXIF_THUMBNAIL).state in ("unmeasured", "found")
+    assert sign_of(decoder, data, OriginSignKind.EXIF_THUMBNAIL).state in ("unmeasured", "found")
     assert decoder.decode(data, marks=True).pixels.shape == (480, 640, 3)
 
 
@@ -184,7 +184,7 @@ def test_texts_that_generators_write_into_a_png_are_found_and_stay_behind(
     decoder: Decoder, key: str, text: str, packed: bool
 ) -> None:
     data = text_png(key, text, packed=packed)
-    found = sign_of(decoder, data, SignKind.GENERATOR)
+    found = sign_of(decoder, data, OriginSignKind.GENERATOR)
     assert (found.state, found.value) == ("found", "generated")
     left = json.dumps(dict(decoder.decode(data, marks=True).origin.marks), ensure_ascii=False)
     assert "Wang" not in left
@@ -194,7 +194,7 @@ def test_texts_that_generators_write_into_a_png_are_found_and_stay_behind(
 @pytest.mark.parametrize("text", ["parameters of my camera", "Steps: go up, then left", "prompt delivery"])
 def test_innocent_words_are_no_generator(decoder: Decoder, text: str) -> None:
     for key in ("parameters", "prompt", "Comment", "Description"):
-        assert sign_of(decoder, text_png(key, text), SignKind.GENERATOR).state == "not_found"
+        assert sign_of(decoder, text_png(key, text), OriginSignKind.GENERATOR).state == "not_found"
 
 
 @pytest.mark.parametrize(
@@ -211,12 +211,12 @@ def test_innocent_words_are_no_generator(decoder: Decoder, text: str) -> None:
 )  # fmt: skip
 def test_what_xmp_says_of_the_making_is_read(decoder: Decoder, packet: bytes, value: str) -> None:
     data = jpeg_with(jpeg(), jpeg_segment(0xE1, XMP + packet))
-    assert sign_of(decoder, data, SignKind.GENERATOR).value == value
+    assert sign_of(decoder, data, OriginSignKind.GENERATOR).value == value
 
 
 def test_a_prompt_in_an_exif_comment_is_found(decoder: Decoder) -> None:
     data = jpeg(None, exif=exif_of(comment="UNICODE\0" + PROMPT))
-    assert sign_of(decoder, data, SignKind.GENERATOR).state == "found"
+    assert sign_of(decoder, data, OriginSignKind.GENERATOR).state == "found"
 
 
 HOSTILE = {
@@ -249,4 +249,4 @@ def test_hostile_metadata_costs_little_and_refuses_no_good_photo(decoder: Decode
     assert all(len(text) <= 160 for text in picture.origin.marks.values())
     for sign in file_signs(picture.exif, picture.origin, None):
         assert sign.state in ("found", "not_found", "unmeasured")
-        assert sign.kind is SignKind.EXIF_SOFTWARE or sign.state != "found"
+        assert sign.kind is OriginSignKind.EXIF_SOFTWARE or sign.state != "found"

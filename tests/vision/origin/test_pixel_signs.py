@@ -17,7 +17,7 @@ from vision.decode.image import Decoder
 from vision.decode.strip import ROWS_MAX, top_strip
 from vision.origin.pixel_signs import pixel_signs
 from vision.origin.requantised import unevenness
-from vision.origin.sign import Sign, SignKind
+from vision.origin.sign import OriginSignKind, Sign
 from vision.origin.signs import look_for_signs
 
 Pixels = NDArray[np.uint8]
@@ -46,7 +46,7 @@ def scene(seed: int = 0, width: int = 640, height: int = 480) -> Pixels:
     return np.clip(128 + 12 * value, 2, 253).astype(np.uint8)
 
 
-def signs_of(decoder: Decoder, data: bytes) -> dict[SignKind, Sign]:
+def signs_of(decoder: Decoder, data: bytes) -> dict[OriginSignKind, Sign]:
     picture = decoder.decode(data, marks=True)
     grey = np.asarray(Image.fromarray(picture.pixels).convert("L"), dtype=np.uint8)
     return {sign.kind: sign for sign in pixel_signs(picture, geometry.extract(grey))}
@@ -62,23 +62,23 @@ def test_a_plain_scene_shows_nothing(decoder: Decoder) -> None:
 def test_both_kinds_of_app_screen_are_found(decoder: Decoder, seed: int) -> None:
     rng = np.random.default_rng(seed)
     chat = edits.jpeg_bytes(provenance_cases.chat_screenshot(scene(seed), rng))
-    assert signs_of(decoder, chat)[SignKind.SCREENSHOT].state == "found"
+    assert signs_of(decoder, chat)[OriginSignKind.SCREENSHOT].state == "found"
 
 
 def test_a_pattern_all_over_is_found_and_an_edge_is_not(decoder: Decoder) -> None:
     down, across = np.mgrid[0:480, 0:640]
     fine = 1 + 0.12 * np.sin(2 * np.pi * (across * 0.21 + down * 0.13))
     screen = np.clip(scene() * fine[:, :, None], 0, 255).astype(np.uint8)
-    assert signs_of(decoder, edits.jpeg_bytes(screen))[SignKind.RECAPTURE].state == "found"
+    assert signs_of(decoder, edits.jpeg_bytes(screen))[OriginSignKind.RECAPTURE].state == "found"
     halves = scene()
     halves[:, 320:] = halves[:, 320:] // 3
-    assert signs_of(decoder, edits.jpeg_bytes(halves))[SignKind.RECAPTURE].state == "not_found"
+    assert signs_of(decoder, edits.jpeg_bytes(halves))[OriginSignKind.RECAPTURE].state == "not_found"
 
 
 def test_a_part_pasted_elsewhere_is_found(decoder: Decoder) -> None:
     pasted = scene(3)
     pasted[300:440, 420:600] = pasted[40:180, 60:240]
-    found = signs_of(decoder, edits.jpeg_bytes(pasted, 90))[SignKind.COPY_MOVE]
+    found = signs_of(decoder, edits.jpeg_bytes(pasted, 90))[OriginSignKind.COPY_MOVE]
     assert found.state == "found"
     assert found.score is not None
     assert found.score >= 4
@@ -89,8 +89,8 @@ def test_a_second_better_compression_shows_the_first(decoder: Decoder, first: in
     shown = scene(0, 1280, 400)
     once = edits.jpeg_bytes(shown, second)
     twice = edits.jpeg_bytes(edits.through_jpeg(shown, first), second)
-    assert signs_of(decoder, once)[SignKind.DOUBLE_JPEG].state == "not_found"
-    assert signs_of(decoder, twice)[SignKind.DOUBLE_JPEG].state == "found"
+    assert signs_of(decoder, once)[OriginSignKind.DOUBLE_JPEG].state == "not_found"
+    assert signs_of(decoder, twice)[OriginSignKind.DOUBLE_JPEG].state == "found"
 
 
 @pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"subsampling": 2}, {"restart_marker_rows": 1}])
@@ -139,7 +139,7 @@ def test_odd_pictures_give_one_sign_of_every_kind_and_none_found(decoder: Decode
     data = png(ODD[name])
     picture = decoder.decode(data, marks=True)
     signs = look_for_signs(decoder, data, picture, Fingerprinter().fingerprint(picture, "0" * 64))
-    assert [sign.kind for sign in signs] == sorted(SignKind)
+    assert [sign.kind for sign in signs] == sorted(OriginSignKind)
     assert [sign for sign in signs if sign.state == "found"] == []
     assert all(sign.value in ("crashed", "not_applicable") for sign in signs if sign.state == "unmeasured")
     assert not [sign for sign in signs if sign.value == "crashed"]

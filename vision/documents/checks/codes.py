@@ -12,7 +12,7 @@ from datetime import date
 
 from vision.documents.kinds.catalogue import PaperKind
 from vision.documents.text.normalise import AMOUNT_MINOR_END, tracking_key
-from vision.documents.text.page import PaperCheck, PaperCode
+from vision.documents.text.page import CheckReading, PaperCode
 
 # 01,TYPE,CODE,NUMBER,AMOUNT,YYYYMMDD,CHECKCODE,CRC, as the tax authority's invoices print it.
 _FISCAL = re.compile(
@@ -57,7 +57,7 @@ def fiscal(text: str) -> FiscalCode | None:
     return FiscalCode(found["type"], found["code"], found["number"], amount_minor, day)
 
 
-def code_check(kind: PaperKind, values: Mapping[str, str], codes: Sequence[PaperCode]) -> PaperCheck | None:
+def code_check(kind: PaperKind, values: Mapping[str, str], codes: Sequence[PaperCode]) -> CheckReading | None:
     """code_matches_text, None where no code states anything that was also read in print."""
     if "tracking_number" in kind.fields:
         return _tracking(values, codes)
@@ -66,17 +66,17 @@ def code_check(kind: PaperKind, values: Mapping[str, str], codes: Sequence[Paper
     if not sides:
         return _mentioned(values, codes)
     words = "; ".join(f"{name}: the code says {code}, the print {printed}" for name, code, printed in sides)
-    return PaperCheck("code_matches_text", all(code == printed for _, code, printed in sides), words)
+    return CheckReading("code_matches_text", all(code == printed for _, code, printed in sides), words)
 
 
-def _mentioned(values: Mapping[str, str], codes: Sequence[PaperCode]) -> PaperCheck | None:
+def _mentioned(values: Mapping[str, str], codes: Sequence[PaperCode]) -> CheckReading | None:
     """Other codes lead to a web page. One that has the paper's number in it agrees; one that has not says nothing."""
     name = "number" if "number" in values else "order_number"
     printed = values.get(name, "")
     if len(printed) >= _NUMBER_CHARACTERS_MIN and any(
         printed in re.split(r"[^0-9A-Za-z]+", code.text.upper()) for code in codes
     ):
-        return PaperCheck("code_matches_text", True, f"{name}: the code has {printed} in it")
+        return CheckReading("code_matches_text", True, f"{name}: the code has {printed} in it")
     return None
 
 
@@ -91,7 +91,7 @@ def _sides(values: Mapping[str, str], payload: FiscalCode) -> list[tuple[str, st
     return [(name, code, values[name]) for name, code in coded.items() if code and name in values]
 
 
-def _tracking(values: Mapping[str, str], codes: Sequence[PaperCode]) -> PaperCheck | None:
+def _tracking(values: Mapping[str, str], codes: Sequence[PaperCode]) -> CheckReading | None:
     """A bar code of a slip carries its number, or that of the order; a QR code may carry anything, and counts only
     where it has the number in it. Short bar codes are those of routes and sorting.
     """
@@ -101,10 +101,10 @@ def _tracking(values: Mapping[str, str], codes: Sequence[PaperCode]) -> PaperChe
     keys = {tracking_key(code.text): code for code in codes if code.symbology not in _MATRIX}
     numbers = [key for key in keys if len(re.sub(r"\D", "", key)) >= _TRACKING_DIGITS_MIN]
     if printed in numbers:
-        return PaperCheck("code_matches_text", True, f"tracking_number: the bar code and the print say {printed}")
+        return CheckReading("code_matches_text", True, f"tracking_number: the bar code and the print say {printed}")
     if any(printed in tracking_key(code.text) for code in codes if code.symbology in _MATRIX):
-        return PaperCheck("code_matches_text", True, f"tracking_number: the QR code and the print say {printed}")
+        return CheckReading("code_matches_text", True, f"tracking_number: the QR code and the print say {printed}")
     other = next((number for number in numbers if number != values.get("order_number", "")), None)
     if other is None:
         return None
-    return PaperCheck("code_matches_text", False, f"tracking_number: the bar code says {other}, the print {printed}")
+    return CheckReading("code_matches_text", False, f"tracking_number: the bar code says {other}, the print {printed}")

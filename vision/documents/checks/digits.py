@@ -6,7 +6,7 @@ from dataclasses import astuple
 from typing import Final
 
 from vision.documents.checks.forensics import Box, DigitsLook, ForensicLimits, ForensicModel, Pixels, digits_look
-from vision.documents.text.page import PaperCheck, PaperReading
+from vision.documents.text.page import CheckReading, PaperReading
 
 CHECK: Final = "digits_look_untouched"
 _SIGN_WORDS: Final = {
@@ -26,7 +26,7 @@ def digits_check(
     *,
     model: ForensicModel | None = None,
     limits: ForensicLimits | None = None,
-) -> PaperCheck | None:
+) -> CheckReading | None:
     """Whether a digit of an amount in figures or of a date looks changed; None when none could be looked at.
 
     pixels: uint8 (h, w, 3) sRGB, the picture that was read. The detail names the most suspicious digit, where it
@@ -44,10 +44,10 @@ def digits_check(
         return None
     name, worst = max(measured, key=lambda pair: pair[1].score)
     if not worst.found:
-        return PaperCheck(CHECK, True, f"{len(measured)} fields, the least like its neighbours at {worst.score:.2f}")
+        return CheckReading(CHECK, True, f"{len(measured)} fields, the least like its neighbours at {worst.score:.2f}")
     across, down = (round(100 * share) for share in worst.at[:2])
     why = _SIGN_WORDS[worst.sign]
-    return PaperCheck(
+    return CheckReading(
         CHECK,
         False,
         f"{name}: the digit at {across}% from the left, {down}% from the top differs in {why} ({worst.score:.2f})",

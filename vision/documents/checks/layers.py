@@ -8,7 +8,7 @@ from collections.abc import Callable
 from vision.decode.text_layer import TextLayer
 from vision.documents.kinds.catalogue import PaperKind
 from vision.documents.text.normalise import plain
-from vision.documents.text.page import PageText, PaperCheck, PaperReading, TextLine
+from vision.documents.text.page import CheckReading, PageText, PaperReading, TextLine
 
 LAYER_MODEL = "text layer"
 
@@ -31,7 +31,7 @@ def layer_check(
     width_px: int,
     height_px: int,
     parsed: Callable[[PageText], PaperReading],
-) -> PaperCheck | None:
+) -> CheckReading | None:
     """text_layer_matches_picture, over the kind's required fields and those that money rests on, where both were read.
 
     parsed: reads a page of text as a paper of that kind. None without a layer, or with one that has none of the fields.
@@ -39,7 +39,7 @@ def layer_check(
     further down.
     """
     if not layer.complete:
-        return PaperCheck("text_layer_matches_picture", False, "the text layer is longer than any paper")
+        return CheckReading("text_layer_matches_picture", False, "the text layer is longer than any paper")
     if not layer.lines:
         return None
     stated = parsed(layer_page(layer, width_px, height_px))
@@ -50,12 +50,12 @@ def layer_check(
         return None
     differing = [name for name in both if _folded(stated.value(name)) != _folded(reading.value(name))]
     if not differing:
-        return PaperCheck("text_layer_matches_picture", True, f"the same in both: {', '.join(both)}")
+        return CheckReading("text_layer_matches_picture", True, f"the same in both: {', '.join(both)}")
     words = "; ".join(
         f"{name}: the text layer says {stated.value(name) or refused[name]}, the picture {reading.value(name)}"
         for name in differing
     )
-    return PaperCheck("text_layer_matches_picture", False, words)
+    return CheckReading("text_layer_matches_picture", False, words)
 
 
 def _folded(value: str) -> str:

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from vision.documents.fields import capital, receipt
 from vision.documents.fields.formats import BARE_WEIGHT, SHAPES, tracking_without_label
 from vision.documents.fields.names import doubt
-from vision.documents.fields.values import Outcome, date_by_rule, from_found, unlabelled_dates
-from vision.documents.kinds.catalogue import FieldRule, Label, PaperKind
-from vision.documents.text.layout import PLACE, Found, Row, ahead, beside, labelled, piece, under
+from vision.documents.fields.values import FieldResult, date_by_rule, from_found, unlabelled_dates
+from vision.documents.kinds.catalogue import FieldLabel, FieldRule, PaperKind
+from vision.documents.text.layout import PLACE, FoundText, Row, ahead, beside, labelled, piece, under
 from vision.documents.text.normalise import AMOUNT_MINOR_END
-from vision.documents.text.page import Box, PaperField, RefusedField
+from vision.documents.text.page import FieldReading, PageBox, RefusedField
 from vision.documents.text.parts import OTHER_PART, parts
 from vision.measurement import Unmeasured
 
-_Look = Callable[[Sequence[Row], Label, str], list[Found]]
+_Look = Callable[[Sequence[Row], FieldLabel, str], list[FoundText]]
 # How headings end, and no name or text that a field holds.
 _LABEL_END = re.compile(
     r"(?:日期|时间|名称|编号|号码|批号|签[名字章]|盖章|电话|地址|住址|金额|数量|备注|证明|信息|资料|详情|情况|说明|须知|方式|意见|建议|医嘱|要求)$"
@@ -32,31 +32,31 @@ _COMMON_HEADING = re.compile(
 _OTHER_NUMBER = re.compile(r"订单|身份证|客服|电话|[账帐]号|卡号")
 
 
-def extract(rows: Sequence[Row], kind: PaperKind) -> tuple[list[PaperField], list[RefusedField]]:
+def extract(rows: Sequence[Row], kind: PaperKind) -> tuple[list[FieldReading], list[RefusedField]]:
     """Every field found, at most one a name, in the kind's order; and those that were found and not believed."""
-    outcomes: list[Outcome] = receipt.fields(rows) if kind.extractor == "till_receipt" else []
+    outcomes: list[FieldResult] = receipt.fields(rows) if kind.extractor == "till_receipt" else []
     headings, parts_headed = _headed(kind)
     found = {name: _find(rows, name, rule, headings, parts_headed) for name, rule in kind.fields.items()}
     outcomes += [_unclaimed(rows, kind, name, one, found) for name, one in found.items()]
     return (
-        [outcome for outcome in outcomes if isinstance(outcome, PaperField)],
+        [outcome for outcome in outcomes if isinstance(outcome, FieldReading)],
         [outcome for outcome in outcomes if isinstance(outcome, RefusedField)],
     )
 
 
 def _unclaimed(
-    rows: Sequence[Row], kind: PaperKind, name: str, outcome: Outcome, found: Mapping[str, Outcome]
-) -> Outcome:
+    rows: Sequence[Row], kind: PaperKind, name: str, outcome: FieldResult, found: Mapping[str, FieldResult]
+) -> FieldResult:
     """A date that was found without its label, and is another field's by its label, gives way to the next."""
-    if not isinstance(outcome, PaperField) or kind.fields[name].format != "date" or not kind.fields[name].anywhere:
+    if not isinstance(outcome, FieldReading) or kind.fields[name].format != "date" or not kind.fields[name].anywhere:
         return outcome
-    claimed = claimed_dates(kind, name, [one for one in found.values() if isinstance(one, PaperField)])
+    claimed = claimed_dates(kind, name, [one for one in found.values() if isinstance(one, FieldReading)])
     if outcome.box not in claimed:
         return outcome
     return next(unlabelled_dates(rows, name, claimed), None)
 
 
-def claimed_dates(kind: PaperKind, name: str, fields: Sequence[PaperField]) -> frozenset[Box]:
+def claimed_dates(kind: PaperKind, name: str, fields: Sequence[FieldReading]) -> frozenset[PageBox]:
     """Where the dates of other fields stand, those that are found by their labels alone."""
     return frozenset(
         field.box
@@ -68,7 +68,7 @@ def claimed_dates(kind: PaperKind, name: str, fields: Sequence[PaperField]) -> f
     )
 
 
-def by_rule(rows: Sequence[Row], kind: PaperKind, name: str, rule: FieldRule) -> Outcome:
+def by_rule(rows: Sequence[Row], kind: PaperKind, name: str, rule: FieldRule) -> FieldResult:
     """The field of that name by `rule`, on a paper of that kind; None where it is not found."""
     return _find(rows, name, rule, *_headed(kind))
 
@@ -82,7 +82,7 @@ def _headed(kind: PaperKind) -> tuple[re.Pattern[str], tuple[str, ...]]:
 
 def _find(
     rows: Sequence[Row], name: str, rule: FieldRule, headings: re.Pattern[str], parts_headed: Sequence[str]
-) -> Outcome:
+) -> FieldResult:
     if not rule.labels and not rule.anywhere:
         return None
     if rule.format in _FINDERS:
@@ -91,12 +91,12 @@ def _find(
     return _weight_by_heading(rows, name, rule) if found is None and rule.format == "weight" else found
 
 
-def _where(rows: Sequence[Row], label: Label, parts_headed: Sequence[str]) -> Sequence[Sequence[Row]]:
+def _where(rows: Sequence[Row], label: FieldLabel, parts_headed: Sequence[str]) -> Sequence[Sequence[Row]]:
     """The page, or those parts of it that a label counts in. parts_headed: what any part of the kind is headed by."""
     return parts(rows, label.within, parts_headed) if label.within else [rows]
 
 
-def _candidates(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
+def _candidates(rows: Sequence[Row], label: FieldLabel, pattern: str) -> list[FoundText]:
     """Values right of the label, or left of it."""
     if label.before:
         return ahead(rows, label.label, pattern)
@@ -108,12 +108,12 @@ def _candidates(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
     return found[label.nth - 1 :] if label.nth > 1 or label.of else [*found, *beside(rows, label.label, pattern)]
 
 
-def _under(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
-    """Values under the label; of several side by side the right-hand ones count (`Label.nth`), so none."""
+def _under(rows: Sequence[Row], label: FieldLabel, pattern: str) -> list[FoundText]:
+    """Values under the label; of several side by side the right-hand ones count (`FieldLabel.nth`), so none."""
     return [] if label.in_row or label.before or label.nth > 1 or label.of else under(rows, label.label, pattern)
 
 
-def _in_row(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
+def _in_row(rows: Sequence[Row], label: FieldLabel, pattern: str) -> list[FoundText]:
     for index, row in enumerate(rows):
         mark = re.search(label.label, row.text, re.IGNORECASE)
         spans = [match.span() for match in re.finditer(pattern, row.text[mark.end() :])] if mark else []
@@ -125,7 +125,7 @@ def _in_row(rows: Sequence[Row], label: Label, pattern: str) -> list[Found]:
 
 def _by_shape(
     rows: Sequence[Row], name: str, rule: FieldRule, headings: re.Pattern[str], parts_headed: Sequence[str]
-) -> Outcome:
+) -> FieldResult:
     """The first value beside any of the labels, or else under one, the labels tried in order. What is itself a label is
     the heading of another column.
     """
@@ -136,7 +136,7 @@ def _by_shape(
         told = sorted(value for value in values if isinstance(value, str) and value)
         if len(told) > 1:
             return RefusedField(name, f"two of them on one paper: {told[0]} and {told[1]}")
-    doubted: Outcome = None
+    doubted: FieldResult = None
     for outcome in _told(rows, name, rule, headings, parts_headed, (_candidates, _under)):
         if isinstance(outcome, RefusedField) or rule.format != "name" or not doubt(outcome.value):
             return outcome
@@ -151,7 +151,7 @@ def _told(
     headings: re.Pattern[str],
     parts_headed: Sequence[str],
     looks: Sequence[_Look],
-) -> Iterator[PaperField | RefusedField]:
+) -> Iterator[FieldReading | RefusedField]:
     """Every value beside a label of the field, and every one under a label, the surest label first."""
     shape = SHAPES[rule.format]
     pattern = shape.pattern(rule)
@@ -174,13 +174,13 @@ def texts_told(rows: Sequence[Row], kind: PaperKind, name: str, rule: FieldRule)
     for label in rule.labels:
         one_label = rule.model_copy(update={"labels": (label,)})
         told = _told(rows, name, one_label, headings, parts_headed, (_candidates,))
-        texts = frozenset(one.value for one in told if isinstance(one, PaperField))
+        texts = frozenset(one.value for one in told if isinstance(one, FieldReading))
         if texts:
             return texts
     return frozenset()
 
 
-def _heads(found: Found, headings: re.Pattern[str]) -> bool:
+def _heads(found: FoundText, headings: re.Pattern[str]) -> bool:
     """Whether a text is a label or the rest of one, not a value: a single character, one of the kind's labels, what
     ends as labels do, or what a colon follows."""
     if (
@@ -193,7 +193,7 @@ def _heads(found: Found, headings: re.Pattern[str]) -> bool:
     return found.behind.lstrip(" ")[:1] == ":"
 
 
-def unlabelled(rows: Sequence[Row], name: str, rule: FieldRule) -> Iterator[PaperField]:
+def unlabelled(rows: Sequence[Row], name: str, rule: FieldRule) -> Iterator[FieldReading]:
     """Every value that its format tells by itself, in reading order. Of tracking numbers those that are long enough
     and that no other label claims."""
     shape, tracking = SHAPES[rule.format], rule.format == "tracking_number"
@@ -209,7 +209,7 @@ def unlabelled(rows: Sequence[Row], name: str, rule: FieldRule) -> Iterator[Pape
                 yield from_found(name, piece(rows, index, *match.span()), read)
 
 
-def _choice(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
+def _choice(rows: Sequence[Row], name: str, rule: FieldRule) -> FieldResult:
     """The first value, in reading order, whose pattern stands beside a label or anywhere."""
     for label in rule.labels:
         for value, pattern in rule.values.items():
@@ -223,7 +223,7 @@ def _choice(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
     return None
 
 
-def _weight_by_heading(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
+def _weight_by_heading(rows: Sequence[Row], name: str, rule: FieldRule) -> FieldResult:
     """A bare number beside or under a label that states the unit: 重量(kg)  1.20."""
     for label in rule.labels:
         for unit in ("kg", "公斤", "千克", "g", "克"):
@@ -235,7 +235,7 @@ def _weight_by_heading(rows: Sequence[Row], name: str, rule: FieldRule) -> Outco
     return None
 
 
-def _capital(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
+def _capital(rows: Sequence[Row], name: str, rule: FieldRule) -> FieldResult:
     """The first run of capital numerals that is an amount: right of a label in its row, or alone."""
     labels = "|".join(label.label for label in rule.labels)
     for index, row in enumerate(rows):
@@ -254,7 +254,7 @@ def _capital(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
     return None
 
 
-_FINDERS: dict[str, Callable[[Sequence[Row], str, FieldRule], Outcome]] = {
+_FINDERS: dict[str, Callable[[Sequence[Row], str, FieldRule], FieldResult]] = {
     "choice": _choice,
     "capital_amount": _capital,
     "date": date_by_rule,

@@ -9,7 +9,7 @@ from itertools import pairwise
 from vision.documents.kinds.catalogue import ItemTable, PaperKind
 from vision.documents.text.layout import Cell, Row, row_of
 from vision.documents.text.normalise import AMOUNT, CURRENCY, amounts
-from vision.documents.text.page import PaperItem
+from vision.documents.text.page import ItemReading
 from vision.documents.text.parts import OTHER_PART
 
 _UNITS = frozenset("次盒瓶支袋片项张个粒贴日天组套件人份剂付")
@@ -34,7 +34,7 @@ _CLASSES = {
 }
 
 
-def items(rows: Sequence[Row], kind: PaperKind) -> list[PaperItem]:
+def items(rows: Sequence[Row], kind: PaperKind) -> list[ItemReading]:
     """What stands between the heading and the totals. Empty when there is no such heading, or the kind has no items.
 
     A row that states one of the kind's amounts (a label alone in its cell or with its amount) belongs to the totals,
@@ -122,7 +122,7 @@ def _amount_column(heading: Row, table: ItemTable) -> float | None:
     return None
 
 
-def _item(cells: Sequence[Cell], class_middles: Sequence[float], column: float | None) -> PaperItem | None:
+def _item(cells: Sequence[Cell], class_middles: Sequence[float], column: float | None) -> ItemReading | None:
     priced = [(cell, found) for cell in cells if (found := amounts(cell.text, decimals_required=True))]
     if not priced:
         return None
@@ -143,4 +143,4 @@ def _item(cells: Sequence[Cell], class_middles: Sequence[float], column: float |
             item_class = item_class or content.removesuffix("类")
         elif not text and content not in _UNITS and re.search(r"[\u4e00-\u9fff]|[A-Za-z]{2}", content):
             text = re.sub(r"^\d{1,2}\s+", "", content)
-    return PaperItem(text, item_class, amount_minor) if text else None
+    return ItemReading(text, item_class, amount_minor) if text else None

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Final
 
-from vision.documents.fields.values import Outcome, date_by_rule, from_found
+from vision.documents.fields.values import FieldResult, date_by_rule, from_found
 from vision.documents.kinds.catalogue import FieldRule
 from vision.documents.text.layout import Row, piece, union
 from vision.documents.text.normalise import AMOUNT, amount_minor, amounts
-from vision.documents.text.page import PaperField, RefusedField
+from vision.documents.text.page import FieldReading, RefusedField
 from vision.measurement import Unmeasured
 
 # Words of a total and how surely the amount beside them is what was paid. The first pattern that matches a row
@@ -83,7 +83,7 @@ _NAME_ROWS_MAX = 3
 _ADDRESS_ROWS_MAX = 6
 
 
-def fields(rows: Sequence[Row]) -> list[Outcome]:
+def fields(rows: Sequence[Row]) -> list[FieldResult]:
     """Company, address, date and total; None for each that is not found."""
     company = _company(rows)
     return [
@@ -144,7 +144,7 @@ def _statements(rows: Sequence[Row]) -> list[_Statement]:
     return [one for one in found if one.minor > 0]
 
 
-def _total(rows: Sequence[Row]) -> PaperField | None:
+def _total(rows: Sequence[Row]) -> FieldReading | None:
     """The amount beside the word that most surely means the total; of equals the one further down, where rounding and
     tax are in.
 
@@ -269,7 +269,7 @@ def _tendered(rows: Sequence[Row]) -> tuple[int, int]:
     return (cash, change) if cash >= 0 and change >= 0 else (0, 0)
 
 
-def _company(rows: Sequence[Row]) -> tuple[PaperField, int] | None:
+def _company(rows: Sequence[Row]) -> tuple[FieldReading, int] | None:
     """The merchant and the row its name ends in: the rows on top of the address and the registration numbers."""
     chosen: list[int] = []
     for index, row in enumerate(rows[:_HEADER_ROWS_MAX]):
@@ -293,7 +293,7 @@ def _company(rows: Sequence[Row]) -> tuple[PaperField, int] | None:
     pieces = [piece(rows, index, 0, len(rows[index].text)) for index in chosen]
     name = " ".join(_without_registration(rows[index].text) for index in chosen)
     confidence = min(one.confidence for one in pieces)
-    return PaperField("company", name, round(confidence, 4), union([one.box for one in pieces])), chosen[-1]
+    return FieldReading("company", name, round(confidence, 4), union([one.box for one in pieces])), chosen[-1]
 
 
 def _without_registration(text: str) -> str:
@@ -305,7 +305,7 @@ def _letters(text: str) -> int:
     return sum(2 if "\u4e00" <= character <= "\u9fff" else 1 for character in text if character.isalpha())
 
 
-def _address(rows: Sequence[Row], begin: int) -> PaperField | None:
+def _address(rows: Sequence[Row], begin: int) -> FieldReading | None:
     near = range(begin, min(len(rows), begin + _ADDRESS_ROWS_MAX))
     start = next((i for i, row in enumerate(rows) if _AT.match(row.text)), None)
     if start is None:
@@ -327,4 +327,4 @@ def _address(rows: Sequence[Row], begin: int) -> PaperField | None:
     if not pieces:
         return None
     confidence = min(one.confidence for one in pieces)
-    return PaperField("address", " ".join(texts), round(confidence, 4), union([one.box for one in pieces]))
+    return FieldReading("address", " ".join(texts), round(confidence, 4), union([one.box for one in pieces]))

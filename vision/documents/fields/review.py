@@ -13,16 +13,16 @@ from vision.documents.fields.engine import by_rule, claimed_dates, texts_told, u
 from vision.documents.fields.values import unlabelled_dates
 from vision.documents.kinds.catalogue import FieldRule, PaperKind
 from vision.documents.text.layout import Row
-from vision.documents.text.page import PaperField, RefusedField
+from vision.documents.text.page import FieldReading, RefusedField
 
 
-def doubtful(kind: PaperKind, rows: Sequence[Row], fields: Sequence[PaperField]) -> tuple[RefusedField, ...]:
+def doubtful(kind: PaperKind, rows: Sequence[Row], fields: Sequence[FieldReading]) -> tuple[RefusedField, ...]:
     """Those of `fields` with why each may not be what it seems."""
     found = [RefusedField(field.name, reason) for field in fields if (reason := _doubt(kind, rows, fields, field))]
     return tuple(found)
 
 
-def _doubt(kind: PaperKind, rows: Sequence[Row], fields: Sequence[PaperField], field: PaperField) -> str:
+def _doubt(kind: PaperKind, rows: Sequence[Row], fields: Sequence[FieldReading], field: FieldReading) -> str:
     if kind.extractor == "till_receipt":
         if field.name == "total_minor":
             return receipt.unconfirmed(rows, int(field.value))
@@ -38,14 +38,14 @@ def _doubt(kind: PaperKind, rows: Sequence[Row], fields: Sequence[PaperField], f
     return _of_others(kind, rows, field, rule) if rule.format == "text" else ""
 
 
-def _of_others(kind: PaperKind, rows: Sequence[Row], field: PaperField, rule: FieldRule) -> str:
+def _of_others(kind: PaperKind, rows: Sequence[Row], field: FieldReading, rule: FieldRule) -> str:
     """Of two alike (名称 ... 名称), which one is meant: their order is a custom, and not every paper keeps to it. Of a
     text that a paper states in two ways, which, or what of a sentence."""
     surer = tuple(label for label in rule.labels if label.of < 2 or label.in_row)
     by_labels = rule.model_copy(update={"labels": surer})
     if len(surer) < len(rule.labels):
         found = by_rule(rows, kind, field.name, by_labels)
-        if not isinstance(found, PaperField) or found.value != field.value:
+        if not isinstance(found, FieldReading) or found.value != field.value:
             return f"{field.value} is told from its like by its place alone"
     for text in sorted(texts_told(rows, kind, field.name, by_labels)):
         if text not in field.value and field.value not in text:
@@ -53,7 +53,7 @@ def _of_others(kind: PaperKind, rows: Sequence[Row], field: PaperField, rule: Fi
     return ""
 
 
-def _of_another(kind: PaperKind, fields: Sequence[PaperField], field: PaperField) -> str:
+def _of_another(kind: PaperKind, fields: Sequence[FieldReading], field: FieldReading) -> str:
     """One person in two parts of a paper: one of the two was most likely read from the other's place."""
     for other in fields:
         rule = kind.fields.get(other.name)
@@ -63,7 +63,7 @@ def _of_another(kind: PaperKind, fields: Sequence[PaperField], field: PaperField
 
 
 def _unlabelled(
-    kind: PaperKind, rows: Sequence[Row], fields: Sequence[PaperField], field: PaperField, rule: FieldRule
+    kind: PaperKind, rows: Sequence[Row], fields: Sequence[FieldReading], field: FieldReading, rule: FieldRule
 ) -> str:
     """Of several dates, or of several long numbers, none of which stands beside a known label, any may be meant."""
     if by_rule(rows, kind, field.name, rule.model_copy(update={"anywhere": False})) is not None:

@@ -7,20 +7,20 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 
 from vision.documents.kinds.catalogue import FieldRule
-from vision.documents.text.layout import Found, Row, piece, under
+from vision.documents.text.layout import FoundText, Row, piece, under
 from vision.documents.text.normalise import dates, impossible_dates
-from vision.documents.text.page import Box, PaperField, RefusedField
+from vision.documents.text.page import FieldReading, PageBox, RefusedField
 
 _BETWEEN_CHARACTERS_MAX = 6
-Outcome = PaperField | RefusedField | None
+FieldResult = FieldReading | RefusedField | None
 
 
-def from_found(name: str, found: Found, value: str = "") -> PaperField:
+def from_found(name: str, found: FoundText, value: str = "") -> FieldReading:
     """The field of that piece of text; `value` where it differs from the text itself."""
-    return PaperField(name, value or found.text, round(found.confidence, 4), found.box, found.corners)
+    return FieldReading(name, value or found.text, round(found.confidence, 4), found.box, found.corners)
 
 
-def date_by_rule(rows: Sequence[Row], name: str, rule: FieldRule) -> Outcome:
+def date_by_rule(rows: Sequence[Row], name: str, rule: FieldRule) -> FieldResult:
     """The date right of one of the labels, or under one; with `anywhere` else one with a time of day beside it, else
     the first."""
     for label in rule.labels:
@@ -62,7 +62,7 @@ def _words_between(text: str, end: int) -> bool:
     return re.search(r"[\u4e00-\u9fff]{2}", text[:end]) is not None
 
 
-def unlabelled_dates(rows: Sequence[Row], name: str, claimed: Collection[Box] = ()) -> Iterator[PaperField]:
+def unlabelled_dates(rows: Sequence[Row], name: str, claimed: Collection[PageBox] = ()) -> Iterator[FieldReading]:
     """The dates with a time of day beside them; all where none has one. claimed: places of dates that stand beside the
     labels of other fields, and are none of these."""
     found = [

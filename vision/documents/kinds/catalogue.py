@@ -95,7 +95,7 @@ class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Label(_Entry):
+class FieldLabel(_Entry):
     """nth: which of the values beside this label, from 1, in reading order. of: only where there are so many.
     in_row: nth and of count the values right of the label in one row, whatever stands between (合计  100.00  13.00).
     within: only in the part of the paper below such a heading, in its column (姓名 below 收件信息).
@@ -132,7 +132,7 @@ class FieldRule(_Entry):
     """
 
     format: Format
-    labels: tuple[Annotated[Label, BeforeValidator(_label)], ...] = ()
+    labels: tuple[Annotated[FieldLabel, BeforeValidator(_label)], ...] = ()
     anywhere: bool = False
     endings: tuple[Expression, ...] = ()
     digits: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(le=40)]] = (6, 25)

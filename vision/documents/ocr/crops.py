@@ -7,14 +7,14 @@ import numpy as np
 
 from vision.decode.image import preview_jpeg
 from vision.documents.ocr.views import Pixels
-from vision.documents.text.page import Box, PaperField
+from vision.documents.text.page import FieldReading, PageBox
 
 MARGIN = 0.6  # of the field's height, on every side: a crop without surroundings cannot be judged
 LONG_EDGE_PX_MAX = 1024
 _SHORT_EDGE_PX_MIN = 4
 
 
-def crop(pixels: Pixels, field: PaperField, margin: float = MARGIN) -> bytes:
+def crop(pixels: Pixels, field: FieldReading, margin: float = MARGIN) -> bytes:
     """The piece of the page that a field was read from, as a JPEG without metadata.
 
     pixels: uint8 (h, w, 3), the picture as it was read (`vision.decode.image.Picture.pixels`). Where the page lay
@@ -39,5 +39,5 @@ def crop(pixels: Pixels, field: PaperField, margin: float = MARGIN) -> bytes:
     return preview_jpeg(np.asarray(piece, dtype=np.uint8), LONG_EDGE_PX_MAX, quality=90)
 
 
-def _corners(box: Box) -> tuple[tuple[float, float], ...]:
+def _corners(box: PageBox) -> tuple[tuple[float, float], ...]:
     return ((box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom))

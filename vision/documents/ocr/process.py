@@ -26,7 +26,7 @@ from vision.documents.ocr.child import CODE_CHARACTERS_MAX, CODES, CODES_MAX, fr
 from vision.documents.ocr.views import Corners
 from vision.documents.text.page import TextLine
 from vision.errors import ReaderUnavailable
-from vision.progress import LOOK_SECONDS, Progress, sign_of
+from vision.progress import LOOK_SECONDS, ProcessProgress, sign_of
 
 _POLL_SECONDS = 0.05
 _REPLY_BYTES_MAX = 16 << 20
@@ -69,7 +69,7 @@ class _Watch:
         self._process_id = process_id
         self._cpu_seconds_max = cpu_seconds_max
         self._began = sign_of([process_id]).cpu_seconds
-        self._progress = Progress(stall_seconds_max)
+        self._progress = ProcessProgress(stall_seconds_max)
         self._looked = time.monotonic()
 
     def spent(self) -> bool:

@@ -28,7 +28,7 @@ _ENLARGE_MAX = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
+class PageView:
     """`pixels` uint8 (h, w, 3). `to_picture`: 3 x 3, maps a point (x, y, 1) of the view to pixels of the picture."""
 
     pixels: Pixels
@@ -40,12 +40,12 @@ class View:
         return tuple((float(x), float(y)) for x, y in (mapped[:2] / mapped[2]).T)
 
 
-def whole(pixels: Pixels) -> View:
+def whole(pixels: Pixels) -> PageView:
     """The picture as it is."""
-    return View(pixels, np.eye(3))
+    return PageView(pixels, np.eye(3))
 
 
-def turned(view: View, quarter_turns: int) -> View:
+def turned(view: PageView, quarter_turns: int) -> PageView:
     """The view turned counter-clockwise by quarters."""
     height, width = view.pixels.shape[:2]
     back = (
@@ -55,10 +55,10 @@ def turned(view: View, quarter_turns: int) -> View:
         [[0, 1, 0], [-1, 0, height], [0, 0, 1]],
     )[quarter_turns % 4]
     pixels = np.ascontiguousarray(np.rot90(view.pixels, quarter_turns))
-    return View(pixels, view.to_picture @ np.array(back, dtype=np.float64))
+    return PageView(pixels, view.to_picture @ np.array(back, dtype=np.float64))
 
 
-def flattened(view: View, corners: npt.NDArray[np.float32]) -> View:
+def flattened(view: PageView, corners: npt.NDArray[np.float32]) -> PageView:
     """What lies inside four corners (float32 (4, 2), pixels of the view, clockwise), as a rectangle as wide and high as
     the mean of its opposite sides, enlarged at most twice to the size in which pages are read.
     """
@@ -69,10 +69,10 @@ def flattened(view: View, corners: npt.NDArray[np.float32]) -> View:
     target = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
     onto = cv2.getPerspectiveTransform(corners.astype(np.float32), target)
     pixels = cv2.warpPerspective(view.pixels, onto, (width, height), flags=cv2.INTER_CUBIC)
-    return View(cast(Pixels, pixels), view.to_picture @ np.linalg.inv(onto))
+    return PageView(cast(Pixels, pixels), view.to_picture @ np.linalg.inv(onto))
 
 
-def levelled(view: View, degrees: float) -> View:
+def levelled(view: PageView, degrees: float) -> PageView:
     """The view turned so that lines that fall by so many degrees (clockwise) lie level; nothing is cut off."""
     height, width = view.pixels.shape[:2]
     angle = math.radians(degrees)
@@ -88,7 +88,7 @@ def levelled(view: View, degrees: float) -> View:
         ]
     )
     pixels = cv2.warpAffine(view.pixels, onto[:2], (wide, high), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return View(cast(Pixels, pixels), view.to_picture @ np.linalg.inv(onto))
+    return PageView(cast(Pixels, pixels), view.to_picture @ np.linalg.inv(onto))
 
 
 def fall_degrees(lines: Sequence[TextLine]) -> float:
@@ -132,7 +132,7 @@ def red_share(pixels: Pixels) -> float:
     return float(np.mean((red - np.maximum(green, blue)) > 40))
 
 
-def without_red(view: View) -> View:
+def without_red(view: PageView) -> PageView:
     """Lifts a red seal off the print below it.
 
     In the red channel, red ink is nearly as bright as paper and black print stays black. Dividing by the paper's own

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from vision.documents.text.normalise import plain, unspaced
-from vision.documents.text.page import Box, PageText, Points, TextLine
+from vision.documents.text.page import PageBox, PageText, Points, TextLine
 
 # Between two lines of one row: wide enough that no label pattern runs from one into the other.
 GAP = "  "
@@ -52,7 +52,7 @@ class Cell:
     right: float
     middle: float
     height: float
-    box: Box
+    box: PageBox
     corners: Points = ()
 
 
@@ -81,12 +81,12 @@ def row_of(cells: tuple[Cell, ...]) -> Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundText:
     """A piece of a row's text with its least confidence and where it stands on the page."""
 
     text: str
     confidence: float
-    box: Box
+    box: PageBox
     row: int  # index of its row
     behind: str  # what stands behind it in the row
     corners: Points = ()  # of a line that falls, as of Cell
@@ -234,11 +234,11 @@ def _corners(line: TextLine, page: PageText) -> Points:
     return tuple((round(x / page.width_px, 5), round(y / page.height_px, 5)) for x, y in line.corners)
 
 
-def _box(left: float, top: float, right: float, bottom: float, page: PageText) -> Box:
+def _box(left: float, top: float, right: float, bottom: float, page: PageText) -> PageBox:
     def fraction(value: float, whole: int) -> float:
         return round(min(1.0, max(0.0, value / whole)), 4)
 
-    return Box(
+    return PageBox(
         fraction(left, page.width_px),
         fraction(top, page.height_px),
         fraction(right, page.width_px),
@@ -246,10 +246,10 @@ def _box(left: float, top: float, right: float, bottom: float, page: PageText) -
     )
 
 
-def piece(rows: Sequence[Row], row_index: int, start: int, end: int) -> Found:
+def piece(rows: Sequence[Row], row_index: int, start: int, end: int) -> FoundText:
     """The text from `start` to `end` of a row, and the part of the page it stands on, by the widths of print."""
     row = rows[row_index]
-    boxes: list[Box] = []
+    boxes: list[PageBox] = []
     corners: list[Points] = []
     confidences: list[float] = []
     for cell_start, cell_end, cell in row.spans():
@@ -260,7 +260,7 @@ def piece(rows: Sequence[Row], row_index: int, start: int, end: int) -> Found:
         begin, stop = edges[low - cell_start], edges[high - cell_start]
         across = cell.box.right - cell.box.left
         boxes.append(
-            Box(
+            PageBox(
                 round(cell.box.left + across * begin, 4),
                 cell.box.top,
                 round(cell.box.left + across * stop, 4),
@@ -273,7 +273,7 @@ def piece(rows: Sequence[Row], row_index: int, start: int, end: int) -> Found:
     if not boxes:
         raise ValueError(f"row {row_index} has no text from {start} to {end}")
     closer = corners[0] if len(corners) == len(boxes) == 1 else ()
-    return Found(row.text[start:end].strip(), min(confidences), union(boxes), row_index, row.text[end:], closer)
+    return FoundText(row.text[start:end].strip(), min(confidences), union(boxes), row_index, row.text[end:], closer)
 
 
 def _edges(text: str) -> list[float]:
@@ -300,9 +300,9 @@ def _stretch(corners: Points, low: float, high: float) -> Points:
     return top(low), top(high), bottom(high), bottom(low)
 
 
-def union(boxes: Sequence[Box]) -> Box:
+def union(boxes: Sequence[PageBox]) -> PageBox:
     """The smallest box around all of them."""
-    return Box(
+    return PageBox(
         min(box.left for box in boxes),
         min(box.top for box in boxes),
         max(box.right for box in boxes),
@@ -310,7 +310,7 @@ def union(boxes: Sequence[Box]) -> Box:
     )
 
 
-def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -> list[Found]:
+def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -> list[FoundText]:
     """Every value that stands right of its label in one row, in reading order.
 
     label, value: regular expressions; between them a colon, space or opening quotation mark may stand, and with `gap`
@@ -337,7 +337,7 @@ def _in_prose(text: str, labelled: re.Match[str]) -> bool:
     )
 
 
-def ahead(rows: Sequence[Row], label: str, value: str) -> list[Found]:
+def ahead(rows: Sequence[Row], label: str, value: str) -> list[FoundText]:
     """Every value that stands directly left of its label in one cell, in reading order (张三 收): with a gap between
     them, the label may as well be that of the next cell."""
     pattern = re.compile(rf"(?<![^\W\d_])(?P<value>{value})\s?(?:{label})", re.IGNORECASE)
@@ -348,7 +348,7 @@ def ahead(rows: Sequence[Row], label: str, value: str) -> list[Found]:
     ]
 
 
-def beside(rows: Sequence[Row], label: str, value: str) -> list[Found]:
+def beside(rows: Sequence[Row], label: str, value: str) -> list[FoundText]:
     """Every value that begins a row right of a label which stands between the lines it belongs to, or before another
     of them: a mark beside a party's name and address. The nearer of the lines around it counts.
     """
@@ -394,7 +394,7 @@ def _followed(row: Row, end: int) -> bool:
     return re.fullmatch(r"\s*(?:\(.*\))?\W*", rest) is None
 
 
-def under(rows: Sequence[Row], label: str, value: str) -> list[Found]:
+def under(rows: Sequence[Row], label: str, value: str) -> list[FoundText]:
     """Every value that begins a cell of the row below its label: at least half of the narrower of the two lies under
     the other, as in a table with a heading, or each is alone in its row.
     """
@@ -416,12 +416,12 @@ def under(rows: Sequence[Row], label: str, value: str) -> list[Found]:
     return found
 
 
-def _in_column(head: Box, box: Box) -> bool:
+def _in_column(head: PageBox, box: PageBox) -> bool:
     shared = min(head.right, box.right) - max(head.left, box.left)
     return shared >= 0.5 * min(head.right - head.left, box.right - box.left)
 
 
-def _first_below(rows: Sequence[Row], index: int, head: Box) -> int:
+def _first_below(rows: Sequence[Row], index: int, head: PageBox) -> int:
     """The row that a heading heads: the next, or one soon after it with anything in the heading's column, where the
     next has only what stands beside the table."""
     end = head.bottom + _BELOW_MAX * (head.bottom - head.top)

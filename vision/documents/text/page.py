@@ -13,7 +13,7 @@ Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class PageBox:
     """Left, top, right, bottom as fractions (0..1) of the page."""
 
     left: float
@@ -46,7 +46,7 @@ class PageText:
 
 
 @dataclass(frozen=True, slots=True)
-class PaperField:
+class FieldReading:
     """A field: `value` normalised (ISO dates, minor units as digits); `confidence` is the least of the lines it was
     read from.
 
@@ -57,7 +57,7 @@ class PaperField:
     name: str
     value: str
     confidence: float
-    box: Box
+    box: PageBox
     corners: Points = ()
 
 
@@ -75,11 +75,11 @@ class PaperCode:
 
     symbology: str
     text: str
-    box: Box
+    box: PageBox
 
 
 @dataclass(frozen=True, slots=True)
-class PaperItem:
+class ItemReading:
     """One line of a bill. `item_class` is 甲, 乙, 丙, 自费 or "" where the paper does not say."""
 
     text: str
@@ -102,7 +102,7 @@ CheckName = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class PaperCheck:
+class CheckReading:
     """What agrees, or does not, within one paper; `detail` shows both sides. A check whose sides were not both read is
     absent.
     """
@@ -126,9 +126,9 @@ class PaperReading:
     """
 
     kind: str
-    fields: tuple[PaperField, ...]
-    items: tuple[PaperItem, ...]
-    checks: tuple[PaperCheck, ...]
+    fields: tuple[FieldReading, ...]
+    items: tuple[ItemReading, ...]
+    checks: tuple[CheckReading, ...]
     lines: tuple[str, ...]
     read_confidence: float
     missing_fields: tuple[str, ...]
@@ -142,7 +142,7 @@ class PaperReading:
     may_show: tuple[str, ...] = ()
     rival_kind: str = ""
 
-    def field(self, name: str) -> PaperField | None:
+    def field(self, name: str) -> FieldReading | None:
         """The field of that name, None when the paper does not show it."""
         return next((field for field in self.fields if field.name == name), None)
 
