@@ -1,9 +1,9 @@
-"""How often an honest photo is called a copy, against a library of 100,000: `miaopei bench accusations`.
+"""Measures how often an honest photo is called a copy, against a library of 100,000: `miaopei bench accusations`.
 
 The library is made of the train half of Caltech 101 (`fixtures.photo_library.MadeLibrary`: its real photos, then
-crops of them and a tenth of generated pictures), searched exactly and in memory. Asked are the photos of the test half
-as they are, none of which is in it though all their classes are. Crops of one photo are no strangers to one another:
-the library is crowded, but not as varied as so many real photos would be.
+crops of them and a tenth of generated pictures), searched exactly and in memory. The queries are the unedited photos of
+the test half: none is in the library, though all their classes are. Crops of the same photo resemble each other: the
+library is crowded, but less varied than that many real photos.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ QUICK: Final = AccusationsSize(library=3_000, photos=60)
 
 @dataclass(frozen=True, slots=True)
 class Honest:
-    """One photo, and the surest candidate: 0.0 and -1 where none came up."""
+    """One honest photo and its surest candidate: probability 0.0 and match -1 without any candidate."""
 
     name: str
     probability: float
@@ -52,7 +52,9 @@ class Honest:
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """Needs the measuring photos beside the checkout; FileNotFoundError names the path."""
+    """Returns the figures. Raises FileNotFoundError, naming the path, without the measuring photos beside the
+    checkout.
+    """
     started = time.monotonic()
     size = QUICK if quick else FULL
     known = list(caltech.photos("train"))
@@ -74,8 +76,12 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         "false_accusations_per_10k": rates[cut],
         "by_cut_off": {str(at): rates[at] for at in SURE},
         "surest": [
-            {"photo": one.name, "called_a_copy_of": _named(library, known, one.match), "probability": one.probability}
-            for one in surest
+            {
+                "photo": answer.name,
+                "called_a_copy_of": _named(library, known, answer.match),
+                "probability": answer.probability,
+            }
+            for answer in surest
         ],
         "models": [Fingerprinter().model, fusion_model().label],
         "seconds": round(time.monotonic() - started),
@@ -90,7 +96,7 @@ def _named(library: MadeLibrary, known: list[caltech.CaltechPhoto], number: int)
 
 
 def made_library(photos: list[Pixels], size: int) -> MadeLibrary:
-    """Filled, on all cores, under a progress bar."""
+    """Returns a filled library, made on all cores under a progress bar."""
     library = MadeLibrary(photos, size, SEED, ExamineLimits().search)
     with _bar() as bar:
         task = bar.add_task("library", total=size)
@@ -99,7 +105,7 @@ def made_library(photos: list[Pixels], size: int) -> MadeLibrary:
 
 
 def ask(library: MadeLibrary, photos: list[caltech.CaltechPhoto]) -> list[Honest]:
-    """Every photo as it is."""
+    """Queries the library with every photo, unedited."""
     fingerprinter, fusion, limits = Fingerprinter(), fusion_model(), ExamineLimits()
 
     def answer(photo: caltech.CaltechPhoto) -> Honest:

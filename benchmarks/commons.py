@@ -1,10 +1,10 @@
-"""What the negative bank removes and what it wrongly excuses: `python -m benchmarks.commons [--labels N]`.
+"""Measures what the known common pictures rightly and wrongly excuse: `python -m benchmarks.commons [--labels N]`.
 
 Photos are the test half of Caltech 101 (`fixtures.caltech`). A label, cut out of one photo, is pasted into five others
-(`fixtures.edits.with_label`, on 4% to 25% of the area): two of them teach the bank by a person's word, the other three
-and the two are honest photos that share just the label. The label is synthetic, so are its light and its turn. True
-copies are edits (`fixtures.edits`) of the labelled photos that the bank was learnt from, which is the hardest case: the
-bank knows the label that is in both. The last line is one JSON object.
+(`fixtures.edits.with_label`, on 4% to 25% of the area): a person's ruling on two of them teaches the bank; all five
+are honest photos that share nothing but the label. The label is synthetic, so are its light and its turn. True copies
+are edits (`fixtures.edits`) of the labelled photos that the bank was learnt from, which is the hardest case: the bank
+knows the label that is in both. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Pixels = NDArray[np.uint8]
 
 
 class Eye:
-    """Pixels to fingerprints, through a JPEG as every upload."""
+    """Makes fingerprints of pixels, through a JPEG as for every upload."""
 
     def __init__(self) -> None:
         self._fingerprinter = Fingerprinter(threads=1)
@@ -51,22 +51,22 @@ class Eye:
 
 
 def relation(query: Fingerprint, match: Fingerprint) -> tuple[PhotoVerdict, Geometry]:
-    """The product's word on the two, and the transform on which their points agree."""
+    """Returns the product's verdict on two photos and the transform on which their points agree."""
     candidate = candidate_from("match", match, query, nearness(query, match.descriptor))
     verdict = evidence.strongest(evidence.call(compare(query, [candidate], "")))
     return verdict, signals(query, candidate, ExamineLimits()).geometry
 
 
-def excused(query: Fingerprint, match: Fingerprint, found: Geometry, bank: KnownPictures) -> bool:
-    return bool(explain(query, match.keypoints, match.thumbnail, found, bank, LIMITS))
+def excused(query: Fingerprint, match: Fingerprint, geometry: Geometry, bank: KnownPictures) -> bool:
+    return bool(explain(query, match.keypoints, match.thumbnail, geometry, bank, LIMITS))
 
 
-def known(name: str, seen: Fingerprint) -> Known:
-    return Known(name, seen.sha256, seen.pixel_sha256, "", seen.keypoints)
+def known(name: str, photo: Fingerprint) -> Known:
+    return Known(name, photo.sha256, photo.pixel_sha256, "", photo.keypoints)
 
 
 def measure(labels: int) -> dict[str, object]:
-    """Figures of `labels` labels, each in five photos."""
+    """Returns the figures for `labels` labels, each in five photos."""
     rng, eye = np.random.default_rng(SEED), Eye()
     source = itertools.islice(caltech.photos("test", per_category_max=8), labels * 6)
     photos = [photo.pixels for photo in source]
@@ -88,29 +88,29 @@ def measure(labels: int) -> dict[str, object]:
     bank = assemble(commons)
     honest, copies = Counter[str](), Counter[str]()
     by_edit: dict[str, Counter[str]] = {name: Counter() for name in EDITS}
-    learnt_of = {int(one.common_id.removeprefix("label-")) for one in commons}
+    learnt_of = {int(common.common_id.removeprefix("label-")) for common in commons}
     for number, shown in enumerate(sets):
         if number not in learnt_of:
             continue
-        seen = [eye.see(pixels) for pixels in shown]
-        for a, b in itertools.combinations(range(len(seen)), 2):
-            verdict, found = relation(seen[a], seen[b])
+        prints = [eye.see(pixels) for pixels in shown]
+        for a, b in itertools.combinations(range(len(prints)), 2):
+            verdict, geometry = relation(prints[a], prints[b])
             honest["pairs"] += 1
-            if found.inliers < LIMITS.inliers_min:
+            if geometry.inliers < LIMITS.inliers_min:
                 continue
             honest["sharing_points"] += 1
-            gone = excused(seen[a], seen[b], found, bank)
+            gone = excused(prints[a], prints[b], geometry, bank)
             honest["sharing_points_excused"] += gone
             if verdict is PhotoVerdict.EDITED_COPY:
                 honest["called_copies"] += 1
                 honest["called_copies_excused"] += gone
         for name in EDITS:
-            others = [photos[int(one)] for one in rng.integers(0, len(photos), 4)]
+            others = [photos[int(index)] for index in rng.integers(0, len(photos), 4)]
             copy = eye.see(edits.apply(name, shown[0], rng, others))
-            verdict, found = relation(copy, seen[0])
+            verdict, geometry = relation(copy, prints[0])
             if verdict is not PhotoVerdict.EDITED_COPY:
                 continue
-            gone = excused(copy, seen[0], found, bank)
+            gone = excused(copy, prints[0], geometry, bank)
             copies.update(found=1, wrongly_excused=int(gone))
             by_edit[name].update(found=1, wrongly_excused=int(gone))
         _progress("pairs", number + 1, len(sets))

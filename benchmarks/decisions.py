@@ -1,7 +1,7 @@
-"""How fast claims are decided and replayed, and how a random book of claims comes out: `miaopei bench decisions`.
+"""Measures how fast claims are decided and replayed, and the outcomes of random claims: `miaopei bench decisions`.
 
-The book is `fixtures.cases.book`: about nine claims in ten in good order, made-up facts. Its outcomes say that rules
-tell good from spoilt, nothing about how many claims of a real insurer would be paid. What is really measured is time,
+The book is `fixtures.cases.book`: about nine claims in ten in good order, made-up facts. Its outcomes show that the
+rules tell good claims from spoilt ones, not how many claims of a real insurer would be paid. Measured are the time,
 that every replay agrees byte for byte, and that no claim with something wrong in it was paid.
 """
 
@@ -26,7 +26,7 @@ SEED = 20261122
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """One JSON-ready object; times are of one thread of this machine."""
+    """Returns one JSON-ready object; times are of one thread of this machine."""
     count = 300 if quick else 5_000
     cases = list(book(SEED, count))
     seconds, decisions = [], []
@@ -37,7 +37,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     started = time.perf_counter()
     agreed = sum(_replays(case, decision) for case, decision in zip(cases, decisions, strict=True))
     replay_s = (time.perf_counter() - started) / count
-    paid = [one for one in decisions if one.outcome is Outcome.PAY]
+    paid = [decision for decision in decisions if decision.outcome is Outcome.PAY]
     return {
         "claims": count,
         "rules": RULES.version,
@@ -46,19 +46,23 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         "decisions_per_s": round(count / sum(seconds), 1),
         "record_and_replay_mean_ms": round(1_000 * replay_s, 3),
         "replays_that_agree": agreed,
-        "outcomes": dict(sorted(Counter(one.outcome.value for one in decisions).items())),
-        "deciding_reasons": dict(Counter(one.reasons[0].code for one in decisions).most_common()),
-        "paid_with_a_doubt": sum(any(why.ground is not Ground.CLEAR for why in one.reasons) for one in paid),
+        "outcomes": dict(sorted(Counter(decision.outcome.value for decision in decisions).items())),
+        "deciding_reasons": dict(Counter(decision.reasons[0].code for decision in decisions).most_common()),
+        "paid_with_a_doubt": sum(any(why.ground is not Ground.CLEAR for why in decision.reasons) for decision in paid),
         "declined_without_a_contract_ground": sum(
-            one.reasons[0].ground is not Ground.CONTRACT for one in decisions if one.outcome is Outcome.DECLINE
+            decision.reasons[0].ground is not Ground.CONTRACT
+            for decision in decisions
+            if decision.outcome is Outcome.DECLINE
         ),
-        "paid_above_the_claim": sum(case.claim.amount < one.payout for case, one in zip(cases, decisions, strict=True)),
+        "paid_above_the_claim": sum(
+            case.claim.amount < decision.payout for case, decision in zip(cases, decisions, strict=True)
+        ),
         "inputs_bytes_median": int(statistics.median(len(_inputs(case)) for case in cases)),
     }
 
 
 def show(result: dict[str, Any]) -> None:
-    """The same as a table."""
+    """Prints the figures as a table."""
     table = Table("figure", "value", title=f"Decisions on {result['claims']} random claims, rules {result['rules']}")
     for name, value in result.items():
         table.add_row(name, json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value))

@@ -1,4 +1,4 @@
-"""How well papers are read, and how far a reading can be trusted: `miaopei bench documents`.
+"""Measures how well papers are read, and how far a reading can be trusted: `miaopei bench documents`.
 
 Two sets, reported apart. `rendered`: synthetic papers of every kind (`fixtures.papers`), in layouts and fonts that
 neither rules nor thresholds have seen; a field counts when its value is exactly the printed one. `sroie`: 60 scanned
@@ -6,12 +6,11 @@ receipts (ICDAR 2019 SROIE), real, on which the receipt rules were tuned, so an 
 its thresholds were calibrated on rendered papers alone. Total and date must be equal, company and address at least 0.9
 alike (letters and digits only, case ignored).
 
-The gate: of the papers it accepts, the share on which no field that is relied on was read wrong (`gate_precision`; of a
+The gate: of the papers it accepts, the share with no relied-on field read wrong (`gate_precision`; of a
 scanned receipt total and date must both be there and right), and the share of all papers that it accepts
-(`gate_coverage`). `cer`: every printed string
-against the nearest stretch of the text that was read (Sellers, 1980). Peers read the same receipts in the same run by
-their own defaults; their lines go through our rules. Forgeries: `benchmarks.forgeries`; labels that
-no kind knows: `benchmarks.unseen_labels`.
+(`gate_coverage`). `cer`: every printed string against the nearest stretch of the text that was read (Sellers, 1980).
+Peers read the same receipts in the same run by their own defaults; their lines go through our rules. Forgeries:
+`benchmarks.forgeries`; labels that no kind knows: `benchmarks.unseen_labels`.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ Progress = Callable[[str], object]
 @dataclass(frozen=True, slots=True)
 class DocumentsSize:
     """pages: rendered ones of each kind. receipts: scanned ones. peers: of those, how many the peers read.
-    memory_pages: after how many pages in all the memory is looked at for the second time."""
+    memory_pages: the number of pages after which memory is measured for the second time."""
 
     pages: int
     receipts: int
@@ -69,8 +68,8 @@ QUICK: Final = DocumentsSize(pages=1, receipts=0, peers=0, memory_pages=12)
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """Misread fields are named on standard error as they come. Peers and receipts are null where the package or the
-    archive is not there."""
+    """Returns the figures; names misread fields on standard error. Peers and receipts are null without the package or
+    the archive."""
     result = measure(QUICK if quick else FULL, SROIE_TAR, lambda line: sys.stderr.write(line + "\n"))
     return {
         "quick": quick,
@@ -84,13 +83,13 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 def _forgeries(*, quick: bool) -> dict[str, Any]:
     forged = forgeries.run(quick=quick)
     return {
-        "forged_caught": {method: found["all"] for method, found in forged["forged_caught"].items()},
-        "honest_accused": {where: found["all"] for where, found in forged["honest_accused"].items()},
+        "forged_caught": {method: marks["all"] for method, marks in forged["forged_caught"].items()},
+        "honest_accused": {where: figures["all"] for where, figures in forged["honest_accused"].items()},
     }
 
 
 def measure(size: DocumentsSize, sroie_tar: Path, progress: Progress) -> dict[str, Any]:
-    """All but the forgeries."""
+    """Returns all figures except those of forgeries."""
     cores = os.cpu_count() or 1
     with Decoder(DecodeLimits(), processes=1) as decoder, Reader(processes=cores) as reader:
         reader.warm()
@@ -98,19 +97,19 @@ def measure(size: DocumentsSize, sroie_tar: Path, progress: Progress) -> dict[st
         began = time.monotonic()
         marks = list(_told(read_many(wanted, "test", reader, decoder, cores), progress))
         seconds, rendered_cpu = time.monotonic() - began, reader.cpu_seconds
-        found = {
+        result = {
             "rendered": {**_rendered(marks), "cpu_s_per_page": round(rendered_cpu / len(wanted), 3)},
             "pages_per_minute": round(len(wanted) / seconds * 60, 1),
         }
         scans = _scans(sroie_tar, decoder)[: size.receipts] if sroie_tar.is_file() else []
-        found["sroie"] = _sroie(scans, reader, cores, progress) if scans else None
-        found["cpu_s_per_page"] = round(reader.cpu_seconds / (len(wanted) + len(scans)), 3)
-        found |= _memory(reader, decoder, len(wanted) + len(scans), size.memory_pages, cores)
-    found["unseen_labels"] = unseen_labels.measure(max(1, size.pages // 3))
-    found["baselines"] = documents_peers.measure(
+        result["sroie"] = _sroie(scans, reader, cores, progress) if scans else None
+        result["cpu_s_per_page"] = round(reader.cpu_seconds / (len(wanted) + len(scans)), 3)
+        result |= _memory(reader, decoder, len(wanted) + len(scans), size.memory_pages, cores)
+    result["unseen_labels"] = unseen_labels.measure(max(1, size.pages // 3))
+    result["baselines"] = documents_peers.measure(
         [(scan.picture, scan.keys) for scan in scans[: size.peers]], receipt_marks
     )
-    return found
+    return result
 
 
 def _told(marks: Iterator[Marked], progress: Progress) -> Iterator[Marked]:
@@ -145,7 +144,7 @@ def _figures(marks: Sequence[Marked]) -> dict[str, Any]:
     return {
         "pages": len(marks),
         "fields": {name: round(fmean(right), 4) for name, right in sorted(fields.items())},
-        "fields_all": round(fmean(right for found in fields.values() for right in found), 4),
+        "fields_all": round(fmean(right for marks in fields.values() for right in marks), 4),
         "cer": round(fmean(rates), 4),
         "unmeasured": sum(isinstance(mark.reading, Unmeasured) for mark in marks),
         **_gate([mark.relied_on_right for mark in passed], len(marks)),
@@ -153,7 +152,7 @@ def _figures(marks: Sequence[Marked]) -> dict[str, Any]:
 
 
 def _gate(right: Sequence[bool], pages: int) -> dict[str, Any]:
-    """Precision with its exact lower limit (95%, Clopper and Pearson); null where nothing was accepted."""
+    """Returns precision with its exact lower limit (95%, Clopper and Pearson); null where nothing was accepted."""
     hits, count = sum(right), len(right)
     lower = float(beta.ppf(0.025, hits, count - hits + 1)) if hits else 0.0
     return {
@@ -169,8 +168,8 @@ def _text(reading: PaperReading | Unmeasured) -> str:
 
 
 def character_error_rate(printed: Sequence[str], read: str) -> float:
-    """Edits that turn each printed string into the nearest stretch of `read`, over all printed characters. Spaces and
-    the width of characters do not count."""
+    """Returns the edits that turn each printed string into the nearest stretch of `read`, per printed character. Spaces
+    and the width of characters do not count."""
     bare = ["".join(plain(text).split()) for text in printed]
     page = np.array([ord(character) for character in "".join(plain(read).split())], dtype=np.int64)
     edits = sum(_nearest_stretch(text, page) for text in bare)
@@ -178,7 +177,7 @@ def character_error_rate(printed: Sequence[str], read: str) -> float:
 
 
 def _nearest_stretch(text: str, page: np.ndarray) -> int:
-    """Edit distance of `text` to that stretch of `page` which is nearest: a stretch may begin anywhere at no cost."""
+    """Returns the edit distance of `text` to the nearest stretch of `page`, which may begin anywhere at no cost."""
     places = np.arange(len(page) + 1)
     distance = np.zeros(len(page) + 1, dtype=np.int64)
     for count, character in enumerate(text, start=1):
@@ -220,13 +219,13 @@ def _sroie(scans: Sequence[Scan], reader: Reader, threads: int, progress: Progre
             given += sum(bool(reading.value("total_minor" if name == "total" else name)) for name in SROIE_FIELDS)
             if accepted(reading):
                 passed.append(marks["total"] and marks["date"])
-    hits = sum(sum(found) for found in right.values())
+    hits = sum(sum(marks) for marks in right.values())
     precision, recall = hits / max(1, given), hits / (len(SROIE_FIELDS) * len(scans))
     return {
         "pages": len(scans),
         "unmeasured": sum(isinstance(reading, Unmeasured) for reading in readings),
-        **{name: round(fmean(found), 4) for name, found in right.items()},
-        "exact": {name: round(fmean(found), 4) for name, found in exact.items()},
+        **{name: round(fmean(marks), 4) for name, marks in right.items()},
+        "exact": {name: round(fmean(marks), 4) for name, marks in exact.items()},
         "f1": round(2 * precision * recall / max(1e-9, precision + recall), 4),
         **_gate(passed, len(scans)),
         "cpu_s_per_page": round((reader.cpu_seconds - before) / len(scans), 3),
@@ -234,7 +233,7 @@ def _sroie(scans: Sequence[Scan], reader: Reader, threads: int, progress: Progre
 
 
 def receipt_marks(reading: PaperReading | Unmeasured, keys: Mapping[str, str]) -> dict[str, bool]:
-    """Whether each of SROIE_FIELDS was read right."""
+    """Returns, for each of SROIE_FIELDS, True if it was read right."""
     if isinstance(reading, Unmeasured):
         return dict.fromkeys(SROIE_FIELDS, False)
     days = dates(plain(keys["date"]))
@@ -252,14 +251,14 @@ def _exact(name: str, reading: PaperReading, keys: Mapping[str, str]) -> bool:
     return alike(reading.value(name), keys[name]) == 1.0
 
 
-def alike(one: str, other: str) -> float:
-    """Likeness 0..1 of two texts by their letters and digits."""
-    bare = [re.sub(r"[^0-9a-z\u4e00-\u9fff]", "", text.lower()) for text in (one, other)]
+def alike(first: str, second: str) -> float:
+    """Returns the likeness (0..1) of two texts by their letters and digits."""
+    bare = [re.sub(r"[^0-9a-z\u4e00-\u9fff]", "", text.lower()) for text in (first, second)]
     return difflib.SequenceMatcher(None, bare[0], bare[1], autojunk=False).ratio()
 
 
 def receipts(tar: Path) -> Iterator[tuple[str, bytes, dict[str, str]]]:
-    """(name, JPEG bytes, keys) of every receipt in the archive, by name."""
+    """Yields (name, JPEG bytes, keys) of every receipt in the archive, by name."""
     with tarfile.open(tar) as archive:
         members = {member.name: member for member in archive.getmembers() if member.isfile()}
         for path in sorted(name for name in members if name.endswith(".jpg")):
@@ -271,7 +270,7 @@ def receipts(tar: Path) -> Iterator[tuple[str, bytes, dict[str, str]]]:
 
 
 def _memory(reader: Reader, decoder: Decoder, done: int, pages: int, threads: int) -> dict[str, float]:
-    """MiB of all OCR processes after `done` pages, and after so many more that they are `pages` in all."""
+    """Returns the memory of all OCR processes in MiB after `done` pages and after `pages` pages in all."""
     before = _resident_mib(reader)
     more = [(KINDS[number % len(KINDS)], FIRST_SEED + 1000 + number) for number in range(max(0, pages - done))]
     for _ in read_many(more, "build", reader, decoder, threads):
@@ -284,5 +283,5 @@ def _resident_mib(reader: Reader) -> float:
 
 
 def show(result: dict[str, Any]) -> None:
-    """The same as a table."""
+    """Prints the figures as a table."""
     figures_table("papers", result)

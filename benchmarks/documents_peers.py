@@ -27,15 +27,16 @@ MarksOf = Callable[[PaperReading | Unmeasured, Mapping[str, str]], dict[str, boo
 
 
 def measure(scans: Sequence[tuple[Picture, Mapping[str, str]]], marks_of: MarksOf) -> dict[str, Any]:
-    """By peer: share of totals and dates right as `marks_of` tells it, CPU seconds a page; why, where one cannot be
-    measured."""
-    found: dict[str, Any] = {}
+    """Returns, by peer, the share of totals and dates that `marks_of` calls right and CPU seconds a page; the reason
+    for a peer that cannot be measured.
+    """
+    figures: dict[str, Any] = {}
     for name, start in (("rapidocr", _rapidocr), ("paddleocr_defaults", _paddleocr)):
         try:
-            found[name] = _measured(start(), scans, marks_of) if scans else None
+            figures[name] = _measured(start(), scans, marks_of) if scans else None
         except ImportError as error:
-            found[name] = {"unmeasured": f"{error}; install the extra `bench`"}
-    return found
+            figures[name] = {"unmeasured": f"{error}; install the extra `bench`"}
+    return figures
 
 
 def _measured(
@@ -62,10 +63,12 @@ def _rapidocr() -> Engine:
     engine: Any = RapidOCR(params={"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": 1})
 
     def read(pixels: npt.NDArray[np.uint8]) -> list[TextLine]:
-        found = engine(np.ascontiguousarray(pixels[..., ::-1]))
-        if found.txts is None:
+        output = engine(np.ascontiguousarray(pixels[..., ::-1]))
+        if output.txts is None:
             return []
-        return [_line(text, score, box) for text, score, box in zip(found.txts, found.scores, found.boxes, strict=True)]
+        return [
+            _line(text, score, box) for text, score, box in zip(output.txts, output.scores, output.boxes, strict=True)
+        ]
 
     return read
 

@@ -1,10 +1,10 @@
-"""Are forged digits found, and are honest pages left alone? `miaopei bench forgeries`.
+"""Measures how often forged digits are caught and honest pages accused: `miaopei bench forgeries`.
 
 Forged and honest pages are rendered (synthetic), in layouts that nothing was trained on. The receipts are the 60 real
-scans of SROIE, all honest, on which nothing was tuned; each is also looked at saved again, and reduced as by a
-messenger. A page is accused when any of its fields is found to look changed, a forgery caught when its changed field
-is. Baseline: error level analysis (loss under one recompression at quality 90, the field against the page's print),
-its cut-off set in its favour, on the very honest pages of this run at the same share of accusations.
+scans of SROIE, all honest, on which nothing was tuned; each is also measured saved again, and reduced as by a
+messenger. A page is accused when any of its fields looks changed, a forgery is caught when its changed field does.
+Baseline: error level analysis (loss under one recompression at quality 90, the field against the page's print), its
+cut-off set in its favour, on the very honest pages of this run at the same share of accusations.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ELA_QUALITY: Final = 90
 
 @dataclass(frozen=True, slots=True)
 class MarkedPage:
-    """One page: measured when any field (a forgery's changed one) was; accused, ela: what the two say of it."""
+    """One page. measured: some field (a forgery's changed one) could be. accused, ela: results of the two methods."""
 
     page: ForgedPage
     measured: bool
@@ -45,7 +45,7 @@ class MarkedPage:
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """Every page is named on standard error as it is accused."""
+    """Returns the figures; names every accused page on standard error."""
     seeds = range(FIRST_SEED, FIRST_SEED + (SEEDS_QUICK if quick else SEEDS))
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         rendered = [mark for marks in pool.map(_of_seed, seeds) for mark in marks]
@@ -87,8 +87,8 @@ def _marked(page: ForgedPage) -> MarkedPage:
 
 
 def error_level(pixels: Pixels, boxes: list[Box]) -> float:
-    """The largest mean loss of a field under recompression over that of the page's dark or light print. 0 without
-    boxes.
+    """Returns the largest ratio of a field's mean loss under recompression to that of the page's dark or light print; 0
+    without boxes.
     """
     grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
     _, encoded = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, ELA_QUALITY])
@@ -106,7 +106,7 @@ def error_level(pixels: Pixels, boxes: list[Box]) -> float:
 
 
 def _caught(marks: list[MarkedPage], method: str) -> dict[str, Any]:
-    """Share caught of all, and by journey and look; unmeasured ones count as not caught."""
+    """Returns the share caught, in all and by journey and look; unmeasured forgeries count as not caught."""
     mine = [mark for mark in marks if mark.page.method == method]
     groups: dict[str, list[bool]] = defaultdict(list)
     for mark in mine:
@@ -118,13 +118,15 @@ def _caught(marks: list[MarkedPage], method: str) -> dict[str, Any]:
 
 
 def _accused(marks: list[MarkedPage]) -> dict[str, Any]:
-    """Share accused with its exact upper limit (95%, Clopper and Pearson), and by journey and look."""
+    """Returns the share accused with its exact upper limit (95%, Clopper and Pearson), in all and by journey and
+    look.
+    """
     hits = sum(mark.accused for mark in marks)
     upper = float(beta.ppf(0.975, hits + 1, len(marks) - hits)) if hits < len(marks) else 1.0
     groups: dict[str, list[bool]] = defaultdict(list)
     for mark in marks:
         groups[mark.page.look].append(mark.accused)
-    parts = {name: _share(found) for name, found in sorted(groups.items())}
+    parts = {name: _share(caught) for name, caught in sorted(groups.items())}
     unmeasured = _share([not mark.measured for mark in marks])
     share = _share([mark.accused for mark in marks])
     return {"all": share, "upper_95": round(upper, 4), "pages": len(marks), "unmeasured": unmeasured, **parts}
@@ -135,5 +137,5 @@ def _share(hits: list[bool]) -> float | None:
 
 
 def show(result: dict[str, Any]) -> None:
-    """The same as a table."""
+    """Prints the figures as a table."""
     figures_table("forged digits: share caught, and honest pages accused", result)

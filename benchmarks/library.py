@@ -1,11 +1,11 @@
-"""How fast, how exactly and how large the photo library searches at size: `miaopei bench library`.
+"""Measures speed, recall and size of the photo library's search with many rows: `miaopei bench library`.
 
 The rows are drawn (`benchmarks.library_world`: like the descriptors and PDQ hashes of real photos, with the
 resemblance printed), the database is a real PostgreSQL with the product's own table, indexes, search and publishing,
 with fsync on. Half of the queries are edited copies of rows, half are new photos. Recall is against comparing every
 row in numpy. The product's search is measured with PostgreSQL's indexes alone and with the copy in memory that a worker
-keeps of it (`vision.library.memory`). Beside it, in this process's memory: usearch's HNSW and faiss'
-comparison with every row.
+keeps of it (`vision.library.memory`). Peers, in this process's memory: usearch's HNSW and faiss' comparison with every
+row.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ INSERT_NUMBERS: Final = 2_000_000_000  # of photos that are published while sear
 @dataclass(frozen=True, slots=True)
 class Effort:
     """photos, copies: real ones to draw like. queries: of each kind. inserts: photos published into the full index.
-    rows_real: real photos whose rows are weighed. bursts: of near-copies that arrive at once."""
+    rows_real: real photos whose rows' bytes are measured. bursts: bursts of near-copies that arrive at once."""
 
     sizes: tuple[int, ...]
     photos: int
@@ -81,8 +81,8 @@ class Queries:
 
 
 def run(*, quick: bool = False, sizes: Sequence[int] = ()) -> dict[str, Any]:
-    """Needs the measuring photos beside the checkout (FileNotFoundError names the path) and, for the peers, the extra
-    `bench`; starts a PostgreSQL of its own."""
+    """Returns the figures. Needs the measuring photos beside the checkout (FileNotFoundError names the path) and, for
+    the peers, the extra `bench`; starts a PostgreSQL of its own."""
     effort = QUICK if quick else FULL
     effort = replace(effort, sizes=tuple(sorted(sizes)) or effort.sizes)
     began = time.monotonic()
@@ -108,8 +108,8 @@ def run(*, quick: bool = False, sizes: Sequence[int] = ()) -> dict[str, Any]:
         "resemblance": resemblance,
         "hnsw": HNSW,
         "limits": asdict(SearchLimits()),
-        "recall_at_10": {size: found["recall_at_10"] for size, found in by_size.items()},
-        "p99_ms": {size: found["search"]["with_views"]["1"]["p99_ms"] for size, found in by_size.items()},
+        "recall_at_10": {size: figures["recall_at_10"] for size, figures in by_size.items()},
+        "p99_ms": {size: figures["search"]["with_views"]["1"]["p99_ms"] for size, figures in by_size.items()},
         "bursts_of_near_copies": of_bursts,
         "sizes": by_size,
         "seconds": round(time.monotonic() - began),
@@ -130,28 +130,28 @@ async def _measure(dsn: str, real: RealPhotos, size: int, effort: Effort) -> dic
     usable = rng.random(size) < real.pdq_usable_share
     engine = create_async_engine(dsn, hide_parameters=True, pool_size=max(CONCURRENCY) + 1, max_overflow=0)
     try:
-        found: dict[str, Any] = {"build": await _build(engine, rows, hashes, usable, real.model)}
+        figures: dict[str, Any] = {"build": await _build(engine, rows, hashes, usable, real.model)}
         async with engine.begin() as conn:
-            found["size_mib"] = await store.sizes_mib(conn)
+            figures["size_mib"] = await store.sizes_mib(conn)
             await store.prewarm(conn)
         queries = _queries(world, rows, hashes, effort.queries, rng)
         if size <= GRAPH_ROWS_MAX:
-            found["postgresql"] = await _searched(engine, None, world, real.model, effort, queries, 0)
+            figures["postgresql"] = await _searched(engine, None, world, real.model, effort, queries, 0)
         else:
-            found["postgresql"] = {"unmeasured": f"no graph of more than {GRAPH_ROWS_MAX} rows is built here"}
+            figures["postgresql"] = {"unmeasured": f"no graph of more than {GRAPH_ROWS_MAX} rows is built here"}
         async with memory(dsn, real.model) as held:
             began = time.monotonic()
             await held.look_after()
             loaded = {"load_seconds": round(time.monotonic() - began, 1), "mib": round(held.bytes / 2**20, 1)}
-            found["memory"] = loaded | await _searched(engine, held, world, real.model, effort, queries, 1)
-        found |= found["memory"]  # what a worker does
+            figures["memory"] = loaded | await _searched(engine, held, world, real.model, effort, queries, 1)
+        figures |= figures["memory"]  # what a worker does
         async with engine.connect() as conn:
-            found["row_bytes_of_a_real_photo"] = await store.row_bytes_real(conn, effort.rows_real)
+            figures["row_bytes_of_a_real_photo"] = await store.row_bytes_real(conn, effort.rows_real)
             await conn.rollback()
     finally:
         await engine.dispose()
-    found["peers"] = _peers(rows, queries)
-    return found
+    figures["peers"] = _peers(rows, queries)
+    return figures
 
 
 async def _searched(
@@ -163,12 +163,13 @@ async def _searched(
     queries: Queries,
     number: int,
 ) -> dict[str, Any]:
-    """Recall, times and visibility of the product's search. held: the copy in memory; None for PostgreSQL alone.
-    number: of the round, each publishes photos of its own."""
-    found = {"load_average": round(os.getloadavg()[0], 1)} | await _recall(engine, held, queries)
-    found["search"] = await _searches(engine, held, queries)
-    found["insert"] = await _inserts(engine, held, world, model, effort.inserts, queries, number * 2 * effort.inserts)
-    return found
+    """Returns recall, times and visibility of the product's search. held: the copy in memory; None for PostgreSQL
+    alone. number: the round's; each round publishes photos of its own.
+    """
+    figures = {"load_average": round(os.getloadavg()[0], 1)} | await _recall(engine, held, queries)
+    figures["search"] = await _searches(engine, held, queries)
+    figures["insert"] = await _inserts(engine, held, world, model, effort.inserts, queries, number * 2 * effort.inserts)
+    return figures
 
 
 async def _build(
@@ -214,22 +215,23 @@ def _queries(
 
 
 async def _recall(engine: AsyncEngine, held: Memory | None, queries: Queries) -> dict[str, Any]:
-    """Of the ten nearest by descriptor, the share that the product's search brings; and of the copies, the share whose
-    original is among its candidates at the product's own limits."""
+    """Returns the share of the ten nearest by descriptor that the product's search brings, and the share of copies
+    whose original is among its candidates at the product's own limits.
+    """
     ten = SearchLimits(by_descriptor=NEIGHBOURS, by_view=0, by_pdq=0, candidates_max=NEIGHBOURS)
     hits = {True: [0, 0], False: [0, 0]}
     originals, best = 0, 0
     async with engine.connect() as conn:
         for query, original, exact in zip(queries.fingerprints, queries.originals, queries.exact, strict=True):
-            found = await search(
+            nearest = await search(
                 conn, replace(query, views=(), pdq_usable=False), exclude_claim="", limits=ten, memory=held
             )
             right = {store.photo_id(number) for number in exact.tolist()}
-            hits[bool(original >= 0)][0] += len(right & {one.photo_id for one in found})
+            hits[bool(original >= 0)][0] += len(right & {candidate.photo_id for candidate in nearest})
             hits[bool(original >= 0)][1] += NEIGHBOURS
             if original >= 0:
                 whole = await search(conn, query, exclude_claim="", memory=held)
-                originals += store.photo_id(int(original)) in {one.photo_id for one in whole}
+                originals += store.photo_id(int(original)) in {candidate.photo_id for candidate in whole}
                 best += int(original) in exact.tolist()
     copies = int((queries.originals >= 0).sum())
     return {
@@ -242,16 +244,18 @@ async def _recall(engine: AsyncEngine, held: Memory | None, queries: Queries) ->
 
 
 async def _searches(engine: AsyncEngine, held: Memory | None, queries: Queries) -> dict[str, Any]:
-    """Milliseconds of the product's search, by what is looked for and how many at once."""
-    plain = [replace(one, views=()) for one in queries.fingerprints]
-    only = [replace(one, pdq_usable=False) for one in plain]
+    """Returns milliseconds of the product's search, by kind of query and number of searches at once."""
+    plain = [replace(fingerprint, views=()) for fingerprint in queries.fingerprints]
+    only = [replace(fingerprint, pdq_usable=False) for fingerprint in plain]
     kinds = {"descriptor_only": only, "whole_picture": plain, "with_views": queries.fingerprints}
-    found: dict[str, Any] = {"views_mean": round(float(np.mean([len(one.views) for one in queries.fingerprints])), 2)}
+    result: dict[str, Any] = {
+        "views_mean": round(float(np.mean([len(fingerprint.views) for fingerprint in queries.fingerprints])), 2)
+    }
     for name, fingerprints in kinds.items():
-        found[name] = {}
+        result[name] = {}
         for concurrency in CONCURRENCY:
-            found[name][str(concurrency)] = await _timed(engine, held, fingerprints, concurrency)
-    return found
+            result[name][str(concurrency)] = await _timed(engine, held, fingerprints, concurrency)
+    return result
 
 
 async def _timed(
@@ -286,13 +290,14 @@ async def _inserts(
     queries: Queries,
     first: int,
 ) -> dict[str, Any]:
-    """Photos published one by one into the full index: alone, and while eight search. Each must be found as soon as
-    its commit has returned, by descriptor and by PDQ alone."""
+    """Publishes photos one by one into the full index, alone and while eight search. Counts those that are found as
+    soon as their commit has returned, by descriptor alone and by PDQ alone.
+    """
     descriptors, hashes = world.draw(2 * count)
     done = asyncio.Event()
 
     async def publish_and_look(numbers: range) -> tuple[list[float], int]:
-        took, seen = [], 0
+        took, visible = [], 0
         async with engine.connect() as conn:
             for number in numbers:
                 photo = drawn_fingerprint(
@@ -307,11 +312,12 @@ async def _inserts(
                 far = replace(query, descriptor=-query.descriptor)
                 by_descriptor = await search(conn, replace(query, pdq_usable=False), exclude_claim="", memory=held)
                 by_pdq = await search(conn, far, exclude_claim="", memory=held)
-                seen += all(
-                    f"fresh-{first + number}" in {one.photo_id for one in found} for found in (by_descriptor, by_pdq)
+                visible += all(
+                    f"fresh-{first + number}" in {candidate.photo_id for candidate in candidates}
+                    for candidates in (by_descriptor, by_pdq)
                 )
                 await conn.rollback()
-        return took, seen
+        return took, visible
 
     async def search_on() -> None:
         async with engine.connect() as conn:
@@ -336,14 +342,14 @@ async def _inserts(
 
 
 def _peers(rows: NDArray[np.float16], queries: Queries) -> dict[str, Any]:
-    """The same rows and queries in other people's indexes, in this process: no rights, no deletion, nothing on disk."""
+    """Measures other indexes in this process on the same rows and queries: no access rights, no deletion, no disk."""
     try:
         import faiss
         import usearch.index
     except ImportError as error:
         return {"unmeasured": f"{error}; install the extra `bench`"}
-    wanted = np.stack([one.descriptor for one in queries.fingerprints])
-    found: dict[str, Any] = {}
+    wanted = np.stack([fingerprint.descriptor for fingerprint in queries.fingerprints])
+    figures: dict[str, Any] = {}
     if len(rows) <= PEER_GRAPH_ROWS_MAX:
         began = time.monotonic()
         graph = usearch.index.Index(
@@ -351,25 +357,25 @@ def _peers(rows: NDArray[np.float16], queries: Queries) -> dict[str, Any]:
             expansion_add=HNSW["ef_construction"], expansion_search=SearchLimits().hnsw_ef_search,
         )  # fmt: skip
         graph.add(np.arange(len(rows)), rows, threads=os.cpu_count() or 1)
-        found["usearch_hnsw_f16"] = {
+        figures["usearch_hnsw_f16"] = {
             "build_seconds": round(time.monotonic() - began, 1),
             "memory_mib": round(graph.memory_usage / 2**20, 1),
-            **_peer(lambda one: np.asarray(graph.search(one, NEIGHBOURS).keys), wanted, queries),
+            **_peer(lambda row: np.asarray(graph.search(row, NEIGHBOURS).keys), wanted, queries),
         }
     else:
-        found["usearch_hnsw_f16"] = {"unmeasured": f"more than {PEER_GRAPH_ROWS_MAX} rows"}
+        figures["usearch_hnsw_f16"] = {"unmeasured": f"more than {PEER_GRAPH_ROWS_MAX} rows"}
     began = time.monotonic()
     flat = faiss.IndexScalarQuantizer(rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     for start in range(0, len(rows), 100_000):
         part = rows[start : start + 100_000].astype(np.float32)
         flat.add(part / np.linalg.norm(part, axis=1, keepdims=True))
     faiss.omp_set_num_threads(1)
-    found["faiss_every_row_f16"] = {
+    figures["faiss_every_row_f16"] = {
         "build_seconds": round(time.monotonic() - began, 1),
         "memory_mib": round(flat.code_size * flat.ntotal / 2**20, 1),
-        **_peer(lambda one: flat.search(one[None], NEIGHBOURS)[1][0], wanted[:100], queries),
+        **_peer(lambda row: flat.search(row[None], NEIGHBOURS)[1][0], wanted[:100], queries),
     }
-    return found
+    return figures
 
 
 def _peer(ask: Callable[[Floats], NDArray[np.int64]], wanted: Floats, queries: Queries) -> dict[str, float]:
@@ -387,5 +393,5 @@ def _quantiles(took: Sequence[float]) -> dict[str, float]:
 
 
 def show(result: dict[str, Any]) -> None:
-    """Every figure, one a row."""
+    """Prints every figure, one a row."""
     figures_table("photo library at size", {name: value for name, value in result.items() if name != "limits"})

@@ -1,8 +1,8 @@
 """Bursts of near-copies for `benchmarks.library`: one picture sent in many claims at once, each a little changed.
 
-A graph of neighbours (HNSW) is built for points that lie apart. Near-copies that arrive together link to one another
-alone, and the search then has no way to them. Counted is what it costs: how many photos found none of their burst
-although one had been committed before they searched. In a race for money each of them would be paid.
+A graph of neighbours (HNSW) is built for points that lie apart. Near-copies that arrive together link only to each
+other, and the search then cannot reach them. Counted are the photos that found none of their burst although one had
+been committed before they searched. In a race for money each of them would be paid.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ WAYS: Final = ("graph", "graph_and_newest", "memory")
 
 
 def bursts(dsns: dict[str, str], count: int, seed: int) -> dict[str, Any]:
-    """dsns: an empty database for each of WAYS: PostgreSQL's indexes alone, with the newest rows compared as well, and
-    the copy in memory."""
-    found: dict[str, Any] = {"bursts": count, "photos_each": PHOTOS, "at_once": AT_ONCE, "changed_by": CHANGED_BY}
+    """Returns the figures of each of WAYS. dsns: an empty database for each: PostgreSQL's indexes alone, with the
+    newest rows compared as well, and the copy in memory.
+    """
+    figures: dict[str, Any] = {"bursts": count, "photos_each": PHOTOS, "at_once": AT_ONCE, "changed_by": CHANGED_BY}
     for way, dsn in dsns.items():
         upgrade_library(dsn)
-        found[way] = asyncio.run(_way(way, dsn, count, seed))
-    return found
+        figures[way] = asyncio.run(_way(way, dsn, count, seed))
+    return figures
 
 
 async def _way(way: str, dsn: str, count: int, seed: int) -> dict[str, Any]:
@@ -76,7 +77,7 @@ async def _race(
                 query = changed(photo.fingerprint, sha256="0" * 64, pixel_sha256="1" * 64)
                 near = await search(conn, query, exclude_claim="", limits=limits, memory=held)
                 await conn.rollback()
-                names = {one.photo_id for one in near if one.photo_id.startswith(f"{burst}-")}
+                names = {candidate.photo_id for candidate in near if candidate.photo_id.startswith(f"{burst}-")}
                 itself += photo.photo_id not in names
                 blind[burst] += bool(before and not names - {photo.photo_id})
 
@@ -89,7 +90,7 @@ async def _race(
 
 
 def _photos(count: int, seed: int) -> Iterator[tuple[int, LibraryPhoto]]:
-    """Burst after burst, and which one each photo is of."""
+    """Yields (burst's number, photo), burst after burst."""
     numbers = itertools.count(seed)
     for burst in range(count):
         picture = random_fingerprint(next(numbers))

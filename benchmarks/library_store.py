@@ -1,7 +1,7 @@
 """A PostgreSQL filled with drawn photos for `benchmarks.library`: bulk loading, index building, sizes.
 
-The rows go into the product's own table and indexes, by COPY. Their keypoints and thumbnails are empty, which a search
-never reads but when it returns a row; what real ones weigh is measured beside (`row_bytes_real`).
+The rows go into the product's own table and indexes, by COPY. Their keypoints and thumbnails are empty, as a search
+reads them only for the rows that it returns; the size of real rows is measured apart (`row_bytes_real`).
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ CLAIM_PHOTOS: Final = 4  # rows that belong to one drawn claim
 
 
 def photo_id(number: int) -> str:
-    """Of the drawn row with this number, counted from 0."""
+    """Returns the photo id of the drawn row with this number, counted from 0."""
     return f"drawn-{number:010d}"
 
 
 def owner_claim(number: int) -> str:
-    """The drawn claim that the row belongs to."""
+    """Returns the drawn claim that the row belongs to."""
     return f"claim-{number // CLAIM_PHOTOS:010d}"
 
 
 @contextmanager
 def server(home: Path) -> Iterator[Postgres]:
-    """PostgreSQL as an operator would set it up for a large library: docs/operating.md names the same settings."""
+    """Starts PostgreSQL with the settings that docs/operating.md names for a large library."""
     memory_mib = psutil.virtual_memory().total // 2**20
     made = Postgres(home, durable=True, stop_seconds_max=300)
     made.start()
@@ -75,7 +75,7 @@ async def fill(
     usable: NDArray[np.bool_],
     model: str,
 ) -> None:
-    """COPY rows numbered from `first`. descriptors: (n, 256). hashes: (n, 32). usable: (n,), whether the hash is
+    """Copies rows, numbered from `first`. descriptors: (n, 256). hashes: (n, 32). usable: (n,), True if the hash is
     kept."""
     raw = (await conn.get_raw_connection()).driver_connection
     assert raw is not None
@@ -93,7 +93,9 @@ async def fill(
 def _copy_content(
     numbers: NDArray[np.int64], descriptors: NDArray[np.float16], hashes: NDArray[np.uint8] | None, model: str
 ) -> tuple[list[str], bytes]:
-    """PostgreSQL's binary COPY format. Every field of a column has one length here, so that the rows are one array."""
+    """Returns columns and rows in PostgreSQL's binary COPY format. Every field has a fixed length: rows are one
+    array.
+    """
     nothing = Keypoints(8, 8, np.empty((0, 4), np.float32), np.empty((0, 128), np.uint8)).to_bytes()
     thumbnail = zlib.compress(bytes(64), 1)
     digests = [hashlib.sha256(f"drawn {number}".encode()).hexdigest() for number in numbers.tolist()]
@@ -137,19 +139,19 @@ def _copy_content(
 
 
 async def drop_indexes(conn: AsyncConnection) -> None:
-    """The two HNSW indexes, as before a bulk load."""
+    """Drops the two HNSW indexes, as before a bulk load."""
     for index in library_photos.indexes:
         if index.name in HNSW_INDEXES:
             await conn.execute(DropIndex(index, if_exists=True))
 
 
 async def build_indexes(conn: AsyncConnection, memory_mib: int) -> dict[str, float]:
-    """Both HNSW indexes from a filled table, on all cores; seconds by name."""
+    """Builds both HNSW indexes from a filled table, on all cores. Returns seconds by name."""
     seconds = {}
     await conn.execute(text(f"SET LOCAL maintenance_work_mem = '{memory_mib}MB'"))
     await conn.execute(text(f"SET LOCAL max_parallel_maintenance_workers = {max(0, (os.cpu_count() or 1) - 1)}"))
     await conn.execute(text("SET LOCAL statement_timeout = 0"))
-    for index in sorted(library_photos.indexes, key=lambda one: str(one.name)):
+    for index in sorted(library_photos.indexes, key=lambda index: str(index.name)):
         if index.name in HNSW_INDEXES:
             began = time.monotonic()
             await conn.execute(CreateIndex(index))
@@ -158,15 +160,15 @@ async def build_indexes(conn: AsyncConnection, memory_mib: int) -> dict[str, flo
 
 
 async def sizes_mib(conn: AsyncConnection) -> dict[str, float]:
-    """Of the table and of every index."""
-    found = await conn.execute(
+    """Returns the sizes of the table and of every index, in MiB."""
+    rows = await conn.execute(
         text(
             "SELECT 'table' AS name, pg_table_size('library_photos') AS bytes UNION ALL"
             " SELECT indexname, pg_relation_size(indexname::regclass) FROM pg_indexes"
             " WHERE tablename = 'library_photos'"
         )
     )
-    return {row.name: round(row.bytes / 2**20, 1) for row in found}
+    return {row.name: round(row.bytes / 2**20, 1) for row in rows}
 
 
 async def prewarm(conn: AsyncConnection) -> None:
@@ -179,7 +181,7 @@ async def prewarm(conn: AsyncConnection) -> None:
 
 
 async def row_bytes_real(conn: AsyncConnection, count: int) -> float:
-    """What a real photo's row weighs with its keypoints and thumbnail, toasted parts included, without indexes."""
+    """Returns the bytes of a real photo's row with keypoints and thumbnail, toasted parts included, without indexes."""
     fingerprinter = Fingerprinter()
     photos = [
         LibraryPhoto(

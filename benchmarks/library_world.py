@@ -38,11 +38,11 @@ OWN_SHARES: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RealPhotos:
-    """What is taken from real photos.
+    """Statistics of real photos.
 
     descriptors: (n, 256), length 1. bits: (m, 256) of 0 and 1, the photos whose PDQ can be compared by. classes: (n,)
     numbers from 0. copy_cosines: (k,), of a photo and its edit. copy_bits: (k,), Hamming distance of the nearest of
-    eight orientations. views: (k,), parts of the edit that are looked at by themselves.
+    eight orientations. views: (k,), number of parts of the edit that are compared by themselves.
     """
 
     descriptors: Floats
@@ -56,8 +56,8 @@ class RealPhotos:
 
 
 def real_photos(count: int, copies: int, rng: np.random.Generator) -> RealPhotos:
-    """Of `count` photos of the train half, the first `copies` also edited, each in one way. Raises
-    FileNotFoundError."""
+    """Measures `count` photos of the train half, and an edit of each of the first `copies`. Raises FileNotFoundError
+    without the photos."""
     photos = list(caltech.photos("train"))
     chosen = [photos[index] for index in rng.permutation(len(photos))[:count]]
     model, limits = shared_model(1), FingerprintLimits()
@@ -74,7 +74,7 @@ def real_photos(count: int, copies: int, rng: np.random.Generator) -> RealPhotos
         cosines.append(float((model.describe(looks) @ descriptors[number]).max()))
         parts.append(len(boxes))
         turned, _ = pdqhash.compute_dihedral(fit(edited, limits.geometry.work_edge_px))
-        distances.append(min(int((np.asarray(one) != hashes[number]).sum()) for one in turned))
+        distances.append(min(int((np.asarray(turned_hash) != hashes[number]).sum()) for turned_hash in turned))
     kinds = {name: index for index, name in enumerate(sorted({photo.category for photo in chosen}))}
     return RealPhotos(
         descriptors=descriptors,
@@ -90,9 +90,10 @@ def real_photos(count: int, copies: int, rng: np.random.Generator) -> RealPhotos
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Class:
-    """Of real photos. centre_length: of its mean, without what chance adds. length: root mean square distance from
-    it. apart: (n, 256) / sqrt(n), so that a standard normal row times it has the class's own covariance. outlying:
-    each photo's distance in units of `length`."""
+    """A class of real photos. centre_length: its mean's, less what chance adds. length: root mean square distance from
+    the mean. apart: (n, 256) / sqrt(n), so that a standard normal row times it has the class's own covariance.
+    outlying: each photo's distance in units of `length`.
+    """
 
     centre_length: float
     length: float
@@ -146,15 +147,15 @@ class LibraryWorld:
         return OWN_SHARES[int(np.argmin(misses))]
 
     def draw(self, count: int) -> tuple[Floats, Bits]:
-        """Descriptors (count, 256) of length 1 and packed hashes (count, 32), in no order."""
+        """Returns descriptors (count, 256) of length 1 and packed hashes (count, 32), in no order."""
         kinds = max(1, round(count / self.photos_a_class))
         centres = self._mean + self._rng.standard_normal((kinds, DIMENSIONS)) @ self._between
         like = self._rng.integers(0, len(self._classes), kinds)
-        centres *= (np.array([one.centre_length for one in self._classes])[like] / np.linalg.norm(centres, axis=1))[
-            :, None
-        ]
+        centres *= (
+            np.array([real_class.centre_length for real_class in self._classes])[like] / np.linalg.norm(centres, axis=1)
+        )[:, None]
         own = self._rng.uniform(0, self.own_share_max, kinds)
-        size = np.array([len(one.apart) for one in self._classes], np.float64)[like]
+        size = np.array([len(real_class.apart) for real_class in self._classes], np.float64)[like]
         descriptors = np.empty((count, DIMENSIONS), np.float32)
         hashes = np.empty((count, PDQ_BITS // 8), np.uint8)
         for start in range(0, count, DRAW_ROWS):
@@ -167,20 +168,20 @@ class LibraryWorld:
         return descriptors, hashes
 
     def _away(self, like: NDArray[np.int64], own: NDArray[np.float64]) -> Floats:
-        """From the centres of their classes, as photos of the real classes `like` lie; `own` of it in those classes'
-        own directions, the rest in everybody's."""
+        """Returns offsets from class centres, spread as photos of the real classes `like` are: a share `own` in those
+        classes' own directions, the rest in directions common to all."""
         shared = self._rng.standard_normal((len(like), DIMENSIONS), np.float32) @ self._within
         away = np.empty_like(shared)
-        for number, one in enumerate(self._classes):
+        for number, real_class in enumerate(self._classes):
             rows = np.flatnonzero(like == number)
-            mixed = self._rng.standard_normal((len(rows), len(one.apart)), np.float32) @ one.apart
+            mixed = self._rng.standard_normal((len(rows), len(real_class.apart)), np.float32) @ real_class.apart
             share = own[rows, None].astype(np.float32)
-            away[rows] = np.sqrt(1 - share) * one.length * shared[rows] + np.sqrt(share) * mixed
-            away[rows] *= self._rng.choice(one.outlying, len(rows))[:, None]
+            away[rows] = np.sqrt(1 - share) * real_class.length * shared[rows] + np.sqrt(share) * mixed
+            away[rows] *= self._rng.choice(real_class.outlying, len(rows))[:, None]
         return away
 
     def copies(self, descriptors: Floats, hashes: Bits) -> tuple[Floats, Bits]:
-        """An edited copy of each: (n, 256) and the packed hash of its nearest orientation (n, 32)."""
+        """Returns an edited copy of each: (n, 256) and the packed hash of its nearest orientation (n, 32)."""
         count = len(descriptors)
         chosen = self._rng.integers(0, len(self.real.copy_cosines), count)
         cosine = self.real.copy_cosines[chosen].clip(0, 1)[:, None]
@@ -195,8 +196,9 @@ class LibraryWorld:
         return turned.astype(np.float32), hashes ^ np.packbits(flips, axis=1)
 
     def resemblance(self) -> dict[str, Any]:
-        """The nearest neighbours of the real photos beside those of as many drawn ones: quantiles of the cosine and
-        of the Hamming distance."""
+        """Compares the nearest neighbours of the real photos with those of as many drawn ones: quantiles of the cosine
+        and of the Hamming distance.
+        """
         descriptors, _ = self.draw(len(self.real.descriptors))
         _, hashes = self.draw(len(self.real.bits))
         bits = np.unpackbits(hashes, axis=1)
@@ -221,21 +223,22 @@ class LibraryWorld:
 
 
 def orientations(pdq: bytes) -> tuple[bytes, ...]:
-    """The eight hashes of a turned and mirrored picture: PDQ's 16 x 16 cosine transform transposed, and the signs of
-    every other row and column changed."""
+    """Returns the eight hashes of a turned and mirrored picture: PDQ's 16 x 16 cosine transform transposed, and the
+    signs of every other row and column changed.
+    """
     grid = np.unpackbits(np.frombuffer(pdq, np.uint8)).reshape(16, 16)
     other = np.arange(16) % 2
-    found = []
+    hashes = []
     for turned in (grid, grid.T):
         for rows, columns in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            found.append(turned ^ (rows * other[:, None]) ^ (columns * other[None, :]))
-    return tuple(np.packbits(one.astype(np.uint8)).tobytes() for one in found)
+            hashes.append(turned ^ (rows * other[:, None]) ^ (columns * other[None, :]))
+    return tuple(np.packbits(bits.astype(np.uint8)).tobytes() for bits in hashes)
 
 
 def drawn_fingerprint(
     number: int, descriptor: Floats, pdq: bytes, model: str, others: Floats | None = None
 ) -> Fingerprint:
-    """A fingerprint of no picture. others: (v, 256), the descriptors of its views. Without keypoints or thumbnail."""
+    """Returns a fingerprint without picture, keypoints or thumbnail. others: (v, 256), the descriptors of its views."""
     rows = descriptor[None] if others is None else np.concatenate([descriptor[None], others])
     crowds = shared_model(1).crowd(rows).tolist()
     nothing = Keypoints(8, 8, np.empty((0, 4), np.float32), np.empty((0, 128), np.uint8))
@@ -265,8 +268,9 @@ def drawn_fingerprint(
 
 
 def exact_neighbours(rows: NDArray[np.float16], queries: Floats, count: int) -> NDArray[np.int64]:
-    """Indices (q, count) of the rows of greatest cosine, nearest first, by comparing every one in float32. rows: (n,
-    256), as the database holds them (half precision)."""
+    """Returns indices (q, count) of the rows of greatest cosine, nearest first, by comparing every row in float32.
+    rows: (n, 256), as the database holds them (half precision).
+    """
     best: Floats = np.full((len(queries), 0), 0, np.float32)
     index = np.zeros((len(queries), 0), np.int64)
     for start, part in _parts(rows):
@@ -280,7 +284,9 @@ def exact_neighbours(rows: NDArray[np.float16], queries: Floats, count: int) -> 
 
 
 def _parts(rows: NDArray[np.float16]) -> Iterator[tuple[int, Floats]]:
-    """Normalised in float32: half precision changes lengths a little, and the database divides by them."""
+    """Yields parts of the rows normalised in float32: half precision changes lengths, and the database divides by
+    them.
+    """
     for start in range(0, len(rows), DRAW_ROWS):
         part = rows[start : start + DRAW_ROWS].astype(np.float32)
         yield start, part / np.linalg.norm(part, axis=1, keepdims=True)
@@ -300,7 +306,8 @@ def _nearest_bits(bits: Bits) -> Floats:
 
 
 def _root(covariance: NDArray[np.floating]) -> NDArray[np.float64]:
-    """A matrix that gives standard normal rows this covariance; negative eigenvalues, which estimates have, become
-    0."""
+    """Returns a matrix that gives standard normal rows this covariance; negative eigenvalues of the estimate become
+    0.
+    """
     values, vectors = np.linalg.eigh(covariance)
     return np.asarray(np.sqrt(values.clip(0))[:, None] * vectors.T, dtype=np.float64)

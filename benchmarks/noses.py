@@ -1,5 +1,5 @@
-"""How well noses are told apart, on rendered pets: litter-mates are the hard impostors, and enrolment and claim are
-different capture sessions.
+"""Measures how well noses are told apart, on rendered pets: litter-mates are the hard impostors, and enrolment and
+claim are different capture sessions.
 
     miaopei bench noses
 
@@ -43,7 +43,7 @@ METHODS = ("similarity", "inliers", "lite0_cosine", "thumbnail")
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """What each method keeps of one photo."""
+    """One photo's features, by method."""
 
     template: NoseTemplate
     lite0: npt.NDArray[np.float32]
@@ -106,7 +106,7 @@ def capture_world(
 
 
 def _photo(pixels: npt.NDArray[np.uint8], template: NoseTemplate, reader: NoseReader, network: FeatureNetwork) -> Photo:
-    """The baselines see the nose in the same frame, so that they lose by what they look at and not by where."""
+    """Returns a photo's features. Baselines get the nose in the same frame, so that only the features differ."""
     aligned = reader.align(pixels)
     if isinstance(aligned, Unmeasured):
         raise ValueError(f"a photo with a template has no frame: {aligned.reason}")
@@ -122,12 +122,12 @@ def _photo(pixels: npt.NDArray[np.uint8], template: NoseTemplate, reader: NoseRe
 
 
 def scores(probe: Photo, enrolled: Sequence[Photo]) -> dict[str, float]:
-    """The best of the enrolled photos, by each method."""
+    """Returns the best score among the enrolled photos, by method."""
     pairs = [compare_pair(probe.template, photo.template) for photo in enrolled]
-    seen = [pair for pair in pairs if pair is not None]
+    measured = [pair for pair in pairs if pair is not None]
     return {
-        "similarity": max((similarity for similarity, _ in seen), default=-1.0),
-        "inliers": float(max((inliers for _, inliers in seen), default=0)),
+        "similarity": max((similarity for similarity, _ in measured), default=-1.0),
+        "inliers": float(max((inliers for _, inliers in measured), default=0)),
         "lite0_cosine": max(float(probe.lite0 @ photo.lite0) for photo in enrolled),
         "thumbnail": max(float(probe.thumbnail @ photo.thumbnail) for photo in enrolled),
     }
@@ -136,7 +136,9 @@ def scores(probe: Photo, enrolled: Sequence[Photo]) -> dict[str, float]:
 def compare_world(
     world: NoseWorld, *, strangers: int = 4, seed: int = 1
 ) -> tuple[dict[str, dict[str, Floats]], list[float]]:
-    """Scores by kind (genuine, litter, stranger) and method, and milliseconds of each comparison with one enrolment."""
+    """Returns scores by kind (genuine, litter, stranger) and method, and milliseconds of each comparison with one
+    enrolment.
+    """
     rng = np.random.default_rng(seed)
     rows: dict[str, list[dict[str, float]]] = {"genuine": [], "litter": [], "stranger": []}
     spent = []
@@ -151,8 +153,8 @@ def compare_world(
                     rows[kind].append(scores(probe, world.pets[target].enrolled))
                     spent.append(1000 * (time.perf_counter() - start))
     table = {
-        kind: {method: np.asarray([row[method] for row in found], np.float64) for method in METHODS}
-        for kind, found in rows.items()
+        kind: {method: np.asarray([row[method] for row in by_method], np.float64) for method in METHODS}
+        for kind, by_method in rows.items()
     }
     return table, spent
 
@@ -179,7 +181,7 @@ def _auc(genuine: Floats, impostor: Floats) -> float:
 
 
 def _threshold(impostor: Floats, rate: float) -> float:
-    """The score that at most `rate` of the impostors exceed; with too few impostors for that, the highest of them."""
+    """Returns the score that at most `rate` of the impostors exceed; with too few impostors, the highest of theirs."""
     ordered = np.sort(impostor)[::-1]
     return float(ordered[int(rate * len(ordered))])
 
@@ -187,12 +189,12 @@ def _threshold(impostor: Floats, rate: float) -> float:
 def verdicts(
     table: dict[str, dict[str, Floats]], accept_similarity: float, accept_inliers: int, review_similarity: float
 ) -> dict[str, Any]:
-    """What the thresholds do: shares of accept, review and reject by kind. Accept needs both; below review it is
-    another animal.
+    """Returns the shares of accept, review and reject by kind. Accept needs both thresholds; below review it is another
+    animal.
     """
     result = {}
-    for kind, found in table.items():
-        similarity, inliers = found["similarity"], found["inliers"]
+    for kind, by_method in table.items():
+        similarity, inliers = by_method["similarity"], by_method["inliers"]
         if not len(similarity):
             continue
         accept = (similarity >= accept_similarity) & (inliers >= accept_inliers)
@@ -207,21 +209,22 @@ def verdicts(
 
 
 def spread(table: dict[str, dict[str, Floats]]) -> dict[str, Any]:
-    """Percentiles of similarity and inliers, by kind."""
+    """Returns percentiles of similarity and inliers, by kind."""
     return {
         kind: {
             method: {
-                f"p{q:g}": round(float(np.percentile(found[method], q)), 4) for q in (0, 1, 5, 50, 95, 99, 99.9, 100)
+                f"p{q:g}": round(float(np.percentile(by_method[method], q)), 4)
+                for q in (0, 1, 5, 50, 95, 99, 99.9, 100)
             }
             for method in ("similarity", "inliers")
         }
-        for kind, found in table.items()
-        if len(found["similarity"])
+        for kind, by_method in table.items()
+        if len(by_method["similarity"])
     }
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """Test pets; the figures of the card come from the same number of litters."""
+    """Measures test pets; the figures of the card come from the same number of litters."""
     cv2.setNumThreads(1)
     litters = LITTERS_QUICK if quick else LITTERS
     with Progress(console=Console(stderr=True)) as bar:
@@ -240,8 +243,8 @@ def measure(
     thresholds: tuple[float, int, float] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """All figures of one split, ready for JSON. thresholds: accept similarity, accept inliers, review similarity;
-    those of the card by default.
+    """Returns all figures of one split, ready for JSON. thresholds: accept similarity, accept inliers, review
+    similarity; by default the card's.
     """
     world = capture_world(split, litters, pups, progress=progress)
     table, spent = compare_world(world)
@@ -256,7 +259,7 @@ def measure(
         "captures": world.captures,
         "refused_rate": round(sum(world.refusals.values()) / world.captures, 4),
         "refused": dict(world.refusals.most_common()),
-        "comparisons": {kind: len(found["similarity"]) for kind, found in table.items()},
+        "comparisons": {kind: len(by_method["similarity"]) for kind, by_method in table.items()},
         "methods": error_rates(table),
         "spread": spread(table),
         "thresholds": {
@@ -273,7 +276,7 @@ def measure(
 
 
 def card_thresholds() -> tuple[float, int, float]:
-    """Accept similarity, accept inliers and review similarity as the card of nose_print states them."""
+    """Returns accept similarity, accept inliers and review similarity as the card of nose_print states them."""
     from models.registry import card
 
     stated = card("nose_print").metrics["thresholds"]
@@ -285,5 +288,5 @@ def card_thresholds() -> tuple[float, int, float]:
 
 
 def show(result: dict[str, Any]) -> None:
-    """The same as a table."""
+    """Prints the figures as a table."""
     figures_table("noses, rendered", result)

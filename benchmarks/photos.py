@@ -1,11 +1,11 @@
-"""How well edited copies are found, and how often an honest photo is accused: `miaopei bench photos`.
+"""Measures how well edited copies are found and how often an honest photo is accused: `miaopei bench photos`.
 
 Photos are the test half of Caltech 101 (`fixtures.caltech`, by file hash; descriptor, fusion and cut-off were fitted on
 the other half), edited by `fixtures.edits`. Every query goes the product's way: JPEG, decoder process, fingerprint,
 search in PostgreSQL with pgvector, comparison point by point. Baselines answer the same queries over the same library
-by exhaustive search. Each query gives its best-scored library picture; queries of photos that are not in the library,
-edited and not, many of the same class as some in it, are there to be got wrong. What happens against a library of
-100,000: `miaopei bench accusations`.
+by exhaustive search. Each query gives its best-scored library picture. Some queries are of photos that are not in the
+library, edited and not, many of the same class as some in it: naming any picture for them is wrong. Against a library
+of 100,000: `miaopei bench accusations`.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ SSCD_REPORTED: Final = {
 @dataclass(frozen=True, slots=True)
 class PhotosSize:
     """library: photos published. copied: of those, each edited in every way. unseen: photos outside, as they are;
-    unseen_edited: of those, edited in one way, too. labels: as many photos more in the library, and as many honest
-    ones, share one printed label a pair."""
+    unseen_edited: of those, edited in one way, too. labels: pairs of one more library photo and one honest
+    query, different but for a printed label."""
 
     library: int
     copied: int
@@ -92,7 +92,7 @@ class EditedQuery:
 
 @dataclass(frozen=True, slots=True)
 class QueryOutcome:
-    """What each method named, and what the product said at its own cut-off. verdict: None where it did not measure."""
+    """The picture each method named, and the product's verdict at its own cut-off (None where it did not measure)."""
 
     photo: int
     edit: str
@@ -106,40 +106,41 @@ class Baselines:
 
     def __init__(self, known: Sequence[tuple[int, Fingerprint, NDArray[np.float32]]], frozen: DescriptorModel) -> None:
         self.photos = np.array([photo for photo, _, _ in known])
-        self._found = [found for _, found, _ in known]
+        self._known = [fingerprint for _, fingerprint, _ in known]
         self._hashes = {
-            name: np.array([getattr(found, name) for found in self._found], dtype=np.uint64)
+            name: np.array([getattr(fingerprint, name) for fingerprint in self._known], dtype=np.uint64)
             for name in ("phash", "dhash", "whash")
         }
-        self._descriptors = np.stack([found.descriptor for found in self._found])
+        self._descriptors = np.stack([fingerprint.descriptor for fingerprint in self._known])
         self._frozen = np.stack([row for _, _, row in known])
         self._model = frozen
 
     def scores(self, query: Fingerprint, frozen: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-        """For every picture of the library, by method; higher is nearer."""
+        """Returns the scores of every picture of the library, by method; higher is nearer."""
         crowd = float(self._model.crowd(frozen[None])[0])
         return {
             **{
                 name: -np.bitwise_count(hashes ^ np.uint64(getattr(query, name))).astype(np.float64)
                 for name, hashes in self._hashes.items()
             },
-            "pdq": -np.array([_pdq_upright(query, found) for found in self._found], dtype=np.float64),
+            "pdq": -np.array([_pdq_upright(query, fingerprint) for fingerprint in self._known], dtype=np.float64),
             "pdq8": -np.array(
-                [pdq_bits(query, found.pdq) if found.pdq_usable else 256 for found in self._found], dtype=np.float64
+                [pdq_bits(query, fingerprint.pdq) if fingerprint.pdq_usable else 256 for fingerprint in self._known],
+                dtype=np.float64,
             ),
             "frozen_lite0": (self._frozen @ frozen - crowd).astype(np.float64),
             "descriptor": (self._descriptors @ query.descriptor - query.crowd).astype(np.float64),
         }
 
 
-def _pdq_upright(query: Fingerprint, found: Fingerprint) -> int:
-    if not (query.pdq_usable and found.pdq_usable):
+def _pdq_upright(query: Fingerprint, known: Fingerprint) -> int:
+    if not (query.pdq_usable and known.pdq_usable):
         return 256
-    return (int.from_bytes(query.pdq) ^ int.from_bytes(found.pdq)).bit_count()
+    return (int.from_bytes(query.pdq) ^ int.from_bytes(known.pdq)).bit_count()
 
 
 class Stages:
-    """Milliseconds by stage: the wall's, and the CPU's of this process, its children and the database."""
+    """Milliseconds by stage: wall time, and CPU time of this process, its children and the database."""
 
     def __init__(self, database: int) -> None:
         self._wall: dict[str, list[float]] = defaultdict(list)
@@ -154,7 +155,9 @@ class Stages:
         self._cpu[name] += self._seconds() - cpu
 
     def _seconds(self) -> float:
-        """The kernel counts children in hundredths of a second: right on average over many photos."""
+        """Returns CPU seconds. The kernel counts children in hundredths of a second: right on average over many
+        photos.
+        """
         total = time.process_time()
         for root in [psutil.Process(), *self._others]:
             for process in root.children(recursive=True):
@@ -174,8 +177,8 @@ class Stages:
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """Needs the measuring photos beside the checkout (FileNotFoundError names the path), and starts a PostgreSQL of
-    its own."""
+    """Returns the figures. Needs the measuring photos beside the checkout (FileNotFoundError names the path); starts a
+    PostgreSQL of its own."""
     with scratch_folder() as home:
         server = Postgres(home, durable=False)
         server.start()
@@ -189,7 +192,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
 
 class PhotoWorld:
-    """The photos of one run: what is published, and what is asked."""
+    """The photos of one run: those published and the queries."""
 
     def __init__(self, size: PhotosSize) -> None:
         rng = np.random.default_rng(SEED)
@@ -225,14 +228,16 @@ class PhotoWorld:
         if edit == LABELLED:
             pixels = edits.with_label(pixels, self._branded[photo], rng)
         elif edit:
-            others = rng.choice([one for one in self.unseen if one != photo], 3, replace=False)
+            others = rng.choice(
+                [photo_number for photo_number in self.unseen if photo_number != photo], 3, replace=False
+            )
             pixels = edits.EDITS[edit](pixels, rng, [self.pixels(other) for other in others])
             return EditedQuery(photo, edit, edits.jpeg_bytes(pixels, int(rng.integers(*edits.FINAL_JPEG_QUALITY))))
         return EditedQuery(photo, edit, edits.jpeg_bytes(pixels, 92))
 
 
 class Bench:
-    """The product's parts, and the frozen network beside them."""
+    """The product's parts, and the frozen network as a baseline."""
 
     def __init__(self, engine: AsyncEngine, decoder: Decoder) -> None:
         self._engine = engine
@@ -249,20 +254,20 @@ class Bench:
         return self.fingerprinter.fingerprint(picture, hashlib.sha256(content).hexdigest())
 
     async def publish(self, photo: int, name: str, content: bytes) -> tuple[int, Fingerprint, NDArray[np.float32]]:
-        found, frozen = await asyncio.to_thread(self.look, content)
+        fingerprint, frozen = await asyncio.to_thread(self.look, content)
         async with self._engine.begin() as conn:
-            await publish(conn, [LibraryPhoto(str(photo), "web", found, reference=name)])
-        return photo, found, frozen
+            await publish(conn, [LibraryPhoto(str(photo), "web", fingerprint, reference=name)])
+        return photo, fingerprint, frozen
 
     async def ask(self, query: EditedQuery, baselines: Baselines) -> QueryOutcome:
-        found, frozen = await asyncio.to_thread(self.look, query.content)
-        seen = query.photo in baselines.photos
+        fingerprint, frozen = await asyncio.to_thread(self.look, query.content)
+        in_library = query.photo in baselines.photos
         candidates: list[Candidate] = []
-        if not found.featureless:
+        if not fingerprint.featureless:
             async with self._engine.connect() as conn:
-                candidates = await search(conn, found, exclude_claim="", memory=self.memory)
+                candidates = await search(conn, fingerprint, exclude_claim="", memory=self.memory)
         return await asyncio.to_thread(
-            _outcome, query, seen, found, candidates, baselines.scores(found, frozen), baselines
+            _outcome, query, in_library, fingerprint, candidates, baselines.scores(fingerprint, frozen), baselines
         )
 
     async def timed(self, content: bytes, stages: Stages) -> None:
@@ -270,24 +275,24 @@ class Bench:
             with stages("decode"):
                 picture = self._decoder.decode(content)
             with stages("fingerprint"):
-                found = self._fingerprint(picture, content)
+                fingerprint = self._fingerprint(picture, content)
             with stages("search"):
                 async with self._engine.connect() as conn:
-                    candidates = await search(conn, found, exclude_claim="", memory=self.memory)
+                    candidates = await search(conn, fingerprint, exclude_claim="", memory=self.memory)
             with stages("compare"):
-                compare(found, candidates, "")
+                compare(fingerprint, candidates, "")
 
 
 def _outcome(
     query: EditedQuery,
-    seen: bool,
-    found: Fingerprint,
+    in_library: bool,
+    fingerprint: Fingerprint,
     candidates: Sequence[Candidate],
     scores: Mapping[str, NDArray[np.float64]],
     baselines: Baselines,
 ) -> QueryOutcome:
     def answer(photo: int, score: float) -> Answer:
-        return Answer(query.edit, seen, score, seen and photo == query.photo)
+        return Answer(query.edit, in_library, score, in_library and photo == query.photo)
 
     answers = {}
     for name, row in scores.items():
@@ -295,14 +300,14 @@ def _outcome(
         answers[name] = answer(int(baselines.photos[best]), float(row[best]))
     limits, model = ExamineLimits(), fusion_model()
     fused = [
-        (model.probability(signals(found, candidate, limits)), int(candidate.photo_id))
+        (model.probability(signals(fingerprint, candidate, limits)), int(candidate.photo_id))
         for candidate in candidates[: limits.verify_max]
     ]
     score, photo = max(fused, default=(NOWHERE, -1))
     answers["fused"] = answer(photo, score)
-    if found.featureless:
+    if fingerprint.featureless:
         return QueryOutcome(query.photo, query.edit, answers, None, -1)
-    called = evidence.call(compare(found, candidates, ""))
+    called = evidence.call(compare(fingerprint, candidates, ""))
     accused_of = int(called[0].relation.photo_id) if called else -1
     return QueryOutcome(query.photo, query.edit, answers, evidence.strongest(called), accused_of)
 
@@ -353,15 +358,15 @@ async def _measure(dsn: str, size: PhotosSize, database: int, quick: bool) -> di
     }
 
 
-async def _each(title: str, count: int, one: Callable[[int], Awaitable[T]], at_once: int) -> list[T]:
-    """`one` of 0 to count - 1, so many at once, under a progress bar on standard error."""
+async def _each(title: str, count: int, work: Callable[[int], Awaitable[T]], at_once: int) -> list[T]:
+    """Awaits `work` of 0 to count - 1, `at_once` at a time, under a progress bar on standard error."""
     gate = asyncio.Semaphore(at_once)
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=count)
 
         async def gated(number: int) -> T:
             async with gate:
-                result = await one(number)
+                result = await work(number)
             bar.advance(task)
             return result
 
@@ -369,7 +374,7 @@ async def _each(title: str, count: int, one: Callable[[int], Awaitable[T]], at_o
 
 
 def figures(outcomes: Sequence[QueryOutcome], method: str) -> dict[str, Any]:
-    """Recall by edit and for `all` at 99% precision and at no wrong answer, and muAP."""
+    """Returns recall by edit and for `all` at 99% precision and at no wrong answer, and muAP."""
     answers = [outcome.answers[method] for outcome in outcomes]
     return {
         "recall_at_p99": retrieval.recall_at_precision(answers),
@@ -379,7 +384,9 @@ def figures(outcomes: Sequence[QueryOutcome], method: str) -> dict[str, Any]:
 
 
 def _accusations(outcomes: Sequence[QueryOutcome]) -> dict[str, Any]:
-    """At the product's own cut-off, of photos as they were taken: none is in the library, their classes are."""
+    """Returns how many unedited photos the product accuses at its own cut-off (none is in the library; their classes
+    are).
+    """
     honest = [outcome for outcome in outcomes if not outcome.edit]
     branded = [outcome for outcome in outcomes if outcome.edit == LABELLED]
     return {
@@ -389,10 +396,12 @@ def _accusations(outcomes: Sequence[QueryOutcome]) -> dict[str, Any]:
 
 
 def _verdicts(outcomes: Sequence[QueryOutcome]) -> dict[str, Any]:
-    """What the product itself would have said."""
-    copies = [outcome for outcome in outcomes if outcome.answers["fused"].seen]
+    """Returns the product's own verdicts."""
+    copies = [outcome for outcome in outcomes if outcome.answers["fused"].in_library]
     called = [outcome for outcome in outcomes if outcome.verdict in COPIES]
-    right = [one for one in called if one.answers["fused"].seen and one.accused_of == one.photo]
+    right = [
+        outcome for outcome in called if outcome.answers["fused"].in_library and outcome.accused_of == outcome.photo
+    ]
     honest = [outcome for outcome in outcomes if not outcome.edit]
     asked = [outcome.answers["fused"] for outcome in copies]
     maybe = RULES.photo_maybe_copied_min
@@ -401,10 +410,11 @@ def _verdicts(outcomes: Sequence[QueryOutcome]) -> dict[str, Any]:
         "copies_found": round(len(right) / len(copies), 4),
         "precision": round(len(right) / max(1, len(called)), 4),
         "copies_found_by_cut_off": {
-            str(at): round(sum(one.right and one.score >= at for one in asked) / len(asked), 4) for at in CUT_OFFS
+            str(at): round(sum(answer.right and answer.score >= at for answer in asked) / len(asked), 4)
+            for at in CUT_OFFS
         },
         # Proven or maybe, whatever the picture: nothing is paid before a person has looked.
-        "copies_before_a_person": round(sum(one.score >= maybe for one in asked) / len(asked), 4),
+        "copies_before_a_person": round(sum(answer.score >= maybe for answer in asked) / len(asked), 4),
         "honest_before_a_person": retrieval.rate_per_10k(
             sum(outcome.answers["fused"].score >= maybe for outcome in honest), len(honest)
         ),
@@ -421,7 +431,7 @@ def _cpu_name() -> str:
 
 
 def show(result: dict[str, Any]) -> None:
-    """A table of recall by edit, beside the baselines."""
+    """Prints a table of recall by edit, beside the baselines."""
     rows = {name: row for name, row in result["baselines"].items() if "recall_at_zero_fp" in row}
     table = Table("edit", "fused", "no wrong", *rows, title="recall at 99% precision; above every wrong answer")
     for name, value in result["recall_at_p99"].items():

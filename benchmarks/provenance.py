@@ -1,4 +1,4 @@
-"""How often each sign of a photo's origin is found where it is, and on ordinary photos: `miaopei bench provenance`.
+"""Measures detection and false alarms of each sign of a photo's origin: `miaopei bench provenance`.
 
 Thresholds were fitted on the train half of Caltech 101, figures are of its test half. Ordinary photos are the files of
 that half as they are (small, from the web of 2003, recompressed nobody knows how often), the same pictures at a
@@ -66,7 +66,9 @@ QUICK: Final = ProvenanceSize(files=30, resized=10, phones=2, positives=8)
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """Needs the measuring photos beside the checkout; FileNotFoundError names the path."""
+    """Returns the figures. Raises FileNotFoundError, naming the path, without the measuring photos beside the
+    checkout.
+    """
     size = QUICK if quick else FULL
     rng = np.random.default_rng(SEED)
     photos = [photo.pixels for photo in islice(caltech.photos("test"), size.files)]
@@ -86,7 +88,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         for number, pixels in enumerate(photos[: size.phones]):
             signs, _ = _signs(decoder, phone_photo(edits.jpeg_bytes(pixels), number))
             alarms["phones"].append(signs)
-        found = {
+        detection = {
             name: _detection(decoder, kind, case, photos[: size.positives], rng, naive) for name, kind, case in _cases()
         }
         by_rule = _by_rule(decoder, photos[0])
@@ -96,10 +98,10 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         "ordinary": {name: len(rows) for name, rows in alarms.items()},
         "false_alarms": {
             kind.value: _rate([[s for s in signs if s.kind is kind] for rows in alarms.values() for signs in rows])
-            | {name: _found([s for one in rows for s in one if s.kind is kind]) for name, rows in alarms.items()}
+            | {name: _found([s for signs in rows for s in signs if s.kind is kind]) for name, rows in alarms.items()}
             for kind in OriginSignKind
         },
-        "detection": found,
+        "detection": detection,
         "by_rule": by_rule,
         "cpu_ms": _cpu_ms(photos, size.phones),
         "seconds": round(time.monotonic() - started),
@@ -107,17 +109,17 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
 
 def _files(count: int) -> Iterator[bytes]:
-    """The first files of the test half, in the order of their hash, byte for byte."""
+    """Yields the first files of the test half, in the order of their hash, byte for byte."""
     dropped = caltech.duplicates()
-    found: list[tuple[str, str]] = []
+    named: list[tuple[str, str]] = []
     with tarfile.open(caltech.TAR) as archive:
         for member in archive:
             file = archive.extractfile(member) if member.isfile() and member.name.endswith(".jpg") else None
             if file is not None:
                 digest = hashlib.sha256(file.read()).hexdigest()
                 if digest not in dropped and int(digest[:2], 16) % 2:
-                    found.append((digest, member.name))
-        for _, name in sorted(found)[:count]:
+                    named.append((digest, member.name))
+        for _, name in sorted(named)[:count]:
             file = archive.extractfile(name)
             assert file is not None
             yield file.read()
@@ -186,7 +188,7 @@ def _sharpness(pixels: Pixels) -> float:
 
 
 def _ela(pixels: Pixels) -> tuple[float, float]:
-    """Error level analysis: mean error when compressed at quality 90, and the worst block's share of it."""
+    """Returns error level analysis: mean error when compressed at quality 90, and the worst block's share of it."""
     error = np.abs(pixels.astype(np.int16) - edits.through_jpeg(pixels, 90)).mean(axis=2).astype(np.float32)
     blocks = cv2.resize(error, (16, 16), interpolation=cv2.INTER_AREA)
     return float(error.mean()), float(blocks.max() / max(1e-3, float(blocks.mean())))
@@ -208,8 +210,8 @@ def _detection(
     signs: list[list[Sign]] = []
     measured: list[float] = []
     for pixels in photos:
-        found, picture = _signs(decoder, case(pixels, rng))
-        signs.append([sign for sign in found if sign.kind is kind])
+        case_signs, picture = _signs(decoder, case(pixels, rng))
+        signs.append([sign for sign in case_signs if sign.kind is kind])
         if kind in _BASELINES:
             measured.append(_BASELINES[kind][1](picture))
     result: dict[str, Any] = _rate(signs)
@@ -227,7 +229,7 @@ def _found(signs: Sequence[Sign]) -> int:
 
 
 def _rate(rows: Sequence[Sequence[Sign]]) -> dict[str, Any]:
-    """Of the photos on which the sign could be looked for; with Clopper and Pearson's 95% bound."""
+    """Returns the rate among photos on which the sign could be measured, with Clopper and Pearson's 95% bound."""
     looked = [sign for row in rows for sign in row if sign.state != "unmeasured"]
     count, total = _found(looked), len(looked)
     upper = float(beta.ppf(0.95, count + 1, total - count)) if total > count else 1.0
@@ -241,7 +243,7 @@ def _rate(rows: Sequence[Sequence[Sign]]) -> dict[str, Any]:
 
 
 def _by_rule(decoder: Decoder, pixels: Pixels) -> dict[str, bool]:
-    """What follows from the file's words alone is right or wrong, not a rate: one file of each kind."""
+    """Checks one file of each kind for signs that follow from the file's words alone: right or wrong, not a rate."""
     plain = edits.jpeg_bytes(pixels)
     camera = content_credentials.identity()
     short = content_credentials.identity(valid=timedelta(seconds=2))
@@ -278,7 +280,7 @@ def _png(pixels: Pixels, texts: dict[str, str]) -> bytes:
 
 
 def _cpu_ms(photos: Sequence[Pixels], count: int) -> dict[str, float]:
-    """Median CPU milliseconds of each step on a 12-megapixel file, run in this process."""
+    """Returns the median CPU milliseconds of each step on a 12-megapixel file, run in this process."""
     spent: dict[str, list[float]] = defaultdict(list)
 
     def timed(name: str, step: Callable[[], Any]) -> Any:
@@ -305,7 +307,7 @@ def _cpu_ms(photos: Sequence[Pixels], count: int) -> dict[str, float]:
 
 
 def show(result: dict[str, Any]) -> None:
-    """Tables of false alarms and of detection."""
+    """Prints tables of false alarms and of detection."""
     console = Console()
     table = Table("sign", "false alarms", "looked", "rate", "95% bound", title="ordinary photos")
     for name, row in result["false_alarms"].items():

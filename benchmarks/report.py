@@ -1,4 +1,4 @@
-"""What the benchmarks share: a table of nested figures, the machine in words, progress on standard error."""
+"""Output of the benchmarks: a table of nested figures, the machine in words, progress on standard error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.table import Table
 
 
 def machine() -> str:
-    """Cores, memory and processor kind."""
+    """Returns cores, memory and processor kind in words."""
     return f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.machine()}"
 
 

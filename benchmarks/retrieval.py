@@ -16,17 +16,18 @@ PRECISION: Final = 0.99
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The best picture that one method named for one query. right: the query is a copy, and of just that picture.
+    """The best picture that a method named for a query. right: the query is a copy, and of just that picture.
     score: higher is surer; -inf where nothing was named."""
 
     edit: str  # "" for a photo as it was taken
-    seen: bool  # whether the library holds the original
+    in_library: bool  # whether the library holds the original
     score: float
     right: bool
 
 
 def recall_at_precision(answers: Sequence[Answer], precision_min: float = PRECISION) -> dict[str, float]:
-    """By edit and for `all`: the share of copies whose original is named at a score from which on precision holds.
+    """Returns, by edit and for `all`, the share of copies whose original is named at a score above which precision
+    holds.
 
     Answers of one score stand or fall together, so that a coarse score is not flattered by the order of its ties.
     """
@@ -38,15 +39,16 @@ def recall_at_precision(answers: Sequence[Answer], precision_min: float = PRECIS
 
 
 def recall_at_zero_fp(answers: Sequence[Answer]) -> dict[str, float]:
-    """The same above the surest wrong answer."""
+    """Returns the same shares above the surest wrong answer."""
     wrong = max((answer.score for answer in answers if not answer.right), default=-float("inf"))
     return _recall(answers, np.nextafter(wrong, np.inf))
 
 
 def mu_ap(answers: Sequence[Answer]) -> float:
-    """Micro average precision (Douze et al., The 2021 Image Similarity dataset and challenge): the area under the
-    precision-recall curve of all queries' answers in one ranking. Here each query gives one answer."""
-    copies = sum(answer.seen for answer in answers)
+    """Returns the micro average precision (Douze et al., The 2021 Image Similarity dataset and challenge): the area
+    under the precision-recall curve of all queries' answers in one ranking. Here each query gives one answer.
+    """
+    copies = sum(answer.in_library for answer in answers)
     area, before = 0.0, 0
     for _, named, right in _levels(answers):
         area += (right - before) / copies * right / named
@@ -55,7 +57,7 @@ def mu_ap(answers: Sequence[Answer]) -> float:
 
 
 def rate_per_10k(events: int, trials: int) -> dict[str, float]:
-    """Rate and the upper end of its one-sided 95% interval (Clopper and Pearson, 1934), each per 10,000."""
+    """Returns the rate and the upper end of its one-sided 95% interval (Clopper and Pearson, 1934), each per 10,000."""
     upper = 1.0 if events >= trials else float(beta.ppf(0.95, events + 1, trials - events))
     return {
         "rate": round(10_000 * events / trials, 2),
@@ -66,18 +68,18 @@ def rate_per_10k(events: int, trials: int) -> dict[str, float]:
 
 
 def _levels(answers: Sequence[Answer]) -> list[tuple[float, int, int]]:
-    """(score, answers at least as sure, right ones among them), surest first."""
-    found = sorted((answer for answer in answers if np.isfinite(answer.score)), key=lambda answer: -answer.score)
-    scores: NDArray[np.float64] = np.array([answer.score for answer in found])
-    right = np.cumsum([answer.right for answer in found])
-    last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) if len(found) else np.empty(0, np.intp)
+    """Returns (score, answers at least as sure, right answers among them), surest first."""
+    named = sorted((answer for answer in answers if np.isfinite(answer.score)), key=lambda answer: -answer.score)
+    scores: NDArray[np.float64] = np.array([answer.score for answer in named])
+    right = np.cumsum([answer.right for answer in named])
+    last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) if len(named) else np.empty(0, np.intp)
     return [(float(scores[index]), int(index) + 1, int(right[index])) for index in last]
 
 
 def _recall(answers: Sequence[Answer], cut: float) -> dict[str, float]:
     hits: dict[str, list[bool]] = defaultdict(list)
     for answer in answers:
-        if answer.seen:
+        if answer.in_library:
             hits[answer.edit].append(answer.right and answer.score >= cut)
     every = [hit for row in hits.values() for hit in row]
     return {

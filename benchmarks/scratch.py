@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Open to other users: PostgreSQL, which does not run as root, lives in it."""
+    """Yields a folder open to other users: PostgreSQL, which does not run as root, keeps its data in it."""
     home = Path(tempfile.mkdtemp(prefix="miaopei-bench-"))
     home.chmod(0o755)
     try:

@@ -1,5 +1,5 @@
-"""Does a photo show the thing? How often the subject is right, and how often an honest photo is taken for another
-thing: `miaopei bench subject`.
+"""Measures how often a photo's subject is right and how often an honest photo is taken for another thing:
+`miaopei bench subject`.
 
 Photos are those of Caltech 101 (`fixtures.caltech`) whose category is one of our subjects by its meaning, whether or
 not ImageNet has a class for it; the thresholds in `claims.rules` were fitted on the train half by `fit`, and every
@@ -70,7 +70,7 @@ Expected = frozenset[Subject]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Half:
-    """One half of the photos: what each shows, its colours, and its subjects by version (plain, edited, spoiled)."""
+    """One half of the photos: the subject each shows, its colours, its subjects by version (plain, edited, spoiled)."""
 
     shown: tuple[Subject, ...]
     colours: NDArray[np.float32]
@@ -78,7 +78,9 @@ class Half:
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """Needs the measuring photos beside the checkout (FileNotFoundError names the path)."""
+    """Returns the figures. Raises FileNotFoundError, naming the path, without the measuring photos beside the
+    checkout.
+    """
     started = time.monotonic()
     model = shared_subject_model()
     train, test = (_half(split, model, quick) for split in ("train", "test"))
@@ -111,7 +113,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
 
 def fit(half: Half, expected: Expected) -> dict[str, float]:
-    """The thresholds that find the most photos of other things while at most FALSE_MAX of the honest ones, plain,
+    """Returns the thresholds that find most photos of other things while at most FALSE_MAX of the honest photos, plain,
     edited and spoiled, are taken for another thing."""
     best = {"other_min": 1.0, "expected_max": 0.0, "found": 0.0, "false": 0.0}
     for other_min in OTHER_GRID:
@@ -123,21 +125,21 @@ def fit(half: Half, expected: Expected) -> dict[str, float]:
                 for fact, shown in zip(facts, half.shown, strict=True)
                 if shown in expected
             ]
-            found = [
+            caught = [
                 another_thing(fact, expected, rules) is not None
                 for fact, shown in zip(half.facts["plain"], half.shown, strict=True)
                 if shown not in expected
             ]
-            if np.mean(false) <= FALSE_MAX and np.mean(found) > best["found"]:
+            if np.mean(false) <= FALSE_MAX and np.mean(caught) > best["found"]:
                 best = {
                     "other_min": other_min, "expected_max": expected_max,
-                    "found": round(float(np.mean(found)), 4), "false": round(float(np.mean(false)), 4),
+                    "found": round(float(np.mean(caught)), 4), "false": round(float(np.mean(false)), 4),
                 }  # fmt: skip
     return best
 
 
 def spoiled(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """As if gone bad: darker, browner, with soft dark blots over a third of it. Synthetic; it stands for rot."""
+    """Returns the picture as if gone bad: darker, browner, with soft dark blots over a third of it. Synthetic rot."""
     height, width = pixels.shape[:2]
     noise = rng.normal(size=(max(2, height // 24), max(2, width // 24))).astype(np.float32)
     field = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -152,7 +154,7 @@ def _half(split: Any, model: SubjectModel, quick: bool) -> Half:
     shown: list[Subject] = []
     colours: list[NDArray[np.float32]] = []
     facts: dict[str, list[SubjectFact]] = {"plain": [], "edited": [], "spoiled": []}
-    for number, photo in enumerate(one for one in photos if one.category in SHOWN):
+    for number, photo in enumerate(photo for photo in photos if photo.category in SHOWN):
         shown.append(SHOWN[photo.category])
         colours.append(_colours(photo.pixels))
         edited = edits.apply(EDITS[number % len(EDITS)], photo.pixels, rng)
@@ -169,19 +171,19 @@ def _fact(model: SubjectModel, row: NDArray[np.float32]) -> SubjectFact:
 
 
 def _colours(pixels: Pixels) -> NDArray[np.float32]:
-    """Square roots of the shares of 8 x 8 x 8 colours: their distance is Hellinger's."""
+    """Returns square roots of the shares of 8 x 8 x 8 colours: their distance is Hellinger's."""
     small = cv2.resize(pixels, (64, 64), interpolation=cv2.INTER_AREA)
     counts = cv2.calcHist([small], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3).ravel()
     return np.asarray(np.sqrt(counts / counts.sum()), dtype=np.float32)
 
 
 def _neighbours(train: Half, test: Half) -> list[list[Subject]]:
-    found = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(train.colours).kneighbors(test.colours)[1]
-    return [[train.shown[index] for index in row] for row in found]
+    neighbours = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(train.colours).kneighbors(test.colours)[1]
+    return [[train.shown[index] for index in row] for row in neighbours]
 
 
 def _judged(half: Half, expected: Expected, rules: Rules) -> dict[str, Any]:
-    """Claims that expect these subjects: honest photos by version, and photos of other things."""
+    """Returns figures for claims that expect these subjects: honest photos by version, and photos of other things."""
     report = _judged_by(
         half, expected, lambda index: another_thing(half.facts["plain"][index], expected, rules) is not None
     )
@@ -196,14 +198,14 @@ def _judged(half: Half, expected: Expected, rules: Rules) -> dict[str, Any]:
     return report
 
 
-def _judged_by(half: Half, expected: Expected, said: Callable[[int], bool]) -> dict[str, Any]:
-    honest = [said(index) for index, shown in enumerate(half.shown) if shown in expected]
-    others = [said(index) for index, shown in enumerate(half.shown) if shown not in expected]
+def _judged_by(half: Half, expected: Expected, accuses: Callable[[int], bool]) -> dict[str, Any]:
+    honest = [accuses(index) for index, shown in enumerate(half.shown) if shown in expected]
+    others = [accuses(index) for index, shown in enumerate(half.shown) if shown not in expected]
     return {"others": len(others), "others_found": _share(others), "honest": _false(honest)}
 
 
 def _alone(half: Half, rules: Rules) -> dict[str, Any]:
-    """The harder question: every photo in a claim that expects its own subject and nothing else."""
+    """Returns figures for the harder question: every photo in a claim that expects its own subject and nothing else."""
     return {
         f"honest_{name}": _false(
             [
@@ -220,19 +222,19 @@ def _with(other_min: float, expected_max: float) -> Rules:
     return replace(RULES, subject_other_min=other_min, subject_expected_max=expected_max)
 
 
-def _share(said: Sequence[bool]) -> float:
-    return round(float(np.mean(said)), 4)
+def _share(accused: Sequence[bool]) -> float:
+    return round(float(np.mean(accused)), 4)
 
 
-def _false(said: Sequence[bool]) -> dict[str, float]:
-    """False ones, their share, and the upper end of its one-sided 95% interval (Clopper and Pearson, 1934)."""
-    wrong, count = sum(said), len(said)
+def _false(accused: Sequence[bool]) -> dict[str, float]:
+    """Returns false accusations, their share, and the upper end of its one-sided 95% interval (Clopper and Pearson)."""
+    wrong, count = sum(accused), len(accused)
     upper = float(beta.ppf(0.95, wrong + 1, count - wrong)) if wrong < count else 1.0
     return {"photos": count, "wrong": wrong, "share": round(wrong / count, 4), "upper_95": round(upper, 4)}
 
 
 def _cpu_ms(model: SubjectModel) -> float:
-    """CPU milliseconds of one photo at working size, one thread, the median of 40."""
+    """Returns the median CPU milliseconds of 40 photos at working size, on one thread."""
 
     def spent() -> Iterator[float]:
         picture = np.random.default_rng(SEED).integers(0, 256, (768, 1024, 3), dtype=np.uint8)

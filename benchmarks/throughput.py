@@ -1,4 +1,4 @@
-"""`miaopei bench throughput`: photo-only claims of four 12 Mpx photos through the whole stack on this machine.
+"""Measures claims of four 12 Mpx photos through the whole stack on this machine: `miaopei bench throughput`.
 
 Idle: one claim at a time, from the 202 to the decision. Sustained: many claims at once, through real HTTP, from the
 first request to the last decision. The same load once with Prefect tracking every batch and once with the worker
@@ -80,7 +80,9 @@ class PeakMemory:
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """The figures. Raises FileNotFoundError without the archive of photos (MIAOPEI_BENCH_PHOTOS names another)."""
+    """Returns the figures. Raises FileNotFoundError without the archive of photos (MIAOPEI_BENCH_PHOTOS names
+    another).
+    """
     if not ARCHIVE.exists():
         raise FileNotFoundError(f"{ARCHIVE}: set MIAOPEI_BENCH_PHOTOS to a tar of photos")
     idle, load = (IDLE_CLAIMS_QUICK, LOAD_CLAIMS_QUICK) if quick else (IDLE_CLAIMS, LOAD_CLAIMS)
@@ -114,7 +116,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
 
 def show(result: dict[str, Any]) -> None:
-    """The same as a table."""
+    """Prints the figures as a table."""
     table = Table("figure", "value", "aim", title=f"{result['data']}; {result['machine']}")
     aims = {
         "claims_per_minute": ">= 100",
@@ -178,8 +180,8 @@ async def _play(sandbox: Sandbox, photos: Sequence[Path], idle: int, load: int) 
 
 
 async def _all_decided(operator: ApiClient, count: int) -> dict[str, Any]:
-    """The operator's figures as soon as `count` claims are decided. Asks for figures, not claim by claim: a hundred
-    claims polled one by one would be the load that is measured."""
+    """Returns the operator's figures as soon as `count` claims are decided. Polls the figures, not each claim, so that
+    polling a hundred claims is not the load that is measured."""
     deadline = time.monotonic() + CLAIM_SECONDS_MAX
     while time.monotonic() < deadline:
         figures: dict[str, Any] = await operator.get("/v1/operations")
@@ -200,7 +202,7 @@ async def _send(
 
 
 async def _idle(sandbox: Sandbox, policy: demo_world.DemoPolicy, group: Sequence[Path], now: datetime) -> float:
-    """Seconds from the 202 to the decision of a claim that has the machine to itself."""
+    """Returns the seconds from the 202 to the decision of a claim that has the machine to itself."""
     claim_id = await _send(sandbox, policy, group, now, asyncio.Semaphore(1))
     sent = time.monotonic()
     async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:

@@ -1,4 +1,4 @@
-"""What a kind takes for a field whose label it does not know: part of `miaopei bench documents`.
+"""Measures how a kind reads a field whose label it does not know: part of `miaopei bench documents`.
 
 Every relied-on field of every layout to build with in turn has each of its labels replaced on the page by a word that
 no kind knows, as if an insurer's paper used another one. Its print is given to the rules without a picture and counted
@@ -29,7 +29,7 @@ WORDS: Final = ("对应栏", "登载项", "相关人", "所列项")
 
 
 def measure(seeds: int) -> dict[str, Any]:
-    """By kind: pages, the share accepted, and of those the share with a wrong value or as another kind."""
+    """Returns, by kind, pages, the share accepted, and of those the share with a wrong value or of another kind."""
     pages, passed, wrong = Counter[str](), Counter[str](), Counter[str]()
     catalogue = load_catalogue()
     for kind in KINDS:
@@ -50,7 +50,7 @@ def measure(seeds: int) -> dict[str, Any]:
 
 
 def read(paper: FlatPaper, catalogue: Catalogue, change: Callable[[str], str] = str) -> PaperReading:
-    """What the rules make of the page when print is read without a fault, by two models alike. change: of each
+    """Reads the page by the rules alone, with its print recognised perfectly by two models. change: applied to each
     string."""
     lines = tuple(
         TextLine(change(text), 1.0, ((left, top), (right, top), (right, bottom), (left, bottom)))
@@ -61,7 +61,7 @@ def read(paper: FlatPaper, catalogue: Catalogue, change: Callable[[str], str] = 
 
 
 def labels_of(kind: PaperKind, name: str) -> list[str]:
-    """Regular expressions of what the kind looks for beside the field's value."""
+    """Returns the regular expressions that the kind looks for beside the field's value."""
     if kind.extractor == "till_receipt":
         by_field = {"total_minor": receipt.total_words(), "date": [label.label for label in receipt.DATE_RULE.labels]}
         return by_field.get(name, [])

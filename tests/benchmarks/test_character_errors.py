@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from benchmarks.documents import character_error_rate
 
 
-def edits(one: str, other: str) -> int:
-    """Levenshtein's distance, as in the textbook."""
+def edits(first: str, other: str) -> int:
+    """Returns Levenshtein's distance, computed as in the textbook."""
     before = list(range(len(other) + 1))
-    for row, character in enumerate(one, start=1):
+    for row, character in enumerate(first, start=1):
         now = [row]
         for column, there in enumerate(other, start=1):
             now.append(min(before[column] + 1, now[-1] + 1, before[column - 1] + (character != there)))

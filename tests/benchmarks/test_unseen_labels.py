@@ -1,4 +1,4 @@
-"""A label that no kind knows costs the field, and never puts another value in its place that somebody relies on."""
+"""A field with an unknown label stays unread and never gets another value that is relied on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_print_without_a_fault_is_read_as_it_stands(kind: str) -> None:
 
 
 def test_no_page_with_an_unknown_label_is_accepted_with_a_wrong_value() -> None:
-    found = unseen_labels.measure(seeds=1)
-    assert found["all"]["pages"] > 250
-    assert found["all"]["accepted"] > 0
-    assert found["all"]["wrong_accepted"] == 0
+    figures = unseen_labels.measure(seeds=1)
+    assert figures["all"]["pages"] > 250
+    assert figures["all"]["accepted"] > 0
+    assert figures["all"]["wrong_accepted"] == 0
