@@ -30,7 +30,7 @@ PACKAGES = tuple(sorted(name for floor in FLOORS for name in floor if "." not in
 
 
 def figures(graph: grimp.ImportGraph) -> dict[str, Any]:
-    """The figures of a graph that was built of `PACKAGES` without external packages."""
+    """Returns the figures of a graph that was built of `PACKAGES` without external packages."""
     arrows = [(importer, to) for importer in graph.modules for to in graph.find_modules_directly_imported_by(importer)]
     upward = sorted(f"{importer} -> {to}" for importer, to in arrows if _floor(importer) < _floor(to))
     packages = sorted(name for name in graph.modules if graph.find_children(name))
@@ -58,7 +58,7 @@ def _floor(module: str) -> int:
 
 
 def _circles(graph: grimp.ImportGraph, package: str) -> Iterator[frozenset[str]]:
-    """Each largest group of children of `package` of which every one imports every other, directly or not."""
+    """Yields each largest group of children of `package` that all import each other, directly or not."""
     children = sorted(graph.find_children(package))
     reached = {child: _reached(graph, child, children) for child in children}
     left = set(children)
@@ -71,7 +71,7 @@ def _circles(graph: grimp.ImportGraph, package: str) -> Iterator[frozenset[str]]
 
 
 def _reached(graph: grimp.ImportGraph, start: str, children: list[str]) -> set[str]:
-    """Siblings that `start` imports by way of siblings; modules elsewhere do not count as a way."""
+    """Returns the siblings that `start` imports, directly or through other siblings alone."""
     reached: set[str] = set()
     ahead = [start]
     while ahead:

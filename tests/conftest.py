@@ -1,5 +1,5 @@
-"""A real PostgreSQL for every test that asks: one server a session, one fresh, migrated database a test. And which
-tests stay together when `make test` runs in several processes, each with a server of its own.
+"""A real PostgreSQL for every test that asks: one server a session, one fresh, migrated database a test. Also groups
+the tests that stay together when `make test` runs in several processes, each with a server of its own.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ _numbers = itertools.count(1)
 
 
 def pytest_configure() -> None:
-    """pytest's temporary folders lie in memory, too: SQLite's and PostgreSQL's waits for a disk test nothing here."""
+    """Puts pytest's temporary folders in memory, too: waits of SQLite and PostgreSQL for a disk test nothing here."""
     if (memory := memory_folder()) is not None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 def piece(nodeid: str) -> str:
-    """What a test is sent to a process together with."""
+    """Returns the group of tests that a test is sent to a process with."""
     file, _, test = nodeid.partition("::")
     folder, _, name = file.rpartition("/")
     if file in CUT_UP:
@@ -77,7 +77,7 @@ def piece(nodeid: str) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Only where several processes share the work: one by one the tests stay in the order of their folders."""
+    """Sorts tests by length if several processes share the work; one process keeps the order of the folders."""
     if hasattr(config, "workerinput"):
         missing = [name for name in LONGEST if not (config.rootpath / name.partition("::")[0]).exists()]
         if missing:
@@ -88,7 +88,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def logs_as_they_were() -> Iterator[None]:
-    """Undo what a command run inside a test's process configured: the next test's lines go where it expects them."""
+    """Restores logging after a command that ran inside the test's process has configured it."""
     factory, hooks = logging.getLogRecordFactory(), (sys.excepthook, sys.unraisablehook, threading.excepthook)
     configured, before = structlog.is_configured(), structlog.get_config()
     root = logging.getLogger()
@@ -108,7 +108,7 @@ def logs_as_they_were() -> Iterator[None]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Pieces in the order of collection."""
+    """Schedules groups of tests in the order of collection."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Pieces(LoadScopeScheduling):
@@ -126,14 +126,14 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """The embedded server, without fsync."""
+    """Starts the embedded server, without fsync."""
     with server_folder() as home, Postgres(home, durable=False) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres: Postgres) -> str:
-    """Name of a database with every migration applied, to copy from."""
+    """Returns the name of a database with every migration applied, to copy from."""
     dsn = postgres.ensure_database(TEMPLATE)
     databases.upgrade(dsn)
     return TEMPLATE
@@ -141,7 +141,7 @@ def migrated_template(postgres: Postgres) -> str:
 
 @pytest.fixture
 def database_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
-    """DSN of a fresh database with the newest schema; dropped after the test, whoever is still connected."""
+    """Yields the DSN of a fresh database with the newest schema; dropped after the test despite open connections."""
     name = f"test_{next(_numbers)}"
     postgres.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template} {COPIED}")
     try:

@@ -21,7 +21,7 @@ _CONTEXT.set_forkserver_preload(
 
 
 class Forked:
-    """A running process, spoken to as to a `subprocess.Popen`."""
+    """A running process with the interface of `subprocess.Popen`."""
 
     def __init__(self, argv: Sequence[str], *, code: str = "", variables: Mapping[str, str] | None = None) -> None:
         """argv: a module and its arguments, as `python -m` takes them; or, with `code`, what `python -c` has there."""
@@ -34,11 +34,11 @@ class Forked:
         return self._process.pid
 
     def poll(self) -> int | None:
-        """The exit status, minus the signal's number where one ended it; None while it runs."""
+        """Returns the exit status, minus the signal's number if a signal ended it; None while it runs."""
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit status when it has ended. Raises subprocess.TimeoutExpired."""
+        """Waits for the end and returns the exit status. Raises subprocess.TimeoutExpired."""
         self._process.join(timeout)
         status = self._process.exitcode
         if status is None:
@@ -46,7 +46,7 @@ class Forked:
         return status
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Nothing when it has ended."""
+        """Sends the signal; does nothing when the process has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 

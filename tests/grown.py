@@ -1,4 +1,4 @@
-"""A copy of the tree with a file more and a line changed, as somebody who adds to a registry leaves it."""
+"""A copy of the tree with an added file and a changed line, as after an addition to a registry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.planted.planting import copy_of
 
 @contextmanager
 def grown(new: Mapping[str, str], changed: Mapping[str, tuple[tuple[str, str], ...]]) -> Iterator[Path]:
-    """new: text by path. changed: by path, what is replaced by what, each there once."""
+    """Yields a changed copy of the tree. new: text by path. changed: replacements by path, each old text there once."""
     with copy_of() as tree:
         for path, text in new.items():
             assert not (tree / path).exists(), path
@@ -30,13 +30,13 @@ def grown(new: Mapping[str, str], changed: Mapping[str, tuple[tuple[str, str], .
 
 
 def environment(tree: Path, **more: str) -> dict[str, str]:
-    """For a process of the tree: none of the caller's own settings."""
+    """Returns the environment for a process of the tree, without the caller's own settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MIAOPEI_", "PREFECT_"))}
     return {**kept, "PYTHONPATH": str(tree), **more}
 
 
 def run_in(tree: Path, code: str, **more: str) -> str:
-    """Standard output of a program that imports the tree's own packages."""
+    """Returns the standard output of a program that imports the tree's own packages."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tree,

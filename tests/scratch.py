@@ -18,8 +18,9 @@ FREE_BYTES_MIN: Final = 3 << 30  # several servers of up to 500 MB, and what the
 
 @contextmanager
 def server_folder() -> Iterator[Path]:
-    """An empty folder that every user may enter, deleted afterwards. A database's 300 files are made in 40 ms in memory
-    and in 600 on a disk. pytest's own temporary folder is closed to the account that PostgreSQL runs as."""
+    """Yields an empty folder that every user may enter, deleted afterwards. A database's 300 files take 40 ms in
+    memory, 600 ms on a disk. pytest's own temporary folder is closed to the account that PostgreSQL runs as.
+    """
     folder = Path(tempfile.mkdtemp(prefix="miaopei-test-", dir=memory_folder()))
     folder.chmod(0o755)
     try:
@@ -29,7 +30,7 @@ def server_folder() -> Iterator[Path]:
 
 
 def memory_folder() -> Path | None:
-    """The memory file system, or None (the usual place of temporary files) where it has no room to spare."""
+    """Returns the memory file system, or None (the usual place of temporary files) if it has no room to spare."""
     if not (MEMORY.is_dir() and os.access(MEMORY, os.W_OK)):
         return None
     room = min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available)

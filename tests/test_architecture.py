@@ -1,4 +1,4 @@
-"""The contracts of pyproject.toml: kept by the tree as it is, and each broken by what is planted in a copy of it."""
+"""The import contracts of pyproject.toml: the tree keeps them, and violations planted in a copy break each of them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
-    """What is reported of each broken contract, by its name, where all of `PLANTED` lies in one copy of the tree."""
+    """Returns the report of each broken contract, by its name, for a copy of the tree with all of `PLANTED`."""
     copy = tmp_path_factory.mktemp("planted")
     for package in PACKAGES:
         for file in (ROOT / package).rglob("*.py"):
@@ -125,7 +125,7 @@ def test_something_is_planted_for_every_contract() -> None:
 
 
 def test_the_contracts_see_every_file() -> None:
-    """A folder without `__init__.py` is no package: what is in it would be checked by nothing."""
+    """A folder without `__init__.py` is no package: no contract would check its files."""
     unseen = {
         path.relative_to(ROOT).parent
         for package in PACKAGES
@@ -143,7 +143,7 @@ def test_the_contracts_and_the_type_checker_know_every_package() -> None:
 
 
 def test_the_domain_uses_three_libraries_of_others() -> None:
-    """The contract forbids what is known to do I/O or to be heavy; this notices anything else."""
+    """The contract forbids libraries known to do I/O or to be heavy; this test notices any other."""
     graph = grimp.build_graph("claims", include_external_packages=True, cache_dir=None)
     used = {name for module in DOMAIN for name in graph.find_modules_directly_imported_by(module)}
     theirs = {name for name in used if name.split(".")[0] != "claims"} - sys.stdlib_module_names
@@ -151,7 +151,7 @@ def test_the_domain_uses_three_libraries_of_others() -> None:
 
 
 def test_only_the_bench_command_imports_by_name() -> None:
-    """An import by name is an arrow that no contract sees. `miaopei bench NAME` has one up to the benchmarks."""
+    """No contract sees an import by name. `miaopei bench NAME` imports the benchmarks so."""
     by_name = re.compile(r"\bimport_module\(|\b__import__\(|\brunpy\b")
     importers = {
         str(path.relative_to(ROOT))

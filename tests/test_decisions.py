@@ -24,7 +24,7 @@ OPTIONAL = "What it costs and leaves open"
 
 
 def faults(text: str, numbers: set[str]) -> list[str]:
-    """What is wrong with the form of a record, in words. numbers: those of all records."""
+    """Returns the faults in a record's form, in words. numbers: those of all records."""
     head = HEAD.match(text)
     if head is None:
         return ["the head is not: # NNNN Title, Date:, State:, one line in bold"]
@@ -51,7 +51,7 @@ def faults(text: str, numbers: set[str]) -> list[str]:
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.stem)
 def test_a_record_has_the_form_that_all_have(record: Path) -> None:
     text = record.read_text()
-    assert faults(text, {one.name[:4] for one in RECORDS}) == []
+    assert faults(text, {record.name[:4] for record in RECORDS}) == []
     assert text.startswith(f"# {record.name[:4]} ")
 
 

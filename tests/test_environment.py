@@ -39,7 +39,9 @@ def test_every_direct_dependency_is_installed_as_pyproject_asks() -> None:
 
 
 def test_the_only_broken_requirements_are_the_known_ones() -> None:
-    """The lock is installed without resolution: what pip would have refused is listed here, and nothing else."""
+    """The lock is installed without resolution: the requirements that pip would have refused are exactly those
+    listed.
+    """
     known = {
         ("paddlex", "opencv-contrib-python"),  # pins 4.10.0.84, below the floor
         # Only the model files of this wheel are used, never its code:

@@ -1,4 +1,4 @@
-"""The commands of docs/commands.md do what it says: its `sh` block is run line by line, and each line's JSON is read.
+"""The commands of docs/commands.md work: its `sh` block is run line by line, and each line's JSON is read.
 
 The README's claim by curl needs a stack: tests/end_to_end/test_readme_claim.py.
 """
@@ -25,7 +25,7 @@ LINES = re.search(r"```sh\n(.*?)```", COMMANDS, re.DOTALL)
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, object]]]:
-    """What each command of the block printed, by its line."""
+    """Returns the output of each command of the block, by its line."""
     assert LINES is not None
     folder = tmp_path_factory.mktemp("readme")
     environment = {
@@ -34,14 +34,14 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str
         "PYTHONPATH": str(ROOT),
         "MIAOPEI_HOME": str(folder / "home"),
     }
-    found: dict[str, list[dict[str, object]]] = {}
+    results: dict[str, list[dict[str, object]]] = {}
     for line in LINES.group(1).strip().splitlines():
         done = subprocess.run(
             line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-        found[line] = [json.loads(row) for row in done.stdout.splitlines()] if "--json" in line else []
-    return found
+        results[line] = [json.loads(row) for row in done.stdout.splitlines()] if "--json" in line else []
+    return results
 
 
 def output(printed: dict[str, list[dict[str, object]]], words: str) -> list[dict[str, object]]:

@@ -1,7 +1,7 @@
 """Waiting for a condition, in one place, with patience for a machine that is busy with other things.
 
-A test that waits says what for and never how long it may take: the limit is there so that a fault ends the test, and is
-many times what any machine needs.
+Tests name the condition, never a duration: the limit only ends a test that fails, and is many times what any machine
+needs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def wait_until(condition: Callable[[], bool], *, pause_seconds: float = 0.01) ->
 
 
 async def until(condition: Callable[[], Awaitable[bool]], *, pause_seconds: float = 0.05) -> None:
-    """The same for a condition that is awaited."""
+    """Does the same for a condition that is awaited."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not await condition():
         assert time.monotonic() < deadline, f"not so within {PATIENCE_SECONDS:.0f} s: {condition}"

@@ -29,7 +29,7 @@ def verify(home: Path, dsn: str, *arguments: str) -> tuple[int, dict[str, Any], 
         text=True,
         check=False,
     )
-    line = next((one for one in done.stdout.splitlines() if one.startswith("{")), "{}")
+    line = next((line for line in done.stdout.splitlines() if line.startswith("{")), "{}")
     return done.returncode, json.loads(line), done.stderr
 
 

@@ -47,7 +47,7 @@ def in_store(dsn: str, work: Callable[[World, AsyncConnection], Awaitable[Any]])
 
 
 def owed(dsn: str) -> str:
-    """A claim that was paid 50.00 and refused afterwards; returns the recovery's id."""
+    """Makes a claim that was paid 50.00 and refused afterwards; returns the recovery's id."""
 
     async def run() -> str:
         engine = connect(dsn)
@@ -106,8 +106,8 @@ def test_written_off_with_a_note(run: Callable[..., tuple[int, list[Any]]], data
 
 def test_findings_are_listed_and_lifted_once(run: Callable[..., tuple[int, list[Any]]], database_url: str) -> None:
     async def stop(_: World, conn: AsyncConnection) -> None:
-        found = Difference("po_1", "c", "amount_differs", "books 1, bank 2")
-        await findings.record(conn, found, datetime.now(UTC), actor="flow:reconcile")
+        difference = Difference("po_1", "c", "amount_differs", "books 1, bank 2")
+        await findings.record(conn, difference, datetime.now(UTC), actor="flow:reconcile")
 
     in_store(database_url, stop)
     code, (listed,) = run("findings", "list")

@@ -63,8 +63,8 @@ def test_a_receipt_a_bill_and_what_is_none_each_give_one_object(tmp_path: Path) 
     for file in files:
         file.write_bytes(contents[file.name])
     told = read(*files)
-    assert [Path(one["file"]).name for one in told] == list(contents)
-    assert all(set(one) | {"page"} == KEYS for one in told)
+    assert [Path(row["file"]).name for row in told] == list(contents)
+    assert all(set(row) | {"page"} == KEYS for row in told)
 
     fields = told[0]["fields"]
     assert told[0]["kind"] == "receipt"
@@ -78,9 +78,9 @@ def test_a_receipt_a_bill_and_what_is_none_each_give_one_object(tmp_path: Path) 
 
     assert told[1]["kind"] == "outpatient_invoice"
     assert all(check["passed"] for check in told[1]["checks"])
-    for one in told[2:]:
-        assert (one["kind"], one["accepted"], one["fields"]) == ("unknown", False, {})
-        assert one["reason"]
+    for row in told[2:]:
+        assert (row["kind"], row["accepted"], row["fields"]) == ("unknown", False, {})
+        assert row["reason"]
     assert "no readable print" in told[2]["reason"]
     assert told[3]["reason"].startswith("unknown_format")
 

@@ -1,4 +1,4 @@
-"""Which process is told which secret: the table names every setting that opens something."""
+"""Secrets of each process: the table names every setting that grants access to something."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process writes about errors: kinds, codes and places; none of the words, which quote people's data."""
+"""Logged errors carry kinds, codes and places, but not messages, which quote people's data."""
 
 from __future__ import annotations
 
@@ -27,17 +27,19 @@ def test_every_engine_hides_the_values_of_its_statements() -> None:
 
 
 def test_no_error_is_logged_by_its_words() -> None:
-    """`error=error` is told by kind and place; `error=str(error)` would tell what it quotes."""
+    """`error=error` is logged by kind and place; `error=str(error)` would log the data that its message quotes."""
     for folder in ("api", "claims", "flows", "vision"):
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("log."):
-                    told = [ast.unparse(value) for value in (*node.args, *(one.value for one in node.keywords))]
-                    assert not any("str(error" in one or "repr(error" in one for one in told), f"{path}:{node.lineno}"
+                    told = [ast.unparse(value) for value in (*node.args, *(keyword.value for keyword in node.keywords))]
+                    assert not any("str(error" in expression or "repr(error" in expression for expression in told), (
+                        f"{path}:{node.lineno}"
+                    )
 
 
 def told(code: str) -> list[dict[str, Any]]:
-    """The lines of a process that runs `code` after it has configured its logging, and nothing of the word in them."""
+    """Returns the log lines of a process that runs `code` with logging configured; fails if the secret word leaks."""
     start = f"from api.logs import configure; configure(); WORD = {WORD!r}\n"
     done = subprocess.run([sys.executable, "-c", start + code], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert done.stdout == ""

@@ -1,4 +1,4 @@
-"""Where a server's data lies, and that a home can be begun anew."""
+"""The place of a server's data, and starting afresh in an existing home."""
 
 from __future__ import annotations
 

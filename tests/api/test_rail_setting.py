@@ -1,4 +1,4 @@
-"""The payout rail is chosen by a setting; what it does not know is refused at start, in words that help."""
+"""The payout rail is chosen by a setting; an unknown rail is refused at start with a helpful message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may do what in the database: the application works and can rewrite nothing; one DSN alone works and is told."""
+"""Database roles: the application's works and cannot rewrite history; a single DSN works with a warning."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def app(server: Postgres, settings: Settings) -> str:
 
 
 def tried(dsn: str, *statements: str) -> str:
-    """The SQLSTATE of the first of these statements that is refused, "" when none is; rolled back at the end."""
+    """Returns the SQLSTATE of the first refused statement, "" when none is; rolls back at the end."""
 
     async def run() -> str:
         conn = await asyncpg.connect(make_url(dsn).set(drivername="postgresql").render_as_string(False))
@@ -143,7 +143,7 @@ def test_an_erasure_may_clean_up_after_itself(app: str) -> None:
 
 
 def test_every_table_that_refuses_changes_is_granted_without_them(server: Postgres, app: str) -> None:
-    """Also one that a later migration adds."""
+    """Covers tables that a later migration adds, too."""
     database = str(make_url(app).database)
     server.execute("CREATE TABLE later (x int)", database=database)
     trigger = "CREATE TRIGGER later_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON later"

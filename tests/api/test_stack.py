@@ -25,7 +25,7 @@ from tests.waiting import PATIENCE_SECONDS, wait_until
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
-    """A home that other users may enter, with one durable server's data in it for the whole module."""
+    """Yields a home that other users may enter, with one durable server's data for the whole module."""
     with tempfile.TemporaryDirectory(prefix="miaopei-home-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -76,7 +76,9 @@ def test_postgres_starts_again_after_kill_9_and_with_a_pid_file_of_something_els
     pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")  # now the pid of this very test
 
     def gone() -> bool:  # its children notice that it is gone, and go
-        return not any("postgres" in (one.info["name"] or "") and str(home) in one.info["cwd"] for one in _cwds())
+        return not any(
+            "postgres" in (process.info["name"] or "") and str(home) in process.info["cwd"] for process in _cwds()
+        )
 
     wait_until(gone)
     with Postgres(home) as again:
@@ -84,7 +86,7 @@ def test_postgres_starts_again_after_kill_9_and_with_a_pid_file_of_something_els
 
 
 def _cwds() -> list[psutil.Process]:
-    return [one for one in psutil.process_iter(["cwd", "name"]) if one.info["cwd"]]
+    return [process for process in psutil.process_iter(["cwd", "name"]) if process.info["cwd"]]
 
 
 def test_the_password_is_asked_for(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""The stack is up, and claims are paid, while Prefect's server is not; when it comes, runs are shown."""
+"""The stack runs and pays claims while Prefect's server is down; once it is up, runs are shown."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def may_come(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def late(may_come: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """A stack whose Prefect server hangs until it `may_come`."""
+    """Runs a stack whose Prefect server hangs until `may_come` is set."""
     real = stacks._prefect
 
     def hangs(dsn: str, ready_seconds_max: float) -> tuple[ChildCommand, str]:
@@ -50,7 +50,7 @@ def late(may_come: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 async def _paid(sandbox: Sandbox, number: int, picture: str) -> str:
-    """A claim through HTTP until it is paid; its flow run's id."""
+    """Sends a claim over HTTP, waits until it is paid and returns its flow run's id."""
     now = datetime.now(UTC)
     policy = demo_world.DemoPolicy(f"pol-{number}", "cosmetics_allergy", f"claimant-{number}", f"claimant {number}")
     claim = demo_world.DemoClaim("a claim", policy.id, "allergy", 4_000, (), frozenset())
@@ -61,8 +61,8 @@ async def _paid(sandbox: Sandbox, number: int, picture: str) -> str:
     async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
         photo = FileToSend("photo", f"{number}.jpg", demo_world.sample_photo(picture))
         sent = await claimant.upload("/v1/claims", [photo], {"claim": body}, key=f"claim-{number}")
-        seen = await claimant.wait_while(str(sent["id"]), frozenset({"submitted", "approved"}), timeout_seconds=600)
-    assert seen["status"] == "paid", seen
+        shown = await claimant.wait_while(str(sent["id"]), frozenset({"submitted", "approved"}), timeout_seconds=600)
+    assert shown["status"] == "paid", shown
     async with ApiClient(sandbox.api_url, sandbox.token(Role.ADJUSTER, "zhang")) as adjuster:
         return str((await adjuster.claim(str(sent["id"])))["flow_run_id"])
 

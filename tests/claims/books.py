@@ -1,4 +1,4 @@
-"""What the ledger's transactions come to, for tests: the product keeps them and never adds all of them up."""
+"""Balances of the ledger's transactions, for tests: the product never sums them all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from claims.ledger import Account, Transaction
 
 
 def balances(transactions: Iterable[Transaction]) -> Mapping[tuple[Account, str], int]:
-    """Minor units by account and currency. After a post or a void nothing stays reserved."""
+    """Returns minor units by account and currency. After a post or a void nothing stays reserved."""
     sums: dict[tuple[Account, str], int] = defaultdict(int)
     for transaction in transactions:
         for entry in transaction.entries:

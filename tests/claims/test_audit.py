@@ -86,7 +86,7 @@ def test_salt_of_another_length_is_refused() -> None:
 
 
 def named(*entries: tuple[str, str]) -> list[Record]:
-    """Records of (action, subject)."""
+    """Returns records of (action, subject)."""
     tip, records = START, []
     for action, subject in entries:
         body = Content(b"s" * SALT_BYTES, b"{}")
@@ -123,7 +123,7 @@ def test_an_erasure_covers_words_about_its_pictures_in_other_claims_where_it_nam
 
 def test_a_noted_tip_shows_a_cut_tail_and_a_chain_written_anew() -> None:
     records, _ = chain([b"a", b"b", b"c"])
-    noted = [Tip(one.seq, one.hash) for one in records]
+    noted = [Tip(record.seq, record.hash) for record in records]
 
     def compared(now: Sequence[Record]) -> tuple[str, ...]:
         tips = Tips(noted)

@@ -1,4 +1,4 @@
-"""The amount due: examples worked by hand, an oracle, and what holds of every calculation."""
+"""The amount due: examples worked by hand, an oracle, and properties of every calculation."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def given_of(case: Case, papers: tuple[PaperFact, ...] = ()) -> Given:
 
 
 def benefit_of(case: Case, papers: tuple[PaperFact, ...] = ()) -> Benefit:
-    found = calculate(given_of(case, papers))
-    assert isinstance(found, Benefit)
-    return found
+    benefit = calculate(given_of(case, papers))
+    assert isinstance(benefit, Benefit)
+    return benefit
 
 
 def lines(benefit: Benefit) -> list[tuple[str, int, str]]:
@@ -115,18 +115,18 @@ def test_due_is_never_negative_nor_above_any_bound_and_the_lines_add_up(
     drawn: tuple[Case, tuple[PaperFact, ...]],
 ) -> None:
     case, papers = drawn
-    found = benefit_of(case, papers)
+    benefit = benefit_of(case, papers)
     left = max(0, case.policy.sum_insured.minor - case.facts.cover.paid_to_date_minor)
     bounds = [case.claim.amount.minor, case.product.per_claim_max_minor, left]
     if case.product.benefit == "stated_amount":
         bounds.append(case.policy.insured_value.minor)
     else:
         bounds.append(sum(int(paper.value("total_minor")) for paper in papers))
-    assert 0 <= found.due.minor <= min(bounds)
-    minor = [line.amount.minor for line in found.lines]
-    at = [line.label for line in found.lines].index("loss")
-    assert sum(minor[at:-1]) == minor[-1] == found.due.minor
-    assert all(one < 0 for one in minor[at + 1 : -1])
+    assert 0 <= benefit.due.minor <= min(bounds)
+    minor = [line.amount.minor for line in benefit.lines]
+    at = [line.label for line in benefit.lines].index("loss")
+    assert sum(minor[at:-1]) == minor[-1] == benefit.due.minor
+    assert all(amount < 0 for amount in minor[at + 1 : -1])
 
 
 @given(bills(), st.integers(1, 300_000))
@@ -141,17 +141,17 @@ def test_more_claimed_or_more_left_or_a_higher_bill_never_pays_less(
     assert benefit_of(roomier, papers).due.minor >= due
     paid = case.with_cover(paid_to_date_minor=case.facts.cover.paid_to_date_minor + more)
     assert benefit_of(paid, papers).due.minor <= due
-    one = papers[0]
+    paper = papers[0]
     higher = replace(
-        one,
+        paper,
         fields=tuple(
             replace(field, value=str(int(field.value) + more))
             if field.name in ("total_minor", "cash_paid_minor")
             else field
-            for field in one.fields
+            for field in paper.fields
         ),
     )
-    without_items = (replace(one, items=()), *papers[1:])
+    without_items = (replace(paper, items=()), *papers[1:])
     assert (
         benefit_of(case, (replace(higher, items=()), *papers[1:])).due.minor
         >= benefit_of(case, without_items).due.minor

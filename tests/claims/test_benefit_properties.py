@@ -1,4 +1,4 @@
-"""What holds of every calculation by class, hospital, day, cover and other insurer, and an oracle beside it.
+"""Properties of every calculation by class, hospital, day, cover and other insurer, checked against an oracle.
 
 The oracle works on a heap of single minor units, each with its share as a fraction, and takes units off one after
 another; the code works on sums.
@@ -37,9 +37,9 @@ class Drawn:
 
     def benefit(self) -> Benefit:
         claim, policy, product = self.case.claim, self.case.policy, self.case.product
-        found = calculate(Given(claim, policy, product, self.case.facts.cover, self.papers))
-        assert isinstance(found, Benefit)
-        return found
+        benefit = calculate(Given(claim, policy, product, self.case.facts.cover, self.papers))
+        assert isinstance(benefit, Benefit)
+        return benefit
 
     @property
     def due(self) -> int:
@@ -51,13 +51,13 @@ def terms_of(product: Product) -> PaperTotalTerms:
 
 
 def with_terms(product: Product, **changes: object) -> Product:
-    """The product with some terms of its formula changed."""
+    """Returns the product with some terms of its formula changed."""
     return product.model_copy(update={"terms": {**product.terms, **changes}})
 
 
 @st.composite
 def rates(draw: st.DrawFn) -> tuple[dict[str, int], dict[str, int]]:
-    """Shares at hospitals on the list, and never higher ones elsewhere."""
+    """Draws shares for listed hospitals, and shares that are never higher for others."""
     listed = {name: draw(st.integers(0, 10_000)) for name in CLASSES}
     return listed, {name: draw(st.integers(0, share)) for name, share in listed.items()}
 
@@ -106,7 +106,7 @@ def drawn(draw: st.DrawFn, *, allowance: bool = True) -> Drawn:
 
 
 def units(product: Product, bill: PaperFact) -> list[Fraction]:
-    """The shares of the minor units of one bill that the patient bore; none at an excluded hospital."""
+    """Returns the shares of a bill's minor units that the patient bore; none at an excluded hospital."""
     if bill.value("hospital") == EXCLUDED:
         return []
     total = int(bill.value("total_minor"))
@@ -122,9 +122,9 @@ def units(product: Product, bill: PaperFact) -> list[Fraction]:
     return heap[:total][: total - int(bill.value("insurance_paid_minor"))]
 
 
-def oracle(one: Drawn) -> int:
-    product, claim, cover = one.case.product, one.case.claim, one.case.facts.cover
-    heap = sorted(share for bill in one.papers for share in units(product, bill))
+def oracle(sample: Drawn) -> int:
+    product, claim, cover = sample.case.product, sample.case.claim, sample.case.facts.cover
+    heap = sorted(share for bill in sample.papers for share in units(product, bill))
     heap = heap[claim.other_insurance_minor :]
     heap = heap[max(0, len(heap) - claim.amount.minor) :]
     heap = heap[product.deductible_minor :]
@@ -133,7 +133,7 @@ def oracle(one: Drawn) -> int:
     terms = terms_of(product)
     if terms.stay is not None:
         days = set()
-        for bill in one.papers:
+        for bill in sample.papers:
             first, last = (date.fromisoformat(bill.value(name)) for name in ("admitted_date", "discharged_date"))
             if bill.value("hospital") != EXCLUDED:
                 days |= {first} | {first + timedelta(days=n) for n in range((last - first).days)}
@@ -141,14 +141,14 @@ def oracle(one: Drawn) -> int:
         if terms.stay.day_limit_minor is not None:
             due = min(due, counted * terms.stay.day_limit_minor)
         due = min(due + counted * terms.stay.allowance_day_minor, claim.amount.minor)
-    left = max(0, one.case.policy.sum_insured.minor - cover.paid_to_date_minor)
+    left = max(0, sample.case.policy.sum_insured.minor - cover.paid_to_date_minor)
     return min(due, product.per_claim_max_minor, left)
 
 
 @given(drawn())
 @settings(max_examples=250, deadline=None)
-def test_every_calculation_agrees_with_the_oracle(one: Drawn) -> None:
-    assert one.due == oracle(one)
+def test_every_calculation_agrees_with_the_oracle(sample: Drawn) -> None:
+    assert sample.due == oracle(sample)
 
 
 # Properties
@@ -156,95 +156,97 @@ def test_every_calculation_agrees_with_the_oracle(one: Drawn) -> None:
 
 @given(drawn())
 @settings(max_examples=100, deadline=None)
-def test_the_lines_add_up_and_only_an_allowance_adds(one: Drawn) -> None:
-    lines = one.benefit().lines
+def test_the_lines_add_up_and_only_an_allowance_adds(sample: Drawn) -> None:
+    lines = sample.benefit().lines
     labels = [line.label for line in lines]
     at = labels.index("loss")
-    assert sum(line.amount.minor for line in lines[at:-1]) == lines[-1].amount.minor == one.due >= 0
+    assert sum(line.amount.minor for line in lines[at:-1]) == lines[-1].amount.minor == sample.due >= 0
     assert all(line.amount.minor < 0 or line.label == "allowance" for line in lines[at + 1 : -1])
     before = [line.amount.minor for line in lines[1:at]]
-    assert lines[at].amount.minor == min(sum(before), one.case.claim.amount.minor)
+    assert lines[at].amount.minor == min(sum(before), sample.case.claim.amount.minor)
 
 
 @given(drawn())
 @settings(max_examples=100, deadline=None)
-def test_never_more_than_any_limit(one: Drawn) -> None:
-    product, cover = one.case.product, one.case.facts.cover
-    left = max(0, one.case.policy.sum_insured.minor - cover.paid_to_date_minor)
-    assert 0 <= one.due <= min(one.case.claim.amount.minor, product.per_claim_max_minor, left)
+def test_never_more_than_any_limit(sample: Drawn) -> None:
+    product, cover = sample.case.product, sample.case.facts.cover
+    left = max(0, sample.case.policy.sum_insured.minor - cover.paid_to_date_minor)
+    assert 0 <= sample.due <= min(sample.case.claim.amount.minor, product.per_claim_max_minor, left)
     by_day = terms_of(product).stay
     if by_day is not None and by_day.day_limit_minor is not None:
         days = max(0, by_day.days_max - cover.days_paid)
-        assert one.due <= days * (by_day.day_limit_minor + by_day.allowance_day_minor)
+        assert sample.due <= days * (by_day.day_limit_minor + by_day.allowance_day_minor)
 
 
 @given(drawn(allowance=False))
 @settings(max_examples=100, deadline=None)
-def test_all_insurers_together_never_pay_more_than_the_cost(one: Drawn) -> None:
-    """An allowance is no part of the cost, and left out here."""
-    total = sum(int(bill.value("total_minor")) for bill in one.papers)
-    state = sum(int(bill.value("insurance_paid_minor")) for bill in one.papers)
-    other = one.case.claim.other_insurance_minor
-    assert one.due <= max(0, total - state - other)
+def test_all_insurers_together_never_pay_more_than_the_cost(sample: Drawn) -> None:
+    """Leaves allowances out, which are no part of the cost."""
+    total = sum(int(bill.value("total_minor")) for bill in sample.papers)
+    state = sum(int(bill.value("insurance_paid_minor")) for bill in sample.papers)
+    other = sample.case.claim.other_insurance_minor
+    assert sample.due <= max(0, total - state - other)
 
 
 @given(drawn(), st.integers(1, 80))
 @settings(max_examples=100, deadline=None)
-def test_what_another_insurer_paid_never_raises_the_payout(one: Drawn, more: int) -> None:
-    claim = one.case.claim
-    with_more = one.case.with_claim(other_insurance_minor=claim.other_insurance_minor + more)
-    assert Drawn(with_more, one.papers).due <= one.due
+def test_what_another_insurer_paid_never_raises_the_payout(sample: Drawn, more: int) -> None:
+    claim = sample.case.claim
+    with_more = sample.case.with_claim(other_insurance_minor=claim.other_insurance_minor + more)
+    assert Drawn(with_more, sample.papers).due <= sample.due
 
 
 @given(drawn(), st.integers(1, 80))
 @settings(max_examples=100, deadline=None)
-def test_more_borne_before_never_pays_less_and_more_days_used_never_pays_more(one: Drawn, more: int) -> None:
-    cover = one.case.facts.cover
-    borne = one.case.with_cover(deductible_borne_minor=cover.deductible_borne_minor + more)
-    assert Drawn(borne, one.papers).due >= one.due
-    used = one.case.with_cover(days_paid=cover.days_paid + more)
-    assert Drawn(used, one.papers).due <= one.due
+def test_more_borne_before_never_pays_less_and_more_days_used_never_pays_more(sample: Drawn, more: int) -> None:
+    cover = sample.case.facts.cover
+    borne = sample.case.with_cover(deductible_borne_minor=cover.deductible_borne_minor + more)
+    assert Drawn(borne, sample.papers).due >= sample.due
+    used = sample.case.with_cover(days_paid=cover.days_paid + more)
+    assert Drawn(used, sample.papers).due <= sample.due
 
 
 @given(drawn(), st.data())
 @settings(max_examples=150, deadline=None)
-def test_a_larger_item_never_pays_less(one: Drawn, data: st.DataObject) -> None:
-    place = data.draw(st.integers(0, len(one.papers) - 1))
+def test_a_larger_item_never_pays_less(sample: Drawn, data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, len(sample.papers) - 1))
     more = data.draw(st.integers(1, 40))
     kind = data.draw(st.sampled_from(CLASSES))
-    bill = one.papers[place]
+    bill = sample.papers[place]
     fields = tuple(
         replace(field, value=str(int(field.value) + more)) if field.name == "total_minor" else field
         for field in bill.fields
     )
     larger = replace(bill, fields=fields, items=(*bill.items, PaperItem("more of it", kind, more)))
-    assert Drawn(one.case, (*one.papers[:place], larger, *one.papers[place + 1 :])).due >= one.due
+    assert Drawn(sample.case, (*sample.papers[:place], larger, *sample.papers[place + 1 :])).due >= sample.due
 
 
 @given(drawn(), st.data())
 @settings(max_examples=150, deadline=None)
 def test_a_hospital_off_the_list_never_pays_more_and_an_excluded_one_never_more_than_that(
-    one: Drawn, data: st.DataObject
+    sample: Drawn, data: st.DataObject
 ) -> None:
-    place = data.draw(st.integers(0, len(one.papers) - 1))
+    place = data.draw(st.integers(0, len(sample.papers) - 1))
 
     def at(hospital: str) -> int:
-        bill = one.papers[place]
+        bill = sample.papers[place]
         fields = tuple(replace(field, value=hospital) if field.name == "hospital" else field for field in bill.fields)
-        return Drawn(one.case, (*one.papers[:place], replace(bill, fields=fields), *one.papers[place + 1 :])).due
+        return Drawn(
+            sample.case, (*sample.papers[:place], replace(bill, fields=fields), *sample.papers[place + 1 :])
+        ).due
 
     assert at(LISTED) >= at(ELSEWHERE) >= at(EXCLUDED)
 
 
 @given(drawn(), st.randoms(use_true_random=False))
 @settings(max_examples=100, deadline=None)
-def test_the_order_of_the_papers_changes_nothing_that_is_due(one: Drawn, draw: object) -> None:
-    shuffled: Sequence[PaperFact] = draw.sample(one.papers, len(one.papers))  # type: ignore[attr-defined]
-    assert Drawn(one.case, tuple(shuffled)).due == one.due
+def test_the_order_of_the_papers_changes_nothing_that_is_due(sample: Drawn, draw: object) -> None:
+    shuffled: Sequence[PaperFact] = draw.sample(sample.papers, len(sample.papers))  # type: ignore[attr-defined]
+    assert Drawn(sample.case, tuple(shuffled)).due == sample.due
 
 
 def halves(bill: PaperFact) -> tuple[PaperFact, PaperFact]:
-    """The bill as two: the first gets every second item, each with its own total; nothing from the state."""
+    """Splits the bill in two: the first gets every second item, each has its own total, the state pays nothing."""
 
     def half(items: tuple[PaperItem, ...], number: str) -> PaperFact:
         total = str(sum(item.amount_minor for item in items))
@@ -263,21 +265,22 @@ def whole(first: PaperFact, second: PaperFact) -> PaperFact:
 
 @given(drawn())
 @settings(max_examples=100, deadline=None)
-def test_one_bill_in_two_papers_of_one_claim_pays_the_same(one: Drawn) -> None:
-    first, second = halves(one.papers[0])
-    assert Drawn(one.case, (first, second)).due == Drawn(one.case, (whole(first, second),)).due
+def test_one_bill_in_two_papers_of_one_claim_pays_the_same(sample: Drawn) -> None:
+    first, second = halves(sample.papers[0])
+    assert Drawn(sample.case, (first, second)).due == Drawn(sample.case, (whole(first, second),)).due
 
 
 @given(drawn(allowance=False))
 @settings(max_examples=100, deadline=None)
-def test_one_bill_in_two_claims_never_pays_more(one: Drawn) -> None:
-    """The deductible of each claim is borne twice, a rounding twice. It holds where neither the limit of one claim nor
-    the amount claimed cuts: two claims have two such limits. What the first uses of the cover the second no longer
-    has."""
-    wide = with_terms(one.case.product, stay=None).model_copy(update={"per_claim_max_minor": 10**6})
-    case = replace(one.case, product=wide)
+def test_one_bill_in_two_claims_never_pays_more(sample: Drawn) -> None:
+    """Two claims bear the deductible twice and round twice. The property holds where neither the limit of a claim
+    nor the claimed amount cuts, as two claims have two such limits. The second claim lacks the cover that the first
+    used.
+    """
+    wide = with_terms(sample.case.product, stay=None).model_copy(update={"per_claim_max_minor": 10**6})
+    case = replace(sample.case, product=wide)
     case = case.with_claim(amount=yuan(10**6), other_insurance_minor=0)
-    first, second = halves(one.papers[0])
+    first, second = halves(sample.papers[0])
     together = Drawn(case, (whole(first, second),)).due
     begun = Drawn(case, (first,)).benefit()
     borne = -sum(line.amount.minor for line in begun.lines if line.label == "deductible_cover")
@@ -296,9 +299,9 @@ def test_goods_are_paid_up_to_the_order_the_value_and_what_others_left(
 ) -> None:
     case = in_order("parcel_damage", claimed_minor=claimed).with_policy(insured_value=yuan(value))
     case = case.with_claim(other_insurance_minor=other)
-    found = calculate(Given(case.claim, case.policy, case.product, case.facts.cover, (), prices=(order(paid),)))
-    assert isinstance(found, Benefit)
-    assert found.due.minor == max(0, max(0, min(claimed, value, paid) - other) - case.product.deductible_minor)
+    benefit = calculate(Given(case.claim, case.policy, case.product, case.facts.cover, (), prices=(order(paid),)))
+    assert isinstance(benefit, Benefit)
+    assert benefit.due.minor == max(0, max(0, min(claimed, value, paid) - other) - case.product.deductible_minor)
 
 
 # By hand
@@ -342,5 +345,5 @@ def test_the_same_stay_off_the_list_pays_less_and_says_why() -> None:
 @pytest.mark.parametrize("days", [("2026-11-19", "2026-11-12"), ("2026-11-12", ""), ("2020-01-01", "2026-11-19")])
 def test_a_stay_whose_days_cannot_be_counted_has_no_benefit(days: tuple[str, str]) -> None:
     case = in_order("inpatient_medical")
-    found = calculate(Given(case.claim, case.policy, case.product, case.facts.cover, (stay(days=days),)))
-    assert isinstance(found, UnmeasuredFact)
+    benefit = calculate(Given(case.claim, case.policy, case.product, case.facts.cover, (stay(days=days),)))
+    assert isinstance(benefit, UnmeasuredFact)

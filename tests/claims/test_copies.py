@@ -1,4 +1,4 @@
-"""What a likeness is called: one function, the rules' own cut-offs."""
+"""The name of a likeness (copy, maybe a copy, none) by the rules' own cut-offs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_another_cut_off_calls_the_same_measurement_something_else() -> None:
 def test_who_is_likelier_a_copy_is_never_called_less(first: float, second: float, alike: bool) -> None:
     order = list(PhotoVerdict)
     low, high = sorted((first, second))
-    place = [order.index(called(Likeness("", one, looks_alike=alike), RULES)) for one in (low, high)]
+    place = [order.index(called(Likeness("", probability, looks_alike=alike), RULES)) for probability in (low, high)]
     assert place[1] <= place[0]
 
 

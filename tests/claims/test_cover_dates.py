@@ -1,4 +1,4 @@
-"""Covers and events at the edges of the calendar, in every zone: a judgement, never an error."""
+"""Covers and events at the edges of the calendar, in every zone, are decided without an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scorecard as it is shipped, against the card that describes it and the data it was measured on."""
+"""The shipped scorecard against its model card and the data that it was measured on."""
 
 from __future__ import annotations
 
@@ -52,12 +52,14 @@ def test_punctual_customer_scores_well_and_a_late_one_below_the_threshold() -> N
 
 def test_reasons_name_what_cost_most_points_first() -> None:
     reasons = scored(POOR).reasons
-    assert [one.attribute for one in reasons[:2]] == ["months_late_now", "months_late_sum_6m"]
+    assert [reason.attribute for reason in reasons[:2]] == ["months_late_now", "months_late_sum_6m"]
     assert reasons[0].bin == "> 1.5"
-    assert [one.points_lost for one in reasons] == sorted((one.points_lost for one in reasons), reverse=True)
+    assert [reason.points_lost for reason in reasons] == sorted(
+        (reason.points_lost for reason in reasons), reverse=True
+    )
 
 
-@pytest.mark.parametrize("name", [one.name for one in CARD.attributes])
+@pytest.mark.parametrize("name", [attribute.name for attribute in CARD.attributes])
 @pytest.mark.parametrize("value", [None, "0", True, -1, math.nan, math.inf])
 def test_attribute_that_is_missing_or_impossible_gives_no_score(name: str, value: object) -> None:
     fact = score({**GOOD, name: value}, CARD)
@@ -72,15 +74,15 @@ def test_nothing_supplied_is_unmeasured_and_other_attributes_are_ignored() -> No
 
 
 def test_personal_attributes_are_not_in_the_card() -> None:
-    names = {one.name for one in CARD.attributes}
+    names = {attribute.name for attribute in CARD.attributes}
     assert names <= set(ATTRIBUTES)
     assert not [name for name in names for word in ("sex", "age_", "marri", "educ", "gender") if word in name]
 
 
 def test_points_rise_or_fall_with_every_attribute() -> None:
-    for one in CARD.attributes:
-        points = [found.points for found in one.bins]
-        assert points == sorted(points, reverse=not ATTRIBUTES[one.name][0]), one.name
+    for attribute in CARD.attributes:
+        points = [step.points for step in attribute.bins]
+        assert points == sorted(points, reverse=not ATTRIBUTES[attribute.name][0]), attribute.name
 
 
 @given(st.lists(st.floats(0, 200, allow_nan=False), min_size=len(CARD.attributes), max_size=len(CARD.attributes)))
@@ -89,11 +91,11 @@ def test_score_agrees_with_the_sum_of_points_taken_from_the_file(values: list[fl
     plain: dict[str, Any] = json.loads(WEIGHTS)
     attributes: dict[str, object] = {}
     total = plain["base_points"]
-    for one, value in zip(plain["attributes"], values, strict=True):
-        value = min(value, one["maximum"])
-        attributes[one["name"]] = value
-        uppers = [found["upper"] for found in one["bins"][:-1]]
-        total += one["bins"][int(np.searchsorted(uppers, value, side="left"))]["points"]
+    for attribute, value in zip(plain["attributes"], values, strict=True):
+        value = min(value, attribute["maximum"])
+        attributes[attribute["name"]] = value
+        uppers = [step["upper"] for step in attribute["bins"][:-1]]
+        total += attribute["bins"][int(np.searchsorted(uppers, value, side="left"))]["points"]
     fact = scored(attributes)
     assert SCORE_MIN <= fact.score <= SCORE_MAX
     assert abs(fact.score - max(SCORE_MIN, min(SCORE_MAX, total))) <= 0.5 + 1e-9
@@ -135,7 +137,7 @@ def test_file_that_is_no_scorecard_is_refused(change: dict[str, object]) -> None
 @pytest.mark.skipif(not TAIWAN.is_file(), reason="the measuring data is not beside the checkout")
 def test_shipped_card_orders_the_data_as_its_model_card_says() -> None:
     attributes, _, bad = read(TAIWAN)
-    names = [one.name for one in CARD.attributes]
+    names = [attribute.name for attribute in CARD.attributes]
     rows = range(0, len(bad), 5)
     own = [scored({name: float(attributes[name][row]) for name in names}).score for row in rows]
     stated = registry.card("credit_scorecard").metrics["auc_holdout"]["scorecard"]

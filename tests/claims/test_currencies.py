@@ -1,4 +1,4 @@
-"""Amounts in the decimals of their currency: written, typed, read; and nobody else turns minor units into digits."""
+"""Amounts in the decimals of their currency: printed, typed, parsed; no other code turns minor units into digits."""
 
 from __future__ import annotations
 
@@ -42,8 +42,12 @@ def test_an_amount_is_written_in_the_decimals_of_its_currency(minor: int, code: 
 
 
 def test_the_table_holds_every_currency_once_with_its_minor_unit() -> None:
-    """Counts of ISO 4217 list one as of 2026-01-01: 165 codes with a minor unit, of which 17, 7 and 2 differ from 2."""
-    by_decimals = {places: sum(one == places for one in currencies.DECIMALS.values()) for places in (0, 2, 3, 4)}
+    """Compares counts with ISO 4217 list one as of 2026-01-01: 165 codes with a minor unit; 17, 7 and 2 differ from
+    2.
+    """
+    by_decimals = {
+        places: sum(decimals == places for decimals in currencies.DECIMALS.values()) for places in (0, 2, 3, 4)
+    }
     assert by_decimals == {0: 17, 2: 139, 3: 7, 4: 2}
     # CLDR has 0 for these; ISO 4217, and every bank, has not.
     assert {code: currencies.decimals(code) for code in ("HUF", "IDR", "IQD", "COP", "ISK")} == {
@@ -82,7 +86,7 @@ def test_a_typed_amount_is_refused_or_reads_as_it_looks(typed: str, code: str) -
         minor = currencies.read(typed, code)
     except AmountUnreadable:
         return
-    kept = "".join(chr(ord(one) - 0xFEE0) if "！" <= one <= "～" else one for one in typed)
+    kept = "".join(chr(ord(character) - 0xFEE0) if "！" <= character <= "～" else character for character in typed)
     bare = re.sub(r"[ ¥元$]", "", kept)
     assert re.fullmatch(r"\d+(\.\d+)?|\d{1,3}(,\d{3})+(\.\d+)?", bare)
     assert Decimal(bare.replace(",", "")).scaleb(currencies.decimals(code)) == minor
@@ -151,7 +155,9 @@ def test_what_could_be_read_in_two_ways_or_in_none_is_refused_by_a_code(typed: s
 
 
 def test_nobody_else_turns_minor_units_into_digits() -> None:
-    """A hundred beside minor units, in what decides, pays, shows or draws; `vision` reads papers in yuan by itself."""
+    """Looks for the number 100 beside minor units wherever claims are decided, paid, shown or drawn (not in
+    `vision`).
+    """
     by_hand = re.compile(
         r"(minor|amount)\w*\)? *(//?|\*|%) *100\b|(minor|amount)\w*, 100\)|minor[^\n]*:,?\.2f|\* 100 \+ Number"
     )
@@ -162,7 +168,7 @@ def test_nobody_else_turns_minor_units_into_digits() -> None:
         for path in sorted((ROOT / folder).rglob("*"))
         if path.suffix in (".py", ".js", ".html") and "vendor" not in path.parts and "blind" not in path.name
     ]
-    found = [
+    mistakes = [
         f"{path.relative_to(ROOT)}: {line.strip()}"
         for path in files
         if str(path.relative_to(ROOT)) not in yuan_only
@@ -170,4 +176,4 @@ def test_nobody_else_turns_minor_units_into_digits() -> None:
         if by_hand.search(line) and "total_minor" not in line
     ]
     assert len(files) > 150
-    assert found == []
+    assert mistakes == []

@@ -1,4 +1,4 @@
-"""Every outcome by a case that leads to it, the deciding reasons beside it. What else may hold is in the properties."""
+"""Cases for every outcome, with the deciding reasons. General properties: test_decide_properties.py."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ BLURRED = UnmeasuredPaper("paper-9", "paper-9.jpg", "9" * 64, "too blurred to re
 
 
 def carried(decision: Decision) -> list[str]:
-    """Codes of the reasons that carried the outcome."""
+    """Returns the codes of the reasons that carried the outcome."""
     first = decision.reasons[0]
-    return [one.code for one in decision.reasons if (one.pulls, one.ground) == (first.pulls, first.ground)]
+    return [reason.code for reason in decision.reasons if (reason.pulls, reason.ground) == (first.pulls, first.ground)]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def carried(decision: Decision) -> list[str]:
 def test_claim_in_order_is_paid(key: str, payout_minor: int) -> None:
     decision = in_order(key).decision()
     assert (decision.outcome, decision.payout) == (Outcome.PAY, yuan(payout_minor))
-    assert {one.ground for one in decision.reasons} == {Ground.CLEAR}
+    assert {reason.ground for reason in decision.reasons} == {Ground.CLEAR}
 
 
 # Contract
@@ -109,7 +109,7 @@ def test_contract_ground_decides_although_the_photo_is_a_copy_and_both_are_on_re
     case = in_order("fresh_food_rot").with_claim(peril="taste")
     copied = photo("photo-0", PhotoVerdict.SAME_BYTES, [match(MatchOwner.OTHER_CLAIMANT)])
     decision = case.with_facts(photos=(copied,)).decision()
-    assert [one.code for one in decision.reasons[:2]] == ["peril_not_covered", "photo_of_another_claim"]
+    assert [reason.code for reason in decision.reasons[:2]] == ["peril_not_covered", "photo_of_another_claim"]
     assert decision.outcome is Outcome.DECLINE
 
 
@@ -172,7 +172,7 @@ def test_unreadable_photo_is_asked_for_again_and_set_aside_once_another_came() -
     assert (case.decision().outcome, carried(case.decision())) == (Outcome.ASK, ["photo_unreadable"])
     both = case.with_facts(photos=(LOST_PHOTO, photo())).decision()
     assert both.outcome is Outcome.PAY
-    assert "photo_set_aside" in [one.code for one in both.reasons]
+    assert "photo_set_aside" in [reason.code for reason in both.reasons]
 
 
 def test_photo_that_no_better_photo_would_help_is_referred() -> None:
@@ -185,7 +185,7 @@ def test_suspicion_goes_before_questions() -> None:
     copied = photo("photo-0", PhotoVerdict.EDITED_COPY, [match(MatchOwner.WEB)])
     decision = in_order("parcel_damage").with_facts(photos=(copied,), papers=()).decision()
     assert (decision.outcome, carried(decision)) == (Outcome.REFER, ["photo_from_web"])
-    assert "paper_missing" in [one.code for one in decision.reasons]
+    assert "paper_missing" in [reason.code for reason in decision.reasons]
 
 
 def test_questions_go_before_doubts() -> None:
@@ -270,7 +270,7 @@ def test_back_page_of_a_file_whose_bill_was_read_is_set_aside() -> None:
     back = replace(receipt(), kind="unknown")
     decision = in_order("outpatient_medical").with_facts(papers=(invoice(), back)).decision()
     assert decision.outcome is Outcome.PAY
-    assert "paper_set_aside" in [one.code for one in decision.reasons]
+    assert "paper_set_aside" in [reason.code for reason in decision.reasons]
 
 
 def test_unreadable_bill_is_asked_for_once_then_the_readable_one_is_paid() -> None:
@@ -362,7 +362,7 @@ def test_poor_score_alone_is_paid() -> None:
     poor = CreditFact(350, (), "card")
     decision = in_order("fresh_food_rot").with_facts(credit=poor).decision()
     assert decision.outcome is Outcome.PAY
-    assert "credit_low" in [one.code for one in decision.reasons]
+    assert "credit_low" in [reason.code for reason in decision.reasons]
 
 
 def test_poor_score_together_with_five_claims_this_week_is_referred() -> None:
@@ -415,7 +415,7 @@ def test_household_that_shares_device_and_account_is_paid() -> None:
 def test_counts_that_nobody_made_are_referred_but_an_empty_device_needs_none() -> None:
     case = in_order("fresh_food_rot")
     assert carried(case.with_facts(fraud=UnmeasuredFact("the store did not answer")).decision()) == ["fraud_unmeasured"]
-    no_device = FraudFact(tuple(one for one in counts() if one.key != "device"))
+    no_device = FraudFact(tuple(count for count in counts() if count.key != "device"))
     assert carried(case.with_facts(fraud=no_device).decision()) == ["fraud_unmeasured"]
     assert case.with_facts(fraud=no_device).with_claim(device_id="").decision().outcome is Outcome.PAY
 

@@ -1,4 +1,4 @@
-"""What holds of every decision, on facts that Hypothesis makes up."""
+"""Properties of every decision, on facts that Hypothesis generates."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ facts = st.builds(
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Anything from a claim in order to nonsense, of any product."""
+    """Draws a case of any product, from a claim in good order to nonsense."""
     case = in_order(draw(st.sampled_from(sorted(load_catalogue()))))
     if draw(st.booleans()):
         case = replace(case, facts=draw(facts))
@@ -143,7 +143,7 @@ def test_replay_agrees_byte_for_byte(case: Case) -> None:
 @settings(max_examples=120, deadline=None)
 def test_only_the_contract_declines_and_only_clear_claims_are_paid(case: Case) -> None:
     decision = case.decision()
-    grounds = {one.ground for one in decision.reasons}
+    grounds = {reason.ground for reason in decision.reasons}
     if decision.outcome is Outcome.DECLINE:
         assert decision.reasons[0].ground is Ground.CONTRACT
         assert decision.reasons[0].clause
@@ -172,11 +172,11 @@ def test_payout_is_never_above_the_claim_the_limits_or_what_is_left(case: Case) 
 def test_reasons_are_known_complete_and_the_deciding_ones_come_first(case: Case) -> None:
     reasons = case.decision().reasons
     assert reasons
-    assert [rank(one) for one in reasons] == sorted(rank(one) for one in reasons)
+    assert [rank(reason) for reason in reasons] == sorted(rank(reason) for reason in reasons)
     assert reasons[0].pulls is case.decision().outcome
-    for one in reasons:
-        assert one.ground is CODES[one.code].ground
-        assert type(one.value) is str
+    for reason in reasons:
+        assert reason.ground is CODES[reason.code].ground
+        assert type(reason.value) is str
 
 
 @given(cases(), st.randoms(use_true_random=False))
@@ -190,7 +190,7 @@ def test_order_of_the_evidence_changes_nothing(case: Case, draw: object) -> None
     )
     mine, theirs = case.decision(), other.decision()
     assert (mine.outcome, mine.payout, mine.benefit) == (theirs.outcome, theirs.payout, theirs.benefit)
-    assert {one.code for one in mine.reasons} == {one.code for one in theirs.reasons}
+    assert {reason.code for reason in mine.reasons} == {reason.code for reason in theirs.reasons}
 
 
 @given(cases(), st.integers(350, 950))

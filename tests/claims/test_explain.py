@@ -39,7 +39,7 @@ def test_everything_that_a_random_book_decides_can_be_explained() -> None:
     for case in book(seed=7, count=400):
         decision = case.decision()
         for language in LANGUAGES:
-            assert all(explain.reason_text(one, language) for one in decision.reasons)
+            assert all(explain.reason_text(why, language) for why in decision.reasons)
             assert all(explain.benefit_text(line, language) for line in decision.benefit)
             assert explain.claimant_texts(decision, language)
 

@@ -24,8 +24,8 @@ LIMIT = WindowLimit(key="device", window_days=7, claims_max=3, claimants_max=2)
 
 @given(st.integers(0, 9), st.integers(0, 9))
 def test_count_is_over_its_limit_when_claims_or_claimants_are(claims: int, claimants: int) -> None:
-    found = over_limits([WindowCount("device", 7, claims, claimants)], [LIMIT])
-    assert bool(found) == (claims > 3 or claimants > 2)
+    exceeded = over_limits([WindowCount("device", 7, claims, claimants)], [LIMIT])
+    assert bool(exceeded) == (claims > 3 or claimants > 2)
 
 
 def test_other_window_or_key_does_not_count() -> None:

@@ -16,7 +16,7 @@ positive = st.integers(1, 10**12).map(yuan)
 def test_reserve_books_the_expense_as_owed() -> None:
     transaction = reserve("payout-1", yuan(500))
     assert transaction.id == "payout-1:reserve"
-    assert [(one.account, one.amount.minor) for one in transaction.entries] == [
+    assert [(entry.account, entry.amount.minor) for entry in transaction.entries] == [
         (Account.CLAIMS_EXPENSE, 500),
         (Account.CLAIMS_RESERVED, -500),
     ]
@@ -24,8 +24,8 @@ def test_reserve_books_the_expense_as_owed() -> None:
 
 @given(positive)
 def test_paid_claim_is_an_expense_that_left_the_bank(amount: Money) -> None:
-    found = balances([reserve("p", amount), post("p", amount)])
-    assert found == {
+    sums = balances([reserve("p", amount), post("p", amount)])
+    assert sums == {
         (Account.CLAIMS_EXPENSE, "CNY"): amount.minor,
         (Account.CLAIMS_RESERVED, "CNY"): 0,
         (Account.BANK, "CNY"): -amount.minor,

@@ -1,5 +1,5 @@
-"""Papers of every kind: names, keys, hospitals, papers that must come along, and what papers of one claim say of each
-other. The reading itself is not tested here: every paper is a record."""
+"""Papers of every kind: names, keys, hospitals, required companions, and consistency among the papers of one claim.
+The reading itself is not tested here: every paper is a record."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fixtures.cases import INSURED, Case, diagnosis, in_order, invoice, order, p
 
 def carried(decision: Decision) -> list[str]:
     first = decision.reasons[0]
-    return [one.code for one in decision.reasons if (one.pulls, one.ground) == (first.pulls, first.ground)]
+    return [reason.code for reason in decision.reasons if (reason.pulls, reason.ground) == (first.pulls, first.ground)]
 
 
 def outcome(case: Case, *papers: PaperFact) -> tuple[Outcome, list[str]]:
@@ -131,7 +131,7 @@ def test_every_date_of_a_stay_lies_in_the_cover(field: str) -> None:
         stay(), fields=tuple(replace(f, value="2027-12-24") if f.name == field else f for f in stay().fields)
     )
     assert "paper_date_outside_cover" in [
-        one.code for one in STAY.with_facts(papers=(late, diagnosis())).decision().reasons
+        reason.code for reason in STAY.with_facts(papers=(late, diagnosis())).decision().reasons
     ]
 
 
@@ -221,8 +221,10 @@ def test_a_better_picture_of_the_same_paper_takes_its_place_and_one_of_another_p
 @given(st.lists(st.sampled_from([True, False]), min_size=1, max_size=4))
 def test_whatever_is_paid_is_paid_on_accepted_papers(vouched: list[bool]) -> None:
     bills = [
-        replace(invoice(10_000 + 1_000 * place, evidence_id=f"p{place}", number=f"10000000{place}"), accepted=one)
-        for place, one in enumerate(vouched)
+        replace(
+            invoice(10_000 + 1_000 * place, evidence_id=f"p{place}", number=f"10000000{place}"), accepted=vouched_for
+        )
+        for place, vouched_for in enumerate(vouched)
     ]
     decision = in_order("outpatient_medical", claimed_minor=10**6).with_facts(papers=tuple(bills)).decision()
     assert (decision.outcome is Outcome.PAY) == (

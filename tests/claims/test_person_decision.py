@@ -27,7 +27,7 @@ def by_person(
 def test_person_approves_up_to_the_claim() -> None:
     decision = by_person(Outcome.PAY, 20_000)
     assert (decision.outcome, decision.payout, decision.decided_by) == (Outcome.PAY, yuan(20_000), "adjuster:li")
-    assert [(one.code, one.ground, one.detail) for one in decision.reasons] == [
+    assert [(reason.code, reason.ground, reason.detail) for reason in decision.reasons] == [
         ("person_approved", Ground.PERSON, "seen")
     ]
 

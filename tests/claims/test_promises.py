@@ -1,4 +1,4 @@
-"""What a decision leads to, and what must still hold when money is promised."""
+"""Consequences of a decision, and the checks repeated when money is promised."""
 
 from __future__ import annotations
 

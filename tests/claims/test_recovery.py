@@ -1,4 +1,4 @@
-"""What a decision does to money that was paid already."""
+"""Effects of a decision on money that was paid already."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ def test_the_ledger_of_a_recovery_ends_with_nothing_receivable() -> None:
         [write_off("r", yuan(100))],
         [reserve("q", yuan(100)), offset("q", yuan(100))],
     ):
-        found = balances([*paid, *ends])
-        assert found[Account.CLAIMANT_RECEIVABLE, "CNY"] == 0
-        assert found[Account.CLAIMS_RESERVED, "CNY"] == 0
-        assert sum(found.values()) == 0
+        sums = balances([*paid, *ends])
+        assert sums[Account.CLAIMANT_RECEIVABLE, "CNY"] == 0
+        assert sums[Account.CLAIMS_RESERVED, "CNY"] == 0
+        assert sum(sums.values()) == 0
 
 
 def test_a_payout_that_was_made_after_all_costs_what_it_would_have_cost() -> None:
-    found = balances([reserve("p", yuan(200)), void("p", yuan(200)), correct("p", yuan(200))])
-    assert found == balances([reserve("p", yuan(200)), post("p", yuan(200))])
+    sums = balances([reserve("p", yuan(200)), void("p", yuan(200)), correct("p", yuan(200))])
+    assert sums == balances([reserve("p", yuan(200)), post("p", yuan(200))])
 
 
 def test_the_rules_never_decline_or_lower_by_themselves_what_was_paid() -> None:
@@ -74,8 +74,8 @@ def test_the_rules_never_decline_or_lower_by_themselves_what_was_paid() -> None:
     assert after_payment([pay], yuan(300), 200, "") == (pay,)
     for reasons, due in (([pay], 100), ([pay, decline], 0)):
         turned = after_payment(reasons, yuan(due), 200, "")
-        assert "paid_more_already" in [one.code for one in turned]
-        assert {one.pulls for one in turned} <= {Outcome.REFER, Outcome.PAY}
+        assert "paid_more_already" in [why.code for why in turned]
+        assert {why.pulls for why in turned} <= {Outcome.REFER, Outcome.PAY}
     asked = reason("photos_missing")
     assert after_payment([pay, asked], yuan(100), 200, "") == (pay, asked)
     assert after_payment([pay], yuan(300), 200, "paid_after_all")[-1].code == "claim_stopped"

@@ -1,4 +1,4 @@
-"""One order, one event, one person: what other claims about them mean, and what is still due."""
+"""Other claims about the same order, event or person: their effect, and the amount still due."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def other(**changes: object) -> SharingClaim:
 
 
 def among(*others: SharingClaim, case: Case = FOOD, price_minor: int = 0) -> Case:
-    paid = sum(one.paid_minor for one in others if one.order)
+    paid = sum(payment.paid_minor for payment in others if payment.order)
     return case.with_facts(repeats=RepeatFact(others, paid, price_minor))
 
 

@@ -1,4 +1,4 @@
-"""Signs of a photo's origin: one is noted and pays; two that no innocent cause explains together go to a person."""
+"""Signs of a photo's origin: one alone is noted and pays; two without a common innocent cause are referred."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def decided(*signs: ProvenanceSign) -> Decision:
 
 
 def codes(decision: Decision) -> set[str]:
-    return {one.code for one in decision.reasons}
+    return {reason.code for reason in decision.reasons}
 
 
 @pytest.mark.parametrize("kind", SignKind)
@@ -38,7 +38,7 @@ def test_a_single_sign_is_noted_and_the_claim_is_paid(kind: SignKind) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("kind", "other"),
     [
         (SignKind.GENERATOR, SignKind.RECAPTURE),
         (SignKind.GENERATOR, SignKind.C2PA),
@@ -48,16 +48,16 @@ def test_a_single_sign_is_noted_and_the_claim_is_paid(kind: SignKind) -> None:
         (SignKind.C2PA, SignKind.COPY_MOVE),
     ],
 )
-def test_two_signs_that_no_one_cause_explains_go_to_a_person(one: SignKind, other: SignKind) -> None:
-    decision = decided(sign(one), sign(other))
+def test_two_signs_that_no_one_cause_explains_go_to_a_person(kind: SignKind, other: SignKind) -> None:
+    decision = decided(sign(kind), sign(other))
     assert decision.outcome is Outcome.REFER
-    (reason,) = (found for found in decision.reasons if found.code == "photo_signs_combined")
-    assert set(reason.value.split(" + ")) == {one, other}
+    (reason,) = (reason for reason in decision.reasons if reason.code == "photo_signs_combined")
+    assert set(reason.value.split(" + ")) == {kind, other}
     assert decision.reasons[0].code == "photo_signs_combined"
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "cause"),
+    ("kind", "other", "cause"),
     [
         (SignKind.EXIF_SOFTWARE, SignKind.RECAPTURE, "an editor's name is on honest photos, too"),
         (SignKind.EXIF_DATES, SignKind.EXIF_THUMBNAIL, "cropped in an app"),
@@ -68,8 +68,8 @@ def test_two_signs_that_no_one_cause_explains_go_to_a_person(one: SignKind, othe
         (SignKind.DOUBLE_JPEG, SignKind.RECAPTURE, "every messenger compresses again"),
     ],
 )
-def test_two_signs_that_one_innocent_cause_explains_are_noted_only(one: SignKind, other: SignKind, cause: str) -> None:
-    assert decided(sign(one), sign(other)).outcome is Outcome.PAY, cause
+def test_two_signs_that_one_innocent_cause_explains_are_noted_only(kind: SignKind, other: SignKind, cause: str) -> None:
+    assert decided(sign(kind), sign(other)).outcome is Outcome.PAY, cause
 
 
 @pytest.mark.parametrize("value", ["trusted", "untrusted", "expired"])

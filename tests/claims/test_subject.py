@@ -31,20 +31,22 @@ def photo(name: str, subject: SubjectFact | UnmeasuredFact) -> PhotoFact:
     )
 
 
-def found(*photos: PhotoFact, product: str = "fresh_food_rot", needed: int = 1) -> list[Reason]:
+def reasons_of(*photos: PhotoFact, product: str = "fresh_food_rot", needed: int = 1) -> list[Reason]:
     return judge(product_of(product), photos, RULES, needed=needed)
 
 
 def test_a_cosmetics_photo_for_a_rotten_fruit_claim_is_asked_for_again() -> None:
-    (one,) = found(photo("a", shows(cosmetics=0.96, food=0.001)))
-    assert (one.code, one.pulls, one.value) == ("photo_of_another_thing", Outcome.ASK, "cosmetics 0.96")
-    assert one.evidence_id == "a"
-    assert "lipstick" in one.detail
+    (reason,) = reasons_of(photo("a", shows(cosmetics=0.96, food=0.001)))
+    assert (reason.code, reason.pulls, reason.value) == ("photo_of_another_thing", Outcome.ASK, "cosmetics 0.96")
+    assert reason.evidence_id == "a"
+    assert "lipstick" in reason.detail
 
 
 def test_beside_a_photo_that_may_show_the_goods_it_is_only_noted() -> None:
-    reasons = found(photo("a", shows(cosmetics=0.96)), photo("b", shows(food=0.5)))
-    assert [(one.code, one.pulls, one.evidence_id) for one in reasons] == [("photo_beside_the_claim", Outcome.PAY, "a")]
+    reasons = reasons_of(photo("a", shows(cosmetics=0.96)), photo("b", shows(food=0.5)))
+    assert [(reason.code, reason.pulls, reason.evidence_id) for reason in reasons] == [
+        ("photo_beside_the_claim", Outcome.PAY, "a")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -58,17 +60,17 @@ def test_beside_a_photo_that_may_show_the_goods_it_is_only_noted() -> None:
     ],
 )
 def test_without_clear_evidence_for_another_thing_nothing_is_said(fact: SubjectFact | UnmeasuredFact) -> None:
-    assert found(photo("a", fact)) == []
+    assert reasons_of(photo("a", fact)) == []
 
 
 def test_a_product_that_names_no_subjects_takes_every_photo() -> None:
-    assert found(photo("a", shows(dog=0.99)), product="cosmetics_allergy") == []
-    assert found(photo("a", shows(dog=0.99)), product="parcel_damage") != []
+    assert reasons_of(photo("a", shows(dog=0.99)), product="cosmetics_allergy") == []
+    assert reasons_of(photo("a", shows(dog=0.99)), product="parcel_damage") != []
 
 
 def test_one_file_sent_twice_is_one_reason() -> None:
-    one = photo("a", shows(vehicle=0.95))
-    assert len(found(one, replace(one, evidence_id="b"))) == 1
+    shown = photo("a", shows(vehicle=0.95))
+    assert len(reasons_of(shown, replace(shown, evidence_id="b"))) == 1
 
 
 def test_both_thresholds_are_reached_at_their_own_value() -> None:

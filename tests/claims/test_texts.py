@@ -1,5 +1,6 @@
-"""Texts are data: every key that is asked for is there, none is left over, every language fills the same slots, and a
-further language is a file."""
+"""Texts are data: no key is missing or unused, every language fills the same slots, and a further language is a
+file.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +75,7 @@ SUBSETS = {
 
 
 def asked_one_by_one() -> set[str]:
-    """Keys that stand in the code as they are."""
+    """Returns the keys that appear literally in the code."""
     groups = {key.partition(".")[0] for key in texts(DEFAULT).by_key}
     keys = set(re.findall(r'"([a-z_]+\.[a-z_]+)"', SOURCES))
     return {key for key in keys if key.partition(".")[0] in groups}
@@ -197,7 +198,7 @@ def marked(text: str) -> str:
 
 
 def planted(catalogue: dict[str, Any], changed: dict[str, dict[str, str]]) -> str:
-    """The catalogue with a mark before every text, as YAML."""
+    """Returns the catalogue with a mark before every text, as YAML."""
     french = {
         group: {name: marked(str(text)) for name, text in entries.items()} for group, entries in catalogue.items()
     }
@@ -212,7 +213,7 @@ def planted(catalogue: dict[str, Any], changed: dict[str, dict[str, str]]) -> st
 
 @pytest.fixture(scope="module")
 def french(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The answers of a copy of the tree with two further files: a catalogue each of claims and of the pages."""
+    """Returns the output of a copy of the tree with two further catalogues: of claims and of the pages."""
     tree = tmp_path_factory.mktemp("tree")
     for package in ("api", "claims"):
         shutil.copytree(ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,4 +1,4 @@
-"""What `vision` writes into facts is found again by the readings of it: written here by `vision` itself."""
+"""The parsers of measurement texts recognise every text that `vision` writes (here by `vision` itself) into facts."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def reading(**changed: object) -> PaperReading:
         {"refused": (RefusedField("total_minor", "9999999999 is more than any paper here is for (under 1,000,000)"),)},
         {"doubtful": (RefusedField("number", "2 long numbers stand on the paper and none beside a label of it"),)},
         {"alike": ()},
-        {"fields": tuple(replace(one, confidence=0.2) for one in fields(total_minor="5000", number="000417"))},
+        {"fields": tuple(replace(field, confidence=0.2) for field in fields(total_minor="5000", number="000417"))},
         {
             "checks": tuple(
                 paper_checks.checks(
@@ -137,7 +137,7 @@ def test_why_a_nose_cannot_be_used_is_said_in_both_languages() -> None:
         replace(good, turn_ratio=0.9),
         replace(good, sharpness=0),
     ]
-    for words in (*(capture.refusal(one, limits) for one in bad), read._NO_NOSE, read._HIDDEN):
+    for words in (*(capture.refusal(capture_facts, limits) for capture_facts in bad), read._NO_NOSE, read._HIDDEN):
         said_in_both({lang: unusable_text(words, lang) for lang in LANGUAGES})
 
 
@@ -154,8 +154,8 @@ def test_why_a_file_is_refused_and_what_to_send_instead_is_said_in_both_language
 
 def test_how_a_copy_was_made_is_said_in_both_languages() -> None:
     base = replace(NO_GEOMETRY, inliers=9, matrix=np.eye(2, 3), scale=1.0, shown_ratio=1.0, covers_ratio=1.0)
-    for found in (
+    for transform in (
         base,
         replace(base, mirrored=True, scale=0.6, degrees=-12.2, shown_ratio=0.4, covers_ratio=0.3),
     ):
-        said_in_both({lang: transform_text(describe(found), lang) for lang in LANGUAGES})
+        said_in_both({lang: transform_text(describe(transform), lang) for lang in LANGUAGES})

@@ -1,5 +1,5 @@
-"""Every reason in the reader's language: no English in Chinese, no Chinese in English, no raw code or sign in either,
-over what the judges record. What is quoted (names and numbers from papers, ids, people's own words) is told by marks
+"""Every reason that the judges record reads in the reader's language: no English in Chinese, no Chinese in English, no
+raw code or sign in either. Quotations (names and numbers from papers, ids, people's own words) are recognised by marks
 that the facts here carry.
 """
 
@@ -94,27 +94,27 @@ def chinese_in(text: str) -> list[str]:
     return re.findall(r"[一-鿿，。；：、（）]+", QUOTED.sub("#", text))
 
 
-def problems(one: Reason, product: Product) -> list[str]:
-    """What is wrong with the words of one reason."""
-    found = []
+def problems(why: Reason, product: Product) -> list[str]:
+    """Returns the faulty texts of a reason."""
+    wrong = []
     for lang in LANGUAGES:
         for text in (
-            explain.reason_text(one, lang, product),
-            explain.claimant_text(one, lang, product),
-            explain.detail_text(one, lang, product),
+            explain.reason_text(why, lang, product),
+            explain.claimant_text(why, lang, product),
+            explain.detail_text(why, lang, product),
         ):
-            quoted = one.ground == "person" or one.code in ("paper_claimed_before", "photo_in_flood")
+            quoted = why.ground == "person" or why.code in ("paper_claimed_before", "photo_in_flood")
             foreign = [] if quoted else english_in(text) if lang == "zh" else chinese_in(text)
             if foreign or RAW.search(QUOTED.sub("#", text)):
-                found.append(f"{one.code} {lang}: {text}")
-    return found
+                wrong.append(f"{why.code} {lang}: {text}")
+    return wrong
 
 
-def unread(one: Reason, product: Product) -> list[str]:
-    """What the words would say and no reading recognised."""
-    wanted = slots(OWN[f"reasons.{one.code}"]) | slots(OWN.get("claimant_reasons", one.code) or "")
-    said = reason_values.said(one, TextReader("zh", product)).keys()
-    return [f"{one.code} {name}: {getattr(one, name)!r}" for name in wanted - said if getattr(one, name)]
+def unread(why: Reason, product: Product) -> list[str]:
+    """Returns the values that the text would show and that no parser recognised."""
+    wanted = slots(OWN[f"reasons.{why.code}"]) | slots(OWN.get("claimant_reasons", why.code) or "")
+    recognised = reason_values.said(why, TextReader("zh", product)).keys()
+    return [f"{why.code} {name}: {getattr(why, name)!r}" for name in wanted - recognised if getattr(why, name)]
 
 
 def test_every_code_has_readings_for_what_its_words_say() -> None:
@@ -133,7 +133,7 @@ def test_every_code_has_readings_for_what_its_words_say() -> None:
 
 @pytest.mark.parametrize("key", TABLE)
 def test_words_hold_without_their_values(key: str) -> None:
-    """Of an erased claim no value is left, and of a later version's none may be readable."""
+    """An erased claim has no values left, and those of a later version may be unreadable."""
     for lang in LANGUAGES:
         template = texts(lang)[key]
         assert slots(template) <= {"value", "threshold", "detail"}
@@ -151,8 +151,8 @@ def test_words_hold_without_their_values(key: str) -> None:
 
 @cache
 def made() -> tuple[tuple[Product, Reason], ...]:
-    """Reasons of every code, from claims that were judged."""
-    return tuple((case.product, one) for case, decision in decided() for one in decision.reasons)
+    """Returns reasons of every code, from judged claims."""
+    return tuple((case.product, why) for case, decision in decided() for why in decision.reasons)
 
 
 def decided() -> Iterator[tuple[Case, Decision]]:
@@ -215,9 +215,9 @@ def judged() -> Iterator[Case]:
     yield food.with_facts(photos=(replace(photo(), common="commons:7"),))
     yield food.with_facts(photos=(photo(taken_at=NOW.replace(month=10)),))
     for share in (0.99, 0.91):
-        seen = SubjectFact((SubjectShare(Subject.VEHICLE, share),), (ClassShare("sports car", share),), "lite0")
-        yield food.with_facts(photos=(replace(photo(), subject=seen),))
-        yield food.with_facts(photos=(replace(photo(), subject=seen), photo("photo-1"), photo("photo-2")))
+        subject = SubjectFact((SubjectShare(Subject.VEHICLE, share),), (ClassShare("sports car", share),), "lite0")
+        yield food.with_facts(photos=(replace(photo(), subject=subject),))
+        yield food.with_facts(photos=(replace(photo(), subject=subject), photo("photo-1"), photo("photo-2")))
     for words in refusals():
         for retryable in (True, False):
             bad = UnmeasuredPhoto("photo-9", "photo-9.jpg", "2" * 64, words, retryable)
@@ -233,22 +233,22 @@ def judged() -> Iterator[Case]:
     for signs in ((moire,), (moire, prompt), (died,), (replace(moire, said=()), replace(prompt, said=()))):
         yield food.with_facts(photos=(replace(photo(), signs=signs),))
     # papers
-    for case, one in ((medical, invoice()), (wards, stay()), (pet, vet_bill())):
+    for case, sound_paper in ((medical, invoice()), (wards, stay()), (pet, vet_bill())):
         for check, details in COMPARED_BY_CHECK.items():
             for detail in details:
-                failed = replace(one, checks=(PaperCheck(check, False, detail),))
+                failed = replace(sound_paper, checks=(PaperCheck(check, False, detail),))
                 yield case.with_facts(papers=(failed, diagnosis()))
-        yield case.with_facts(papers=(replace(one, number_claimed_before=("claim-3", "claim-4")),))
+        yield case.with_facts(papers=(replace(sound_paper, number_claimed_before=("claim-3", "claim-4")),))
         yield case.with_facts(papers=())
-        yield case.with_facts(papers=(replace(one, kind="unknown"),))
-        yield case.with_facts(papers=(replace(one, kind="receipt"), paper("pet_card")))
+        yield case.with_facts(papers=(replace(sound_paper, kind="unknown"),))
+        yield case.with_facts(papers=(replace(sound_paper, kind="receipt"), paper("pet_card")))
         for why in (*not_vouched(), *(f"number: {doubt}" for doubt in DOUBTS)):
-            doubted = replace(one, accepted=False, not_accepted_because=why)
+            doubted = replace(sound_paper, accepted=False, not_accepted_because=why)
             yield case.with_facts(papers=(doubted,))
-            low = tuple(replace(field, confidence=0.85) for field in one.fields)
+            low = tuple(replace(field, confidence=0.85) for field in sound_paper.fields)
             yield case.with_facts(papers=(replace(doubted, fields=low, doubts=(FieldDoubt("total_minor", "x"),)),))
-        yield case.with_facts(papers=(replace(one, missing_fields=("total_minor", "patient")),))
-        yield case.with_facts(papers=(replace(one, read_confidence=0.55),))
+        yield case.with_facts(papers=(replace(sound_paper, missing_fields=("total_minor", "patient")),))
+        yield case.with_facts(papers=(replace(sound_paper, read_confidence=0.55),))
     yield medical.with_facts(papers=(invoice(number="1"), invoice(80_000, number="1", evidence_id="b")))
     for patient in ("王建国", "林*英"):
         yield medical.with_facts(papers=(invoice(patient=patient),))
@@ -367,17 +367,17 @@ def not_vouched() -> list[str]:
 
 
 def test_the_cases_here_make_every_code() -> None:
-    codes = {one.code for _, one in made()}
+    codes = {why.code for _, why in made()}
     assert set(CODES) - codes == set(), "codes that no case above leads to: add one"
 
 
 def test_every_reason_is_said_in_the_readers_language_alone() -> None:
-    found = {problem for product, one in made() for problem in problems(one, product)}
-    assert sorted(found) == []
+    wrong = {problem for product, why in made() for problem in problems(why, product)}
+    assert sorted(wrong) == []
 
 
 def test_every_value_that_words_say_is_recognised() -> None:
-    """Apart from what other versions wrote, and the check that this one does not know."""
+    """Excepts texts that other versions wrote and a check that this version does not know."""
     blanks = (
         "a_check_of_tomorrow",
         "a < b",
@@ -388,16 +388,16 @@ def test_every_value_that_words_say_is_recognised() -> None:
         "photo_signs_combined detail: 'p",
         "claim  is of unknown status",
     )
-    found = {text for product, one in made() for text in unread(one, product)}
-    assert sorted(text for text in found if not any(blank in text for blank in blanks)) == []
+    unreadable = {text for product, why in made() for text in unread(why, product)}
+    assert sorted(text for text in unreadable if not any(blank in text for blank in blanks)) == []
 
 
 @given(cases())
 @settings(max_examples=150, deadline=None)
 def test_reasons_of_claims_that_hypothesis_makes_up_are_said_in_one_language(case: Case) -> None:
-    for one in case.decision().reasons:
-        assert problems(one, case.product) == []
-        erased = replace(one, value="", threshold="", detail="", evidence_id="")
+    for why in case.decision().reasons:
+        assert problems(why, case.product) == []
+        erased = replace(why, value="", threshold="", detail="", evidence_id="")
         assert problems(erased, case.product) == []
 
 
@@ -406,8 +406,8 @@ def test_recorded_decisions_of_earlier_rules_are_said_in_one_language() -> None:
     for row in rows:
         product = load_catalogue()[row["product"]]
         for plain in row["decision"]["reasons"]:
-            one = reason(plain["code"], plain["value"], plain["threshold"], detail=plain["detail"])
-            assert problems(one, product) == []
+            why = reason(plain["code"], plain["value"], plain["threshold"], detail=plain["detail"])
+            assert problems(why, product) == []
 
 
 def test_a_decline_reads_as_an_insurer_prints_it() -> None:

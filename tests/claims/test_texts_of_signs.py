@@ -1,4 +1,4 @@
-"""What signs of origin say, on Chinese and on English pages: no English sentence on a Chinese one."""
+"""Texts of signs of origin on Chinese and on English pages: no English sentence on a Chinese page."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def decided(*signs: ProvenanceSign) -> Decision:
 
 
 def words(decision: Decision, code: str) -> dict[Language, str]:
-    (reason,) = (one for one in decision.reasons if one.code == code)
+    (reason,) = (reason for reason in decision.reasons if reason.code == code)
     return {lang: reason_text(reason, lang) for lang in LANGUAGES}
 
 
@@ -69,11 +69,11 @@ def test_a_noted_sign_reads_in_the_language_of_the_page() -> None:
 def test_signs_that_refer_together_read_in_the_language_of_the_page() -> None:
     decision = decided(MOIRE, PROMPT)
     assert decision.outcome is Outcome.REFER
-    found = words(decision, "photo_signs_combined")
-    assert found["zh"].endswith(
+    sentences = words(decision, "photo_signs_combined")
+    assert sentences["zh"].endswith(
         "生成式图片、翻拍屏幕或印刷品（文件带有 ComfyUI 的提示词；通幅细密纹路，如翻拍屏幕或印刷品（1.20，界限 1））"
     )
-    assert found["en"].endswith(
+    assert sentences["en"].endswith(
         "generated picture, taken from a screen or print (the file carries a prompt of ComfyUI;"
         " a fine pattern all over, as of a screen or a print photographed (1.20 of 1))"
     )
@@ -95,7 +95,7 @@ def test_what_a_file_says_stands_in_the_words_as_it_is() -> None:
 def test_a_sign_recorded_before_there_were_phrases_keeps_its_sentence_and_its_decision() -> None:
     old = replace(MOIRE, said=())
     assert sign_text(old, "zh") == "pattern"
-    (reason,) = (one for one in decided(old).reasons if one.code == "photo_sign_noted")
+    (reason,) = (reason for reason in decided(old).reasons if reason.code == "photo_sign_noted")
     assert reason.detail == "pattern"
     assert detail_text(reason, "en") == "pattern"
     assert detail_text(reason, "zh") == ""  # an English sentence on no Chinese page
@@ -123,8 +123,8 @@ def test_whatever_stands_in_a_file_comes_through_and_breaks_nothing(values: list
 
 
 def test_english_pages_say_what_the_look_said() -> None:
-    seen = Sign(SeenKind.C2PA, "found", "untrusted", SIGNED.said)
-    assert sign_text(SIGNED, "en") == seen.detail
+    sign = Sign(SeenKind.C2PA, "found", "untrusted", SIGNED.said)
+    assert sign_text(SIGNED, "en") == sign.detail
 
 
 def test_the_claimant_reads_nothing_of_what_was_found() -> None:

@@ -1,4 +1,4 @@
-"""Whose a matching picture is, and what follows from it: one event, what everybody photographs, what people said."""
+"""Owners of a matching picture and the consequences: same event, common pictures, people's rulings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def decided(*matches: PhotoMatch, common: str = "") -> Decision:
 
 
 def codes(decision: Decision) -> list[str]:
-    return [one.code for one in decision.reasons]
+    return [reason.code for reason in decision.reasons]
 
 
 def test_one_event_is_one_claimant_one_policy_and_nearly_one_time() -> None:
@@ -49,7 +49,7 @@ def test_one_event_is_one_claimant_one_policy_and_nearly_one_time() -> None:
     assert owner_of(CLAIM, other(id=CLAIM.id), RULES) is MatchOwner.SAME_CLAIM
 
 
-@pytest.mark.parametrize("status", [one for one in Status if one is not Status.WITHDRAWN])
+@pytest.mark.parametrize("status", [status_ for status_ in Status if status_ is not Status.WITHDRAWN])
 def test_damage_that_was_claimed_for_before_is_never_paid_again_without_a_person(status: Status) -> None:
     decision = decided(replace(match(MatchOwner.SAME_EVENT), claim_status=status))
     assert decision.outcome is Outcome.REFER
@@ -82,7 +82,7 @@ def test_anothers_photo_counts_beside_a_withdrawn_claim_of_ones_own() -> None:
 def test_what_everybody_photographs_refers_nobody_by_itself_and_stays_on_record() -> None:
     decision = decided(replace(match(MatchOwner.OTHER_CLAIMANT), common="label-1"))
     assert decision.outcome is Outcome.PAY
-    shown = next(one for one in decision.reasons if one.code == "photo_shows_common")
+    shown = next(reason for reason in decision.reasons if reason.code == "photo_shows_common")
     assert "label-1" in shown.value
     both = decided(replace(match(MatchOwner.OTHER_CLAIMANT), common="label-1"), match(MatchOwner.WEB))
     assert codes(both)[0] == "photo_from_web"
@@ -110,15 +110,15 @@ def test_a_confirmed_copy_is_excused_by_nothing() -> None:
 
 
 def maybe(owner: MatchOwner, probability: float = RULES.photo_maybe_copied_min, **changes: object) -> PhotoMatch:
-    found = replace(match(owner, PhotoVerdict.SIMILAR), probability=probability)
-    return replace(found, **changes)  # type: ignore[arg-type]
+    similar = replace(match(owner, PhotoVerdict.SIMILAR), probability=probability)
+    return replace(similar, **changes)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("owner", [one for one in MatchOwner if one is not MatchOwner.SAME_CLAIM])
+@pytest.mark.parametrize("owner", [kind for kind in MatchOwner if kind is not MatchOwner.SAME_CLAIM])
 def test_what_is_maybe_a_copy_is_a_doubt_and_no_suspicion(owner: MatchOwner) -> None:
     decision = decided(maybe(owner))
     assert (decision.outcome, decision.payout.minor) == (Outcome.REFER, 0)
-    assert [one.code for one in decision.reasons if one.pulls is not Outcome.PAY] == ["photo_maybe_copied"]
+    assert [reason.code for reason in decision.reasons if reason.pulls is not Outcome.PAY] == ["photo_maybe_copied"]
     assert decision.reasons[0].ground is Ground.EVIDENCE
     assert (decision.reasons[0].value, decision.reasons[0].threshold) == (
         "similar, probability 0.5000, 143 points agree",

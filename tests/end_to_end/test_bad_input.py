@@ -1,4 +1,4 @@
-"""What should not have been sent, through the whole stack: nothing is paid, nothing breaks, the claimant hears why."""
+"""Bad input through the whole stack: nothing is paid, nothing breaks, the claimant is told the reason."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def register(sandbox: Sandbox, policy: demo_world.DemoPolicy) -> None:
 async def send(
     sandbox: Sandbox, policy: demo_world.DemoPolicy, files: list[FileToSend], **changes: Any
 ) -> dict[str, Any]:
-    """The claim once it is decided."""
+    """Sends a claim and returns it once it is decided."""
     claim = demo_world.DemoClaim("bad input", policy.id, "rot", 4_000, (), frozenset())
     body = demo_world.claim_body(claim, policy, NOW) | changes
     async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
@@ -52,8 +52,8 @@ async def send(
         )
 
 
-def codes(seen: dict[str, Any]) -> set[str]:
-    return {reason["code"] for reason in seen["decision"]["reasons"]}
+def codes(claim: dict[str, Any]) -> set[str]:
+    return {reason["code"] for reason in claim["decision"]["reasons"]}
 
 
 PICTURES = {
@@ -73,9 +73,9 @@ def test_a_picture_that_cannot_be_decoded_is_asked_for_again(sandbox: Sandbox, n
         await register(sandbox, policy)
         return await send(sandbox, policy, [FileToSend("photo", f"{name}.jpg", PICTURES[name])])
 
-    seen = asyncio.run(play())
-    assert seen["status"] == "awaiting_information"
-    assert "photo_unreadable" in codes(seen)
+    claim = asyncio.run(play())
+    assert claim["status"] == "awaiting_information"
+    assert "photo_unreadable" in codes(claim)
 
 
 def test_an_all_white_photo_proves_nothing_and_matches_nothing(sandbox: Sandbox) -> None:
@@ -83,15 +83,15 @@ def test_an_all_white_photo_proves_nothing_and_matches_nothing(sandbox: Sandbox)
     second = demo_world.DemoPolicy("pol-white-2", "fresh_food_rot", "white-2", "白二")
 
     async def play() -> list[dict[str, Any]]:
-        found = []
+        claims = []
         for policy, size in ((first, (800, 600)), (second, (801, 600))):
             await register(sandbox, policy)
-            found.append(await send(sandbox, policy, [FileToSend("photo", "white.jpg", white(*size))]))
-        return found
+            claims.append(await send(sandbox, policy, [FileToSend("photo", "white.jpg", white(*size))]))
+        return claims
 
-    for seen in asyncio.run(play()):
-        assert seen["status"] == "awaiting_information"
-        assert "photo_of_another_claim" not in codes(seen)
+    for claim in asyncio.run(play()):
+        assert claim["status"] == "awaiting_information"
+        assert "photo_of_another_claim" not in codes(claim)
 
 
 def test_a_pdf_of_ten_thousand_pages_is_asked_for_again(sandbox: Sandbox) -> None:
@@ -102,9 +102,9 @@ def test_a_pdf_of_ten_thousand_pages_is_asked_for_again(sandbox: Sandbox) -> Non
         paper = FileToSend("paper", "bill.pdf", hostile_files.pdf(10_000), "application/pdf")
         return await send(sandbox, policy, [paper], peril="illness", amount_minor=40_000)
 
-    seen = asyncio.run(play())
-    assert seen["status"] == "awaiting_information"
-    assert "paper_unreadable" in codes(seen)
+    claim = asyncio.run(play())
+    assert claim["status"] == "awaiting_information"
+    assert "paper_unreadable" in codes(claim)
 
 
 def test_the_same_file_twelve_times_in_one_claim_is_one_photo_and_is_paid(sandbox: Sandbox) -> None:
@@ -114,29 +114,29 @@ def test_the_same_file_twelve_times_in_one_claim_is_one_photo_and_is_paid(sandbo
     async def play() -> tuple[dict[str, Any], list[str], dict[str, Any]]:
         await register(sandbox, policy)
         await register(sandbox, other)
-        seen = await send(sandbox, policy, [FileToSend("photo", f"{n}.jpg", PHOTO) for n in range(12)])
+        claim = await send(sandbox, policy, [FileToSend("photo", f"{n}.jpg", PHOTO) for n in range(12)])
         copy = await send(sandbox, other, [FileToSend("photo", f"{n}.jpg", PHOTO) for n in range(2)])
-        return seen, await published(sandbox, seen["id"]), copy
+        return claim, await published(sandbox, claim["id"]), copy
 
-    seen, photos, copy = asyncio.run(play())
-    assert seen["status"] in ("approved", "paid")
-    assert len(seen["evidence"]) == 12
-    assert all(file["preview_href"] for file in seen["evidence"])
-    assert photos == [seen["evidence"][0]["id"]], "in the library it is one picture"
+    claim, photos, copy = asyncio.run(play())
+    assert claim["status"] in ("approved", "paid")
+    assert len(claim["evidence"]) == 12
+    assert all(file["preview_href"] for file in claim["evidence"])
+    assert photos == [claim["evidence"][0]["id"]], "in the library it is one picture"
     assert copy["status"] == "referred"
     assert copy["decision"]["reasons"][0]["code"] == "photo_of_another_claim"
 
 
 async def published(sandbox: Sandbox, claim_id: str) -> list[str]:
-    """Ids of the claim's photos in the library."""
+    """Returns the ids of the claim's photos in the library."""
     assert sandbox.stack is not None
     engine = connect(sandbox.stack.settings.database_url, pool_size=1)
     try:
         async with engine.connect() as conn:
-            found = await conn.execute(
+            rows = await conn.execute(
                 text("SELECT photo_id FROM library_photos WHERE owner_claim = :claim"), {"claim": claim_id}
             )
-            return [str(row.photo_id) for row in found]
+            return [str(row.photo_id) for row in rows]
     finally:
         await engine.dispose()
 
@@ -157,7 +157,7 @@ def test_a_photo_that_shows_another_thing_is_asked_for_again_and_a_fitting_one_i
 
     asked, settled = asyncio.run(play())
     assert asked["status"] == "awaiting_information"
-    (reason,) = [one for one in asked["decision"]["reasons"] if one["code"] == "photo_of_another_thing"]
+    (reason,) = [reason for reason in asked["decision"]["reasons"] if reason["code"] == "photo_of_another_thing"]
     assert reason["evidence_id"] == asked["evidence"][0]["id"]
     assert settled["status"] in ("approved", "paid")
     assert "photo_beside_the_claim" in codes(settled)
@@ -171,9 +171,9 @@ def test_an_expired_policy_is_declined_with_its_clause(sandbox: Sandbox) -> None
         photo = FileToSend("photo", "late.jpg", LATE)
         return await send(sandbox, policy, [photo])
 
-    seen = asyncio.run(play())
-    assert seen["status"] == "declined"
-    (reason,) = [one for one in seen["decision"]["reasons"] if one["code"] == "cover_ended"]
+    claim = asyncio.run(play())
+    assert claim["status"] == "declined"
+    (reason,) = [reason for reason in claim["decision"]["reasons"] if reason["code"] == "cover_ended"]
     assert reason["clause"]
 
 
@@ -203,16 +203,16 @@ def test_what_cannot_be_a_claim_is_refused_at_the_door_and_leaves_nothing(sandbo
         await register(sandbox, pet)
         claim = demo_world.DemoClaim("bad input", policy.id, "rot", 4_000, (), frozenset())
         body = demo_world.claim_body(claim, policy, NOW)
-        found = {}
+        answers = {}
         async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
             for name, (changes, files, _, _) in REFUSED_AT_THE_DOOR.items():
                 with pytest.raises(ApiRefused) as refused:
                     await claimant.submit_claim(body | changes, files)
-                found[name] = (refused.value.status, refused.value.code)
-            return found, (await claimant.get("/v1/claims"))["claims"]
+                answers[name] = (refused.value.status, refused.value.code)
+            return answers, (await claimant.get("/v1/claims"))["claims"]
 
-    found, claims = asyncio.run(play())
-    assert found == {name: (status, code) for name, (_, _, status, code) in REFUSED_AT_THE_DOOR.items()}
+    answers, claims = asyncio.run(play())
+    assert answers == {name: (status, code) for name, (_, _, status, code) in REFUSED_AT_THE_DOOR.items()}
     assert claims == []
 
 

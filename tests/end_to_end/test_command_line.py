@@ -21,7 +21,7 @@ from tests.waiting import PATIENCE_SECONDS
 
 
 def miaopei(sandbox: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
-    """Exit code, the JSON lines printed, and standard error."""
+    """Runs the command; returns its exit code, the JSON lines printed, and standard error."""
     assert sandbox.stack is not None
     done = subprocess.run(
         [sys.executable, "-m", "api.cli", *arguments],
@@ -36,7 +36,7 @@ def miaopei(sandbox: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]
 
 @pytest.fixture(scope="module")
 def claim_id(sandbox: Sandbox) -> str:
-    """A claim that was decided and paid."""
+    """Returns the id of a claim that was decided and paid."""
     policy = demo_world.DemoPolicy("pol-typed", "fresh_food_rot", "typed", "命令")
     now = datetime.now(UTC)
 
@@ -48,10 +48,10 @@ def claim_id(sandbox: Sandbox) -> str:
         photo = FileToSend("photo", "a.jpg", demo_world.sample_photo("retina.jpg"))
         async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
             sent = await claimant.submit_claim(demo_world.claim_body(claim, policy, now), [photo])
-            seen = await claimant.wait_while(
+            shown = await claimant.wait_while(
                 sent, frozenset({"submitted", "approved"}), timeout_seconds=PATIENCE_SECONDS
             )
-        assert seen["status"] == "paid", seen["decision"]["reasons"][0]
+        assert shown["status"] == "paid", shown["decision"]["reasons"][0]
         return sent
 
     return asyncio.run(play())
@@ -64,7 +64,7 @@ def test_a_claim_is_listed_shown_and_replayed_byte_for_byte(sandbox: Sandbox, cl
     code, shown, _ = miaopei(sandbox, "claims", "show", claim_id, "--json")
     assert code == 0
     (claim,) = shown
-    assert [one["status"] for one in claim["timeline"]][-2:] == ["approved", "paid"]
+    assert [entry["status"] for entry in claim["timeline"]][-2:] == ["approved", "paid"]
     (decision,) = claim["decisions"]
     assert decision["outcome"] == "pay"
     code, replayed, _ = miaopei(sandbox, "claims", "replay", claim_id, "--json")

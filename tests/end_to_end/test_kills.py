@@ -60,7 +60,7 @@ async def _play(sandbox: Sandbox) -> None:
 
 
 async def _send(sandbox: Sandbox, policy: demo_world.DemoPolicy, number: int, now: datetime) -> str:
-    """As an app does: the same request with the same key until it is answered."""
+    """Sends the same request with the same key until it is answered, as an app does."""
     claim = demo_world.DemoClaim("killed around", policy.id, "allergy", 4_000, (), frozenset())
     photo = FileToSend("photo", f"{number}.jpg", demo_world.sample_photo(PICTURES[number]))
     body = demo_world.claim_body(claim, policy, now) | {"merchant_id": f"shop-{number}"}
@@ -92,7 +92,7 @@ async def _kill_each(sandbox: Sandbox) -> None:
 
 
 async def _settled(sandbox: Sandbox, ids: list[str]) -> dict[str, str]:
-    """Each claim's status once none waits for a machine, read from the store."""
+    """Returns each claim's status from the store once none waits for a machine."""
     deadline = time.monotonic() + SETTLED_SECONDS_MAX
     while True:
         statuses = await _patiently(lambda: _statuses(sandbox, ids))
@@ -113,7 +113,8 @@ async def _statuses(sandbox: Sandbox, ids: list[str]) -> dict[str, str]:
 
 
 async def _patiently(attempt: Callable[[], Awaitable[Any]], seconds_max: float = PATIENCE_SECONDS) -> Any:
-    """Again until it is answered: a killed server is a refused or broken connection, or a 5xx, for a while.
+    """Repeats the attempt until it is answered: a killed server refuses or breaks connections, or answers 5xx, for a
+    while.
 
     A request that was under way when the API died holds its idempotency key for up to a minute: 409 until then.
     """

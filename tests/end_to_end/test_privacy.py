@@ -1,4 +1,4 @@
-"""Where and with which camera a photo was taken, and by whom, stays in the evidence store, whoever asks for what.
+"""A photo's place, camera and author never leave the evidence store, whoever asks.
 
 A photo with a position, serial numbers and names in every place that a file has for them goes through the whole stack
 twice, as a paid claim and as a copy that is referred. Then every byte that leaves or is kept elsewhere is searched.
@@ -43,7 +43,7 @@ PHOTO = demo_world.sample_photo("hubble_deep_field.jpg")  # of this file alone: 
 
 
 def planted(data: bytes, cut_px: int = 0) -> bytes:
-    """The picture as a telephone might have written it, and then some; `cut_px` off each side."""
+    """Returns the picture with all the metadata of a phone and more; `cut_px` off each side."""
     picture, exif = Image.open(io.BytesIO(data)).convert("RGB"), Image.Exif()
     picture = picture.crop((cut_px, cut_px, picture.width - cut_px, picture.height - cut_px))
     exif[0x010F], exif[0x0110] = "Phone", "P-1"
@@ -77,7 +77,7 @@ def found_in(where: str, data: bytes) -> list[str]:
 
 
 def pages(sandbox: Sandbox, role: Role, subject: str, paths: list[str]) -> Iterator[tuple[str, bytes]]:
-    """What somebody signed in on the pages gets at each path."""
+    """Yields the answer that a signed-in person gets at each path of the pages."""
     with httpx.Client(base_url=sandbox.api_url, follow_redirects=True, timeout=PATIENCE_SECONDS) as client:
         token = re.search(r'name="csrf" value="([^"]+)"', client.get("/sign-in").text)
         fields = {"token": sandbox.token(role, subject), "csrf": token[1] if token else ""}
@@ -87,7 +87,7 @@ def pages(sandbox: Sandbox, role: Role, subject: str, paths: list[str]) -> Itera
 
 
 async def store_dump(sandbox: Sandbox) -> bytes:
-    """Every row of every table, as PostgreSQL and as Python write it."""
+    """Returns every row of every table, as PostgreSQL and as Python write it."""
     assert sandbox.stack is not None
     engine = connect(sandbox.stack.settings.database_url, pool_size=1)
     whole = []
@@ -104,7 +104,7 @@ async def store_dump(sandbox: Sandbox) -> bytes:
 
 @pytest.fixture(scope="module")
 def claims(sandbox: Sandbox) -> dict[str, str]:
-    """A paid claim and a referred one with a copy of its photo; by who made it."""
+    """Returns, by claimant, a paid claim and a referred one with a copy of its photo."""
     now = datetime.now(UTC)
 
     async def play() -> dict[str, str]:
@@ -119,8 +119,8 @@ def claims(sandbox: Sandbox) -> dict[str, str]:
             async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, who)) as claimant:
                 made[who] = await claimant.submit_claim(body, [FileToSend("photo", "rot.jpg", SENT[who])])
                 open_ = frozenset({"submitted", "approved"})
-                seen = await claimant.wait_while(made[who], open_, timeout_seconds=PATIENCE_SECONDS, poll_seconds=0.3)
-                assert seen["status"] == ("paid" if who == "privacy-1" else "referred"), seen["decision"]
+                shown = await claimant.wait_while(made[who], open_, timeout_seconds=PATIENCE_SECONDS, poll_seconds=0.3)
+                assert shown["status"] == ("paid" if who == "privacy-1" else "referred"), shown["decision"]
         return made
 
     return asyncio.run(play())
@@ -133,7 +133,7 @@ def test_nothing_that_leaves_the_evidence_store_says_where_and_with_what_it_was_
     for file in SENT.values():
         assert {needle for needle in NEEDLES[:5] if needle in file} >= {NEEDLES[0], NEEDLES[1]}
     leaks: list[str] = []
-    seen = 0
+    answered = 0
     with httpx.Client(base_url=sandbox.api_url, timeout=PATIENCE_SECONDS) as client:
         callers = [
             (Role.CLAIMANT, "privacy-2"), (Role.ADJUSTER, "zhang"), (Role.PARTNER, "anshun"), (Role.OPERATOR, "ops"),
@@ -160,7 +160,7 @@ def test_nothing_that_leaves_the_evidence_store_says_where_and_with_what_it_was_
                     assert client.get(path, headers=headers).content == SENT["privacy-2"]
                     continue
                 answer = client.get(path, headers=headers)
-                seen += answer.is_success
+                answered += answer.is_success
                 leaks += found_in(
                     f"{path} for {role}: {answer.status_code}", answer.content + str(answer.headers).encode()
                 )
@@ -181,7 +181,7 @@ def test_nothing_that_leaves_the_evidence_store_says_where_and_with_what_it_was_
     for where, content in shown:
         leaks += found_in(where, content)
     assert any(referred.encode() in content for where, content in shown if "/cases/" in where), "nobody was signed in"
-    assert seen >= 20
+    assert answered >= 20
     leaks += found_in("a table", asyncio.run(store_dump(sandbox)))
     for folder, _, names in os.walk(sandbox.home):
         for name in names:
@@ -203,7 +203,7 @@ def test_who_sent_the_other_photo_is_told_to_adjusters_alone(sandbox: Sandbox, c
             return client.get(path, headers={"Authorization": f"Bearer {sandbox.token(role, subject)}"})
 
         matches = get(Role.ADJUSTER, "zhang", f"/v1/claims/{referred}/matches").json()["photos"][0]
-        match = next(one for one in matches["matches"] if one["claim_id"] == paid)
+        match = next(match for match in matches["matches"] if match["claim_id"] == paid)
         own, other = matches["evidence_id"], match["photo_id"]
         pictures = (
             f"/v1/claims/{referred}/matches/{other}/preview",

@@ -1,4 +1,4 @@
-"""One photo in fifty claims of fifty people at once, again and again: never is more than one of them paid.
+"""A photo in fifty claims of fifty people at once, in many rounds: at most one claim of a round is paid.
 
 Real processes: the API over HTTP, two workers that drain one queue in small batches, settle, refer, PostgreSQL and the
 sandbox bank. The rounds follow one another without a pause, each with a photo of its own, and all claims of a round
@@ -54,7 +54,7 @@ EDITED_FROM = 1_000  # numbers of the scenes of the second test
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """One claim of one round. `file` is what it sends."""
+    """A claim of a round. `file`: the photo that it sends."""
 
     round: int
     policy: demo_world.DemoPolicy
@@ -63,7 +63,7 @@ class Entrant:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the store says of a claim in the end."""
+    """A claim's final state in the store."""
 
     round: int
     status: str
@@ -85,7 +85,7 @@ def racing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 def test_of_fifty_claims_with_one_photo_at_once_at_most_one_is_paid(racing: Sandbox) -> None:
     pictures = distinct(range(2 * ROUNDS), ROUNDS)
     entrants = [
-        Entrant(number, entrant(f"same-{number}-{place}"), edits.jpeg_bytes(picture))
+        Entrant(number, policy_of(f"same-{number}-{place}"), edits.jpeg_bytes(picture))
         for number, picture in enumerate(pictures)
         for place in range(CLAIMS)
     ]
@@ -97,12 +97,12 @@ def test_of_fifty_claims_half_of_them_with_the_photo_edited_at_most_one_is_paid(
     """Every second file is cropped, at most a tenth off each side, and compressed anew."""
     pictures = distinct(range(EDITED_FROM, EDITED_FROM + 2 * EDITED_ROUNDS), EDITED_ROUNDS)
     entrants = [
-        Entrant(number, entrant(f"edited-{number}-{place}"), edited(picture, place) if place % 2 else plain)
+        Entrant(number, policy_of(f"edited-{number}-{place}"), edited(picture, place) if place % 2 else plain)
         for number, picture in enumerate(pictures)
         for plain in [edits.jpeg_bytes(picture)]
         for place in range(CLAIMS)
     ]
-    assert len({one.file for one in entrants if one.round == 0}) == 1 + CLAIMS // 2
+    assert len({entrant.file for entrant in entrants if entrant.round == 0}) == 1 + CLAIMS // 2
     outcomes = asyncio.run(run(racing, entrants))
     check(outcomes, EDITED_ROUNDS)
 
@@ -114,19 +114,19 @@ def check(outcomes: dict[str, Outcome], rounds: int) -> None:
     assert sorted(by_round) == list(range(rounds))
     for number, entered in by_round.items():
         assert len(entered) == CLAIMS
-        paid = [claim_id for claim_id, one in entered.items() if one.status == "paid"]
+        paid = [claim_id for claim_id, outcome in entered.items() if outcome.status == "paid"]
         assert len(paid) <= 1, f"round {number}: all paid: {[(claim_id, entered[claim_id]) for claim_id in paid]}"
-        assert {one.status for one in entered.values()} <= {"paid", "referred"}
-        for claim_id, one in entered.items():
+        assert {outcome.status for outcome in entered.values()} <= {"paid", "referred"}
+        for claim_id, entry in entered.items():
             if claim_id in paid:
                 continue
-            assert one.codes & COPIED, (number, claim_id, one)
+            assert entry.codes & COPIED, (number, claim_id, entry)
             # Of this round only: the paid one, or one another.
-            assert one.copied_from, (number, claim_id)
-            assert one.copied_from <= entered.keys() - {claim_id}, (number, claim_id, one.copied_from)
+            assert entry.copied_from, (number, claim_id)
+            assert entry.copied_from <= entered.keys() - {claim_id}, (number, claim_id, entry.copied_from)
         # It was a race: both workers ran in it, and several photos were published before the first claim was decided.
-        assert len({one.worker for one in entered.values()}) == 2, number
-    races = Counter(sum(one.status == "paid" for one in entered.values()) for entered in by_round.values())
+        assert len({outcome.worker for outcome in entered.values()}) == 2, number
+    races = Counter(sum(outcome.status == "paid" for outcome in entered.values()) for entered in by_round.values())
     abreast = [at_once(entered) for entered in by_round.values()]
     assert np.median(abreast) >= 2, abreast
     sys.stdout.write(
@@ -136,24 +136,24 @@ def check(outcomes: dict[str, Outcome], rounds: int) -> None:
 
 
 def at_once(entered: dict[str, Outcome]) -> int:
-    """How many claims of a round had published their photo before the first of them was decided."""
-    first = min(one.decided_at for one in entered.values())
-    return sum(one.published_at < first for one in entered.values())
+    """Returns the number of a round's claims that had published their photo before the first of them was decided."""
+    first = min(outcome.decided_at for outcome in entered.values())
+    return sum(outcome.published_at < first for outcome in entered.values())
 
 
 async def run(sandbox: Sandbox, entrants: list[Entrant]) -> dict[str, Outcome]:
-    """Send every round, wait until no claim waits for a machine, and hold the books against the bank."""
+    """Sends every round, waits until no claim waits for a machine, and compares the books with the bank."""
     now = datetime.now(UTC)
     began = time.monotonic()
     limits = httpx.Limits(max_connections=CLAIMS, max_keepalive_connections=CLAIMS)
     async with httpx.AsyncClient(base_url=sandbox.api_url, timeout=PATIENCE_SECONDS, limits=limits) as http:
-        await all_of(entrants, lambda one: register(http, sandbox, one, now))
+        await all_of(entrants, lambda entrant: register(http, sandbox, entrant, now))
         await sandbox.age_policies()
         registered = time.monotonic()
         numbers: dict[str, int] = {}
-        for number in sorted({one.round for one in entrants}):
-            entering = [one for one in entrants if one.round == number]
-            sent = await asyncio.gather(*(send(http, sandbox, one, now) for one in entering))
+        for number in sorted({entrant.round for entrant in entrants}):
+            entering = [entrant for entrant in entrants if entrant.round == number]
+            sent = await asyncio.gather(*(send(http, sandbox, entrant, now) for entrant in entering))
             numbers |= dict.fromkeys(sent, number)
     submitted = time.monotonic()
     assert len(numbers) == len(entrants)
@@ -162,7 +162,7 @@ async def run(sandbox: Sandbox, entrants: list[Entrant]) -> dict[str, Outcome]:
     books = await reconcile(settle_config(sandbox.stack.settings))
     assert books.differences == ()
     outcomes = await read(sandbox, numbers)
-    assert books.payments >= sum(one.status == "paid" for one in outcomes.values())
+    assert books.payments >= sum(outcome.status == "paid" for outcome in outcomes.values())
     sys.stdout.write(
         f"registered in {registered - began:.0f} s, submitted in {submitted - registered:.0f} s,"
         f" all decided {time.monotonic() - submitted:.0f} s later\n"
@@ -172,27 +172,27 @@ async def run(sandbox: Sandbox, entrants: list[Entrant]) -> dict[str, Outcome]:
 
 async def all_of(entrants: list[Entrant], work: Callable[[Entrant], Any]) -> None:
     for start in range(0, len(entrants), CLAIMS):
-        await asyncio.gather(*(work(one) for one in entrants[start : start + CLAIMS]))
+        await asyncio.gather(*(work(entrant) for entrant in entrants[start : start + CLAIMS]))
 
 
-async def register(http: httpx.AsyncClient, sandbox: Sandbox, one: Entrant, now: datetime) -> None:
-    headers = {"Authorization": f"Bearer {sandbox.token(Role.PLATFORM, 'shop')}", "Idempotency-Key": one.policy.id}
-    body = demo_world.policy_body(one.policy, now)
+async def register(http: httpx.AsyncClient, sandbox: Sandbox, entrant: Entrant, now: datetime) -> None:
+    headers = {"Authorization": f"Bearer {sandbox.token(Role.PLATFORM, 'shop')}", "Idempotency-Key": entrant.policy.id}
+    body = demo_world.policy_body(entrant.policy, now)
     (await answered(lambda: http.post("/v1/policies", json=body, headers=headers))).raise_for_status()
 
 
-async def send(http: httpx.AsyncClient, sandbox: Sandbox, one: Entrant, now: datetime) -> str:
-    """The claim in one multipart request; its id."""
-    claim = demo_world.DemoClaim("race", one.policy.id, "rot", 4_000, (), frozenset())
+async def send(http: httpx.AsyncClient, sandbox: Sandbox, entrant: Entrant, now: datetime) -> str:
+    """Sends the claim in one multipart request and returns its id."""
+    claim = demo_world.DemoClaim("race", entrant.policy.id, "rot", 4_000, (), frozenset())
     # Nothing but the photo is shared: no address, device, account or shop.
-    body = demo_world.claim_body(claim, one.policy, now) | {"merchant_id": f"shop-{one.policy.id}"}
+    body = demo_world.claim_body(claim, entrant.policy, now) | {"merchant_id": f"shop-{entrant.policy.id}"}
     headers = {
-        "Authorization": f"Bearer {sandbox.token(Role.CLAIMANT, one.policy.claimant_id)}",
+        "Authorization": f"Bearer {sandbox.token(Role.CLAIMANT, entrant.policy.claimant_id)}",
         "Idempotency-Key": "the-only-one",
     }
     parts = [
         ("claim", (None, json.dumps(body).encode(), "application/json")),
-        ("photo", ("rot.jpg", one.file, "image/jpeg")),
+        ("photo", ("rot.jpg", entrant.file, "image/jpeg")),
     ]
     answer = await answered(lambda: http.post("/v1/claims", files=parts, headers=headers))
     assert answer.status_code == 202, answer.text
@@ -200,7 +200,7 @@ async def send(http: httpx.AsyncClient, sandbox: Sandbox, one: Entrant, now: dat
 
 
 async def answered(request: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-    """As an app does: the same request with the same key again while the API says that it is overloaded."""
+    """Repeats the request with the same key while the API says that it is overloaded, as an app does."""
     while True:
         answer = await request()
         if answer.status_code not in (409, 503):
@@ -258,7 +258,7 @@ async def read(sandbox: Sandbox, numbers: dict[str, int]) -> dict[str, Outcome]:
     }
 
 
-def entrant(name: str) -> demo_world.DemoPolicy:
+def policy_of(name: str) -> demo_world.DemoPolicy:
     return demo_world.DemoPolicy(f"pol-{name}", "fresh_food_rot", f"who-{name}", f"Claimant {name}")
 
 
@@ -271,8 +271,8 @@ def edited(picture: Pixels, seed: int) -> bytes:
 
 
 def distinct(numbers: range, count: int) -> list[Pixels]:
-    """The first `count` scenes of which the pipeline itself takes none for a copy of another, not even maybe: rounds
-    whose photos were look-alikes would disturb each other.
+    """Returns the first `count` scenes that the pipeline does not take for copies of each other, not even maybe:
+    look-alikes in different rounds would disturb each other.
     """
     fingerprinter = Fingerprinter(threads=1)
     kept: list[Pixels] = []
@@ -281,20 +281,21 @@ def distinct(numbers: range, count: int) -> list[Pixels]:
         for number in numbers:
             pixels = scene(number)
             file = edits.jpeg_bytes(pixels)
-            found = fingerprinter.fingerprint(decoder.decode(file), hashlib.sha256(file).hexdigest())
-            if not alike(found, known):
+            fingerprint = fingerprinter.fingerprint(decoder.decode(file), hashlib.sha256(file).hexdigest())
+            if not alike(fingerprint, known):
                 kept.append(pixels)
-                known.append(found)
+                known.append(fingerprint)
             if len(kept) == count:
                 return kept
     raise AssertionError(f"only {len(kept)} of {len(numbers)} scenes are distinct")
 
 
-def alike(found: Fingerprint, known: list[Fingerprint]) -> bool:
-    cosines = [float(found.descriptor @ other.descriptor) for other in known]
+def alike(fingerprint: Fingerprint, known: list[Fingerprint]) -> bool:
+    cosines = [float(fingerprint.descriptor @ other.descriptor) for other in known]
     nearest = np.argsort(cosines)[::-1][:8]
     candidates = [
-        candidate_from(str(place), known[place], found, nearness(found, known[place].descriptor)) for place in nearest
+        candidate_from(str(place), known[place], fingerprint, nearness(fingerprint, known[place].descriptor))
+        for place in nearest
     ]
-    relations = compare(found, candidates, "")
+    relations = compare(fingerprint, candidates, "")
     return any(relation.probability >= RULES.photo_maybe_copied_min for relation in relations)

@@ -1,6 +1,5 @@
-"""What a running stack writes down and tells its processes: canaries in every field of people's data, every error path
-provoked, then nothing of them in logs or in Prefect; files that are their owner's alone; each process with its own
-secrets and no other's.
+"""Secrecy of a running stack: canaries in every field of people's data and every error path provoked leave no trace in
+logs or in Prefect; files are readable by their owner alone; each process has its own secrets and no other's.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ PLANTED = {
 
 
 class Stage:
-    """The stack with everything that was played on it."""
+    """The stack after all the provocations."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
@@ -92,7 +91,7 @@ class Stage:
             time.sleep(0.2)
 
     def note_errors(self) -> None:
-        """An error leaves its row once the work is done."""
+        """Collects errors from rows now, as they leave once the work is done."""
         with suppress(asyncpg.PostgresError, OSError):  # the database may be what has failed
             for table in ("jobs", "outbox", "payouts"):
                 self.kept |= {row["last_error"] for row in self.rows(f"SELECT last_error FROM {table}")}
@@ -153,7 +152,7 @@ def form(stated: dict[str, Any], *files: tuple[str, str, bytes]) -> list[tuple[s
 
 
 def broken_files() -> list[tuple[str, str, bytes]]:
-    """Files that a decoder gives up on, with the word where its complaint may quote it."""
+    """Returns files that a decoder gives up on, with the canary where its error message may quote it."""
     whole = demo_world.sample_photo("rocket.jpg")
     chunk = io.BytesIO()
     info = PngImagePlugin.PngInfo()
@@ -186,7 +185,7 @@ def play(stage: Stage) -> None:
 
 
 def refuse_what_comes_in(stage: Stage, platform: httpx.Client) -> None:
-    """Validation, duplicates, wrong tokens, strange dates."""
+    """Provokes refusals: validation, duplicates, wrong tokens, strange dates."""
     ann = stage.client(Role.CLAIMANT, "ann")
     dates = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", f"{WORD}-date", "20261129", "")
     for date in dates:
@@ -214,7 +213,7 @@ def refuse_what_comes_in(stage: Stage, platform: httpx.Client) -> None:
 
 
 def break_the_database_under_requests(stage: Stage, platform: httpx.Client) -> None:
-    """Every table with people's data refuses a row as a fault of ours would: the API answers 500."""
+    """Makes every table with people's data refuse a row, as a bug would: the API answers 500."""
     ann = stage.client(Role.CLAIMANT, "ann")
     before = len(stage.statuses)
     broken = policy("hal")
@@ -235,7 +234,7 @@ def break_the_database_under_requests(stage: Stage, platform: httpx.Client) -> N
 
 
 def work_on_what_breaks(stage: Stage) -> None:
-    """Files that cannot be read, stages that fail, a bank and a partner that refuse, people's words."""
+    """Provokes unreadable files, failing stages, refusals by bank and partner, and people's free text."""
     photo = demo_world.sample_photo("rocket.jpg")
     made: dict[str, str] = {}
     sample = demo_world.sample_photo
@@ -280,7 +279,7 @@ def work_on_what_breaks(stage: Stage) -> None:
 
 
 def paper_jpeg() -> bytes:
-    """A paper of no known kind, with the word in large print."""
+    """Returns a paper of no known kind, with the canary in large print."""
     page, out = Image.new("RGB", (900, 600), "white"), io.BytesIO()
     ImageDraw.Draw(page).text((60, 200), f"{WORD} 40.00", fill="black", font_size=90)
     page.save(out, "JPEG")
@@ -288,7 +287,7 @@ def paper_jpeg() -> bytes:
 
 
 def kill_the_database(stage: Stage) -> None:
-    """Killed and started again while requests and a claim are under way."""
+    """Kills and restarts the database while requests and a claim are under way."""
     gus, platform = stage.client(Role.CLAIMANT, "gus"), stage.client(Role.PLATFORM, "shop")
     photo = demo_world.sample_photo("chelsea.png")
     terms = {name: value for name, value in policy("ann").items() if name != "id"}
@@ -330,7 +329,7 @@ def test_everything_that_was_to_go_wrong_went_wrong(stage: Stage) -> None:
 
 
 def salts(stage: Stage) -> list[bytes]:
-    """Each salt of the audit's commitments as logs might show it."""
+    """Returns each salt of the audit's commitments as logs might show it."""
     told: list[bytes] = []
     for row in stage.rows("SELECT salt FROM audit_contents"):
         salt = bytes(row["salt"])
@@ -377,7 +376,7 @@ def test_nothing_of_anybody_is_in_prefect(stage: Stage) -> None:
 
 def test_everything_under_the_home_is_its_owners_alone(stage: Stage) -> None:
     home = stage.sandbox.home
-    seen, open_ = 0, []
+    checked, open_ = 0, []
     for folder, folders, names in os.walk(home):
         for name in [*folders, *names]:
             path = Path(folder, name)
@@ -385,10 +384,10 @@ def test_everything_under_the_home_is_its_owners_alone(stage: Stage) -> None:
                 mode = path.lstat().st_mode
             except FileNotFoundError:
                 continue  # PostgreSQL's own, come and gone
-            seen += 1
+            checked += 1
             if not path.is_symlink() and mode & 0o077:
                 open_.append((str(path.relative_to(home)), oct(mode)))
-    assert seen > 100
+    assert checked > 100
     assert (home / "evidence").is_dir()
     assert any(path.is_file() for path in (home / "evidence").rglob("*"))
     assert open_ == []
@@ -408,7 +407,7 @@ def test_each_process_holds_its_own_secrets_and_no_other(stage: Stage) -> None:
         "prefect": held_in("prefect.password"),
         "token key": held_in("token.key"),
         "bank": sandbox.settings.bank.token.get_secret_value(),
-        **{f"partner {name}": one.secret.get_secret_value() for name, one in sandbox.settings.partners.items()},
+        **{f"partner {name}": partner.secret.get_secret_value() for name, partner in sandbox.settings.partners.items()},
     }
     assert len(set(secrets.values())) == len(secrets)
     partners = {"partner anshun", "partner heyuan"}

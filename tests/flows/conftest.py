@@ -53,7 +53,7 @@ PLAIN: dict[str, Any] = {"trust_env": False, "verify": False}
 
 @dataclass
 class Server:
-    """A sandbox server that can be killed and started again on the same port with the same state."""
+    """A sandbox server that can be killed and restarted on the same port with the same state."""
 
     module: str
     folder: Path
@@ -155,7 +155,7 @@ class World:
     async def claim(
         self, policy: Policy, files: dict[str, tuple[EvidenceKind, bytes]], minor: int = 3_000, **changes: Any
     ) -> str:
-        """Created, with its evidence, and submitted; returns its id."""
+        """Creates a claim with its evidence and submits it; returns its id."""
         now = datetime.now(UTC)
         number = next(self.numbers)
         claim = Claim(
@@ -190,7 +190,7 @@ class World:
         return await self.claim(await self.policy(claimant), {"damage.jpg": (EvidenceKind.PHOTO, data)}, minor)
 
     async def approve(self, claimant: str, minor: int = 3_000, account: str = "") -> tuple[str, str]:
-        """A claim that the rules approved; returns its id and its payout's."""
+        """Makes a claim that the rules approved; returns its id and its payout's."""
         changes = {"payee_account": account} if account else {}
         claim_id = await self.claim(await self.policy(claimant), {}, minor, **changes)
         pay = Decision(
@@ -199,7 +199,7 @@ class World:
         return claim_id, (await self.decide(claim_id, pay)).payout_id
 
     async def refer(self, claimant: str, *codes: str) -> tuple[str, str]:
-        """A claim with one file that the rules referred; returns its id and its referral's."""
+        """Makes a claim with one file that the rules referred; returns its id and its referral's."""
         files = {"损坏 1.jpg": (EvidenceKind.PHOTO, photo(0))}
         claim_id = await self.claim(await self.policy(claimant), files)
         reasons = tuple(reason(code, "李四", "张伟") for code in codes)
@@ -248,7 +248,7 @@ _PICTURES = ("coffee", "astronaut", "immunohistochemistry", "rocket", "retina")
 
 
 def photo(number: int, quality: int = 90) -> bytes:
-    """A JPEG of a real photograph; each number another picture, of other pixels."""
+    """Returns a JPEG of a real photograph, another picture for each number."""
     pixels = np.asarray(getattr(skimage.data, _PICTURES[number % len(_PICTURES)])())
     shown = Image.fromarray(pixels)
     if number >= len(_PICTURES):
@@ -277,7 +277,7 @@ def photograph() -> Any:
 
 @asynccontextmanager
 async def running(start: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> AsyncIterator[asyncio.Task[None]]:
-    """A process of the flows inside this one, stopped as SIGTERM stops it."""
+    """Runs a process of the flows inside this one, stopped as SIGTERM stops it."""
     stop = asyncio.Event()
     task = asyncio.create_task(start(stop))
     try:
@@ -299,13 +299,13 @@ def run_process() -> Any:
 
 @pytest.fixture(scope="session")
 def worker_limits() -> Callable[[str], WorkerConfig]:
-    """A worker's limits over an evidence store and no database: what loading vision needs."""
+    """Returns a factory of worker limits over an evidence store without a database, enough to load vision."""
     return lambda url: WorkerConfig("worker", StoreConfig("postgresql+asyncpg://nowhere", url), default_target())
 
 
 @pytest.fixture
 def closed_port() -> int:
-    """A port that nobody listens on."""
+    """Returns a port that nobody listens on."""
     with socket.socket() as opened:
         opened.bind(("127.0.0.1", 0))
         return int(opened.getsockname()[1])

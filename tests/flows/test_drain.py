@@ -25,7 +25,7 @@ class Item:
 
 @dataclass
 class ListQueue:
-    """A whole queue in memory, with the promises of the store's."""
+    """A queue in memory with the guarantees of the store's."""
 
     due: list[Item]
     held: list[Item] = field(default_factory=list)
@@ -86,7 +86,7 @@ def test_the_pause_doubles_and_has_an_end() -> None:
 
 
 async def drained(queue: ListQueue, work: object, enough: Callable[[], bool]) -> None:
-    """Drain until it is enough, and stop."""
+    """Drains until `enough` holds, then stops."""
     stop, wake = asyncio.Event(), asyncio.Event()
     running = asyncio.create_task(Drain("test", queue, work, LIMITS, stop, wake).run())  # type: ignore[arg-type]
 
@@ -132,17 +132,17 @@ async def test_a_store_that_is_away_costs_time_and_no_work() -> None:
 @pytest.mark.anyio
 async def test_a_lost_lease_is_dropped_and_the_rest_of_its_batch_kept_alive() -> None:
     queue = ListQueue([Item(1)], lost={1})
-    seen: list[int] = []
+    beats: list[int] = []
 
     async def work(batch: LeasedBatch[Item]) -> None:
         async def dropped() -> bool:
             return not batch.open
 
         await until(dropped)
-        seen.append(queue.beats)
+        beats.append(queue.beats)
 
-    await drained(queue, work, lambda: bool(seen))
-    assert seen[0] >= 1
+    await drained(queue, work, lambda: bool(beats))
+    assert beats[0] >= 1
 
 
 @pytest.mark.anyio

@@ -46,7 +46,7 @@ def kennel(world: Any, eyes: tuple[Looking, str]) -> Any:
 
 
 async def enrol(kennel: Any, eyes: Looking, key: str, photos: list[bytes], wait_until: Any) -> views.Enrolment:
-    """Ask for an enrolment of pet_1, drain the outbox, return how it went."""
+    """Asks for an enrolment of pet_1, drains the outbox and returns the enrolment."""
     async with kennel.engine.begin() as conn:
         sha256s = [kennel.blobs.put(data) for data in photos]
         await intake.enrol(conn, "pet_1", key, sha256s, utc_now(), actor="platform")
@@ -74,8 +74,8 @@ async def test_three_photos_of_one_nose_are_enrolled_and_the_pet_is_recognised(
     kennel: Any, eyes: Any, wait_until: Any
 ) -> None:
     policy = await kennel.policy("anna", "pet_medical", pet_id="pet_1")
-    found = await enrol(kennel, eyes[0], "pet_1:a", [nose(1, capture) for capture in (1, 2, 3)], wait_until)
-    assert (found.state, found.templates) == ("enrolled", 3)
+    enrolment = await enrol(kennel, eyes[0], "pet_1:a", [nose(1, capture) for capture in (1, 2, 3)], wait_until)
+    assert (enrolment.state, enrolment.templates) == ("enrolled", 3)
     claim_id = await kennel.claim(
         policy,
         {"own.jpg": (EvidenceKind.NOSE, nose(1, 9)), "sister.jpg": (EvidenceKind.NOSE, nose(2, 9))},
@@ -93,10 +93,10 @@ async def test_photos_that_make_no_enrolment_are_refused_in_words_and_leave_the_
 ) -> None:
     await kennel.policy("anna", "pet_medical", pet_id="pet_1")
     same = nose(1, 1)
-    found = await enrol(kennel, eyes[0], "pet_1:a", [same, same, b"not a picture"], wait_until)
-    assert (found.state, found.templates) == ("refused", 0)
-    assert "photo 2 is the same file as another" in found.problem
-    assert "photo 3" in found.problem
+    enrolment = await enrol(kennel, eyes[0], "pet_1:a", [same, same, b"not a picture"], wait_until)
+    assert (enrolment.state, enrolment.templates) == ("refused", 0)
+    assert "photo 2 is the same file as another" in enrolment.problem
+    assert "photo 3" in enrolment.problem
     await enrol(kennel, eyes[0], "pet_1:b", [nose(1, capture) for capture in (1, 2, 3)], wait_until)
-    found = await enrol(kennel, eyes[0], "pet_1:c", [nose(1, 4)], wait_until)
-    assert (found.state, found.templates) == ("refused", 3)
+    enrolment = await enrol(kennel, eyes[0], "pet_1:c", [nose(1, 4)], wait_until)
+    assert (enrolment.state, enrolment.templates) == ("refused", 3)

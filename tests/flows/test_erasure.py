@@ -1,5 +1,5 @@
-"""Rows first, files after: shared files stay, a killed erasure is finished, a late worker brings nothing back. What is
-past its time goes with the sweep."""
+"""Erasure removes rows first, then files: shared files stay, a killed erasure is finished, a late worker brings nothing
+back. The sweep removes expired data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WHY: dict[str, Any] = {"actor": "operator:eve", "reason": "asked for"}
 
 
 async def withdrawn(world: Any, who: str, data: bytes, preview: bytes) -> str:
-    """A claim with one photo and its preview, at rest."""
+    """Makes a withdrawn claim with one photo and its preview; returns its id."""
     claim_id: str = await world.claim(await world.policy(who), {"rot.jpg": (EvidenceKind.PHOTO, data)})
     sha256 = world.blobs.put(preview)
     async with world.engine.begin() as conn:

@@ -52,8 +52,9 @@ Changes = tuple[tuple[str, str], ...]
 def insurers(
     tmp_path: Path, kind: str, name: str, reader: Changes = (), insurer: Changes = ()
 ) -> tuple[Mapping[str, PaperKind], PaperKinds]:
-    """Both halves of a copy of one of our kinds under another name, in an insurer's folder, each with its changes, and
-    nothing that competes with it."""
+    """Returns both halves of a copy of one of our kinds under another name in an insurer's folder, each with its
+    changes, without the original.
+    """
     (tmp_path / "claims").mkdir()
     for ours, theirs, changes in ((OURS, tmp_path, reader), (paper_kind.OURS, tmp_path / "claims", insurer)):
         described = (ours / f"{kind}.yaml").read_text(encoding="utf-8").replace(f"kind: {kind}", f"kind: {name}")
@@ -61,11 +62,13 @@ def insurers(
             assert old in described
             described = described.replace(old, new)
         (theirs / f"{name}.yaml").write_text(described, encoding="utf-8")
-    return {key: one for key, one in read_kinds(tmp_path).items() if key != kind}, load_paper_kinds(tmp_path)
+    return {key: definition for key, definition in read_kinds(tmp_path).items() if key != kind}, load_paper_kinds(
+        tmp_path
+    )
 
 
 def read(catalogue: Mapping[str, PaperKind], kinds: PaperKinds, name: str) -> PaperFact:
-    """What the reader makes of the page, as a fact that the reader vouches for."""
+    """Reads the page and returns the fact, marked as accepted by the reader."""
     lines = [
         TextLine(text, 0.98, ((60, top), (60 + 24 * len(text), top), (60 + 24 * len(text), top + 30), (60, top + 30)))
         for top, text in zip(range(80, 80 + 50 * len(PRINTED), 50), PRINTED, strict=True)
@@ -87,11 +90,11 @@ def test_what_the_state_insurance_paid_is_not_paid_again_on_a_kind_that_an_insur
     ours = read(read_kinds(), load_paper_kinds(), "outpatient_invoice")
     theirs = read(*insurers(tmp_path, "outpatient_invoice", "clinic_bill"), "clinic_bill")
     assert decided(theirs).reasons[0].code == "below_deductible"  # 100.00 of own cost
-    assert [(one.code, one.value) for one in decided(theirs).reasons] == [
-        (one.code, one.value) for one in decided(ours).reasons
+    assert [(reason.code, reason.value) for reason in decided(theirs).reasons] == [
+        (reason.code, reason.value) for reason in decided(ours).reasons
     ]
     assert decided(theirs).benefit == decided(ours).benefit
-    unread = replace(theirs, fields=tuple(one for one in theirs.fields if not one.name.endswith("paid_minor")))
+    unread = replace(theirs, fields=tuple(field for field in theirs.fields if not field.name.endswith("paid_minor")))
     assert decided(unread).reasons[0].code == "paper_fields_missing"  # a part that nobody read is not zero
     # And it is the same paper, whichever kind a picture of it is taken for.
     assert theirs.identities == ours.identities == ("bill:0012345678",)
@@ -192,8 +195,9 @@ def test_a_folder_of_kinds_without_insurers_halves_is_refused(tmp_path: Path) ->
 
 
 def test_no_kind_is_named_in_the_code() -> None:
-    """Kinds are files: code that names one would treat an insurer's kind of the same sort otherwise. Old migrations and
-    recipes that train on rendered papers speak of kinds that there were."""
+    """Kinds are files: code that names a kind would treat an insurer's similar kind differently. Exempt are old
+    migrations and recipes that train on rendered papers.
+    """
     root = Path(__file__).parents[2]
     names = re.compile(rf"[\"']({'|'.join(read_kinds())})[\"']")
     written = [

@@ -1,5 +1,5 @@
-"""A kind of paper is what its two files say, whatever it is called: each of our own kinds, copied under another name
-into an insurer's folder, is decided to the same bytes, names aside.
+"""A kind of paper is defined by its two files, not by its name: each of our own kinds, copied under another name into
+an insurer's folder, is decided to the same bytes, names aside.
 
 The worlds are drawn: for every kind and every product, claims with papers of that kind and of those beside it, in order
 and not, the kind paid on, asked for or welcome.
@@ -62,7 +62,7 @@ VALUES = {
 
 @dataclass(frozen=True)
 class House:
-    """Both halves of every kind; `kind` is called `name`."""
+    """Both halves of every kind; `kind` goes under `name`."""
 
     reads: Catalogue
     means: PaperKinds
@@ -70,10 +70,10 @@ class House:
     name: str
 
     def named(self, kinds: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(self.name if one == self.kind else one for one in kinds)
+        return tuple(self.name if named == self.kind else named for named in kinds)
 
     def paper(self, kind: str, evidence_id: str, values: dict[str, str], confidence: float) -> PaperFact:
-        """What becomes of a reading that the reader vouches for."""
+        """Returns the fact of a reading that the reader accepts."""
         described = self.reads[self.named((kind,))[0]]
         reading = reading_of(described, values, confidence)
         row = EvidenceRow(
@@ -101,7 +101,7 @@ def reading_of(described: PaperKind, values: dict[str, str], confidence: float) 
 
 
 def copied(folder: Path, kind: str, name: str) -> House:
-    """Our kind under another name in an insurer's folder, and nothing else changed."""
+    """Copies our kind under another name into an insurer's folder, with nothing else changed."""
     (folder / "claims").mkdir()
     for ours, theirs in ((OURS, folder), (paper_kind.OURS, folder / "claims")):
         described = (ours / f"{kind}.yaml").read_text(encoding="utf-8")
@@ -117,7 +117,7 @@ def ours() -> House:
 
 
 def asking_for(product: Product, kind: str, draw: random.Random) -> Product:
-    """The product, with that kind among what it pays on, asks for or welcomes."""
+    """Returns the product with that kind among those it pays on, asks for or welcomes."""
     if kind in product.kinds:
         return product
     where = draw.choice(["papers", "may_bring", *(["supporting"] if not product.evidence.photo_or_paper else [])])
@@ -132,7 +132,7 @@ def renamed(product: Product, house: House) -> Product:
 
 
 def worlds(key: str, kind: str) -> Iterator[tuple[Case, tuple[tuple[str, str, dict[str, str], float], ...]]]:
-    """A claim of the product, and for each of its papers kind, id, values and confidence."""
+    """Yields claims of the product, with kind, id, values and confidence of each paper."""
     for seed in range(SEEDS):
         draw = random.Random(f"{key} {kind} {seed}")
         case = in_order(key)
@@ -141,12 +141,12 @@ def worlds(key: str, kind: str) -> Iterator[tuple[Case, tuple[tuple[str, str, di
         beside = draw.choices(sorted(product.kinds), k=draw.randint(0, 3))
         papers = tuple(
             (
-                one,
+                kind_name,
                 f"paper-{place}",
                 {name: draw.choice(values) for name, values in VALUES.items()},
                 draw.choice([0.97, 0.97, 0.97, 0.4]),
             )
-            for place, one in enumerate([kind, *beside])
+            for place, kind_name in enumerate([kind, *beside])
         )
         yield case, papers
 
@@ -154,7 +154,7 @@ def worlds(key: str, kind: str) -> Iterator[tuple[Case, tuple[tuple[str, str, di
 def decided(
     case: Case, papers: tuple[tuple[str, str, dict[str, str], float], ...], house: House
 ) -> tuple[bytes, Decision]:
-    """The inputs of the decision, and the decision."""
+    """Returns the inputs of the decision, and the decision."""
     facts = tuple(house.paper(*paper) for paper in papers)
     case = replace(case, product=renamed(case.product, house)).with_facts(papers=facts)
     return inputs(case.claim, case.policy, case.product, case.facts, RULES, NOW), case.decision()
@@ -175,7 +175,7 @@ def test_each_of_our_kinds_is_decided_to_the_same_bytes_under_an_insurers_name(k
 
 
 def test_the_worlds_show_what_kinds_are_told_apart_by() -> None:
-    """Each trait of a kind decides something in them, or the test above would hold for kinds without traits."""
+    """Each trait of a kind decides some world; otherwise the test above would hold for kinds without traits."""
     own = ours()
     codes: dict[str, set[str]] = {kind: set() for kind in KINDS}
     for kind in KINDS:
@@ -183,7 +183,9 @@ def test_the_worlds_show_what_kinds_are_told_apart_by() -> None:
             for case, papers in worlds(key, kind):
                 decision = decided(case, papers, own)[1]
                 codes[kind] |= {
-                    f"{one.code} {one.detail}" for one in decision.reasons if one.evidence_id in ("", "paper-0")
+                    f"{reason.code} {reason.detail}"
+                    for reason in decision.reasons
+                    if reason.evidence_id in ("", "paper-0")
                 } | {line.label for line in decision.benefit}
     assert {
         "paper_fields_missing paper-0.jpg",

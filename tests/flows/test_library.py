@@ -1,5 +1,5 @@
-"""Importing pictures: what is there is skipped, what cannot be read is named, folders and tars alike, killed and
-resumed, and the same on Dask through Prefect as in one process."""
+"""Importing pictures from folders and tars: known ones are skipped, unreadable ones named, killed imports resumed, with
+the same result on Dask through Prefect as in one process."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def query(dsn: str, statement: str) -> list[tuple[Any, ...]]:
 
 
 def whole_library(dsn: str) -> list[tuple[Any, ...]]:
-    """Everything that is published of a picture but the hour."""
+    """Returns every published column of each picture except the time."""
     return query(
         dsn,
         "SELECT photo_id, source, reference, preview_sha256, sha256, pixel_sha256, phash, dhash, whash, pdq::text,"
@@ -90,24 +90,24 @@ def archive(path: Path, files: dict[str, bytes], mode: str = "w") -> Path:
 
 
 def test_a_folder_is_imported_once_however_often_it_is_asked_for(target: ImportTarget, folder: Path) -> None:
-    seen: list[int] = []
+    progress: list[int] = []
 
     def once() -> ImportReport:
-        return import_pictures(target, [folder], advance=lambda report: seen.append(report.seen))
+        return import_pictures(target, [folder], advance=lambda report: progress.append(report.seen))
 
     first, again = once(), once()
     assert (first.added, first.known, first.refused, first.failed) == (3, 0, {}, {})
     assert (again.added, again.known, again.refused, again.failed) == (0, 3, {}, {})
-    assert seen == [2, 3, 3, 2, 3, 3]
-    found = query(target.store.dsn, "SELECT source, reference, preview_sha256 FROM library_photos ORDER BY reference")
-    assert [row[:2] for row in found] == [
+    assert progress == [2, 3, 3, 2, 3, 3]
+    rows = query(target.store.dsn, "SELECT source, reference, preview_sha256 FROM library_photos ORDER BY reference")
+    assert [row[:2] for row in rows] == [
         ("web", "below/chelsea.jpg"), ("web", "below/coffee.jpg"), ("web", "below/rocket.jpg"),
     ]  # fmt: skip
-    assert all(BlobStore(target.store.evidence_url).exists(row[2]) for row in found)
+    assert all(BlobStore(target.store.evidence_url).exists(row[2]) for row in rows)
 
 
 def test_what_is_known_is_not_even_decoded(target: ImportTarget, folder: Path) -> None:
-    """The bytes are known from before; were they decoded, this decoder would refuse them."""
+    """The bytes are known; if they were decoded again, this decoder would refuse them."""
     import_pictures(target, [folder])
     blind = replace(target, limits=replace(target.limits, batch=3))
     again = import_pictures(blind, [folder], _NoTools())
@@ -202,7 +202,7 @@ def test_of_a_truncated_archive_what_came_before_the_break_is_kept_and_the_break
 def test_an_archive_that_ends_without_its_end_mark_is_reported(
     target: ImportTarget, tmp_path: Path, folder: Path
 ) -> None:
-    """Cut exactly between two members, which Python's tarfile takes for a regular end."""
+    """Cuts exactly between two members, which Python's tarfile takes for a regular end."""
     first = {"coffee.jpg": (folder / "below" / "coffee.jpg").read_bytes()}
     path = archive(tmp_path / "first.tar", first)
     size = 512 + -(-len(first["coffee.jpg"]) // 512) * 512
@@ -257,7 +257,7 @@ def test_a_killed_import_does_exactly_the_rest_when_it_is_run_again(
 
 @pytest.fixture(scope="module")
 def prefect_url(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Prefect server, as `photos import --runner dask` starts one."""
+    """Runs a real Prefect server, as `photos import --runner dask` starts one."""
     dsn = postgres.ensure_database("import_runs")
     with open_prefect(Settings(home=tmp_path_factory.mktemp("home"), prefect_api_url=""), dsn) as url:
         yield url
@@ -327,14 +327,16 @@ def _spawned(process: psutil.Process) -> bool:
 
 
 def _listening() -> set[tuple[str, int]]:
-    """Addresses on which this process and those it started listen."""
+    """Returns the addresses on which this process and its children listen."""
     here = psutil.Process()
-    found = set()
+    addresses = set()
     for process in [here, *here.children(recursive=True)]:
         try:
-            found |= {
-                (one.laddr.ip, one.laddr.port) for one in process.net_connections("tcp") if one.status == "LISTEN"
+            addresses |= {
+                (connection.laddr.ip, connection.laddr.port)
+                for connection in process.net_connections("tcp")
+                if connection.status == "LISTEN"
             }
         except psutil.Error:
             continue
-    return found
+    return addresses

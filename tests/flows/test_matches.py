@@ -1,4 +1,4 @@
-"""Whose a match is, floods and a person's word, through real vision and a real store: what is decided, held, let go."""
+"""Owners of matches, floods and rulings through real vision and a real store: decided, held and released claims."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def shop(world: Any, eyes: tuple[Looking, str]) -> Any:
 
 @asynccontextmanager
 async def working(shop: Any, eyes: Looking) -> AsyncIterator[None]:
-    """What a worker runs: claims are adjudicated, and rulings are learnt from."""
+    """Runs a worker's loops: adjudicating claims and learning from rulings."""
     config = shop.worker_config()
     stop, wakes = asyncio.Event(), (asyncio.Event(), asyncio.Event())
     async with tracking(PrefectConfig()) as tracker:
@@ -85,7 +85,7 @@ async def working(shop: Any, eyes: Looking) -> AsyncIterator[None]:
 
 
 async def settled(shop: Any) -> bool:
-    """Nothing is due: every claim decided, every ruling learnt from."""
+    """True if nothing is due: every claim is decided, every ruling learnt from."""
     async with shop.engine.connect() as conn:
         learning = await conn.execute(
             select(outbox.c.id).where(outbox.c.topic == "teach", outbox.c.state.in_(("due", "leased")))
@@ -100,11 +100,11 @@ async def reasons(shop: Any, claim_id: str) -> list[str]:
         rows = await conn.execute(select(decisions).where(decisions.c.claim_id == claim_id).order_by(decisions.c.seq))
         row = rows.all()[-1]
     assert replay(row.inputs) == row.decision
-    return [one["code"] for one in json.loads(row.decision)["reasons"]]
+    return [reason["code"] for reason in json.loads(row.decision)["reasons"]]
 
 
 async def facts(shop: Any, claim_id: str) -> PhotoFact:
-    """The claim's one photo as it was examined last."""
+    """Returns the newest fact of the claim's only photo."""
     async with shop.engine.connect() as conn:
         rows = await conn.execute(
             select(stage_results.c.result)
@@ -127,7 +127,7 @@ async def word(shop: Any, claim_id: str, match_claim: str, ruling: MatchRuling) 
 
 
 def edited(data: bytes, *, mirror: bool = True) -> bytes:
-    """Cut on two sides, mirrored, scaled and compressed again."""
+    """Returns the photo cut on two sides, mirrored, scaled and compressed again."""
     picture = Image.open(io.BytesIO(data))
     pixels = np.asarray(picture)[20:, 30:]
     shown = Image.fromarray(np.ascontiguousarray(pixels[:, ::-1]) if mirror else pixels)
@@ -159,9 +159,9 @@ async def test_the_same_damage_is_not_paid_twice_but_may_be_claimed_anew_after_a
         once_more = await shop.claim(policy, files, 3_000)
         await wait_until(lambda: settled(shop))
     assert await shop.status(once_more) is Status.REFERRED
-    found = await facts(shop, once_more)
-    assert {one.owner for one in found.matches} == {MatchOwner.SAME_EVENT}
-    assert {one.claim_status for one in found.matches} == {"withdrawn", "approved"}
+    fact = await facts(shop, once_more)
+    assert {match.owner for match in fact.matches} == {MatchOwner.SAME_EVENT}
+    assert {match.claim_status for match in fact.matches} == {"withdrawn", "approved"}
 
 
 async def test_a_photo_of_a_paid_claim_whose_appeal_was_withdrawn_is_not_paid_again(
@@ -211,20 +211,20 @@ async def test_an_edited_copy_carries_its_transform_in_numbers_and_a_picture_tha
         second = await shop.photo_claim("bert", edited(photograph(0)))
         await wait_until(lambda: settled(shop))
     assert (await reasons(shop, second))[0] == "photo_of_another_claim"
-    found = (await facts(shop, second)).matches[0]
-    assert (found.claim_id, found.claim_status, found.owner) == (first, "approved", MatchOwner.OTHER_CLAIMANT)
-    assert isinstance(found.placement, Placement)
-    assert found.placement.mirrored
-    assert found.placement.scale == pytest.approx(0.8, abs=0.03)
-    assert found.placement.shown_ratio == pytest.approx(0.9, abs=0.05)
-    with Image.open(io.BytesIO(shop.blobs.read(found.overlay_sha256))) as proof:
+    match = (await facts(shop, second)).matches[0]
+    assert (match.claim_id, match.claim_status, match.owner) == (first, "approved", MatchOwner.OTHER_CLAIMANT)
+    assert isinstance(match.placement, Placement)
+    assert match.placement.mirrored
+    assert match.placement.scale == pytest.approx(0.8, abs=0.03)
+    assert match.placement.shown_ratio == pytest.approx(0.9, abs=0.05)
+    with Image.open(io.BytesIO(shop.blobs.read(match.overlay_sha256))) as proof:
         assert (proof.format, proof.width > proof.height) == ("JPEG", True)
 
 
 async def test_what_is_maybe_a_copy_is_not_paid_and_shown_to_a_person_with_its_points(
     shop: Any, eyes: Any, wait_until: Any
 ) -> None:
-    """A part of the photo, turned over and pasted on another: found, and not as surely as an accusation asks."""
+    """A part of the photo, mirrored and pasted on another, is a match, but not sure enough for an accusation."""
     cup, others = pictures.coffee(), [pictures.rocket(), pictures.immunohistochemistry(), pictures.cat()]
     doubtful = edits.jpeg_bytes(edits.apply("combination", cup, np.random.default_rng(7), others), 50)
     async with working(shop, eyes[0]):
@@ -239,15 +239,15 @@ async def test_what_is_maybe_a_copy_is_not_paid_and_shown_to_a_person_with_its_p
     assert await shop.status(first) is Status.APPROVED
     assert await shop.status(second) is Status.REFERRED
     assert (await reasons(shop, second))[0] == "photo_maybe_copied"
-    (found,) = (await facts(shop, second)).matches
-    assert (found.verdict, found.claim_id, found.owner) == (PhotoVerdict.SIMILAR, first, MatchOwner.OTHER_CLAIMANT)
-    assert RULES.photo_maybe_copied_min <= found.probability < RULES.photo_copied_min
-    assert isinstance(found.placement, Placement)
-    assert found.transform
-    with Image.open(io.BytesIO(shop.blobs.read(found.overlay_sha256))) as shown:
+    (match,) = (await facts(shop, second)).matches
+    assert (match.verdict, match.claim_id, match.owner) == (PhotoVerdict.SIMILAR, first, MatchOwner.OTHER_CLAIMANT)
+    assert RULES.photo_maybe_copied_min <= match.probability < RULES.photo_copied_min
+    assert isinstance(match.placement, Placement)
+    assert match.transform
+    with Image.open(io.BytesIO(shop.blobs.read(match.overlay_sha256))) as shown:
         assert shown.format == "JPEG"
-    said = {one.claim_id: one.ruling for one in (await facts(shop, third)).matches}
-    assert said == {first: MatchRuling.REJECT, second: ""}
+    ruled = {match.claim_id: match.ruling for match in (await facts(shop, third)).matches}
+    assert ruled == {first: MatchRuling.REJECT, second: ""}
 
 
 async def test_a_rejected_match_is_not_raised_again_and_a_further_copy_is(
@@ -263,8 +263,8 @@ async def test_a_rejected_match_is_not_raised_again_and_a_further_copy_is(
         # The same file from somebody else: no copy of Anna's any more, but of Bert's.
         third = await shop.photo_claim("carl", edited(photograph(0)))
         await wait_until(lambda: settled(shop))
-    said = {one.claim_id: one.ruling for one in (await facts(shop, third)).matches}
-    assert said == {first: MatchRuling.REJECT, second: ""}
+    ruled = {match.claim_id: match.ruling for match in (await facts(shop, third)).matches}
+    assert ruled == {first: MatchRuling.REJECT, second: ""}
     assert await shop.status(third) is Status.REFERRED
 
 
@@ -281,7 +281,7 @@ async def test_a_picture_in_many_claims_is_ruled_on_once_and_its_claims_are_deci
             (flood,) = await floods.list_floods(conn)
             held = set((await conn.execute(select(flood_claims.c.claim_id))).scalars())
         assert await shop.status(first) is Status.APPROVED
-        assert {await shop.status(one) for one in copies} == {Status.REFERRED}
+        assert {await shop.status(copy) for copy in copies} == {Status.REFERRED}
         assert (flood.claims_seen, flood.claims_held, len(held)) == (5, 3, 3)
         for claim_id in copies:
             expected = "photo_in_flood" if claim_id in held else "photo_of_another_claim"
@@ -290,15 +290,15 @@ async def test_a_picture_in_many_claims_is_ruled_on_once_and_its_claims_are_deci
             await floods.rule(conn, flood.id, "common", "an icon", datetime.now(UTC), actor="adjuster:mei")
         await wait_until(lambda: settled(shop))
         # Everybody has it, so it proves no damage: the claimants are asked for photos of their own.
-        assert {await shop.status(one) for one in held} == {Status.AWAITING_INFORMATION}
+        assert {await shop.status(claim) for claim in held} == {Status.AWAITING_INFORMATION}
         for claim_id in held:
-            found = await reasons(shop, claim_id)
-            assert found[0] == "photos_missing"
-            assert {"photo_is_common", "photo_shows_common"} <= set(found)
+            codes = await reasons(shop, claim_id)
+            assert codes[0] == "photos_missing"
+            assert {"photo_is_common", "photo_shows_common"} <= set(codes)
         late = await shop.photo_claim("claimant-9", icon)
         await wait_until(lambda: settled(shop))
     assert await shop.status(late) is Status.AWAITING_INFORMATION
-    assert {await shop.status(one) for one in copies if one not in held} == {Status.REFERRED}
+    assert {await shop.status(copy) for copy in copies if copy not in held} == {Status.REFERRED}
     async with shop.engine.connect() as conn:
         (learnt,) = await known_pictures.every(conn)
         assert (learnt.common_id, learnt.whole) == (flood.id, True)
@@ -307,7 +307,7 @@ async def test_a_picture_in_many_claims_is_ruled_on_once_and_its_claims_are_deci
 async def test_calling_whole_copies_common_excuses_none_of_them(
     shop: Any, eyes: Any, photograph: Any, wait_until: Any
 ) -> None:
-    """Each claim sends the photo edited in its own way: nothing but the copied picture is shared."""
+    """Each claim sends the photo edited differently: only the copied picture itself is shared."""
     async with working(shop, eyes[0]):
         await shop.photo_claim("claimant-0", photograph(2))
         await wait_until(lambda: settled(shop))
@@ -317,15 +317,15 @@ async def test_calling_whole_copies_common_excuses_none_of_them(
             (flood,) = await floods.list_floods(conn)
             await floods.rule(conn, flood.id, "common", "a slip", datetime.now(UTC), actor="adjuster:mei")
         await wait_until(lambda: settled(shop))
-    assert {await shop.status(one) for one in copies} == {Status.REFERRED}
-    assert {(await reasons(shop, one))[0] for one in copies} == {"photo_of_another_claim"}
+    assert {await shop.status(copy) for copy in copies} == {Status.REFERRED}
+    assert {(await reasons(shop, copy))[0] for copy in copies} == {"photo_of_another_claim"}
 
 
 async def take_back(shop: Any, claim_id: str) -> rulings.Ruling:
-    """The one word that was said in this claim."""
+    """Takes back the only ruling made in this claim."""
     async with shop.engine.begin() as conn:
-        (said,) = (await rulings.of_claim(conn, claim_id)).values()
-        return await rulings.take_back(conn, claim_id, said.id, "", datetime.now(UTC), actor="adjuster:lin")
+        (kept,) = (await rulings.of_claim(conn, claim_id)).values()
+        return await rulings.take_back(conn, claim_id, kept.id, "", datetime.now(UTC), actor="adjuster:lin")
 
 
 async def test_a_picture_called_common_by_mistake_is_unlearnt_and_its_next_copy_is_referred(
@@ -370,7 +370,7 @@ async def test_a_match_that_was_rejected_by_mistake_is_raised_again(
         await wait_until(lambda: settled(shop))
         third = await shop.photo_claim("carl", edited(photograph(0)))
         await wait_until(lambda: settled(shop))
-    assert {one.claim_id: one.ruling for one in (await facts(shop, third)).matches} == {first: "", second: ""}
+    assert {match.claim_id: match.ruling for match in (await facts(shop, third)).matches} == {first: "", second: ""}
     assert await shop.status(third) is Status.REFERRED
 
 
@@ -382,13 +382,13 @@ async def test_a_word_taken_back_before_it_was_learnt_from_teaches_nothing(
         second = await shop.photo_claim("bert", photograph(1))
         await wait_until(lambda: settled(shop))
     await word(shop, second, first, MatchRuling.COMMON)
-    said = await take_back(shop, second)
+    ruling = await take_back(shop, second)
     async with shop.engine.connect() as conn:
-        known = await known_pictures.known(conn, [said.match_photo_id, said.photo_id])
+        known = await known_pictures.known(conn, [ruling.match_photo_id, ruling.photo_id])
     # A worker that read the word just before it was taken back is about to learn from it.
     with pytest.raises(NotFound):
         await Teaching(shop.engine)._learn(
-            said.id, known[said.match_photo_id], [known[said.photo_id]], ruling_id=said.id
+            ruling.id, known[ruling.match_photo_id], [known[ruling.photo_id]], ruling_id=ruling.id
         )
     async with working(shop, eyes[0]):
         await wait_until(lambda: settled(shop))

@@ -106,7 +106,7 @@ CHANGED = {
 
 
 class Wallet(BaseHTTPRequestHandler):
-    """The other side: keeps what is put under an id, and asks for the secret."""
+    """The wallet's server: stores payouts by id and requires the secret."""
 
     transfers: dict[str, dict[str, Any]]
 

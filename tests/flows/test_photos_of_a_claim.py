@@ -1,4 +1,4 @@
-"""The photos of one claim: the same file many times, many files, and a photo that shows something else."""
+"""The photos of a claim: the same file many times, many files, and a photo of something else."""
 
 from __future__ import annotations
 
@@ -55,17 +55,17 @@ def shop(world: Any, eyes: tuple[Looking, str]) -> Any:
     return replace(world, blobs=BlobStore(eyes[1]))
 
 
-async def seen(shop: Any, eyes: Looking, claim_id: str) -> tuple[PhotoFacts, Decision, Stopwatch]:
-    """The facts of the photos stage, and what the rules make of them with everything else in order."""
+async def judged_photos(shop: Any, eyes: Looking, claim_id: str) -> tuple[PhotoFacts, Decision, Stopwatch]:
+    """Returns the facts of the photos stage and the rules' decision on them with everything else in order."""
     context = StageContext(shop.engine, eyes, Scorecard.from_json(weights_path("credit_scorecard").read_bytes()))
     async with shop.engine.connect() as conn:
         file = await adjudication.load(conn, claim_id)
     watch = Stopwatch()
-    found = await photos(context, file, watch)
+    photo_facts = await photos(context, file, watch)
     covered: CoverFact = await cover(context, file, watch)
-    facts = Facts(covered, found, (), (), UnmeasuredFact("not scored"), await fraud(context, file, watch))
+    facts = Facts(covered, photo_facts, (), (), UnmeasuredFact("not scored"), await fraud(context, file, watch))
     product = product_of(file.claim.product)
-    return found, decide(file.claim, file.policy, product, facts, RULES, utc_now()), watch
+    return photo_facts, decide(file.claim, file.policy, product, facts, RULES, utc_now()), watch
 
 
 def as_photos(files: list[bytes]) -> dict[str, tuple[EvidenceKind, bytes]]:
@@ -73,7 +73,7 @@ def as_photos(files: list[bytes]) -> dict[str, tuple[EvidenceKind, bytes]]:
 
 
 def small(number: int) -> bytes:
-    """Another real photograph for each number: tiles of one, in an order of its own, 240 px."""
+    """Returns another picture for each number: tiles of a real photograph in another order, 240 px."""
     whole = Image.open(io.BytesIO(demo_world.sample_photo("coffee.png"))).convert("RGB").resize((240, 240))
     pixels = np.asarray(whole)
     order = np.random.default_rng(number).permutation(9)
@@ -87,7 +87,7 @@ def small(number: int) -> bytes:
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often photos are looked at and compared from here on, and with how many candidates."""
+    """Counts examinations, comparisons and compared candidates from here on."""
     looked: Counter[str] = Counter()
     own_photo, own_compare = Looking.photo, Looking.compare_photo
 
@@ -110,26 +110,26 @@ async def test_one_file_twelve_times_is_looked_at_published_and_counted_once(
 ) -> None:
     looked = counted(monkeypatch)
     claim_id = await shop.claim(await shop.policy("anna"), as_photos([demo_world.sample_photo("coffee.png")] * 12))
-    found, decision, _ = await seen(shop, eyes[0], claim_id)
+    photo_facts, decision, _ = await judged_photos(shop, eyes[0], claim_id)
     assert looked == {"photo": 1, "compare": 1, "candidates": 0}
-    assert len({photo.evidence_id for photo in found}) == 12
-    assert all(isinstance(photo, PhotoFact) and photo.verdict is PhotoVerdict.UNSEEN for photo in found)
+    assert len({photo.evidence_id for photo in photo_facts}) == 12
+    assert all(isinstance(photo, PhotoFact) and photo.verdict is PhotoVerdict.UNSEEN for photo in photo_facts)
     async with shop.engine.connect() as conn:
         published = (await conn.execute(text("SELECT photo_id FROM library_photos"))).scalars().all()
         previews = (await conn.execute(select(evidence.c.preview_sha256))).scalars().all()
-    assert published == [found[0].evidence_id]
+    assert published == [photo_facts[0].evidence_id]
     assert len(previews) == 12
     assert len(set(previews)) == 1
     assert previews[0]
     assert decision.outcome is Outcome.PAY
-    again, _, _ = await seen(shop, eyes[0], claim_id)
-    assert again == found, "a claim that is adjudicated again does not match itself"
+    again, _, _ = await judged_photos(shop, eyes[0], claim_id)
+    assert again == photo_facts, "a claim that is adjudicated again does not match itself"
 
     monkeypatch.undo()
     other = await shop.photo_claim("bert", demo_world.sample_photo("coffee.png"))
-    ((copy,), refused, _) = await seen(shop, eyes[0], other)
+    ((copy,), refused, _) = await judged_photos(shop, eyes[0], other)
     assert isinstance(copy, PhotoFact)
-    assert [match.photo_id for match in copy.matches] == [found[0].evidence_id]
+    assert [match.photo_id for match in copy.matches] == [photo_facts[0].evidence_id]
     assert refused.reasons[0].code == "photo_of_another_claim"
 
 
@@ -143,7 +143,7 @@ async def test_the_store_takes_twelve_files_a_claim_and_says_so(shop: Any) -> No
 async def test_sixty_photos_in_one_claim_are_all_examined(
     shop: Any, eyes: tuple[Looking, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No door lets them in; a higher limit some day must not bring the worker down."""
+    """The API refuses so many; a higher limit some day must not bring the worker down."""
     claim_id = await shop.claim(await shop.policy("anna"), as_photos([small(0)]))
     async with shop.engine.begin() as conn:
         row = (await conn.execute(select(evidence))).mappings().one()
@@ -152,9 +152,9 @@ async def test_sixty_photos_in_one_claim_are_all_examined(
             changes = {"id": f"ev_{name}", "name": name, "sha256": shop.blobs.put(small(number))}
             await conn.execute(evidence.insert().values({**row, **changes}))
     looked = counted(monkeypatch)
-    found, decision, _ = await seen(shop, eyes[0], claim_id)
-    assert len(found) == MANY
-    assert all(isinstance(photo, PhotoFact) for photo in found)
+    photo_facts, decision, _ = await judged_photos(shop, eyes[0], claim_id)
+    assert len(photo_facts) == MANY
+    assert all(isinstance(photo, PhotoFact) for photo in photo_facts)
     assert decision.outcome is Outcome.PAY
     # Each once, and none with the others of its claim: the work grows with the photos and not with their square. What
     # one costs is for `miaopei bench photos` to say.
@@ -165,17 +165,17 @@ async def test_a_photo_of_another_thing_is_asked_for_again_and_a_fitting_one_set
     shop: Any, eyes: tuple[Looking, str]
 ) -> None:
     cat, coffee = demo_world.sample_photo("chelsea.png"), demo_world.sample_photo("coffee.png")
-    ((fact,), decision, _) = await seen(shop, eyes[0], await shop.photo_claim("anna", cat))
+    ((fact,), decision, _) = await judged_photos(shop, eyes[0], await shop.photo_claim("anna", cat))
     assert isinstance(fact, PhotoFact)
     assert isinstance(fact.subject, SubjectFact)
     assert fact.subject.subjects[0].subject is Subject.CAT
     assert fact.subject.model in eyes[0].photo_models()
     assert (decision.outcome, decision.reasons[0].code) == (Outcome.ASK, "photo_of_another_thing")
     both = await shop.claim(await shop.policy("bert"), as_photos([small(7), coffee]))
-    assert (await seen(shop, eyes[0], both))[1].outcome is Outcome.PAY
+    assert (await judged_photos(shop, eyes[0], both))[1].outcome is Outcome.PAY
     parcel = await shop.claim(await shop.policy("carl", "return_freight"), as_photos([small(8)]), peril="return")
-    _, decision, _ = await seen(shop, eyes[0], parcel)
-    assert "photo_of_another_thing" not in {one.code for one in decision.reasons}
+    _, decision, _ = await judged_photos(shop, eyes[0], parcel)
+    assert "photo_of_another_thing" not in {reason.code for reason in decision.reasons}
 
 
 async def test_a_strip_and_a_single_pixel_among_the_photos_do_no_harm(shop: Any, eyes: tuple[Looking, str]) -> None:
@@ -184,22 +184,23 @@ async def test_a_strip_and_a_single_pixel_among_the_photos_do_no_harm(shop: Any,
     wide = np.concatenate([np.asarray(Image.open(io.BytesIO(small(n))).resize((500, 200))) for n in range(40)], 1)
     Image.fromarray(wide).save(panorama, "JPEG", quality=85)
     files = as_photos([pixel.getvalue(), panorama.getvalue(), demo_world.sample_photo("coffee.png")])
-    found, decision, _ = await seen(shop, eyes[0], await shop.claim(await shop.policy("anna"), files))
-    assert isinstance(found[0], UnmeasuredPhoto)
-    assert isinstance(found[1], PhotoFact)
-    assert isinstance(found[1].subject, UnmeasuredFact)
-    assert (found[1].width_px, found[1].height_px) == (20_000, 200)
+    photo_facts, decision, _ = await judged_photos(shop, eyes[0], await shop.claim(await shop.policy("anna"), files))
+    assert isinstance(photo_facts[0], UnmeasuredPhoto)
+    assert isinstance(photo_facts[1], PhotoFact)
+    assert isinstance(photo_facts[1].subject, UnmeasuredFact)
+    assert (photo_facts[1].width_px, photo_facts[1].height_px) == (20_000, 200)
     assert decision.outcome is Outcome.PAY
 
 
 async def test_the_command_line_calls_a_photo_what_the_worker_calls_it(
     shop: Any, eyes: tuple[Looking, str], tmp_path: Path
 ) -> None:
-    """One photo the one way: the same verdict, numbers, transform and signs of an edited copy, a look-alike, a file
-    that is no photo, and one with nothing to compare by."""
+    """Command line and worker agree on verdict, numbers, transform and signs of an edited copy, a look-alike, a file
+    that is no photo, and a photo with nothing to compare by.
+    """
     coffee, others = data.coffee(), [data.rocket(), data.immunohistochemistry(), data.cat()]
     known = await shop.photo_claim("anna", edits.jpeg_bytes(coffee))
-    await seen(shop, eyes[0], known)
+    await judged_photos(shop, eyes[0], known)
     files = {
         "copied": edits.jpeg_bytes(edits.apply("crop_mirror_recompress", coffee, np.random.default_rng(3)), 60),
         "maybe": edits.jpeg_bytes(edits.apply("combination", coffee, np.random.default_rng(7), others), 50),
@@ -214,7 +215,7 @@ async def test_the_command_line_calls_a_photo_what_the_worker_calls_it(
     lines = await measuring._check(shop.dsn, config, paths, None)
     for line, content in zip(lines, files.values(), strict=True):
         claim_id = await shop.photo_claim(f"bert-{Path(line['file']).stem}", content)
-        ((fact,), _, _) = await seen(shop, eyes[0], claim_id)
+        ((fact,), _, _) = await judged_photos(shop, eyes[0], claim_id)
         if isinstance(fact, UnmeasuredPhoto):
             assert (line["verdict"], line["reason"]) == ("unmeasured", fact.reason)
             continue
@@ -223,6 +224,11 @@ async def test_the_command_line_calls_a_photo_what_the_worker_calls_it(
         # The claims before this one sent photos, too: only the first claim's was there for both.
         first = [match for match in fact.matches if match.claim_id == known]
         assert line["verdict"] == (first[0].verdict if first else PhotoVerdict.UNSEEN)
-        told = [(one["verdict"], one["probability"], one["inliers"], one["transform"]) for one in line["matches"]]
-        assert told == [(one.verdict, round(one.probability, 4), one.inliers, one.transform) for one in first]
+        told = [
+            (match["verdict"], match["probability"], match["inliers"], match["transform"]) for match in line["matches"]
+        ]
+        assert told == [
+            (relation.verdict, round(relation.probability, 4), relation.inliers, relation.transform)
+            for relation in first
+        ]
     assert [line["verdict"] for line in lines] == ["edited_copy", "similar", "unseen", "unmeasured", "unmeasured"]

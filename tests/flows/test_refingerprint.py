@@ -1,4 +1,4 @@
-"""The library after a change of descriptor: not found by likeness, then described anew, resumably."""
+"""The library after a change of descriptor: photos match by likeness again once they are described anew, resumably."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Fingerprinter:
 
 
 async def fill(engine: AsyncEngine, blobs: BlobStore, decoder: Decoder, own: Fingerprinter) -> list[str]:
-    """The first with its original file, the second with its preview only, the third with neither."""
+    """Publishes three photos: the first with its original file, the second with its preview only, the third with
+    neither.
+    """
     ids = []
     for number, name in enumerate(PICTURES):
         data = demo_world.sample_photo(name)
@@ -67,22 +69,24 @@ async def test_pictures_are_found_by_likeness_again_once_they_are_described_anew
     ids = await fill(engine, blobs, decoder, own)
     async with engine.connect() as conn:
         assert await described_by(conn) == {own.model: 3}
-    seen: list[int] = []
+    progress: list[int] = []
 
     async def again() -> RefingerprintReport:
         return await refingerprint(
-            engine, blobs, decoder, other.descriptor, advance=lambda report: seen.append(report.described)
+            engine, blobs, decoder, other.descriptor, advance=lambda report: progress.append(report.described)
         )
 
     report = await again()
     assert report.described == 2
     assert set(report.left) == {ids[2]}
     assert "neither the file nor its preview" in report.left[ids[2]]
-    assert seen == [2]
+    assert progress == [2]
     async with engine.connect() as conn:
         assert await described_by(conn) == {own.model: 1, other.model: 2}
         probe = other.fingerprint(decoder.decode(demo_world.sample_photo("coffee.png")), "0" * 64)
-        nearest = next(one for one in await search(conn, probe, exclude_claim="") if one.photo_id == ids[0])
+        nearest = next(
+            candidate for candidate in await search(conn, probe, exclude_claim="") if candidate.photo_id == ids[0]
+        )
         assert nearest.cosine == pytest.approx(1.0, abs=2e-3)
     assert (await again()).described == 0, "what is done is not done twice"
     assert np.isfinite(probe.descriptor).all()

@@ -63,7 +63,7 @@ async def test_forty_payouts_through_a_bank_with_every_fault_are_each_paid_once(
     async with run_process(lambda stop: settle.run(config, stop)):
         await wait_until(lambda: settled(world))
     assert set((await world.statuses()).values()) == {"paid"}
-    assert {one["made"] for one in bank.tally().values()} == {1}
+    assert {payout["made"] for payout in bank.tally().values()} == {1}
     report = await reconcile(config)
     assert (report.differences, report.payments, report.open_payouts) == ((), 40, 0)
 
@@ -139,7 +139,7 @@ async def test_two_settling_processes_killed_again_and_again_pay_each_claim_once
             process.terminate()
         assert [process.wait() for process in processes] == [0, 0]
     assert set((await world.statuses()).values()) == {"paid"}
-    assert {one["made"] for one in bank.tally().values()} == {1}
+    assert {payout["made"] for payout in bank.tally().values()} == {1}
     report = await reconcile(config)
     assert (report.differences, report.payments) == ((), COUNT)
 

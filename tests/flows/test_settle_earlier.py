@@ -1,4 +1,4 @@
-"""The bank's word before a second payout of a claim: asked for, believed only when final, and books put right by it."""
+"""The bank's answer about earlier payouts, before a claim's second: awaited until final, then the books follow it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def decide(world: Any, claim_id: str, minor: int, outcome: Outcome = Outcome.PAY, **options: Any) -> Any:
-    """A person's decision on a claim that is before them."""
+    """Records a person's decision on a claim that is referred to them."""
     now = datetime.now(UTC)
     code = {Outcome.PAY: "person_approved", Outcome.DECLINE: "person_refused", Outcome.ASK: "person_asked"}[outcome]
     decision = Decision(outcome, Money(minor, "CNY"), (), (reason(code, "x"),), "test", (), now, "li")
@@ -178,9 +178,9 @@ async def test_a_stopped_claim_gets_no_further_payout_until_a_person_lifts_it(
     config = replace(world.settle_config(bank.url), reconcile_seconds=3_600)
     await settle_until(world, config, run_process, wait_until, payout_id, "paid")
     async with world.engine.begin() as conn:
-        found = Difference(payout_id, claim_id, "amount_differs", "books 1, bank 2")
-        assert await findings.record(conn, found, datetime.now(UTC), actor="test")
-        assert not await findings.record(conn, found, datetime.now(UTC), actor="test")
+        difference = Difference(payout_id, claim_id, "amount_differs", "books 1, bank 2")
+        assert await findings.record(conn, difference, datetime.now(UTC), actor="test")
+        assert not await findings.record(conn, difference, datetime.now(UTC), actor="test")
         await conn.execute(text("UPDATE claims SET status = 'referred' WHERE id = :id"), {"id": claim_id})
         decided = (await payouts.get(conn, payout_id)).decision_id
         await referrals.open_referral(conn, claim_id, decided, "anshun", "appeal", datetime.now(UTC))
@@ -189,7 +189,7 @@ async def test_a_stopped_claim_gets_no_further_payout_until_a_person_lifts_it(
     async with world.engine.begin() as conn:
         (finding,) = await findings.listed(conn, claim_id=claim_id)
         await findings.lift(conn, finding.id, "looked", datetime.now(UTC), actor="operator:o")
-        assert not await findings.record(conn, found, datetime.now(UTC), actor="test")  # lifted, and nothing new
+        assert not await findings.record(conn, difference, datetime.now(UTC), actor="test")  # lifted, and nothing new
     more = (await decide(world, claim_id, 3_500)).payout_id
     bank.faults()
     await settle_until(world, config, run_process, wait_until, more, "paid")
@@ -200,8 +200,8 @@ async def test_a_finding_opened_after_the_approval_stops_the_payout_on_its_way_t
 ) -> None:
     claim_id, payout_id = await world.approve("anna")
     async with world.engine.begin() as conn:
-        found = Difference("po_other", claim_id, "account_differs", "x")
-        await findings.record(conn, found, datetime.now(UTC), actor="test")
+        difference = Difference("po_other", claim_id, "account_differs", "x")
+        await findings.record(conn, difference, datetime.now(UTC), actor="test")
     config = replace(world.settle_config(bank.url), reconcile_seconds=3_600)
     queue = OutboxQueue(world.engine, "settle", "test", 30)
     (message,) = await queue.lease(1)
@@ -233,8 +233,8 @@ async def test_a_list_that_cannot_be_read_finds_nothing_and_ends_nothing(world: 
     claim_id, payout_id = await world.approve("anna")
     config = world.settle_config(bank.url)
     async with world.engine.begin() as conn:
-        found = Difference(payout_id, claim_id, "account_differs", "x")
-        await findings.record(conn, found, datetime.now(UTC), actor="test")
+        difference = Difference(payout_id, claim_id, "account_differs", "x")
+        await findings.record(conn, difference, datetime.now(UTC), actor="test")
     bank.faults(list={"half_body": 1.0})
     async with config.rail.open() as rail:
         with pytest.raises(RailError, match="in full"):

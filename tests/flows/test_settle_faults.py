@@ -1,5 +1,5 @@
-"""A fifth of all that is sent, asked and listed goes wrong in every way that the sandbox bank knows, processes are
-killed, and people approve again what had failed: each claim is paid once, and the books say what the bank says."""
+"""A fifth of all requests to the sandbox bank fail in every way it knows, processes are killed, and people approve
+failed claims again: each claim is paid once, and the books agree with the bank."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ asyncio.run(settle.run(config))
 
 
 async def people(world: Any, due: dict[str, int]) -> None:
-    """Approve, a while after it failed or was shown to them, whatever is still due."""
+    """Approves claims that are still due, a while after they failed or were shown to a person."""
     while True:
         await asyncio.sleep(0.5)
         async with world.engine.connect() as conn:
@@ -90,7 +90,9 @@ async def test_two_hundred_payouts_through_every_fault_of_the_bank_are_each_paid
     async def settled() -> bool:
         assert not adjusters.done(), adjusters.exception()
         now = await world.statuses()
-        return all(now[one] == Status.PAID for one in due) and all(now[one] == "payout_failed" for one in closed)
+        return all(now[claim] == Status.PAID for claim in due) and all(
+            now[claim] == "payout_failed" for claim in closed
+        )
 
     async def paid_at_least(count: int) -> bool:
         return list((await world.statuses()).values()).count(Status.PAID) >= count
@@ -119,7 +121,7 @@ async def test_two_hundred_payouts_through_every_fault_of_the_bank_are_each_paid
     drawn = {name for name in met if name.split(":")[0] in kinds}
     assert len(drawn) > 30, met  # nearly every one of them was met; a seed leaves out few
     assert len(get_args(ListFault)) > 5
-    made = {payout_id: one["made"] for payout_id, one in bank.tally().items()}
+    made = {payout_id: payout["made"] for payout_id, payout in bank.tally().items()}
     async with world.engine.connect() as conn:
         rows = (await conn.execute(select(payouts))).all()
         books = await balances(conn)

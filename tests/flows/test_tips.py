@@ -1,4 +1,4 @@
-"""Tips of the audit chain outside the database: on the disk, to its owner alone, and signed to somebody else."""
+"""Tips of the audit chain outside the database: on disk, readable by its owner alone, and signed to a witness."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def add(engine: AsyncEngine, count: int = 1) -> Tip:
 
 
 class Witness(BaseHTTPRequestHandler):
-    """Takes what is signed."""
+    """A server that receives signed tips."""
 
     taken: list[dict[str, Any]]
     answer = 204
@@ -86,8 +86,8 @@ async def test_tips_are_noted_after_so_many_records_or_seconds_and_signed_to_a_w
         assert not await keeper.look(ending=True)
     assert read_tips(file).tips == (first, second, third)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert [one["data"] for one in taken_by.taken] == [
-        {"seq": one.seq, "hash": one.hash} for one in (first, second, third)
+    assert [post["data"] for post in taken_by.taken] == [
+        {"seq": tip.seq, "hash": tip.hash} for tip in (first, second, third)
     ]
     assert keeper.sent == third
 
@@ -177,7 +177,7 @@ async def test_a_tail_that_is_cut_while_the_process_runs_is_said_at_once(
                 await conn.execute(text(f"DELETE FROM {table} WHERE seq > 2"))
         assert await keeper.look()
     assert "does not hold the tip noted last" in "".join(capsys.readouterr())
-    assert [one.seq for one in read_tips(tmp_path / "tips").tips] == [5, 2]
+    assert [tip.seq for tip in read_tips(tmp_path / "tips").tips] == [5, 2]
 
 
 def test_a_webhook_needs_a_secret() -> None:

@@ -1,4 +1,4 @@
-"""Whose trouble an error is, by real errors: of the system, of PostgreSQL, of vision, of Pillow."""
+"""Classifies real errors by cause: the system, PostgreSQL, vision, Pillow."""
 
 from __future__ import annotations
 
@@ -130,10 +130,10 @@ async def test_a_database_that_is_away_or_out_of_time_is_ours(
     async with engine.begin() as holder:
         await holder.execute(text("LOCK TABLE claims"))
         assert lacking(await error_of(engine, *locked_out)) == "store"
-    one = connect(database_url, pool_size=1, overflow=0, wait_seconds=0.1)
-    async with one.connect():
-        assert lacking(await error_of(one, "SELECT 1")) == "store"
-    await one.dispose()
+    small_pool = connect(database_url, pool_size=1, overflow=0, wait_seconds=0.1)
+    async with small_pool.connect():
+        assert lacking(await error_of(small_pool, "SELECT 1")) == "store"
+    await small_pool.dispose()
     assert lacking(await error_of(engine, "SET TRANSACTION READ ONLY", "DELETE FROM claims")) == "store"
     nowhere = connect(f"postgresql+asyncpg://x:y@127.0.0.1:{closed_port}/z")
     assert lacking(await error_of(nowhere, "SELECT 1")) != ""

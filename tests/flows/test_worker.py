@@ -39,7 +39,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 def eyes(tmp_path_factory: pytest.TempPathFactory, worker_limits: Any) -> Iterator[tuple[Looking, str]]:
-    """Vision loaded once for all tests here, over one evidence store."""
+    """Yields vision, loaded once for all tests here, over one evidence store."""
     url = (tmp_path_factory.mktemp("blobs") / "evidence").as_uri()
     with looking(worker_limits(url)) as loaded:
         loaded.warm_photos()
@@ -48,7 +48,7 @@ def eyes(tmp_path_factory: pytest.TempPathFactory, worker_limits: Any) -> Iterat
 
 @pytest.fixture
 def shop(world: Any, eyes: tuple[Looking, str]) -> Any:
-    """The world, over the evidence store that the loaded vision reads."""
+    """Returns the world over the evidence store that the loaded vision reads."""
     from claims.store.blobs import BlobStore
 
     return replace(world, blobs=BlobStore(eyes[1]))
@@ -58,7 +58,7 @@ def shop(world: Any, eyes: tuple[Looking, str]) -> Any:
 async def adjudicating(
     shop: Any, eyes: Looking, prefect: PrefectConfig | None = None, **changes: Any
 ) -> AsyncIterator[Any]:
-    """The worker's drain, without loading vision again; stopped as SIGTERM stops it."""
+    """Runs the worker's drain without loading vision again; stops it as SIGTERM does."""
     config = shop.worker_config(**changes)
     stop, wake = asyncio.Event(), asyncio.Event()
     async with tracking(prefect or PrefectConfig()) as tracker:
@@ -80,7 +80,9 @@ async def decided(world: Any) -> bool:
 
 
 async def reasons(world: Any, claim_id: str) -> list[str]:
-    """Codes of the newest decision, those that carried the outcome first. The decision replays byte for byte."""
+    """Returns the codes of the newest decision, those that carried the outcome first. Checks that the decision
+    replays.
+    """
     async with world.engine.connect() as conn:
         row = (
             await conn.execute(
@@ -116,9 +118,9 @@ async def test_of_two_claims_with_one_photo_in_one_batch_never_both_are_paid(
     twins = [await shop.photo_claim(name, photograph(1)) for name in ("anna", "bert", "carl", "dora")]
     async with adjudicating(shop, eyes[0]):
         await wait_until(lambda: decided(shop))
-    found = [await shop.status(claim_id) for claim_id in twins]
-    assert found.count(Status.APPROVED) <= 1
-    assert set(found) <= {Status.APPROVED, Status.REFERRED}
+    statuses = [await shop.status(claim_id) for claim_id in twins]
+    assert statuses.count(Status.APPROVED) <= 1
+    assert set(statuses) <= {Status.APPROVED, Status.REFERRED}
 
 
 async def test_a_file_that_is_no_photo_is_asked_for_again(shop: Any, eyes: Any, wait_until: Any) -> None:
@@ -283,7 +285,7 @@ async def test_a_worker_killed_in_the_middle_of_a_batch_loses_no_claim_and_pays_
         made = (await conn.execute(select(decisions.c.claim_id))).scalars().all()
     assert sorted(made) == sorted(claims)
     paid = [claim_id for claim_id, status in (await world.statuses()).items() if status == "paid"]
-    assert [one["made"] for one in bank.tally().values()] == [1] * len(paid)
+    assert [payout["made"] for payout in bank.tally().values()] == [1] * len(paid)
     assert len(paid) >= 2
     assert (await reconcile(world.settle_config(bank.url))).agrees
 

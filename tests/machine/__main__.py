@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def plain(outcome: Outcome, seed: int) -> dict[str, Any]:
-    """The outcome as JSON."""
+    """Returns the outcome as JSON-ready data."""
     tally, broken = outcome.tally, outcome.violation
     return {
         "seed": seed,
@@ -91,12 +91,12 @@ def plain(outcome: Outcome, seed: int) -> dict[str, Any]:
             "run": outcome.run,
             "step": outcome.steps,
         },
-        "collected": {code: [one.words, *one.steps] for code, one in outcome.collected.items()},
+        "collected": {code: [violation.words, *violation.steps] for code, violation in outcome.collected.items()},
     }
 
 
 def show(outcome: Outcome, seed: int) -> None:
-    """The outcome for people."""
+    """Prints the outcome for people."""
     console, tally = Console(), outcome.tally
     table = Table("", "", title=f"seed {seed}, {outcome.seconds:.0f} s", show_header=False)
     for name, value in (
@@ -110,8 +110,8 @@ def show(outcome: Outcome, seed: int) -> None:
     ):
         table.add_row(name, str(value))
     console.print(table)
-    for one in outcome.collected.values():
-        console.print(str(one), markup=False, highlight=False, soft_wrap=True)
+    for violation in outcome.collected.values():
+        console.print(str(violation), markup=False, highlight=False, soft_wrap=True)
     if outcome.violation is None:
         console.print("every invariant held")
     else:

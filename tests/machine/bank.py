@@ -2,9 +2,9 @@
 
     python -m tests.machine.bank --state bank.sqlite3 --token SECRET --ready-file FILE
 
-`POST /odd` with `{"answers": [..]}` says how the next requests about single payouts are answered, one name each; an
-empty list ends it. What the bank really does with a request is said in `ANSWERS`; the bank's own book is the sandbox's
-and pays an id at most once.
+`POST /odd` with `{"answers": [..]}` sets the answers to the next requests about single payouts, one name each; an empty
+list ends it. `ANSWERS` tells what the bank really does with a request; the bank's own book is the sandbox's and pays an
+id at most once.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ ANSWERS: Final[Mapping[str, tuple[bool, int, str]]] = MappingProxyType(
 
 
 class HalfBody(Response):
-    """Promises a body and leaves in the middle of it; the server drops the connection."""
+    """A reply whose body breaks off in the middle; the server drops the connection."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         headers = [(b"content-type", b"application/json"), (b"content-length", b"4096")]
@@ -65,7 +65,7 @@ class HalfBody(Response):
 
 
 def odd_bank(state: Path, token: str) -> FastAPI:
-    """The bank over the state file at `state`, behind the door."""
+    """Returns the bank over the state file at `state`, with odd answers on request."""
     inner = httpx.AsyncClient(transport=httpx.ASGITransport(create_app(state, token)), base_url="http://bank")
     app = FastAPI(openapi_url=None)
     coming: deque[str] = deque()

@@ -1,5 +1,4 @@
-"""What must hold of the store after every step, whatever was done: nothing lost, nothing in two places, every change
-with its record."""
+"""Invariants of the store after every step: nothing lost, nothing in two places, every change with its record."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ AT_REST: Final = ("paid", "declined", "withdrawn", "erased", "draft", "awaiting_
 SHOWN_WHEN_PAID: Final = frozenset(
     {"paid", "approved", "referred", "payout_failed", "awaiting_information", "submitted", "erased"}
 )
-Found = list[tuple[str, str]]
+Violations = list[tuple[str, str]]
 
 
 def by_claim(rows: list[dict[str, Any]], name: str = "claim_id") -> Mapping[str, list[dict[str, Any]]]:
@@ -28,15 +27,15 @@ def by_claim(rows: list[dict[str, Any]], name: str = "claim_id") -> Mapping[str,
     return grouped
 
 
-def check_places(now: Snapshot) -> Found:
-    """Every claim is at rest, due, before a person, or its payout under way; and only one of them."""
-    found: Found = []
+def check_places(now: Snapshot) -> Violations:
+    """Checks that every claim is in exactly one place: at rest, due, before a person, or with its payout under way."""
+    violations: Violations = []
     jobs, referrals, payouts = by_claim(now.jobs), by_claim(now.referrals), by_claim(now.payouts)
     for claim_id, claim in now.claims.items():
         status = claim["status"]
-        due = [one for one in jobs[claim_id] if one["state"] in ("due", "leased")]
-        asked = [one for one in referrals[claim_id] if one["state"] in OPEN]
-        going = [one for one in payouts[claim_id] if one["state"] in GOING]
+        due = [job for job in jobs[claim_id] if job["state"] in ("due", "leased")]
+        asked = [referral for referral in referrals[claim_id] if referral["state"] in OPEN]
+        going = [payout for payout in payouts[claim_id] if payout["state"] in GOING]
         places = {"due": len(due), "before a person": len(asked), "payout under way": len(going)}
         wanted = {
             "submitted": {"due": 1},
@@ -45,74 +44,79 @@ def check_places(now: Snapshot) -> Found:
             "approved": {"payout under way": 1},
         }.get(status, {})
         if status in AT_REST and any(places.values()):
-            found.append(("claim_in_two_places", f"claim {claim_id} is {status} and {_words(places)}"))
+            violations.append(("claim_in_two_places", f"claim {claim_id} is {status} and {_words(places)}"))
         elif status not in AT_REST:
             if not wanted:
-                found.append(("claim_lost", f"claim {claim_id} is {status}: nobody knows what comes next"))
+                violations.append(("claim_lost", f"claim {claim_id} is {status}: nobody knows what comes next"))
             for place, count in wanted.items():
                 if places[place] < count:
-                    found.append(("claim_lost", f"claim {claim_id} is {status} and not {place}"))
+                    violations.append(("claim_lost", f"claim {claim_id} is {status} and not {place}"))
             if sum(places.values()) > 1:
-                found.append(("claim_in_two_places", f"claim {claim_id} is {status} and {_words(places)}"))
-        if any(one["round"] != claim["round"] for one in due):
-            found.append(("claim_lost", f"claim {claim_id} is due in another round than its own"))
-    return found
+                violations.append(("claim_in_two_places", f"claim {claim_id} is {status} and {_words(places)}"))
+        if any(job["round"] != claim["round"] for job in due):
+            violations.append(("claim_lost", f"claim {claim_id} is due in another round than its own"))
+    return violations
 
 
-def check_messages(now: Snapshot) -> Found:
-    """Every promised payout has its message to the settle process, and the other way round."""
+def check_messages(now: Snapshot) -> Violations:
+    """Checks that every promised payout has its message to the settle process, and the other way round."""
     waiting = {row["key"] for row in now.messages if row["topic"] == "settle" and row["state"] in ("due", "leased")}
     known = {row["id"]: row for row in now.payouts}
     lost = [row["id"] for row in now.payouts if row["state"] in GOING and row["id"] not in waiting]
     nobody = [row["key"] for row in now.messages if row["topic"] == "settle" and row["key"] not in known]
     return [
-        *(("payout_without_message", f"payout {one} is promised and nobody will send it") for one in lost),
-        *(("message_without_payout", f"payout {one} is to be sent and was never promised") for one in nobody),
+        *(("payout_without_message", f"payout {payout_id} is promised and nobody will send it") for payout_id in lost),
+        *(
+            ("message_without_payout", f"payout {payout_id} is to be sent and was never promised")
+            for payout_id in nobody
+        ),
     ]
 
 
-def check_statuses(now: Snapshot, received: Mapping[str, int], lowered: Mapping[str, int]) -> Found:
-    """received: what the claimants have had, by claim; lowered: what of it a person has said is not due, whether it
-    comes back or was given up."""
-    found: Found = []
+def check_statuses(now: Snapshot, received: Mapping[str, int], lowered: Mapping[str, int]) -> Violations:
+    """Checks that claims show as paid what they received. received: minor units by claim. lowered: minor units of it
+    that a person has ruled not due, to come back or given up."""
+    violations: Violations = []
     for claim_id, rows in by_claim(now.payouts).items():
         status = now.claims[claim_id]["status"]
         live = [row for row in rows if row["state"] in LIVE]
         if status == "withdrawn" and (live or received.get(claim_id)):
-            found.append(("withdrawn_with_money", f"claim {claim_id} is withdrawn, and money was promised or paid"))
+            violations.append(
+                ("withdrawn_with_money", f"claim {claim_id} is withdrawn, and money was promised or paid")
+            )
         elif received.get(claim_id, 0) > lowered.get(claim_id, 0) and status not in SHOWN_WHEN_PAID:
-            found.append(("paid_shown_otherwise", f"claim {claim_id} was paid and is shown as {status}"))
-    return found
+            violations.append(("paid_shown_otherwise", f"claim {claim_id} was paid and is shown as {status}"))
+    return violations
 
 
-def check_recoveries(now: Snapshot, asked: Collection[str]) -> Found:
-    """asked: claims of which a person has said that what was paid too much is to come back."""
-    found = [
+def check_recoveries(now: Snapshot, asked: Collection[str]) -> Violations:
+    """Checks recoveries against people's words. asked: claims whose overpayment a person has asked back."""
+    violations = [
         ("recovery_unasked", f"claim {row['claim_id']}: {row['amount_minor']} are to come back, and nobody said so")
         for row in now.recoveries
         if row["claim_id"] not in asked
     ]
-    return found + [
+    return violations + [
         ("recovery_overdrawn", f"recovery {row['id']} of {row['amount_minor']}: {settled} were settled")
         for row in now.recoveries
         if (settled := row["offset_minor"] + row["repaid_minor"] + row["written_off_minor"]) > row["amount_minor"]
     ]
 
 
-def check_stopped(now: Snapshot) -> Found:
-    """The bank of the machine answers oddly and never pays otherwise than it was told: no claim is stopped."""
+def check_stopped(now: Snapshot) -> Violations:
+    """Checks that no claim is stopped: the machine's bank answers oddly but always pays as told."""
     return [("stopped_for_nothing", f"claim {row['claim_id']}: {row['code']}: {row['detail']}") for row in now.findings]
 
 
-def check_ledger(now: Snapshot) -> Found:
+def check_ledger(now: Snapshot) -> Violations:
     sums: Counter[tuple[str, str]] = Counter()
     total: Counter[str] = Counter()
     for row in now.ledger:
         if row["amount_minor"] is not None:
             sums[row["payout_id"], row["currency"]] += row["amount_minor"]
             total[row["currency"]] += row["amount_minor"]
-    found = [("ledger_not_zero", f"{currency} sums to {minor}") for currency, minor in total.items() if minor]
-    return found + [
+    violations = [("ledger_not_zero", f"{currency} sums to {minor}") for currency, minor in total.items() if minor]
+    return violations + [
         ("ledger_not_zero", f"payout {payout}: {currency} sums to {minor}")
         for (payout, currency), minor in sums.items()
         if minor
@@ -150,9 +154,9 @@ EXPECTED: Final[Mapping[str, Callable[[Snapshot], list[str]]]] = {
 }
 
 
-def check_audit(now: Snapshot, model: Model, done: Mapping[tuple[str, str], int]) -> Found:
-    """Every change has its record, with its contents unless the claim was erased. done: what the machine itself was
-    told has been done, by action and subject."""
+def check_audit(now: Snapshot, model: Model, done: Mapping[tuple[str, str], int]) -> Violations:
+    """Checks that every change has its record, with its contents unless the claim was erased. done: counts of the
+    actions that the machine was told had succeeded, by action and subject."""
     there: Counter[tuple[str, str]] = Counter((row["action"], row["subject"]) for row in now.audit)
     wanted: Counter[tuple[str, str]] = Counter()
     for (action, subject), count in done.items():
@@ -160,34 +164,35 @@ def check_audit(now: Snapshot, model: Model, done: Mapping[tuple[str, str], int]
     for action, subjects in EXPECTED.items():
         for key, count in Counter((action, subject) for subject in subjects(now)).items():
             wanted[key] = max(wanted[key], count)
-    found = [
+    violations = [
         ("audit_missing", f"{action} of {subject}: {there[action, subject]} records of {count}")
         for (action, subject), count in wanted.items()
         if there[action, subject] < count
     ]
     erased = {row["subject"] for row in now.audit if row["action"] == "claim.erased"}
-    found += [
+    violations += [
         ("audit_content_missing", f"record {row['seq']} ({row['action']}) has lost its contents")
         for row in now.audit
         if not row["has_content"] and row["subject"] not in erased
     ]
-    found += [
+    violations += [
         ("audit_missing", f"claim.erased of {claim_id}: its claim was erased")
         for claim_id, claim in model.claims.items()
         if claim.erased and claim_id not in erased
     ]
-    return found
+    return violations
 
 
-def check_work(now: Snapshot, killed: int) -> Found:
-    """Nothing failed for a reason that nobody has named. killed: workers in this run; a claim in whose hands several
-    died may go to a person unchecked."""
-    found = [
+def check_work(now: Snapshot, killed: int) -> Violations:
+    """Checks that nothing failed for an unknown reason. killed: number of workers killed in this run; a claim that
+    several died on may go to a person unchecked.
+    """
+    violations = [
         ("unhandled", f"claim {row['claim_id']}: {row['last_error']}")
         for row in now.jobs
         if row["last_error"] and "Died" not in row["last_error"]
     ]
-    return found + [
+    return violations + [
         ("unhandled", f"claim {row['claim_id']} could not be checked")
         for row in now.decisions
         if row["unchecked"] and not killed

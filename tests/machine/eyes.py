@@ -1,6 +1,5 @@
-"""Real measurements, each made once: what `flows.looking` measured of a file or of two files is remembered by the
-file's SHA-256, in memory and in a folder that several runs may share. Nothing is invented: what is not remembered is
-measured.
+"""A cache of real measurements: results of `flows.looking` for a file or two files are kept by SHA-256, in memory and
+in a folder that several runs may share. Missing results are measured, never invented.
 """
 
 from __future__ import annotations
@@ -34,8 +33,7 @@ T = TypeVar("T")
 
 
 class Remembering:
-    """Stands where `flows.looking.Looking` stands. The real one is loaded when something is measured for the first
-    time."""
+    """A caching stand-in for `flows.looking.Looking`, which is loaded at the first real measurement."""
 
     def __init__(self, evidence_url: str, folder: Path) -> None:
         self._config = WorkerConfig(
@@ -59,21 +57,23 @@ class Remembering:
 
     def photo(self, row: EvidenceRow) -> ExaminedPhoto | ImageRefused:
         self._blobs.read(row.sha256)  # as the real one, which fails when the file is gone
-        seen, preview = self._once(f"examined-{row.sha256}", lambda: self._with_preview(self.real().photo(row)))
+        photo, preview = self._once(f"examined-{row.sha256}", lambda: self._with_preview(self.real().photo(row)))
         if preview:
             self._blobs.put(preview)
-        return seen  # type: ignore[no-any-return]
+        return photo  # type: ignore[no-any-return]
 
     def paper(self, row: EvidenceRow) -> SeenPaper | ImageRefused:
         self._blobs.read(row.sha256)
-        seen, preview = self._once(f"paper-{row.sha256}", lambda: self._with_preview(self.real().paper(row)))
+        paper, preview = self._once(f"paper-{row.sha256}", lambda: self._with_preview(self.real().paper(row)))
         if preview:
             self._blobs.put(preview)
-        return seen  # type: ignore[no-any-return]
+        return paper  # type: ignore[no-any-return]
 
     def compare_photo(self, photo: ExaminedPhoto, candidates: Sequence[Candidate], subject: str) -> ExaminedPhoto:
-        """Pair by pair, and put together as `vision.examine.compare` does; a test holds the two against each other."""
-        if len(candidates) > ExamineLimits().verify_max or not all(one.preview_sha256 for one in candidates):
+        """Compares pair by pair and merges the results as `vision.examine.compare` does, as a test verifies."""
+        if len(candidates) > ExamineLimits().verify_max or not all(
+            candidate.preview_sha256 for candidate in candidates
+        ):
             return self.real().compare_photo(photo, candidates, subject)
         relations = sorted((self._pair(photo, other, subject) for other in candidates), key=by_strength)
         return replace(photo, candidates=tuple(candidates), relations=tuple(relations))
@@ -96,8 +96,8 @@ class Remembering:
             preview_sha256=other.preview_sha256,
         )
 
-    def explain_photo(self, fingerprint: Fingerprint, match: Candidate, found: Any, bank: KnownPictures) -> str:
-        return known_pictures.explain(fingerprint, match.keypoints, match.thumbnail, found, bank)
+    def explain_photo(self, fingerprint: Fingerprint, match: Candidate, geometry: Any, bank: KnownPictures) -> str:
+        return known_pictures.explain(fingerprint, match.keypoints, match.thumbnail, geometry, bank)
 
     def overlay(self, preview_sha256: str, match: PhotoMatch) -> str:
         if not self.has_files([preview_sha256, match.preview_sha256]):
@@ -125,8 +125,8 @@ class Remembering:
                 self._real = self._stack.enter_context(looking(self._config))
             return self._real
 
-    def _with_preview(self, seen: Any) -> tuple[Any, bytes]:
-        return seen, b"" if isinstance(seen, ImageRefused) else self._blobs.read(seen.preview_sha256)
+    def _with_preview(self, examined: Any) -> tuple[Any, bytes]:
+        return examined, b"" if isinstance(examined, ImageRefused) else self._blobs.read(examined.preview_sha256)
 
     def _once(self, key: str, measure: Callable[[], Any]) -> Any:
         if key not in self._known:
@@ -142,7 +142,7 @@ class Remembering:
 
 
 class Gated:
-    """Eyes that stop before their first comparison or reading until they are let go on: a worker that hangs."""
+    """Vision that blocks before its first comparison or reading until it is released, like a worker that hangs."""
 
     def __init__(self, eyes: Remembering) -> None:
         self._eyes = eyes

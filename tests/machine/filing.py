@@ -1,4 +1,4 @@
-"""Covers and claims as people send them, each with what the reckoning is to know of it."""
+"""Covers and claims as people send them, each reported to the model."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ BILL_DAYS_AGO = 6
 
 
 class Filing(Watched):
-    """Registers and files; the rules are `tests.machine.machine`'s."""
+    """Registers covers and files claims; the rules are those of `tests.machine.machine`."""
 
     async def _first_covers(self) -> None:
-        """Registered in the first run; every later one begins with them."""
+        """Registers the first covers in the first run; every later run begins with them."""
         if not self.house.begin_with:
             for number, (owner, product) in enumerate(FIRST_COVERS):
                 await self._register(owner, product, f"cover-{number}", recorded=timedelta(days=60))
@@ -49,7 +49,7 @@ class Filing(Watched):
     async def _register(
         self, owner: Person, product: str, cover_id: str, *, recorded: timedelta, change: bool = False
     ) -> None:
-        changes = 1 + sum(one.changes for one in self.model.covers if one.id == cover_id) if change else 0
+        changes = 1 + sum(cover.changes for cover in self.model.covers if cover.id == cover_id) if change else 0
         total = CLINIC_SUM_MINOR if product == CLINIC else SUM_MINOR + 1_000 * changes
         value = 0 if product == CLINIC else VALUE_MINOR
         with self.house.at(recorded):
@@ -68,7 +68,7 @@ class Filing(Watched):
         value = 0 if product == CLINIC else VALUE_MINOR
         self.done["policy.recorded", cover_id] += 1
         self.done["claimant.recorded", owner.id] += 1
-        known = next((one for one in self.model.covers if one.id == cover_id), None)
+        known = next((cover for cover in self.model.covers if cover.id == cover_id), None)
         if known is None:
             self.model.covers.append(Cover(cover_id, owner, product, at, total, value))
         else:
@@ -130,12 +130,12 @@ class Filing(Watched):
             self.model.claims[claim_id] = filed
             for action in ("claim.created", "claim.submitted"):
                 self.done[action, claim_id] += 1
-        said = f" order {written}" if written else " no order"
+        order_words = f" order {written}" if written else " no order"
         many = " (sent twice at once)" if twice else ""
-        return f"claim {number}: {owner.id} claims {minor} under {policy.id}, {item.name}, {ago} ago{said}{many}"
+        return f"claim {number}: {owner.id} claims {minor} under {policy.id}, {item.name}, {ago} ago{order_words}{many}"
 
     def _unused(self, picture: int) -> int:
-        """A photo that no claim shows yet, while there is one."""
+        """Returns a photo that no claim shows yet, as long as there is one."""
         shown = {thing for claim in self.model.claims.values() for thing, _ in claim.things}
         unused = [at for at, item in enumerate(pool.photos()) if not item.edited and item.thing not in shown]
         return unused[picture % len(unused)] if unused else picture

@@ -55,7 +55,9 @@ SCRUB: Final = ScrubLimits(rewrite_bytes_max=0)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """status 0: no answer, the process died. code: the refusal's, "" for none. claim_id: the claim that it is about."""
+    """An API's answer. status: 0 if the process died. code: the refusal's, "" for none. claim_id: the claim
+    concerned.
+    """
 
     status: int
     code: str
@@ -68,7 +70,7 @@ class Answer:
 
 @dataclass
 class House:
-    """One for all runs of a process, started by `tests.machine.start`. `fresh` empties it for the next run."""
+    """The running product, shared by all runs of a process. `fresh` empties it for the next run."""
 
     folder: Path
     settings: Settings
@@ -101,7 +103,7 @@ class House:
 
     @contextlib.contextmanager
     def at(self, ago: timedelta) -> Any:
-        """Meanwhile it is earlier for the API."""
+        """Sets the API's clock back by `ago` while the context lasts."""
         self.offset = -ago
         try:
             yield
@@ -109,11 +111,11 @@ class House:
             self.offset = timedelta()
 
     def later(self) -> datetime:
-        """For leases: every call is an hour after the last, so that whatever was leased has run out."""
+        """Returns a time for leases, an hour later at every call, so that every earlier lease has expired."""
         return datetime.now(UTC) + timedelta(hours=next(self.hours))
 
     async def fresh(self) -> None:
-        """No claim, nobody, nothing paid. The bank's book goes on; what it holds by now is left out from here on."""
+        """Empties the store. The bank's book goes on; its present entries are ignored from here on."""
         for mortal in (self.worker, self.settler, self.api):
             mortal.revive()
         self.troubles.clear()
@@ -125,13 +127,13 @@ class House:
         self.bank_after = max([self.bank_after, *(row["seq"] for row in await self._bank_rows())])
 
     async def begin_so(self, tables: Sequence[str]) -> None:
-        """What these tables hold now, every later run begins with."""
+        """Keeps the present contents of these tables as the start of every later run."""
         copies = [f'CREATE TABLE begin_with."{name}" AS SELECT * FROM "{name}"' for name in tables]
         await self._script("CREATE SCHEMA begin_with", *copies)
         self.begin_with = tuple(tables)
 
     async def _script(self, *statements: str) -> None:
-        """In one transaction and one round trip. The first may go past the append-only triggers."""
+        """Runs statements in one transaction and one round trip. The first may bypass the append-only triggers."""
         async with self.engine.connect() as conn:
             raw = (await conn.get_raw_connection()).driver_connection
             assert raw is not None
@@ -140,8 +142,9 @@ class House:
     # What people ask for, over HTTP.
 
     async def ask(self, role: str, subject: str, method: str, path: str, **options: Any) -> Answer:
-        """One request, with a fresh Idempotency-Key unless `key` is given. An answer that is no answer of the API's own
-        is noted as a trouble."""
+        """Sends one request, with a fresh Idempotency-Key unless `key` is given. Notes any answer that is not the
+        API's own as a trouble.
+        """
         key = options.pop("key", None) or f"key-{next(self.keys)}"
         headers = {"Authorization": f"Bearer {self._token(role, subject)}", "Idempotency-Key": key}
         try:
@@ -208,8 +211,9 @@ class House:
     async def review(
         self, who: str, claim_id: str, verdict: str, minor: int, *, knowing: bool, recover: bool, partner: str = ""
     ) -> Answer:
-        """knowing: whatever the schema has for saying that one knows of another payment is said. recover: that money
-        which was paid already is to come back, where the schema can say so."""
+        """Reviews a claim. knowing: acknowledge other payments in every way the schema has. recover: ask back money
+        that was paid already, where the schema allows it.
+        """
         known = VerdictRequest.model_fields
         body: dict[str, Any] = {"verdict": verdict, "note": "as seen"}
         if verdict == "approve":
@@ -223,14 +227,14 @@ class House:
                 text("SELECT id FROM referrals WHERE claim_id = :claim AND state IN ('open', 'delivered')"),
                 {"claim": claim_id},
             )
-            found = rows.scalars().first()
-        path = f"/v1/referrals/{found or 'none'}/decision"
+            referral_id = rows.scalars().first()
+        path = f"/v1/referrals/{referral_id or 'none'}/decision"
         return await self.ask("partner", partner, "POST", path, json=body)
 
     # What strangers try, past the routes' own queries.
 
     async def withdraw_in_store(self, claimant: str, claim_id: str) -> str:
-        """The name of the error, "" when it went through."""
+        """Withdraws in the store, past the API; returns the name of the error, "" on success."""
         return await self._in_store(intake.withdraw, claim_id, claimant, actor=f"claimant:{claimant}")
 
     async def appeal_in_store(self, claimant: str, claim_id: str) -> str:
@@ -252,11 +256,11 @@ class House:
         return ""
 
     def _refused_by_the_database(self, what: str, error: SQLAlchemyError) -> None:
-        """For instance a change that no audit record tells of."""
+        """Notes that the database refused a change, for instance one without its audit record."""
         self.troubles.append(f"{what}: {type(error).__name__}: {str(getattr(error, 'orig', error))[:200]}")
 
     async def erase(self, claim_id: str) -> str:
-        """The code of the refusal, "" when it was erased."""
+        """Erases the claim; returns the refusal's code, "" on success."""
         try:
             await erasure.erase(
                 self.engine, self.blobs, claim_id, actor="operator:olga", reason="asked for", now=self.now, scrub=SCRUB
@@ -269,20 +273,20 @@ class House:
         return ""
 
     async def end_recovery(self, recovery_id: str, how: str) -> Answer:
-        """how: `repayment` or `write-off`."""
+        """Ends a recovery. how: `repayment` or `write-off`."""
         body = {"reference": "R-1"} if how == "repayment" else {"note": "gone abroad"}
         return await self.ask("operator", "olga", "POST", f"/v1/recoveries/{recovery_id}/{how}", json=body)
 
     # What the processes do.
 
     async def lease(self, limit: int = 64) -> list[Any]:
-        """All that is due, for one worker: first what may be worked on together, then what nothing may be beside."""
+        """Leases everything due to one worker: first claims that may run together, then those that must run alone."""
         at, owner = self.later(), f"worker-{next(self.keys)}"
         async with self.engine.begin() as conn:
             leases = list(await queue.lease(conn, owner, limit, 60.0, at))
-            while one := await queue.lease_alone(conn, owner, 60.0, at):
-                leases += one
-                self._alone.update((lease.row_id, lease.fence) for lease in one)
+            while alone := await queue.lease_alone(conn, owner, 60.0, at):
+                leases += alone
+                self._alone.update((lease.row_id, lease.fence) for lease in alone)
         return leases
 
     def adjudication(self, eyes: Any = None) -> Adjudication:
@@ -290,8 +294,9 @@ class House:
         return Adjudication(context, self.tracker, LIMITS, claims_at_once=8)
 
     async def adjudicate(self, leases: Sequence[Any], eyes: Any = None) -> None:
-        """A batch of what may be worked on together, and one of each of the others. A worker that was killed says
-        nothing, and begins no further batch."""
+        """Adjudicates a batch of the claims that may run together, and each of the others alone. A killed worker
+        begins no further batch, silently.
+        """
         alone = [lease for lease in leases if (lease.row_id, lease.fence) in self._alone]
         together = [lease for lease in leases if lease not in alone]
         with contextlib.suppress(Died):
@@ -307,7 +312,7 @@ class House:
             return list(await outbox.lease(conn, "settle", "machine", 64, 60.0, self.later()))
 
     async def settle(self) -> None:
-        """One round over every payout that waits."""
+        """Settles every waiting payout once."""
         messages = await self.messages()
         settlement = Settlement(self.settler.engine, self.rail)
 
@@ -327,18 +332,18 @@ class House:
                 break
 
     async def reconcile(self) -> None:
-        """As the settle process does on its timer; the bank's list without what was paid in earlier runs."""
+        """Reconciles as the settle process does on its timer, ignoring payments of earlier runs."""
         with contextlib.suppress(Died):
             await reconcile.Reconciler(self.settler.engine, Since(self)).reconcile()
 
     async def odd(self, answers: Sequence[str]) -> None:
-        """How the bank answers its next requests about single payouts."""
+        """Sets the bank's answers to its next requests about single payouts."""
         (await self.bank.post("/odd", json={"answers": list(answers)})).raise_for_status()
 
     # What is looked at.
 
     async def payments(self) -> list[Paid]:
-        """What has left the bank in this run, by the bank's own book."""
+        """Returns the payments of this run by the bank's own book."""
         return [
             Paid(row["id"], row["reference"], Money(row["amount_minor"], row["currency"]), row["account"])
             for row in await self._bank_rows()
@@ -362,7 +367,7 @@ class House:
             return frozenset((await conn.execute(text("SELECT id FROM claims"))).scalars())
 
     async def touched_by_worker(self, claim_id: str) -> str:
-        """All that a worker may write about a claim, but for previews and the library: to compare before and after."""
+        """Returns, for comparison, everything a worker may write about a claim except previews and the library."""
         queries = (
             "SELECT status, round FROM claims WHERE id = :id",
             "SELECT id, outcome FROM decisions WHERE claim_id = :id ORDER BY seq",
@@ -377,13 +382,13 @@ class House:
         return repr(rows)
 
     async def books(self, payments: Sequence[Paid]) -> reconcile.Reconciliation:
-        """Bank against books. payments: as `payments` gave them."""
+        """Compares the books with the bank. payments: as `payments` returned them."""
         async with self.engine.connect() as conn, conn.begin():
             held = await reconcile._books(conn)
-        return reconcile.compare(held, payments, frozenset(one.id for one in held.payouts))
+        return reconcile.compare(held, payments, frozenset(payout.id for payout in held.payouts))
 
     async def verify_audit(self) -> str:
-        """What is wrong with the chain, "" for nothing."""
+        """Returns the fault of the audit chain, "" for none."""
         async with self.engine.connect() as conn:
             try:
                 checked = await audit.check(conn)
@@ -392,7 +397,7 @@ class House:
         return "" if checked.whole else f"contents are missing: {checked.missing}"
 
     async def inputs(self) -> list[tuple[str, bytes, bytes]]:
-        """(claim, inputs, decision) of every recorded decision."""
+        """Returns (claim, inputs, decision) of every recorded decision."""
         async with self.engine.connect() as conn:
             rows = await conn.execute(text("SELECT claim_id, inputs, decision FROM decisions"))
             return [(row.claim_id, bytes(row.inputs), bytes(row.decision)) for row in rows]
@@ -400,7 +405,7 @@ class House:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """The rail, with a list of payments that begins with this run."""
+    """The rail, listing only payments of this run."""
 
     house: House
 
@@ -418,7 +423,7 @@ class Since:
 def policy_body(
     policy_id: str, claimant: str, name: str, product: str, *, starts_at: datetime, sum_minor: int, value_minor: int
 ) -> dict[str, Any]:
-    """What `POST /v1/policies` takes."""
+    """Returns the body of `POST /v1/policies`."""
     return {
         "id": policy_id,
         "number": f"N-{policy_id}",

@@ -1,10 +1,10 @@
-"""A machine that does at random what people, processes and the bank do to claims, and looks after every step whether
-anything was paid twice, lost or left without a record.
+"""A state machine that acts at random as people, processes and the bank do, and checks after every step that nothing
+was paid twice, lost or left without a record.
 
     submit, pay, appeal, withdraw, resend, approve, refuse, ask, lower, recover, erase; two at once; strangers;
     processes that die at a transaction or wake up after their lease; a bank that answers oddly
 
-`tests.machine.running` starts it. What the product's interfaces are is known to `tests.machine.house` alone.
+`tests.machine.running` starts it. Only `tests.machine.house` knows the product's interfaces.
 """
 
 from __future__ import annotations
@@ -35,14 +35,15 @@ oddities = st.sampled_from(("", "", "in_progress", "in_progress", "lost", "lost"
 
 
 class Machine(Filing):
-    """All that is done, at random. `tests.machine.running` starts it."""
+    """All actions, chosen at random. `tests.machine.running` starts it."""
 
     # Registering.
 
     @initialize(cover=indexes, picture=indexes, amount=indexes, hours=indexes, order=indexes, odd=oddities)
     def first_claim(self, cover: int, picture: int, amount: int, hours: int, order: int, odd: str) -> None:
-        """Ann has two covers of one product and one of another; the same Ann under another id, and Bob, one each. And
-        there is a claim to go on with."""
+        """Gives Ann two covers of one product and one of another, the same Ann under another id and Bob one each,
+        and files a first claim.
+        """
         self._run(self._first_covers())
         covers = ", ".join(
             f"cover-{number} {owner.id} {product}" for number, (owner, product) in enumerate(FIRST_COVERS)
@@ -55,9 +56,9 @@ class Machine(Filing):
 
     @rule(who=indexes, late=st.booleans(), change=st.booleans())
     def register(self, who: int, late: bool, change: bool) -> None:
-        """One more cover, or the same again with other terms; also after an event that it would cover."""
+        """Registers another cover, or the same with other terms, possibly after an event that it would cover."""
         owner = PEOPLE[who % len(PEOPLE)]
-        known = [one for one in self.model.covers if one.owner == owner and one.product == FOOD]
+        known = [cover for cover in self.model.covers if cover.owner == owner and cover.product == FOOD]
         changed = known[who % len(known)] if change and known else None
         cover_id = changed.id if changed else f"cover-{len(self.model.covers)}"
         late = late or (
@@ -71,7 +72,7 @@ class Machine(Filing):
 
     @rule(who=indexes)
     def pet(self, who: int) -> None:
-        """A pet, and photos of its nose to be enrolled."""
+        """Registers a pet, with photos of its nose to be enrolled."""
         owner = PEOPLE[who % len(PEOPLE)]
         self._count("pet")
         pet_id = f"pet-{next(self.house.keys)}"
@@ -100,7 +101,7 @@ class Machine(Filing):
         closed: bool,
         twice: bool,
     ) -> None:
-        """File a claim, and carry it through to the bank, to its decision, or not at all."""
+        """Files a claim and carries it through to the bank, to its decision, or not at all."""
         self._count("claim")
         words = self._run(self._file(cover, picture, amount, hours, order, closed=closed, twice=twice))
         self._run(self._carry(carry, odd))
@@ -111,8 +112,9 @@ class Machine(Filing):
         shared=st.sampled_from(("picture", "order", "event", "cover")),
     )  # fmt: skip
     def two_claims_at_once(self, cover: int, picture: int, hours: int, other: int, shared: str) -> None:
-        """Two claims that have one thing in common, decided by two workers at the same moment. Their pictures are new
-        while there are new ones: what was shown before is for a person anyway."""
+        """Files two claims that share something, decided by two workers at the same moment. Uses new pictures while
+        there are any: pictures shown before go to a person anyway.
+        """
         self._count("two_claims_at_once")
         order = ORDERS.index(("A-1001", "A1001")) if shared == "order" else 0
         other_cover = cover if shared in ("event", "cover") else other
@@ -132,8 +134,8 @@ class Machine(Filing):
         table=st.sampled_from(WORKER_WRITES),
     )  # fmt: skip
     def adjudicate(self, cover: int, picture: int, hours: int, at_once: bool, dies: int, table: str) -> None:
-        """A worker takes a new claim and whatever else is due, and is killed: at its n-th transaction, or just before
-        it commits what it wrote to a table."""
+        """A worker takes a new claim and everything else due, and is killed at its n-th transaction, or just before it
+        commits a write to a table."""
         self._count("adjudicate")
         words = self._run(self._file(cover, self._unused(picture), 0, hours, 0))
         self.house.worker.arm(dies, table)
@@ -158,12 +160,12 @@ class Machine(Filing):
         self._run(both() if reconciles else self.house.settle())
         died = self._revive()
         beside = ", reconciled beside it" if reconciles else ""
-        self._run(self._after(f"settle, the bank answers {[one or 'well' for one in odd]}{beside}{died}"))
+        self._run(self._after(f"settle, the bank answers {[fault or 'well' for fault in odd]}{beside}{died}"))
 
     @rule(cover=indexes, picture=indexes, hours=indexes, wakes_first=st.booleans(), between=st.booleans())
     def late_worker(self, cover: int, picture: int, hours: int, wakes_first: bool, between: bool) -> None:
-        """A worker stops in the middle of a claim, another takes the claim over, and the first wakes up: it writes
-        nothing any more."""
+        """A worker stops in the middle of a claim, another takes the claim over; when the first wakes up, it must write
+        nothing."""
         self._count("late_worker")
         words = self._run(self._file(cover, self._unused(picture), 0, hours, 0))
         wrote = self._run(self._late(wakes_first))
@@ -186,14 +188,16 @@ class Machine(Filing):
         again = await self.house.lease()
         if not wakes_first:
             await self.house.adjudicate(again)
-        ids = [lease.claim_id for lease in leases if any(one.claim_id == lease.claim_id for one in again)]
+        ids = [lease.claim_id for lease in leases if any(other.claim_id == lease.claim_id for other in again)]
         before = {claim_id: await self.house.touched_by_worker(claim_id) for claim_id in ids}
         gated.go_on.set()
         await hanging
         after = {claim_id: await self.house.touched_by_worker(claim_id) for claim_id in ids}
         if wakes_first:
             await self.house.adjudicate(again)
-        return "; ".join(f"{before[one]} -> {after[one]}" for one in ids if before[one] != after[one])
+        return "; ".join(
+            f"{before[claim_id]} -> {after[claim_id]}" for claim_id in ids if before[claim_id] != after[claim_id]
+        )
 
     # What claimants do.
 
@@ -214,7 +218,7 @@ class Machine(Filing):
         await self._after(f"{claim.owner.id} appeals {claim}: {told(answer)}")
 
     async def _before_a_person(self, which: int) -> Filed | None:
-        """A claim that a person may decide; where there is none, one is appealed."""
+        """Returns a claim that a person may decide, after an appeal if there is none."""
         claim = self._pick(which, "referred", "payout_failed", only=True) or self._pick(which, "paid", "declined")
         if claim is not None and self._status(claim) in ("paid", "declined"):
             await self._appeal(claim)
@@ -222,7 +226,7 @@ class Machine(Filing):
 
     @rule(which=indexes, anything=st.booleans())
     def withdraw(self, which: int, anything: bool) -> None:
-        """Also after an appeal of a paid claim; then it is the appeal that is taken back."""
+        """Withdraws a claim; after an appeal of a paid claim this takes back the appeal."""
         if anything:
             claim = self._pick(which)
         else:
@@ -241,7 +245,7 @@ class Machine(Filing):
 
     @rule(which=indexes, picture=indexes, carry=carries, odd=oddities)
     def resend(self, which: int, picture: int, carry: str, odd: str) -> None:
-        """What was asked for, and submitted again; where nothing was asked for, a person asks first."""
+        """Sends the requested files and submits again; if nothing was requested, a person asks first."""
         claim = self._pick(which, "awaiting_information", only=True)
         if claim is None:
             claim = self._run(self._before_a_person(which))
@@ -338,12 +342,12 @@ class Machine(Filing):
             self._heard(answer)
         if len(answers) > 1 and all(answer.done for answer in answers):
             self._broken("decided_twice", f"{claim}: both went through ({pair})")
-        words = f"eva approves {claim} at once with {pair}: {[told(one) for one in answers]}"
+        words = f"eva approves {claim} at once with {pair}: {[told(answer) for answer in answers]}"
         self._run(self._after(words, {claim.id: knowing}))
 
     @rule(which=indexes, how=st.sampled_from(("repayment", "write-off")))
     def end_recovery(self, which: int, how: str) -> None:
-        """What a claimant owes is paid back or given up; where nobody owes anything, a paid claim is lowered first."""
+        """Repays or writes off a claimant's debt; if nobody owes anything, lowers a paid claim first."""
         if not self._owed():
             claim = self._pick(which, "paid", only=True)
             if claim is None:
@@ -382,11 +386,11 @@ class Machine(Filing):
 
     @rule(which=indexes, what=st.sampled_from(("look", "withdraw", "appeal", "submit", "resend", "in the store")))
     def stranger(self, which: int, what: str) -> None:
-        """Somebody else's claim is not there, whatever is tried."""
+        """Checks that a stranger's every action on somebody else's claim answers "not found"."""
         claim = self._pick(which, "paid", "referred", "declined", "submitted", "awaiting_information")
         if claim is None:
             return
-        other = next(one.id for one in PEOPLE if one.id != claim.owner.id and one.name != claim.owner.name)
+        other = next(person.id for person in PEOPLE if person.id != claim.owner.id and person.name != claim.owner.name)
         self._count("stranger")
         through = self._run(self._tried(what, other, claim))
         if through:
@@ -394,10 +398,10 @@ class Machine(Filing):
         self._run(self._after(f"{other} tries to {what} on {claim}"))
 
     async def _tried(self, what: str, other: str, claim: Filed) -> str:
-        """What went through, "" for nothing."""
+        """Returns the actions that succeeded, "" for none."""
         if what == "in the store":
             tries = (self.house.withdraw_in_store, self.house.appeal_in_store, self.house.submit_in_store)
-            return ", ".join([one.__name__ for one in tries if await one(other, claim.id) != "NotFound"])
+            return ", ".join([attempt.__name__ for attempt in tries if await attempt(other, claim.id) != "NotFound"])
         if what == "resend":
             answer = await self.house.resend(other, claim.id, [("photo", pool.photos()[0])], 99)
         else:
@@ -406,7 +410,7 @@ class Machine(Filing):
 
     @rule(at=st.integers(1, 5), table=st.sampled_from(API_WRITES), which=indexes, what=st.sampled_from(REQUESTS))
     def api_dies(self, at: int, table: str, which: int, what: str) -> None:
-        """The API is killed in the middle of a request: all of it was done, or nothing."""
+        """Kills the API in the middle of a request: it must be done wholly or not at all."""
         claim = self._pick(which, "referred", "paid")
         if claim is None:
             return
@@ -426,5 +430,5 @@ class Machine(Filing):
                     request = self.house.review("eva", claim.id, "approve", claim.minor, knowing=False, recover=False)
             self._heard(self._run(request))
         died = self._revive()
-        said = {claim.id: False} if what == "review" else {}
-        self._run(self._after(f"{words}{died}", said))
+        knowing = {claim.id: False} if what == "review" else {}
+        self._run(self._after(f"{words}{died}", knowing))

@@ -1,6 +1,6 @@
-"""What was sent, and what may at most be paid for it: a plain reckoning that knows nothing of the product's own checks.
+"""A model of the claims sent and the most that may be paid for them, independent of the product's own checks.
 
-Every violation has a code, which a planted fault is found by.
+Every violation has a code, by which a planted fault is detected.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SEVERAL_AN_EVENT: Final = frozenset({"outpatient_medical"})  # an illness has se
 
 
 class Violation(AssertionError):
-    """An invariant that does not hold. `steps`: what was done, in words."""
+    """A broken invariant. `steps`: the actions that led to it, in words."""
 
     def __init__(self, code: str, words: str, steps: Sequence[str] = ()) -> None:
         lines = "".join(f"\n  {number}. {step}" for number, step in enumerate(steps, 1))
@@ -41,7 +41,7 @@ class Person:
 
 @dataclass
 class Cover:
-    """recorded_at: when its terms were last written down. changes: how often they were changed."""
+    """An insurance cover. recorded_at: time of its last change of terms. changes: number of such changes."""
 
     id: str
     owner: Person
@@ -54,8 +54,8 @@ class Cover:
 
 @dataclass
 class Filed:
-    """One claim as it was sent. things: the pictures and bills that its files show, with whether the file is a changed
-    copy. order: as it was normalised by hand; "" where the claim names none."""
+    """A claim as it was sent. things: the pictures and bills that its files show, with True if the file is a changed
+    copy. order: normalised by hand; "" if the claim names none."""
 
     id: str
     number: int
@@ -73,9 +73,10 @@ class Filed:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """How a payout came about: by the rules, or by a person, who said that they know of other payments or did not; and
-    what the claim showed then, and since when its cover had its terms."""
+class PayoutOrigin:
+    """The origin of a payout: by a person or by the rules, True if the person acknowledged other payments, the
+    things that the claim showed then, and the time of its cover's last change of terms.
+    """
 
     by_person: bool
     knowing: bool
@@ -85,8 +86,9 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Back:
-    """Of one claim. asked_minor: what is to come back, or has, without what was given up. come_minor: what has come
-    back, paid or taken off another claim's money."""
+    """A claim's recoveries. asked_minor: owed or returned, less what was written off. come_minor: returned, by
+    payment or by offset against another claim's money. given_up_minor: written off.
+    """
 
     asked_minor: int = 0
     come_minor: int = 0
@@ -95,25 +97,26 @@ class Back:
 
 @dataclass
 class Model:
-    """claims by id, in the order in which they were filed. said: by payout."""
+    """The expected state. claims: by id, in the order in which they were filed. origins: by payout."""
 
     covers: list[Cover] = field(default_factory=list)
     claims: dict[str, Filed] = field(default_factory=dict)
-    said: dict[str, Said] = field(default_factory=dict)
+    origins: dict[str, PayoutOrigin] = field(default_factory=dict)
 
     def promised(self, payout: str, claim_id: str, *, by_person: bool, knowing: bool) -> None:
-        """A payout is there; what is said of it first stays."""
+        """Notes a payout's origin; the first one noted stays."""
         claim = self.claims[claim_id]
-        said = Said(by_person, knowing, frozenset(claim.things), claim.cover.recorded_at)
-        self.said.setdefault(payout, said)
+        origin = PayoutOrigin(by_person, knowing, frozenset(claim.things), claim.cover.recorded_at)
+        self.origins.setdefault(payout, origin)
 
     def check_money(
         self, paid: Iterable[tuple[str, str, int]], back: Mapping[str, Back] = MappingProxyType({})
     ) -> list[tuple[str, str]]:
-        """paid: (payout, claim, minor units) by the bank's book, and what was offset instead of being sent, in the
-        order in which they were promised. back: by claim. Code and words of every rule that is broken."""
+        """Returns code and words of every broken rule. paid: (payout, claim, minor units) by the bank's book, and
+        offsets that replaced payments, in the order in which they were promised. back: recoveries by claim.
+        """
         rows = [(payout, self.claims[claim], minor) for payout, claim, minor in paid]
-        found: list[tuple[str, str]] = []
+        violations: list[tuple[str, str]] = []
         by_claim: dict[str, int] = defaultdict(int)
         for _, claim, minor in rows:
             by_claim[claim.id] += minor
@@ -124,14 +127,14 @@ class Model:
             if claim.cover.product not in SEVERAL_AN_EVENT:
                 most = min(most, claim.cover.value_minor)
             if total > most:
-                found.append(("claim_overpaid", f"{claim} was paid {total}, at most {most} was due"))
-        found += self._covers(
+                violations.append(("claim_overpaid", f"{claim} was paid {total}, at most {most} was due"))
+        violations += self._covers(
             {claim_id: minor - back.get(claim_id, Back()).come_minor for claim_id, minor in by_claim.items()}
         )
-        found += self._things(rows)
-        found += self._orders(rows, net)
-        found += self._events(rows)
-        return found
+        violations += self._things(rows)
+        violations += self._orders(rows, net)
+        violations += self._events(rows)
+        return violations
 
     def _covers(self, by_claim: Mapping[str, int]) -> list[tuple[str, str]]:
         totals: dict[str, int] = defaultdict(int)
@@ -144,30 +147,32 @@ class Model:
         ]
 
     def _things(self, rows: Sequence[tuple[str, Filed, int]]) -> list[tuple[str, str]]:
-        """A picture or a bill is paid once; a second time only by a person who says that they know of the first. Of a
-        changed copy a person may think otherwise than the machine. Pictures and bills of an erased claim are unknown
-        again: the price of erasing, as docs/operating.md says."""
-        found = []
+        """Checks that a picture or a bill is paid once, and again only by a person who acknowledges the first
+        payment (or, for a changed copy, disagrees with the machine). Pictures and bills of an erased claim are
+        unknown again: the price of erasing, as docs/operating.md says.
+        """
+        violations = []
         holders: dict[str, list[tuple[Filed, bool]]] = defaultdict(list)
         for payout, claim, _ in rows:
-            said = self.said[payout]
-            for thing, edited in sorted(said.things):
+            origin = self.origins[payout]
+            for thing, edited in sorted(origin.things):
                 before = [(other, was) for other, was in holders[thing] if other.id != claim.id and not other.erased]
-                if before and not claim.erased and not said.knowing:
+                if before and not claim.erased and not origin.knowing:
                     copied = edited or all(was for _, was in before)
-                    if not (said.by_person and copied):
+                    if not (origin.by_person and copied):
                         kind = "paper" if thing.startswith("bill") else "photo"
-                        whom = "a person, who was not told" if said.by_person else "the rules"
-                        found.append(
+                        whom = "a person, who was not told" if origin.by_person else "the rules"
+                        violations.append(
                             (f"{kind}_paid_again", f"{thing} of {before[0][0]} was paid again in {claim} by {whom}")
                         )
                 holders[thing].append((claim, edited))
-        return found
+        return violations
 
     def _orders(self, rows: Sequence[tuple[str, Filed, int]], net: Mapping[str, int]) -> list[tuple[str, str]]:
-        """An order is paid once by the rules, and never above its value, whoever says so. The order of a claim that was
-        paid is remembered when the claim is erased."""
-        found = []
+        """Checks that an order is paid once by the rules, and never above its value by anybody. The order of a paid
+        claim is remembered when the claim is erased.
+        """
+        violations = []
         values: dict[str, int] = defaultdict(int)
         totals: dict[str, int] = defaultdict(int)
         first: dict[str, Filed] = {}
@@ -175,42 +180,42 @@ class Model:
             if not claim.order or claim.cover.product in SEVERAL_AN_EVENT:
                 continue
             before = first.setdefault(claim.order, claim)
-            if before.id != claim.id and not self.said[payout].by_person:
+            if before.id != claim.id and not self.origins[payout].by_person:
                 words = f"order {claim.order} of {before} was paid again in {claim} by the rules"
-                found.append(("order_paid_again", words))
+                violations.append(("order_paid_again", words))
         for claim_id, minor in net.items():
             claim = self.claims[claim_id]
             if claim.order and claim.cover.product not in SEVERAL_AN_EVENT:
                 values[claim.order] = max(values[claim.order], claim.cover.value_minor)
                 totals[claim.order] += minor
-        found += [
+        violations += [
             ("order_over_value", f"order {order} was paid {total}, it is worth {values[order]}")
             for order, total in totals.items()
             if total > values[order]
         ]
-        return found
+        return violations
 
     def _events(self, rows: Sequence[tuple[str, Filed, int]]) -> list[tuple[str, str]]:
-        found = []
+        violations = []
         before: list[Filed] = []
         for payout, claim, _ in rows:
-            said = self.said[payout]
-            if not said.by_person:
-                late = said.cover_recorded_at - claim.occurred_at
+            origin = self.origins[payout]
+            if not origin.by_person:
+                late = origin.cover_recorded_at - claim.occurred_at
                 if late > timedelta(minutes=LATE_MINUTES):
                     words = f"{claim} was paid by the rules, its cover was recorded {late} after the event"
-                    found.append(("late_cover_paid", words))
+                    violations.append(("late_cover_paid", words))
                 if claim.cover.product not in SEVERAL_AN_EVENT:
                     same = [other for other in before if _one_event(other, claim)]
                     if same:
                         words = f"the event of {same[0]} was paid again in {claim} by the rules"
-                        found.append(("event_paid_again", words))
+                        violations.append(("event_paid_again", words))
             before.append(claim)
-        return found
+        return violations
 
 
-def _one_event(one: Filed, other: Filed) -> bool:
-    apart = abs(one.occurred_at - other.occurred_at)
-    two_orders = one.order and other.order and one.order != other.order
+def _one_event(first: Filed, other: Filed) -> bool:
+    apart = abs(first.occurred_at - other.occurred_at)
+    two_orders = first.order and other.order and first.order != other.order
     most = timedelta(minutes=OTHER_ORDER_MINUTES) if two_orders else timedelta(hours=SAME_EVENT_HOURS)
-    return one.id != other.id and one.cover.id == other.cover.id and apart <= most
+    return first.id != other.id and first.cover.id == other.cover.id and apart <= most

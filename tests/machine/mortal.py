@@ -15,8 +15,9 @@ class Died(Exception):
 
 @dataclass
 class Mortal:
-    """Kills one process: as it begins its n-th transaction from now, or just before it commits the first one that
-    writes to a table. A process that is dead begins nothing more until it is started again."""
+    """Kills a process as it begins its n-th transaction from now, or just before it commits the first one that
+    writes to a table. A dead process begins no transaction until it is revived.
+    """
 
     engine: AsyncEngine
     left: int = 0  # 0: lives for ever
@@ -30,11 +31,11 @@ class Mortal:
         event.listen(self.engine.sync_engine, "commit", self._commits)
 
     def arm(self, at: int, table: str) -> None:
-        """table: dies when it has written there; else at its n-th transaction."""
+        """Arms the death: after a write to `table` if given, else at the n-th transaction."""
         self.left, self.table, self.wrote, self.dead = (0 if table else at), table, None, False
 
     def revive(self) -> bool:
-        """Start again; whether it had died."""
+        """Starts the process again; returns True if it had died."""
         died, self.left, self.table, self.wrote, self.dead = self.dead, 0, "", None, False
         return died
 

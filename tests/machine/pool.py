@@ -1,4 +1,4 @@
-"""The few pictures and bills that all claims of the machine are made of, so that the same things come again."""
+"""A small pool of pictures and bills for all claims of the machine, so that the same things recur."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ INSURED: Final = "张伟"  # on whom the bills are made out
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file. thing: the picture or the bill that it shows; two files of one thing must not both be paid. edited: not
-    the thing's first file."""
+    """A file. thing: the picture or the bill that it shows; two files of a thing must not both be paid. edited: True if
+    it is a changed copy."""
 
     name: str
     thing: str
@@ -45,7 +45,7 @@ def _jpeg(picture: Image.Image, quality: int) -> bytes:
 
 @cache
 def photos() -> tuple[Item, ...]:
-    """Six photographs of scikit-image, and two of them again: cropped by a twentieth, and compressed anew."""
+    """Returns six photographs of scikit-image, and two of them again: one cropped by a twentieth, one recompressed."""
     coffee, rocket, retina, stars, gravel, coins = (
         _picture(name) for name in ("coffee", "rocket", "retina", "hubble_deep_field", "gravel", "coins")
     )
@@ -65,7 +65,7 @@ def photos() -> tuple[Item, ...]:
 
 @cache
 def bills(day: date) -> tuple[Item, ...]:
-    """Two outpatient bills of one visit each, on `day`, and the first of them photographed again."""
+    """Returns two outpatient bills of a visit each on `day`, and the first photographed again."""
     items = (
         PrintedItem("门诊诊查费", "甲", 5_000),
         PrintedItem("血常规检验", "甲", 12_000),

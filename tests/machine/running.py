@@ -1,4 +1,4 @@
-"""Starts the house once and lets the machine loose in it."""
+"""Starts the house once and runs the state machine in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ SHRINK_SECONDS_MAX = 60.0  # after the first violation; the shortest sequence by
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """violation: None where every run held. run: the run in which it was found first. steps: taken by then."""
+    """The result of a hunt. violation: None if every run held. run: number of the first failing run. steps: until
+    then.
+    """
 
     tally: Tally
     violation: Violation | None
@@ -36,7 +38,7 @@ class Outcome:
 
 @contextlib.contextmanager
 def started(measured: Path | None = None) -> Iterator[None]:
-    """The house, for as many calls of `hunt` as follow."""
+    """Starts the house for the calls of `hunt` that follow."""
     with asyncio.Runner() as runner:
         stack = contextlib.AsyncExitStack()
         Machine.runner = runner
@@ -57,7 +59,7 @@ def hunt(
     collect: bool = False,
     on_run: Callable[[Tally], None] | None = None,
 ) -> Outcome:
-    """As many runs, or fewer if an invariant breaks; with shrinking the violation is the smallest that was found.
+    """Makes `runs` runs, or fewer if an invariant breaks; shrinking gives the shortest violation.
 
     number: the seed. codes: violations that count. collect: go on after a violation and keep the shortest of each code.
     """
@@ -104,9 +106,9 @@ def hunt(
         # A race that is lost once is lost: what was found counts, whether or not the same steps lead there again.
         if not broken:
             raise
-    violation = min(broken, key=lambda one: (len(one.steps), str(one)), default=None)
+    violation = min(broken, key=lambda candidate: (len(candidate.steps), str(candidate)), default=None)
     collected: dict[str, Violation] = {}
-    for one in sorted(broken, key=lambda one: len(one.steps), reverse=True):
-        collected[one.code] = one
+    for broken_run in sorted(broken, key=lambda candidate: len(candidate.steps), reverse=True):
+        collected[broken_run.code] = broken_run
     run, taken = first[0] if first else (tally.runs, sum(tally.steps.values()))
     return Outcome(tally, violation, run, taken, time.monotonic() - began, collected)

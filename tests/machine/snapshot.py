@@ -1,4 +1,4 @@
-"""All that the store says at one moment, read in one query."""
+"""A snapshot of the store, read in one query."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the store says at one moment; rows as dictionaries."""
+    """The store's tables at one moment; rows as dictionaries."""
 
     claims: dict[str, dict[str, Any]]
     payouts: list[dict[str, Any]]
@@ -60,7 +60,7 @@ def _in_one(queries: Mapping[str, str]) -> str:
 
 
 async def snapshot(engine: AsyncEngine) -> Snapshot:
-    """By `QUERIES`, in one statement: of one moment."""
+    """Reads `QUERIES` in one statement, hence at one moment."""
     async with engine.connect() as conn:
         read = (await conn.execute(text(_in_one(_QUERIES)))).scalar_one()
     by_id = {row["id"]: row for row in read.pop("claims")}

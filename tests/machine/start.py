@@ -49,7 +49,7 @@ _KEPT: Final = ("alembic_version_claims", "alembic_version_library", "alembic_ve
 
 @contextlib.asynccontextmanager
 async def house(measured: Path | None = None) -> AsyncIterator[House]:
-    """Start everything once. measured: a folder of measurements to share with other runs."""
+    """Starts everything once. measured: a folder of measurements to share with other runs."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
@@ -77,7 +77,7 @@ async def house(measured: Path | None = None) -> AsyncIterator[House]:
             await stack.enter_async_context(app.router.lifespan_context(app))
             transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("127.0.0.1", 50_000))
             client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://api"))
-            one = House(
+            built = House(
                 folder=folder,
                 settings=settings,
                 dsn=dsn,
@@ -93,11 +93,11 @@ async def house(measured: Path | None = None) -> AsyncIterator[House]:
                 scorecard=Scorecard.from_json(weights_path("credit_scorecard").read_bytes()),
                 tracker=await stack.enter_async_context(tracking(PrefectConfig())),
             )
-            async with one.engine.connect() as conn:
+            async with built.engine.connect() as conn:
                 names = await conn.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))
-                one.tables = tuple(name for name in names.scalars() if name not in _KEPT and "alembic" not in name)
-            made.append(one)
-            yield one
+                built.tables = tuple(name for name in names.scalars() if name not in _KEPT and "alembic" not in name)
+            made.append(built)
+            yield built
     finally:
         structlog.configure(**before)
 

@@ -1,4 +1,4 @@
-"""What is remembered is what is measured."""
+"""Cached measurements equal real ones."""
 
 from __future__ import annotations
 
@@ -23,23 +23,29 @@ def test_pairs_put_together_are_what_the_whole_comparison_gives(tmp_path: Path) 
     blobs = BlobStore((tmp_path / "evidence").as_uri())
     eyes = Remembering((tmp_path / "evidence").as_uri(), tmp_path / "measured")
     try:
-        seen: list[ExaminedPhoto] = []
+        photos: list[ExaminedPhoto] = []
         for item in pool.photos():
             sha256 = blobs.put(item.data)
             row = EvidenceRow(
                 item.name, item.name, EvidenceKind.PHOTO, "image/jpeg", len(item.data), sha256, "", 1, datetime.now(UTC)
             )
-            one = eyes.photo(row)
-            assert isinstance(one, ExaminedPhoto)
-            seen.append(one)
-        photo = seen[0]
+            examined = eyes.photo(row)
+            assert isinstance(examined, ExaminedPhoto)
+            photos.append(examined)
+        photo = photos[0]
         others: list[Candidate] = [
             candidate_from(
-                item.name, one.fingerprint, photo.fingerprint, nearness(photo.fingerprint, one.fingerprint.descriptor)
+                item.name,
+                other_photo.fingerprint,
+                photo.fingerprint,
+                nearness(photo.fingerprint, other_photo.fingerprint.descriptor),
             )
-            for item, one in zip(pool.photos()[1:], seen[1:], strict=True)
+            for item, other_photo in zip(pool.photos()[1:], photos[1:], strict=True)
         ]
-        named = [_with_preview(other, one.preview_sha256) for other, one in zip(others, seen[1:], strict=True)]
+        named = [
+            _with_preview(other, other_photo.preview_sha256)
+            for other, other_photo in zip(others, photos[1:], strict=True)
+        ]
         put_together, whole = (each.compare_photo(photo, named, "ann") for each in (eyes, eyes.real()))
         assert whole.relations, "nothing to compare"
         assert _plain(put_together) == _plain(whole)
@@ -54,7 +60,7 @@ def test_pairs_put_together_are_what_the_whole_comparison_gives(tmp_path: Path) 
 
 
 def _plain(photo: ExaminedPhoto) -> object:
-    """With arrays as lists: equality of what holds arrays is identity."""
+    """Returns the photo with arrays as lists, since dataclasses with arrays do not compare by value."""
     relations = [asdict(relation) for relation in photo.relations]
     for relation in relations:
         relation["geometry"] = {**relation["geometry"], "matrix": relation["geometry"]["matrix"].tolist()}

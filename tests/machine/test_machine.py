@@ -1,4 +1,4 @@
-"""The state machine in short; `make machine` runs it at length."""
+"""A short run of the state machine; `make machine` runs it at length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reckoning itself: what it must call a second payment, and what it must not."""
+"""The model itself: payments that it must and must not call a second payment."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def filed(name: str, cover: str, thing: str, *, edited: bool = False, hours: int
 def codes(*paid: tuple[Filed, tuple[bool, bool], int]) -> set[str]:
     model = Model(covers=list(COVERS.values()))
     rows = []
-    for number, (claim, said, minor) in enumerate(paid):
+    for number, (claim, origin, minor) in enumerate(paid):
         model.claims[claim.id] = claim
-        model.promised(f"p{number}", claim.id, by_person=said[0], knowing=said[1])
+        model.promised(f"p{number}", claim.id, by_person=origin[0], knowing=origin[1])
         rows.append((f"p{number}", claim.id, minor))
     return {code for code, _ in model.check_money(rows)}
 
@@ -47,7 +47,7 @@ def test_a_claim_paid_more_than_it_is_due_is_seen_however_many_payouts_it_took()
 
 
 @pytest.mark.parametrize(
-    ("edited", "said", "expected"),
+    ("edited", "origin", "expected"),
     [
         (False, RULES, {"photo_paid_again"}),
         (True, RULES, {"photo_paid_again"}),
@@ -57,10 +57,10 @@ def test_a_claim_paid_more_than_it_is_due_is_seen_however_many_payouts_it_took()
     ],
 )
 def test_a_photo_is_paid_again_only_by_a_person_who_knows(
-    edited: bool, said: tuple[bool, bool], expected: set[str]
+    edited: bool, origin: tuple[bool, bool], expected: set[str]
 ) -> None:
     first, again = filed("1", "a", "coffee"), filed("2", "b", "coffee", edited=edited)
-    assert codes((first, RULES, 30_000), (again, said, 30_000)) == expected
+    assert codes((first, RULES, 30_000), (again, origin, 30_000)) == expected
 
 
 def test_an_erased_claims_photo_can_be_compared_with_nothing() -> None:
@@ -142,14 +142,14 @@ def test_a_claim_that_nobody_has_in_hand_is_lost() -> None:
 
 def test_a_claim_in_two_hands_is_seen() -> None:
     asked = {"claim_id": "c", "state": "open", "cause": "refer"}
-    found = books.check_places(replace(EMPTY, claims=CLAIM, payouts=[PAYOUT], referrals=[asked]))
-    assert [code for code, _ in found] == ["claim_in_two_places"]
+    violations = books.check_places(replace(EMPTY, claims=CLAIM, payouts=[PAYOUT], referrals=[asked]))
+    assert [code for code, _ in violations] == ["claim_in_two_places"]
 
 
 def test_a_payout_without_its_message_and_a_message_without_its_payout_are_seen() -> None:
     message = {"topic": "settle", "key": "other", "state": "due"}
-    found = books.check_messages(replace(EMPTY, payouts=[PAYOUT], messages=[message]))
-    assert [code for code, _ in found] == ["payout_without_message", "message_without_payout"]
+    violations = books.check_messages(replace(EMPTY, payouts=[PAYOUT], messages=[message]))
+    assert [code for code, _ in violations] == ["payout_without_message", "message_without_payout"]
 
 
 def test_money_to_be_recovered_that_nobody_asked_for_or_that_is_settled_twice_is_seen() -> None:
@@ -177,5 +177,5 @@ def test_a_change_without_its_record_and_a_record_without_its_contents_are_seen(
     record = {"seq": 1, "action": "claim.created", "subject": "c", "has_content": False}
     decided = {"claim_id": "c", "unchecked": False}
     now = replace(EMPTY, claims=CLAIM, decisions=[decided], audit=[record])
-    found = books.check_audit(now, Model(), {})
-    assert [code for code, _ in found] == ["audit_missing", "audit_content_missing"]
+    violations = books.check_audit(now, Model(), {})
+    assert [code for code, _ in violations] == ["audit_missing", "audit_content_missing"]

@@ -1,4 +1,4 @@
-"""What every run of the machine shares: the looking after each step, the draining at the end, and the counting."""
+"""The common part of every run of the machine: checks after each step, draining at the end, and counts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DRAIN_ROUNDS_MAX: Final = 8
 
 @dataclass
 class Tally:
-    """What all runs together have done."""
+    """Counts over all runs."""
 
     runs: int = 0
     steps: Counter[str] = field(default_factory=Counter)
@@ -38,7 +38,7 @@ class Tally:
 
 
 class Watched(RuleBasedStateMachine):
-    """house, runner: started once for all runs. codes: violations that count; None: all of them do."""
+    """A run with its checks. house, runner: started once for all runs. codes: violations that count; None: all."""
 
     house: ClassVar[House]
     runner: ClassVar[asyncio.Runner]
@@ -63,7 +63,7 @@ class Watched(RuleBasedStateMachine):
     # The end of a run.
 
     def teardown(self) -> None:
-        """Faults off, everything carried to its end; then books, bank and records are compared in full."""
+        """Switches faults off and drains everything, then compares books, bank and records in full."""
         try:
             if not self.failed and self.did:
                 self._run(self._drain())
@@ -128,20 +128,23 @@ class Watched(RuleBasedStateMachine):
             await self.house.settle()
             await self.house.odd(())
 
-    async def _after(self, words: str, said: dict[str, bool] | None = None) -> None:
-        """Look at everything. said: claims on which a person has just decided, and whether they said that they know of
-        other payments; every other payout that is new comes from the rules."""
+    async def _after(self, words: str, knowing_by_claim: dict[str, bool] | None = None) -> None:
+        """Checks everything. knowing_by_claim: claims on which a person has just decided, True if they acknowledged
+        other payments; every other new payout comes from the rules.
+        """
         if words:
             self.did.append(words)
         now = self.now = await self.house.snapshot()
         for row in now.payouts:
-            knowing = (said or {}).get(row["claim_id"])
+            knowing = (knowing_by_claim or {}).get(row["claim_id"])
             self.model.promised(row["id"], row["claim_id"], by_person=knowing is not None, knowing=bool(knowing))
         promised = [row["id"] for row in now.payouts]
         claim_of = {row["id"]: row["claim_id"] for row in now.payouts}
         payments = await self.house.payments()
         rows = [
-            (one.payout_id, claim_of[one.payout_id], one.amount.minor) for one in payments if one.payout_id in claim_of
+            (payment.payout_id, claim_of[payment.payout_id], payment.amount.minor)
+            for payment in payments
+            if payment.payout_id in claim_of
         ]
         rows += [(row["id"], row["claim_id"], row["amount_minor"]) for row in now.payouts if row["recovery_id"]]
         rows.sort(key=lambda row: promised.index(row[0]))
@@ -149,26 +152,26 @@ class Watched(RuleBasedStateMachine):
         for _, claim_id, minor in rows:
             received[claim_id] += minor
         back = back_of(now)
-        found = [*self.model.check_money(rows, back)]
-        found += books.check_places(now)
-        found += books.check_messages(now)
-        lowered = {one: each.asked_minor + each.given_up_minor for one, each in back.items()}
-        found += books.check_statuses(now, received, lowered)
-        found += books.check_recoveries(now, self.recovering)
-        found += books.check_stopped(now)
-        found += books.check_ledger(now)
-        found += books.check_audit(now, self.model, self.done)
-        found += books.check_work(now, self.killed)
+        violations = [*self.model.check_money(rows, back)]
+        violations += books.check_places(now)
+        violations += books.check_messages(now)
+        lowered = {claim_id: each.asked_minor + each.given_up_minor for claim_id, each in back.items()}
+        violations += books.check_statuses(now, received, lowered)
+        violations += books.check_recoveries(now, self.recovering)
+        violations += books.check_stopped(now)
+        violations += books.check_ledger(now)
+        violations += books.check_audit(now, self.model, self.done)
+        violations += books.check_work(now, self.killed)
         reconciled = await self.house.books(payments)
-        found += [(f"bank_differs_{one.code}", str(one)) for one in reconciled.differences]
-        found += [("unhandled", trouble) for trouble in self.house.troubles]
+        violations += [(f"bank_differs_{difference.code}", str(difference)) for difference in reconciled.differences]
+        violations += [("unhandled", trouble) for trouble in self.house.troubles]
         self.house.troubles.clear()
-        for code, what in found:
+        for code, what in violations:
             self._broken(code, what)
 
     def _broken(self, code: str, words: str) -> None:
         """Raises Violation, unless only other codes count."""
-        counted = self.codes is None or any(code == one or code.startswith(f"{one}_") for one in self.codes)
+        counted = self.codes is None or any(code == wanted or code.startswith(f"{wanted}_") for wanted in self.codes)
         if counted:
             self.failed = True
             raise Violation(code, words, self.did)
@@ -179,7 +182,7 @@ class Watched(RuleBasedStateMachine):
         return answer.done
 
     def _revive(self) -> str:
-        """Start the dead again; who they were, in words."""
+        """Revives dead processes; returns their names in words."""
         mortals = {"worker": self.house.worker, "settle process": self.house.settler, "api": self.house.api}
         died = [name for name, mortal in mortals.items() if mortal.revive()]
         self.tally.deaths.update(died)
@@ -197,7 +200,7 @@ class Watched(RuleBasedStateMachine):
         ]
 
     def _pick(self, which: int, *statuses: str, only: bool = False) -> Filed | None:
-        """Of the claims in one of these statuses, the newest first. Of all where none is, unless `only`."""
+        """Picks a claim in one of these statuses, newest first; any claim if there is none, unless `only`."""
         fitting = self._in(statuses) or ([] if only else list(self.model.claims.values()))
         return fitting[::-1][which % len(fitting)] if fitting else None
 
@@ -212,7 +215,7 @@ class Watched(RuleBasedStateMachine):
 
 
 def back_of(now: Snapshot) -> dict[str, Back]:
-    """By claim: what is to come back of it, and what has."""
+    """Returns recoveries by claim: owed, returned and written off."""
     back: dict[str, Back] = {}
     for row in now.recoveries:
         known = back.get(row["claim_id"], Back())

@@ -36,22 +36,22 @@ def test_the_spread_term_falls_when_strangers_move_apart() -> None:
 
 
 def test_a_photo_in_the_queue_is_no_stranger_to_itself() -> None:
-    found = rows([1, 0, 0], [0, 1, 0], [1, 0.1, 0], [0, 1, 0.1])
+    vectors = rows([1, 0, 0], [0, 1, 0], [1, 0.1, 0], [0, 1, 0.1])
     queue = NegativeQueue(2)
     queue.add(rows([1, 0, 0]), torch.tensor([0]))  # the very photo 0
-    alone = losses(found, batch(2), NegativeQueue(2))[0]
-    assert losses(found, batch(2), queue)[0] == pytest.approx(float(alone), abs=1e-6)
+    alone = losses(vectors, batch(2), NegativeQueue(2))[0]
+    assert losses(vectors, batch(2), queue)[0] == pytest.approx(float(alone), abs=1e-6)
     queue.add(rows([1, 0, 0]), torch.tensor([9]))  # another photo that looks the same
-    assert losses(found, batch(2), queue)[0] > alone + 0.2
+    assert losses(vectors, batch(2), queue)[0] > alone + 0.2
 
 
 def test_a_hint_of_a_photo_is_neither_copy_nor_stranger() -> None:
-    found = rows([1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 1, 0.1])
+    vectors = rows([1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 1, 0.1])
     plain = batch(2)
     hints = plain.hints.copy()
     hints[2, 1] = True  # the second view of photo 0 lies on photo 1
     hinted = TrainingBatch(plain.pixels, plain.photos, plain.shows, hints)
-    assert losses(found, hinted, NegativeQueue(2))[0] < losses(found, plain, NegativeQueue(2))[0]
+    assert losses(vectors, hinted, NegativeQueue(2))[0] < losses(vectors, plain, NegativeQueue(2))[0]
 
 
 def test_whitening_folded_into_the_last_layer_leaves_outputs_uncorrelated() -> None:
@@ -74,14 +74,14 @@ def test_the_learning_rate_warms_up_and_runs_out() -> None:
 
 def test_training_goes_on_where_a_checkpoint_ended(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    one = batch(4)
+    first_batch = batch(4)
     training = Training(starting_point(), tmp_path)
-    training.advance(one, torch.device("cpu"))
+    training.advance(first_batch, torch.device("cpu"))
     training.save()
-    on = training.advance(one, torch.device("cpu"))
+    on = training.advance(first_batch, torch.device("cpu"))
     again = Training(starting_point(), tmp_path)
     assert again.step == 1
-    assert again.advance(one, torch.device("cpu")) == pytest.approx(on, rel=0.05)
+    assert again.advance(first_batch, torch.device("cpu")) == pytest.approx(on, rel=0.05)
     for name, value in training.average.items():
         torch.testing.assert_close(again.average[name], value, rtol=0.05, atol=1e-3)
 

@@ -1,4 +1,4 @@
-"""The OCR model folders: complete, verified, built once."""
+"""The OCR model folders are complete, verified and built once."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ def test_the_onnx_graph_gives_what_torch_gives() -> None:
     session = onnxruntime.InferenceSession(
         str(onnx_build.ensure(onnx_build.LITE0_FEATURES)), providers=["CPUExecutionProvider"]
     )
-    found = session.run(["pooled"], {"pixels": pixels})[0]
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    output = session.run(["pooled"], {"pixels": pixels})[0]
+    np.testing.assert_allclose(output, expected, atol=1e-4)
 
 
 def test_the_nose_trunk_gives_the_blocks_of_the_torch_network() -> None:
@@ -44,8 +44,8 @@ def test_the_nose_trunk_gives_the_blocks_of_the_torch_network() -> None:
     session = onnxruntime.InferenceSession(
         str(onnx_build.ensure(onnx_build.NOSE_TRUNK)), providers=["CPUExecutionProvider"]
     )
-    for name, found in zip(("fine", "coarse"), session.run(["fine", "coarse"], {"pixels": pixels}), strict=True):
-        np.testing.assert_allclose(found, expected[name], atol=1e-3)
+    for name, output in zip(("fine", "coarse"), session.run(["fine", "coarse"], {"pixels": pixels}), strict=True):
+        np.testing.assert_allclose(output, expected[name], atol=1e-3)
 
 
 def test_the_classifier_gives_what_torch_gives_and_names_its_classes() -> None:
@@ -56,7 +56,7 @@ def test_the_classifier_gives_what_torch_gives_and_names_its_classes() -> None:
     session = onnxruntime.InferenceSession(
         str(onnx_build.ensure(onnx_build.LITE0_CLASSES)), providers=["CPUExecutionProvider"]
     )
-    found = session.run(["probabilities"], {"pixels": pixels})[0]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    output = session.run(["probabilities"], {"pixels": pixels})[0]
+    np.testing.assert_allclose(output, expected, atol=1e-5)
     names = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
     assert (len(names), names[251], names[949]) == (1000, "dalmatian", "strawberry")

@@ -1,4 +1,4 @@
-"""Cards and the weights they vouch for."""
+"""Model cards and the weights that they describe."""
 
 from __future__ import annotations
 

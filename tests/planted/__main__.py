@@ -1,10 +1,10 @@
-"""Is every fault that could be slipped in found?
+"""Plants every known fault and reports those that go unnoticed.
 
     python -m tests.planted [NAME...] [--runs 300] [--seed N] [--json] [--list]
 
 Each fault is planted in a copy of the tree, in which the state machine then looks for it; the copy is deleted. First
-the tree is looked at as it is: what is broken without a fault proves nothing. Ends with 1 when a fault is not found,
-no longer applies, or the tree breaks by itself.
+the unchanged tree is checked: a violation without a fault proves nothing. Exits with 1 when a fault is not found, no
+longer applies, or the unchanged tree breaks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.planted.faults import Fault, every
-from tests.planted.planting import Found, hunt_for
+from tests.planted.planting import HuntResult, hunt_for
 
 BASELINE_RUNS = 20
 
@@ -42,22 +42,22 @@ def main() -> int:
         for fault in chosen:
             sys.stdout.write(f"{fault.name}: {fault.what}\n")
         return 0
-    found: list[Found] = []
+    results: list[HuntResult] = []
     with tempfile.TemporaryDirectory() as folder:
         measured = options.measured or Path(folder)
         base = baseline(chosen)
         if base.codes:
-            found.append(hunt_for(base, measured, runs=min(BASELINE_RUNS, options.runs), seed=options.seed))
-            _say(found[-1], base)
+            results.append(hunt_for(base, measured, runs=min(BASELINE_RUNS, options.runs), seed=options.seed))
+            _say(results[-1], base)
         for fault in chosen:
-            found.append(hunt_for(fault, measured, runs=options.runs, seed=options.seed))
-            _say(found[-1], fault)
-    good = [one.ok if one.fault != NOTHING else not one.by and not one.error for one in found]
+            results.append(hunt_for(fault, measured, runs=options.runs, seed=options.seed))
+            _say(results[-1], fault)
+    good = [result.ok if result.fault != NOTHING else not result.by and not result.error for result in results]
     if options.json:
-        rows = [{**asdict(one), "ok": ok} for one, ok in zip(found, good, strict=True)]
+        rows = [{**asdict(result), "ok": ok} for result, ok in zip(results, good, strict=True)]
         sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
     else:
-        _show(found, good)
+        _show(results, good)
     return 0 if all(good) else 1
 
 
@@ -65,23 +65,25 @@ NOTHING = "nothing"
 
 
 def baseline(faults: list[Fault]) -> Fault:
-    """The tree as it is, for every code that a planted fault is found by."""
+    """Returns the unchanged tree as a fault without edits, with every code by which planted faults are found."""
     codes = dict.fromkeys(code for fault in faults if fault.edits for code in fault.codes)
     return Fault(NOTHING, "the tree as it is", (), tuple(codes))
 
 
-def _say(one: Found, fault: Fault) -> None:
-    """A line on standard error as soon as it is known."""
-    words = one.error or (f"{one.by} in run {one.runs}" if one.by else f"nothing in {one.runs} runs")
-    sys.stderr.write(f"{one.fault} ({fault.what}): {words}, {one.seconds:.0f} s\n")
+def _say(result: HuntResult, fault: Fault) -> None:
+    """Writes a result to standard error as soon as it is known."""
+    words = result.error or (f"{result.by} in run {result.runs}" if result.by else f"nothing in {result.runs} runs")
+    sys.stderr.write(f"{result.fault} ({fault.what}): {words}, {result.seconds:.0f} s\n")
     sys.stderr.flush()
 
 
-def _show(found: list[Found], good: list[bool]) -> None:
+def _show(results: list[HuntResult], good: list[bool]) -> None:
     table = Table("fault", "where", "found by", "run", "steps", "")
-    for one, ok in zip(found, good, strict=True):
-        by = one.error or one.by or "nothing"
-        table.add_row(one.fault, one.where, by, str(one.runs), str(one.steps), "ok" if ok else "NOT AS IT SHOULD BE")
+    for result, ok in zip(results, good, strict=True):
+        by = result.error or result.by or "nothing"
+        table.add_row(
+            result.fault, result.where, by, str(result.runs), str(result.steps), "ok" if ok else "NOT AS IT SHOULD BE"
+        )
     Console().print(table)
 
 

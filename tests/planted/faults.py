@@ -21,14 +21,14 @@ class DoesNotApply(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Replace `old`, which must be there exactly once, by `new`."""
+    """A replacement of `old`, which must be there exactly once, by `new`."""
 
     path: str
     old: str
     new: str
 
     def apply(self, source: str) -> str:
-        """Raises DoesNotApply."""
+        """Returns the edited source. Raises DoesNotApply."""
         count = source.count(self.old)
         if count != 1:
             raise DoesNotApply(f"{self.path}: the text to replace is there {count} times: {self.old!r}")
@@ -37,8 +37,8 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """codes: the violations that count as finding it. test: of what the machine does not do, the test that must fail
-    instead. No edits: the tree as it is."""
+    """A fault. codes: violations that count as finding it. test: a test that must fail instead, for actions that the
+    machine does not take. No edits: the unchanged tree."""
 
     name: str
     what: str
@@ -303,7 +303,7 @@ NOT_BY_THE_MACHINE: Final = frozenset(
 
 
 def audit_faults(root: Path = ROOT) -> Iterator[Fault]:
-    """One for each record that the store appends: it is left out."""
+    """Yields a fault for each audit record that the store appends, which leaves that record out."""
     listed = _constants(ast.parse((root / "claims" / "audit_actions.py").read_text(encoding="utf-8")), {})
     for path in sorted((root / "claims" / "store").glob("*.py")):
         source = path.read_text(encoding="utf-8")
@@ -334,7 +334,7 @@ def audit_faults(root: Path = ROOT) -> Iterator[Fault]:
 
 
 def _constants(tree: ast.Module, known: Mapping[str, str]) -> dict[str, str]:
-    """Names of the module that stand for a string, be it by another name that is `known`."""
+    """Returns the module's names of string constants, including aliases of `known` names."""
     constants = dict(known)
     for node in tree.body:
         if not isinstance(node, ast.Assign | ast.AnnAssign):
@@ -352,7 +352,7 @@ def _constants(tree: ast.Module, known: Mapping[str, str]) -> dict[str, str]:
 
 
 def _append(node: ast.AST) -> ast.Call | None:
-    """The call of `audit.append` that this statement is."""
+    """Returns the call if this statement calls `audit.append`."""
     if not (
         isinstance(node, ast.Expr) and isinstance(node.value, ast.Await) and isinstance(node.value.value, ast.Call)
     ):
@@ -365,5 +365,5 @@ def _append(node: ast.AST) -> ast.Call | None:
 
 
 def every(root: Path = ROOT) -> tuple[Fault, ...]:
-    """All faults, in the order in which they are planted."""
+    """Returns all faults, in the order in which they are planted."""
     return (*FAULTS, *audit_faults(root))

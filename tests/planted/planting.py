@@ -1,4 +1,4 @@
-"""Plants a fault in a copy of the tree and lets the state machine look for it there. The working tree is only read."""
+"""Plants a fault in a copy of the tree and runs the state machine there. The working tree is only read."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ SECONDS_MAX: Final = 1_800
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What became of one fault. by: the violation's code, or the test that failed; "" when all held. error: it could
-    not be looked for."""
+class HuntResult:
+    """The result of hunting a fault. by: the violation's code, or the failed test; "" when all held. error: reason
+    why the hunt could not run.
+    """
 
     fault: str
     where: str
@@ -43,8 +44,8 @@ class Found:
 
 @contextlib.contextmanager
 def copy_of(root: Path = ROOT) -> Iterator[Path]:
-    """A copy of the committed and new files of the tree, deleted at the end. Files are linked where the folder allows:
-    write to a new file, never into one."""
+    """Yields a copy of the committed and new files of the tree, deleted at the end. Files are linked where the folder
+    allows: replace files, never write into one."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=root, check=True, capture_output=True
     )
@@ -71,7 +72,7 @@ def copy_of(root: Path = ROOT) -> Iterator[Path]:
 
 
 def plant(fault: Fault, tree: Path) -> None:
-    """Change the files of the copy. Raises DoesNotApply, and changes nothing then."""
+    """Changes the files of the copy. Raises DoesNotApply without any change."""
     changed: dict[str, str] = {}
     for edit in fault.edits:
         source = changed.get(edit.path) or (tree / edit.path).read_text(encoding="utf-8")
@@ -83,8 +84,9 @@ def plant(fault: Fault, tree: Path) -> None:
 
 
 def look(codes: Sequence[str], tree: Path, measured: Path, *, runs: int, seed: int) -> dict[str, Any]:
-    """What the machine of that tree says, as `python -m tests.machine --json` prints it. Raises RuntimeError with the
-    end of its errors when it says nothing."""
+    """Returns the report of that tree's machine, as `python -m tests.machine --json` prints it. Raises RuntimeError
+    with the end of its errors if it prints none.
+    """
     command = [sys.executable, "-m", "tests.machine", "--json", "--no-shrink", "--codes", ",".join(codes)]
     command += ["--runs", str(runs), "--seed", str(seed), "--measured", str(measured)]
     done = subprocess.run(
@@ -94,15 +96,16 @@ def look(codes: Sequence[str], tree: Path, measured: Path, *, runs: int, seed: i
     if done.returncode not in (0, 1) or not lines:
         raise RuntimeError(f"the machine ended with {done.returncode}: {done.stderr[-1500:]}")
     try:
-        said: dict[str, Any] = json.loads(lines[-1])
+        report: dict[str, Any] = json.loads(lines[-1])
     except json.JSONDecodeError as error:
         raise RuntimeError(f"the machine said {lines[-1]!r}: {done.stderr[-1500:]}") from error
-    return said
+    return report
 
 
 def run_test(test: str, tree: Path) -> str:
-    """The first test of that file that fails in that tree, "" when all pass. Raises RuntimeError when they cannot be
-    run."""
+    """Returns the first test of that file that fails in that tree, "" when all pass. Raises RuntimeError when they
+    cannot run.
+    """
     command = [sys.executable, "-m", "pytest", test, "-x", "-q", "-p", "no:cacheprovider", "--tb=no"]
     done = subprocess.run(
         command, cwd=tree, env=_environment(tree), capture_output=True, text=True, timeout=SECONDS_MAX, check=False
@@ -117,23 +120,25 @@ def _environment(tree: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def hunt_for(fault: Fault, measured: Path, *, runs: int, seed: int) -> Found:
-    """Copy, plant, look, delete."""
+def hunt_for(fault: Fault, measured: Path, *, runs: int, seed: int) -> HuntResult:
+    """Copies the tree, plants the fault, hunts it and deletes the copy."""
     try:
         with copy_of() as tree:
             plant(fault, tree)
             if fault.test:
                 began = time.monotonic()
                 failed = run_test(fault.test, tree)
-                return Found(fault.name, fault.where, failed, "", 0, 0, time.monotonic() - began)
-            said = look(fault.codes, tree, measured, runs=runs, seed=seed)
+                return HuntResult(fault.name, fault.where, failed, "", 0, 0, time.monotonic() - began)
+            report = look(fault.codes, tree, measured, runs=runs, seed=seed)
     except (DoesNotApply, RuntimeError, subprocess.TimeoutExpired) as error:
-        return Found(fault.name, fault.where, "", "", 0, 0, 0.0, error=f"{type(error).__name__}: {error}")
-    broken = said["violation"]
+        return HuntResult(fault.name, fault.where, "", "", 0, 0, 0.0, error=f"{type(error).__name__}: {error}")
+    broken = report["violation"]
     if broken is None:
-        return Found(fault.name, fault.where, "", "", said["runs"], sum(said["steps"].values()), said["seconds"])
-    return Found(
-        fault.name, fault.where, broken["code"], broken["words"], broken["run"], broken["step"], said["seconds"]
+        return HuntResult(
+            fault.name, fault.where, "", "", report["runs"], sum(report["steps"].values()), report["seconds"]
+        )
+    return HuntResult(
+        fault.name, fault.where, broken["code"], broken["words"], broken["run"], broken["step"], report["seconds"]
     )
 
 

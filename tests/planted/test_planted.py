@@ -41,18 +41,18 @@ def test_a_fault_that_no_longer_fits_the_source_is_an_error_and_not_a_pass(tmp_p
     gone = Fault("gone", "nothing", (Edit("claims/money.py", "no such text", ""),), ("unhandled",))
     with copy_of() as tree, pytest.raises(DoesNotApply, match=r"claims/money\.py"):
         plant(gone, tree)
-    found = hunt_for(gone, tmp_path, runs=1, seed=0)
-    assert not found.ok
-    assert found.error
+    result = hunt_for(gone, tmp_path, runs=1, seed=0)
+    assert not result.ok
+    assert result.error
 
 
 @pytest.mark.parametrize("name", CHEAP)
 def test_a_planted_fault_is_found(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     before = _changes()
-    fault = next(one for one in every() if one.name == name)
-    found = hunt_for(fault, tmp_path_factory.getbasetemp() / "planted-measured", runs=40, seed=0)
-    assert found.ok, found
-    assert found.by in fault.codes
+    fault = next(planted for planted in every() if planted.name == name)
+    result = hunt_for(fault, tmp_path_factory.getbasetemp() / "planted-measured", runs=40, seed=0)
+    assert result.ok, result
+    assert result.by in fault.codes
     assert _changes() == before
 
 

@@ -1,4 +1,4 @@
-"""A process gets on, waits for a CPU, or is stuck: told apart by what the kernel shows."""
+"""The kernel's figures tell a process that advances from one that waits for a CPU and one that is stuck."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What photos show: real photographs of the installed sample packages, and pictures that show nothing."""
+"""Subjects of photos: real photographs of the installed sample packages, and pictures without a subject."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def model() -> SubjectModel:
     [("coffee.png", "food", 0.9), ("chelsea.png", "cat", 0.8), ("motorcycle_left.png", "vehicle", 0.8)],
 )
 def test_photographs_show_what_they_show(model: SubjectModel, name: str, subject: str, probability_min: float) -> None:
-    (seen,) = model.look([np.asarray(Image.open(io.BytesIO(sample_photo(name))))])
-    assert isinstance(seen, SubjectReading)
-    assert seen.subjects[0][0] == subject
-    assert seen.subjects[0][1] >= probability_min
-    assert seen.model.startswith("lite0_classes@")
+    (reading,) = model.look([np.asarray(Image.open(io.BytesIO(sample_photo(name))))])
+    assert isinstance(reading, SubjectReading)
+    assert reading.subjects[0][0] == subject
+    assert reading.subjects[0][1] >= probability_min
+    assert reading.model.startswith("lite0_classes@")
 
 
 def test_several_photos_at_once_are_seen_as_each_by_itself(model: SubjectModel) -> None:
     pictures = [skimage.data.chelsea(), skimage.data.coffee(), skimage.data.astronaut()] * 4
     together = model.look(pictures)
-    for picture, seen in zip(pictures[:3], together, strict=False):
+    for picture, reading in zip(pictures[:3], together, strict=False):
         (alone,) = model.look([picture])
-        assert isinstance(seen, SubjectReading)
+        assert isinstance(reading, SubjectReading)
         assert isinstance(alone, SubjectReading)
-        assert dict(seen.subjects) == pytest.approx(dict(alone.subjects), abs=2e-3)
+        assert dict(reading.subjects) == pytest.approx(dict(alone.subjects), abs=2e-3)
 
 
 def test_probabilities_stay_between_nothing_and_one_and_classes_count_once(model: SubjectModel) -> None:
@@ -54,8 +54,8 @@ def test_probabilities_stay_between_nothing_and_one_and_classes_count_once(model
 @pytest.mark.parametrize("shape", [(1, 1, 3), (31, 200, 3), (200, 20_000, 3)])
 def test_what_is_too_small_or_too_long_is_not_measured(model: SubjectModel, shape: tuple[int, ...]) -> None:
     good = skimage.data.chelsea()
-    before, seen, after = model.look([good, np.full(shape, 127, np.uint8), good])
-    assert isinstance(seen, Unmeasured)
+    before, reading, after = model.look([good, np.full(shape, 127, np.uint8), good])
+    assert isinstance(reading, Unmeasured)
     assert isinstance(before, SubjectReading)
     assert before == after
 

@@ -1,4 +1,4 @@
-"""Every route x everybody who could call it. A new route without a line here fails the first test."""
+"""Every route by every possible caller. A new route without a line here fails the first test."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ MATRIX = {
 
 
 def routes(settings: Settings) -> set[tuple[str, str]]:
-    found = set()
+    listed = set()
     for path, operations in create_app(settings).openapi()["paths"].items():
-        found |= {(method.upper(), path) for method in operations}
-    return found
+        listed |= {(method.upper(), path) for method in operations}
+    return listed
 
 
 def test_every_route_is_in_the_matrix(settings: Settings) -> None:
@@ -88,7 +88,7 @@ def callers(api: Api) -> dict[str, httpx.Client]:
 
 
 def world(api: Api) -> dict[str, str]:
-    """Claimant A's policy, pet and claim, referred to partner A; claimant B has a policy of their own."""
+    """Returns the ids of claimant A's policy, pet and claim, referred to partner A; claimant B has a policy too."""
     register(api)
     register(api, policy_id="pol-b", claimant_id="clm-b")
     pet = {"claimant": {"id": "clm-a", "name": "李晓雯"}, "name": "豆豆", "species": "dog"}

@@ -1,4 +1,4 @@
-"""One client with hundreds of silent connections, and everybody else."""
+"""A client with hundreds of silent connections does not shut out other clients."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def port(api: Api) -> int:
 
 
 def opened(api: Api, source: str = "127.0.0.2") -> socket.socket:
-    """A connection from that address, on which nothing is said."""
+    """Opens a connection from that address and sends nothing."""
     return socket.create_connection(("127.0.0.1", port(api)), timeout=10, source_address=(source, 0))
 
 
 def waiting(api: Api) -> bytes:
-    """The head of a request whose body the route awaits: its connection is busy."""
+    """Returns the head of a request whose body the route awaits, which keeps its connection busy."""
     signed_in = api.token("claimant", "clm-a")
     return (
         f"POST /v1/claims HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {signed_in}\r\nIdempotency-Key: k\r\n"
@@ -67,7 +67,7 @@ def closed_by_us(api: Api) -> dict[str, float]:
 
 
 def seconds_for_answers(api: Api) -> float:
-    """How long somebody else waits for thirty answers, each on a connection of its own."""
+    """Returns the seconds that another client waits for thirty answers, each on a connection of its own."""
     headers = {"Authorization": f"Bearer {api.token('claimant', 'clm-a')}"}
     started = time.monotonic()
     for path in ("/healthz", "/readyz", "/v1/claims") * 10:

@@ -1,4 +1,4 @@
-"""A draft and its files are its claimant's alone: every route with a claim's id, API and pages, by everybody else."""
+"""Drafts and their files are private to the claimant: every route with a claim's id is called by everybody else."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_draft_does_not_exist_for_anybody_but_its_claimant_on_any_route_of_the
     assert wrong == []
     mine = api.as_("claimant", "clm-a")
     shown = mine.get(f"/v1/claims/{claim}").json()
-    assert (shown["status"], [one["name"] for one in shown["evidence"]]) == ("draft", ["rot.jpg"])
+    assert (shown["status"], [file["name"] for file in shown["evidence"]]) == ("draft", ["rot.jpg"])
     assert mine.get(f"/v1/claims/{claim}/evidence/rot.jpg").content == jpeg()
 
 
@@ -95,7 +95,7 @@ def test_a_file_for_a_claim_that_waits_for_more_is_seen_once_it_is_submitted(api
     assert sent.is_success, sent.text
 
     def named(client: httpx.Client) -> list[str]:
-        return sorted(one["name"] for one in client.get(f"/v1/claims/{claim}").json()["evidence"])
+        return sorted(file["name"] for file in client.get(f"/v1/claims/{claim}").json()["evidence"])
 
     assert named(mine) == ["bill.jpg", "photo-1.jpg"]
     assert named(adjuster) == ["photo-1.jpg"]
@@ -135,12 +135,12 @@ def test_a_draft_is_on_no_page_of_anybody_else(api: Api) -> None:
 
 
 def _page_routes() -> list[APIRoute]:
-    """Of every module of the pages that has a router."""
-    found: list[APIRoute] = []
+    """Returns the routes of every module of the pages that has a router."""
+    routes: list[APIRoute] = []
     for module in pkgutil.iter_modules(api_pages.__path__):
         router = getattr(importlib.import_module(f"api.pages.{module.name}"), "router", None)
-        found += [route for route in getattr(router, "routes", ()) if isinstance(route, APIRoute)]
-    return found
+        routes += [route for route in getattr(router, "routes", ()) if isinstance(route, APIRoute)]
+    return routes
 
 
 def test_the_store_itself_finds_no_draft_without_its_claimant(api: Api) -> None:

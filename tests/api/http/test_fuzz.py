@@ -1,4 +1,4 @@
-"""What no client should send, to every route: a refusal, never an error of ours.
+"""Malformed requests to every route are refused and never cause a server error.
 
 Each value that a route takes (path, query, header, every member of its JSON) is replaced, one at a time, by values that
 break naive code; then whole requests that Hypothesis makes up.
@@ -89,11 +89,11 @@ class Fuzzed:
                     yield method.upper(), path, operation.get("parameters", [])
 
     def address(self, path: str, **raw: str) -> str:
-        """The path with every name filled in; those in `raw` as they are."""
+        """Returns the path with every parameter filled in; those in `raw` unescaped."""
         return re.sub(r"\{(\w+)\}", lambda name: raw.get(name[1], self.names.get(name[1], "x-1")), path)
 
     def let_in(self, method: str, path: str) -> httpx.Client:
-        """Somebody whom the route does not refuse for their role."""
+        """Returns a client whose role the route accepts."""
         if (method, path) not in self._let_in:
             headers = key() | JSON
             self._let_in[method, path] = next(
@@ -104,7 +104,7 @@ class Fuzzed:
         return self._let_in[method, path]
 
     def ask(self, method: str, path: str, address: str = "", **content: Any) -> None:
-        """It is sent to the route (at `address` where given), and what comes back is no error of ours."""
+        """Sends the request to the route (at `address` where given) and checks that the answer is no server error."""
         headers = key() | content.pop("headers", {})
         answer = self.let_in(method, path).request(method, address or self.address(path), headers=headers, **content)
         assert answer.status_code < 500, (method, path, address, content, answer.text)
@@ -186,7 +186,7 @@ def test_no_name_in_an_address_breaks_a_route(fuzzed: Fuzzed) -> None:
 def test_no_query_breaks_a_route(fuzzed: Fuzzed) -> None:
     texts = [*TEXTS, *(str(value) for value in VALUES if isinstance(value, int | float))]
     for method, path, parameters in fuzzed.operations():
-        for name in [one["name"] for one in parameters if one["in"] == "query"]:
+        for name in [parameter["name"] for parameter in parameters if parameter["in"] == "query"]:
             for text in texts:
                 raw = escaped(text)
                 fuzzed.ask(method, path, f"{fuzzed.address(path)}?{name}={raw}&{name}={raw}")
@@ -222,7 +222,7 @@ def test_no_part_of_a_form_breaks_an_upload(fuzzed: Fuzzed) -> None:
 
 
 def pages(router: Any) -> Iterator[tuple[str, str]]:
-    """Method and path of every route of the pages, whichever way routers are nested."""
+    """Yields method and path of every route of the pages, including nested routers."""
     for route in router.routes:
         if isinstance(route, APIRoute):
             yield from ((method, route.path) for method in sorted((route.methods or set()) - {"HEAD"}))

@@ -21,7 +21,7 @@ CLAIMS = 12
 
 
 def start(settings: Settings, port: int) -> subprocess.Popen[bytes]:
-    """`serve` as a process of its own, once it is ready."""
+    """Starts `serve` as a process of its own and returns it once it is ready."""
     environment = os.environ | {
         "MIAOPEI_HOME": str(settings.home),
         "MIAOPEI_DATABASE_URL": settings.database_url,

@@ -34,10 +34,10 @@ def test_the_description_in_the_docs_is_current() -> None:
 
 
 def test_every_operation_has_a_summary_its_own_id_and_its_refusals(document: dict[str, Any]) -> None:
-    seen = operations(document)
-    assert all(operation["summary"] and operation["tags"] for _, operation in seen)
-    assert len({operation["operationId"] for _, operation in seen}) == len(seen)
-    for name, operation in seen:
+    listed = operations(document)
+    assert all(operation["summary"] and operation["tags"] for _, operation in listed)
+    assert len({operation["operationId"] for _, operation in listed}) == len(listed)
+    for name, operation in listed:
         if " /v1/" not in name:
             continue
         assert {"401", "403", "503"} <= set(operation["responses"]), name
@@ -52,7 +52,7 @@ def test_every_operation_has_a_summary_its_own_id_and_its_refusals(document: dic
 def test_every_post_that_creates_documents_its_key(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
         if name.startswith("POST "):
-            assert any(one["name"] == "Idempotency-Key" for one in operation["parameters"]), name
+            assert any(parameter["name"] == "Idempotency-Key" for parameter in operation["parameters"]), name
 
 
 def test_the_examples_are_requests_that_the_schemas_take() -> None:

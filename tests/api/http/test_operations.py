@@ -19,7 +19,7 @@ CLEAR = Reason("photo_unseen", Ground.CLEAR, Outcome.PAY, "", "")
 
 
 def series(api: Api) -> dict[tuple[str, ...], float]:
-    """Every sample of /metrics under its name and label values."""
+    """Returns every sample of /metrics by its name and label values."""
     answer = api.anonymous().get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     return {
@@ -38,10 +38,10 @@ def test_operators_see_the_figures_and_prometheus_the_same(api: Api) -> None:
     for outcome, reason in ((Outcome.PAY, CLEAR), (Outcome.REFER, SUSPICION)):
         decide(api, submit(api)["id"], outcome, reason, payout_minor=100 if outcome is Outcome.PAY else 0)
     waiting = submit(api)
-    seen = operator.get("/v1/operations").json()
-    assert seen["decisions_by_outcome"] == {"pay": 1, "refer": 1}
-    assert seen["payouts_by_state"] == {"reserved": 1}
-    assert (seen["adjudication"]["due"], seen["referrals_open"]) == (1, 1)
+    figures = operator.get("/v1/operations").json()
+    assert figures["decisions_by_outcome"] == {"pay": 1, "refer": 1}
+    assert figures["payouts_by_state"] == {"reserved": 1}
+    assert (figures["adjudication"]["due"], figures["referrals_open"]) == (1, 1)
     api.anonymous().get("/v1/nothing-here")
     samples = series(api)
     assert samples["miaopei_store_up",] == 1

@@ -1,4 +1,4 @@
-"""What leaves with an original for those who judge: the same picture, and nothing about where and whose."""
+"""Originals shown to adjusters: the same picture without metadata on place or owner."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MARK = b"PLANTED-0417"
 
 
 def planted(kind: str) -> tuple[bytes, str]:
-    """A file with the mark in every place that its format has for it, and behind its end."""
+    """Returns a file with the mark in every metadata field of its format, and behind its end."""
     picture, buffer = Image.fromarray(PIXELS), io.BytesIO()
     exif = Image.Exif()
     exif[0x0112], exif[0x013B] = 6, MARK.decode()

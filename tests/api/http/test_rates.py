@@ -1,4 +1,4 @@
-"""How often who may ask: by subject, by address, and what a revoked or rotated token can still do."""
+"""Rate limits by subject and by address, and revoked or rotated tokens."""
 
 from __future__ import annotations
 
@@ -203,5 +203,5 @@ def test_limits_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("MIAOPEI_TOKEN_KEYS_OLD", '["abc"]')
     read = Settings()
     assert (read.http.rates.claims_by_subject, read.http.rates.claims_by_address) == (7, RateLimits().claims_by_address)
-    assert [str(one) for one in read.http.proxies()] == ["10.0.0.0/8", "::1/128"]
+    assert [str(proxy) for proxy in read.http.proxies()] == ["10.0.0.0/8", "::1/128"]
     assert read.token_keys_old == ("abc",)

@@ -69,8 +69,8 @@ def test_less_than_was_paid_is_never_answered_with_silence(api: Api, role: str, 
     (owed,) = api.as_("operator", "o").get("/v1/recoveries").json()["recoveries"]
     assert (owed["id"], owed["claim_id"]) == (taken.json()["recovery_id"], claim_id)
     assert (owed["owed_minor"], owed["state"]) == (5_000 - due, "open")
-    seen = api.as_("claimant", "clm-a").get(f"/v1/claims/{claim_id}").json()
-    assert (seen["payout_minor"], seen["recoveries"][0]["owed_minor"]) == (due, 5_000 - due)
+    claim = api.as_("claimant", "clm-a").get(f"/v1/claims/{claim_id}").json()
+    assert (claim["payout_minor"], claim["recoveries"][0]["owed_minor"]) == (due, 5_000 - due)
     assert series(api)["miaopei_recoveries_owed_minor", "CNY"] == 5_000 - due
 
 
@@ -103,8 +103,8 @@ def test_a_recovery_is_repaid_by_an_operator_and_written_off_with_a_note(api: Ap
 
 def test_a_stopped_claim_is_shown_and_let_go_on_by_an_operator(api: Api) -> None:
     claim_id = paid(api)
-    found = Difference("po_1", claim_id, "amount_differs", "books 1, bank 2")
-    in_store(api, lambda conn: findings.record(conn, found, datetime.now(UTC), actor="flow:reconcile"))
+    difference = Difference("po_1", claim_id, "amount_differs", "books 1, bank 2")
+    in_store(api, lambda conn: findings.record(conn, difference, datetime.now(UTC), actor="flow:reconcile"))
     adjuster, operator = api.as_("adjuster", "li"), api.as_("operator", "o")
     more = {"verdict": "approve", "amount_minor": 5_500, "currency": "CNY"}
     stopped = adjuster.post(f"/v1/claims/{claim_id}/review", json=more, headers=key())

@@ -97,7 +97,7 @@ def test_a_request_whose_first_is_in_flight_is_told_to_wait_and_takes_over_a_dea
     terms = policy("pol-2")
 
     async def put(until_seconds: float) -> None:
-        """The first request as a process that died (or is still at it) left it."""
+        """Stores the first request as a process that died (or is still working on it) left it."""
         engine = connect(api.settings.database_url)
         async with engine.begin() as conn:
             await conn.exec_driver_sql("DELETE FROM idempotency_keys")

@@ -1,4 +1,4 @@
-"""A person's word on a match or a flood over the API: who may, once, about what is theirs, and what they are shown."""
+"""Rulings on matches and floods over the API: roles, once only, own cases only, and the answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OUTLINE = ((-0.1, -0.1), (1.1, -0.1), (1.1, 1.1), (-0.1, 1.1))
 
 @pytest.fixture
 def case(api: Api) -> dict[str, str]:
-    """Ann's claim, whose photo is a copy of Bob's: the ids, and what is shown of the match."""
+    """Files Ann's claim, whose photo is a copy of Bob's; returns the ids and the match as shown."""
     register(api, policy_id="pol-1", claimant_id="clm-a")
     register(api, policy_id="pol-2", claimant_id="clm-b")
     original = seeding.claim(api, "clm-b", "pol-2", seed=1)
@@ -105,23 +105,23 @@ def test_a_word_is_taken_back_once_repeats_with_its_key_and_the_pair_is_ruled_on
     api: Api, case: dict[str, str]
 ) -> None:
     adjuster, own = api.as_("adjuster", "mei"), key()
-    said = adjuster.post(f"/v1/claims/{case['claim']}/rulings", json=ruling(case, "common"), headers=key()).json()
+    made = adjuster.post(f"/v1/claims/{case['claim']}/rulings", json=ruling(case, "common"), headers=key()).json()
     (photo,) = adjuster.get(f"/v1/claims/{case['claim']}/matches").json()["photos"]
-    assert photo["matches"][0]["ruling_id"] == said["id"]
+    assert photo["matches"][0]["ruling_id"] == made["id"]
     other = api.as_("adjuster", "lin")
-    gone = other.post(taking_back(case, said["id"]), json={"note": "the wrong photo"}, headers=own)
+    gone = other.post(taking_back(case, made["id"]), json={"note": "the wrong photo"}, headers=own)
     assert gone.status_code == 200, gone.text
     told = gone.json()
     assert (told["ruling"], told["ruled_by"], told["unlearnt"]) == ("common", "adjuster:mei", True)
-    again = other.post(taking_back(case, said["id"]), json={"note": "the wrong photo"}, headers=own)
+    again = other.post(taking_back(case, made["id"]), json={"note": "the wrong photo"}, headers=own)
     assert (again.json(), again.headers["idempotent-replayed"]) == (told, "true")
-    late = adjuster.post(taking_back(case, said["id"]), json={}, headers=key())
+    late = adjuster.post(taking_back(case, made["id"]), json={}, headers=key())
     assert (late.status_code, late.json()["code"]) == (404, "not_found")
     (photo,) = adjuster.get(f"/v1/claims/{case['claim']}/matches").json()["photos"]
     assert (photo["matches"][0]["ruling"], photo["matches"][0]["ruling_id"]) == ("", "")
     anew = adjuster.post(f"/v1/claims/{case['claim']}/rulings", json=ruling(case, "confirm"), headers=key())
     assert (anew.status_code, anew.json()["ruling"]) == (201, "confirm")
-    assert anew.json()["id"] != said["id"]
+    assert anew.json()["id"] != made["id"]
     actions = rows(api, f"SELECT action, actor FROM audit WHERE subject = '{case['claim']}' ORDER BY seq")
     assert actions[-3:] == [
         ("match.ruled", "adjuster:mei"), ("match.ruling_taken_back", "adjuster:lin"), ("match.ruled", "adjuster:mei"),
@@ -145,12 +145,12 @@ def test_an_insurer_takes_back_its_own_word_alone_and_an_adjuster_anybodys(api: 
 
 def test_a_word_of_another_claim_is_not_taken_back_through_this_one(api: Api, case: dict[str, str]) -> None:
     adjuster = api.as_("adjuster", "mei")
-    said = adjuster.post(f"/v1/claims/{case['claim']}/rulings", json=ruling(case), headers=key()).json()["id"]
-    wrong = adjuster.post(f"/v1/claims/{case['original']}/rulings/{said}/taking-back", json={}, headers=key())
+    ruling_id = adjuster.post(f"/v1/claims/{case['claim']}/rulings", json=ruling(case), headers=key()).json()["id"]
+    wrong = adjuster.post(f"/v1/claims/{case['original']}/rulings/{ruling_id}/taking-back", json={}, headers=key())
     assert (wrong.status_code, wrong.json()["code"]) == (404, "not_found")
-    without = adjuster.post(taking_back(case, said), json={})
+    without = adjuster.post(taking_back(case, ruling_id), json={})
     assert (without.status_code, without.json()["code"]) == (400, "idempotency_key_missing")
-    odd = adjuster.post(taking_back(case, said), json={"note": "x", "extra": 1}, headers=key())
+    odd = adjuster.post(taking_back(case, ruling_id), json={"note": "x", "extra": 1}, headers=key())
     assert (odd.status_code, odd.json()["code"]) == (422, "invalid_request")
     assert rows(api, "SELECT count(*) FROM match_rulings") == [(1,)]
 
@@ -186,7 +186,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(
 
 
 def a_flood(api: Api, case: dict[str, str]) -> str:
-    """Both claims' photos matched a picture of the web, and one claim is enough for a flood."""
+    """Opens a flood: both claims' photos match a web picture, and one claim is enough for a flood here."""
 
     async def work(conn: Any) -> str:
         preview = BlobStore(api.settings.evidence_url).put(jpeg(9))

@@ -1,4 +1,4 @@
-"""The store is not there just now: 503 with Retry-After and one line in the log, on every route, and never a 500."""
+"""While the store is unreachable every route answers 503 with Retry-After and logs one line, never a 500."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Server:
         self.postgres.process.wait()
 
     def crash_a_session(self) -> None:
-        """PostgreSQL then ends every session and recovers: it is starting up for a while."""
+        """Crashes a session: PostgreSQL ends all sessions and recovers, and is starting up for a while."""
         assert self.postgres.process is not None
         for child in psutil.Process(self.postgres.process.pid).children():
             if "miaopei" in " ".join(child.cmdline()):
@@ -137,7 +137,9 @@ def test_no_answer_is_a_500_while_the_database_is_killed_restarted_and_recovers(
             time.sleep(0.5)
             server.crash_a_session()
         server.wait_ready()
-        wait_until(lambda: len(kept) >= ANSWERS_MIN and sum(one.status_code == 202 for one in kept) >= TAKEN_IN_MIN)
+        wait_until(
+            lambda: len(kept) >= ANSWERS_MIN and sum(answer.status_code == 202 for answer in kept) >= TAKEN_IN_MIN
+        )
     finally:
         over.set()
         for thread in threads:
@@ -149,7 +151,7 @@ def test_no_answer_is_a_500_while_the_database_is_killed_restarted_and_recovers(
     wrong = [
         (answer.request.url.path, answer.status_code, answer.text[:300]) for answer in kept if answer.status_code >= 500
     ]
-    assert [one for one in wrong if one[1] != 503] == []
+    assert [answer for answer in wrong if answer[1] != 503] == []
     assert all(int(answer.headers["Retry-After"]) > 0 for answer in kept if answer.status_code == 503)
     lines = [json.loads(line) for line in server.log.read_text().splitlines()]
     assert {line["event"] for line in lines} >= {"store_unavailable"}
@@ -187,7 +189,7 @@ def test_a_server_without_a_free_connection_is_not_now(server: Server) -> None:
 
 
 def _met(server: Server, *statements: str) -> BaseException:
-    """What SQLAlchemy raises for the last of these statements."""
+    """Returns the error that SQLAlchemy raises for the last of these statements."""
     from sqlalchemy import text
 
     from claims.store.engine import connect

@@ -38,7 +38,7 @@ instants = st.datetimes(timezones=offsets)
 
 
 def read(model: type[BaseModel], example_of: dict[str, Any], name: str, value: object) -> datetime | None:
-    """What the schema makes of a JSON document with this value in it; None: refused."""
+    """Returns the time that the schema reads from a JSON document with this value; None when it refuses."""
     try:
         document = model.model_validate_json(json.dumps(example_of | {name: value}))
     except ValidationError:

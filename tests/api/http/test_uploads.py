@@ -167,7 +167,7 @@ def test_a_json_body_may_be_64_kib_and_no_more_whoever_sends_it(api: Api) -> Non
 
 @pytest.fixture
 def impatient(settings: Settings) -> Iterator[Api]:
-    """A server that waits for slow clients for a moment only."""
+    """Runs a server that waits for slow clients for a moment only."""
     limits = replace(
         settings.http, body_idle_seconds_max=2.0, body_grace_seconds=1.0, head_seconds_max=2.0, drain_seconds_max=2.0
     )

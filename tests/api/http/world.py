@@ -1,4 +1,4 @@
-"""The application over real HTTP, and what tests say to it."""
+"""The application over real HTTP, and the requests of tests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _keys = itertools.count(1)
 
 @dataclass
 class Api:
-    """A running server and what a test says to it."""
+    """A running server and its clients."""
 
     url: str
     settings: Settings
@@ -62,7 +62,7 @@ class Api:
         return client
 
     def blobs(self) -> list[Path]:
-        """Every file of the evidence store, drafts included."""
+        """Returns every file of the evidence store, drafts included."""
         root = Path(self.settings.evidence_url.removeprefix("file://"))
         return sorted(path for path in root.rglob("*") if path.is_file()) if root.exists() else []
 
@@ -99,7 +99,7 @@ def key() -> dict[str, str]:
 
 @cache
 def jpeg(seed: int = 0, width_px: int = 320) -> bytes:
-    """A real photograph (scikit-image's cat), a different crop for every seed."""
+    """Returns a real photograph (scikit-image's cat), a different crop for every seed."""
     picture = Image.fromarray(data.chelsea())
     cut = picture.crop((seed % 90, seed % 50, 330 + seed % 90, 240 + seed % 50)).resize((width_px, width_px * 3 // 4))
     out = io.BytesIO()
@@ -124,7 +124,7 @@ def policy(policy_id: str = "pol-1", claimant_id: str = "clm-a", **changed: Any)
 
 
 def statement(policy_id: str = "pol-1", **changed: Any) -> dict[str, Any]:
-    """The JSON of a claim."""
+    """Returns the JSON of a claim."""
     claim = {
         "policy_id": policy_id,
         "product": "fresh_food_rot",
@@ -142,13 +142,13 @@ def statement(policy_id: str = "pol-1", **changed: Any) -> dict[str, Any]:
 
 
 def parts(claim: dict[str, Any] | None, *photos: bytes, part: str = "photo") -> list[tuple[str, Any]]:
-    """The `files` of a multipart request: the JSON part and the photos."""
+    """Returns the `files` of a multipart request: the JSON part and the photos."""
     first = [("claim", (None, json.dumps(claim), "application/json"))] if claim is not None else []
     return [*first, *((part, (f"photo-{number}.jpg", data, "image/jpeg")) for number, data in enumerate(photos, 1))]
 
 
 def register(api: Api, **changed: Any) -> dict[str, Any]:
-    """A policy in the store, registered by the platform when its cover began."""
+    """Registers a policy in the store, as the platform did when its cover began."""
     answer = api.as_("platform", "shop").post("/v1/policies", json=policy(**changed), headers=key())
     assert answer.status_code == 201, answer.text
     registered: dict[str, Any] = answer.json()
@@ -167,7 +167,7 @@ async def _recorded_when_begun(dsn: str, policy_id: str) -> None:
 
 
 def submit(api: Api, claimant_id: str = "clm-a", *photos: bytes, **changed: Any) -> dict[str, Any]:
-    """A submitted claim of that claimant, for an order of its own unless told."""
+    """Submits a claim of that claimant, by default for an order of its own."""
     changed = {"order_number": secrets.token_hex(8)} | changed
     files = parts(statement(**changed), *(photos or (jpeg(),)))
     answer = api.as_("claimant", claimant_id).post("/v1/claims", files=files, headers=key())
@@ -177,7 +177,7 @@ def submit(api: Api, claimant_id: str = "clm-a", *photos: bytes, **changed: Any)
 
 
 def decide(api: Api, claim_id: str, outcome: Outcome, *reasons: Reason, payout_minor: int = 0) -> None:
-    """What a worker records: the decision on a submitted claim, with its lease."""
+    """Records a decision on a submitted claim under its lease, as a worker does."""
     asyncio.run(_decide(api.settings.database_url, claim_id, outcome, reasons, payout_minor))
 
 
@@ -187,7 +187,7 @@ async def _decide(dsn: str, claim_id: str, outcome: Outcome, reasons: tuple[Reas
     try:
         async with engine.begin() as conn:
             leases = await queue.lease(conn, "test", 10, 30.0, now)
-        lease = next(one for one in leases if one.claim_id == claim_id)
+        lease = next(lease for lease in leases if lease.claim_id == claim_id)
         async with engine.begin() as conn:
             file = await adjudication.load(conn, claim_id)
             facts = {"photos": [{"matches": [{"photo_id": "p-1", "preview_sha256": ""}]}]}
@@ -203,14 +203,14 @@ async def _decide(dsn: str, claim_id: str, outcome: Outcome, reasons: tuple[Reas
 
 
 def rows(api: Api, query: str) -> list[tuple[Any, ...]]:
-    """What the store says to a query."""
+    """Returns the rows of a query on the store."""
 
     async def ask() -> list[tuple[Any, ...]]:
         engine = connect(api.settings.database_url)
         async with engine.connect() as conn:
-            found = [tuple(row) for row in await conn.execute(text(query))]
+            result = [tuple(row) for row in await conn.execute(text(query))]
         await engine.dispose()
-        return found
+        return result
 
     return asyncio.run(ask())
 

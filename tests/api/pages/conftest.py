@@ -1,4 +1,4 @@
-"""One server, one world and one browser for a module of page tests."""
+"""One server, one set of claims and one browser for a module of page tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHROMIUM_ARGUMENTS = [
 def site(
     postgres: Postgres, migrated_template: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Api]:
-    """The application with a database of its own."""
+    """Runs the application with a database of its own."""
     folder: Path = tmp_path_factory.mktemp("site")
     name = f"pages_{request.module.__name__.rpartition('.')[2]}"
     postgres.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template} STRATEGY FILE_COPY")

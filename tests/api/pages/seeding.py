@@ -52,13 +52,13 @@ PAIRS = tuple(
 
 
 def apart(function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
-    """`function` in a thread where no event loop runs."""
+    """Runs `function` in a thread without an event loop."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(function, *arguments, **options).result()
 
 
 def stored(api: Api, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-    """`work` in one transaction of the site's database."""
+    """Runs `work` in one transaction of the site's database."""
 
     async def run() -> Result:
         engine = connect(api.settings.database_url)
@@ -76,7 +76,7 @@ def register(api: Api, claimant_id: str, policy_id: str, **changed: Any) -> None
 
 
 def claim(api: Api, claimant_id: str, policy_id: str, part: str = "photo", seed: int = 0, **changed: Any) -> str:
-    """A submitted claim with one file; its id."""
+    """Submits a claim with one file and returns its id."""
     own = {"payee_account": f"62220202001{seed:05d}", "device_id": f"telephone-of-{claimant_id}"}
     own |= {"order_number": f"20261119{seed:05d}"}
     statement = world.statement(policy_id, **own | changed)
@@ -126,14 +126,14 @@ def invoice_facts(row: adjudication.EvidenceRow) -> PaperFact:
 def record(
     api: Api, claim_id: str, facts_of: Callable[[adjudication.ClaimFile, str], dict[str, Any]] | None = None
 ) -> Decision:
-    """What a worker records: previews, facts, and the decision that the rules take on them."""
+    """Records previews, facts and the rules' decision on them, as a worker does."""
     preview = BlobStore(api.settings.evidence_url).put(jpeg(1))
 
     async def work(conn: AsyncConnection) -> Decision:
         now = datetime.now(UTC)
         leases = await queue.lease(conn, "test", 50, 30.0, now)
-        lease = next(one for one in leases if one.claim_id == claim_id)
-        await queue.release(conn, [one for one in leases if one is not lease])
+        lease = next(lease for lease in leases if lease.claim_id == claim_id)
+        await queue.release(conn, [candidate for candidate in leases if candidate is not lease])
         file = await adjudication.load(conn, claim_id)
         for row in file.evidence:
             await adjudication.set_preview(conn, row.id, preview)
@@ -164,7 +164,7 @@ def record(
 
 
 def refer_for_copy(api: Api, claim_id: str, original: str) -> Decision:
-    """Its photo is an edited copy of the photo of another claimant's claim `original`."""
+    """Refers the claim: its photo is an edited copy of a photo of another claimant's claim `original`."""
 
     def facts(file: adjudication.ClaimFile, preview: str) -> dict[str, Any]:
         return {"photos": tuple(photo_facts(row, copy_of(original, preview)) for row in file.evidence)}
@@ -180,7 +180,7 @@ def refer_for_paper(api: Api, claim_id: str) -> Decision:
 
 
 def pay_for_stay(api: Api, claim_id: str) -> Decision:
-    """A hospital bill and its diagnosis page, in order; two days that ended yesterday."""
+    """Pays for a hospital bill and its diagnosis page, both in order; two days that ended yesterday."""
     last = (datetime.now(UTC) - timedelta(days=1)).date()
     days = ((last - timedelta(days=2)).isoformat(), last.isoformat())
 
@@ -193,7 +193,7 @@ def pay_for_stay(api: Api, claim_id: str) -> Decision:
 
 
 def ask_for_paper(api: Api, claim_id: str) -> Decision:
-    """The paper cannot be read."""
+    """Asks for the paper again because it cannot be read."""
 
     def facts(file: adjudication.ClaimFile, _: str) -> dict[str, Any]:
         blurred = [UnmeasuredPaper(row.id, row.name, row.sha256, "too blurred", True) for row in file.evidence]
@@ -203,7 +203,7 @@ def ask_for_paper(api: Api, claim_id: str) -> Decision:
 
 
 def refer_for_nose(api: Api, claim_id: str) -> Decision:
-    """A nose far from the enrolled ones, on a claim that a copied photo brings to a person."""
+    """Refers the claim for a copied photo and a nose far from the enrolled ones."""
 
     def facts(file: adjudication.ClaimFile, _: str) -> dict[str, Any]:
         return {
@@ -215,7 +215,7 @@ def refer_for_nose(api: Api, claim_id: str) -> Decision:
 
 
 def pay_out(api: Api, claim_id: str) -> None:
-    """The bank confirms."""
+    """Marks the claim's payout as confirmed by the bank."""
 
     async def work(conn: AsyncConnection) -> None:
         for payout in await payouts.of_claim(conn, claim_id):
@@ -226,7 +226,7 @@ def pay_out(api: Api, claim_id: str) -> None:
 
 
 def fail_payout(api: Api, claim_id: str) -> None:
-    """The bank refuses for good."""
+    """Marks the claim's payout as refused by the bank for good."""
 
     async def work(conn: AsyncConnection) -> None:
         for payout in await payouts.of_claim(conn, claim_id):
@@ -257,10 +257,10 @@ def status_of(api: Api, claim_id: str) -> str:
 
 
 def late_event() -> str:
-    """A time too long ago for fresh food."""
+    """Returns a time too long ago for fresh food."""
     return (datetime.now(UTC) - timedelta(days=6)).isoformat()
 
 
 def rows(api: Api, query: str) -> list[tuple[Any, ...]]:
-    """What the store says to a query."""
+    """Returns the rows of a query on the store."""
     return apart(world.rows, api, query)

@@ -1,5 +1,5 @@
-"""Every page in a real browser: what people do there, with the keyboard too; no serious finding of axe in light or
-dark, no sideways scrolling at 360 px, nothing refused by the content security policy, no error in the console.
+"""Every page in a real browser, also by keyboard: no serious finding of axe in light or dark, no sideways scrolling at
+360 px, nothing refused by the content security policy, no error in the console.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ WIDTH_MIN_PX = 360
 def a_visit(
     browser: Browser, site: Api, role: str, subject: str, locale: str = "en-GB", expected: str = ""
 ) -> Iterator[Page]:
-    """A signed-in browser whose console and refusals are watched until the end; `expected` is part of the one message
-    that may come.
+    """Opens a signed-in browser and fails on console messages and refused resources; `expected` is part of the only
+    message allowed.
     """
     context = browser.new_context(locale=locale, viewport={"width": 1280, "height": 900}, base_url=site.url)
     page = context.new_page()
@@ -48,15 +48,19 @@ def a_visit(
 
 
 def examine(page: Page) -> None:
-    """No serious finding of axe in either colour scheme, and no sideways scrolling on a narrow telephone."""
+    """Checks that axe has no serious finding in either colour scheme and that a narrow phone does not scroll
+    sideways.
+    """
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         page.evaluate(AXE.read_text())
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then((result) => result.violations)")
+        violations = page.evaluate(
+            "axe.run(document, {resultTypes: ['violations']}).then((result) => result.violations)"
+        )
         serious = [
-            (one["id"], [node["html"][:120] for node in one["nodes"]])
-            for one in found
-            if one["impact"] in ("serious", "critical")
+            (violation["id"], [node["html"][:120] for node in violation["nodes"]])
+            for violation in violations
+            if violation["impact"] in ("serious", "critical")
         ]
         assert serious == [], f"{scheme} {page.url}"
     wide = page.viewport_size

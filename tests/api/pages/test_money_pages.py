@@ -1,4 +1,4 @@
-"""A verdict after payment on the case page, and what operators do about stopped claims and money to come back."""
+"""Verdicts after payment on the case page; operators handle stopped claims and recoveries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.api.pages.test_pages_http import Seat, sign_in
 
 @pytest.fixture
 def appealed(site: Api, request: pytest.FixtureRequest) -> str:
-    """A claim that was paid and is appealed; returns its id."""
+    """Makes a claim that was paid and is appealed; returns its id."""
     name = f"{crc32(request.node.name.encode())}"
     seeding.register(site, f"clm-{name}", f"pol-{name}")
     claim_id = seeding.claim(site, f"clm-{name}", f"pol-{name}", seed=int(name) % 89)
@@ -76,8 +76,8 @@ def test_lowering_a_paid_claim_says_what_is_missing_and_then_asks_for_the_rest(s
 
 def test_an_operator_sees_a_stopped_claim_and_lets_it_go_on(site: Api, appealed: str) -> None:
     async def stop(conn: AsyncConnection) -> None:
-        found = Difference(f"po-{appealed}", appealed, "account_differs", "the bank paid to another account")
-        await findings.record(conn, found, datetime.now(UTC), actor="flow:reconcile")
+        difference = Difference(f"po-{appealed}", appealed, "account_differs", "the bank paid to another account")
+        await findings.record(conn, difference, datetime.now(UTC), actor="flow:reconcile")
 
     seeding.stored(site, stop)
     adjuster = sign_in(site, "adjuster", "zhang")

@@ -1,6 +1,4 @@
-"""The pages without a browser: who gets in, what a form must carry, who may see which picture, one case for one
-person.
-"""
+"""The pages without a browser: signing in, form tokens, access to pictures, one case for one person."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ from tests.api.pages import seeding
 
 @dataclass
 class Seat:
-    """Somebody signed in."""
+    """A signed-in person's client."""
 
     client: httpx.Client
     csrf: str
@@ -73,7 +71,7 @@ def sign_in(api: Api, role: str, subject: str) -> Seat:
 
 
 def opened_by(api: Api) -> sessions.OpenedBy:
-    """What a session in the store says of the token that opened it."""
+    """Returns the store's record of the token that opened the session."""
     key = load_key(api.settings.token_key, api.settings.home)
     return sessions.OpenedBy(secrets.token_hex(8), key_id(key), datetime.now(UTC))
 
@@ -92,7 +90,7 @@ def test_the_session_cookie_is_out_of_reach_of_scripts_and_other_sites(small_wor
     page = client.get("/sign-in")
     csrf = re.search(r'name="csrf" value="([^"]+)"', page.text)[1]  # type: ignore[index]
     answer = client.post("/sign-in", data={"csrf": csrf, "token": small_world.api.token("operator", "ops")})
-    cookie = next(one for one in answer.headers.get_list("set-cookie") if one.startswith("miaopei_session"))
+    cookie = next(header for header in answer.headers.get_list("set-cookie") if header.startswith("miaopei_session"))
     assert "HttpOnly" in cookie
     assert "samesite=strict" in cookie.lower()
     assert small_world.api.token("operator", "ops")[:40] not in cookie
@@ -330,7 +328,7 @@ def test_every_page_forbids_foreign_and_inline_code(small_world: World) -> None:
 
 @pytest.fixture
 def homeless(tmp_path: Path) -> Iterator[Api]:
-    """The application with nothing listening where its database should be."""
+    """Runs the application with nothing listening at its database's address."""
     url = "postgresql+asyncpg://nobody:x@127.0.0.1:9/none"
     settings = Settings(home=tmp_path, database_url=url, evidence_url=f"file://{tmp_path}/evidence")
     with running(settings) as api:

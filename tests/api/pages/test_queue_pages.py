@@ -37,11 +37,11 @@ def cases(page: str) -> list[str]:
 
 def test_the_page_finds_the_last_four_of_a_product_and_says_how_many_there_are(crowded: Api) -> None:
     seat = sign_in(crowded, "adjuster", "wang")
-    found = seat.client.get("/queue?product=outpatient_medical").text
-    assert cases(found) == [f"r-{COUNT + number}" for number in (1, 2, 3, 4)]
-    assert "4 fit the filter" in found
-    assert re.search(r'value="outpatient_medical" selected>[^<]+\(4\)<', found)
-    assert f"{WAITING} waiting" in found
+    page = seat.client.get("/queue?product=outpatient_medical").text
+    assert cases(page) == [f"r-{COUNT + number}" for number in (1, 2, 3, 4)]
+    assert "4 fit the filter" in page
+    assert re.search(r'value="outpatient_medical" selected>[^<]+\(4\)<', page)
+    assert f"{WAITING} waiting" in page
 
 
 def test_every_case_is_on_exactly_one_page_and_the_table_alone_is_the_same(crowded: Api) -> None:
@@ -70,21 +70,23 @@ def test_the_next_free_case_is_taken_behind_three_hundred_that_others_have(crowd
 
 def test_the_api_filters_counts_and_pages_likewise_and_an_insurer_sees_its_own_alone(crowded: Api) -> None:
     adjuster = crowded.as_("adjuster", "wang")
-    found = adjuster.get("/v1/queue?product=outpatient_medical").json()
-    assert [one["referral_id"] for one in found["cases"]] == [f"r-{COUNT + number}" for number in (1, 2, 3, 4)]
-    assert (found["fitting"], found["counts"]["total"], found["counts"]["by_product"]["outpatient_medical"]) == (
+    queue = adjuster.get("/v1/queue?product=outpatient_medical").json()
+    assert [case["referral_id"] for case in queue["cases"]] == [f"r-{COUNT + number}" for number in (1, 2, 3, 4)]
+    assert (queue["fitting"], queue["counts"]["total"], queue["counts"]["by_product"]["outpatient_medical"]) == (
         4,
         WAITING,
         4,
     )
     last = adjuster.get(f"/v1/queue?offset={WAITING - 1}").json()
-    assert [one["referral_id"] for one in last["cases"]] == [f"r-{COUNT + 4}"]
+    assert [case["referral_id"] for case in last["cases"]] == [f"r-{COUNT + 4}"]
     assert adjuster.get("/v1/queue?holder=mine").json()["fitting"] == 0
     assert adjuster.get("/v1/queue?cause=flood").status_code == 422
     own = crowded.as_("partner", "heyuan").get("/v1/referrals?limit=200").json()
     assert own["fitting"] == adjuster.get("/v1/queue?partner=heyuan").json()["fitting"]
     assert 200 < own["fitting"] < WAITING
     assert "outpatient_medical" in {
-        one["product"]
-        for one in crowded.as_("partner", "heyuan").get("/v1/referrals?product=outpatient_medical").json()["referrals"]
+        referral["product"]
+        for referral in crowded.as_("partner", "heyuan")
+        .get("/v1/referrals?product=outpatient_medical")
+        .json()["referrals"]
     }

@@ -1,4 +1,4 @@
-"""A word on a match and a word on a flood, said in a real browser, by keyboard too."""
+"""Rulings on matches and floods made in a real browser, by keyboard too."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def refer_for_copies(
     verdict: str = "edited_copy",
     sure: float = 0.99,
 ) -> None:
-    """Its photo is a copy of so many pictures of another claim, each with the picture that proves it."""
+    """Refers the claim: its photo is a copy of `count` pictures of another claim, each with its proving overlay."""
     overlay = BlobStore(site.settings.evidence_url).put(jpeg(3, 640))
     outline = ((-0.2, -0.1), (1.1, -0.1), (1.1, 1.1), (-0.2, 1.1))
 
@@ -45,9 +45,9 @@ def refer_for_copies(
 
 
 def a_case(site: Api, name: str, seed: int, count: int = 3) -> str:
-    """A claim before a person for copies; its id."""
-    for one in (f"clm-{name}-1", f"clm-{name}-2"):
-        seeding.register(site, one, f"pol-{one}")
+    """Refers a claim for copies and returns its id."""
+    for claimant in (f"clm-{name}-1", f"clm-{name}-2"):
+        seeding.register(site, claimant, f"pol-{claimant}")
     original = seeding.claim(site, f"clm-{name}-1", f"pol-clm-{name}-1", seed=seed)
     seeding.record(site, original)
     claim_id = seeding.claim(site, f"clm-{name}-2", f"pol-clm-{name}-2", seed=seed + 1)
@@ -82,10 +82,10 @@ def test_an_adjuster_rules_on_matches_by_keyboard_and_sees_the_proof(browser: Br
         expect(page.locator(".ruling .chip")).to_have_text(
             ["confirmed as a copy", "found to be no copy", "everybody photographs this"]
         )
-    said = seeding.rows(
+    kept = seeding.rows(
         site, f"SELECT match_photo_id, ruling, ruled_by FROM match_rulings WHERE claim_id = '{claim_id}' ORDER BY 1"
     )
-    assert said == [
+    assert kept == [
         ("photo-0", "confirm", "adjuster:he-jing"),
         ("photo-1", "reject", "adjuster:he-jing"),
         ("photo-2", "common", "adjuster:he-jing"),
@@ -93,8 +93,8 @@ def test_an_adjuster_rules_on_matches_by_keyboard_and_sees_the_proof(browser: Br
 
 
 def test_what_is_maybe_a_copy_is_shown_beside_the_other_picture_and_ruled_on(browser: Browser, site: Api) -> None:
-    for one in ("clm-maybe-1", "clm-maybe-2"):
-        seeding.register(site, one, f"pol-{one}")
+    for claimant in ("clm-maybe-1", "clm-maybe-2"):
+        seeding.register(site, claimant, f"pol-{claimant}")
     original = seeding.claim(site, "clm-maybe-1", "pol-clm-maybe-1", seed=55)
     seeding.record(site, original)
     claim_id = seeding.claim(site, "clm-maybe-2", "pol-clm-maybe-2", seed=56)
@@ -136,8 +136,8 @@ def test_a_word_said_by_mistake_is_taken_back_in_place_and_another_one_said(brow
         page.goto(f"/cases/{seeding.referral_of(site, claim_id)}")
         expect(page.locator(".ruling .chip")).to_have_count(1)
         expect(page.locator(".taking-back")).to_have_count(0)  # not before it is taken again
-    said = f"SELECT ruling FROM match_rulings WHERE claim_id = '{claim_id}'"
-    assert seeding.rows(site, said) == [("confirm",)]
+    query = f"SELECT ruling FROM match_rulings WHERE claim_id = '{claim_id}'"
+    assert seeding.rows(site, query) == [("confirm",)]
     actions = f"SELECT action FROM audit WHERE subject = '{claim_id}' AND action LIKE 'match.%' ORDER BY seq"
     assert seeding.rows(site, actions) == [("match.ruled",), ("match.ruling_taken_back",), ("match.ruled",)]
 

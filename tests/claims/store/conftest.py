@@ -1,4 +1,4 @@
-"""A small insured world in the store, and steps through a claim's life that several tests take."""
+"""A small insured world in the store, with the steps of a claim's life that tests share."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class World:
         return Decision(outcome, cny(minor), (), (reason,), "2026.1", (), self.now, by)
 
     def claim(self, claim_id: str, owner: str = "ann", **changes: object) -> Claim:
-        """About an event and an order of its own, unless told."""
+        """Returns a claim, by default about an event and an order of its own."""
         self.made += 1
         made = Claim(
             id=claim_id,
@@ -85,7 +85,7 @@ class World:
         return await intake.add_evidence(conn, claim_id, owner, new, self.now)
 
     async def submitted(self, claim_id: str, owner: str = "ann", **changes: object) -> str:
-        """A claim with one photo, due for adjudication."""
+        """Submits a claim with one photo, due for adjudication."""
         async with self.engine.begin() as conn:
             claim = self.claim(claim_id, owner, **changes)
             await intake.create_claim(conn, claim, self.now, actor=f"claimant:{owner}")
@@ -109,10 +109,10 @@ class World:
             )
 
     async def decided(self, claim_id: str, outcome: Outcome, minor: int = 0, **changes: object) -> DecisionRecorded:
-        """A claim that was submitted and decided so by the rules."""
+        """Submits a claim and records that the rules decided it so."""
         await self.submitted(claim_id, **changes)  # type: ignore[arg-type]
         leases: Sequence[queue.Lease] = await self.lease()
-        assert [one.claim_id for one in leases] == [claim_id]
+        assert [lease.claim_id for lease in leases] == [claim_id]
         return await self.decide(leases[0], self.decision(outcome, minor))
 
 

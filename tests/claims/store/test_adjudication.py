@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def _rows(engine: AsyncEngine) -> dict[str, int]:
-    """How many rows each table holds that a decision writes to."""
+    """Returns the row counts of the tables that a decision writes to."""
     tables = ("decisions", "payouts", "ledger_transactions", "ledger_entries", "outbox", "referrals", "audit")
     async with engine.connect() as conn:
         counts = {table: (await conn.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one() for table in tables}
@@ -76,7 +76,7 @@ async def test_other_outcomes_move_the_claim_and_no_money(
 
 
 async def test_a_decision_is_recorded_whole_or_not_at_all(world: Any, engine: AsyncEngine) -> None:
-    """Break the transaction at each of its writes in turn, with a trigger that refuses it, and compare every table."""
+    """Breaks the transaction at each of its writes in turn by a refusing trigger, and compares every table."""
     await world.submitted("c")
     (lease,) = await world.lease()
     before = await _rows(engine)
@@ -115,7 +115,7 @@ async def test_of_two_workers_deciding_at_the_same_moment_one_pays(world: Any, e
     results = await asyncio.gather(
         *(world.decide(lease, world.decision(Outcome.PAY, 4980)) for _ in range(4)), return_exceptions=True
     )
-    lost = [one for one in results if isinstance(one, LeaseLost)]
+    lost = [result for result in results if isinstance(result, LeaseLost)]
     assert len(lost) == 3
     assert (await _rows(engine))["payouts"] == 1
 
@@ -165,9 +165,9 @@ async def test_two_claims_decided_at_once_cannot_both_use_up_the_same_sum_insure
         await world.submitted(name, amount=Money(90_000, "CNY"))
         leases += await world.lease()
     results = await asyncio.gather(
-        *(world.decide(one, world.decision(Outcome.PAY, 60_000)) for one in leases), return_exceptions=True
+        *(world.decide(lease, world.decision(Outcome.PAY, 60_000)) for lease in leases), return_exceptions=True
     )
-    assert sum(isinstance(one, CoverSpent) for one in results) == 1
+    assert sum(isinstance(result, CoverSpent) for result in results) == 1
     async with engine.connect() as conn:
         total = await conn.execute(text("SELECT sum(amount_minor) FROM payouts"))
         assert total.scalar_one() == 60_000
@@ -185,7 +185,7 @@ async def test_an_appeal_reaches_a_person_who_pays_only_the_difference(world: An
     async with engine.connect() as conn:
         view = await views.claim_view(conn, "c", partner="anshun")
     assert second.status is view.claim.status is Status.APPROVED
-    assert [one.amount.minor for one in view.payouts] == [3000, 2000]
+    assert [payout.amount.minor for payout in view.payouts] == [3000, 2000]
     assert view.claim.touched
     assert view.referrals[0].cause == "appeal"
 
@@ -236,8 +236,8 @@ async def test_of_two_adjusters_who_decide_at_once_one_wins(world: Any, engine: 
         _judge(world, engine, recorded.referral_id, "c", Outcome.DECLINE, subject="wang"),
         return_exceptions=True,
     )
-    assert sum(isinstance(one, Conflict) for one in results) == 1
-    assert sum(isinstance(one, recording.DecisionRecorded) for one in results) == 1
+    assert sum(isinstance(result, Conflict) for result in results) == 1
+    assert sum(isinstance(result, recording.DecisionRecorded) for result in results) == 1
     assert (await _rows(engine))["decisions"] == 2
 
 
@@ -251,7 +251,7 @@ async def test_a_referral_is_taken_by_one_person_and_free_again_after_their_time
             return await referrals.take(conn, recorded.referral_id, subject, world.later(seconds), lock_seconds=600)
 
     results = await asyncio.gather(*(take(subject) for subject in ("li", "wang", "zhao")), return_exceptions=True)
-    (winner,) = [one for one in results if isinstance(one, referrals.Referral)]
+    (winner,) = [result for result in results if isinstance(result, referrals.Referral)]
     loser = "li" if winner.assigned_to != "li" else "wang"
     with pytest.raises(Conflict, match="somebody else"):
         await _judge(world, engine, recorded.referral_id, "c", Outcome.PAY, 5000, subject=loser)

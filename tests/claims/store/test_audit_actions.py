@@ -1,5 +1,5 @@
-"""Every change of state leaves its record: each step of the whole life is driven and compared with what it recorded,
-and the database refuses the step when the record is left out.
+"""Every change of state leaves its audit record: each step of a claim's life is driven and compared with its records,
+and the database refuses the step without the record.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Step = Callable[[AsyncConnection], Awaitable[object]]
 
 
 class Life:
-    """Steps that together make every change there is; `records` are the actions that the newest step recorded."""
+    """Steps that together make every kind of change; `records` are the actions that the newest step recorded."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -269,15 +269,15 @@ class Life:
         )
         facts = {"facts": {"photos": [{"sha256": "a" * 64, "matches": [_match("paid")]}], "papers": []}}
         await self.decided("asked", Outcome.REFER, 0, canonical(facts))
-        for said in (MatchRuling.CONFIRM, MatchRuling.REJECT):
+        for word in (MatchRuling.CONFIRM, MatchRuling.REJECT):
             ruling = await self.step(
                 "rule",
-                lambda conn, said=said: rulings.rule(  # type: ignore[misc]
-                    conn, "asked", "asked-photo.jpg", "paid-photo.jpg", "paid", said, "", MEASURED, world.now,
+                lambda conn, word=word: rulings.rule(  # type: ignore[misc]
+                    conn, "asked", "asked-photo.jpg", "paid-photo.jpg", "paid", word, "", MEASURED, world.now,
                     actor="adjuster:li",
                 ),
             )  # fmt: skip
-            if said is MatchRuling.CONFIRM:
+            if word is MatchRuling.CONFIRM:
                 await self.step(
                     "take back",
                     lambda conn, ruling=ruling: rulings.take_back(  # type: ignore[misc]
@@ -457,17 +457,17 @@ async def test_what_no_action_does_is_refused_whoever_does_it(world: World, stat
 
 
 def test_every_status_and_every_table_with_a_state_is_guarded() -> None:
-    reached = {one for targets in TRANSITIONS.values() for one in targets}
-    assert {one.value for one in CHANGES if (one.table, one.column) == ("claims", "status")} == reached
+    reached = {target for targets in TRANSITIONS.values() for target in targets}
+    assert {change.value for change in CHANGES if (change.table, change.column) == ("claims", "status")} == reached
     assert Status.DRAFT not in reached
     queues = {"jobs", "outbox", "idempotency_keys"}  # work to do, not what was decided
     with_state = {table.name for table in metadata.sorted_tables if {"state", "status"} & set(table.c.keys())}
-    assert with_state - queues <= {one.table for one in CHANGES}
-    named = {action for one in CHANGES for action in one.actions} - {"*"}
+    assert with_state - queues <= {change.table for change in CHANGES}
+    named = {action for change in CHANGES for action in change.actions} - {"*"}
     assert named == set(ACTIONS) - UNGUARDED
-    for one in CHANGES:
-        columns = set(metadata.tables[one.table].c.keys())
-        assert {*one.subjects, *([one.column] if one.column else [])} <= columns, str(one)
+    for change in CHANGES:
+        columns = set(metadata.tables[change.table].c.keys())
+        assert {*change.subjects, *([change.column] if change.column else [])} <= columns, str(change)
 
 
 def test_every_action_that_the_code_records_is_in_the_list_and_every_listed_one_is_recorded() -> None:

@@ -1,4 +1,4 @@
-"""An erased claim: what it was about is gone from every table, what was decided and paid is not."""
+"""An erased claim's contents are gone from every table; its decisions and payments stay."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ class Case:
             await intake.submit(conn, self.id, self.owner, world.now, actor=f"claimant:{self.owner}")
         (lease,) = await world.lease()
         async with world.engine.begin() as conn:
-            await stage_results.save(conn, lease, "photos", [to_plain(one) for one in photos], {}, world.now)
-            await stage_results.save(conn, lease, "papers", [to_plain(one) for one in papers_], {}, world.now)
+            await stage_results.save(conn, lease, "photos", [to_plain(fact) for fact in photos], {}, world.now)
+            await stage_results.save(conn, lease, "papers", [to_plain(fact) for fact in papers_], {}, world.now)
             await papers.publish_numbers(conn, self.id, [("outpatient_invoice:HOSPITAL77", "e")], world.now)
             file = await adjudication.load(conn, self.id)
             cover = CoverFact(0, "CNY", 0, claim.occurred_at.date())
@@ -98,9 +98,9 @@ class Case:
 
     async def paid(self) -> Case:
         async with self.world.engine.begin() as conn:
-            for one in await payouts.of_claim(conn, self.id):
-                await payouts.mark_sent(conn, one.id, self.world.now)
-                await payouts.mark_paid(conn, one.id, "BANK-1", self.world.now)
+            for payout in await payouts.of_claim(conn, self.id):
+                await payouts.mark_sent(conn, payout.id, self.world.now)
+                await payouts.mark_paid(conn, payout.id, "BANK-1", self.world.now)
         return self
 
     async def erased(self) -> erasure.Erased:
@@ -111,13 +111,13 @@ class Case:
 
 
 async def dump(engine: AsyncEngine) -> str:
-    """Every row of every table as text."""
+    """Returns every row of every table as text."""
     async with engine.connect() as conn:
         tables = (await conn.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))).scalars()
         whole = []
         for table in tables.all():
             for row in await conn.execute(text(f'SELECT * FROM "{table}"')):
-                values = [one.decode(errors="replace") if isinstance(one, bytes) else one for one in row]
+                values = [cell.decode(errors="replace") if isinstance(cell, bytes) else cell for cell in row]
                 whole.append(table + repr(values))
     return "\n".join(whole)
 
@@ -138,14 +138,14 @@ async def test_of_an_erased_claim_no_table_holds_a_word_and_the_books_and_the_ch
         await audit.check(conn)
         view = await views.claim_view(conn, "c-1")
         (payout,) = view.payouts
-        (record,) = [one for one in await audit_of(conn, "c-1") if one.action == erasure.ACTION]
+        (record,) = [record for record in await audit_of(conn, "c-1") if record.action == erasure.ACTION]
     assert (view.claim.status, view.evidence, view.claim.description) == (Status.ERASED, (), "")
     assert [entry.status for entry in view.timeline][-2:] == [Status.PAID, Status.ERASED]
     assert (payout.state, payout.bank_reference, payout.payee_account) == ("paid", "BANK-1", "")
     assert view.decision is not None
     assert view.decision.decision.outcome is Outcome.PAY
     assert view.decision.decision.payout.minor == payout.amount.minor
-    assert {one.code for one in view.decision.decision.reasons} >= {"photo_unseen", "within_auto_pay"}
+    assert {reason.code for reason in view.decision.decision.reasons} >= {"photo_unseen", "within_auto_pay"}
     assert record.actor == "operator:eve"
 
 

@@ -73,7 +73,7 @@ async def test_the_thirteenth_file_is_refused_even_when_two_arrive_at_once(world
     for number in range(11):
         await add(number)
     results = await asyncio.gather(*(add(number) for number in range(11, 15)), return_exceptions=True)
-    assert sum(isinstance(one, TooManyFiles) for one in results) == 3
+    assert sum(isinstance(result, TooManyFiles) for result in results) == 3
 
 
 async def test_a_file_of_a_draft_is_replaced_and_a_judged_one_is_not(world: Any, engine: AsyncEngine) -> None:
@@ -103,7 +103,7 @@ async def test_a_claim_is_submitted_once(world: Any, engine: AsyncEngine) -> Non
             return await intake.submit(conn, "c", "ann", world.now, actor="claimant:ann")
 
     results = await asyncio.gather(*(submit() for _ in range(4)), return_exceptions=True)
-    assert sum(isinstance(one, InvalidTransition) for one in results) == 3
+    assert sum(isinstance(result, InvalidTransition) for result in results) == 3
     async with engine.connect() as conn:
         assert (await conn.execute(text("SELECT count(*) FROM jobs"))).scalar_one() == 1
 
@@ -183,10 +183,11 @@ async def test_window_counts_are_those_of_claims_before_this_one(world: Any, eng
     await world.submitted("me", device_id="d1", payee_account="acc-ann", merchant_id="")
     await _draft(world, "draft")
     async with engine.connect() as conn:
-        found = {
-            (one.key, one.window_days): (one.claims, one.claimants) for one in await counts.window_counts(conn, "me")
+        found_counts = {
+            (count.key, count.window_days): (count.claims, count.claimants)
+            for count in await counts.window_counts(conn, "me")
         }
-    assert found == {
+    assert found_counts == {
         ("device", 7): (1, 1),
         ("device", 30): (2, 2),
         ("payee", 7): (2, 1),
@@ -217,8 +218,8 @@ async def test_of_two_claims_with_one_paper_number_at_once_at_least_one_sees_the
         async with engine.begin() as conn:
             return await papers.claims_with_number(conn, ["outpatient_invoice:123"], exclude_claim=claim_id)
 
-    seen = await asyncio.gather(publish_then_search("a"), publish_then_search("b"))
-    assert {} not in seen or seen[0] != seen[1]
+    results = await asyncio.gather(publish_then_search("a"), publish_then_search("b"))
+    assert {} not in results or results[0] != results[1]
     async with engine.begin() as conn:
         await intake.withdraw(conn, "a", "ann", world.now, actor="claimant:ann")
         assert await papers.claims_with_number(conn, ["outpatient_invoice:123"], exclude_claim="b") == {}

@@ -29,7 +29,7 @@ async def _begin(engine: AsyncEngine, world: Any, sha: str = "a", seconds: float
 
 async def test_of_many_requests_with_one_key_at_once_one_does_the_work(world: Any, engine: AsyncEngine) -> None:
     begun = await asyncio.gather(*(_begin(engine, world) for _ in range(6)))
-    assert sorted(one.standing for one in begun) == [Standing.FRESH] + [Standing.IN_FLIGHT] * 5
+    assert sorted(key.standing for key in begun) == [Standing.FRESH] + [Standing.IN_FLIGHT] * 5
 
 
 async def test_a_repeat_gets_the_first_response_and_another_request_is_refused(world: Any, engine: AsyncEngine) -> None:
@@ -59,9 +59,9 @@ async def test_a_request_that_died_is_taken_over_after_its_time_and_an_abandoned
 async def test_a_session_is_known_by_its_token_until_it_runs_out(world: Any, engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
         await sessions.create(conn, "token", "adjuster", "li", "csrf", world.now, world.later(60), _opened_by(world))
-        found = await sessions.find(conn, "token", world.later(59))
-        assert found is not None
-        assert (found.role, found.subject, found.csrf, found.key_id) == ("adjuster", "li", "csrf", "key")
+        session = await sessions.find(conn, "token", world.later(59))
+        assert session is not None
+        assert (session.role, session.subject, session.csrf, session.key_id) == ("adjuster", "li", "csrf", "key")
         assert await sessions.find(conn, "token", world.later(60)) is None
         assert await sessions.find(conn, "other", world.now) is None
         stored = (await conn.execute(text("SELECT id_sha256 FROM sessions"))).scalar_one()
@@ -107,11 +107,11 @@ async def test_a_revocation_is_audited_and_forgotten_when_no_token_needs_it(worl
         await revoke(conn, world, "adjuster:li")
     async with engine.begin() as conn:
         recorded = await audit_of(conn, "adjuster:li")
-        assert [(one.action, one.actor) for one in recorded] == [("token.revoked", "operator:ops")] * 2
+        assert [(record.action, record.actor) for record in recorded] == [("token.revoked", "operator:ops")] * 2
         assert await revocations.is_revoked(conn, "e" * 16, "adjuster:li", world.later(10))
         assert not await revocations.is_revoked(conn, "e" * 16, "adjuster:li", world.later(10.001))
         assert not await revocations.is_revoked(conn, "e" * 16, "claimant:li", world.now)
-        assert [one.what for one in await revocations.newest(conn)] == ["adjuster:li"]
+        assert [revocation.what for revocation in await revocations.newest(conn)] == ["adjuster:li"]
         assert await revocations.purge(conn, world.later(599)) == 0
         assert await revocations.purge(conn, world.later(600)) == 1
 
@@ -137,4 +137,4 @@ async def test_figures_count_what_happened_and_say_what_they_cannot_tell(world: 
     assert figures.paid_minor == {"CNY": 4980}
     assert (figures.referrals_open, figures.referrals_overdue) == (1, 0)
     assert (figures.adjudication.due, figures.settle.due, figures.refer.due) == (1, 1, 1)
-    assert [one.name for one in figures.processes] == ["worker@host:1"]
+    assert [process.name for process in figures.processes] == ["worker@host:1"]

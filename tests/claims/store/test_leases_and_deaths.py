@@ -1,4 +1,4 @@
-"""Leases that ran out, checks put off for want of resources, and what of either counts against a claim."""
+"""Expired leases and checks put off for want of resources, and which of them count against a claim."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ async def test_claims_of_a_process_that_died_are_worked_on_one_by_one_from_then_
     assert len(await shared(world, "dies")) == 3
     await world.submitted("fresh")
     world.now = world.later(31)
-    assert [one.claim_id for one in await shared(world, "w2")] == ["fresh"]
-    assert [(one.claim_id, one.deaths) for one in await alone(world, "w2")] == [("a", 0)]
+    assert [lease.claim_id for lease in await shared(world, "w2")] == ["fresh"]
+    assert [(lease.claim_id, lease.deaths) for lease in await alone(world, "w2")] == [("a", 0)]
     async with world.engine.connect() as conn:
         assert await queue.alone_due(conn, world.now) == 2
     # Handed back whole at a stop: still to be worked on alone.

@@ -1,4 +1,4 @@
-"""Of claims that share a photo never two are paid without a person who knows."""
+"""Claims that share a photo: no second one is paid without a person who knows of the first."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ pytestmark = pytest.mark.anyio
 
 
 def facts(*others: str, **match: Any) -> bytes:
-    """Recorded inputs of a claim whose photo is a copy of photos of those claims."""
+    """Returns recorded inputs of a claim whose photo is a copy of photos of those claims."""
     matches = [{"claim_id": other, "verdict": "same_bytes", "preview_sha256": "", **match} for other in others]
     return canonical({"facts": {"photos": [{"sha256": "c" * 64, "matches": matches}]}})
 
 
 async def referred(world: Any, claim_id: str, owner: str, inputs: bytes) -> str:
-    """A claim before a person; its referral."""
+    """Refers a claim to a person and returns its referral's id."""
     await world.submitted(claim_id, owner)
     (lease,) = await world.lease()
     async with world.engine.begin() as conn:
@@ -77,12 +77,12 @@ async def test_of_three_people_who_approve_three_copies_at_the_same_moment_two_a
         approve(world, "c-3", third, "wang"),
         return_exceptions=True,
     )
-    assert [type(one) for one in done if one is not None] == [CopyPaid, CopyPaid]
+    assert [type(outcome) for outcome in done if outcome is not None] == [CopyPaid, CopyPaid]
     assert sorted(await promised(world, "c-1", "c-2", "c-3")) == [0, 0, 1_000]
 
 
 async def test_a_machine_does_not_pay_on_photos_that_it_looked_at_before_the_copy_was_paid(world: Any) -> None:
-    """The first claim was looked at and then waited for another try; its copy came, was referred and approved."""
+    """The first claim is examined and waits for another try; meanwhile its copy comes, is referred and approved."""
     await world.submitted("c-1")
     (lease,) = await world.lease()
     copy = await referred(world, "c-2", "bob", facts("c-1"))

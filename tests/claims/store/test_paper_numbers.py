@@ -1,4 +1,4 @@
-"""A paper claimed before, anywhere in the house, and what a cover's terms have used up."""
+"""Papers claimed before under any claim, and the used-up part of a cover's terms."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ ROUNDS, CLAIMS = 5, 6
 
 
 async def examine(world: Any, lease: Any, number: str, *, inpatient: bool) -> None:
-    """What the stage and the decision do with a claim's bill: publish, commit, search, decide, record. Whoever is told
-    that a copy was paid meanwhile leaves the claim to be looked at again."""
+    """Takes a claim's bill through stage and decision: publish, commit, search, decide, record. On the error that a
+    copy was paid meanwhile the claim is left for another try.
+    """
     bill = (stay if inpatient else invoice)(number=number)
     keys = identities(load_paper_kinds(), bill.kind, bill.value)
     async with world.engine.begin() as conn:
@@ -77,11 +78,11 @@ async def test_of_claims_at_once_with_one_bill_shown_as_different_kinds_at_most_
         )
         async with world.engine.connect() as conn:
             promised = [await payouts.promised_minor(conn, claim_id) for claim_id in ids]
-        assert sum(one > 0 for one in promised) <= 1, promised
-        paid_in_all += sum(one > 0 for one in promised)
+        assert sum(minor > 0 for minor in promised) <= 1, promised
+        paid_in_all += sum(minor > 0 for minor in promised)
         async with world.engine.connect() as conn:
-            found = await papers.claims_with_number(conn, [f"bill:33012677{number:02d}"], exclude_claim=ids[0])
-        assert set(found[f"bill:33012677{number:02d}"]) == set(ids[1:])
+            numbers = await papers.claims_with_number(conn, [f"bill:33012677{number:02d}"], exclude_claim=ids[0])
+        assert set(numbers[f"bill:33012677{number:02d}"]) == set(ids[1:])
     assert paid_in_all <= ROUNDS
 
 
@@ -94,7 +95,7 @@ async def test_a_number_alone_in_the_house_is_paid(world: Any) -> None:
 
 
 async def test_numbers_of_before_are_found_under_the_key_of_their_family(world: Any) -> None:
-    """The same statements as the migration's, on rows as they were before it."""
+    """Runs the migration's statements on rows as they were before it."""
     await world.submitted("c-1")
     migration = importlib.import_module("claims.store.migrations.versions.0004_keys_of_papers_and_other_insurance")
     old = ["outpatient_invoice:3301267788", "parcel_slip:SF1", "receipt:SHOP|20261101|100"]
@@ -136,7 +137,7 @@ def cover_facts(borne: int, days: int) -> bytes:
 
 
 async def record(world: Any, claim_id: str, decision: Decision, inputs: bytes = b"{}") -> None:
-    (lease,) = [one for one in await world.lease(limit=9) if one.claim_id == claim_id]
+    (lease,) = [lease for lease in await world.lease(limit=9) if lease.claim_id == claim_id]
     async with world.engine.begin() as conn:
         file = await adjudication.load(conn, claim_id)
         await recording.record_decision(
@@ -166,7 +167,7 @@ async def test_two_claims_do_not_use_the_same_rest_of_the_deductible(world: Any)
     clear = reason("cover_in_force")
     await world.submitted("c-1")
     await world.submitted("c-2")
-    leases = {one.claim_id: one for one in await world.lease(limit=2)}
+    leases = {lease.claim_id: lease for lease in await world.lease(limit=2)}
 
     async def pay(claim_id: str, inputs: bytes) -> None:
         async with world.engine.begin() as conn:

@@ -95,8 +95,8 @@ async def test_a_backend_killed_in_the_middle_of_a_decision_leaves_the_claim_due
     killed = False
     while not killed:
         async with engine.begin() as conn:  # a new transaction each time: one sees only one state of pg_stat_activity
-            found = await conn.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {sleeping}"))
-            killed = found.first() is not None
+            rows = await conn.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {sleeping}"))
+            killed = rows.first() is not None
         assert killed or not deciding.done()
         await asyncio.sleep(0.02)
     with pytest.raises(DBAPIError):
@@ -107,4 +107,4 @@ async def test_a_backend_killed_in_the_middle_of_a_decision_leaves_the_claim_due
     (again,) = await world.lease("w2", seconds=31)
     recorded = await world.decide(again, world.decision(Outcome.PAY, 4980))
     async with engine.connect() as conn:
-        assert [one.id for one in await payouts.of_claim(conn, "c")] == [recorded.payout_id]
+        assert [payout.id for payout in await payouts.of_claim(conn, "c")] == [recorded.payout_id]

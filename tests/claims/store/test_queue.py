@@ -19,7 +19,7 @@ async def test_many_leasers_at_once_share_the_jobs_without_overlap_or_loss(world
     async def drain(owner: str) -> list[str]:
         got: list[str] = []
         while batch := await world.lease(owner, limit=3):
-            got += [one.claim_id for one in batch]
+            got += [lease.claim_id for lease in batch]
         return got
 
     shares = await asyncio.gather(*(drain(f"w{number}") for number in range(8)))
@@ -33,7 +33,7 @@ async def test_the_longest_waiting_claim_is_leased_first(world: Any) -> None:
     world.now = world.later(-60)
     await world.submitted("older")
     world.now = world.later(120)
-    assert [one.claim_id for one in await world.lease(limit=2)] == ["older", "younger"]
+    assert [lease.claim_id for lease in await world.lease(limit=2)] == ["older", "younger"]
 
 
 async def test_an_expired_lease_goes_to_another_and_the_old_holder_can_no_longer_write(
@@ -74,7 +74,7 @@ async def test_renewing_keeps_the_leases_that_stand_and_leaves_out_the_lost(worl
     await world.submitted("b")
     leases += await world.lease("w1")
     async with engine.begin() as conn:
-        assert [one.claim_id for one in await queue.renew(conn, leases, 30, world.now)] == ["b"]
+        assert [lease.claim_id for lease in await queue.renew(conn, leases, 30, world.now)] == ["b"]
 
 
 async def test_a_released_job_is_due_at_once_and_the_attempt_does_not_count(world: Any, engine: AsyncEngine) -> None:
@@ -107,9 +107,9 @@ async def test_backlog_counts_due_leased_and_the_age_of_the_oldest(world: Any, e
         await world.submitted(name)
     await world.lease(limit=1)
     async with engine.begin() as conn:
-        found = await queue.backlog(conn, world.later(12))
-        assert (found.due, found.leased, found.later, found.dead) == (2, 1, 0, 0)
-        assert found.oldest_seconds == 12.0
+        backlog = await queue.backlog(conn, world.later(12))
+        assert (backlog.due, backlog.leased, backlog.later, backlog.dead) == (2, 1, 0, 0)
+        assert backlog.oldest_seconds == 12.0
         assert (await queue.backlog(conn, world.later(40))).due == 3  # the lease has run out
 
 

@@ -1,4 +1,4 @@
-"""Claims before a person only because they could not be checked, back in the queue by themselves."""
+"""Claims that are with a person only because they could not be checked return to the queue by themselves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def could_not_check(world: Any, claim_id: str, error: str = "ReaderUnavailable", **changes: Any) -> str:
-    """The claim before a person, as a worker leaves it that could not check it; the referral's id."""
+    """Refers the claim as a worker does that could not check it; returns the referral's id."""
     await world.submitted(claim_id, **changes)
     (lease,) = await world.lease()
     async with world.engine.begin() as conn:
@@ -49,10 +49,10 @@ async def unchecked(engine: AsyncEngine, *errors: str) -> list[rechecks.Unchecke
 
 async def test_a_claim_is_due_again_and_leaves_the_persons_queue(world: Any, engine: AsyncEngine) -> None:
     referral_id = await could_not_check(world, "c")
-    (found,) = await unchecked(engine)
-    assert (found.claim_id, found.referral_id, found.rechecks) == ("c", referral_id, 0)
+    (taken,) = await unchecked(engine)
+    assert (taken.claim_id, taken.referral_id, taken.rechecks) == ("c", referral_id, 0)
     async with engine.begin() as conn:
-        assert await rechecks.send_back(conn, found, world.later(60))
+        assert await rechecks.send_back(conn, taken, world.later(60))
     async with engine.connect() as conn:
         file = await adjudication.load(conn, "c")
         assert (file.status, file.round) == (Status.SUBMITTED, 2)
@@ -67,7 +67,7 @@ async def test_a_claim_is_due_again_and_leaves_the_persons_queue(world: Any, eng
     (lease,) = await world.lease(seconds=61)
     assert (lease.claim_id, lease.round, lease.failures) == ("c", 2, 0)
     async with engine.begin() as conn:
-        assert not await rechecks.send_back(conn, found, world.later(61)), "once"
+        assert not await rechecks.send_back(conn, taken, world.later(61)), "once"
         await queue.hold(conn, lease)
 
 
@@ -105,14 +105,14 @@ async def test_what_a_person_has_in_hand_or_has_touched_stays_theirs(world: Any,
         await referrals.take(conn, taken, "zhang", world.now)
         await conn.execute(update(claims).where(claims.c.id == "touched").values(touched=True))
     assert await unchecked(engine) == []
-    for one in (before, other):
+    for stale in (before, other):
         async with engine.begin() as conn:
-            assert not await rechecks.send_back(conn, one, world.now), "nor when a person was faster"
+            assert not await rechecks.send_back(conn, stale, world.now), "nor when a person was faster"
     async with engine.begin() as conn:
         await referrals.give_back(conn, taken, "zhang")
         states = (await conn.execute(select(referral_rows.c.state))).scalars().all()
     assert states == ["open", "open"]
-    assert [one.claim_id for one in await unchecked(engine)] == ["taken"]
+    assert [recheck.claim_id for recheck in await unchecked(engine)] == ["taken"]
 
 
 async def test_faults_of_the_claims_own_stay_with_the_person(world: Any, engine: AsyncEngine) -> None:

@@ -1,4 +1,4 @@
-"""Decisions after payment: never silence, always in the ledger."""
+"""Decisions after payment are never silent and always in the ledger."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def paid(world: Any, claim_id: str, minor: int, **changes: object) -> str:
-    """A claim that was paid; whatever was not offset has left the bank."""
+    """Makes a paid claim; its amount less offsets has left the bank."""
     recorded = await world.decided(claim_id, Outcome.PAY, minor, **changes)
     if recorded.payout_id:
         async with world.engine.begin() as conn:
@@ -66,20 +66,20 @@ async def balance(world: Any, account: Account) -> int:
 
 
 async def differences(world: Any) -> list[str]:
-    """What a reconciliation finds when the bank has made exactly what the books say it made."""
+    """Returns a reconciliation's differences when the bank has made exactly the payments in the books."""
     async with world.engine.connect() as conn:
         books = await _books(conn)
     made = [
-        Paid(one.id, one.bank_reference, one.amount, one.payee_account)
-        for one in books.payouts
-        if one.state == "paid" and not one.recovery_id
+        Paid(payout.id, payout.bank_reference, payout.amount, payout.payee_account)
+        for payout in books.payouts
+        if payout.state == "paid" and not payout.recovery_id
     ]
-    report = compare(books, made, frozenset(one.id for one in books.payouts))
-    return [str(one) for one in report.differences]
+    report = compare(books, made, frozenset(payout.id for payout in books.payouts))
+    return [str(difference) for difference in report.differences]
 
 
 async def lowered(world: Any, claim_id: str = "c", by: int = 10_000) -> str:
-    """A claim that was paid 200.00 and is then worth less by `by`; returns the recovery's id."""
+    """Pays a claim 200.00, then lowers it by `by`; returns the recovery's id."""
     await paid(world, claim_id, 20_000)
     referral_id = await appeal(world, claim_id)
     return str((await judge(world, referral_id, claim_id, Outcome.PAY, 20_000 - by, recover=True)).recovery_id)
@@ -136,11 +136,11 @@ async def test_a_later_payout_of_the_same_claimant_is_reduced_by_what_they_owe(w
     async with world.engine.connect() as conn:
         parts = await payouts.of_claim(conn, "d")
         recovery = await recoveries.get(conn, recovery_id)
-    assert sorted((one.amount.minor, one.state, bool(one.recovery_id)) for one in parts) == [
+    assert sorted((part.amount.minor, part.state, bool(part.recovery_id)) for part in parts) == [
         (5_000, "reserved", False),
         (10_000, "paid", True),
     ]
-    assert later.payout_id in {one.id for one in parts if not one.recovery_id}
+    assert later.payout_id in {part.id for part in parts if not part.recovery_id}
     assert (recovery.state, recovery.owed.minor, recovery.offset_minor) == ("offset", 0, 10_000)
     assert await balance(world, Account.CLAIMANT_RECEIVABLE) == 0
     assert await differences(world) == []
@@ -211,8 +211,8 @@ async def test_repaid_once_by_reference_and_written_off_once_with_a_note(world: 
     assert await balance(world, Account.RECOVERIES_WRITTEN_OFF) == 3_000
     assert await differences(world) == []
     async with world.engine.connect() as conn:
-        found = (await conn.execute(select(audit_rows.c.action))).scalars()
-        assert {"recovery.repaid", "recovery.written_off"} <= set(found)
+        actions = (await conn.execute(select(audit_rows.c.action))).scalars()
+        assert {"recovery.repaid", "recovery.written_off"} <= set(actions)
 
 
 async def test_what_came_back_is_left_of_the_cover_again(world: Any) -> None:
@@ -231,7 +231,7 @@ async def test_a_ledger_that_does_not_fit_its_recovery_is_a_difference(world: An
         await conn.exec_driver_sql(
             "UPDATE recoveries SET repaid_minor = amount_minor, state = 'repaid' WHERE id = $1", (recovery_id,)
         )
-    assert [one.split(": ")[1] for one in await differences(world)] == ["recovery_differs"]
+    assert [words.split(": ")[1] for words in await differences(world)] == ["recovery_differs"]
 
 
 async def test_asked_for_more_after_payment_the_rules_pay_the_rest_or_bring_it_before_a_person(world: Any) -> None:

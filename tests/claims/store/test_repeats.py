@@ -1,4 +1,4 @@
-"""One order and one event are paid once, whoever asks how often, at once or one after another."""
+"""An order and an event are paid once, however many claims are made, at once or one after another."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def promised(world: Any, *claim_ids: str) -> list[int]:
 
 
 async def automatic(world: Any, lease: Any) -> str:
-    """What a worker does at the end: take the facts, decide, record; who is told that something changed tries again."""
+    """Takes the facts, decides and records, as a worker does last; tries again when the facts changed meanwhile."""
     for _ in range(3):
         repeat = await fact(world, lease.claim_id)
         case = in_order("fresh_food_rot", claimed_minor=5_980).with_facts(repeats=repeat)
@@ -177,7 +177,7 @@ async def test_an_appeal_is_withdrawn_while_more_is_asked_for_and_while_a_worker
 
 
 async def test_a_round_of_an_appeal_that_changes_nothing_leaves_the_claim_paid(world: Any) -> None:
-    """The claim used to stay submitted for good, with no job."""
+    """Guards against a claim that stays submitted for good, with no job."""
     recorded = await world.decided("c-1", Outcome.PAY, 3_000)
     await settle(world, recorded.payout_id)
     referral = await appealed(world, "c-1")
@@ -219,7 +219,7 @@ async def test_one_order_is_not_paid_again_for_another_photo_or_another_claimant
     outcomes = [await automatic(world, lease) for lease in await world.lease(limit=3)]
     assert outcomes == ["pay", "refer", "refer"]
     shared = (await fact(world, "c-3")).claims
-    assert {(one.claim_id, one.order, one.event, one.same_claimant) for one in shared} == {
+    assert {(claim.claim_id, claim.order, claim.event, claim.same_claimant) for claim in shared} == {
         ("c-1", True, False, False),
         ("c-2", True, False, False),
     }
@@ -268,7 +268,7 @@ async def test_a_draft_is_no_claim_yet(world: Any, engine: AsyncEngine) -> None:
 
 @pytest.mark.parametrize("shared", ["order", "event"])
 async def test_of_claims_decided_at_the_same_moment_at_most_one_is_paid(world: Any, shared: str) -> None:
-    """All are submitted at one instant; none has seen another paid when it takes its facts."""
+    """All claims are submitted at the same instant; none sees another paid when it takes its facts."""
     same = {"order_number": ORDER} if shared == "order" else {"occurred_at": world.now - timedelta(hours=7)}
     ids = [f"c-{place}" for place in range(6)]
     for place, claim_id in enumerate(ids):
@@ -285,7 +285,7 @@ async def test_of_claims_decided_at_the_same_moment_at_most_one_is_paid(world: A
             )
 
     done = await asyncio.gather(*(blind(lease) for lease in leases), return_exceptions=True)
-    assert [type(one) for one in done if one is not None] == [RepeatPaid] * 5
+    assert [type(outcome) for outcome in done if outcome is not None] == [RepeatPaid] * 5
     assert sorted(await promised(world, *ids)) == [0, 0, 0, 0, 0, 1_000]
 
 
@@ -305,8 +305,8 @@ async def test_two_people_who_approve_two_claims_for_one_order_at_once_pay_it_on
                 verdict="approve", note="", **options,
             )  # fmt: skip
 
-    done = await asyncio.gather(*(approve(one, 4_000) for one in referred), return_exceptions=True)
-    (refused,) = [one for one in done if one is not None]
+    done = await asyncio.gather(*(approve(claim_id, 4_000) for claim_id in referred), return_exceptions=True)
+    (refused,) = [outcome for outcome in done if outcome is not None]
     assert isinstance(refused, RepeatPaid)
     (paid,) = refused.claim_ids
     left = "c-1" if paid == "c-2" else "c-2"
@@ -337,7 +337,7 @@ async def test_a_claim_that_shows_an_order_meets_the_one_that_states_it(world: A
     assert (await fact(world, "c-2")).claims == ()
     async with world.engine.begin() as conn:
         await repeats.publish_orders(conn, "c-2", [(order_key(ORDER), 5_000)], world.now)
-    assert [one.claim_id for one in (await fact(world, "c-2")).claims] == ["c-1"]
+    assert [claim.claim_id for claim in (await fact(world, "c-2")).claims] == ["c-1"]
 
 
 async def test_a_paid_order_stays_known_when_its_claim_is_erased_and_its_number_does_not(world: Any) -> None:
@@ -360,7 +360,10 @@ async def test_a_paid_order_stays_known_when_its_claim_is_erased_and_its_number_
 
 
 async def other_ids(world: Any, claim_id: str) -> list[tuple[str, tuple[str, ...], int]]:
-    return [(one.claimant_id, one.shares, one.claims) for one in (await fact(world, claim_id)).identities]
+    return [
+        (identity.claimant_id, identity.shares, identity.claims)
+        for identity in (await fact(world, claim_id)).identities
+    ]
 
 
 async def renamed(world: Any, claimant_id: str, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What people say about matches and floods, kept once and found again; claims held for a flood and let go."""
+"""Rulings on matches and floods are kept once and looked up again; claims are held for a flood and released."""
 
 from __future__ import annotations
 
@@ -36,33 +36,33 @@ async def rule(
         return await rulings.rule(conn, "c1", photo, match, "c0", ruling, "", MEASURED, world.now, actor=actor)
 
 
-async def said(world: World, photo: str, pixels: str, matches: dict[str, str]) -> dict[str, MatchRuling]:
+async def known_rulings(world: World, photo: str, pixels: str, matches: dict[str, str]) -> dict[str, MatchRuling]:
     async with world.engine.connect() as conn:
         return await rulings.of_photo(conn, photo, pixels, matches)
 
 
 async def see(world: World, claim: str, *copies_of: str, hours: float = 0.0, limits: FloodLimits = LIMITS) -> str:
-    """The claim's photo is a copy of these."""
+    """Records that the claim's photo is a copy of these."""
     async with world.engine.begin() as conn:
         mine = SightedPicture(f"{claim}-photo.jpg", claim, "")
-        others = [SightedPicture(one, "", "") for one in copies_of]
+        others = [SightedPicture(photo_id, "", "") for photo_id in copies_of]
         return await floods.sight(conn, mine, others, world.now + timedelta(hours=hours), limits)
 
 
 def waiting(world: World, *flood_ids: str) -> Decision:
-    reasons = tuple(reason("photo_in_flood", one) for one in flood_ids)
+    reasons = tuple(reason("photo_in_flood", flood_id) for flood_id in flood_ids)
     return replace(world.decision(Outcome.REFER), reasons=reasons)
 
 
 async def held(world: World, claim_id: str, flood_id: str) -> str:
-    """A claim that waits for the flood; its referral."""
+    """Makes a claim wait for the flood; returns its referral's id."""
     await world.submitted(claim_id)
     (lease,) = await world.lease()
     return (await world.decide(lease, waiting(world, flood_id))).referral_id
 
 
 async def a_flood(world: World, *claim_ids: str) -> str:
-    """An open flood that these claims wait for."""
+    """Opens a flood that these claims wait for; returns its id."""
     for number in range(LIMITS.claims_max):
         await world.submitted(f"early-{number}")
         await see(world, f"early-{number}", "web:a")
@@ -109,19 +109,19 @@ async def test_a_word_on_two_pictures_is_kept_once_whoever_of_them_came_first(wo
     for photo, match in (("p1", "p0"), ("p0", "p1")):
         with pytest.raises(RuledAlready):
             await rule(world, photo, match, MatchRuling.CONFIRM)
-    assert await said(world, "p1", "", {"p0": ""}) == {"p0": MatchRuling.REJECT}
-    assert await said(world, "p0", "", {"p1": "", "p9": ""}) == {"p1": MatchRuling.REJECT}
+    assert await known_rulings(world, "p1", "", {"p0": ""}) == {"p0": MatchRuling.REJECT}
+    assert await known_rulings(world, "p0", "", {"p1": "", "p9": ""}) == {"p1": MatchRuling.REJECT}
     async with world.engine.connect() as conn:
         learning = (await conn.execute(select(messages.c.payload).where(messages.c.topic == "teach"))).scalars().all()
         assert [entry.action for entry in await audit_of(conn, "c1")][-1] == "match.ruled"
-    assert [one["ruling_id"] for one in learning] == [made.id]
+    assert [row["ruling_id"] for row in learning] == [made.id]
 
 
 async def test_of_two_people_at_once_one_rules(world: World) -> None:
     await world.submitted("c1")
     words = (MatchRuling.CONFIRM, MatchRuling.REJECT)
-    done = await asyncio.gather(*(rule(world, "p1", "p0", one) for one in words), return_exceptions=True)
-    assert sum(isinstance(one, RuledAlready) for one in done) == 1
+    done = await asyncio.gather(*(rule(world, "p1", "p0", word) for word in words), return_exceptions=True)
+    assert sum(isinstance(outcome, RuledAlready) for outcome in done) == 1
     async with world.engine.connect() as conn:
         assert (await conn.execute(select(func.count()).select_from(match_rulings))).scalar_one() == 1
 
@@ -131,10 +131,10 @@ async def test_files_of_the_same_pixels_are_the_same_pair(world: World) -> None:
     made = await rule(world, "p1", "p0", MatchRuling.REJECT)
     async with world.engine.begin() as conn:
         await rulings.set_pixels(conn, made.id, "aa", "bb")
-    assert await said(world, "p7", "aa", {"p8": "bb"}) == {"p8": MatchRuling.REJECT}
-    assert await said(world, "p7", "bb", {"p8": "aa"}) == {"p8": MatchRuling.REJECT}
-    assert await said(world, "p7", "aa", {"p8": "cc", "p9": ""}) == {}
-    assert await said(world, "p7", "", {"p8": "bb"}) == {}
+    assert await known_rulings(world, "p7", "aa", {"p8": "bb"}) == {"p8": MatchRuling.REJECT}
+    assert await known_rulings(world, "p7", "bb", {"p8": "aa"}) == {"p8": MatchRuling.REJECT}
+    assert await known_rulings(world, "p7", "aa", {"p8": "cc", "p9": ""}) == {}
+    assert await known_rulings(world, "p7", "", {"p8": "bb"}) == {}
 
 
 async def take_back(world: World, ruling_id: str, claim: str = "c1", actor: str = "adjuster:lin") -> rulings.Ruling:
@@ -148,7 +148,7 @@ async def test_a_word_taken_back_holds_no_longer_and_who_said_it_and_who_took_it
     await world.submitted("c1")
     made = await rule(world, "p1", "p0", MatchRuling.CONFIRM)
     assert await take_back(world, made.id) == made
-    assert await said(world, "p1", "", {"p0": ""}) == {}
+    assert await known_rulings(world, "p1", "", {"p0": ""}) == {}
     with pytest.raises(NotFound):
         await take_back(world, made.id)
     async with world.engine.connect() as conn:
@@ -173,10 +173,10 @@ async def test_a_pair_whose_word_was_taken_back_is_ruled_on_anew_and_learnt_from
     await take_back(world, first.id)
     world.now += timedelta(seconds=1)
     second = await rule(world, "p1", "p0", MatchRuling.CONFIRM)
-    assert await said(world, "p1", "", {"p0": ""}) == {"p0": MatchRuling.CONFIRM}
+    assert await known_rulings(world, "p1", "", {"p0": ""}) == {"p0": MatchRuling.CONFIRM}
     async with world.engine.connect() as conn:
         learning = (await conn.execute(select(messages.c.payload).order_by(messages.c.id))).scalars().all()
-    assert [(one["kind"], one["ruling_id"]) for one in learning if one["kind"] in ("pair", "taken_back")] == [
+    assert [(row["kind"], row["ruling_id"]) for row in learning if row["kind"] in ("pair", "taken_back")] == [
         ("pair", first.id), ("taken_back", first.id), ("pair", second.id),
     ]  # fmt: skip
 
@@ -187,9 +187,9 @@ async def test_a_word_is_taken_back_in_the_claim_that_it_was_said_in_and_by_one_
     made = await rule(world, "p1", "p0", MatchRuling.REJECT)
     with pytest.raises(NotFound):
         await take_back(world, made.id, claim="c2")
-    assert await said(world, "p1", "", {"p0": ""}) == {"p0": MatchRuling.REJECT}
+    assert await known_rulings(world, "p1", "", {"p0": ""}) == {"p0": MatchRuling.REJECT}
     done = await asyncio.gather(*(take_back(world, made.id) for _ in range(2)), return_exceptions=True)
-    assert sum(isinstance(one, NotFound) for one in done) == 1
+    assert sum(isinstance(outcome, NotFound) for outcome in done) == 1
     async with world.engine.connect() as conn:
         actions = [entry.action for entry in await audit_of(conn, "c1")]
     assert actions.count("match.ruling_taken_back") == 1
@@ -214,8 +214,8 @@ async def test_rejecting_two_files_of_one_picture_excuses_no_further_copy_of_it(
     made = await rule(world, "p1", "p0", MatchRuling.REJECT)
     async with world.engine.begin() as conn:
         await rulings.set_pixels(conn, made.id, "aa", "aa")
-    assert await said(world, "p1", "aa", {"p0": "aa"}) == {"p0": MatchRuling.REJECT}
-    assert await said(world, "p7", "aa", {"p0": "aa", "p1": "aa"}) == {}
+    assert await known_rulings(world, "p1", "aa", {"p0": "aa"}) == {"p0": MatchRuling.REJECT}
+    assert await known_rulings(world, "p7", "aa", {"p0": "aa", "p1": "aa"}) == {}
 
 
 async def test_where_people_disagree_about_the_same_pixels_a_confirmed_copy_stays_one(world: World) -> None:
@@ -224,16 +224,16 @@ async def test_where_people_disagree_about_the_same_pixels_a_confirmed_copy_stay
         made = await rule(world, photo, match, word)
         async with world.engine.begin() as conn:
             await rulings.set_pixels(conn, made.id, "aa", "bb")
-    assert await said(world, "p7", "aa", {"p8": "bb"}) == {"p8": MatchRuling.CONFIRM}
+    assert await known_rulings(world, "p7", "aa", {"p8": "bb"}) == {"p8": MatchRuling.CONFIRM}
 
 
 async def test_rulings_go_with_either_claim_that_they_are_about(world: World) -> None:
     await world.submitted("c1")
     await rule(world, "p1", "p0", MatchRuling.CONFIRM)
     async with world.engine.begin() as conn:
-        assert [one.match_photo_id async for one in rulings.every(conn)] == ["p0"]
+        assert [ruling.match_photo_id async for ruling in rulings.every(conn)] == ["p0"]
         assert await rulings.forget_claim(conn, "c0") == 1
-        assert [one async for one in rulings.every(conn)] == []
+        assert [ruling async for ruling in rulings.every(conn)] == []
         await audit.append(conn, "operator:eve", "claim.erased", "c0", {}, world.now)
 
 
@@ -252,8 +252,8 @@ async def test_the_first_claims_are_cases_of_their_own_and_the_next_opens_a_floo
         (flood,) = await floods.list_floods(conn)
         shown = await floods.pictures(conn, flood_id)
     assert (flood.claims_seen, flood.claims_held, flood.state) == (4, 0, "open")
-    assert [one.picture.photo_id for one in shown] == ["web:a", *(f"c{n}-photo.jpg" for n in (1, 2, 3, 4))]
-    assert [one.matched for one in shown] == [False, True, True, True, True]
+    assert [sight.picture.photo_id for sight in shown] == ["web:a", *(f"c{n}-photo.jpg" for n in (1, 2, 3, 4))]
+    assert [sight.matched for sight in shown] == [False, True, True, True, True]
 
 
 async def test_claims_that_come_slowly_are_no_flood(world: World) -> None:
@@ -272,12 +272,12 @@ async def test_workers_that_meet_a_flood_at_once_open_one(world: World) -> None:
     names = [f"c{number}" for number in range(12)]
     for name in names:
         await world.submitted(name)
-    found = await asyncio.gather(*(see(world, name, "web:a") for name in names))
-    assert sorted(found)[: LIMITS.claims_max] == [""] * LIMITS.claims_max
-    assert len({one for one in found if one}) == 1
+    flood_ids = await asyncio.gather(*(see(world, name, "web:a") for name in names))
+    assert sorted(flood_ids)[: LIMITS.claims_max] == [""] * LIMITS.claims_max
+    assert len({flood_id for flood_id in flood_ids if flood_id}) == 1
     async with world.engine.connect() as conn:
         assert len(await floods.list_floods(conn)) == 1
-        opened = await audit_of(conn, next(one for one in found if one))
+        opened = await audit_of(conn, next(flood_id for flood_id in flood_ids if flood_id))
     assert [entry.action for entry in opened] == ["flood.opened"]
 
 
@@ -291,8 +291,8 @@ async def test_a_claim_that_waits_for_a_flood_alone_is_held_and_nobody_is_told(w
         told = await conn.execute(select(func.count()).where(messages.c.topic == "refer"))
         assert told.scalar_one() == 0
         assert (await floods.get(conn, flood_id)).claims_held == 1
-        seen = await figures.operator_figures(conn, world.now)
-    assert (seen.floods_open, seen.claims_held, seen.referrals_open) == (1, 1, 0)
+        operator = await figures.operator_figures(conn, world.now)
+    assert (operator.floods_open, operator.claims_held, operator.referrals_open) == (1, 1, 0)
 
 
 async def test_common_has_the_held_claims_decided_anew_once(world: World) -> None:
@@ -307,7 +307,7 @@ async def test_common_has_the_held_claims_decided_anew_once(world: World) -> Non
         await audit.check(conn)
         actions = [entry.action for entry in await audit_of(conn, "l1")]
     assert (view.claim.status, view.claim.round, view.claim.touched) == (Status.SUBMITTED, 2, True)
-    assert [one.state for one in view.referrals] == ["closed"]
+    assert [referral.state for referral in view.referrals] == ["closed"]
     assert actions.count("claim.released") == 1
 
 
@@ -328,12 +328,12 @@ async def test_copies_puts_each_held_claim_before_a_person_and_tells_the_partner
 async def test_after_common_as_many_unexplained_copies_again_open_another_flood(world: World) -> None:
     flood_id = await a_flood(world)
     await rule_flood(world, flood_id, "common")
-    found = []
+    flood_ids = []
     for number in range(LIMITS.claims_max + 1):
         await world.submitted(f"n{number}")
-        found.append(await see(world, f"n{number}", "web:a", hours=1))
-    assert found[:-1] == [""] * LIMITS.claims_max
-    assert found[-1] not in ("", flood_id)
+        flood_ids.append(await see(world, f"n{number}", "web:a", hours=1))
+    assert flood_ids[:-1] == [""] * LIMITS.claims_max
+    assert flood_ids[-1] not in ("", flood_id)
 
 
 async def test_a_flood_is_ruled_on_once_and_an_unknown_one_never(world: World) -> None:
@@ -341,7 +341,7 @@ async def test_a_flood_is_ruled_on_once_and_an_unknown_one_never(world: World) -
     done = await asyncio.gather(
         *(rule_flood(world, flood_id, word) for word in ("common", "copies")), return_exceptions=True
     )
-    assert sum(isinstance(one, RuledAlready) for one in done) == 1
+    assert sum(isinstance(outcome, RuledAlready) for outcome in done) == 1
     with pytest.raises(NotFound):
         await rule_flood(world, "F-none", "common")
 
@@ -371,8 +371,8 @@ async def test_rulings_and_decisions_at_the_same_moment_leave_no_claim_behind(wo
     async def decide(lease: object) -> None:
         await world.decide(lease, waiting(world, flood_id))  # type: ignore[arg-type]
 
-    done = await asyncio.gather(rule_soon(), *(decide(one) for one in leases), return_exceptions=True)
-    assert all(one is None or isinstance(one, FloodRuled) for one in done)
+    done = await asyncio.gather(rule_soon(), *(decide(lease) for lease in leases), return_exceptions=True)
+    assert all(outcome is None or isinstance(outcome, FloodRuled) for outcome in done)
     while await let_go(world, flood_id):
         pass
     assert {await status(world, name) for name in names} == {Status.SUBMITTED}

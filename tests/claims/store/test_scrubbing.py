@@ -1,4 +1,4 @@
-"""What an erasure leaves in the database's own files, looked for byte by byte: heap, TOAST, indexes, statistics."""
+"""Traces of erased data in the database's own files, searched byte by byte: heap, TOAST, indexes, statistics."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ONLY_VACUUM = ScrubLimits(rewrite_bytes_max=0)
 
 
 async def decided_with_canaries(world: World) -> None:
-    """A claim at rest with a canary in every field, among others; statistics were taken while it was there."""
+    """Makes a claim at rest with a canary in every field, among others, and takes statistics while it is there."""
     for number in range(12):
         await world.submitted(f"other-{number}", "bob", payee_account=f"account-{number:04}", device_id=f"d-{number}")
     claim = world.claim(
@@ -62,7 +62,7 @@ async def decided_with_canaries(world: World) -> None:
         body = canonical({"id": "c-1", "name": PLACES["answer"]})
         await idempotency.finish(conn, "claimant:ann", "key-1", Response(202, {"Location": "/v1/claims/c-1"}, body))
     leases = await world.lease(limit=20)
-    (lease,) = [one for one in leases if one.claim_id == "c-1"]
+    (lease,) = [lease for lease in leases if lease.claim_id == "c-1"]
     # Random, so that TOAST stores it as it is instead of compressing it.
     paper = {"patient": PLACES["patient"], "noise": secrets.token_urlsafe(9_000)}
     async with world.engine.begin() as conn:
@@ -90,7 +90,7 @@ async def erase(world: World) -> None:
 
 
 async def hits(world: World, needles: Sequence[str]) -> dict[str, set[str]]:
-    """Relations of this database, by name, whose files hold one of these words; "wal" is the server's log."""
+    """Returns the words by relation of this database whose files hold them; "wal" is the server's log."""
     async with world.engine.connect() as conn:
         rows = await conn.execute(
             text(
@@ -102,7 +102,7 @@ async def hits(world: World, needles: Sequence[str]) -> dict[str, set[str]]:
             await conn.execute(text("SELECT oid FROM pg_database WHERE datname = current_database()"))
         ).scalar_one()
     data = Path(await setting(world.engine, "data_directory"))
-    found: dict[str, set[str]] = {}
+    canaries: dict[str, set[str]] = {}
     files = [*(data / "base" / str(folder)).iterdir(), *(data / "pg_wal").iterdir()]
     for path in files:
         if not path.is_file():
@@ -112,8 +112,8 @@ async def hits(world: World, needles: Sequence[str]) -> dict[str, set[str]]:
         if held:
             where = str(path.relative_to(data)).partition(".")[0]
             name = "wal" if path.parent.name == "pg_wal" else names.get(where.partition("_")[0], where)
-            found.setdefault(name, set()).update(held)
-    return found
+            canaries.setdefault(name, set()).update(held)
+    return canaries
 
 
 async def setting(engine: AsyncEngine, name: str) -> str:
@@ -220,7 +220,7 @@ async def test_the_chain_and_the_keys_name_the_claimant_by_a_pseudonym_and_old_r
     async with world.engine.connect() as conn:
         pseudonym = await conn.execute(text("SELECT pseudonym FROM claimants WHERE id = 'ann'"))
         known_as = f"claimant:{pseudonym.scalar_one()}"
-        actors = {one.actor for one in await audit_of(conn, "c-1")}
+        actors = {record.actor for record in await audit_of(conn, "c-1")}
         assert actors == {known_as, "flow:adjudicate"}
         held = await conn.execute(text("SELECT principal FROM idempotency_keys"))
         assert held.scalars().all() == [known_as]

@@ -1,4 +1,4 @@
-"""The queue with more than a thousand open cases: what is asked for is found wherever it stands, and counted."""
+"""A queue with more than a thousand open cases: filters find and count cases anywhere in it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _SEED = (
 
 
 async def seed(engine: AsyncEngine) -> None:
-    """1,523 open cases, of which the last four are of one product, and the first 300 taken by li."""
+    """Opens 1,523 cases: the last four are of one product, the first 300 are taken by li."""
     async with engine.begin() as conn:
         for statement in _SEED:
             values = {"now": NOW, "later": NOW + timedelta(days=30), "count": COUNT}
@@ -113,9 +113,9 @@ async def test_pages_put_together_are_what_a_look_at_every_row_finds_and_as_many
         ]
         assert expected
         by_offset = [
-            one
+            claim_id
             for start in range(0, len(rows), 97)
-            for one in await waiting.ids(conn, wanted, NOW, limit=97, offset=start)
+            for claim_id in await waiting.ids(conn, wanted, NOW, limit=97, offset=start)
         ]
         by_key: list[str] = []
         due = {row.id: row.due_at for row in rows}

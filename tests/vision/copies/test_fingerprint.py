@@ -29,12 +29,12 @@ def _of(fingerprinter: Fingerprinter, pixels: NDArray[np.uint8]) -> Fingerprint:
 
 def test_hashes_are_those_of_imagehash_and_stay_near_after_recompression(fingerprinter: Fingerprinter) -> None:
     pixels = np.asarray(Image.fromarray(data.coffee()).resize((480, 320)))
-    found = _of(fingerprinter, pixels)
-    assert found.phash == int(str(imagehash.phash(Image.fromarray(pixels))), 16)
+    fingerprint = _of(fingerprinter, pixels)
+    assert fingerprint.phash == int(str(imagehash.phash(Image.fromarray(pixels))), 16)
     again = _of(fingerprinter, edits.through_jpeg(pixels, 20))
     for name in ("phash", "dhash", "whash"):
-        assert (getattr(found, name) ^ getattr(again, name)).bit_count() <= 8, name
-    assert pdq_bits(again, found.pdq) <= 20
+        assert (getattr(fingerprint, name) ^ getattr(again, name)).bit_count() <= 8, name
+    assert pdq_bits(again, fingerprint.pdq) <= 20
 
 
 def test_pdq_finds_all_eight_orientations(fingerprinter: Fingerprinter) -> None:
@@ -61,17 +61,17 @@ def test_many_at_once_and_from_many_threads_give_what_one_gives(fingerprinter: F
     together = fingerprinter.fingerprint_many([(picture, "00") for picture in pictures])
     with ThreadPoolExecutor(4) as pool:
         threaded = list(pool.map(lambda picture: fingerprinter.fingerprint(picture, "00"), pictures * 3))
-    for found, expected in zip([*together, *threaded], singly * 4, strict=True):
-        np.testing.assert_allclose(found.descriptor, expected.descriptor, atol=1e-4)
-        assert found.keypoints.to_bytes() == expected.keypoints.to_bytes()
-        assert found.pdq == expected.pdq
+    for fingerprint, expected in zip([*together, *threaded], singly * 4, strict=True):
+        np.testing.assert_allclose(fingerprint.descriptor, expected.descriptor, atol=1e-4)
+        assert fingerprint.keypoints.to_bytes() == expected.keypoints.to_bytes()
+        assert fingerprint.pdq == expected.pdq
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_a_uniform_picture_is_featureless_and_says_why(fingerprinter: Fingerprinter, level: int) -> None:
-    found = _of(fingerprinter, np.full((480, 640, 3), level, np.uint8))
-    assert "nothing to compare by" in found.featureless
-    assert pdq_bits(found, bytes(32)) == NO_PDQ
+    fingerprint = _of(fingerprinter, np.full((480, 640, 3), level, np.uint8))
+    assert "nothing to compare by" in fingerprint.featureless
+    assert pdq_bits(fingerprint, bytes(32)) == NO_PDQ
 
 
 def test_a_photograph_is_not_featureless(fingerprinter: Fingerprinter) -> None:
@@ -92,7 +92,7 @@ def test_a_border_is_looked_behind() -> None:
 
 
 def test_the_photo_in_a_screenshot_and_the_cell_of_a_collage_are_among_the_views() -> None:
-    """Overlap of the best view with the true place, over union, for several screens and collages."""
+    """Checks the best view's intersection over union with the true place, for several screens and collages."""
     others = [data.chelsea(), data.rocket(), data.astronaut()]
     for seed in range(5):
         sheet = edits.EDITS["collage"](data.coffee(), np.random.default_rng(seed), others)
@@ -102,6 +102,6 @@ def test_the_photo_in_a_screenshot_and_the_cell_of_a_collage_are_among_the_views
 
 
 def test_most_plain_photographs_have_no_views() -> None:
-    """Views cost time: an ordinary photo should have few."""
-    found = [views.find(picture) for picture in (data.chelsea(), data.astronaut(), data.rocket(), data.coffee())]
-    assert sum(len(boxes) for boxes in found) <= 2
+    """Ordinary photos should have few views, as each costs time."""
+    boxes_found = [views.find(picture) for picture in (data.chelsea(), data.astronaut(), data.rocket(), data.coffee())]
+    assert sum(len(boxes) for boxes in boxes_found) <= 2

@@ -37,10 +37,10 @@ def test_mirrored_keypoints_are_those_of_the_mirrored_pixels(cat: NDArray[np.uin
 
 
 def test_mirroring_twice_is_no_change(cat: NDArray[np.uint8]) -> None:
-    found = geometry.extract(cat)
-    again = found.mirrored().mirrored()
-    np.testing.assert_array_equal(again.descriptors, found.descriptors)
-    np.testing.assert_allclose(again.points, found.points, atol=1e-3)
+    keypoints = geometry.extract(cat)
+    again = keypoints.mirrored().mirrored()
+    np.testing.assert_array_equal(again.descriptors, keypoints.descriptors)
+    np.testing.assert_allclose(again.points, keypoints.points, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ def test_a_known_transform_is_recovered(cat: NDArray[np.uint8], scale: float, de
     if mirrored:
         moved = np.ascontiguousarray(moved[:, ::-1])
     query, original = geometry.extract(moved), geometry.extract(cat)
-    found = geometry.relate(query, original)
-    assert found.mirrored is mirrored
-    assert found.inliers >= 30
-    assert found.scale == pytest.approx(scale, rel=0.03)
-    assert found.degrees == pytest.approx(degrees, abs=1.5)
-    np.testing.assert_allclose(found.matrix, turn, atol=4)
-    for x, y, match_x, match_y in found.pairs:
-        point = found.matrix @ [match_x * original.width_px, match_y * original.height_px, 1]
+    relation = geometry.relate(query, original)
+    assert relation.mirrored is mirrored
+    assert relation.inliers >= 30
+    assert relation.scale == pytest.approx(scale, rel=0.03)
+    assert relation.degrees == pytest.approx(degrees, abs=1.5)
+    np.testing.assert_allclose(relation.matrix, turn, atol=4)
+    for x, y, match_x, match_y in relation.pairs:
+        point = relation.matrix @ [match_x * original.width_px, match_y * original.height_px, 1]
         shown_x = 1 - x if mirrored else x
         assert np.hypot(point[0] - shown_x * query.width_px, point[1] - y * query.height_px) < 8
 
@@ -70,17 +70,17 @@ def test_a_known_transform_is_recovered(cat: NDArray[np.uint8], scale: float, de
 def test_a_crop_says_how_much_of_the_original_it_shows(cat: NDArray[np.uint8]) -> None:
     height, width = cat.shape
     part = np.ascontiguousarray(cat[height // 4 :, : width // 2])
-    found = geometry.relate(geometry.extract(part), geometry.extract(cat))
-    assert found.shown_ratio == pytest.approx(0.375, abs=0.02)
-    assert found.covers_ratio > 0.98
-    assert "cropped to 3" in geometry.describe(found)
+    relation = geometry.relate(geometry.extract(part), geometry.extract(cat))
+    assert relation.shown_ratio == pytest.approx(0.375, abs=0.02)
+    assert relation.covers_ratio > 0.98
+    assert "cropped to 3" in geometry.describe(relation)
 
 
 def test_two_different_photos_agree_on_nothing() -> None:
     pictures = [grey(picture) for picture in (data.chelsea(), data.coffee(), data.astronaut(), data.rocket())]
-    for index, one in enumerate(pictures):
+    for index, picture in enumerate(pictures):
         for other in pictures[index + 1 :]:
-            assert geometry.relate(geometry.extract(one), geometry.extract(other)).inliers <= 5
+            assert geometry.relate(geometry.extract(picture), geometry.extract(other)).inliers <= 5
 
 
 def test_a_picture_without_keypoints_relates_to_nothing(cat: NDArray[np.uint8]) -> None:
@@ -91,34 +91,34 @@ def test_a_picture_without_keypoints_relates_to_nothing(cat: NDArray[np.uint8]) 
 
 
 def test_keypoints_survive_their_bytes_and_other_bytes_are_refused(cat: NDArray[np.uint8]) -> None:
-    found = geometry.extract(cat)
-    again = Keypoints.from_bytes(found.to_bytes())
-    np.testing.assert_array_equal(again.points, found.points)
-    np.testing.assert_array_equal(again.descriptors, found.descriptors)
-    assert (again.width_px, again.height_px) == (found.width_px, found.height_px)
-    for broken in (b"", b"SKP1", found.to_bytes()[:-1], b"XXXX" + found.to_bytes()[4:]):
+    keypoints = geometry.extract(cat)
+    again = Keypoints.from_bytes(keypoints.to_bytes())
+    np.testing.assert_array_equal(again.points, keypoints.points)
+    np.testing.assert_array_equal(again.descriptors, keypoints.descriptors)
+    assert (again.width_px, again.height_px) == (keypoints.width_px, keypoints.height_px)
+    for broken in (b"", b"SKP1", keypoints.to_bytes()[:-1], b"XXXX" + keypoints.to_bytes()[4:]):
         with pytest.raises(ValueError, match="keypoints"):
             Keypoints.from_bytes(broken)
 
 
 def test_a_shared_label_on_two_different_photos_does_not_agree_in_the_pixels() -> None:
-    """One sticker on two scenes: the keypoints find it, the pixels around it say that these are two photos."""
+    """A sticker on two scenes: its keypoints match, but the pixels around it show two different photos."""
     label = fit(data.astronaut()[0:220, 150:400], 130)
     scenes = []
     for scene, at in ((data.coffee(), (40, 60)), (data.chelsea(), (150, 280))):
         scene = scene.copy()
         scene[at[0] : at[0] + label.shape[0], at[1] : at[1] + label.shape[1]] = label
         scenes.append(grey(scene))
-    one, other = scenes
-    query, match = geometry.extract(one), geometry.extract(other)
-    found = geometry.relate(query, match)
-    assert found.inliers >= 8
-    agreed = agreement(fit(one, 128), fit(other, 128), found, 128 / 512, 128 / max(other.shape))
+    first, other = scenes
+    query, match = geometry.extract(first), geometry.extract(other)
+    relation = geometry.relate(query, match)
+    assert relation.inliers >= 8
+    agreed = agreement(fit(first, 128), fit(other, 128), relation, 128 / 512, 128 / max(other.shape))
     itself = geometry.relate(query, query)
-    same = agreement(fit(one, 128), fit(one, 128), itself, 128 / 512, 128 / 512)
+    same = agreement(fit(first, 128), fit(first, 128), itself, 128 / 512, 128 / 512)
     assert same.mean > 0.95
     assert same.floor > 0.8
     # A copy shows most of its original or is filled by it; here both are far from that.
     assert agreed.mean < 0.6
     assert agreed.floor < 0.1
-    assert max(found.shown_ratio, found.covers_ratio) < 0.7
+    assert max(relation.shown_ratio, relation.covers_ratio) < 0.7

@@ -1,4 +1,4 @@
-"""The picture that proves a match: both photos, the points, the outline, the words, and nothing else."""
+"""The overlay that proves a match: both photos, the points, the outline, the text, and nothing else."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def opened(jpeg: bytes) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def mirrored() -> tuple[np.ndarray, np.ndarray, MeasuredPlacement, tuple[tuple[float, float, float, float], ...]]:
-    """A cat, mirrored and cut to its right half, and the cat."""
+    """Returns a cat, mirrored and cut to its right half, the cat, their placement and the matched points."""
     cat = data.chelsea()
     part = np.ascontiguousarray(cat[:, 150:][:, ::-1])
     see = Fingerprinter().fingerprint
     a, b = see(caltech.as_picture(part), "a" * 64), see(caltech.as_picture(cat), "b" * 64)
-    found = relate(a.keypoints, b.keypoints)
-    placed = place(found, a.keypoints, b.keypoints)
+    geometry = relate(a.keypoints, b.keypoints)
+    placed = place(geometry, a.keypoints, b.keypoints)
     assert isinstance(placed, MeasuredPlacement)
-    return part, cat, placed, found.pairs
+    return part, cat, placed, geometry.pairs
 
 
 def test_the_numbers_say_what_was_done_to_the_picture(mirrored: tuple) -> None:  # type: ignore[type-arg]
@@ -86,7 +86,7 @@ def test_a_preview_reads_back_as_its_pixels() -> None:
 
 def test_without_agreeing_points_there_is_no_placement() -> None:
     see = Fingerprinter().fingerprint
-    a, b = (see(caltech.as_picture(one), "a" * 64) for one in (data.chelsea(), data.coffee()))
-    found = relate(a.keypoints, b.keypoints)
-    placed = place(found, a.keypoints, b.keypoints)
-    assert isinstance(placed, Unmeasured) == (found.inliers == 0)
+    a, b = (see(caltech.as_picture(pixels), "a" * 64) for pixels in (data.chelsea(), data.coffee()))
+    geometry = relate(a.keypoints, b.keypoints)
+    placed = place(geometry, a.keypoints, b.keypoints)
+    assert isinstance(placed, Unmeasured) == (geometry.inliers == 0)

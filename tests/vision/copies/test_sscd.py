@@ -1,4 +1,4 @@
-"""SSCD by a TorchScript of the same shape, tiny and untrained: what is tested is the seam, not how well it compares."""
+"""SSCD with a tiny, untrained TorchScript of the same shape: tests the interface, not the quality of matches."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_broken_whitening_and_thresholds_are_refused(made: Made, tmp_path: Path)
 
 
 def with_cut_off(made: Made, path: Path, **stated: float) -> DescriptorConfig:
-    """The tiny network's files with another measured cut-off."""
+    """Returns the tiny network's files with another measured cut-off."""
     content = json.loads(made.files.thresholds.read_text(encoding="utf-8"))
     del content["cut_off"]
     path.write_text(json.dumps(content | stated), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a file says about its origin: three facts leave, everything else stays behind."""
+"""A file's metadata on its origin: three facts leave the decoder, everything else stays behind."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def test_positions_serial_numbers_and_owners_never_leave(decoder: Decoder) -> No
     assert b"BODY-SERIAL-99" in data
     assert b"MAKERNOTE-SECRET" in data
     picture = decoder.decode(data)
-    said = repr(
+    kept = repr(
         {field.name: getattr(picture, field.name) for field in dataclasses.fields(picture) if field.name != "pixels"}
     )
-    assert not any(secret in said for secret in ("SERIAL", "Wang", "MAKERNOTE", "121", "31.0"))
+    assert not any(secret in kept for secret in ("SERIAL", "Wang", "MAKERNOTE", "121", "31.0"))
 
 
 def test_a_file_without_exif_is_unmeasured_never_empty(decoder: Decoder) -> None:

@@ -1,4 +1,4 @@
-"""Pictures that are well meant, in every form that phones, apps and scanners give them."""
+"""Honest pictures in every form that phones, apps and scanners produce."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_every_way_to_write_a_jpeg_is_read(decoder: Decoder, options: dict[str, 
 
 
 def wide_gamut_profile() -> bytes:
-    """A matrix profile with the primaries of Adobe RGB (1998) and gamma 2.2. ICC.1:2001-04."""
+    """Returns a matrix profile with the primaries of Adobe RGB (1998) and gamma 2.2. ICC.1:2001-04."""
 
     def fixed(*values: float) -> bytes:
         return b"".join(struct.pack(">i", round(value * 65_536)) for value in values)

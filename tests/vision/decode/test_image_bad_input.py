@@ -1,4 +1,4 @@
-"""Photos that should not have been sent, or were sent oddly packed, through the real decoder and all that compares."""
+"""Photos without content or in odd encodings, through the real decoder and every comparison."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def photograph(name: str, width_px: int = 800, height_px: int = 600) -> Image.Im
 
 
 def against(library: dict[str, Fingerprint], query: Fingerprint) -> list[CalledRelation]:
-    """What the product calls a photo's relations, over a library in memory; the keys are numbers."""
+    """Returns a photo's relations as the rules call them, over a library in memory; its keys are numbers."""
     return call(compare(query, MemoryLibrary(list(library.items()), SearchLimits()).search(query), ""))
 
 
@@ -81,12 +81,12 @@ NOTHING_TO_SEE = {
 
 @pytest.mark.parametrize("name", NOTHING_TO_SEE)
 def test_a_picture_that_shows_nothing_is_unmeasured_and_so_never_a_match(look: Look, name: str) -> None:
-    seen = look(NOTHING_TO_SEE[name])
-    assert seen.featureless.startswith("nothing to compare by")
+    fingerprint = look(NOTHING_TO_SEE[name])
+    assert fingerprint.featureless.startswith("nothing to compare by")
 
 
 def packed() -> dict[str, bytes]:
-    """One photograph in every way that phones, scanners and offices pack it."""
+    """Returns one photograph in every encoding that phones, scanners and offices use."""
     picture = photograph("coffee.png")
     sixteen = np.asarray(picture).astype(np.uint16) * 257
     clear = picture.convert("RGBA")
@@ -113,13 +113,13 @@ def test_a_known_photo_is_found_however_it_is_packed(look: Look) -> None:
         str(n): look(jpeg(photograph(name))) for n, name in enumerate(("coffee.png", "rocket.jpg", "chelsea.png"))
     }
     for name, data in packed().items():
-        found = against(library, look(data))
-        assert strongest(found) in COPIES, name
-        assert found[0].relation.photo_id == "0", name
+        relations = against(library, look(data))
+        assert strongest(relations) in COPIES, name
+        assert relations[0].relation.photo_id == "0", name
 
 
 def strip(seed: int) -> Image.Image:
-    """A panorama of 20,000 x 200 px with something everywhere."""
+    """Returns a panorama of 20,000 x 200 px with structure everywhere."""
     tiles = ("coffee.png", "chelsea.png", "rocket.jpg", "astronaut.png", "brick.png")
     order = np.random.default_rng(seed).permutation(len(tiles) * 12)
     whole = Image.new("RGB", (20_000, 200))
@@ -132,9 +132,9 @@ def test_a_panorama_is_compared_like_any_photo_and_says_nothing_of_its_subject(l
     first, other = look(png(strip(1))), look(png(strip(2)))
     assert (first.width_px, first.height_px) == (20_000, 200)
     again = look(jpeg(strip(1), quality=60))
-    found = against({"1": first, "2": other}, again)
-    assert strongest(found) in COPIES
-    assert found[0].relation.photo_id == "1"
+    relations = against({"1": first, "2": other}, again)
+    assert strongest(relations) in COPIES
+    assert relations[0].relation.photo_id == "1"
     (subject,) = shared_subject_model().look([decoder.decode(png(strip(1))).pixels])
     assert isinstance(subject, Unmeasured)
 
@@ -169,13 +169,13 @@ def test_an_animated_gif_is_refused_not_taken_apart(decoder: Decoder) -> None:
 
 
 def scan(data: bytes) -> tuple[int, int]:
-    """Where a baseline JPEG's entropy-coded data begins and ends."""
+    """Returns start and end of a baseline JPEG's entropy-coded data."""
     start = data.index(b"\xff\xda")
     return start + 2 + int.from_bytes(data[start + 2 : start + 4], "big"), examine(data).first_scan_end
 
 
 def spliced(own: bytes, rest: bytes) -> bytes:
-    """The first half of one photo's data, then the second half of another's, closed as if it were whole."""
+    """Returns the first half of one photo's data, then the second half of another's, closed as if it were whole."""
     begin, end = scan(own)
     other_begin, other_end = scan(rest)
     half, other_half = (begin + end) // 2, (other_begin + other_end) // 2
@@ -212,24 +212,26 @@ def test_a_png_with_one_wrong_byte_is_refused(decoder: Decoder, level: int) -> N
 
 
 def test_two_photos_joined_at_a_restart_marker_are_likened_to_them_and_the_picture_of_neither(look: Look) -> None:
-    """Nothing is damaged here: a JPEG may begin anew at any such marker. So it is compared, and never taken for one."""
+    """The file is valid: a JPEG may begin anew at any such marker. It resembles both photos and is neither's
+    picture.
+    """
     options = {"restart_marker_rows": 1, "quality": 92}
     own, other = (jpeg(photograph(name, 800, 640), **options) for name in ("chelsea.png", "coffee.png"))
     cuts = [restart_marker(data, 20) for data in (own, other)]
     joined = own[: cuts[0]] + other[cuts[1] : scan(other)[1]] + own[scan(own)[1] :]
     library = {"0": look(own), "1": look(other), "2": look(jpeg(photograph("rocket.jpg")))}
-    seen = look(joined)
-    assert seen.pixel_sha256 not in {known.pixel_sha256 for known in library.values()}
-    found = against(library, seen)
+    fingerprint = look(joined)
+    assert fingerprint.pixel_sha256 not in {known.pixel_sha256 for known in library.values()}
+    relations = against(library, fingerprint)
     # Half a picture without a seam: the probability lies about the cut-off, the direction is not in doubt.
-    assert strongest(found) in (PhotoVerdict.EDITED_COPY, PhotoVerdict.SIMILAR)
-    assert found[0].relation.photo_id in {"0", "1"}
-    assert found[0].relation.probability > 0.5
-    assert {match.relation.photo_id for match in found if match.verdict in COPIES} <= {"0", "1"}
+    assert strongest(relations) in (PhotoVerdict.EDITED_COPY, PhotoVerdict.SIMILAR)
+    assert relations[0].relation.photo_id in {"0", "1"}
+    assert relations[0].relation.probability > 0.5
+    assert {match.relation.photo_id for match in relations if match.verdict in COPIES} <= {"0", "1"}
 
 
 def restart_marker(data: bytes, number: int) -> int:
-    """The place of that restart marker, counted from 1."""
+    """Returns the offset of that restart marker, counted from 1."""
     place, end = scan(data)
     for _ in range(number):
         place = next(at for at in range(place + 1, end) if data[at] == 0xFF and 0xD0 <= data[at + 1] <= 0xD7)
@@ -239,7 +241,7 @@ def restart_marker(data: bytes, number: int) -> int:
 def test_pictures_of_nothing_have_no_subject_that_counts(decoder: Decoder) -> None:
     white: NDArray[np.uint8] = decoder.decode(NOTHING_TO_SEE["all white"]).pixels
     cat: NDArray[np.uint8] = skimage.data.chelsea()
-    (seen, known) = shared_subject_model().look([white, cat])
-    assert not isinstance(seen, Unmeasured)
+    (blank, known) = shared_subject_model().look([white, cat])
+    assert not isinstance(blank, Unmeasured)
     assert not isinstance(known, Unmeasured)
-    assert seen.subjects[0][1] < 0.9 <= known.subjects[0][1]
+    assert blank.subjects[0][1] < 0.9 <= known.subjects[0][1]

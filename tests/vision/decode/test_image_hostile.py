@@ -1,4 +1,4 @@
-"""Files that mean harm: each is refused with its code or comes out clean, and the next file decodes as ever."""
+"""Hostile files are refused with their code or come out clean, and the next file decodes as usual."""
 
 from __future__ import annotations
 

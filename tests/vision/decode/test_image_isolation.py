@@ -1,4 +1,4 @@
-"""What a decoding process can reach, what it leaves behind, and how it ends."""
+"""Isolation of the decoding process: its reach, its traces, its end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def memory_contains(process_id: int, needle: bytes) -> bool:
-    """Search everything a process has mapped for writing."""
+    """True if the needle is in memory that the process has mapped for writing."""
     with open(f"/proc/{process_id}/maps") as maps, open(f"/proc/{process_id}/mem", "rb", buffering=0) as memory:
         for line in maps:
             where, rights = line.split()[:2]
@@ -61,7 +61,7 @@ def test_nothing_of_a_file_stays_in_the_process_that_the_next_child_is_forked_fr
 
 
 def test_every_file_gets_a_process_of_its_own_that_ends_with_it() -> None:
-    seen: set[int] = set()
+    process_ids: set[int] = set()
     with Decoder(processes=1) as decoder:
         decoder.decode(jpeg())
         zygote = psutil.Process(decoder.process_ids[0])
@@ -69,10 +69,10 @@ def test_every_file_gets_a_process_of_its_own_that_ends_with_it() -> None:
             work = threading.Thread(target=decoder.decode, args=(jpeg_scan_bomb(2500, 2500, scans=40),))
             work.start()
             wait_until(lambda: bool(zygote.children()))
-            seen |= {child.pid for child in zygote.children()}
+            process_ids |= {child.pid for child in zygote.children()}
             work.join()
             assert zygote.children() == []
-    assert len(seen) == 3
+    assert len(process_ids) == 3
 
 
 CONFINED = """
@@ -130,7 +130,9 @@ def test_the_calling_process_loads_no_decoder() -> None:
 
 
 def decoded_while(decoder: Decoder, sent: signal.Signals, times: int) -> str:
-    """How a slow file ends whose children get this signal, so many of them: a code, the error's name, or "decoded"."""
+    """Decodes a slow file while `times` of its child processes get the signal; returns a code, the error's name or
+    "decoded".
+    """
     endings: list[str] = []
 
     def work() -> None:
@@ -197,7 +199,7 @@ def test_a_zygote_that_stands_still_is_our_trouble() -> None:
 
 
 def test_a_second_try_is_made_with_no_other_file_beside_it() -> None:
-    """Two files whose children die at once each wait for the other, and not for ever."""
+    """Two files whose children die at once wait for each other, but not forever."""
     with Decoder(processes=2) as decoder:
         decoder.decode(jpeg())
         decoder.render_pdf(pdf())
@@ -207,7 +209,7 @@ def test_a_second_try_is_made_with_no_other_file_beside_it() -> None:
         ]
         for thread in threads:
             thread.start()
-        zygotes = [psutil.Process(one) for one in decoder.process_ids]
+        zygotes = [psutil.Process(pid) for pid in decoder.process_ids]
         wait_until(lambda: all(zygote.children() for zygote in zygotes))
         for zygote in zygotes:
             zygote.children()[0].kill()
@@ -269,7 +271,7 @@ def test_the_decoding_processes_end_when_their_parent_is_killed_in_the_middle_of
     family = [zygote, *zygote.children()]
     parent.kill()
     parent.wait()
-    wait_until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family))
+    wait_until(lambda: not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in family))
 
 
 def test_closing_ends_every_process_and_a_closed_decoder_says_so() -> None:

@@ -1,6 +1,4 @@
-"""Pages of text lines without a picture: every string is set where a printer would set it, so that parsing is tested
-apart from OCR.
-"""
+"""Pages of text lines without a picture, each string placed as a printer would place it: tests parsing without OCR."""
 
 from __future__ import annotations
 

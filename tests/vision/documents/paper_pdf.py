@@ -1,4 +1,4 @@
-"""A page drawn with a printer's hand, as a picture and as a PDF whose text layer says the same, or does not."""
+"""A printed page as a picture and as a PDF whose text layer agrees with it, or does not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIZE_PX = 28
 
 
 def bill_page() -> Page:
-    """A small outpatient bill whose sums agree."""
+    """Returns a small outpatient bill whose sums agree."""
     page = Page(1240, 900)
     for x, y, text in ROWS:
         page.text(x, y, text, SIZE_PX)
@@ -43,14 +43,14 @@ ROWS = (
 )
 
 
-def as_pdf(page: Page, said: Mapping[str, str] | None = None, *, layer: bool = True) -> bytes:
-    """The page as a picture, over it its rows as invisible text. said: rows that the text layer has differently."""
+def as_pdf(page: Page, replaced: Mapping[str, str] | None = None, *, layer: bool = True) -> bytes:
+    """Returns the page as a picture under its rows as invisible text. replaced: rows that differ in the text layer."""
     jpeg = io.BytesIO()
     page.image.save(jpeg, "JPEG", quality=92)
     width, height = page.width_px * POINTS, page.height_px * POINTS
     drawn = [f"q {width:.2f} 0 0 {height:.2f} 0 0 cm /Im1 Do Q"]
     for x, y, text in ROWS if layer else ():
-        shown = (said or {}).get(text, text)
+        shown = (replaced or {}).get(text, text)
         hexed = shown.encode("utf-16-be").hex()
         base = height - (y + SIZE_PX * 1.1) * POINTS
         drawn.append(f"BT 3 Tr /F1 {SIZE_PX * POINTS:.2f} Tf {x * POINTS:.2f} {base:.2f} Td <{hexed}> Tj ET")

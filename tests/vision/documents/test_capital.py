@@ -17,8 +17,8 @@ def test_every_written_amount_reads_back(minor: int, yuan: str, whole: str) -> N
 
 
 @given(st.integers(0, 10**7), st.integers(0, 10**7))
-def test_two_amounts_never_share_one_spelling(one: int, other: int) -> None:
-    assert (capital_amount(one) == capital_amount(other)) == (one == other)
+def test_two_amounts_never_share_one_spelling(first: int, other: int) -> None:
+    assert (capital_amount(first) == capital_amount(other)) == (first == other)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Kinds of papers as files: an insurer adds one with no code, and a mistake in one is told by file and key."""
+"""Kinds of papers are files: an insurer adds one without code, and a mistake is reported by file and key."""
 
 from __future__ import annotations
 

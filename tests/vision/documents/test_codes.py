@@ -144,6 +144,6 @@ def test_a_link_with_the_number_in_it_agrees() -> None:
     ],
 )
 def test_a_bar_code_of_a_slip_is_its_tracking_number(codes: list[tuple[str, str]], passed: bool | None) -> None:
-    found = [PaperCode(symbology, text, WHOLE) for symbology, text in codes]
-    check = code_check(KINDS["parcel_slip"], {"tracking_number": "SF1234567890123"}, found)
+    paper_codes = [PaperCode(symbology, text, WHOLE) for symbology, text in codes]
+    check = code_check(KINDS["parcel_slip"], {"tracking_number": "SF1234567890123"}, paper_codes)
     assert (check.passed if check is not None else None) is passed

@@ -1,4 +1,4 @@
-"""Changed digits: found on forged pages, not on honest ones; what cannot be looked at is said so."""
+"""Changed digits are found on forged pages, not on honest ones; fields that cannot be measured are unmeasured."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 @pytest.fixture(scope="module")
 def rendered() -> Sequence[tuple[ForgedPage, dict[str, DigitsLook | Unmeasured]]]:
-    """Pages, and what the shipped model says of their fields."""
+    """Returns pages with the shipped model's results for their fields."""
     return [(page, digits_look(page.pixels, page.boxes)) for page in pages(SEEDS, "build")]
 
 
@@ -62,14 +62,14 @@ def field(name: str, box: PageBox) -> FieldReading:
 def test_forged_digits_are_found_and_no_honest_page_is_accused(
     rendered: Sequence[tuple[ForgedPage, dict[str, DigitsLook | Unmeasured]]],
 ) -> None:
-    found: dict[str, list[bool]] = {}
+    hits_by_method: dict[str, list[bool]] = {}
     for page, looks in rendered:
-        said = [one.found for one in looks.values() if isinstance(one, DigitsLook)]
-        found.setdefault(page.method, []).append(any(said))
-    honest = found.pop("")
+        hits = [look.found for look in looks.values() if isinstance(look, DigitsLook)]
+        hits_by_method.setdefault(page.method, []).append(any(hits))
+    honest = hits_by_method.pop("")
     assert len(honest) == len(SEEDS)
     assert sum(honest) == 0
-    caught = [hit for hits in found.values() for hit in hits]
+    caught = [hit for hits in hits_by_method.values() for hit in hits]
     assert len(caught) > 2 * len(SEEDS)
     assert sum(caught) / len(caught) >= 0.15  # `miaopei bench forgeries` has the rate
 

@@ -1,4 +1,4 @@
-"""Which readings are accepted with nobody looking."""
+"""The gate: readings that are accepted without a person."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_any_other_is_not_and_says_why(reading: PaperReading, why: str) -> None:
 
 
 def test_one_field_read_badly_is_enough_against_it() -> None:
-    one = replace(receipt().fields[0], confidence=0.3)
-    assert not accepted(replace(receipt(), fields=(one, *receipt().fields[1:])))
+    doubtful = replace(receipt().fields[0], confidence=0.3)
+    assert not accepted(replace(receipt(), fields=(doubtful, *receipt().fields[1:])))
 
 
 def test_a_kind_that_an_insurer_added_is_judged_by_the_default() -> None:

@@ -1,4 +1,4 @@
-"""The text layer of a PDF: handed out by the confined decoder, compared with the picture, never believed."""
+"""The text layer of a PDF: extracted by the confined decoder, compared with the picture, never trusted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def layer_of(decoder: Decoder, file: bytes) -> tuple[TextLayer, int, int]:
 
 
 def honest(decoder: Decoder) -> PaperReading:
-    """What the picture says: here read off an honest layer, so that no OCR is needed."""
+    """Returns the picture's reading, here taken from an honest layer, so that no OCR is needed."""
     return parse(layer_page(*layer_of(decoder, as_pdf(bill_page()))), TODAY, KINDS)
 
 
@@ -42,8 +42,8 @@ def parsed(page: PageText) -> PaperReading:
     return parse_as(KIND, rows_of(page), page, TODAY)
 
 
-def check_of(decoder: Decoder, said: dict[str, str]) -> CheckReading | None:
-    layer, width, height = layer_of(decoder, as_pdf(bill_page(), said))
+def check_of(decoder: Decoder, replaced: dict[str, str]) -> CheckReading | None:
+    layer, width, height = layer_of(decoder, as_pdf(bill_page(), replaced))
     return layer_check(honest(decoder), KIND, layer, width, height, parsed)
 
 
@@ -64,7 +64,7 @@ def test_a_layer_that_says_the_same_passes(decoder: Decoder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("printed", "said", "name"),
+    ("printed", "replacement", "name"),
     [
         ("（小写）60.00", "（小写）600.00", "total_minor"),
         ("票据号码：0012345678", "票据号码：0012345679", "number"),
@@ -75,8 +75,8 @@ def test_a_layer_that_says_the_same_passes(decoder: Decoder) -> None:
         ("开票日期：2026年9月11日", "开票日期：2026年2月29日", "date"),
     ],
 )
-def test_a_layer_that_lies_fails(decoder: Decoder, printed: str, said: str, name: str) -> None:
-    check = check_of(decoder, {printed: said})
+def test_a_layer_that_lies_fails(decoder: Decoder, printed: str, replacement: str, name: str) -> None:
+    check = check_of(decoder, {printed: replacement})
     assert check is not None
     assert not check.passed
     assert check.detail.startswith(f"{name}: the text layer says")

@@ -49,7 +49,7 @@ def test_every_way_to_print_a_date_reads_back(day: date) -> None:
         day.strftime("%d/%b/%Y").upper(),
         day.strftime("%b %d, %Y"),
     ):
-        assert [found for _, _, found in dates(plain(printed))] == [day], printed
+        assert [read_day for _, _, read_day in dates(plain(printed))] == [day], printed
 
 
 def test_the_day_comes_first_where_both_orders_are_dates() -> None:

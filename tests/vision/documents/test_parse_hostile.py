@@ -1,4 +1,4 @@
-"""Papers that lie, err or come from odd hands: refused with a reason, never read as something else."""
+"""Forged, faulty or odd papers are refused with a reason, never misread."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def bill(page_of: Any, **changes: str) -> PaperReading:
 
 
 def refused(reading: PaperReading) -> dict[str, str]:
-    return {one.name: one.reason for one in reading.refused}
+    return {field.name: field.reason for field in reading.refused}
 
 
 def test_the_bill_itself_is_accepted(page_of: Any) -> None:
@@ -129,7 +129,7 @@ def test_no_day_of_the_calendar_is_impossible(day: date) -> None:
     ],
 )
 def test_dates_are_read_however_they_are_printed(printed: str, day: date) -> None:
-    assert [found for _, _, found in dates(plain(printed))] == [day]
+    assert [read_day for _, _, read_day in dates(plain(printed))] == [day]
 
 
 def test_a_date_in_the_future_fails_its_check(page_of: Any) -> None:

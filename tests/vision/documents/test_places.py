@@ -1,5 +1,4 @@
-"""Where values stand: right of labels in two languages, under headings, in parts of a paper; and when that is in
-doubt."""
+"""Positions of values: right of labels in two languages, under headings, in parts of a paper; and doubtful cases."""
 
 from __future__ import annotations
 
@@ -91,7 +90,7 @@ def test_both_parties_of_a_parcel_are_told_apart(page_of: Any, rows: Any) -> Non
 
 
 def test_a_name_left_of_anothers_mark_is_not_taken_for_it(page_of: Any) -> None:
-    """What stands in the cell before a mark may be the party of the mark before that."""
+    """The text before a mark may belong to the party of the preceding mark."""
     rows = [["寄件人"], ["王小明", (400, "收"), (500, "杭州市西湖区文三路1号")], ["请当面验收 代收"]]
     assert read(page_of, SLIP, rows, SLIP_END).value("recipient") == ""
 
@@ -205,7 +204,7 @@ def test_which_of_two_names_is_the_sellers_is_in_doubt_where_order_alone_tells(p
     head = [[(300, "电子发票(普通发票)")], ["发票号码：26332000000012345678", (600, "开票日期：2026年03月09日")]]
     sums = [["价税合计(大写)", (260, "壹佰零陆元整"), (600, "(小写)¥106.00")]]
     plainly = read(page_of, head, [["名称：丙丁公司"], ["税号：91330100MB2"], ["名称：甲乙公司"]], sums)
-    assert [one.name for one in plainly.doubtful] == ["seller", "buyer"]
+    assert [field.name for field in plainly.doubtful] == ["seller", "buyer"]
     assert unfit_because(replace(plainly, alike=plainly.relied_on)).startswith("seller: ")
     marked = read(
         page_of,
@@ -322,10 +321,10 @@ def test_a_receipts_total_that_may_be_another_sum_is_doubted(page_of: Any, end: 
 def test_one_of_several_dates_without_a_label_is_doubted(page_of: Any) -> None:
     shop = [["大润优品超市"], ["购物小票"], ["广州市天河区长江路122号"], ["小票号 0776136179"]]
     total = [["合计:", (400, "356.15")]]
-    one = read(page_of, shop, [["2026-04-28"]], LINES, total)
+    reading = read(page_of, shop, [["2026-04-28"]], LINES, total)
     two = read(page_of, shop, [["2026-04-28"], ["2026-05-01"]], LINES, total)
     timed = read(page_of, shop, [["2026-05-01"], ["2026-04-28 09:23"]], LINES, total)
-    assert (one.value("date"), one.doubtful) == ("2026-04-28", ())
+    assert (reading.value("date"), reading.doubtful) == ("2026-04-28", ())
     assert unfit_because(two) == "date: 2 dates stand on the paper and none beside its label"
     assert (timed.value("date"), timed.doubtful) == ("2026-04-28", ())
 

@@ -1,6 +1,4 @@
-"""The real engine on rendered pages: read to the last field, and no page takes another with it when its process
-breaks.
-"""
+"""The real engine on rendered pages: every field is read, and a page that breaks its process harms no other page."""
 
 from __future__ import annotations
 
@@ -140,7 +138,7 @@ def test_pages_read_from_two_threads_do_not_mix(reader: Reader, decoder: Decoder
 def killed_while_reading(
     reader: Reader, picture: Picture, sent: signal.Signals, times: int
 ) -> PaperReading | Unmeasured:
-    """The reading of a page whose process gets this signal when it has the page, so often."""
+    """Returns the reading of a page whose process gets this signal `times` times while it has the page."""
     done = threading.Event()
 
     def kill() -> None:
@@ -279,7 +277,7 @@ def test_a_page_photographed_askew_is_read_and_its_fields_are_cut_out_upright(re
 
 
 def pasted(pages: list[np.ndarray], beside: bool) -> Picture:
-    """Pages on a dark table, beside or above one another."""
+    """Returns pages on a dark table, side by side or one above another."""
     edge = max(max(page.shape[:2]) for page in pages)
     width, height = (2 * edge + 180, edge + 120) if beside else (edge + 120, 2 * edge + 180)
     table = np.full((height, width, 3), 92, dtype=np.uint8)
@@ -315,7 +313,7 @@ def test_half_a_page_is_not_accepted(reader: Reader, decoder: Decoder, half: str
 
 
 def test_a_cat_on_a_cushion_is_no_paper(reader: Reader) -> None:
-    """Drawn fur and eyes: much texture, no letter."""
+    """Draws fur and eyes: much texture, no letter."""
     rng = np.random.default_rng(5)
     scene = np.full((1200, 1600, 3), (150, 120, 90), dtype=np.uint8)
     for x, y, lean, length, shade in rng.integers((200, 150, -25, 10, 80), (1400, 1100, 25, 40, 220), (6000, 5)):
@@ -336,14 +334,14 @@ def test_the_code_of_a_slip_is_decoded_and_agrees_with_its_number(reader: Reader
     code = zxingcpp.create_barcode("SF1234567890123", zxingcpp.BarcodeFormat.Code128)
     page.image.paste(Image.fromarray(np.array(zxingcpp.write_barcode_to_image(code, scale=3))), (60, 160))
     reading = reading_of(reader.read(Picture(np.array(page.image), 900, 1000, "image/png", "", NO_EXIF)))
-    assert [found.text for found in reading.codes] == ["SF1234567890123"]
+    assert [code.text for code in reading.codes] == ["SF1234567890123"]
     assert ("code_matches_text", True) in [(check.name, check.passed) for check in reading.checks]
 
 
 def test_a_pdf_with_a_lying_text_layer_is_read_off_its_picture(reader: Reader, decoder: Decoder) -> None:
     honest, lying = (
-        reading_of(reader.read(decoder.render_pdf(as_pdf(bill_page(), said))[0]))
-        for said in ({}, {"（小写）60.00": "（小写）600.00"})
+        reading_of(reader.read(decoder.render_pdf(as_pdf(bill_page(), replaced))[0]))
+        for replaced in ({}, {"（小写）60.00": "（小写）600.00"})
     )
     assert honest.value("total_minor") == lying.value("total_minor") == "6000"
     assert unfit_because(honest) == ""
@@ -352,10 +350,10 @@ def test_a_pdf_with_a_lying_text_layer_is_read_off_its_picture(reader: Reader, d
 
 
 def test_further_looks_at_a_page_add_their_checks(models_dir: Path, decoder: Decoder) -> None:
-    seen: list[str] = []
+    kinds: list[str] = []
 
     def look(pixels: np.ndarray, reading: PaperReading) -> CheckReading:
-        seen.append(reading.kind)
+        kinds.append(reading.kind)
         return CheckReading("digits_look_untouched", False, f"{pixels.shape[1]} px wide")
 
     with Reader(models_dir, today=lambda: TODAY, page_checks=[look]) as reader:
@@ -363,4 +361,4 @@ def test_further_looks_at_a_page_add_their_checks(models_dir: Path, decoder: Dec
         blank = np.full((800, 600, 3), 250, dtype=np.uint8)
         assert isinstance(reader.read(Picture(blank, 600, 800, "", "", NO_EXIF)), Unmeasured)
     assert reading.checks[-1].name == "digits_look_untouched"
-    assert seen == ["parcel_slip"]
+    assert kinds == ["parcel_slip"]

@@ -1,4 +1,4 @@
-"""When one reading is enough, and which of several is believed."""
+"""Reconciling several readings: when one is enough, and which one is believed."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def reading(
 ) -> PaperReading:
     fields = tuple(FieldReading(name, value, 0.97, PageBox(0, 0, 1, 1)) for name, value in values.items())
     kind = KINDS["outpatient_invoice"]
-    found = tuple(checks(kind, fields, items, TODAY))
+    results = tuple(checks(kind, fields, items, TODAY))
     relied_on = (*kind.money, *kind.required)
-    return PaperReading(kind.kind, fields, items, found, (), 0.97, missing, model, relied_on=relied_on)
+    return PaperReading(kind.kind, fields, items, results, (), 0.97, missing, model, relied_on=relied_on)
 
 
 def test_an_invoice_whose_three_sums_agree_settles_itself() -> None:

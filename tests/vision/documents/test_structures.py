@@ -1,5 +1,5 @@
-"""How papers are built up: labels set wide or translated, tables beside other parts, marks, sentences; and what tells
-one kind from another."""
+"""Structures of papers: labels set wide or translated, tables beside other parts, marks, sentences; telling kinds
+apart."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read(page_of: Any, *rows: Any) -> PaperReading:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "text", "found"),
+    ("pattern", "text", "expected"),
     [
         ("畜主(?:姓名)?", "畜  主  李雷", "畜  主"),
         ("畜主(?:姓名)?", "畜主姓名", "畜主姓名"),
@@ -48,9 +48,9 @@ def read(page_of: Any, *rows: Any) -> PaperReading:
         ("寄件?费", "寄费", "寄费"),
     ],
 )
-def test_words_are_found_where_they_are_set_wide(pattern: str, text: str, found: str) -> None:
+def test_words_are_found_where_they_are_set_wide(pattern: str, text: str, expected: str) -> None:
     match = re.search(set_wide(pattern), text)
-    assert (match[0] if match else "") == found
+    assert (match[0] if match else "") == expected
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,10 @@ def test_labels_in_pieces_and_in_two_languages(page_of: Any, rows: Any) -> None:
 
 @pytest.mark.parametrize("lower_px", [0, 8, 16])
 def test_a_translation_below_its_label_belongs_to_it(lower_px: int) -> None:
-    """The value stands in the line of either, or between the two."""
+    """The value stands level with either label or between the two."""
 
     def line(x: float, y: float, size: float, text: str) -> TextLine:
-        right = x + sum(size if ord(one) > 255 else 0.55 * size for one in text)
+        right = x + sum(size if ord(character) > 255 else 0.55 * size for character in text)
         return TextLine(text, 0.99, ((x, y), (right, y), (right, y + size), (x, y + size)))
 
     lines = [line(300, 20, 40, "宠物健康免疫手册"), line(300, 64, 20, "PET HEALTH RECORD")]
@@ -103,7 +103,7 @@ def test_a_mark_before_an_address_has_its_name_in_the_line_above_or_below(page_o
 def test_between_two_names_equally_near_a_mark_says_nothing(page_of: Any) -> None:
     rows = rows_of(page_of([[(100, "李雷 138")], ["收", (100, "浙江省杭州市文三路1号")], [(100, "王小明 139")]]))
     assert beside(rows, "收", "[\u4e00-\u9fff]{2,3}") == []
-    assert [one.text for one in beside(rows[:2], "收", "[\u4e00-\u9fff]{2,3}")] == ["李雷"]
+    assert [line.text for line in beside(rows[:2], "收", "[\u4e00-\u9fff]{2,3}")] == ["李雷"]
 
 
 def test_a_label_inside_a_sentence_is_none(page_of: Any) -> None:
@@ -182,7 +182,7 @@ def test_an_amount_may_stand_apart_from_its_sign(page_of: Any) -> None:
 
 
 def test_a_paper_without_any_amount_is_no_bill(page_of: Any) -> None:
-    """A record of a visit has all the words of one."""
+    """A record of a visit has all the words of a bill."""
     record = [
         [(300, "杭州市第一人民医院")],
         [(300, "门诊病历")],
@@ -228,9 +228,9 @@ def test_a_code_vouches_for_the_characters_of_a_number_and_for_nothing_else(page
 
 
 def test_the_place_of_a_value_begins_behind_its_label(page_of: Any) -> None:
-    """Chinese characters are twice as wide as figures: by the number of characters the label would reach into it."""
+    """Chinese characters are twice as wide as digits: counted by characters, the label would reach into the value."""
     reading = read(page_of, STAY, STAY_END)
     total = next(field for field in reading.fields if field.name == "total_minor")
-    line = next(one for one in page_of([*STAY, *STAY_END]).lines if "小写" in one.text)
+    line = next(line for line in page_of([*STAY, *STAY_END]).lines if "小写" in line.text)
     left, right = line.corners[0][0], line.corners[1][0]
     assert total.box.left == pytest.approx((left + (right - left) * 4 / 7.5) / 1400, abs=0.001)

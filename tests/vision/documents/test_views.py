@@ -22,7 +22,7 @@ CORNERS = np.array([[210, 120], [720, 190], [650, 590], [150, 520]], dtype=np.fl
 
 
 def marked(x: int, y: int) -> np.ndarray:
-    """A grey picture with one bright spot."""
+    """Returns a grey picture with one bright spot."""
     pixels = np.full((HEIGHT, WIDTH, 3), 60, dtype=np.uint8)
     cv2.circle(pixels, (x, y), 6, (255, 255, 255), -1)
     return pixels
@@ -57,18 +57,18 @@ def page_on_table(corners: np.ndarray, table: int = 90, paper: int = 235) -> np.
 
 def test_the_outline_of_a_paper_on_a_table_is_found() -> None:
     pixels = page_on_table(CORNERS)
-    (found,) = outlines(pixels)
-    assert np.abs(found - CORNERS).max() < 6
-    assert skew(found) > 0.12
-    assert 0.2 < area_ratio(found, pixels) < 0.5
+    (outline,) = outlines(pixels)
+    assert np.abs(outline - CORNERS).max() < 6
+    assert skew(outline) > 0.12
+    assert 0.2 < area_ratio(outline, pixels) < 0.5
 
 
 def test_print_and_a_dark_band_do_not_break_the_outline() -> None:
     pixels = page_on_table(CORNERS)
     for row in range(9):
         cv2.putText(pixels, "total 123.45 due", (250, 230 + 32 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (20, 20, 20), 2)
-    (found,) = outlines(pixels)
-    assert np.abs(found - CORNERS).max() < 8
+    (outline,) = outlines(pixels)
+    assert np.abs(outline - CORNERS).max() < 8
 
 
 def test_two_papers_have_two_outlines() -> None:

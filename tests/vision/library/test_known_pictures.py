@@ -1,5 +1,5 @@
-"""The negative bank: what two unrelated photos share is learnt from a person's word and explains later matches; a copy
-is never excused by it."""
+"""Known common pictures: content shared by unrelated photos is learnt from a person's ruling and excuses later matches,
+but never a copy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fingerprinter() -> Fingerprinter:
 
 
 class Shop:
-    """Unrelated photographs with one courier's label in them, each elsewhere and turned another way."""
+    """Unrelated photographs with the same courier's label, each at another place and angle."""
 
     def __init__(self, fingerprinter: Fingerprinter) -> None:
         self._fingerprinter = fingerprinter
@@ -45,7 +45,7 @@ class Shop:
 
 
 def _with(scene: Pixels, label: Pixels, rng: np.random.Generator) -> Pixels:
-    """The label on a fifth of the photo or more, as on a parcel that fills the picture."""
+    """Pastes the label on a fifth of the photo or more, as on a parcel that fills the picture."""
     best, area = scene, 0.0
     for _ in range(6):
         tried = edits.with_label(scene, label, rng)
@@ -59,8 +59,8 @@ def shop(fingerprinter: Fingerprinter) -> Shop:
     return Shop(fingerprinter)
 
 
-def known(name: str, seen: Fingerprint) -> Known:
-    return Known(name, seen.sha256, seen.pixel_sha256, "", seen.keypoints)
+def known(name: str, photo: Fingerprint) -> Known:
+    return Known(name, photo.sha256, photo.pixel_sha256, "", photo.keypoints)
 
 
 def explained(photo: Fingerprint, match: Fingerprint, bank: KnownPictures) -> str:
@@ -69,8 +69,8 @@ def explained(photo: Fingerprint, match: Fingerprint, bank: KnownPictures) -> st
 
 @pytest.fixture(scope="module")
 def bank(shop: Shop) -> KnownPictures:
-    """Learnt from the first three photos."""
-    base, *others = (known(f"p{place}", seen) for place, seen in enumerate(shop.photos[:3]))
+    """Returns a bank learnt from the first three photos."""
+    base, *others = (known(f"p{place}", photo) for place, photo in enumerate(shop.photos[:3]))
     learnt = learn("label", base, others)
     assert isinstance(learnt, Common)
     assert not learnt.whole
@@ -89,11 +89,14 @@ def test_only_what_the_photos_share_is_learnt(shop: Shop, bank: KnownPictures) -
 
 def test_most_photos_that_share_the_label_are_explained_by_it(shop: Shop, bank: KnownPictures) -> None:
     unseen = [(3, 4), (4, 3), (0, 3), (3, 0), (1, 4)]
-    related = [pair for pair in unseen if relate(*(shop.photos[one].keypoints for one in pair)).inliers >= 8]
+    related = [pair for pair in unseen if relate(*(shop.photos[place].keypoints for place in pair)).inliers >= 8]
     assert len(related) >= 3, "the photos do not even match by their label: nothing is tested"
-    found = [explained(shop.photos[a], shop.photos[b], bank) for a, b in related]
-    assert set(found) <= {"label", ""}  # one whose backgrounds happen to agree a little is not excused: fails closed
-    assert found.count("label") >= 0.6 * len(found)
+    explanations = [explained(shop.photos[a], shop.photos[b], bank) for a, b in related]
+    assert set(explanations) <= {
+        "label",
+        "",
+    }  # one whose backgrounds happen to agree a little is not excused: fails closed
+    assert explanations.count("label") >= 0.6 * len(explanations)
     assert [explained(shop.photos[a], shop.photos[b], assemble(())) for a, b in related] == [""] * len(related)
 
 
@@ -110,7 +113,7 @@ def test_a_copy_of_a_photo_with_the_label_is_no_less_a_copy(
 
 
 def test_the_label_alone_tells_too_little_to_excuse_anything(shop: Shop, bank: KnownPictures) -> None:
-    """Nothing is left to look at outside of it: it may as well be cut out of the other photo."""
+    """Nothing is left outside the label: the picture may as well be cut out of the other photo."""
     label = shop.see(np.asarray(edits._resize(shop.label, 1.5)))
     assert explained(label, shop.photos[3], bank) == ""
 
@@ -126,17 +129,17 @@ def test_pictures_that_share_nothing_teach_nothing(shop: Shop) -> None:
 
 
 def test_a_word_on_one_and_the_same_picture_is_about_the_whole_of_it(shop: Shop) -> None:
-    seen = shop.photos[0]
-    learnt = learn("x", known("a", seen), [known("b", seen)])
+    photo = shop.photos[0]
+    learnt = learn("x", known("a", photo), [known("b", photo)])
     assert isinstance(learnt, Common)
     assert learnt.whole
-    assert assemble([learnt]).exact("", seen.pixel_sha256) == "x"
-    assert assemble([learnt]).exact(seen.sha256, "") == "x"
+    assert assemble([learnt]).exact("", photo.pixel_sha256) == "x"
+    assert assemble([learnt]).exact(photo.sha256, "") == "x"
     assert assemble([learnt]).exact("", shop.photos[1].pixel_sha256) == ""
 
 
 def test_a_part_that_is_common_excuses_no_bytes_or_pixels(shop: Shop, bank: KnownPictures) -> None:
-    assert [bank.exact(seen.sha256, seen.pixel_sha256) for seen in shop.photos] == [""] * 5
+    assert [bank.exact(photo.sha256, photo.pixel_sha256) for photo in shop.photos] == [""] * 5
 
 
 async def test_the_bank_is_kept_read_back_and_forgotten_with_the_claim(
@@ -159,7 +162,7 @@ async def test_the_bank_is_kept_read_back_and_forgotten_with_the_claim(
     async with engine.begin() as conn:
         assert await known_pictures.forget_claim(conn, "c1") == 1
         await remove_claim(conn, "c1")
-        assert [one.common_id for one in await known_pictures.every(conn)] == [icon.common_id]
+        assert [picture.common_id for picture in await known_pictures.every(conn)] == [icon.common_id]
         assert await known_pictures.remove(conn, icon.common_id)
         assert not await known_pictures.remove(conn, icon.common_id)
         with pytest.raises(ValueError, match="claim id"):

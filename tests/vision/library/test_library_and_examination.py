@@ -1,5 +1,5 @@
-"""Publish, commit, search, compare, and what the rules call it: on a real PostgreSQL, with real photographs, through
-the real decoder."""
+"""Publishing, searching, comparing and calling matches on a real PostgreSQL, with real photographs, through the real
+decoder."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def fingerprinter() -> Fingerprinter:
 
 
 class Examined:
-    """What the product calls a photo's relations. matches: as measured, strongest first."""
+    """A photo's relations as the rules call them. matches: as measured, strongest first."""
 
     def __init__(self, called: list[CalledRelation]) -> None:
         self.called = called
-        self.matches = [one.relation for one in called]
+        self.matches = [called_relation.relation for called_relation in called]
         self.verdict = strongest(called)
 
 
@@ -83,7 +83,7 @@ async def _examine(engine: AsyncEngine, fingerprint: Fingerprint, claim: str = "
 
 @pytest.fixture
 async def library(engine: AsyncEngine, camera: Camera) -> AsyncEngine:
-    """The cat belongs to Li's claim c1, the coffee to the web, the astronaut to a stock library."""
+    """Publishes the cat under Li's claim c1, the coffee from the web, the astronaut from a stock library."""
     await _publish(
         engine,
         _claimed(camera.of(data.chelsea()), "cat", "c1", "li"),
@@ -94,9 +94,9 @@ async def library(engine: AsyncEngine, camera: Camera) -> AsyncEngine:
 
 
 async def test_the_same_file_from_another_claimant_is_the_same_bytes(library: AsyncEngine, camera: Camera) -> None:
-    found = await _examine(library, camera.of(data.chelsea()))
-    assert found.verdict is PhotoVerdict.SAME_BYTES
-    best = found.matches[0]
+    examined = await _examine(library, camera.of(data.chelsea()))
+    assert examined.verdict is PhotoVerdict.SAME_BYTES
+    best = examined.matches[0]
     assert (best.photo_id, best.owner_claim, best.owner_subject, best.own, best.probability) == (
         "cat",
         "c1",
@@ -109,17 +109,17 @@ async def test_the_same_file_from_another_claimant_is_the_same_bytes(library: As
 async def test_a_file_whose_metadata_alone_changed_is_the_same_picture(library: AsyncEngine, camera: Camera) -> None:
     content = edits.jpeg_bytes(data.chelsea())
     comment = b"\xff\xfe\x00\x0aremoved!"
-    found = await _examine(library, camera.of_bytes(content[:2] + comment + content[2:]))
-    assert found.verdict is PhotoVerdict.SAME_PICTURE
+    examined = await _examine(library, camera.of_bytes(content[:2] + comment + content[2:]))
+    assert examined.verdict is PhotoVerdict.SAME_PICTURE
 
 
 async def test_a_cropped_mirrored_recompressed_copy_is_found_and_said_to_be_mirrored(
     library: AsyncEngine, camera: Camera
 ) -> None:
     pixels = edits.apply("crop_mirror_recompress", data.chelsea(), np.random.default_rng(3))
-    found = await _examine(library, camera.of(pixels, 60))
-    assert found.verdict is PhotoVerdict.EDITED_COPY
-    best = found.matches[0]
+    examined = await _examine(library, camera.of(pixels, 60))
+    assert examined.verdict is PhotoVerdict.EDITED_COPY
+    best = examined.matches[0]
     assert best.photo_id == "cat"
     assert best.transform.startswith("mirrored")
     assert "cropped to" in best.transform
@@ -130,28 +130,30 @@ async def test_a_cropped_mirrored_recompressed_copy_is_found_and_said_to_be_mirr
 async def test_a_web_photo_inside_an_app_screenshot_is_found(library: AsyncEngine, camera: Camera) -> None:
     for seed in range(4):
         shot = edits.apply("screenshot", data.coffee(), np.random.default_rng(seed))
-        found = await _examine(library, camera.of(shot))
-        assert found.verdict is PhotoVerdict.EDITED_COPY, seed
-        assert found.matches[0].photo_id == "coffee"
-        assert found.matches[0].source == "web"
+        examined = await _examine(library, camera.of(shot))
+        assert examined.verdict is PhotoVerdict.EDITED_COPY, seed
+        assert examined.matches[0].photo_id == "coffee"
+        assert examined.matches[0].source == "web"
 
 
 async def test_what_is_no_proven_copy_and_maybe_one_carries_its_transform(library: AsyncEngine, camera: Camera) -> None:
     """A quarter of the picture, compressed hard."""
-    found = await _examine(library, camera.of(edits.apply("cropped_25", data.chelsea(), np.random.default_rng(7)), 50))
-    assert found.verdict is PhotoVerdict.SIMILAR
-    best = found.matches[0]
+    examined = await _examine(
+        library, camera.of(edits.apply("cropped_25", data.chelsea(), np.random.default_rng(7)), 50)
+    )
+    assert examined.verdict is PhotoVerdict.SIMILAR
+    best = examined.matches[0]
     assert best.photo_id == "cat"
     assert RULES.photo_maybe_copied_min <= best.probability < RULES.photo_copied_min
-    assert found.called[0].transform == best.transform
+    assert examined.called[0].transform == best.transform
     assert "cropped to 25%" in best.transform
     assert 0 < len(best.pairs) <= 40
 
 
 async def test_an_unseen_photo_is_unseen(library: AsyncEngine, camera: Camera) -> None:
     for pixels in (data.rocket(), data.immunohistochemistry()):
-        found = await _examine(library, camera.of(pixels))
-        assert found.verdict is PhotoVerdict.UNSEEN, found
+        examined = await _examine(library, camera.of(pixels))
+        assert examined.verdict is PhotoVerdict.UNSEEN, examined
 
 
 async def test_another_photo_of_the_same_things_is_no_copy(library: AsyncEngine, camera: Camera) -> None:
@@ -160,21 +162,21 @@ async def test_another_photo_of_the_same_things_is_no_copy(library: AsyncEngine,
     await _publish(library, _claimed(camera.of(np.ascontiguousarray(whole[:, :290])), "left", "c2", "li"))
     async with library.begin() as conn:
         await conn.execute(text("DELETE FROM library_photos WHERE photo_id = 'coffee'"))
-    found = await _examine(library, camera.of(np.ascontiguousarray(whole[:, 310:])))
-    assert found.verdict in (PhotoVerdict.SIMILAR, PhotoVerdict.UNSEEN)
+    examined = await _examine(library, camera.of(np.ascontiguousarray(whole[:, 310:])))
+    assert examined.verdict in (PhotoVerdict.SIMILAR, PhotoVerdict.UNSEEN)
 
 
 async def test_the_claims_own_photos_do_not_count(library: AsyncEngine, camera: Camera) -> None:
-    found = await _examine(library, camera.of(data.chelsea()), claim="c1", subject="li")
-    assert found.verdict is PhotoVerdict.UNSEEN
+    examined = await _examine(library, camera.of(data.chelsea()), claim="c1", subject="li")
+    assert examined.verdict is PhotoVerdict.UNSEEN
 
 
 async def test_an_earlier_photo_of_the_claimants_own_is_a_match_that_says_so(
     library: AsyncEngine, camera: Camera
 ) -> None:
-    found = await _examine(library, camera.of(data.chelsea()), claim="c2", subject="li")
-    assert found.verdict is PhotoVerdict.SAME_BYTES
-    assert found.matches[0].own
+    examined = await _examine(library, camera.of(data.chelsea()), claim="c2", subject="li")
+    assert examined.verdict is PhotoVerdict.SAME_BYTES
+    assert examined.matches[0].own
 
 
 async def test_of_two_claims_that_publish_one_photo_at_once_each_sees_the_other(
@@ -223,6 +225,6 @@ async def test_a_photo_turned_by_its_exif_is_still_the_same_picture_upright(
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned by 90 degrees clockwise
     Image.fromarray(np.ascontiguousarray(np.rot90(data.coffee()))).save(buffer, "JPEG", quality=90, exif=exif)
-    found = await _examine(library, camera.of_bytes(buffer.getvalue()))
-    assert found.verdict is PhotoVerdict.EDITED_COPY
-    assert "not rotated" in found.matches[0].transform
+    examined = await _examine(library, camera.of_bytes(buffer.getvalue()))
+    assert examined.verdict is PhotoVerdict.EDITED_COPY
+    assert "not rotated" in examined.matches[0].transform

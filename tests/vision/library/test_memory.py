@@ -1,5 +1,6 @@
-"""The library in memory over a real PostgreSQL: it knows what was committed, forgets what is gone, and where it cannot
-say the database answers."""
+"""The library in memory over a real PostgreSQL: it has committed photos, drops deleted ones, and leaves searches
+that it cannot answer to the database.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +35,8 @@ LIMITS = SearchLimits()
 
 @pytest.fixture
 async def full(engine: AsyncEngine) -> AsyncEngine:
-    """Every third photo belongs to the claim `mine`. Without the database's own indexes for what is near, so that
-    nothing but memory, or reading the whole table, can answer."""
+    """Fills the library; every third photo belongs to the claim `mine`. Drops the database's own nearest-neighbour
+    indexes, so that only memory, or reading the whole table, can answer."""
     photos = [
         LibraryPhoto(str(seed), "claim", random_fingerprint(seed), owner_claim="mine" if seed % 3 == 0 else f"c{seed}")
         for seed in range(ROWS)
@@ -56,12 +57,12 @@ async def loaded(dsn: str, limits: MemoryLimits = EVERY) -> AsyncIterator[Memory
 async def found_by(
     engine: AsyncEngine, held: Memory, query: Fingerprint, claim: str = "", limits: SearchLimits = LIMITS
 ) -> list[Candidate]:
-    """By memory, and by nothing else."""
+    """Searches memory alone."""
     before = held.answered
     async with engine.connect() as conn:
-        found = await search(conn, query, exclude_claim=claim, limits=limits, memory=held)
+        candidates = await search(conn, query, exclude_claim=claim, limits=limits, memory=held)
     assert held.answered > before
-    return found
+    return candidates
 
 
 def unlike_bytes(fingerprint: Fingerprint) -> Fingerprint:
@@ -75,11 +76,11 @@ def with_views(fingerprint: Fingerprint, seeds: list[int]) -> Fingerprint:
 
 
 async def test_it_finds_what_comparing_every_row_finds(full: AsyncEngine, database_url: str) -> None:
-    """Candidates in their order, with cosine, excess, view and bits, over whole pictures and parts."""
+    """Compares candidates in their order, with cosine, excess, view and bits, over whole pictures and parts."""
     known = [random_fingerprint(seed) for seed in range(ROWS)]
     oracle = Vectors(
-        np.stack([one.descriptor for one in known]),
-        np.stack([np.frombuffer(one.pdq, np.uint8) for one in known]),
+        np.stack([fingerprint.descriptor for fingerprint in known]),
+        np.stack([np.frombuffer(fingerprint.pdq, np.uint8) for fingerprint in known]),
         np.ones(ROWS, np.bool_),
     )
     coded = MemoryLimits(scan=ScanLimits(exact_rows_max=64, block_rows_max=300), load_rows=100)
@@ -87,12 +88,14 @@ async def test_it_finds_what_comparing_every_row_finds(full: AsyncEngine, databa
         for number in range(25):
             query = unlike_bytes(near(known[number * 30], 90_000 + number, 1.0, bits=number * 4))
             query = with_views(query, [number, 90_500 + number])
-            expected = [(str(index), seen.view) for index, seen in oracle.search(query, LIMITS)]
+            expected = [(str(index), nearness.view) for index, nearness in oracle.search(query, LIMITS)]
             for held in (exact, by_codes):
-                found = await found_by(full, held, query)
-                assert [(one.photo_id, one.view) for one in found] == expected
-                for one, (index, seen) in zip(found, oracle.search(query, LIMITS), strict=True):
-                    assert (one.cosine, one.cosine_excess) == pytest.approx((seen.cosine, seen.excess), abs=2e-3), index
+                candidates = await found_by(full, held, query)
+                assert [(candidate.photo_id, candidate.view) for candidate in candidates] == expected
+                for candidate, (index, nearness) in zip(candidates, oracle.search(query, LIMITS), strict=True):
+                    assert (candidate.cosine, candidate.cosine_excess) == pytest.approx(
+                        (nearness.cosine, nearness.excess), abs=2e-3
+                    ), index
 
 
 async def test_a_photo_is_found_as_soon_as_its_commit_has_returned(full: AsyncEngine, database_url: str) -> None:
@@ -102,21 +105,21 @@ async def test_a_photo_is_found_as_soon_as_its_commit_has_returned(full: AsyncEn
             async with full.begin() as conn:
                 await publish(conn, [LibraryPhoto(f"fresh-{seed}", "web", fresh)])
             for held in (one_process, another):
-                found = await found_by(full, held, unlike_bytes(fresh), claim="mine")
-                assert (found[0].photo_id, found[0].pdq_bits) == (f"fresh-{seed}", 0)
-                assert found[0].cosine == pytest.approx(1, abs=1e-3)
+                candidates = await found_by(full, held, unlike_bytes(fresh), claim="mine")
+                assert (candidates[0].photo_id, candidates[0].pdq_bits) == (f"fresh-{seed}", 0)
+                assert candidates[0].cosine == pytest.approx(1, abs=1e-3)
         assert one_process.rows == another.rows == ROWS + 20
 
 
 async def test_photos_committed_out_of_order_are_all_found(full: AsyncEngine, database_url: str) -> None:
-    """A transaction that begins first and ends last: others are published, and searched for, in between."""
+    """A transaction begins first and ends last; others are published, and searched for, in between."""
     early, late = random_fingerprint(6_000), random_fingerprint(6_001)
     async with loaded(database_url) as held, full.connect() as slow:
         await publish(slow, [LibraryPhoto("early", "web", early)])
         async with full.begin() as quick:
             await publish(quick, [LibraryPhoto("late", "web", late)])
         assert (await found_by(full, held, unlike_bytes(late)))[0].photo_id == "late"
-        assert "early" not in {one.photo_id for one in await found_by(full, held, unlike_bytes(early))}
+        assert "early" not in {candidate.photo_id for candidate in await found_by(full, held, unlike_bytes(early))}
         await slow.commit()
         assert (await found_by(full, held, unlike_bytes(early)))[0].photo_id == "early"
         assert held.rows == ROWS + 2  # neither was fetched twice
@@ -140,12 +143,12 @@ async def test_what_was_rolled_back_is_never_found(full: AsyncEngine, database_u
         async with full.connect() as conn:
             await publish(conn, [LibraryPhoto("fresh", "web", fresh)])
             await conn.rollback()
-        assert "fresh" not in {one.photo_id for one in await found_by(full, held, unlike_bytes(fresh))}
+        assert "fresh" not in {candidate.photo_id for candidate in await found_by(full, held, unlike_bytes(fresh))}
         assert held.rows == ROWS
 
 
 async def test_erased_photos_are_gone_at_once_and_hide_nobody(full: AsyncEngine, database_url: str) -> None:
-    """Twice as many as a look keeps lie nearer, by descriptor and by PDQ, than the one that is left."""
+    """Erased photos, twice as many as a lookup keeps, lie nearer by descriptor and by PDQ than the remaining one."""
     query = random_fingerprint(50_000)
     gone = [
         LibraryPhoto(f"gone-{seed}", "claim", near(query, seed, 0.2, bits=2), owner_claim="erased")
@@ -157,9 +160,9 @@ async def test_erased_photos_are_gone_at_once_and_hide_nobody(full: AsyncEngine,
         assert (await found_by(full, held, query))[0].photo_id.startswith("gone-")
         async with full.begin() as conn:
             assert await remove_claim(conn, "erased") == 100
-        found = await found_by(full, held, query)
-        assert (found[0].photo_id, found[0].pdq_bits) == ("left", 20)
-        assert not [one for one in found if one.photo_id.startswith("gone-")]
+        candidates = await found_by(full, held, query)
+        assert (candidates[0].photo_id, candidates[0].pdq_bits) == ("left", 20)
+        assert not [candidate for candidate in candidates if candidate.photo_id.startswith("gone-")]
         await held.look_after()
         assert held.rows == ROWS + 101  # a hundred buried rows are not yet worth moving the others
     few = MemoryLimits(buried_max=10)
@@ -182,14 +185,14 @@ async def test_a_photo_described_anew_is_found_where_it_now_lies_and_no_longer_w
         assert (await found_by(full, held, where_it_lay))[0].photo_id == "7"
         async with full.begin() as conn:
             assert await describe_anew(conn, MODEL, ["7"], after.descriptor[None]) == 1
-        found = await found_by(full, held, where_it_lay)
-        assert all(one.photo_id != "7" or abs(one.cosine) < 0.5 for one in found)
-        found = await found_by(full, held, by_descriptor)
-        assert found[0].photo_id == "7"
-        assert found[0].cosine == pytest.approx(1, abs=1e-3)
+        candidates = await found_by(full, held, where_it_lay)
+        assert all(candidate.photo_id != "7" or abs(candidate.cosine) < 0.5 for candidate in candidates)
+        candidates = await found_by(full, held, by_descriptor)
+        assert candidates[0].photo_id == "7"
+        assert candidates[0].cosine == pytest.approx(1, abs=1e-3)
         async with full.begin() as conn:  # now another model's: found by PDQ, not by likeness
             assert await describe_anew(conn, "other@1", ["7"], after.descriptor[None]) == 1
-        assert "7" not in {one.photo_id for one in await found_by(full, held, by_descriptor)}
+        assert "7" not in {candidate.photo_id for candidate in await found_by(full, held, by_descriptor)}
         assert (await found_by(full, held, unlike_bytes(before)))[0].photo_id == "7"
 
 
@@ -206,9 +209,9 @@ async def test_a_claim_with_more_look_alikes_than_a_look_keeps_does_not_hide_ano
     narrow = MemoryLimits(scan=ScanLimits(kept=20, kept_view=20, exact_rows_max=64))
     async with loaded(database_url) as exact, loaded(database_url, narrow) as by_codes:
         for held in (exact, by_codes):
-            found = await found_by(full, held, query, claim="many")
-            assert (found[0].photo_id, found[0].pdq_bits) == ("other", 20)
-            assert all(not one.photo_id.startswith("own") for one in found)
+            candidates = await found_by(full, held, query, claim="many")
+            assert (candidates[0].photo_id, candidates[0].pdq_bits) == ("other", 20)
+            assert all(not candidate.photo_id.startswith("own") for candidate in candidates)
 
 
 async def test_an_exact_match_comes_first_and_is_read_from_the_database(full: AsyncEngine, database_url: str) -> None:
@@ -219,7 +222,7 @@ async def test_an_exact_match_comes_first_and_is_read_from_the_database(full: As
 
 
 async def test_the_database_answers_while_there_is_no_copy(full: AsyncEngine, database_url: str) -> None:
-    """Not loaded yet, switched off, the copy too large, another descriptor."""
+    """Cases: not loaded yet, switched off, copy too large, another descriptor."""
     query = unlike_bytes(random_fingerprint(77))
     for limits in (MemoryLimits(bytes_max=0), MemoryLimits(bytes_max=ROWS * 200)):
         async with loaded(database_url, limits) as held, full.connect() as conn:
@@ -278,8 +281,8 @@ async def test_a_search_that_waits_too_long_says_so_and_the_next_one_answers(
 
 
 async def test_many_search_and_publish_at_once_and_each_finds_its_own(full: AsyncEngine, database_url: str) -> None:
-    """Twelve publish from other threads, with connections and loops of their own; each photo is searched for when its
-    commit has returned, beside searches that never stop and blocks that are merged meanwhile."""
+    """Twelve threads publish, with connections and loops of their own; each photo is searched for when its commit has
+    returned, during constant searches and merges of blocks."""
     fresh: asyncio.Queue[int] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     limits = MemoryLimits(scan=ScanLimits(exact_rows_max=64), look_seconds=0.01)
@@ -308,8 +311,8 @@ async def test_many_search_and_publish_at_once_and_each_finds_its_own(full: Asyn
                 except asyncio.QueueEmpty:
                     await found_by(full, held, random_fingerprint(finds))
                     continue
-                found = await found_by(full, held, unlike_bytes(random_fingerprint(seed)))
-                if found[0].photo_id == f"fresh-{seed}":
+                candidates = await found_by(full, held, unlike_bytes(random_fingerprint(seed)))
+                if candidates[0].photo_id == f"fresh-{seed}":
                     finds += 1
                 else:
                     missing.append(seed)
@@ -329,7 +332,7 @@ async def test_many_search_and_publish_at_once_and_each_finds_its_own(full: Asyn
 async def test_of_near_copies_that_arrive_at_once_at_most_one_finds_no_other(
     full: AsyncEngine, database_url: str
 ) -> None:
-    """Of two that publish and then search at least one sees the other, so of any number at most the first sees none."""
+    """If two photos publish and then search, at least one sees the other; so among any number at most one sees none."""
     async with loaded(database_url) as one_process, loaded(database_url) as another:
 
         async def send(burst: int, number: int) -> bool:
@@ -337,8 +340,8 @@ async def test_of_near_copies_that_arrive_at_once_at_most_one_finds_no_other(
             async with full.begin() as conn:
                 await publish(conn, [LibraryPhoto(f"{burst}-{number}", "claim", photo, f"claim-{burst}-{number}")])
             held = another if number % 2 else one_process
-            found = await found_by(full, held, unlike_bytes(photo), claim=f"claim-{burst}-{number}")
-            return any(one.photo_id.startswith(f"{burst}-") for one in found)
+            candidates = await found_by(full, held, unlike_bytes(photo), claim=f"claim-{burst}-{number}")
+            return any(candidate.photo_id.startswith(f"{burst}-") for candidate in candidates)
 
         for burst in range(4):
             saw_another = await asyncio.gather(*(send(burst, number) for number in range(30)))
@@ -356,8 +359,8 @@ async def test_small_blocks_become_few(full: AsyncEngine, database_url: str) -> 
         assert held.blocks <= 4
         assert held.rows == ROWS + 30
         for seed in range(9_000, 9_030):
-            found = await found_by(full, held, unlike_bytes(random_fingerprint(seed)))
-            assert found[0].photo_id == f"fresh-{seed}"
+            candidates = await found_by(full, held, unlike_bytes(random_fingerprint(seed)))
+            assert candidates[0].photo_id == f"fresh-{seed}"
 
 
 async def test_a_worker_that_stops_does_not_wait_for_a_loading(full: AsyncEngine, database_url: str) -> None:

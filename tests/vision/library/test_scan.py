@@ -1,4 +1,4 @@
-"""The scan of every row in memory, beside comparing every row in numpy."""
+"""The scan of every row in memory, against comparing every row in numpy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CODED = ScanLimits(kept=2000, kept_view=2000, exact_rows_max=100)
 
 
 def drawn_rows(count: int, seed: int, owners: int = 5) -> Rows:
-    """Every seventh without a descriptor, every fifth without a hash."""
+    """Draws rows, every seventh without a descriptor, every fifth without a hash."""
     rng = np.random.default_rng(seed)
     numbers = np.arange(count)
     described, hashed = numbers[numbers % 7 != 3], numbers[numbers % 5 != 2]
@@ -38,13 +38,15 @@ def drawn_query(seed: int, *, views: int = 2, owner: int | None = None, depth: i
 
 
 def searched(blocks: list[Block], query: ScanQuery, limits: ScanLimits) -> tuple[list[list[str]], list[list[float]]]:
-    """Ids by descriptor, and bits by PDQ (where ties make ids a matter of taste), of each look."""
+    """Returns, of each lookup, ids by descriptor, and bits by PDQ (where ties make ids arbitrary)."""
     by_descriptor, by_pdq = gather([scan(block, query, limits) for block in blocks], query, limits)
-    return [[one.photo_id for one in look] for look in by_descriptor], [[one.value for one in look] for look in by_pdq]
+    return [[candidate.photo_id for candidate in look] for look in by_descriptor], [
+        [candidate.value for candidate in look] for look in by_pdq
+    ]
 
 
 def compared(blocks: list[Block], query: ScanQuery) -> tuple[list[list[str]], list[list[float]]]:
-    """The oracle: every row that is neither buried nor the owner's."""
+    """Returns the oracle's answer: compares every row that is neither deleted nor the owner's."""
     ids, cosines, bits = [], [], []
     vectors = np.concatenate([query.whole, query.views])
     for block in blocks:
@@ -82,14 +84,14 @@ def test_of_few_rows_exactly_the_nearest_that_are_neither_buried_nor_the_owners_
 
 
 def test_one_bit_a_dimension_brings_the_nearest_of_thousands() -> None:
-    """Drawn evenly, where every row is nearly as far as every other: harder than photos."""
+    """Uniform random rows are all nearly equally far apart, which is harder than photos."""
     blocks = [Block(drawn_rows(6_000, seed), CODED) for seed in (1, 2)]
     hits = []
     for seed in range(30):
         query = drawn_query(1_000 + seed, views=0)
-        (found,), _ = searched(blocks, query, CODED)
+        (numbers,), _ = searched(blocks, query, CODED)
         (exact,), _ = compared(blocks, query)
-        hits.append(len(set(found) & set(exact)))
+        hits.append(len(set(numbers) & set(exact)))
     assert np.mean(hits) / 10 >= 0.99
 
 
@@ -118,7 +120,7 @@ def test_a_block_made_anew_is_the_block_without_what_was_buried() -> None:
 
 
 def test_the_bytes_of_a_block_are_those_that_it_takes() -> None:
-    """The parts that numpy can count; the codes are 40 bytes a descriptor by faiss' own count."""
+    """Counts the parts that numpy can count; the codes are 40 bytes a descriptor by faiss' own count."""
     block = Block(drawn_rows(20_000, 1), CODED)
     rows = block.rows
     counted = sum(

@@ -1,5 +1,5 @@
-"""Search among hundreds of rows: the indices answer, own photos are made up for, a new row is seen at once, and a
-search that takes too long says so."""
+"""Search among hundreds of rows: indexes answer, own photos do not crowd out others, a new row is found at once, and a
+search that takes too long reports it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROWS = 800
 
 @pytest.fixture
 async def full(engine: AsyncEngine) -> AsyncEngine:
-    """Every third photo belongs to the claim `mine`."""
+    """Fills the library; every third photo belongs to the claim `mine`."""
     photos = [
         LibraryPhoto(str(seed), "claim", random_fingerprint(seed), owner_claim="mine" if seed % 3 == 0 else f"c{seed}")
         for seed in range(ROWS)
@@ -42,20 +42,20 @@ async def test_the_nearest_is_found_by_descriptor_and_by_pdq_alone(full: AsyncEn
             other = random_fingerprint(10_000 + seed)
             noisy = known.descriptor + 0.5 * other.descriptor
             by_descriptor = changed(other, descriptor=(noisy / np.linalg.norm(noisy)).astype(np.float32))
-            found = await search(conn, by_descriptor, exclude_claim="")
-            assert found[0].photo_id == str(seed)
-            assert found[0].cosine == pytest.approx(0.9, abs=0.05)
-            assert found[0].cosine_excess == pytest.approx(found[0].cosine - 0.2, abs=1e-6)
+            candidates = await search(conn, by_descriptor, exclude_claim="")
+            assert candidates[0].photo_id == str(seed)
+            assert candidates[0].cosine == pytest.approx(0.9, abs=0.05)
+            assert candidates[0].cosine_excess == pytest.approx(candidates[0].cosine - 0.2, abs=1e-6)
             flipped = bytes([known.pdq[0] ^ 0b111]) + known.pdq[1:]
-            found = await search(conn, changed(other, pdq_turned=(bytes(32),) * 7 + (flipped,)), exclude_claim="")
-            assert (found[0].photo_id, found[0].pdq_bits) == (str(seed), 3)
+            candidates = await search(conn, changed(other, pdq_turned=(bytes(32),) * 7 + (flipped,)), exclude_claim="")
+            assert (candidates[0].photo_id, candidates[0].pdq_bits) == (str(seed), 3)
 
 
 async def test_leaving_out_the_claims_own_photos_still_brings_as_many_others(full: AsyncEngine) -> None:
     async with full.connect() as conn:
-        found = await search(conn, random_fingerprint(3), exclude_claim="mine")
-    assert len(found) >= 5
-    assert all(int(candidate.photo_id) % 3 for candidate in found)
+        candidates = await search(conn, random_fingerprint(3), exclude_claim="mine")
+    assert len(candidates) >= 5
+    assert all(int(candidate.photo_id) % 3 for candidate in candidates)
 
 
 async def test_a_photo_published_an_instant_ago_is_found_by_the_index(full: AsyncEngine) -> None:
@@ -64,9 +64,9 @@ async def test_a_photo_published_an_instant_ago_is_found_by_the_index(full: Asyn
         await publish(conn, [LibraryPhoto("fresh", "web", fresh)])
     async with full.connect() as conn:
         await conn.execute(text("SET LOCAL enable_seqscan = off"))
-        found = await search(conn, changed(fresh, sha256="0" * 64, pixel_sha256="0" * 64), exclude_claim="mine")
-    assert (found[0].photo_id, found[0].pdq_bits) == ("fresh", 0)
-    assert found[0].cosine == pytest.approx(1, abs=1e-3)
+        candidates = await search(conn, changed(fresh, sha256="0" * 64, pixel_sha256="0" * 64), exclude_claim="mine")
+    assert (candidates[0].photo_id, candidates[0].pdq_bits) == ("fresh", 0)
+    assert candidates[0].cosine == pytest.approx(1, abs=1e-3)
 
 
 async def test_descriptors_of_another_model_are_not_compared(full: AsyncEngine) -> None:
@@ -80,7 +80,7 @@ async def test_descriptors_of_another_model_are_not_compared(full: AsyncEngine) 
 async def test_a_claim_with_more_look_alikes_than_the_search_is_wide_does_not_hide_anothers_photo(
     full: AsyncEngine,
 ) -> None:
-    """Twice as many of the claim's own photos as the index brings at first lie nearer than the one that counts."""
+    """The claim's own photos, twice as many as the index first returns, lie nearer than the other claim's photo."""
     query = random_fingerprint(50_000)
     limits = SearchLimits(hnsw_ef_search=40, hnsw_ef_search_pdq=40)
     own = [
@@ -92,10 +92,10 @@ async def test_a_claim_with_more_look_alikes_than_the_search_is_wide_does_not_hi
         await publish(conn, [*own, other])
     async with full.connect() as conn:
         await conn.execute(text("SET LOCAL enable_seqscan = off"))
-        found = await search(conn, query, exclude_claim="many", limits=limits)
-    assert found[0].photo_id == "other"
-    assert found[0].pdq_bits == 20
-    assert all(not candidate.photo_id.startswith("own") for candidate in found)
+        candidates = await search(conn, query, exclude_claim="many", limits=limits)
+    assert candidates[0].photo_id == "other"
+    assert candidates[0].pdq_bits == 20
+    assert all(not candidate.photo_id.startswith("own") for candidate in candidates)
 
 
 async def test_the_index_finds_what_comparing_every_row_finds(full: AsyncEngine) -> None:
@@ -106,14 +106,14 @@ async def test_the_index_finds_what_comparing_every_row_finds(full: AsyncEngine)
         await conn.execute(text("SET LOCAL enable_seqscan = off"))
         for query in queries:
             query = changed(query, sha256="0" * 64, pixel_sha256="1" * 64, pdq_usable=False)
-            found = {candidate.photo_id for candidate in await search(conn, query, exclude_claim="", limits=limits)}
+            photo_ids = {candidate.photo_id for candidate in await search(conn, query, exclude_claim="", limits=limits)}
             best = np.argsort(-(rows @ query.descriptor))[:10]
-            hits += len(found & {str(number) for number in best.tolist()})
+            hits += len(photo_ids & {str(number) for number in best.tolist()})
     assert hits / (10 * len(queries)) >= 0.99
 
 
 async def test_the_newest_rows_are_found_whether_or_not_the_index_has_a_way_to_them(full: AsyncEngine) -> None:
-    """A graph with no way to a row is had by looking at one neighbour only."""
+    """Looking at only one neighbour simulates a graph without a path to a row."""
     blind = SearchLimits(hnsw_ef_search=1, hnsw_ef_search_pdq=1, hnsw_scan_tuples_max=1, newest=0)
     missed = {0: 0, ROWS: 0}
     async with full.connect() as conn:
@@ -123,14 +123,14 @@ async def test_the_newest_rows_are_found_whether_or_not_the_index_has_a_way_to_t
                 query = near(random_fingerprint(seed), 90_000 + seed, 1.0, bits=30)
                 by_descriptor, by_pdq = changed(query, pdq_usable=False), changed(query, descriptor=-query.descriptor)
                 for only in (by_descriptor, by_pdq):
-                    found = await search(conn, only, exclude_claim="", limits=replace(blind, newest=newest))
-                    missed[newest] += str(seed) not in {one.photo_id for one in found}
+                    candidates = await search(conn, only, exclude_claim="", limits=replace(blind, newest=newest))
+                    missed[newest] += str(seed) not in {candidate.photo_id for candidate in candidates}
     assert missed[0] > 10
     assert missed[ROWS] == 0
 
 
 async def test_one_statement_uses_both_hnsw_indices_each_look_with_its_own_breadth(full: AsyncEngine) -> None:
-    """`vision.library.search` the module: the package exports its function under the same name."""
+    """Imports the module `vision.library.search`, as the package exports its function under the same name."""
     async with full.connect() as conn:
         await conn.execute(text("SET LOCAL enable_seqscan = off"))  # at this size a scan would do as well
         both = json.dumps(await _plan(conn, ["40"]))
@@ -174,6 +174,6 @@ async def _plan(conn: AsyncConnection, breadths: list[str]) -> Any:
 
 
 async def _touched(conn: AsyncConnection, breadths: list[str]) -> int:
-    """Pages of the database that a search with these breadths looks at."""
-    (found,) = await _plan(conn, breadths)
-    return int(found["Plan"]["Shared Hit Blocks"] + found["Plan"]["Shared Read Blocks"])
+    """Returns the number of database pages that a search with these breadths touches."""
+    (plan,) = await _plan(conn, breadths)
+    return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])

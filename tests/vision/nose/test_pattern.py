@@ -1,4 +1,4 @@
-"""The registration and the keypoints, against transforms that are known."""
+"""Registration and keypoints against known transforms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INSIDE[30:290, 30:290] = True
 
 
 def texture(name: str = "gravel") -> np.ndarray:
-    """A real photograph of stones: as regular and as individual as beads."""
+    """Returns a real photograph of stones: as regular and as individual as beads."""
     return cv2.resize(getattr(data, name)(), (FRAME_PX, FRAME_PX), interpolation=cv2.INTER_AREA)
 
 
@@ -29,11 +29,11 @@ def moved(picture: np.ndarray, degrees: float, scale: float, dx: float, dy: floa
 def test_keypoints_find_the_transform_that_was_applied(degrees: float, scale: float, dx: float, dy: float) -> None:
     first = texture()
     second, truth = moved(first, degrees, scale, dx, dy)
-    found = keypoints.agree(keypoints.extract(first, INSIDE), keypoints.extract(second, INSIDE))
-    assert found.inliers > 40
+    agreement = keypoints.agree(keypoints.extract(first, INSIDE), keypoints.extract(second, INSIDE))
+    assert agreement.inliers > 40
     corners = np.array([[60, 60], [260, 60], [260, 260], [60, 260]], np.float64)
     wanted = corners @ truth[:, :2].T + truth[:, 2]
-    got = corners @ found.matrix[:, :2].T + found.matrix[:, 2]
+    got = corners @ agreement.matrix[:, :2].T + agreement.matrix[:, 2]
     assert np.abs(got - wanted).max() < 2
 
 
@@ -63,6 +63,6 @@ def test_too_little_common_skin_is_not_a_number() -> None:
 
 def test_a_plain_surface_has_no_inliers() -> None:
     flat = np.full((FRAME_PX, FRAME_PX), 90, np.uint8)
-    found = keypoints.agree(keypoints.extract(flat, INSIDE), keypoints.extract(texture(), INSIDE))
-    assert found.inliers == 0
-    np.testing.assert_array_equal(found.matrix, np.eye(2, 3))
+    agreement = keypoints.agree(keypoints.extract(flat, INSIDE), keypoints.extract(texture(), INSIDE))
+    assert agreement.inliers == 0
+    np.testing.assert_array_equal(agreement.matrix, np.eye(2, 3))

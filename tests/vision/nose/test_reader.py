@@ -1,5 +1,5 @@
-"""From rendered photos to verdict-ready numbers: look-alike litter-mates are told apart, bad captures are refused in
-words.
+"""From rendered photos to similarity figures: look-alike litter-mates are told apart, bad captures are refused with a
+reason.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def test_templates_compare_alike_after_a_round_through_bytes(
     reader: NoseReader, enrolled: dict[int, list[NoseTemplate]]
 ) -> None:
     probe = template(reader, PETS[0], 42_000_009)
-    stored = [NoseTemplate.from_bytes(one.to_bytes()) for one in enrolled[PETS[0]]]
+    stored = [NoseTemplate.from_bytes(template.to_bytes()) for template in enrolled[PETS[0]]]
     assert compare(NoseTemplate.from_bytes(probe.to_bytes()), stored) == compare(probe, enrolled[PETS[0]])
 
 
@@ -94,7 +94,7 @@ def test_a_photo_saved_twice_is_one_photo(reader: NoseReader, enrolled: dict[int
     assert isinstance(first, NoseTemplate)
     assert isinstance(second, NoseTemplate)
     problems = check_enrolment([first, second, enrolled[PETS[0]][1]], ["a", "b", "c"])
-    assert any("saved twice" in one for one in problems), problems
+    assert any("saved twice" in problem for problem in problems), problems
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Template bytes: what is written is read back, and nothing else is read."""
+"""Template bytes: written templates are read back, anything else is refused."""
 
 from __future__ import annotations
 

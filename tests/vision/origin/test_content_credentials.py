@@ -1,4 +1,4 @@
-"""Content credentials: trusted, untrusted, expired and invalid are four things, and hostile manifests are none."""
+"""Content credentials: trusted, untrusted, expired and invalid are told apart; hostile manifests count as none."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def decoder() -> Iterator[Decoder]:
 def sign_of(decoder: Decoder, data: bytes, kind: OriginSignKind, anchors: bytes = b""):  # type: ignore[no-untyped-def]
     picture = decoder.decode(data, marks=True)
     credentials = read_credentials(decoder, data, picture, anchors)
-    (found,) = (sign for sign in file_signs(picture.exif, picture.origin, credentials) if sign.kind is kind)
-    return found
+    (sign,) = (sign for sign in file_signs(picture.exif, picture.origin, credentials) if sign.kind is kind)
+    return sign
 
 
 FORMATS = [(jpeg, "image/jpeg"), (png, "image/png"), (webp, "image/webp")]
@@ -41,24 +41,24 @@ FORMATS = [(jpeg, "image/jpeg"), (png, "image/png"), (webp, "image/webp")]
 @pytest.mark.parametrize(("encode", "media_type"), FORMATS)
 def test_a_signer_on_the_list_is_trusted_in_every_format(decoder: Decoder, encode: object, media_type: str) -> None:
     file = signed(encode(photo(320, 240)), media_type, CAMERA)  # type: ignore[operator]
-    found = sign_of(decoder, file, OriginSignKind.C2PA, CAMERA.root)
-    assert (found.state, found.value) == ("found", "trusted")
-    assert "Camera Maker" in found.detail
+    sign = sign_of(decoder, file, OriginSignKind.C2PA, CAMERA.root)
+    assert (sign.state, sign.value) == ("found", "trusted")
+    assert "Camera Maker" in sign.detail
 
 
 def test_a_signer_whom_nobody_knows_is_untrusted_and_the_photo_is_not_called_changed(decoder: Decoder) -> None:
-    found = sign_of(decoder, signed(jpeg(), "image/jpeg", CAMERA), OriginSignKind.C2PA)
-    assert (found.state, found.value) == ("found", "untrusted")
-    assert "unchanged" in found.detail
-    assert "Camera Maker" not in found.detail, "an unknown signer may be a person"
+    sign = sign_of(decoder, signed(jpeg(), "image/jpeg", CAMERA), OriginSignKind.C2PA)
+    assert (sign.state, sign.value) == ("found", "untrusted")
+    assert "unchanged" in sign.detail
+    assert "Camera Maker" not in sign.detail, "an unknown signer may be a person"
 
 
 def test_one_bit_changed_after_signing_is_invalid_whoever_signed(decoder: Decoder) -> None:
     file = tampered(signed(jpeg(photo(320, 240)), "image/jpeg", CAMERA))
     for anchors in (b"", CAMERA.root):
-        found = sign_of(decoder, file, OriginSignKind.C2PA, anchors)
-        assert (found.state, found.value) == ("found", "invalid")
-        assert "dataHash.mismatch" in found.detail
+        sign = sign_of(decoder, file, OriginSignKind.C2PA, anchors)
+        assert (sign.state, sign.value) == ("found", "invalid")
+        assert "dataHash.mismatch" in sign.detail
 
 
 def test_a_certificate_that_has_run_out_is_expired_not_invalid(decoder: Decoder) -> None:
@@ -71,8 +71,8 @@ def test_a_certificate_that_has_run_out_is_expired_not_invalid(decoder: Decoder)
     # Certificates count whole seconds, and the last one is still in time.
     while datetime.now(UTC) <= until + timedelta(seconds=1.1):
         time.sleep(0.1)
-    found = sign_of(decoder, file, OriginSignKind.C2PA, short.root)
-    assert (found.state, found.value) == ("found", "expired")
+    sign = sign_of(decoder, file, OriginSignKind.C2PA, short.root)
+    assert (sign.state, sign.value) == ("found", "expired")
 
 
 def test_a_photo_without_credentials_has_none(decoder: Decoder) -> None:
@@ -93,9 +93,9 @@ def test_credentials_on_a_server_are_not_fetched(decoder: Decoder) -> None:
     plain = jpeg()
     segment = b"http://ns.adobe.com/xap/1.0/\0" + packet
     file = plain[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + plain[2:]
-    found = sign_of(decoder, file, OriginSignKind.C2PA)
-    assert (found.state, found.value) == ("unmeasured", "not_applicable")
-    assert "server" in found.detail
+    sign = sign_of(decoder, file, OriginSignKind.C2PA)
+    assert (sign.state, sign.value) == ("unmeasured", "not_applicable")
+    assert "server" in sign.detail
 
 
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9])
@@ -107,8 +107,8 @@ def test_a_manifest_cut_short_is_no_valid_one(decoder: Decoder, kept: float) -> 
     shortened = (
         file[: start + 2] + cut.to_bytes(2, "big") + file[start + 4 : start + 2 + cut] + file[start + 2 + length :]
     )
-    found = sign_of(decoder, shortened, OriginSignKind.C2PA)
-    assert found.value not in ("trusted", "untrusted", "expired")
+    sign = sign_of(decoder, shortened, OriginSignKind.C2PA)
+    assert sign.value not in ("trusted", "untrusted", "expired")
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -120,8 +120,8 @@ def test_a_manifest_of_random_bytes_is_no_valid_one(decoder: Decoder, seed: int)
     noise = np.random.default_rng(seed)
     for place in noise.integers(start + 40, start + 2500, 30):
         file[int(place)] = int(noise.integers(0, 256))
-    found = sign_of(decoder, bytes(file), OriginSignKind.C2PA, CAMERA.root)
-    assert found.value not in ("trusted", "untrusted")
+    sign = sign_of(decoder, bytes(file), OriginSignKind.C2PA, CAMERA.root)
+    assert sign.value not in ("trusted", "untrusted")
 
 
 def test_a_manifest_of_nested_boxes_without_end_costs_its_limit_and_not_more() -> None:
@@ -133,8 +133,8 @@ def test_a_manifest_of_nested_boxes_without_end_costs_its_limit_and_not_more() -
     plain = jpeg()
     file = plain[:2] + b"\xff\xeb" + (len(segment) + 2).to_bytes(2, "big") + segment + plain[2:]
     with Decoder(DecodeLimits(credentials_cpu_seconds_max=2), processes=1) as decoder:
-        found = sign_of(decoder, file, OriginSignKind.C2PA)
-        assert found.state == "unmeasured"
+        sign = sign_of(decoder, file, OriginSignKind.C2PA)
+        assert sign.state == "unmeasured"
         assert decoder.decode(plain).pixels.size
 
 
@@ -147,5 +147,5 @@ def test_a_check_that_dies_is_told_as_such_and_not_as_a_clean_photo(monkeypatch:
             decoder.credentials(file)
         credentials = read_credentials(decoder, file, picture, b"")
     assert isinstance(credentials, Unmeasured)
-    (found,) = (s for s in file_signs(no_exif(), picture.origin, credentials) if s.kind is OriginSignKind.C2PA)
-    assert (found.state, found.value) == ("unmeasured", "crashed")
+    (sign,) = (s for s in file_signs(no_exif(), picture.origin, credentials) if s.kind is OriginSignKind.C2PA)
+    assert (sign.state, sign.value) == ("unmeasured", "crashed")

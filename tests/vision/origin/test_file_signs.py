@@ -1,4 +1,4 @@
-"""What a file's metadata gives away about its origin, what stays behind, and what hostile metadata can do: nothing."""
+"""Signs of origin in a file's metadata; the rest stays behind, and hostile metadata does no harm."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def decoder() -> Iterator[Decoder]:
 
 def sign_of(decoder: Decoder, data: bytes, kind: OriginSignKind) -> Sign:
     picture = decoder.decode(data, marks=True)
-    (found,) = (sign for sign in file_signs(picture.exif, picture.origin, None) if sign.kind is kind)
-    return found
+    (sign,) = (sign for sign in file_signs(picture.exif, picture.origin, None) if sign.kind is kind)
+    return sign
 
 
 def exif_of(**tags: str) -> Image.Exif:
@@ -64,8 +64,8 @@ def text_png(key: str, text: str, *, packed: bool = False) -> bytes:
     "name", ["Adobe Photoshop 25.0 (Windows)", "Snapseed 2.0", "美图秀秀", "GIMP 2.10.36", "PicsArt"]
 )
 def test_an_editor_named_in_the_file_is_found(decoder: Decoder, name: str) -> None:
-    found = sign_of(decoder, jpeg(None, exif=exif_of(software=name)), OriginSignKind.EXIF_SOFTWARE)
-    assert (found.state, found.value) == ("found", "editor")
+    sign = sign_of(decoder, jpeg(None, exif=exif_of(software=name)), OriginSignKind.EXIF_SOFTWARE)
+    assert (sign.state, sign.value) == ("found", "editor")
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_a_filter_over_the_whole_picture_leaves_the_thumbnail_alike(decoder: Dec
 
 
 def test_a_thumbnail_of_another_picture_is_found(decoder: Decoder) -> None:
-    found = sign_of(decoder, with_thumbnail(pixels(), of=other_pixels()), OriginSignKind.EXIF_THUMBNAIL)
-    assert (found.state, found.value) == ("found", "another_picture")
+    sign = sign_of(decoder, with_thumbnail(pixels(), of=other_pixels()), OriginSignKind.EXIF_THUMBNAIL)
+    assert (sign.state, sign.value) == ("found", "another_picture")
 
 
 def test_no_pixel_of_the_thumbnail_leaves_the_decoding_process(decoder: Decoder) -> None:
@@ -184,8 +184,8 @@ def test_texts_that_generators_write_into_a_png_are_found_and_stay_behind(
     decoder: Decoder, key: str, text: str, packed: bool
 ) -> None:
     data = text_png(key, text, packed=packed)
-    found = sign_of(decoder, data, OriginSignKind.GENERATOR)
-    assert (found.state, found.value) == ("found", "generated")
+    sign = sign_of(decoder, data, OriginSignKind.GENERATOR)
+    assert (sign.state, sign.value) == ("found", "generated")
     left = json.dumps(dict(decoder.decode(data, marks=True).origin.marks), ensure_ascii=False)
     assert "Wang" not in left
     assert "apple" not in left

@@ -1,4 +1,4 @@
-"""What the pixels show of their origin, on pictures made for it; rates are in docs/provenance.md, not here."""
+"""Signs of origin in pixels, on pictures made for it; rates are in docs/provenance.md."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def decoder() -> Iterator[Decoder]:
 
 
 def scene(seed: int = 0, width: int = 640, height: int = 480) -> Pixels:
-    """Soft forms with texture of many scales and no period."""
+    """Returns soft forms with texture of many scales and no period."""
     rng = np.random.default_rng(seed)
     value = np.zeros((height, width, 3), np.float64)
     for size in (4, 9, 20, 45, 100, 220):
@@ -54,8 +54,8 @@ def signs_of(decoder: Decoder, data: bytes) -> dict[OriginSignKind, Sign]:
 
 def test_a_plain_scene_shows_nothing(decoder: Decoder) -> None:
     for seed in range(4):
-        found = [sign for sign in signs_of(decoder, edits.jpeg_bytes(scene(seed))).values() if sign.state == "found"]
-        assert found == []
+        signs = [sign for sign in signs_of(decoder, edits.jpeg_bytes(scene(seed))).values() if sign.state == "found"]
+        assert signs == []
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -78,10 +78,10 @@ def test_a_pattern_all_over_is_found_and_an_edge_is_not(decoder: Decoder) -> Non
 def test_a_part_pasted_elsewhere_is_found(decoder: Decoder) -> None:
     pasted = scene(3)
     pasted[300:440, 420:600] = pasted[40:180, 60:240]
-    found = signs_of(decoder, edits.jpeg_bytes(pasted, 90))[OriginSignKind.COPY_MOVE]
-    assert found.state == "found"
-    assert found.score is not None
-    assert found.score >= 4
+    sign = signs_of(decoder, edits.jpeg_bytes(pasted, 90))[OriginSignKind.COPY_MOVE]
+    assert sign.state == "found"
+    assert sign.score is not None
+    assert sign.score >= 4
 
 
 @pytest.mark.parametrize(("first", "second"), [(60, 90), (70, 95), (75, 88)])
