@@ -1,4 +1,4 @@
-"""Every change of state that the audit chain must tell of, and the action that records it.
+"""Every change of state that the audit chain must record, and the actions that record it.
 
 `claims.store.guard` makes the database hold to this list: a transaction that makes one of these changes and adds no
 record of that subject with one of these actions is refused at its commit. A new state, table or action is a line here;

@@ -83,10 +83,10 @@ def status_after(outcome: Outcome, pay_minor: int) -> Status:
 def standing_decision(
     history: Iterable[Status], payout_states: Iterable[str] = (), *, kept_minor: int = 1
 ) -> Status | None:
-    """The decision that stands behind an appeal: where a claim goes back to when its appeal is withdrawn.
+    """Return the decision that an open appeal is against, to which the claim goes back when the appeal is withdrawn.
 
     history: statuses the claim passed through, oldest first. payout_states: of its payouts that are live. kept_minor:
-    what these came to, less what is to be recovered; a claim that was refused after it was paid keeps nothing. Returns
+    the sum of these, less what is to be recovered; a claim that was refused after it was paid keeps nothing. Returns
     PAID, APPROVED (money is still on its way) or DECLINED, None for a claim that was never decided for good.
     """
     states = frozenset(payout_states)
@@ -106,7 +106,7 @@ class EvidenceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the claimant states. All times are UTC; amounts are what is asked for, not what is due."""
+    """A claim as the claimant states it. All times are UTC; amounts are what is asked for, not what is due."""
 
     id: str
     policy_id: str

@@ -1,5 +1,5 @@
-"""What a kind of paper means to an insurer, as each paper's fact carries it: which of its fields say what another paid,
-which dates must lie where, what it is compared with.
+"""The meaning of a kind of paper to an insurer, as each paper's fact carries it: which fields state another insurer's
+payment, which dates must lie where, what it is compared with.
 
 A kind declares its traits in `claims/paper_kinds` (`claims.paper_kind` reads them). They travel in the fact, so a
 decision depends on nothing but its inputs: a kind that is described otherwise next year changes no replay.

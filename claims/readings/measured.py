@@ -1,8 +1,8 @@
 """Sentences that measuring leaves in facts, read again in the reader's language: why a photo, a paper or a nose could
 not be used, what a check of a paper compared, why nobody vouches for a reading.
 
-`vision` writes them in English, each of one form; a test lets it write them and reads them here. A sentence of another
-version is nobody's reading: the reason around it is said without it.
+`vision` writes them in English, each in one form; a test lets it write them and reads them here. A sentence of another
+version has no reading: the reason around it is given without it.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ _UNUSABLE: Final = first_of(_OF_FILES, *_OF_PAPERS, *_OF_NOSES, *_OF_PHOTOS)
 
 
 def unusable(text: str, reader: TextReader) -> str | None:
-    """Why a photo, a paper or a nose could not be used, and what to send instead."""
+    """Read why a photo, a paper or a nose could not be used, and what to send instead."""
     words = _UNUSABLE(text, reader)
     return None if words is None else words.replace(_ADVICE, reader.texts["lists.advice"])
 
 
 def defect(text: str, reader: TextReader) -> str | None:
-    """Why it could not be used, where nothing is asked for."""
+    """Read why it could not be used, where nothing is asked for."""
     words = _UNUSABLE(text, reader)
     return None if words is None else words.partition(_ADVICE)[0]
 
@@ -95,14 +95,14 @@ _SIGNS: Final = first_of(
 
 
 def _shown(name: str, value: str, reader: TextReader) -> str | None:
-    """A field's value as it stands in facts: minor units, an ISO date, or what the paper prints."""
+    """Return a field's value as it stands in facts: minor units, an ISO date, or what the paper prints."""
     if name.endswith("_minor"):
         return paper_minor(value, reader)
     return day(value, reader) if name == "date" or name.endswith("_date") else quote(value, reader)
 
 
 def _two_sides(key: str, pattern: str) -> Reading:
-    """A field with its value on either side."""
+    """Return a reading of a field with its value on either side."""
     compiled = re.compile(pattern, re.DOTALL)
 
     def read(text: str, reader: TextReader) -> str | None:
@@ -124,7 +124,7 @@ _LAYERED: Final = _two_sides(
 
 
 def _date_field(text: str, reader: TextReader) -> str | None:
-    """The name of a field of dates, written without its ending: "admitted" is 入院日期, date of admission."""
+    """Return the name of a field of dates, written without its ending: "admitted" is 入院日期, date of admission."""
     return reader.texts.get("paper_fields", f"{text}_date")
 
 

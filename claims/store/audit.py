@@ -102,8 +102,8 @@ async def newest(conn: AsyncConnection) -> Tip:
 
 async def hash_at(conn: AsyncConnection, seq: int) -> str:
     """The stored hash of one record, "" where there is none."""
-    found = await conn.execute(select(audit.c.hash).where(audit.c.seq == seq))
-    return found.scalar_one_or_none() or ""
+    stored = await conn.execute(select(audit.c.hash).where(audit.c.seq == seq))
+    return stored.scalar_one_or_none() or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +164,11 @@ async def erase_words_on(
 ) -> tuple[int, ...]:
     """Delete what people said about pictures of an erased claim in the records of other claims (`subjects`); the
     numbers of those records, for the erasure's own record to name."""
-    said = await conn.execute(
+    records = await conn.execute(
         select(audit.c.seq, audit_contents.c.content)
         .join(audit_contents, audit_contents.c.seq == audit.c.seq)
         .where(audit.c.subject.in_(subjects), audit.c.action.in_(("match.ruled", "match.ruling_taken_back")))
     )
-    gone = sorted(row.seq for row in said if json.loads(row.content).get("match_photo_id") in photo_ids)
+    gone = sorted(row.seq for row in records if json.loads(row.content).get("match_photo_id") in photo_ids)
     await conn.execute(delete(audit_contents).where(audit_contents.c.seq.in_(gone)))
     return tuple(gone)

@@ -158,13 +158,13 @@ class BlobStore:
 
     def older_than(self, folder: str, before: datetime) -> list[str]:
         """Keys in one of `folders` of files that came before then."""
-        found = []
+        keys = []
         for second in self._names(folder):
             for path, came in self._files(f"{folder}/{second}"):
                 key = path.rsplit("/", 1)[-1]
                 if _KEY.fullmatch(key) and came < before:
-                    found.append(key)
-        return sorted(found)
+                    keys.append(key)
+        return sorted(keys)
 
     def sweep_incoming(self, before: datetime) -> int:
         """Delete what was being written before then and never got its key: uploads whose process died. How many."""
@@ -189,19 +189,19 @@ class BlobStore:
             listed = self._filesystem.ls(f"{self._root}/{folder}", detail=True)
         except FileNotFoundError:
             return
-        for one in listed:
-            if one["type"] == "file":
-                yield str(one["name"]), _came(one)
+        for entry in listed:
+            if entry["type"] == "file":
+                yield str(entry["name"]), _came(entry)
 
 
 def _came(listed: Mapping[str, Any]) -> datetime:
     """When a listed file was last written, as local, object and memory stores say it."""
     for name in ("mtime", "LastModified", "last_modified", "created"):
-        said = listed.get(name)
-        if isinstance(said, datetime):
-            return said if said.tzinfo is not None else said.replace(tzinfo=UTC)
-        if isinstance(said, int | float):
-            return datetime.fromtimestamp(said, UTC)
+        written = listed.get(name)
+        if isinstance(written, datetime):
+            return written if written.tzinfo is not None else written.replace(tzinfo=UTC)
+        if isinstance(written, int | float):
+            return datetime.fromtimestamp(written, UTC)
     raise StoreError(f"the evidence store does not say how old {listed.get('name')} is")
 
 

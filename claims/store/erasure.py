@@ -113,10 +113,10 @@ async def at_work(conn: AsyncConnection, claim_id: str, others: Iterable[str] = 
     Raises InFlight (`erased`) when the claim itself has been.
     """
     named = frozenset(others) - {""}
-    found = await statuses.lock_all(conn, {claim_id, *named})
-    if found.get(claim_id) is Status.ERASED:
+    status_by_claim = await statuses.lock_all(conn, {claim_id, *named})
+    if status_by_claim.get(claim_id) is Status.ERASED:
         raise InFlight(f"claim {claim_id} was erased while it was looked at", "erased")
-    return frozenset(other for other in named if found.get(other) is Status.ERASED)
+    return frozenset(other for other in named if status_by_claim.get(other) is Status.ERASED)
 
 
 async def files_left(conn: AsyncConnection, claim_id: str = "") -> tuple[str, ...]:
@@ -163,8 +163,8 @@ async def _erased_at(conn: AsyncConnection, claim_id: str) -> datetime:
             claim_history.c.claim_id == claim_id, claim_history.c.status == Status.ERASED
         )
     )
-    found: datetime = at.scalar_one()
-    return found
+    erased_at: datetime = at.scalar_one()
+    return erased_at
 
 
 async def _files(conn: AsyncConnection, claim_id: str) -> frozenset[str]:
@@ -184,8 +184,8 @@ async def _out_of_other_records(conn: AsyncConnection, claim_id: str, now: datet
         # Decisions are added, never changed, but for this: no lock on the other claim is needed.
         for row in await conn.execute(select(decisions.c.id, decisions.c.inputs).where(decisions.c.claim_id == other)):
             plain = json.loads(row.inputs)
-            if found := _blanked(plain.get("facts", {}), claim_id):
-                overlays |= found
+            if blanked := _blanked(plain.get("facts", {}), claim_id):
+                overlays |= blanked
                 changed += 1
                 await conn.execute(update(decisions).where(decisions.c.id == row.id).values(inputs=canonical(plain)))
         if changed:
@@ -245,7 +245,7 @@ async def _strip_decisions(conn: AsyncConnection, claim_id: str, now: datetime) 
     nothing = canonical({"by": "erased", "erased_at": now.isoformat()})
     for row in await conn.execute(select(decisions.c.id, decisions.c.decision).where(decisions.c.claim_id == claim_id)):
         decided = from_plain(Decision, json.loads(row.decision))
-        reasons = (replace(one, value="", threshold="", detail="", evidence_id="") for one in decided.reasons)
+        reasons = (replace(reason, value="", threshold="", detail="", evidence_id="") for reason in decided.reasons)
         stripped = replace(
             decided,
             reasons=tuple(dict.fromkeys(reasons)),

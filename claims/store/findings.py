@@ -108,10 +108,10 @@ async def end_unmet(
     """A whole comparison that began at `before` met (payout id, code) alone: open findings from before it that are not
     among them are over. Returns how many."""
     rows = payout_findings.c
-    found = await conn.execute(
+    open_rows = await conn.execute(
         select(payout_findings).where(rows.state == "open", rows.found_at < before).with_for_update()
     )
-    gone = [row for row in found if (row.payout_id, row.code) not in met]
+    gone = [row for row in open_rows if (row.payout_id, row.code) not in met]
     for row in gone:
         content = await _end(conn, row, "over", "", now, actor=actor)
         await audit.append(conn, actor, "payout.finding_over", row.claim_id or row.payout_id, content, now)
@@ -146,10 +146,10 @@ async def _end(
 async def stopping(conn: AsyncConnection, claim_id: str) -> tuple[str, ...]:
     """Codes of the findings that stop this claim; none: it may go on."""
     rows = payout_findings.c
-    found = await conn.execute(
+    codes = await conn.execute(
         select(rows.code).where(rows.claim_id == claim_id, rows.state == "open").distinct().order_by(rows.code)
     )
-    return tuple(found.scalars())
+    return tuple(codes.scalars())
 
 
 async def check_not_stopped(conn: AsyncConnection, claim_id: str) -> None:
@@ -172,8 +172,8 @@ async def listed(conn: AsyncConnection, *, claim_id: str = "", state: str = "ope
 async def counted(conn: AsyncConnection) -> Mapping[str, int]:
     """Open findings by code."""
     rows = payout_findings.c
-    found = await conn.execute(select(rows.code, func.count()).where(rows.state == "open").group_by(rows.code))
-    return {row[0]: row[1] for row in found}
+    counts = await conn.execute(select(rows.code, func.count()).where(rows.state == "open").group_by(rows.code))
+    return {row[0]: row[1] for row in counts}
 
 
 async def claims_stopped(conn: AsyncConnection) -> int:

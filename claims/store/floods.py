@@ -79,9 +79,11 @@ async def sight(
     if not copies_of:
         return ""
     await conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    cluster = await _cluster(conn, [photo.photo_id, *(one.photo_id for one in copies_of)], fresh=copies_of[0].photo_id)
+    cluster = await _cluster(
+        conn, [photo.photo_id, *(copied.photo_id for copied in copies_of)], fresh=copies_of[0].photo_id
+    )
     known = insert(photo_sightings).on_conflict_do_nothing(index_elements=["photo_id"])
-    await conn.execute(known, [_row(one, cluster, now, matched=False) for one in copies_of])
+    await conn.execute(known, [_row(copied, cluster, now, matched=False) for copied in copies_of])
     mine = _row(photo, cluster, now, matched=True)
     # The time of its first match stays: a claim that is decided again is no new one.
     fresh = {"cluster_id": cluster, "matched": True}
@@ -119,14 +121,14 @@ async def hold(conn: AsyncConnection, flood_ids: Sequence[str]) -> tuple[str, ..
     """Keep these floods from being ruled on until the transaction ends. Raises FloodRuled when one has been."""
     if not flood_ids:
         return ()
-    found = await conn.execute(
+    rows = await conn.execute(
         select(floods.c.id, floods.c.state)
         .where(floods.c.id.in_(flood_ids))
         .order_by(floods.c.id)
         .with_for_update(read=True)
     )
-    states = {row.id: row.state for row in found}
-    ruled = [one for one in flood_ids if states.get(one) != "open"]
+    states = {row.id: row.state for row in rows}
+    ruled = [flood_id for flood_id in flood_ids if states.get(flood_id) != "open"]
     if ruled:
         raise FloodRuled(f"flood {', '.join(ruled)} was ruled on meanwhile")
     return tuple(flood_ids)
@@ -284,12 +286,12 @@ async def _cluster(conn: AsyncConnection, photo_ids: Sequence[str], fresh: str) 
         .outerjoin(floods, (floods.c.cluster_id == photo_sightings.c.cluster_id) & (floods.c.state == "open"))
         .where(photo_sightings.c.photo_id.in_(photo_ids))
     )
-    found = {str(row.cluster_id): row.opened_at for row in rows}
-    if not found:
+    opened_at = {str(row.cluster_id): row.opened_at for row in rows}
+    if not opened_at:
         return fresh
-    flooded = sorted((one for one in found if found[one] is not None), key=lambda one: (found[one], one))
-    kept = flooded[0] if flooded else min(found)
-    merged = [one for one in found if one != kept and found[one] is None]
+    flooded = sorted((at, cluster_id) for cluster_id, at in opened_at.items() if at is not None)
+    kept = flooded[0][1] if flooded else min(opened_at)
+    merged = [cluster_id for cluster_id, at in opened_at.items() if cluster_id != kept and at is None]
     if merged:
         for table in (photo_sightings, floods):
             await conn.execute(update(table).where(table.c.cluster_id.in_(merged)).values(cluster_id=kept))
@@ -307,19 +309,19 @@ async def _open(conn: AsyncConnection, cluster: str, after: str, now: datetime) 
     return flood_id
 
 
-def _row(one: SightedPicture, cluster: str, now: datetime, *, matched: bool) -> dict[str, object]:
+def _row(sighted: SightedPicture, cluster: str, now: datetime, *, matched: bool) -> dict[str, object]:
     return {
-        "photo_id": one.photo_id,
+        "photo_id": sighted.photo_id,
         "cluster_id": cluster,
-        "claim_id": one.claim_id or None,
+        "claim_id": sighted.claim_id or None,
         "matched": matched,
-        "preview_sha256": one.preview_sha256,
+        "preview_sha256": sighted.preview_sha256,
         "seen_at": now,
     }
 
 
 def _flood_query() -> Any:
-    seen = (
+    claims_seen = (
         select(func.count(photo_sightings.c.claim_id.distinct()))
         .where(photo_sightings.c.cluster_id == floods.c.cluster_id, photo_sightings.c.matched)
         .scalar_subquery()
@@ -329,7 +331,7 @@ def _flood_query() -> Any:
         .where(flood_claims.c.flood_id == floods.c.id, flood_claims.c.state == "held")
         .scalar_subquery()
     )
-    return select(floods, seen.label("claims_seen"), held.label("claims_held"))
+    return select(floods, claims_seen.label("claims_seen"), held.label("claims_held"))
 
 
 def _flood(row: Row[Any]) -> Flood:

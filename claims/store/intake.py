@@ -359,12 +359,12 @@ async def _stands(conn: AsyncConnection, claim_id: str) -> Status | None:
     history = await conn.execute(
         select(claim_history.c.status).where(claim_history.c.claim_id == claim_id).order_by(claim_history.c.seq)
     )
-    live = [one.state for one in await payouts.of_claim(conn, claim_id) if one.state in payouts.LIVE]
+    live = [payout.state for payout in await payouts.of_claim(conn, claim_id) if payout.state in payouts.LIVE]
     kept_minor = await recoveries.wanted_minor(conn, claim_id)
     return standing_decision([Status(status) for status in history.scalars()], live, kept_minor=kept_minor)
 
 
 async def _known_claimant(conn: AsyncConnection, claimant_id: str) -> None:
-    found = await conn.execute(select(claimants.c.id).where(claimants.c.id == claimant_id))
-    if found.first() is None:
+    known = await conn.execute(select(claimants.c.id).where(claimants.c.id == claimant_id))
+    if known.first() is None:
         raise NotFound(f"no claimant {claimant_id}")

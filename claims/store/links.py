@@ -43,7 +43,7 @@ async def record(conn: AsyncConnection, claim_id: str, facts: Mapping[str, Any])
     for paper in facts.get("papers", ()):
         copied.update(paper.get("number_claimed_before", ()))
     photos = facts.get("photos", ())
-    files = [photo["sha256"] for photo in photos if any(_counts(one) for one in photo.get("matches", ()))]
+    files = [photo["sha256"] for photo in photos if any(_counts(match) for match in photo.get("matches", ()))]
     if files:
         same = select(evidence.c.claim_id).where(evidence.c.sha256.in_(files)).distinct().limit(SAME_FILE_MAX)
         copied.update((await conn.execute(same)).scalars())
@@ -97,9 +97,11 @@ async def paid(conn: AsyncConnection, claim_id: str) -> tuple[str, ...]:
 
 async def check_unpaid(conn: AsyncConnection, claim_id: str, known: Collection[str]) -> None:
     """Raises CopyPaid when a claim with a copy of the photo or paper was paid that is not among `known`."""
-    found = tuple(other for other in await paid(conn, claim_id) if other not in known)
-    if found:
-        raise CopyPaid(f"money was promised already for the same photo or paper, in claim {', '.join(found)}", found)
+    paid_since = tuple(other for other in await paid(conn, claim_id) if other not in known)
+    if paid_since:
+        raise CopyPaid(
+            f"money was promised already for the same photo or paper, in claim {', '.join(paid_since)}", paid_since
+        )
 
 
 async def naming(conn: AsyncConnection, claim_id: str) -> tuple[str, ...]:

@@ -48,8 +48,8 @@ async def replace_templates(
     conn: AsyncConnection, pet_id: str, templates: Sequence[StoredTemplate], now: datetime, *, actor: str
 ) -> None:
     """A new enrolment takes the place of the old one. Raises NotFound for an unknown pet."""
-    found = await conn.execute(select(pets.c.id).where(pets.c.id == pet_id).with_for_update(key_share=True))
-    if found.first() is None:
+    known = await conn.execute(select(pets.c.id).where(pets.c.id == pet_id).with_for_update(key_share=True))
+    if known.first() is None:
         raise NotFound(f"no pet {pet_id}")
     await conn.execute(delete(nose_templates).where(nose_templates.c.pet_id == pet_id))
     if templates:
@@ -58,15 +58,18 @@ async def replace_templates(
             [
                 {
                     "pet_id": pet_id,
-                    "photo_sha256": one.photo_sha256,
-                    "template": one.template,
-                    "model": one.model,
+                    "photo_sha256": template.photo_sha256,
+                    "template": template.template,
+                    "model": template.model,
                     "created_at": now,
                 }
-                for one in templates
+                for template in templates
             ],
         )
-    content = {"photos": [one.photo_sha256 for one in templates], "models": sorted({one.model for one in templates})}
+    content = {
+        "photos": [template.photo_sha256 for template in templates],
+        "models": sorted({template.model for template in templates}),
+    }
     await audit.append(conn, actor, "pet.enrolled", pet_id, content, now)
 
 

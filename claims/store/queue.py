@@ -91,26 +91,26 @@ async def alone_due(conn: AsyncConnection, now: datetime) -> int:
     return int(counted.scalar_one())
 
 
-async def moved_on(conn: AsyncConnection, one: Lease) -> None:
+async def moved_on(conn: AsyncConnection, job: Lease) -> None:
     """The claim got a step further than ever: what ended its processes before was not this step, and nothing that it
     waited for is missing now.
     """
-    if one.deaths or one.postponed:
-        await conn.execute(update(jobs).where(jobs.c.id == one.row_id).values(deaths=0, postponed=0, waits_for=""))
+    if job.deaths or job.postponed:
+        await conn.execute(update(jobs).where(jobs.c.id == job.row_id).values(deaths=0, postponed=0, waits_for=""))
 
 
-async def fail(conn: AsyncConnection, one: Lease, error: str, retry_at: datetime, dead: bool) -> None:
+async def fail(conn: AsyncConnection, job: Lease, error: str, retry_at: datetime, dead: bool) -> None:
     """The check failed by the claim's own doing: due again at `retry_at`, or set aside for a person when `dead`.
     Raises LeaseLost.
     """
     counted = {"failures": jobs.c.failures + 1, "postponed": 0, "waits_for": ""}
-    await _JOBS.fail(conn, one, error, retry_at, dead, **counted)
+    await _JOBS.fail(conn, job, error, retry_at, dead, **counted)
 
 
-async def postpone(conn: AsyncConnection, one: Lease, resource: str, error: str, retry_at: datetime) -> None:
+async def postpone(conn: AsyncConnection, job: Lease, resource: str, error: str, retry_at: datetime) -> None:
     """The machine lacked `resource`: due again at `retry_at`, and no failure of the claim. Raises LeaseLost."""
     counted = {"postponed": jobs.c.postponed + 1, "waits_for": resource}
-    await _JOBS.fail(conn, one, error, retry_at, False, **counted)
+    await _JOBS.fail(conn, job, error, retry_at, False, **counted)
 
 
 async def waiting_for_resources(conn: AsyncConnection) -> dict[str, int]:

@@ -57,41 +57,41 @@ async def unchecked(conn: AsyncConnection, wanted: Callable[[str], bool]) -> lis
         .where(*_untouched(), func.position(literal(_CODE).op("IN")(decisions.c.decision)) > 0)
         .order_by(referrals.c.created_at, referrals.c.id)
     )
-    found = []
+    waiting = []
     for row in rows:
         inputs = json.loads(row.inputs or b"{}")
         if inputs.get("by") == "unchecked" and wanted(inputs["error"]):
-            found.append(
+            waiting.append(
                 Unchecked(row.id, row.referral_id, inputs["stage"], inputs["error"], row.created_at, row.rechecks)
             )
-    return found
+    return waiting
 
 
-async def send_back(conn: AsyncConnection, one: Unchecked, now: datetime) -> bool:
+async def send_back(conn: AsyncConnection, case: Unchecked, now: datetime) -> bool:
     """Close the referral as overtaken and make the claim due in a new round. False when a person has it by now, or it
     is no longer before one.
     """
-    status, round_number = await statuses.lock(conn, one.claim_id)
+    status, round_number = await statuses.lock(conn, case.claim_id)
     closed = await conn.execute(
         update(referrals)
-        .where(referrals.c.id == one.referral_id, referrals.c.claim_id == claims.c.id, *_untouched())
+        .where(referrals.c.id == case.referral_id, referrals.c.claim_id == claims.c.id, *_untouched())
         .values(state="closed", decided_at=now, note=OVERTAKEN)
         .returning(referrals.c.id)
     )
     if closed.first() is None:
         return False
-    note = f"checked again after {one.stage}: {one.error}"
-    await statuses.move(conn, one.claim_id, status, Status.SUBMITTED, actor=ACTOR, note=note, now=now)
-    await conn.execute(update(claims).where(claims.c.id == one.claim_id).values(round=round_number + 1))
-    await queue.put(conn, one.claim_id, round_number + 1, now)
-    content = {"referral_id": one.referral_id, "stage": one.stage, "error": one.error, "round": round_number + 1}
-    await audit.append(conn, ACTOR, "claim.rechecked", one.claim_id, content, now)
+    note = f"checked again after {case.stage}: {case.error}"
+    await statuses.move(conn, case.claim_id, status, Status.SUBMITTED, actor=ACTOR, note=note, now=now)
+    await conn.execute(update(claims).where(claims.c.id == case.claim_id).values(round=round_number + 1))
+    await queue.put(conn, case.claim_id, round_number + 1, now)
+    content = {"referral_id": case.referral_id, "stage": case.stage, "error": case.error, "round": round_number + 1}
+    await audit.append(conn, ACTOR, "claim.rechecked", case.claim_id, content, now)
     return True
 
 
-def due(one: Unchecked, pause_seconds: float, pause_seconds_max: float) -> datetime:
+def due(case: Unchecked, pause_seconds: float, pause_seconds_max: float) -> datetime:
     """When it is sent back at the earliest: the pause doubles with each time."""
-    return one.referred_at + timedelta(seconds=min(pause_seconds * 2 ** min(one.rechecks, 30), pause_seconds_max))
+    return case.referred_at + timedelta(seconds=min(pause_seconds * 2 ** min(case.rechecks, 30), pause_seconds_max))
 
 
 def _untouched() -> tuple[ColumnElement[bool], ...]:

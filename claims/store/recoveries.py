@@ -120,7 +120,7 @@ async def pay(conn: AsyncConnection, claim: Claim, decision_id: str, due: Money,
         .with_for_update()
     )
     by_id = {row.id: _recovery(row) for row in owed}
-    parts, rest_minor = split(due.minor, [(one.id, one.owed.minor) for one in by_id.values()])
+    parts, rest_minor = split(due.minor, [(recovery.id, recovery.owed.minor) for recovery in by_id.values()])
     for recovery_id, part_minor in parts:
         part = Money(part_minor, due.currency)
         await _offset(conn, claim, decision_id, by_id[recovery_id], part, now, actor=actor)

@@ -63,8 +63,8 @@ async def rule(
     at once one wins.
     """
     # With the time: when a word was taken back, the next one on the pair is another one, and is learnt from anew.
-    said = ":".join((*sorted((photo_id, match_photo_id)), now.isoformat()))
-    ruling_id = f"R-{uuid.uuid5(_RULINGS, said).hex[:20]}"
+    seed = ":".join((*sorted((photo_id, match_photo_id)), now.isoformat()))
+    ruling_id = f"R-{uuid.uuid5(_RULINGS, seed).hex[:20]}"
     made = Ruling(
         ruling_id, claim_id, photo_id, match_photo_id, match_claim_id, ruling, note, dict(measured), actor, now
     )
@@ -142,8 +142,10 @@ async def of_photo(
     if not matches:
         return {}
     rows, ids = match_rulings.c, list(matches)
-    pixels = sorted({one for one in matches.values() if one and one != photo_pixels} if photo_pixels else ())
-    found = await conn.execute(
+    pixels = sorted(
+        {digest for digest in matches.values() if digest and digest != photo_pixels} if photo_pixels else ()
+    )
+    rulings = await conn.execute(
         select(match_rulings).where(
             or_(
                 and_(rows.photo_id == photo_id, rows.match_photo_id.in_(ids)),
@@ -153,15 +155,15 @@ async def of_photo(
             )
         )
     )
-    said: dict[str, MatchRuling] = {}
-    for row in found:
+    ruling_by_match: dict[str, MatchRuling] = {}
+    for row in rulings:
         for match_id, match_pixels in matches.items():
             by_id = {row.photo_id, row.match_photo_id} == {photo_id, match_id}
             by_pixels = bool(photo_pixels) and bool(match_pixels) and photo_pixels != match_pixels
             by_pixels = by_pixels and {row.photo_pixels, row.match_pixels} == {photo_pixels, match_pixels}
-            if (by_id or by_pixels) and said.get(match_id) is not MatchRuling.CONFIRM:
-                said[match_id] = MatchRuling(row.ruling)
-    return said
+            if (by_id or by_pixels) and ruling_by_match.get(match_id) is not MatchRuling.CONFIRM:
+                ruling_by_match[match_id] = MatchRuling(row.ruling)
+    return ruling_by_match
 
 
 async def of_claim(conn: AsyncConnection, claim_id: str) -> dict[tuple[str, str], Ruling]:

@@ -119,15 +119,17 @@ class ClaimDetail:
     @property
     def promised(self) -> Money:
         """Paid or promised so far, less what is to be recovered."""
-        live = sum(one.amount.minor for one in self.payouts if one.state in payouts.LIVE)
-        back = sum(one.amount.minor - one.written_off_minor for one in self.recoveries)
+        live = sum(payout.amount.minor for payout in self.payouts if payout.state in payouts.LIVE)
+        back = sum(recovery.amount.minor - recovery.written_off_minor for recovery in self.recoveries)
         return Money(live - back, self.claim.amount.currency)
 
     @property
     def stands(self) -> Status | None:
         """The decision that stands behind an open appeal, None for a claim that was never decided for good."""
         live = [payout for payout in self.payouts if payout.state in payouts.LIVE]
-        kept_minor = sum(one.amount.minor for one in live) - sum(one.amount.minor for one in self.recoveries)
+        kept_minor = sum(payout.amount.minor for payout in live) - sum(
+            recovery.amount.minor for recovery in self.recoveries
+        )
         timeline = [entry.status for entry in self.timeline]
         return standing_decision(timeline, [payout.state for payout in live], kept_minor=kept_minor)
 
@@ -166,13 +168,13 @@ async def claim_view(
         claim=row,
         policy=await policy_of(conn, row.policy_id),
         evidence=await _evidence(conn, evidence.c.claim_id == claim_id, *_submitted(claimant_id)),
-        timeline=tuple(TimelineEvent(Status(one.status), one.actor, one.note, one.at) for one in history),
+        timeline=tuple(TimelineEvent(Status(event.status), event.actor, event.note, event.at) for event in history),
         decisions=tuple(
-            DecisionRow(one.id, one.seq, one.round, _decision(one.decision), one.inputs, one.decision)
-            for one in decided
+            DecisionRow(row.id, row.seq, row.round, _decision(row.decision), row.inputs, row.decision)
+            for row in decided
         ),
         payouts=tuple(await payouts.of_claim(conn, claim_id)),
-        referrals=tuple(referrals.from_row(one) for one in await conn.execute(referred)),
+        referrals=tuple(referrals.from_row(row) for row in await conn.execute(referred)),
         recoveries=tuple(await recoveries.of_claim(conn, claim_id)),
         findings=tuple(await findings.listed(conn, claim_id=claim_id)),
     )
@@ -220,10 +222,10 @@ async def evidence_file(
     if claim.status is Status.ERASED:
         raise ClaimErased(f"claim {claim_id} was erased")
     same = (evidence.c.id == name_or_id) | (evidence.c.name == name_or_id)
-    found = await _evidence(conn, evidence.c.claim_id == claim_id, same, *_submitted(claimant_id))
-    if not found:
+    files = await _evidence(conn, evidence.c.claim_id == claim_id, same, *_submitted(claimant_id))
+    if not files:
         raise NotFound(f"claim {claim_id} has no evidence {name_or_id!r}")
-    return found[0]
+    return files[0]
 
 
 async def queue_rows(
@@ -237,17 +239,21 @@ async def queue_rows(
 ) -> list[QueueEntry]:
     """What waits for a person, the most urgent first; `waiting.ids` says what the arguments are."""
     page = await waiting.ids(conn, wanted, now, limit=limit, offset=offset, after=after)
-    found = await conn.execute(
+    rows = await conn.execute(
         select(referral_rows).where(referral_rows.c.id.in_(page)).order_by(referral_rows.c.due_at, referral_rows.c.id)
     )
-    shown = [referrals.from_row(row) for row in found]
-    claim_rows = await conn.execute(select(claims).where(claims.c.id.in_([one.claim_id for one in shown])))
+    shown = [referrals.from_row(row) for row in rows]
+    claim_rows = await conn.execute(select(claims).where(claims.c.id.in_([referral.claim_id for referral in shown])))
     by_id = {row.id: _claim(row) for row in claim_rows}
     decided = await conn.execute(
-        select(decisions.c.id, decisions.c.decision).where(decisions.c.id.in_([one.decision_id for one in shown]))
+        select(decisions.c.id, decisions.c.decision).where(
+            decisions.c.id.in_([referral.decision_id for referral in shown])
+        )
     )
     decision_by_id = {row.id: _decision(row.decision) for row in decided}
-    return [QueueEntry(one, by_id[one.claim_id], decision_by_id.get(one.decision_id)) for one in shown]
+    return [
+        QueueEntry(referral, by_id[referral.claim_id], decision_by_id.get(referral.decision_id)) for referral in shown
+    ]
 
 
 async def enrolment(conn: AsyncConnection, pet_id: str) -> Enrolment:
