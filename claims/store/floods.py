@@ -32,7 +32,8 @@ _FLOODS: Final = uuid.UUID("9d6b1f58-3b6f-5c0e-8f1c-6a1f8f0f0b3d")
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """claims_held: claims that wait for this flood alone; claims_seen: all whose photos matched one another."""
+    """A flood. claims_held: claims that wait for this flood alone; claims_seen: all whose photos matched one
+    another."""
 
     id: str
     cluster_id: str
@@ -57,7 +58,7 @@ class SightedPicture:
 
 @dataclass(frozen=True, slots=True)
 class Sighted:
-    """A picture of a flood. matched: it was found to be a copy, and is not what others were found to be copies of."""
+    """A picture of a flood. matched: it was found to be a copy, rather than an original of one."""
 
     picture: SightedPicture
     matched: bool
@@ -71,7 +72,8 @@ async def sight(
     now: datetime,
     limits: FloodLimits,
 ) -> str:
-    """A claim's photo is a proven copy of these pictures. Returns the open flood that it belongs to, "" for none.
+    """Record that a claim's photo is a proven copy of these pictures. Returns the open flood that it belongs to, "" for
+    none.
 
     Publishes the sighting and counts the claims of its cluster in one step: of workers that report copies of one
     picture at the same moment one opens the flood and the others find it. Again for the same photo changes nothing.
@@ -135,7 +137,7 @@ async def hold(conn: AsyncConnection, flood_ids: Sequence[str]) -> tuple[str, ..
 
 
 async def join(conn: AsyncConnection, flood_ids: Sequence[str], claim_id: str, referral_id: str, now: datetime) -> None:
-    """The claim waits for these floods, which `hold` holds."""
+    """Make the claim wait for these floods, which `hold` holds."""
     values = {"referral_id": referral_id, "state": "held", "held_at": now, "ended_at": None}
     for flood_id in flood_ids:
         await conn.execute(
@@ -146,7 +148,7 @@ async def join(conn: AsyncConnection, flood_ids: Sequence[str], claim_id: str, r
 
 
 async def get(conn: AsyncConnection, flood_id: str) -> Flood:
-    """Raises NotFound."""
+    """Return the flood. Raises NotFound."""
     row = (await conn.execute(_flood_query().where(floods.c.id == flood_id))).first()
     if row is None:
         raise NotFound(f"no flood {flood_id}")
@@ -154,14 +156,14 @@ async def get(conn: AsyncConnection, flood_id: str) -> Flood:
 
 
 async def list_floods(conn: AsyncConnection, *, state: str = "open", limit: int = 50) -> list[Flood]:
-    """Floods in that state, the oldest open one or the newest ruled one first."""
+    """Return the floods in that state, the oldest open one or the newest ruled one first."""
     order = floods.c.opened_at if state == "open" else floods.c.ruled_at.desc()
     query = _flood_query().where(floods.c.state == state).order_by(order, floods.c.id).limit(limit)
     return [_flood(row) for row in await conn.execute(query)]
 
 
 async def pictures(conn: AsyncConnection, flood_id: str, limit: int = 12) -> list[Sighted]:
-    """Pictures of the flood's cluster, those that were there first before the others. Raises NotFound."""
+    """Return the pictures of the flood's cluster, originals first. Raises NotFound."""
     flood = await get(conn, flood_id)
     rows = await conn.execute(
         select(photo_sightings)
@@ -176,7 +178,7 @@ async def pictures(conn: AsyncConnection, flood_id: str, limit: int = 12) -> lis
 
 
 async def picture(conn: AsyncConnection, flood_id: str, photo_id: str) -> SightedPicture:
-    """One picture of the flood. Raises NotFound, also for a picture that is not of it."""
+    """Return one picture of the flood. Raises NotFound, also for a picture that is not in it."""
     flood = await get(conn, flood_id)
     row = (
         await conn.execute(
@@ -193,7 +195,7 @@ async def picture(conn: AsyncConnection, flood_id: str, photo_id: str) -> Sighte
 async def rule(
     conn: AsyncConnection, flood_id: str, ruling: FloodRuling, note: str, now: datetime, *, actor: str
 ) -> Flood:
-    """A person's one word on all claims of the flood; a worker carries it out. Raises NotFound, RuledAlready."""
+    """Record a person's ruling on all claims of the flood; a worker carries it out. Raises NotFound, RuledAlready."""
     row = (await conn.execute(select(floods).where(floods.c.id == flood_id).with_for_update())).first()
     if row is None:
         raise NotFound(f"no flood {flood_id}")
@@ -238,7 +240,7 @@ async def let_go(conn: AsyncConnection, flood_id: str, now: datetime, *, limit: 
 
 
 async def counted(conn: AsyncConnection) -> Mapping[str, int]:
-    """open: floods that wait for a person; held: claims that wait for one of them."""
+    """Return two counts. open: floods that wait for a person; held: claims that wait for one of them."""
     waiting = await conn.execute(select(func.count()).where(floods.c.state == "open"))
     held = await conn.execute(
         select(func.count(flood_claims.c.claim_id.distinct())).where(flood_claims.c.state == "held")
@@ -247,7 +249,7 @@ async def counted(conn: AsyncConnection) -> Mapping[str, int]:
 
 
 async def _end(conn: AsyncConnection, flood: Flood, claim_id: str, referral_id: str, now: datetime) -> str:
-    """What became of one held claim."""
+    """End one held claim's wait. Returns what became of it."""
     status, round_number = await statuses.lock(conn, claim_id)
     referral = (
         await conn.execute(select(referral_rows).where(referral_rows.c.id == referral_id).with_for_update())
@@ -276,7 +278,7 @@ async def _end(conn: AsyncConnection, flood: Flood, claim_id: str, referral_id: 
 
 
 async def _cluster(conn: AsyncConnection, photo_ids: Sequence[str], fresh: str) -> str:
-    """The cluster that these pictures are of, one from now on.
+    """Return the cluster that these pictures belong to, merging those that they join.
 
     Two clusters that each have an open flood stay apart: a person is asked about each already.
     """

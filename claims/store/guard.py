@@ -1,4 +1,4 @@
-"""The database refuses, at commit, a change that `claims.audit_actions` lists and that no audit record tells of.
+"""Makes the database refuse, at commit, a change that `claims.audit_actions` lists and that no audit record tells of.
 
 One function and up to three deferred triggers a table, written from that list. They are no migrations of their own:
 `install` runs after each, and does nothing where the list is the same as before.
@@ -55,7 +55,7 @@ def install(connection: Connection) -> bool:
 
 
 def remove(connection: Connection) -> None:
-    """Drop all of it, with the triggers of lists from before."""
+    """Drop all of it, including the triggers of earlier lists."""
     names = connection.exec_driver_sql(
         "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
         " AND (starts_with(proname, 'audited_') OR proname = 'require_audit')"

@@ -1,7 +1,7 @@
-"""Claims that came before a person only because they could not be checked, and back to the queue once they can be.
+"""Sends claims that came before a person only because they could not be checked back to the queue once they can be.
 
 The referral is closed as overtaken and the claim is due again in a new round, unless a person has it in hand or has
-taken part in it: then it is theirs.
+taken part in it: then it stays with them.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ _CODE: Final = b'"could_not_check"'
 @dataclass(frozen=True, slots=True)
 class Unchecked:
     """A claim before a person that could not be checked. error: its kind, as stored; rechecks: how often it was sent
-    back already.
-    """
+    back already."""
 
     claim_id: str
     referral_id: str
@@ -40,9 +39,8 @@ class Unchecked:
 
 
 async def unchecked(conn: AsyncConnection, wanted: Callable[[str], bool]) -> list[Unchecked]:
-    """Claims that wait for a person who has not touched them, because of an error that is `wanted`; the longest
-    waiting first.
-    """
+    """Return claims that wait for a person who has not touched them, because of an error that is `wanted`; the longest
+    waiting first."""
     again = (
         select(func.count())
         .where(claim_history.c.claim_id == claims.c.id, claim_history.c.actor == ACTOR)
@@ -68,9 +66,8 @@ async def unchecked(conn: AsyncConnection, wanted: Callable[[str], bool]) -> lis
 
 
 async def send_back(conn: AsyncConnection, case: Unchecked, now: datetime) -> bool:
-    """Close the referral as overtaken and make the claim due in a new round. False when a person has it by now, or it
-    is no longer before one.
-    """
+    """Close the referral as overtaken and make the claim due in a new round. Returns False when a person has it by now,
+    or it is no longer before one."""
     status, round_number = await statuses.lock(conn, case.claim_id)
     closed = await conn.execute(
         update(referrals)
@@ -90,12 +87,13 @@ async def send_back(conn: AsyncConnection, case: Unchecked, now: datetime) -> bo
 
 
 def due(case: Unchecked, pause_seconds: float, pause_seconds_max: float) -> datetime:
-    """When it is sent back at the earliest: the pause doubles with each time."""
+    """Return when it is sent back at the earliest: the pause doubles each time."""
     return case.referred_at + timedelta(seconds=min(pause_seconds * 2 ** min(case.rechecks, 30), pause_seconds_max))
 
 
 def _untouched() -> tuple[ColumnElement[bool], ...]:
-    """An ordinary referral that nobody has in hand, of a claim that no person has taken part in."""
+    """Return the conditions for an ordinary referral that nobody has in hand, of a claim that no person has taken part
+    in."""
     return (
         referrals.c.state.in_(OPEN),
         referrals.c.cause == "refer",

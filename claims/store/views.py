@@ -1,7 +1,7 @@
 """Read models for the API and the pages.
 
-Who may see a claim is part of the query: `claimant_id` and `partner` narrow it, and what lies outside is NotFound. A
-draft, and a file that was not submitted yet, is its claimant's alone: without `claimant_id` there is no such thing.
+Access is part of the query: `claimant_id` and `partner` narrow it, and a claim outside is NotFound. A draft, and a file
+that was not submitted yet, is shown to its claimant alone: without `claimant_id` it is NotFound.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ClaimSummary:
-    """A claim as stored, without what hangs on it."""
+    """A claim as stored, without the rows that belong to it."""
 
     id: str
     policy_id: str
@@ -86,8 +86,8 @@ class TimelineEvent:
 
 @dataclass(frozen=True, slots=True)
 class DecisionRow:
-    """seq counts from 1 within the claim; inputs: the canonical bytes that a replay needs; stored: the decision's own
-    canonical bytes, which the replay must give again."""
+    """A decision as stored. seq counts from 1 within the claim; inputs: the canonical bytes that a replay needs;
+    stored: the decision's own canonical bytes, which the replay must give again."""
 
     id: str
     seq: int
@@ -113,19 +113,19 @@ class ClaimDetail:
 
     @property
     def decision(self) -> DecisionRow | None:
-        """The newest decision; None before the first."""
+        """Return the newest decision; None before the first."""
         return self.decisions[-1] if self.decisions else None
 
     @property
     def promised(self) -> Money:
-        """Paid or promised so far, less what is to be recovered."""
+        """Return what was paid or promised so far, less what is to be recovered."""
         live = sum(payout.amount.minor for payout in self.payouts if payout.state in payouts.LIVE)
         back = sum(recovery.amount.minor - recovery.written_off_minor for recovery in self.recoveries)
         return Money(live - back, self.claim.amount.currency)
 
     @property
     def stands(self) -> Status | None:
-        """The decision that stands behind an open appeal, None for a claim that was never decided for good."""
+        """Return the decision that an open appeal is against, None for a claim that was never decided for good."""
         live = [payout for payout in self.payouts if payout.state in payouts.LIVE]
         kept_minor = sum(payout.amount.minor for payout in live) - sum(
             recovery.amount.minor for recovery in self.recoveries
@@ -145,7 +145,8 @@ class QueueEntry:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """none: no photos yet; pending: being measured; enrolled; refused: `problem` says why (older templates stay)."""
+    """The state of a pet's enrolment. none: no photos yet; pending: being measured; enrolled; refused: `problem` says
+    why (older templates stay)."""
 
     state: Literal["none", "pending", "enrolled", "refused"]
     templates: int
@@ -155,7 +156,7 @@ class Enrolment:
 async def claim_view(
     conn: AsyncConnection, claim_id: str, *, claimant_id: str | None = None, partner: str | None = None
 ) -> ClaimDetail:
-    """One claim. Raises NotFound, also when it is not `claimant_id`'s or was never referred to `partner`."""
+    """Return one claim. Raises NotFound, also when it is not `claimant_id`'s or was never referred to `partner`."""
     row = await claim_row(conn, claim_id, claimant_id=claimant_id, partner=partner)
     history = await conn.execute(
         select(claim_history).where(claim_history.c.claim_id == claim_id).order_by(claim_history.c.seq)
@@ -183,7 +184,7 @@ async def claim_view(
 async def claim_row(
     conn: AsyncConnection, claim_id: str, *, claimant_id: str | None = None, partner: str | None = None
 ) -> ClaimSummary:
-    """The claim alone. Raises NotFound as `claim_view` does."""
+    """Return the claim alone. Raises NotFound as `claim_view` does."""
     query = select(claims).where(claims.c.id == claim_id, *_visible(claimant_id, partner))
     row = (await conn.execute(query)).first()
     if row is None:
@@ -200,7 +201,7 @@ async def list_claims(
     before: datetime | None = None,
     limit: int = 50,
 ) -> list[ClaimSummary]:
-    """Newest first; `before`: created earlier than that, to page on."""
+    """Return claims, newest first; `before`: created earlier than that, to page on."""
     query = select(claims).where(*_visible(claimant_id, partner)).order_by(claims.c.created_at.desc(), claims.c.id)
     if statuses:
         query = query.where(claims.c.status.in_(statuses))
@@ -217,7 +218,8 @@ async def evidence_file(
     claimant_id: str | None = None,
     partner: str | None = None,
 ) -> EvidenceRow:
-    """One file by its name or evidence id. Raises NotFound as `claim_view` does, ClaimErased once its claim was."""
+    """Return one file by its name or evidence id. Raises NotFound as `claim_view` does, ClaimErased once its claim
+    was."""
     claim = await claim_row(conn, claim_id, claimant_id=claimant_id, partner=partner)
     if claim.status is Status.ERASED:
         raise ClaimErased(f"claim {claim_id} was erased")
@@ -237,7 +239,7 @@ async def queue_rows(
     offset: int = 0,
     after: tuple[datetime, str] | None = None,
 ) -> list[QueueEntry]:
-    """What waits for a person, the most urgent first; `waiting.ids` says what the arguments are."""
+    """Return what waits for a person, the most urgent first; `waiting.ids` documents the arguments."""
     page = await waiting.ids(conn, wanted, now, limit=limit, offset=offset, after=after)
     rows = await conn.execute(
         select(referral_rows).where(referral_rows.c.id.in_(page)).order_by(referral_rows.c.due_at, referral_rows.c.id)
@@ -257,7 +259,7 @@ async def queue_rows(
 
 
 async def enrolment(conn: AsyncConnection, pet_id: str) -> Enrolment:
-    """How far the pet's nose enrolment is. An unknown pet has none."""
+    """Return how far the pet's nose enrolment is. An unknown pet has none."""
     counted = await conn.execute(select(func.count()).where(nose_templates.c.pet_id == pet_id))
     templates = counted.scalar_one()
     newest = (
@@ -276,7 +278,7 @@ async def enrolment(conn: AsyncConnection, pet_id: str) -> Enrolment:
 
 
 async def payouts_by_state(conn: AsyncConnection) -> dict[str, int]:
-    """How many payouts are reserved, sent, paid and failed, of all time."""
+    """Return how many payouts are reserved, sent, paid and failed, of all time."""
     rows = await conn.execute(select(payout_rows.c.state, func.count()).group_by(payout_rows.c.state))
     return {row.state: row[1] for row in rows}
 
@@ -299,7 +301,8 @@ def _visible(claimant_id: str | None, partner: str | None) -> list[ColumnElement
 
 
 def _submitted(claimant_id: str | None) -> list[ColumnElement[bool]]:
-    """Of a claim's files: all for its claimant; for everybody else those of a round that has begun."""
+    """Return the condition on a claim's files: all for its claimant; for everybody else those of a round that has
+    begun."""
     if claimant_id is not None:
         return []
     begun = select(claims.c.round).where(claims.c.id == evidence.c.claim_id).scalar_subquery()

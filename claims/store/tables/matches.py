@@ -1,4 +1,4 @@
-"""Pictures and papers that claims share: what a person ruled on them, floods, and what was drawn of them."""
+"""Tables of pictures and papers that claims share: what a person ruled on them, floods, and what was drawn of them."""
 
 from __future__ import annotations
 
