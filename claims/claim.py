@@ -22,7 +22,7 @@ class Status(StrEnum):
     PAYOUT_FAILED = "payout_failed"  # the rail refused for good; a person must look
     DECLINED = "declined"
     WITHDRAWN = "withdrawn"
-    ERASED = "erased"  # what it was about is gone; outcome, amounts and audit trail are kept
+    ERASED = "erased"  # its content is gone; outcome, amounts and audit trail are kept
 
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
@@ -51,21 +51,21 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
         }
     ),
     Status.REFERRED: frozenset(
-        # PAID: an appeal of a paid claim that changes nothing. SUBMITTED: what it waited for was ruled on for many
-        # claims at once, and it is decided anew.
+        # PAID: an appeal of a paid claim that changes nothing. SUBMITTED: the flood that it waited for was ruled on,
+        # and it is decided anew.
         {Status.SUBMITTED, Status.APPROVED, Status.DECLINED, Status.AWAITING_INFORMATION, Status.WITHDRAWN, Status.PAID}
     ),
     Status.APPROVED: frozenset({Status.PAID, Status.PAYOUT_FAILED}),
     Status.PAYOUT_FAILED: frozenset({Status.REFERRED, Status.APPROVED}),
     Status.PAID: frozenset({Status.REFERRED, Status.ERASED}),  # an appeal against the amount
     Status.DECLINED: frozenset({Status.REFERRED, Status.ERASED}),  # an appeal
-    Status.WITHDRAWN: frozenset({Status.ERASED, Status.REFERRED}),  # money turned out to have left for it
+    Status.WITHDRAWN: frozenset({Status.ERASED, Status.REFERRED}),  # money was paid for it after all
     Status.ERASED: frozenset(),
 }
 
 
 def check_transition(old: Status, new: Status) -> None:
-    """Raises InvalidTransition unless a claim may go from `old` to `new`."""
+    """Raise InvalidTransition unless a claim may go from `old` to `new`."""
     if new not in TRANSITIONS[old]:
         raise InvalidTransition(f"a claim that is {old} cannot become {new}")
 

@@ -16,7 +16,7 @@ SamePart = Literal["", "pixels", "bytes"]
 
 EXACT: Final = frozenset({PhotoVerdict.SAME_BYTES, PhotoVerdict.SAME_PICTURE})
 COPIES: Final = EXACT | {PhotoVerdict.EDITED_COPY}
-# What a person may say of two pictures, rather than of what everybody photographs.
+# Rulings on the two pictures alone, without a known picture.
 ABOUT_THE_PAIR: Final = frozenset({MatchRuling.CONFIRM, MatchRuling.REJECT})
 
 _EXACT_BY_PART: Final = {"bytes": PhotoVerdict.SAME_BYTES, "pixels": PhotoVerdict.SAME_PICTURE}

@@ -59,7 +59,7 @@ SYMBOLS: Mapping[str, str] = MappingProxyType(
         "VND": "₫",
     }
 )
-# What may stand before or behind a typed amount beside symbol and code.
+# Words accepted before or behind a typed amount, beside symbol and code.
 _ALSO_TYPED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"CNY": ("元", "RMB", "人民币"), "JPY": ("¥", "日元", "円"), "USD": ("$", "美元"), "HKD": ("港元", "港币")}
 )

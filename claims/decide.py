@@ -289,7 +289,7 @@ def _judge_benefit(
     clause = product.clauses["deductible"].number
     formula, terms = with_terms(product)
     if claim.amount.minor <= borne and not formula.pays_beside_loss(terms):
-        # Whatever the papers show, no more than this is due.
+        # No more than this is due, whatever the papers show.
         return [reason("below_deductible", f"{claim.amount.minor} {product.currency}", nothing, clause=clause)]
     open_questions = any(earlier.pulls is not Outcome.PAY for earlier in so_far)
     if isinstance(benefit, UnmeasuredFact):

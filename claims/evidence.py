@@ -61,7 +61,7 @@ class MatchRuling(StrEnum):
 
     CONFIRM = "confirm"  # one is a copy of the other
     REJECT = "reject"  # two photos of their own: not raised again
-    COMMON = "common"  # what they share is what everybody photographs
+    COMMON = "common"  # they share a known picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,9 @@ class PhotoMatch:
     placement: Placement | UnmeasuredFact = UnmeasuredFact("no points agree on a transform", retryable=False)
     overlay_sha256: str = ""  # of the picture that proves it to a person, in the evidence store
     claim_status: str = ""  # of the claim that the match belongs to, when the photo was examined
-    common: str = ""  # the picture of the negative bank that explains what the two share
+    common: str = ""  # the known picture that explains what the two share
     flood: str = ""  # the open flood that this match was counted in and waits for
-    ruling: str = ""  # what a person said of these two pictures (`MatchRuling`), "" for nothing
+    ruling: str = ""  # a person's ruling on these two pictures (`MatchRuling`), "" for nothing
     claim_paid: bool = False  # that claim has been paid or promised money, whatever its status
 
 
@@ -126,7 +126,7 @@ class ProvenanceSign:
     value: a stable word: of c2pa trusted, untrusted, expired or invalid, of generator generated or retouched, of
     `unmeasured` crashed or not_applicable. detail: a sentence for the adjuster, in English. score: the measure behind
     it (docs/provenance.md), None where there is none. said: the sentence as phrases, each a code (`sign_phrases` of the
-    texts) and its values; () in facts of before there were any.
+    texts) and its values; () in facts that are older than phrases.
     """
 
     kind: SignKind
@@ -152,7 +152,7 @@ class PhotoFact:
     software: str | UnmeasuredFact  # EXIF Software
     camera: str | UnmeasuredFact  # EXIF make and model
     fact: Literal["photo"] = "photo"
-    common: str = ""  # the picture of the negative bank that this photo is, pixel for pixel
+    common: str = ""  # the known picture that this photo equals, pixel for pixel
     subject: SubjectFact | UnmeasuredFact = UnmeasuredFact("not looked", retryable=False)
     signs: tuple[ProvenanceSign, ...] = ()  # of its origin, at most one of a kind
 
@@ -226,7 +226,7 @@ class PaperFact:
     accepted: the reader vouches for it, so that it may be paid on with no person looking. identities: keys that tell
     this paper from every other, any of them enough (`claims.paper_keys`); empty for what has no number.
     places_in_doubt: fields that were read, but perhaps from the wrong place on the paper. traits: what its kind means
-    to the insurer; read them by `claims.paper_meaning.traits_of`, which knows facts of before there were any.
+    to the insurer; read them by `claims.paper_meaning.traits_of`, which also knows facts recorded without them.
     """
 
     evidence_id: str
@@ -240,13 +240,13 @@ class PaperFact:
     missing_fields: tuple[str, ...]  # required for the kind, not found
     number_claimed_before: tuple[str, ...]
     fact: Literal["paper"] = "paper"
-    # Facts of before the reader said so were judged under rules that did not ask (`Rules.paper_accepted_required`).
+    # Older facts lack it, and were judged under rules that did not ask for it (`Rules.paper_accepted_required`).
     accepted: bool = False
     not_accepted_because: str = ""
     identities: tuple[str, ...] = ()
     doubts: tuple[FieldDoubt, ...] = ()
     places_in_doubt: tuple[FieldDoubt, ...] = ()
-    may_show: tuple[str, ...] = ()  # names of the fields that papers of this kind can show; () in facts of before
+    may_show: tuple[str, ...] = ()  # names of the fields that papers of this kind can show; () in older facts
     traits: PaperTraits = UNDECLARED
 
     def value(self, field_name: str) -> str:

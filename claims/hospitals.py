@@ -27,7 +27,7 @@ class HospitalTerms(Terms):
     """The hospitals that the terms name, for the terms of every formula that asks where a bill comes from."""
 
     designated_hospitals: tuple[Hospital, ...] = ()
-    excluded_hospitals: tuple[Hospital, ...] = ()  # what their bills ask is not covered
+    excluded_hospitals: tuple[Hospital, ...] = ()  # their bills are not covered
 
 
 def listing(terms: HospitalTerms, paper: PaperFact) -> HospitalListing:

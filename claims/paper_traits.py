@@ -49,7 +49,7 @@ class PaperTraits:
     asked for. price: what was paid for the goods, which caps a stated loss. stay: days of admission and discharge.
     within_cover: dates that must lie in the cover. before_event: dates that must not follow the event. in_order: dates
     in the order in which they happen. listed_by: the number by which papers of the kind are listed in a decision.
-    declared: False in facts of before papers carried traits (`claims.paper_meaning`).
+    declared: False in facts recorded before papers carried traits (`claims.paper_meaning`).
     """
 
     roles: tuple[str, ...] = ()

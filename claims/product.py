@@ -26,7 +26,7 @@ PersonField = Literal["patient", "owner", "buyer", "recipient", "sender"]
 # Every CONTRACT reason quotes one of these; a product without the clause could not be declined on it.
 CLAUSE_KEYS = ("cover", "perils", "waiting", "claim_window", "limit", "deductible")
 
-# Terms of `paper_total` that stood beside `benefit`, not in `terms`, with the values that said nothing. Recorded
+# Terms of `paper_total` that stood beside `benefit`, not in `terms`, with the values that had no effect. Recorded
 # decisions and product files of then are still read.
 _ONCE_BESIDE: Final[Mapping[str, Any]] = MappingProxyType(
     {

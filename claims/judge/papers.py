@@ -36,7 +36,7 @@ CODE_BY_CHECK = {
     "text_layer_matches_picture": "paper_text_layer_differs",
     "digits_look_untouched": "digits_look_edited",
 }
-# Of what a paper that merely proves something is judged by.
+# Fields by which a paper that only proves something is judged.
 _PROVES = frozenset(
     {"patient", "hospital", "diagnosis", "date", "order_number", "tracking_number", "owner", "pet_name"}
 )
@@ -127,7 +127,7 @@ def judge(
         )
     sent = {paper.kind for paper in papers if isinstance(paper, PaperFact)}
     reasons += [
-        # One that came and could not be used is asked for again by what is wrong with it.
+        # A paper that could not be used is asked for again by the reason that says what is wrong with it.
         reason("paper_kind_missing", kind, ">= 1")
         for kind in _lacking(product, proofs)
         if needed and kind not in sent

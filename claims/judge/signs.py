@@ -14,7 +14,7 @@ from claims.reasons import reason
 
 CRASHED = "crashed"  # value of an unmeasured sign whose check died
 
-# What makes an honest photo show the sign. Two signs count together when they have no such cause in common.
+# Innocent causes of each sign. Two signs count together when they have none in common.
 INNOCENT_CAUSES: Mapping[SignKind, frozenset[str]] = MappingProxyType(
     {
         SignKind.EXIF_SOFTWARE: frozenset({"edited_in_an_app"}),
@@ -27,7 +27,7 @@ INNOCENT_CAUSES: Mapping[SignKind, frozenset[str]] = MappingProxyType(
         SignKind.COPY_MOVE: frozenset({"repeated_texture", "shows_a_screen"}),
     }
 )
-# Found on a good part of honest photos, or found by what is no doubt at all: noted, never counted.
+# Common on honest photos, or no cause for doubt: noted, never counted.
 _NEVER_COUNTED = frozenset({SignKind.EXIF_SOFTWARE, SignKind.DOUBLE_JPEG})
 _COUNTED_VALUES: Mapping[SignKind, frozenset[str]] = MappingProxyType(
     {

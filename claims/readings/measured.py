@@ -29,7 +29,7 @@ from claims.readings.strings import (
     within,
 )
 
-# What an insurer added beside them stands for itself.
+# A kind that an insurer added has no text and is shown by its own name.
 FIELD: Final = first_of(named("paper_fields"), own_name)
 KIND: Final = first_of(kind_title, own_name)
 CHECK: Final = named("checks")
@@ -132,7 +132,7 @@ _DATED: Final = first_of(
     phrase("compared.dated", r"dated (?P<day>\S+)", day=day),
     phrase("compared.dated_field", r"(?P<field>\w+) (?P<day>\S+)", field=_date_field, day=day),
 )
-# What a check of a paper compared, both sides.
+# Comparisons made by a check of a paper, both sides.
 COMPARED: Final = first_of(
     phrase(
         "compared.items_and_total",
@@ -210,7 +210,7 @@ COMPARED: Final = first_of(
     ),
 )
 
-# Why a field is doubted, or was printed and not taken as read. What is quoted is the paper's.
+# Reasons to doubt a field, or not to accept it as read. Quoted words are the paper's.
 DOUBT: Final = first_of(
     phrase("doubts.place_alone", r"(?P<value>.*) is told from its like by its place alone"),
     phrase("doubts.other_field", r"(?P<value>.*) is read as (?P<field>\w+), too", field=FIELD),
@@ -236,7 +236,7 @@ DOUBT: Final = first_of(
     phrase("doubts.no_weight", r"no weight with a unit in '?(?P<value>.*?)'?"),
     phrase("doubts.two_values", r"the paper says (?P<value>.*) and (?P<other>.*)"),
 )
-# Why the reader does not vouch for a paper.
+# Reasons why the reader does not vouch for a paper.
 NOT_VOUCHED: Final = first_of(
     phrase("not_vouched.kind_unknown", r"the kind of paper is not known"),
     phrase("not_vouched.two_kinds", r"the words point to (?P<other>\w+) besides (?P<kind>\w+)", other=KIND, kind=KIND),
@@ -253,7 +253,7 @@ NOT_VOUCHED: Final = first_of(
     phrase("not_vouched.doubt", r"(?P<field>\w+): (?P<doubt>.+)", field=FIELD, doubt=DOUBT),
 )
 
-# Why no amount due could be worked out.
+# Reasons why no amount due could be calculated.
 NO_BENEFIT: Final = first_of(
     phrase("no_benefit.no_amount", r"no paper shows the amount"),
     phrase("no_benefit.no_stay", r"(?P<paper>.*): the dates of the stay were not read"),

@@ -83,7 +83,7 @@ async def load(conn: AsyncConnection, claim_id: str) -> ClaimFile:
     )
     files = await conn.execute(
         select(evidence)
-        .where(evidence.c.claim_id == claim_id, evidence.c.round <= row.round)  # not what is only being sent
+        .where(evidence.c.claim_id == claim_id, evidence.c.round <= row.round)  # no files of a round that has not begun
         .order_by(evidence.c.received_at, evidence.c.name)
     )
     return ClaimFile(

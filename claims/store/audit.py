@@ -37,7 +37,7 @@ class _Entry:
     content: bytes
 
 
-# What each open transaction will append when it commits; gone with the transaction when it rolls back.
+# Records that each open transaction will append when it commits; dropped when it rolls back.
 _waiting: WeakKeyDictionary[Transaction, list[_Entry]] = WeakKeyDictionary()
 
 

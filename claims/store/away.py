@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from claims.faults import causes
 
-# Everything that a store can raise, away or not: what a loop catches that goes on whatever the store says.
+# Every error that a store can raise, for loops that continue whatever it is.
 STORE_ERRORS: Final = (
     SQLAlchemyError,
     asyncpg.PostgresError,

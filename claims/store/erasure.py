@@ -224,7 +224,7 @@ def _blanked(facts: dict[str, object], claim_id: str) -> frozenset[str]:
 async def _blank_words(conn: AsyncConnection, claim_id: str) -> None:
     fields = (
         *("description", "payee_account", "device_id", "address", "merchant_id", "order_number"),
-        *("trace_id", "flow_run_id"),  # they lead to logs and runs
+        *("trace_id", "flow_run_id"),  # they point to logs and runs
     )
     await conn.execute(update(claims).where(claims.c.id == claim_id).values(dict.fromkeys(fields, "")))
     by_claimant = claim_history.c.actor.startswith("claimant:")

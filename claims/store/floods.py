@@ -1,7 +1,7 @@
 """Floods: pictures that suddenly match many claims, looked at by a person once.
 
 A worker reports each proven copy with `sight`; past the limit a flood opens. A claim that nothing else brings before a
-person is held for it. `rule` records a person's one word on all of them, and the worker that learns from it lets the
+person is held for it. `rule` records a person's one ruling on all of them, and the worker that learns from it lets the
 claims go (`let_go`), a few at a time: killed in between, it goes on where it stopped.
 """
 
@@ -87,7 +87,7 @@ async def sight(
     known = insert(photo_sightings).on_conflict_do_nothing(index_elements=["photo_id"])
     await conn.execute(known, [_row(copied, cluster, now, matched=False) for copied in copies_of])
     mine = _row(photo, cluster, now, matched=True)
-    # The time of its first match stays: a claim that is decided again is no new one.
+    # The time of its first match stays: a claim that is decided again does not count as new.
     fresh = {"cluster_id": cluster, "matched": True}
     await conn.execute(
         insert(photo_sightings)
@@ -105,7 +105,7 @@ async def sight(
     if newest is not None and newest.state == "open":
         return str(newest.id)
     if newest is not None and newest.ruling == "copies":
-        return ""  # a person has seen these: each further claim is a case of its own
+        return ""  # a person has ruled on these: each further claim is a case of its own
     since = now - timedelta(hours=limits.window_hours)
     if newest is not None:
         since = max(since, newest.ruled_at)
@@ -215,7 +215,7 @@ async def let_go(conn: AsyncConnection, flood_id: str, now: datetime, *, limit: 
     """Carry the ruling out on up to `limit` claims that still wait for it; 0 when none is left.
 
     common: back to the queue, decided anew. copies: before a person like any other. A claim that somebody is judging
-    at this moment stays theirs. Raises NotFound.
+    at this moment stays with them. Raises NotFound.
     """
     flood = await get(conn, flood_id)
     waiting = await conn.execute(

@@ -19,7 +19,7 @@ from claims.errors import CopyPaid
 from claims.store import payouts
 from claims.store.tables import claim_links, claim_overlays, evidence
 
-# As many other claims with the same file as one claim is linked to directly; the rest is linked through them.
+# A claim is linked directly to at most so many others with the same file; the rest are linked through them.
 SAME_FILE_MAX: Final = 50
 
 
@@ -38,8 +38,7 @@ def claims_in(facts: Mapping[str, Any]) -> frozenset[str]:
 
 
 async def record(conn: AsyncConnection, claim_id: str, facts: Mapping[str, Any]) -> None:
-    """Record what the facts of a decision say about other claims. Idempotent; a later round replaces nothing and
-    adds."""
+    """Record what the facts of a decision say about other claims. Idempotent; a later round brings it up to date."""
     copied = {str(match["claim_id"]) for match in matches_in(facts) if _counts(match)}
     for paper in facts.get("papers", ()):
         copied.update(paper.get("number_claimed_before", ()))
@@ -63,7 +62,7 @@ async def record(conn: AsyncConnection, claim_id: str, facts: Mapping[str, Any])
     )
 
 
-# What a person has explained (two photos of their own, what everybody photographs) leads no further.
+# Matches that a person has explained (two photos of their own, a known picture) lead no further.
 _SHARING: Final = text(
     """
     WITH RECURSIVE sharing (id) AS (

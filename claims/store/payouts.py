@@ -18,7 +18,7 @@ from claims.store import audit, outbox, referrals, statuses
 from claims.store import ledger as ledger_store
 from claims.store.tables import claims, payouts
 
-NOT_SENT: Final = "not_sent"  # how the error of a payout begins that was given up without the bank
+NOT_SENT: Final = "not_sent"  # start of the error of a payout that was given up without asking the bank
 LIVE: Final = ("reserved", "sent", "paid")  # the money is promised, on its way or gone
 
 

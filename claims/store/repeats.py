@@ -27,7 +27,7 @@ from claims.rules import Rules
 from claims.store import payouts
 from claims.store.tables import claim_orders, claimants, claims
 
-# As many other claims as a decision carries along; sums are of all.
+# A decision carries at most so many other claims; sums are over all of them.
 LISTED_MAX: Final = 20
 _IDENTITIES_MAX: Final = 500
 

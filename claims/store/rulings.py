@@ -61,7 +61,7 @@ async def rule(
     The caller has checked that the claim's photo was found to match that picture. Raises RuledAlready: of two people at
     once one wins.
     """
-    # With the time: when a word was taken back, the next one on the pair is another one, and is learnt from anew.
+    # With the time: after a ruling was taken back, the next on the pair is a new one, and is learnt from anew.
     seed = ":".join((*sorted((photo_id, match_photo_id)), now.isoformat()))
     ruling_id = f"R-{uuid.uuid5(_RULINGS, seed).hex[:20]}"
     made = Ruling(

@@ -28,7 +28,7 @@ from claims.errors import InvalidTexts
 Language = str
 
 FOLDER: Final = Path(__file__).parent
-DEFAULT: Final[Language] = "en"  # where nothing else is known; sentences in old records are in it, too
+DEFAULT: Final[Language] = "en"  # where no other is known; sentences in old records are in it, too
 COUNTS: Final = "counts"  # the group of numbers with their unit, which have plural forms
 
 
