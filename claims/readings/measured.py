@@ -29,7 +29,7 @@ from claims.readings.strings import (
     within,
 )
 
-# A kind that an insurer added has no text and is shown by its own name.
+# A kind that an insurer added and the texts do not know is shown by its own name.
 FIELD: Final = first_of(named("paper_fields"), own_name)
 KIND: Final = first_of(kind_title, own_name)
 CHECK: Final = named("checks")
