@@ -47,7 +47,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a commitment stands for. Deleted by erasure."""
+    """The content that a commitment stands for. Erasure deletes it."""
 
     salt: bytes
     content: bytes
@@ -55,8 +55,8 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Tip:
-    """The newest link, which is enough to append. Kept elsewhere as well (a daily print, the partner), it also shows a
-    cut-off tail."""
+    """The newest link, which is all that appending needs. Noted elsewhere as well (a daily print, the partner), it also
+    reveals a cut-off tail."""
 
     seq: int
     hash: str
@@ -66,27 +66,27 @@ class Tip:
 
     @classmethod
     def parse(cls, words: str) -> Tip:
-        """From `SEQ:HASH`, the hash in full. Raises InvalidTip."""
-        found = _TIP.fullmatch(words)
-        if found is None:
+        """Parse `SEQ:HASH`, the hash in full. Raises InvalidTip."""
+        match = _TIP.fullmatch(words)
+        if match is None:
             raise InvalidTip(f"a tip is a number, a colon and 64 hexadecimal digits, not {words[:80]!r}")
-        return cls(int(found[1]), found[2])
+        return cls(int(match[1]), match[2])
 
 
 START = Tip(seq=0, hash=GENESIS)
 
 
 def commitment(content: Content) -> str:
-    """Hex SHA-256 of salt and content. The salt has a fixed length, so no two pairs run together. Raises ValueError on
-    another length."""
+    """Return the hex SHA-256 of salt and content. The salt has a fixed length, so no two pairs run together. Raises
+    ValueError on another length."""
     if len(content.salt) != SALT_BYTES:
         raise ValueError(f"a salt has {SALT_BYTES} bytes, got {len(content.salt)}")
     return hashlib.sha256(content.salt + content.content).hexdigest()
 
 
 def append(tip: Tip, *, at: datetime, actor: str, action: str, subject: str, content: Content) -> Record:
-    """The record that follows `tip`. The caller draws the salt (`secrets.token_bytes(SALT_BYTES)`) and gives the time,
-    UTC."""
+    """Return the record that follows `tip`. The caller draws the salt (`secrets.token_bytes(SALT_BYTES)`) and gives the
+    time in UTC."""
     seq, made = tip.seq + 1, commitment(content)
     return Record(
         seq=seq,
@@ -101,7 +101,7 @@ def append(tip: Tip, *, at: datetime, actor: str, action: str, subject: str, con
 
 
 def verify(records: Iterable[Record], contents: Mapping[int, Content], start: Tip = START) -> Tip:
-    """Walks the chain and returns its tip. `contents` by seq holds what was not erased; each is checked against its
+    """Walk the chain and return its tip. `contents` by seq holds what was not erased; each is checked against its
     commitment.
 
     Raises BrokenChain that names the first record that does not follow.
@@ -124,8 +124,8 @@ def verify(records: Iterable[Record], contents: Mapping[int, Content], start: Ti
 
 
 class Missing:
-    """Contents that are gone, sorted into those that an erasure covers and those that none does. Shown every record of
-    the chain, in its order."""
+    """Missing contents, sorted into those that an erasure covers and those that none does. Must be shown every record
+    of the chain, in order."""
 
     def __init__(self) -> None:
         self.covered = 0
@@ -133,11 +133,11 @@ class Missing:
 
     @property
     def uncovered(self) -> tuple[int, ...]:
-        """Numbers of the records whose content is gone and that no later erasure of their subject covers."""
+        """Return the numbers of the records whose content is gone and that no later erasure of their subject covers."""
         return tuple(sorted(seq for seqs in self._open.values() for seq in seqs))
 
     def see(self, record: Record, content: Content | None) -> None:
-        """content: None where it is gone."""
+        """Take in one record. content: None where it is gone."""
         if content is None:
             self._open[record.subject].append(record.seq)
         if record.action != ERASED:
@@ -149,14 +149,14 @@ class Missing:
             self._open[record.subject].append(record.seq)
             return
         elsewhere = set(json.loads(content.content).get(ELSEWHERE, ()))
-        for subject in [one for one, seqs in self._open.items() if elsewhere.intersection(seqs)]:
+        for subject in [open_subject for open_subject, seqs in self._open.items() if elsewhere.intersection(seqs)]:
             left = [seq for seq in self._open[subject] if seq not in elsewhere]
             self.covered += len(self._open[subject]) - len(left)
             self._open[subject] = left
 
 
 class Tips:
-    """Tips that were noted elsewhere, against the chain as it is now. Shown every record."""
+    """Tips that were noted elsewhere, compared with the chain as it is now. Must be shown every record."""
 
     def __init__(self, expected: Iterable[Tip]) -> None:
         self._hashes: defaultdict[int, set[str]] = defaultdict(set)
@@ -173,7 +173,7 @@ class Tips:
             self._differing.append(f"record {record.seq} has another hash than was noted: the chain was written anew")
 
     def differing(self, tip: Tip) -> tuple[str, ...]:
-        """What does not fit, in words. tip: of the whole chain."""
+        """Return what does not fit, in words. tip: the tip of the whole chain."""
         newest = max(self._hashes, default=0)
         if newest <= tip.seq:
             return tuple(self._differing)

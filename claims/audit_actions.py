@@ -1,4 +1,4 @@
-"""Every change of state that the audit chain must tell of, and the action that records it.
+"""Every change of state that the audit chain must record, and the actions that record it.
 
 `claims.store.guard` makes the database hold to this list: a transaction that makes one of these changes and adds no
 record of that subject with one of these actions is refused at its commit. A new state, table or action is a line here;
@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 ERASED: Final = "claim.erased"  # also covers contents of earlier records that are missing (`claims.audit.Missing`)
 
-# What each action says, in a few words.
+# Each action in a few words.
 ACTIONS: Final[Mapping[str, str]] = {
     "claim.created": "a draft was made",
     "claim.submitted": "it was sent in, with these files",
@@ -87,7 +87,7 @@ def _columns(
         yield Change(table, "update", actions, subjects, column)
 
 
-# How a claim comes before a person because of what became of its payouts.
+# Actions that put a claim before a person because of its payouts.
 _STOPPED: Final = ("payout.failed", "payout.paid", "payout.paid_after_all", "payout.finding_opened")
 CHANGES: Final[tuple[Change, ...]] = (
     Change("claims", "insert", ("claim.created",), ("id",)),
@@ -156,7 +156,7 @@ CHANGES: Final[tuple[Change, ...]] = (
             "held": ("claim.decided",),
             "released": ("claim.released",),
             "kept": ("referral.handed_on",),
-            # Nobody waits any more: what ended that is recorded as such, and was perhaps another transaction.
+            # The event that ended the wait has a record of its own, perhaps in another transaction.
             "over": ("*",),
         },
     ),

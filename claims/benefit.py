@@ -27,10 +27,10 @@ Lines = list[BenefitLine]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a formula works on. Claim, policy, product and cover are in one currency (`claims.judge.cover` sees to it).
+    """Input of a formula. Claim, policy, product and cover are in one currency (`claims.judge.cover` checks it).
 
-    papers: those to pay on, readable and each once. prices: orders that show what was paid for the goods; no more is
-    lost than that. repeats: what other claims were paid for the order.
+    papers: those to pay on, readable and each once. prices: orders that show what was paid for the goods; no more than
+    that can be lost. repeats: what other claims were paid for the order.
     """
 
     claim: Claim
@@ -53,7 +53,7 @@ class Benefit:
 
 @dataclass(frozen=True, slots=True)
 class CostPart:
-    """Some of the loss in one item class, at one share. rate: basis points that the insurer pays."""
+    """A part of the loss in one item class, paid at one share. rate: basis points that the insurer pays."""
 
     item_class: ItemClass
     rate: int
@@ -62,17 +62,17 @@ class CostPart:
 
 
 def limit_left(policy: Policy, cover: CoverFact) -> Money:
-    """What is left of the sum insured, never below zero."""
+    """Return what is left of the sum insured, never below zero."""
     return Money(max(0, policy.sum_insured.minor - max(0, cover.paid_to_date_minor)), policy.sum_insured.currency)
 
 
 def cover_deductible_left(product: Product, cover: CoverFact) -> int:
-    """What the claimant must still bear in this cover before anything is due, minor units."""
+    """Return what the claimant must still bear in this cover before anything is due, minor units."""
     return max(0, product.deductible_cover_minor - max(0, cover.deductible_borne_minor))
 
 
 def amount_on(paper: PaperFact, field: str) -> int | UnmeasuredFact:
-    """Minor units of a money field, as read. A negative or malformed amount is not a measurement."""
+    """Return a money field as read, in minor units. A negative or malformed amount is not a measurement."""
     text = paper.value(field)
     if text.isascii() and text.isdigit() and len(text) <= 15:
         return int(text)
@@ -80,11 +80,11 @@ def amount_on(paper: PaperFact, field: str) -> int | UnmeasuredFact:
 
 
 def own_cost(paper: PaperFact) -> int | UnmeasuredFact:
-    """The part of the bill that the state insurance did not pay, minor units.
+    """Return the part of the bill that the state insurance did not pay, minor units.
 
-    A kind without a field for what the state insurance paid knows none. One that can show its part must show it, or
-    the cash paid: a part that nobody read is not zero. What was paid from the patient's own account with the state
-    insurance is own cost.
+    For a kind with no field for the state insurance's part, that is the total. A kind that can show this part must show
+    it, or the cash paid: a part that was not read is not zero. What was paid from the patient's own account with the
+    state insurance is own cost.
     """
     total = amount_on(paper, "total_minor")
     traits = traits_of(paper)
@@ -98,19 +98,19 @@ def own_cost(paper: PaperFact) -> int | UnmeasuredFact:
 
 
 def line(label: str, amount: Money, detail: str = "") -> BenefitLine:
-    """One row of the calculation; its label's words are `benefits` in `claims/texts`."""
+    """Return one row of the calculation; the words of its label are `benefits` in `claims/texts`."""
     return BenefitLine(label, amount, detail)
 
 
 def cost_part(
     rates: Mapping[ItemClass, int], item_class: ItemClass, minor: int, *, designated: bool = True
 ) -> CostPart:
-    """A part at the share of its class, or at that of what has no class."""
+    """Return a part at the share of its class, or at the share for no class."""
     return CostPart(item_class, rates.get(item_class, rates[""]), minor, designated)
 
 
 def claimable(given: Given, cost: Sequence[CostPart]) -> tuple[tuple[CostPart, ...], Lines]:
-    """What is left of the cost after another insurer's payment, at most what is asked for."""
+    """Return what is left of the cost after another insurer's payment, at most what is asked for."""
     claim, lines = given.claim, []
     left = reduced(cost, max(0, claim.other_insurance_minor), least_covered_first)
     if taken := total_minor(left) - total_minor(cost):
@@ -119,7 +119,7 @@ def claimable(given: Given, cost: Sequence[CostPart]) -> tuple[tuple[CostPart, .
 
 
 def after_deductibles(given: Given, loss: tuple[CostPart, ...]) -> tuple[tuple[CostPart, ...], Lines]:
-    """The line `loss`, and what is left of it after the deductibles of the claim and of the cover."""
+    """Return the line `loss`, and what is left of the loss after the deductibles of the claim and of the cover."""
     product = given.product
     lines = [line("loss", product.money(total_minor(loss)))]
     for label, minor in (
@@ -134,8 +134,8 @@ def after_deductibles(given: Given, loss: tuple[CostPart, ...]) -> tuple[tuple[C
 
 
 def insurers_share(product: Product, loss: Sequence[CostPart], *, rounds_once: bool = False) -> tuple[Money, Lines]:
-    """The insurer's share of each part, and a line for what the claimant bears of it. Fractions of a minor unit are
-    dropped once for each part, or once for all of them."""
+    """Return the insurer's share of each part, and a line for what the claimant bears of it. Fractions of a minor unit
+    are dropped once for each part, or once for all of them."""
     lines, paid, exact = [], 0, 0
     for part in loss:
         if rounds_once:
@@ -152,9 +152,9 @@ def insurers_share(product: Product, loss: Sequence[CostPart], *, rounds_once: b
 
 
 def within_limits(given: Given, due: Money, *, beside_loss: bool = False) -> Benefit:
-    """`due` cut to what one claim may be paid and to what is left of the sum insured; the last lines.
+    """Cut `due` to what one claim may be paid and to what is left of the sum insured, and add the last lines.
 
-    beside_loss: `due` holds something on top of the loss, and is still not more than what is asked for.
+    beside_loss: `due` includes something on top of the loss, and is still cut to what is asked for.
     """
     ceilings = [("per_claim_limit", given.product.per_claim_max), ("limit_left", limit_left(given.policy, given.cover))]
     if beside_loss:
@@ -178,8 +178,7 @@ def best_covered_first(parts: Iterable[CostPart]) -> list[CostPart]:
 def reduced(
     parts: Sequence[CostPart], by_minor: int, order: Callable[[Iterable[CostPart]], list[CostPart]]
 ) -> tuple[CostPart, ...]:
-    """Takes `by_minor` off the parts in that order, as far as they reach; in the same order of classes whatever the
-    order of taking."""
+    """Take `by_minor` off the parts in the given order, as far as they reach; the result keeps the order of classes."""
     left, kept = by_minor, []
     for part in order(parts):
         taken = min(left, part.minor)

@@ -19,8 +19,8 @@ CATALOGUE = Path(__file__).parent / "products"
 
 
 def read_product(text: str, key: str) -> Product:
-    """One product from YAML, its terms read by the formula that it names. Raises InvalidProduct that names the file's
-    key and what is wrong, or the formula that there is not and those that there are."""
+    """Read one product from YAML, its terms typed by the formula that it names. Raises InvalidProduct with the file's
+    key and what is wrong, or, for an unknown formula, with those that there are."""
     try:
         product = checked(Product.model_validate(yaml.safe_load(text)))
     except (yaml.YAMLError, ValueError, UnknownFormula) as error:
@@ -36,8 +36,8 @@ def read_product(text: str, key: str) -> Product:
 
 @cache
 def load_catalogue(folder: Path = CATALOGUE) -> Mapping[str, Product]:
-    """Every product of the folder by key, in order of key. Raises InvalidProduct. Read once a process: a change of
-    terms is a new release."""
+    """Return every product of the folder by key, in order of key. Raises InvalidProduct. Read once a process: a change
+    of terms is a new release."""
     files = sorted(folder.glob("*.yaml"))
     if not files:
         raise InvalidProduct(f"no product files in {folder}")
@@ -45,7 +45,7 @@ def load_catalogue(folder: Path = CATALOGUE) -> Mapping[str, Product]:
 
 
 def product_of(key: str) -> Product:
-    """Raises UnknownProduct."""
+    """Return the product with this key. Raises UnknownProduct."""
     try:
         return load_catalogue()[key]
     except KeyError:
@@ -53,7 +53,8 @@ def product_of(key: str) -> Product:
 
 
 def paying_for_the_same(product: Product) -> frozenset[str]:
-    """Keys of the products that pay for what this one pays of an order, itself among them; none where it pays bills."""
+    """Return the keys of the products that pay for the same part of an order as this one, itself included; none where
+    it pays bills."""
     if not product.order_covers:
         return frozenset()
     return frozenset(

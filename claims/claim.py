@@ -22,7 +22,7 @@ class Status(StrEnum):
     PAYOUT_FAILED = "payout_failed"  # the rail refused for good; a person must look
     DECLINED = "declined"
     WITHDRAWN = "withdrawn"
-    ERASED = "erased"  # what it was about is gone; outcome, amounts and audit trail are kept
+    ERASED = "erased"  # its content is gone; outcome, amounts and audit trail are kept
 
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
@@ -51,21 +51,21 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
         }
     ),
     Status.REFERRED: frozenset(
-        # PAID: an appeal of a paid claim that changes nothing. SUBMITTED: what it waited for was ruled on for many
-        # claims at once, and it is decided anew.
+        # PAID: an appeal of a paid claim that changes nothing. SUBMITTED: the flood that it waited for was ruled on,
+        # and it is decided anew.
         {Status.SUBMITTED, Status.APPROVED, Status.DECLINED, Status.AWAITING_INFORMATION, Status.WITHDRAWN, Status.PAID}
     ),
     Status.APPROVED: frozenset({Status.PAID, Status.PAYOUT_FAILED}),
     Status.PAYOUT_FAILED: frozenset({Status.REFERRED, Status.APPROVED}),
     Status.PAID: frozenset({Status.REFERRED, Status.ERASED}),  # an appeal against the amount
     Status.DECLINED: frozenset({Status.REFERRED, Status.ERASED}),  # an appeal
-    Status.WITHDRAWN: frozenset({Status.ERASED, Status.REFERRED}),  # money turned out to have left for it
+    Status.WITHDRAWN: frozenset({Status.ERASED, Status.REFERRED}),  # money was paid for it after all
     Status.ERASED: frozenset(),
 }
 
 
 def check_transition(old: Status, new: Status) -> None:
-    """Raises InvalidTransition unless a claim may go from `old` to `new`."""
+    """Raise InvalidTransition unless a claim may go from `old` to `new`."""
     if new not in TRANSITIONS[old]:
         raise InvalidTransition(f"a claim that is {old} cannot become {new}")
 
@@ -83,10 +83,10 @@ def status_after(outcome: Outcome, pay_minor: int) -> Status:
 def standing_decision(
     history: Iterable[Status], payout_states: Iterable[str] = (), *, kept_minor: int = 1
 ) -> Status | None:
-    """The decision that stands behind an appeal: where a claim goes back to when its appeal is withdrawn.
+    """Return the decision that an open appeal is against, to which the claim goes back when the appeal is withdrawn.
 
     history: statuses the claim passed through, oldest first. payout_states: of its payouts that are live. kept_minor:
-    what these came to, less what is to be recovered; a claim that was refused after it was paid keeps nothing. Returns
+    the sum of these, less what is to be recovered; a claim that was refused after it was paid keeps nothing. Returns
     PAID, APPROVED (money is still on its way) or DECLINED, None for a claim that was never decided for good.
     """
     states = frozenset(payout_states)
@@ -106,7 +106,7 @@ class EvidenceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the claimant states. All times are UTC; amounts are what is asked for, not what is due."""
+    """A claim as the claimant states it. All times are UTC; amounts are what is asked for, not what is due."""
 
     id: str
     policy_id: str

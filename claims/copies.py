@@ -1,5 +1,5 @@
-"""What is called a copy: the one place that turns a measured comparison into a word about people, and that says what a
-person compares before anything is paid, and what is excused.
+"""Copies: the one place that turns a measured comparison into a verdict, and that says what a person must compare
+before anything is paid and what is excused.
 
 The cut-offs are rules (`claims.rules`), not properties of a model: docs/decisions/0029-cut-offs-are-rules.md.
 """
@@ -16,7 +16,7 @@ SamePart = Literal["", "pixels", "bytes"]
 
 EXACT: Final = frozenset({PhotoVerdict.SAME_BYTES, PhotoVerdict.SAME_PICTURE})
 COPIES: Final = EXACT | {PhotoVerdict.EDITED_COPY}
-# What a person may say of two pictures, rather than of what everybody photographs.
+# Rulings on the two pictures alone, without a known picture.
 ABOUT_THE_PAIR: Final = frozenset({MatchRuling.CONFIRM, MatchRuling.REJECT})
 
 _EXACT_BY_PART: Final = {"bytes": PhotoVerdict.SAME_BYTES, "pixels": PhotoVerdict.SAME_PICTURE}
@@ -37,7 +37,7 @@ class Likeness:
 
 
 def called(likeness: Likeness, rules: Rules) -> PhotoVerdict:
-    """Return what the rules call this likeness, to the adjuster and on record."""
+    """Return the verdict that the rules give this likeness, shown to the adjuster and kept on record."""
     if likeness.same:
         return _EXACT_BY_PART[likeness.same]
     if likeness.probability >= rules.photo_copied_min:
@@ -48,12 +48,12 @@ def called(likeness: Likeness, rules: Rules) -> PhotoVerdict:
 
 
 def weighs(verdict: PhotoVerdict, probability: float, rules: Rules) -> bool:
-    """Return True for a proven copy, and for what is so probably one that a person compares the two."""
+    """Return True for a proven copy, and for a match so probably a copy that a person compares the two."""
     return verdict in COPIES or probability >= rules.photo_maybe_copied_min
 
 
 def counts_as_copy(verdict: str, ruling: str) -> bool:
-    """Return True when measurement proved a copy, or a person confirmed one where measurement left it open."""
+    """Return True for a copy that is proven, or left open by measurement and confirmed by a person."""
     return verdict in COPIES or ruling == MatchRuling.CONFIRM
 
 
@@ -63,14 +63,13 @@ def is_copy(match: PhotoMatch) -> bool:
 
 
 def to_compare(match: PhotoMatch, rules: Rules) -> bool:
-    """Return True for a copy, or what is so probably one that nothing is paid on it before a person has compared the
-    two."""
+    """Return True for a copy, and for a match so probably a copy that a person must compare the two before payment."""
     return is_copy(match) or weighs(match.verdict, match.probability, rules)
 
 
 def rests_on_points(match: PhotoMatch, rules: Rules) -> bool:
-    """Return True for a match to compare that rests on what was compared point by point, not on equal pixels: one that
-    a common picture may explain and that an overlay shows to a person."""
+    """Return True for a match to compare that rests on agreeing points, not on equal pixels. A known picture may
+    explain it, and an overlay shows it to a person."""
     return to_compare(match, rules) and match.verdict not in EXACT
 
 

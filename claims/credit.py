@@ -31,7 +31,7 @@ REASONS_MAX = 4  # as many as a person takes in; the usual number in adverse-act
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Values above the bin before, up to and including `upper` (inf for the last)."""
+    """A range of values: above the bin before, up to and including `upper` (inf for the last)."""
 
     upper: float
     points: float
@@ -39,8 +39,8 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """`minimum`, `maximum`: what the value can be at all; anything else is a mistake of the platform, not a bad
-    customer."""
+    """One attribute and its bins. `minimum`, `maximum`: the possible values; a value outside is a mistake of the
+    platform, not a bad customer."""
 
     name: str
     minimum: float
@@ -48,24 +48,25 @@ class Attribute:
     bins: tuple[Bin, ...]
 
     def bin_of(self, value: float) -> Bin:
-        return next(one for one in self.bins if value <= one.upper)
+        return next(bin_ for bin_ in self.bins if value <= bin_.upper)
 
     @property
     def points_max(self) -> float:
-        return max(one.points for one in self.bins)
+        return max(bin_.points for bin_ in self.bins)
 
-    def label(self, found: Bin) -> str:
-        """The bin in words: "<= 0", "0 to 1", "> 1"."""
-        place = self.bins.index(found)
+    def label(self, bin_: Bin) -> str:
+        """Return the bin in words: "<= 0", "0 to 1", "> 1"."""
+        place = self.bins.index(bin_)
         if place == 0:
-            return "any" if math.isinf(found.upper) else f"<= {found.upper:g}"
+            return "any" if math.isinf(bin_.upper) else f"<= {bin_.upper:g}"
         lower = self.bins[place - 1].upper
-        return f"> {lower:g}" if math.isinf(found.upper) else f"{lower:g} to {found.upper:g}"
+        return f"> {lower:g}" if math.isinf(bin_.upper) else f"{lower:g} to {bin_.upper:g}"
 
 
 @dataclass(frozen=True, slots=True)
 class Scorecard:
-    """`factor` and `offset` scale ln(good:bad) to points. `label` is name@ and 12 digits of the file's SHA-256."""
+    """A table of points. `factor` and `offset` scale ln(good:bad) to points. `label` is name@ and 12 digits of the
+    file's SHA-256."""
 
     label: str
     base_points: float
@@ -75,7 +76,7 @@ class Scorecard:
 
     @staticmethod
     def from_json(content: bytes | str) -> Scorecard:
-        """Reads a weights file. Raises InvalidScorecard on anything but a complete, ordered card."""
+        """Read a weights file. Raises InvalidScorecard on anything but a complete, ordered card."""
         raw = content.encode() if isinstance(content, str) else content
         try:
             plain = json.loads(raw)
@@ -84,7 +85,7 @@ class Scorecard:
                 base_points=_finite(plain["base_points"]),
                 factor=_finite(plain["factor"]),
                 offset=_finite(plain["offset"]),
-                attributes=tuple(_attribute(one) for one in plain["attributes"]),
+                attributes=tuple(_attribute(attribute) for attribute in plain["attributes"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidScorecard(f"not a scorecard: {error!r}") from error
@@ -93,12 +94,13 @@ class Scorecard:
         return card
 
     def bad_ratio(self, score: float) -> float:
-        """The modelled share of bad ones (0..1) at that score, before clamping."""
+        """Return the modelled share of defaulters (0..1) at that score, before clamping."""
         return 1.0 / (1.0 + math.exp((score - self.offset) / self.factor))
 
 
 def score(attributes: Mapping[str, object], scorecard: Scorecard) -> CreditFact | UnmeasuredFact:
-    """350-950 with the attributes that cost most. Unmeasured when an attribute is missing or out of its range.
+    """Return a score of 350-950 with the attributes that cost most. Unmeasured when an attribute is missing or out of
+    its range.
 
     Never a score from part of the attributes: a missing month is not a month in order. Other attributes are ignored.
     """
@@ -113,10 +115,13 @@ def score(attributes: Mapping[str, object], scorecard: Scorecard) -> CreditFact 
         if not attribute.minimum <= value <= attribute.maximum:
             span = f"{attribute.minimum:g} to {attribute.maximum:g}"
             return UnmeasuredFact(f"credit attribute {attribute.name} is {value!r}, not within {span}", retryable=False)
-        found = attribute.bin_of(float(value))
-        total += found.points
-        lost.append(CreditReason(attribute.name, attribute.label(found), round(attribute.points_max - found.points, 1)))
-    worst = sorted((one for one in lost if one.points_lost > 0), key=lambda one: (-one.points_lost, one.attribute))
+        bin_ = attribute.bin_of(float(value))
+        total += bin_.points
+        lost.append(CreditReason(attribute.name, attribute.label(bin_), round(attribute.points_max - bin_.points, 1)))
+    worst = sorted(
+        (reason for reason in lost if reason.points_lost > 0),
+        key=lambda reason: (-reason.points_lost, reason.attribute),
+    )
     return CreditFact(
         score=max(SCORE_MIN, min(SCORE_MAX, math.floor(total + 0.5))),
         reasons=tuple(worst[:REASONS_MAX]),
@@ -126,8 +131,8 @@ def score(attributes: Mapping[str, object], scorecard: Scorecard) -> CreditFact 
 
 def _attribute(plain: Any) -> Attribute:
     bins = tuple(
-        Bin(math.inf if one["upper"] is None else _finite(one["upper"]), _finite(one["points"]))
-        for one in plain["bins"]
+        Bin(math.inf if plain_bin["upper"] is None else _finite(plain_bin["upper"]), _finite(plain_bin["points"]))
+        for plain_bin in plain["bins"]
     )
     if not bins or not math.isinf(bins[-1].upper) or any(a.upper >= b.upper for a, b in pairwise(bins)):
         raise ValueError(f"bins of {plain['name']} must rise to an open end")

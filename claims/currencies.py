@@ -1,5 +1,5 @@
-"""Currencies by their ISO 4217 codes: how many decimals each has, how an amount is written, and how one is read that
-somebody typed. The only place that turns minor units into digits with a point, or back.
+"""Currencies by their ISO 4217 codes: decimals, how an amount is written, and how a typed amount is read. The only
+place that turns minor units into digits with a point, or back.
 
 Source of the decimals: ISO 4217 list one (SIX, the maintenance agency), column "minor unit", as of 2026-01-01. CLDR,
 and babel with it, has other numbers for fifteen of them (HUF, IDR, IQD, COP: 0), so it is no source here
@@ -59,7 +59,7 @@ SYMBOLS: Mapping[str, str] = MappingProxyType(
         "VND": "₫",
     }
 )
-# What may stand before or behind a typed amount beside symbol and code.
+# Words accepted before or behind a typed amount, beside symbol and code.
 _ALSO_TYPED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"CNY": ("元", "RMB", "人民币"), "JPY": ("¥", "日元", "円"), "USD": ("$", "美元"), "HKD": ("港元", "港币")}
 )
@@ -74,18 +74,18 @@ _NEGATIVE: Final = re.compile(r"[-−–].*|.*[-−–]|\(.*\)")
 
 
 def is_current(code: str) -> bool:
-    """True for a code that something new may be written in: ISO 4217 list one, with a minor unit."""
+    """Return True for a code that new records may use: ISO 4217 list one, with a minor unit."""
     return code in DECIMALS
 
 
 def is_known(code: str) -> bool:
-    """True for a current code, and for those withdrawn since 2014."""
+    """Return True for a current code, and for those withdrawn since 2014."""
     return code in _KNOWN
 
 
 def decimals(code: str) -> int:
-    """Digits behind the point: 2 for CNY, 0 for JPY, 3 for KWD. Raises InvalidMoney for a code that ISO 4217 does not
-    have."""
+    """Return the number of digits behind the point: 2 for CNY, 0 for JPY, 3 for KWD. Raises InvalidMoney for a code
+    that ISO 4217 does not have."""
     try:
         return _KNOWN[code]
     except KeyError:
@@ -93,7 +93,7 @@ def decimals(code: str) -> int:
 
 
 def digits(minor: int, code: str, *, grouped: bool = True) -> str:
-    """Minor units as people write them in both languages, without a sign of the currency: 123450 CNY is "1,234.50",
+    """Return minor units as people write them in both languages, without a currency sign: 123450 CNY is "1,234.50",
     1000 JPY is "1,000"."""
     places = decimals(code)
     whole, part = divmod(abs(minor), 10**places)
@@ -102,18 +102,18 @@ def digits(minor: int, code: str, *, grouped: bool = True) -> str:
 
 
 def written(minor: int, code: str) -> str:
-    """Minor units with their sign: "¥1,234.50", "-¥10.00", "JP¥1,000", "KWD 1.234"."""
+    """Return minor units with their currency sign: "¥1,234.50", "-¥10.00", "JP¥1,000", "KWD 1.234"."""
     symbol = SYMBOLS.get(code, f"{code} ")
     return f"{'-' if minor < 0 else ''}{symbol}{digits(abs(minor), code)}"
 
 
 def with_code(minor: int, code: str, *, grouped: bool = False) -> str:
-    """Minor units with the code behind them, for logs, reports and operators: "1234.50 CNY"."""
+    """Return minor units with the code behind them, for logs, reports and operators: "1234.50 CNY"."""
     return f"{digits(minor, code, grouped=grouped)} {code}"
 
 
 def read(typed: str, code: str) -> int:
-    """The minor units of an amount that a person typed; Chinese and English write alike, 1,234.50.
+    """Read an amount that a person typed, into minor units. Chinese and English use one notation, 1,234.50.
 
     Full-width digits, and the currency's sign or code before or behind, are taken. Raises AmountUnreadable with the
     code of what is wrong: `amount_missing`, `amount_ambiguous` (a comma or a space that may stand for a point, as in
@@ -128,10 +128,10 @@ def read(typed: str, code: str) -> int:
         raise AmountUnreadable("amount_too_large" if _PLAIN.fullmatch(text) else "amount_unreadable")
     if len(text) > 1 and _NEGATIVE.fullmatch(text):
         raise AmountUnreadable("amount_negative")
-    found = _PLAIN.fullmatch(text) or _GROUPED.fullmatch(text)
-    if found is None:
+    match = _PLAIN.fullmatch(text) or _GROUPED.fullmatch(text)
+    if match is None:
         raise AmountUnreadable("amount_ambiguous" if _TWO_WAYS.fullmatch(text) else "amount_unreadable")
-    whole, part = found[1], found[2] or ""
+    whole, part = match[1], match[2] or ""
     if whole.count(",") == 1 and not part and places == 3:
         raise AmountUnreadable("amount_ambiguous")  # 1,234 of a currency with three decimals may be 1.234
     if len(part) > places:
@@ -143,7 +143,7 @@ def read(typed: str, code: str) -> int:
 
 
 def _bare(text: str, code: str) -> str:
-    """Without the currency's own sign or code, once."""
+    """Remove the currency's own sign or code, once."""
     signs = (SYMBOLS.get(code, code), code, *_ALSO_TYPED.get(code, ()))
     for sign in sorted(signs, key=len, reverse=True):
         if text.upper().startswith(sign.upper()):

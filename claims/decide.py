@@ -1,4 +1,4 @@
-"""Facts to a decision. Pure: the same inputs give the same bytes, today and at a replay years later.
+"""Turns facts into a decision. Pure: the same inputs give the same bytes, today and in a replay years later.
 
 Precedence (docs/decisions/0002-precedence.md): a plain contract ground declines; suspicion refers; what is missing is
 asked for; other doubts refer; what is left is paid. All reasons are gathered, those that carried the outcome first.
@@ -17,7 +17,7 @@ from claims.decision import BenefitLine, Decision, Outcome, Reason
 from claims.errors import InputsErased, InvalidDecision, OrderValuePaid, UnknownRules
 from claims.evidence import Facts, UnmeasuredFact
 from claims.formulas.registry import calculate, formula_of, with_terms
-from claims.judge import cover, nose, papers, photos, repeats, standing, subject
+from claims.judge import cover, credit, nose, papers, photos, repeats, subject, velocity
 from claims.money import Money, smallest
 from claims.orders import order_left
 from claims.policy import Policy
@@ -29,7 +29,7 @@ from claims.wire import canonical, from_plain
 
 @dataclass(frozen=True, slots=True)
 class RulesInputs:
-    """All that an automatic decision depends on."""
+    """Everything that an automatic decision depends on."""
 
     claim: Claim
     policy: Policy
@@ -43,7 +43,7 @@ class RulesInputs:
 
 @dataclass(frozen=True, slots=True)
 class PersonInputs:
-    """All that a person's decision depends on."""
+    """Everything that a person's decision depends on."""
 
     claim: Claim
     policy: Policy
@@ -61,7 +61,7 @@ class PersonInputs:
 
 @dataclass(frozen=True, slots=True)
 class UncheckedInputs:
-    """All that a referral of a claim depends on whose checking failed."""
+    """Everything that the referral of a claim depends on when its checking failed."""
 
     claim: Claim
     policy: Policy
@@ -83,10 +83,10 @@ def decide(
     now: datetime,
     models: tuple[str, ...] = (),
 ) -> Decision:
-    """The automatic decision. `models` names every model whose measurement is among the facts."""
-    misfits = cover.misfits(claim, policy, product, facts.cover)
-    if misfits:
-        return _decision(misfits, (), product.money(0), rules, now, models)
+    """Return the automatic decision. `models` names every model whose measurement is among the facts."""
+    mismatches = cover.mismatches(claim, policy, product, facts.cover)
+    if mismatches:
+        return _decision(mismatches, (), product.money(0), rules, now, models)
     asked = facts.cover.rounds_asked
     photos_needed, papers_needed = _needed(product, facts, rules)
     reasons = [
@@ -95,8 +95,8 @@ def decide(
         *subject.judge(product, facts.photos, rules, needed=photos_needed),
         *papers.judge(claim, policy, product, facts.papers, rules, needed=papers_needed, rounds_asked=asked),
         *nose.judge(policy, product, facts.noses, rules),
-        *standing.judge_counts(claim, facts.fraud, rules),
-        *standing.judge_credit(facts.credit, facts.fraud, rules),
+        *velocity.judge_counts(claim, facts.fraud, rules),
+        *credit.judge_credit(facts.credit, facts.fraud, rules),
         *repeats.judge(policy, product, facts.repeats),
     ]
     benefit = calculate(
@@ -118,7 +118,8 @@ def decide(
 
 
 def could_not_check(unchecked: UncheckedInputs) -> Decision:
-    """A claim whose checking failed again and again goes to a person: never paid, declined or lost for our own fault.
+    """Refer a claim whose checking failed again and again to a person: it is never paid, declined or lost through a
+    fault of the platform.
 
     The inputs are `claims.wire.canonical(unchecked)`. stage: where it failed; error: its kind, no claimant's data.
     """
@@ -141,10 +142,10 @@ def person_decision(
     paid_to_date_minor: int = 0,
     order_paid_minor: int = 0,
 ) -> Decision:
-    """An adjuster's decision: PAY up to what the contract can owe, DECLINE or ASK with words to the claimant.
+    """Return an adjuster's decision: PAY up to what the contract can owe, DECLINE or ASK with words to the claimant.
 
-    A person may weigh evidence, not widen the contract: never more than claimed, than the limits, than what is left
-    of the sum insured after `paid_to_date_minor`, or of the order's value after `order_paid_minor`. Raises
+    A person may weigh evidence, not widen the contract: never more than claimed, than the limits, than what is left of
+    the sum insured after `paid_to_date_minor`, or of the order's value after `order_paid_minor`. Raises
     InvalidDecision, OrderValuePaid where the order alone forbids it, and CurrencyMismatch for a payout in another
     currency.
     """
@@ -184,7 +185,7 @@ def person_decision(
 def person_limit(
     claim: Claim, policy: Policy, product: Product, paid_to_date_minor: int, order_paid_minor: int = 0
 ) -> Money:
-    """The most that a person may approve. order_paid_minor: what other claims were paid for the order."""
+    """Return the most that a person may approve. order_paid_minor: what other claims were paid for the order."""
     left = product.money(max(0, policy.sum_insured.minor - max(0, paid_to_date_minor)))
     limit = smallest(claim.amount, product.per_claim_max, policy.sum_insured, left)
     of_order = order_left(policy, product, order_paid_minor)
@@ -203,7 +204,7 @@ def inputs(
     now: datetime,
     models: tuple[str, ...] = (),
 ) -> bytes:
-    """Canonical JSON of everything `decide` sees: what a replay needs."""
+    """Return everything `decide` takes as canonical JSON, which a replay needs."""
     return canonical(RulesInputs(claim, policy, product, facts, rules, now, models))
 
 
@@ -221,7 +222,7 @@ def person_inputs(
     paid_to_date_minor: int = 0,
     order_paid_minor: int = 0,
 ) -> bytes:
-    """Canonical JSON of everything `person_decision` sees."""
+    """Return everything `person_decision` takes as canonical JSON, which a replay needs."""
     return canonical(
         PersonInputs(
             claim, policy, product, outcome, payout, note, subject, rules, now, paid_to_date_minor,
@@ -231,7 +232,7 @@ def person_inputs(
 
 
 def replay(recorded: bytes) -> bytes:
-    """Decides again from recorded inputs; equal to the recorded decision byte for byte.
+    """Decide again from recorded inputs; the result equals the recorded decision byte for byte.
 
     Raises UnknownRules when the inputs were judged by other code than this, InputsErased when the claim was erased, and
     pydantic.ValidationError when they are not inputs at all.
@@ -263,7 +264,8 @@ def _check_code(rules: Rules) -> None:
 
 
 def _needed(product: Product, facts: Facts, rules: Rules) -> tuple[int, int]:
-    """How many photos and papers the claim must still be held to; where either will do, the one it has decides."""
+    """Return how many photos and how many papers the claim must bring; where either will do, the kind that it has
+    decides."""
     evidence = product.evidence
     if not evidence.photo_or_paper:
         return evidence.photos_min, evidence.papers_min
@@ -287,20 +289,20 @@ def _judge_benefit(
     clause = product.clauses["deductible"].number
     formula, terms = with_terms(product)
     if claim.amount.minor <= borne and not formula.pays_beside_loss(terms):
-        # Whatever the papers show, no more than this is due.
+        # No more than this is due, whatever the papers show.
         return [reason("below_deductible", f"{claim.amount.minor} {product.currency}", nothing, clause=clause)]
-    open_questions = any(one.pulls is not Outcome.PAY for one in so_far)
+    open_questions = any(earlier.pulls is not Outcome.PAY for earlier in so_far)
     if isinstance(benefit, UnmeasuredFact):
         return [] if open_questions else [reason("benefit_unknown", benefit.reason)]
     if benefit.due.minor == 0:
         # Only a bill that was read surely and in order may decline; with a question open the zero may be the
         # question's.
         return [] if open_questions else [_why_nothing(product, benefit, nothing)]
-    return [standing.judge_amount(benefit.due, standing.auto_pay_ceiling(product, facts.credit, rules))]
+    return [credit.judge_amount(benefit.due, credit.auto_pay_ceiling(product, facts.credit, rules))]
 
 
 def _why_nothing(product: Product, benefit: Benefit, nothing: str) -> Reason:
-    """The plain ground on which nothing of a bill in order is due."""
+    """Return the plain contract ground on which nothing is due for a bill in order."""
     formula, terms = with_terms(product)
     ground = formula.ground_for_nothing(product, terms, benefit)
     if ground is not None:

@@ -17,7 +17,7 @@ class Outcome(StrEnum):
 
 
 class Ground(StrEnum):
-    """What kind of reason it is: only CONTRACT reasons may decline automatically."""
+    """The kind of a reason. Only CONTRACT reasons may decline automatically."""
 
     CONTRACT = "contract"
     EVIDENCE = "evidence"

@@ -1,7 +1,7 @@
-"""What of other people's claims a reason may say to whom (docs/decisions/0009-privacy-of-matches.md).
+"""Removes other people's claims from reasons that outsiders see (docs/decisions/0009-privacy-of-matches.md).
 
-A reason's value and detail name the claim that a photo or paper was found in: words for the platform's own people. To a
-partner insurer, in whatever it is told or sent, that claim has no name; a claimant sees neither.
+A reason's value and detail name the claim that a photo or paper was found in, for the platform's own people. A partner
+insurer is never given that name, in whatever it is told or sent; a claimant sees neither.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _LISTING: Final = frozenset(
 
 
 def without_claims(text: str) -> str:
-    """A reason's value or detail with no other claim named."""
+    """Return a reason's value or detail with the names of other claims removed."""
     return _NAMED.sub("another claim", text)
 
 
 def for_outsiders(reason: Reason) -> Reason:
-    """The reason as a partner insurer may see it."""
+    """Return the reason as a partner insurer may see it."""
     detail = "" if reason.code in _LISTING else without_claims(reason.detail)
     return replace(reason, value=without_claims(reason.value), detail=detail)

@@ -50,8 +50,8 @@ class InvalidMoney(ClaimsError): ...
 
 
 class AmountUnreadable(InvalidMoney):
-    """`code`: amount_missing, amount_ambiguous, amount_too_precise, amount_negative, amount_too_large or
-    amount_unreadable."""
+    """A typed amount that cannot be read. `code`: amount_missing, amount_ambiguous, amount_too_precise,
+    amount_negative, amount_too_large or amount_unreadable."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -128,7 +128,8 @@ class OrderSpent(Conflict): ...
 
 
 class CopyPaid(Conflict):
-    """`claim_ids`: the claims that were paid, or are about to be."""
+    """Another claim with the same photo or paper was paid. `claim_ids`: the claims that were paid, or are about to
+    be."""
 
     def __init__(self, message: str, claim_ids: tuple[str, ...]) -> None:
         super().__init__(message)
@@ -139,7 +140,7 @@ class RepeatPaid(CopyPaid): ...
 
 
 class InFlight(Conflict):
-    """code: `queued`, `leased`, `paying` or `before_a_person`."""
+    """The claim is in use. code: `queued`, `leased`, `paying` or `before_a_person`."""
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
@@ -147,7 +148,7 @@ class InFlight(Conflict):
 
 
 class RecoveryNeeded(Conflict):
-    """paid_minor: what the claimant holds; due_minor: what the decision says is due."""
+    """Less is due than was paid. paid_minor: what the claimant holds; due_minor: what the decision says is due."""
 
     def __init__(self, message: str, paid_minor: int, due_minor: int) -> None:
         super().__init__(message)

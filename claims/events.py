@@ -1,4 +1,4 @@
-"""Whose a matching picture is: when are two claims of one claimant about one event?
+"""Ownership of a matching picture: when two claims of one claimant are about one event.
 
 An appeal and a round with more information are the same claim, whose own photos are never searched. What is left is
 the claimant who claims anew: because the first claim was withdrawn, because they think that it was lost, or to be paid
@@ -19,7 +19,7 @@ from claims.rules import Rules
 
 @dataclass(frozen=True, slots=True)
 class OtherClaim:
-    """Of a claim that a matching picture belongs to: what decides whose the match is."""
+    """The facts about a claim with a matching picture that decide whose the match is."""
 
     id: str
     claimant_id: str
@@ -32,7 +32,8 @@ class OtherClaim:
 def same_event(
     occurred_at: datetime, other_at: datetime, orders: frozenset[str], other_orders: frozenset[str], rules: Rules
 ) -> bool:
-    """Whether two claims under one policy are about one event, by the times they name and the keys of their orders.
+    """Return True if two claims under one policy are about one event, by the times they state and the keys of their
+    orders.
 
     Different orders spoil at different times, be it on one day; the very same minute is one event whatever was ordered.
     """
@@ -43,10 +44,10 @@ def same_event(
 
 
 def owner_of(claim: Claim, other: OtherClaim, rules: Rules) -> MatchOwner:
-    """Whose claim `other` is, seen from `claim`.
+    """Return whose claim `other` is, seen from `claim`.
 
     One event: the same claimant, the same policy, and at most `rules.same_event_hours_max` between the times at which
-    the two claims say that it happened. The peril does not count: who names another one speaks of the same damage.
+    the two claims say that it happened. The peril does not count: naming another one does not make it other damage.
     """
     if other.id == claim.id:
         return MatchOwner.SAME_CLAIM

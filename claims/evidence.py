@@ -1,4 +1,4 @@
-"""Facts: what was measured about a claim. Judgement (thresholds, outcomes) is in `claims.rules` and `claims.decide`.
+"""Facts: measurements about a claim. Judgement (thresholds, outcomes) is in `claims.rules` and `claims.decide`.
 
 A fact that could not be measured is `UnmeasuredFact(reason)`, never a zero. Every class carries a `fact` tag so that
 stored facts read back into the same types (`claims.wire`).
@@ -17,7 +17,8 @@ from claims.subject import SubjectFact
 
 @dataclass(frozen=True, slots=True)
 class UnmeasuredFact:
-    """Could not look: `reason` in words the claimant can act on; `retryable`: better evidence could change it."""
+    """A measurement that could not be made. `reason`: in words the claimant can act on; `retryable`: better evidence
+    could change it."""
 
     reason: str
     retryable: bool = True
@@ -25,7 +26,7 @@ class UnmeasuredFact:
 
 
 class PhotoVerdict(StrEnum):
-    """How a photo relates to one picture of the library, strongest first."""
+    """A photo's relation to one picture of the library, strongest first."""
 
     SAME_BYTES = "same_bytes"
     SAME_PICTURE = "same_picture"  # other bytes, the same pixels
@@ -35,7 +36,7 @@ class PhotoVerdict(StrEnum):
 
 
 class MatchOwner(StrEnum):
-    """Whose the matching picture is."""
+    """The owner of the matching picture."""
 
     SAME_CLAIM = "same_claim"
     SAME_EVENT = "same_event"  # another claim of the claimant about the same damage (`claims.events`)
@@ -56,16 +57,16 @@ class KeypointPair:
 
 
 class MatchRuling(StrEnum):
-    """What a person said about two pictures."""
+    """A person's ruling on two pictures."""
 
     CONFIRM = "confirm"  # one is a copy of the other
     REJECT = "reject"  # two photos of their own: not raised again
-    COMMON = "common"  # what they share is what everybody photographs
+    COMMON = "common"  # they share a known picture
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the matching picture (the original) lies in the photo, by the one transform on which keypoints agree.
+    """Position of the matching picture (the original) in the photo, by the one transform on which keypoints agree.
 
     scale: pixels of the photo a pixel of the original, both as sent. degrees: turned by, -180..180, after mirroring.
     shown_ratio: share of the original's area that the photo shows. covers_ratio: share of the photo's area that it
@@ -83,7 +84,8 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class PhotoMatch:
-    """A library picture this photo relates to; `probability` (0..1, calibrated) that one is a copy of the other."""
+    """A library picture that this photo relates to. `probability`: 0..1, calibrated, that one is a copy of the
+    other."""
 
     photo_id: str
     owner: MatchOwner
@@ -97,14 +99,14 @@ class PhotoMatch:
     placement: Placement | UnmeasuredFact = UnmeasuredFact("no points agree on a transform", retryable=False)
     overlay_sha256: str = ""  # of the picture that proves it to a person, in the evidence store
     claim_status: str = ""  # of the claim that the match belongs to, when the photo was examined
-    common: str = ""  # the picture of the negative bank that explains what the two share
+    common: str = ""  # the known picture that explains what the two share
     flood: str = ""  # the open flood that this match was counted in and waits for
-    ruling: str = ""  # what a person said of these two pictures (`MatchRuling`), "" for nothing
+    ruling: str = ""  # a person's ruling on these two pictures (`MatchRuling`), "" for nothing
     claim_paid: bool = False  # that claim has been paid or promised money, whatever its status
 
 
 class SignKind(StrEnum):
-    """What was looked for in a photo about its origin (docs/provenance.md)."""
+    """The kinds of signs that a photo is examined for about its origin (docs/provenance.md)."""
 
     EXIF_SOFTWARE = "exif_software"
     EXIF_DATES = "exif_dates"
@@ -124,7 +126,7 @@ class ProvenanceSign:
     value: a stable word: of c2pa trusted, untrusted, expired or invalid, of generator generated or retouched, of
     `unmeasured` crashed or not_applicable. detail: a sentence for the adjuster, in English. score: the measure behind
     it (docs/provenance.md), None where there is none. said: the sentence as phrases, each a code (`sign_phrases` of the
-    texts) and its values; () in facts of before there were any.
+    texts) and its values; () in facts that are older than phrases.
     """
 
     kind: SignKind
@@ -150,7 +152,7 @@ class PhotoFact:
     software: str | UnmeasuredFact  # EXIF Software
     camera: str | UnmeasuredFact  # EXIF make and model
     fact: Literal["photo"] = "photo"
-    common: str = ""  # the picture of the negative bank that this photo is, pixel for pixel
+    common: str = ""  # the known picture that this photo equals, pixel for pixel
     subject: SubjectFact | UnmeasuredFact = UnmeasuredFact("not looked", retryable=False)
     signs: tuple[ProvenanceSign, ...] = ()  # of its origin, at most one of a kind
 
@@ -182,7 +184,8 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class PaperField:
-    """A field as read: `value` normalised (ISO dates, minor units as digits), `confidence` 0..1 from the reader."""
+    """A field of a paper as read: `value` normalised (ISO dates, minor units as digits), `confidence` 0..1 from the
+    reader."""
 
     name: str
     value: str
@@ -201,7 +204,7 @@ class PaperItem:
 
 @dataclass(frozen=True, slots=True)
 class PaperCheck:
-    """A check within one paper (docs/papers.md): passed, or failed with both sides."""
+    """A check within one paper (docs/papers.md), passed or failed, with the two values compared."""
 
     name: str
     passed: bool
@@ -210,7 +213,7 @@ class PaperCheck:
 
 @dataclass(frozen=True, slots=True)
 class FieldDoubt:
-    """A field that the paper prints and the reader does not take as read, and why not, in words for a person."""
+    """A field that is printed on the paper but is not accepted as read, and why, in words for a person."""
 
     name: str
     reason: str
@@ -222,8 +225,8 @@ class PaperFact:
 
     accepted: the reader vouches for it, so that it may be paid on with no person looking. identities: keys that tell
     this paper from every other, any of them enough (`claims.paper_keys`); empty for what has no number.
-    places_in_doubt: fields that were read, and maybe from where the paper says something else. traits: what its kind
-    means to the insurer; read them by `claims.paper_meaning.traits_of`, which knows facts of before there were any.
+    places_in_doubt: fields that were read, but perhaps from the wrong place on the paper. traits: what its kind means
+    to the insurer; read them by `claims.paper_meaning.traits_of`, which also knows facts recorded without them.
     """
 
     evidence_id: str
@@ -237,21 +240,21 @@ class PaperFact:
     missing_fields: tuple[str, ...]  # required for the kind, not found
     number_claimed_before: tuple[str, ...]
     fact: Literal["paper"] = "paper"
-    # Facts of before the reader said so were judged under rules that did not ask (`Rules.paper_accepted_required`).
+    # Older facts lack it, and were judged under rules that did not ask for it (`Rules.paper_accepted_required`).
     accepted: bool = False
     not_accepted_because: str = ""
     identities: tuple[str, ...] = ()
     doubts: tuple[FieldDoubt, ...] = ()
     places_in_doubt: tuple[FieldDoubt, ...] = ()
-    may_show: tuple[str, ...] = ()  # names of the fields that papers of this kind can show; () in facts of before
+    may_show: tuple[str, ...] = ()  # names of the fields that papers of this kind can show; () in older facts
     traits: PaperTraits = UNDECLARED
 
     def value(self, field_name: str) -> str:
-        """The field's value, or "" when the paper does not show it."""
+        """Return the field's value, or "" when the paper does not show it."""
         return next((field.value for field in self.fields if field.name == field_name), "")
 
     def confidence(self, field_name: str) -> float:
-        """How surely the field was read, 0 when the paper does not show it."""
+        """Return the confidence (0..1) with which the field was read, 0 when the paper does not show it."""
         return next((field.confidence for field in self.fields if field.name == field_name), 0.0)
 
 
@@ -267,7 +270,7 @@ class UnmeasuredPaper:
 
 @dataclass(frozen=True, slots=True)
 class NoseFact:
-    """The nose photo against the enrolment of the insured pet."""
+    """The nose photo compared with the enrolment of the insured pet."""
 
     evidence_id: str
     pet_id: str
@@ -289,7 +292,7 @@ class UnmeasuredNose:
 
 @dataclass(frozen=True, slots=True)
 class CreditReason:
-    """Why the score is not higher: the attribute, its bin and the points lost against its best bin."""
+    """One reason for a lower score: the attribute, its bin and the points lost against its best bin."""
 
     attribute: str
     bin: str
@@ -306,7 +309,7 @@ class CreditFact:
 
 @dataclass(frozen=True, slots=True)
 class WindowCount:
-    """How many claims share one thing with this claim in a window before it, this claim not counted."""
+    """The number of claims that share one thing with this claim in a window before it, this claim not counted."""
 
     key: str  # name of a signal (`claims.fraud.signals.registry`)
     window_days: int
@@ -368,7 +371,7 @@ class OtherIdentity:
 
 @dataclass(frozen=True, slots=True)
 class RepeatFact:
-    """Who else claims for this order or this event.
+    """The other claims for this order or this event.
 
     order_paid_minor: what other claims were paid or promised for the order, by products that pay for the same of it.
     order_price_minor: the least that a paper the reader vouches for shows as paid for the order, 0 for none.
@@ -383,7 +386,8 @@ class RepeatFact:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is known when a claim is decided. A stage that the product does not need leaves an empty tuple."""
+    """Everything that is known when a claim is decided. A stage that the product does not need leaves an empty
+    tuple."""
 
     cover: CoverFact
     photos: tuple[PhotoFact | UnmeasuredPhoto, ...]

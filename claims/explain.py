@@ -22,13 +22,13 @@ from claims.texts import Language, slots, texts
 
 
 def reason_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
-    """One sentence for adjusters and operators. product: the terms, which name perils; without them a peril stays
-    unnamed. Raises KeyError for a code nobody wrote words for (a test sees to it)."""
+    """Return one sentence for adjusters and operators. product: the terms, which name perils; without them a peril
+    stays unnamed. Raises KeyError for a code without texts (a test checks that there is none)."""
     return _filled(texts(lang)[f"reasons.{reason.code}"], reason, TextReader(lang, product))
 
 
 def claimant_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
-    """One sentence for the claimant: nothing of other people, nothing of how a copy was found."""
+    """Return one sentence for the claimant. It reveals nothing about other people or about how a copy was found."""
     if reason.ground is Ground.SUSPICION:
         return texts(lang)["claimant.looking"]
     words = texts(lang).get("claimant_reasons", reason.code) or texts(lang)[f"reasons.{reason.code}"]
@@ -36,9 +36,9 @@ def claimant_text(reason: Reason, lang: Language, product: Product | None = None
 
 
 def claimant_texts(decision: Decision, lang: Language, product: Product | None = None) -> tuple[str, ...]:
-    """What a claimant reads about a decision: the reasons that carried it, without repeating a sentence."""
-    carried = [one for one in decision.reasons if one.pulls is decision.outcome]
-    return tuple(dict.fromkeys(claimant_text(one, lang, product) for one in carried))
+    """Return what a claimant reads about a decision: the reasons that carried it, without repeating a sentence."""
+    carried = [reason for reason in decision.reasons if reason.pulls is decision.outcome]
+    return tuple(dict.fromkeys(claimant_text(reason, lang, product) for reason in carried))
 
 
 def status_text(status: Status, lang: Language) -> str:
@@ -51,7 +51,7 @@ def outcome_text(outcome: Outcome, lang: Language) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedLine:
-    """One row of an explanation of benefits. words: why, in a sentence; "" where the label says it all."""
+    """One row of an explanation of benefits. words: the reason in a sentence; "" where the label says it all."""
 
     code: str
     label: str
@@ -60,7 +60,7 @@ class ExplainedLine:
 
 
 def explanation(decision: Decision, lang: Language) -> tuple[ExplainedLine, ...]:
-    """The calculation of the amount due, row by row, in the order in which it was made."""
+    """Return the calculation of the amount due, row by row, in the order in which it was made."""
     return tuple(
         ExplainedLine(line.label, _benefit_label(line, lang), line.amount, _sentence(line, lang))
         for line in decision.benefit
@@ -68,7 +68,7 @@ def explanation(decision: Decision, lang: Language) -> tuple[ExplainedLine, ...]
 
 
 def benefit_text(line: BenefitLine, lang: Language) -> str:
-    """The label with its amount: "deductible: -¥100.00"."""
+    """Return the label with its amount: "deductible: -¥100.00"."""
     return texts(lang)["benefit.line"].format(label=_benefit_label(line, lang), amount=money_text(line.amount))
 
 
@@ -84,7 +84,7 @@ def _benefit_label(line: BenefitLine, lang: Language) -> str:
 
 
 def _co_pay(line: BenefitLine, lang: Language) -> dict[str, str]:
-    """Class, percent, and a word on the hospital, from "乙 8000" or "乙 6000 undesignated"."""
+    """Return class, percent, and a word on the hospital, from "乙 8000" or "乙 6000 undesignated"."""
     item_class, rate, *undesignated = line.detail.split()
     return {
         "item_class": texts(lang).label("item_classes", item_class),
@@ -94,7 +94,7 @@ def _co_pay(line: BenefitLine, lang: Language) -> dict[str, str]:
 
 
 def _sentence(line: BenefitLine, lang: Language) -> str:
-    """The words that stand under a line for the claimant."""
+    """Return the words shown under a line for the claimant."""
     sentence, values = texts(lang)[f"benefit_sentences.{line.label}"], dict[str, str]()
     if not line.detail and slots(sentence):
         return ""  # an erased claim's
@@ -114,7 +114,7 @@ def _sentence(line: BenefitLine, lang: Language) -> str:
 
 
 def paper_kind_text(kind: str, lang: Language) -> str:
-    """A kind that an insurer added stands for itself."""
+    """Return the title of a kind of paper. The name of a kind that an insurer added is returned as it is."""
     return kind_title(kind, TextReader(lang)) or kind.replace("_", " ")
 
 
@@ -123,64 +123,64 @@ def field_text(name: str, lang: Language) -> str:
 
 
 def subject_text(subject: str, lang: Language) -> str:
-    """What a photo shows."""
+    """Return the name of what a photo shows."""
     return texts(lang).label("subjects", subject)
 
 
 def check_text(name: str, lang: Language) -> str:
-    """The check of a paper."""
+    """Return the name of the paper's check."""
     return texts(lang).label("checks", name)
 
 
 def shared_text(key: str, lang: Language) -> str:
-    """What several claims have in common."""
+    """Return the name of what several claims have in common."""
     return texts(lang).label("shared", key)
 
 
 def credit_text(attribute: str, lang: Language) -> str:
-    """The attribute of a customer that a score is made of."""
+    """Return the name of the customer's attribute that a score is made of."""
     return texts(lang).label("credit", attribute)
 
 
 def money_text(amount: Money) -> str:
-    """The same in every language: "¥1,234.50", "-¥10.00", "JP¥1,000"; the currency's code where it has no sign."""
+    """Return the amount, alike in every language: "¥1,234.50", "-¥10.00", "JP¥1,000"; the currency's code where it has
+    no sign."""
     return currencies.written(amount.minor, amount.currency)
 
 
 def detail_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
-    """The reason's detail in words; "" where it has none or holds nothing for people."""
+    """Return the reason's detail in words; "" where it has none, or none meant for people."""
     return said(reason, TextReader(lang, product)).get("detail", "")
 
 
 def unusable_text(reason: str, lang: Language) -> str:
-    """Why a photo, a paper or a nose could not be used: what facts say of it, in words; "" where they say it as
-    another version did."""
+    """Return in words why a photo, a paper or a nose could not be used; "" where another version wrote the fact."""
     return defect(reason, TextReader(lang)) or ""
 
 
 def not_vouched_text(because: str, lang: Language) -> str:
-    """Why nobody vouches for a paper, in words; "" where another version wrote it."""
+    """Return in words why a paper is not vouched for; "" where another version wrote it."""
     return NOT_VOUCHED(because, TextReader(lang)) or ""
 
 
 def compared_text(detail: str, lang: Language) -> str:
-    """What a check of a paper compared, in words; "" where another version wrote it."""
+    """Return in words what a check of a paper compared; "" where another version wrote it."""
     return COMPARED(detail, TextReader(lang)) or ""
 
 
 def unscored_text(because: str, lang: Language) -> str:
-    """Why there is no credit score, in words; "" where another version wrote it."""
+    """Return in words why there is no credit score; "" where another version wrote it."""
     return UNSCORED(because, TextReader(lang)) or ""
 
 
 def transform_text(transform: str, lang: Language) -> str:
-    """How a photo was made of another, in words; "" where another version wrote it."""
+    """Return in words how a photo was made from another; "" where another version wrote it."""
     return TRANSFORM(transform, TextReader(lang)) or ""
 
 
-def bin_text(found: str, lang: Language) -> str:
-    """The range of a credit attribute in words; "" where another version wrote it."""
-    return BIN(found, TextReader(lang)) or ""
+def bin_text(label: str, lang: Language) -> str:
+    """Return the range of a credit attribute in words; "" where another version wrote it."""
+    return BIN(label, TextReader(lang)) or ""
 
 
 def _filled(words: str, reason: Reason, reader: TextReader) -> str:

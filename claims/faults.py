@@ -1,7 +1,7 @@
-"""An error as logs, stored rows and other systems may be told of it: kinds, codes and places, never its words.
+"""An error in the form that may be logged, stored or sent: kinds, codes and places, never its message.
 
-The words of an error quote what went wrong: PostgreSQL quotes the row, a driver the parameter, a parser the file, a
-partner the request. So nobody writes `str(error)` anywhere but in the answer to whoever sent what it quotes.
+An error's message quotes data: PostgreSQL quotes the row, a driver the parameter, a parser the file, a partner the
+request. So `str(error)` is written only in the answer to whoever sent that data.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ _OUTSIDE: Final = ("/site-packages/", "/dist-packages/", "/lib/python3")
 
 
 def fault(error: BaseException) -> str:
-    """Kind, codes and place on one line, causes after it: `IntegrityError 23505 uq_policies_number at
-    claims/store/intake.py:88 < UniqueViolationError`.
-    """
+    """Return kind, codes and place on one line, causes after it: `IntegrityError 23505 uq_policies_number at
+    claims/store/intake.py:88 < UniqueViolationError`."""
     told = [_one(link) for link in causes(error)]
     place = next(iter(reversed(places(error))), "")
     told[0] += f" at {place}" if place else ""
@@ -31,9 +30,8 @@ def fault(error: BaseException) -> str:
 
 
 def places(error: BaseException) -> list[str]:
-    """`file:line in function` of our own code on the way to where it was raised, outermost first, and of the foreign
-    line that raised it. At most FRAMES_MAX, the innermost ones.
-    """
+    """Return `file:line in function` of our own code on the way to where it was raised, outermost first, and of the
+    foreign line that raised it. At most FRAMES_MAX, the innermost ones."""
     frames = list(_frames(error.__traceback__))
     kept = [f"{short} in {name}" for short, name, ours in frames if ours]
     if frames and not frames[-1][2]:
@@ -42,7 +40,8 @@ def places(error: BaseException) -> list[str]:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, then what it was raised from, at most CAUSES_MAX in all. A group is followed into its first error."""
+    """Yield the error, then the errors it was raised from, at most CAUSES_MAX in all. A group is followed into its
+    first error."""
     link: BaseException | None = error
     for _ in range(CAUSES_MAX):
         if link is None:
@@ -59,9 +58,8 @@ def _one(error: BaseException) -> str:
 
 
 def _codes(error: BaseException) -> list[str]:
-    """What is fixed about an error: SQLSTATE and the name of the constraint (ours), the system's name of an errno, our
-    own code of a refusal.
-    """
+    """Return the fixed parts of an error: SQLSTATE and the name of the constraint (ours), the system's name of an
+    errno, our own code of a refusal."""
     codes = [
         str(value) for value in (getattr(error, "sqlstate", None), getattr(error, "constraint_name", None)) if value
     ]
@@ -73,7 +71,7 @@ def _codes(error: BaseException) -> list[str]:
 
 
 def _frames(trace: TracebackType | None) -> Iterator[tuple[str, str, bool]]:
-    """File and line, function, and whether it is our own code."""
+    """Yield file and line, function, and True for our own code."""
     for frame, line in traceback.walk_tb(trace):
         path = frame.f_code.co_filename.replace("\\", "/")
         ours = not any(mark in path for mark in _OUTSIDE) and any(mark in path for mark in _MARKS)
@@ -81,7 +79,7 @@ def _frames(trace: TracebackType | None) -> Iterator[tuple[str, str, bool]]:
 
 
 def _short(path: str, ours: bool) -> str:
-    """From the product's package on, or from the library's."""
+    """Return the path from the product's package on, or from the library's."""
     marks = _MARKS if ours else _OUTSIDE
     at = max((path.rfind(mark) + (0 if ours else len(mark) - 1) for mark in marks if mark in path), default=-1)
     return path[at + 1 :] if at >= 0 else path.rsplit("/", 1)[-1]

@@ -1,4 +1,4 @@
-"""Terms by hospital: whether the insurer has designated, or excluded, the hospital that a bill names."""
+"""Terms by hospital: hospitals that the insurer designated or excluded, and on which list a bill's hospital is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from claims.evidence import PaperFact
 from claims.names import institution
 from claims.product import Terms
 
-Standing = Literal["designated", "undesignated", "excluded"]
+HospitalListing = Literal["designated", "undesignated", "excluded"]
 
 # Only terms that name hospitals need it.
 HOSPITALS_CLAUSE = "hospitals"
@@ -27,22 +27,22 @@ class HospitalTerms(Terms):
     """The hospitals that the terms name, for the terms of every formula that asks where a bill comes from."""
 
     designated_hospitals: tuple[Hospital, ...] = ()
-    excluded_hospitals: tuple[Hospital, ...] = ()  # what their bills ask is not covered
+    excluded_hospitals: tuple[Hospital, ...] = ()  # their bills are not covered
 
 
-def standing(terms: HospitalTerms, paper: PaperFact) -> Standing:
-    """Where the terms name no hospitals, all are designated. One that nobody named is undesignated, which is no doubt
-    about it: it pays the lower rate."""
+def listing(terms: HospitalTerms, paper: PaperFact) -> HospitalListing:
+    """Return on which of the terms' lists the bill's hospital is. Where the terms list none, all are designated. A
+    hospital on neither list is undesignated, which is no doubt about it: it pays the lower rate."""
     shown = institution(paper.value("hospital"))
-    if any(_names(one, shown) for one in terms.excluded_hospitals):
+    if any(_names(hospital, shown) for hospital in terms.excluded_hospitals):
         return "excluded"
-    if not terms.designated_hospitals or any(_names(one, shown) for one in terms.designated_hospitals):
+    if not terms.designated_hospitals or any(_names(hospital, shown) for hospital in terms.designated_hospitals):
         return "designated"
     return "undesignated"
 
 
 def matters(terms: HospitalTerms) -> bool:
-    """Whether the terms depend on the hospital, so that it must be read surely."""
+    """Return True if the terms depend on the hospital, so that it must be read surely."""
     return bool(terms.designated_hospitals or terms.excluded_hospitals)
 
 

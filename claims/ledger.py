@@ -48,10 +48,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """Raises UnbalancedTransaction unless its entries sum to zero in each currency and none of them is zero.
-
-    payout_id: the payout's or the recovery's.
-    """
+    """A balanced set of entries. Raises UnbalancedTransaction unless they sum to zero in each currency and none of them
+    is zero. payout_id: the payout's or the recovery's."""
 
     id: str
     payout_id: str
@@ -67,58 +65,59 @@ class Transaction:
 
 
 def payout_id(claim_id: str, decision_id: str) -> str:
-    """The same for the same claim and decision on every attempt: what makes a payout idempotent from here to the
-    bank."""
+    """Return the payout's id: the same for the same claim and decision on every attempt, which makes a payout
+    idempotent from here to the bank."""
     return str(uuid.uuid5(_PAYOUTS, f"{len(claim_id)}:{claim_id}{decision_id}"))
 
 
 def offset_id(claim_id: str, decision_id: str, recovery_id: str) -> str:
-    """The id of the part of a decision's money that is offset against a recovery instead of sent."""
+    """Return the id of the part of a decision's money that is offset against a recovery instead of sent."""
     return str(uuid.uuid5(_PAYOUTS, f"{len(claim_id)}:{claim_id}{decision_id}:offset:{recovery_id}"))
 
 
 def recovery_id(claim_id: str, decision_id: str) -> str:
-    """The same for the same claim and decision, so that one decision asks for money back once."""
+    """Return the recovery's id: the same for the same claim and decision, so that one decision asks for money back
+    once."""
     return str(uuid.uuid5(_PAYOUTS, f"{len(claim_id)}:{claim_id}{decision_id}:recovery"))
 
 
 def reserve(payout_id: str, amount: Money) -> Transaction:
-    """On approval: the expense is recognised and owed. Raises InvalidMoney unless the amount is positive."""
+    """Book an approval: the expense is recognised and owed. Raises InvalidMoney unless the amount is positive."""
     return _transaction(payout_id, Step.RESERVE, Account.CLAIMS_EXPENSE, Account.CLAIMS_RESERVED, amount)
 
 
 def post(payout_id: str, amount: Money) -> Transaction:
-    """On the rail's confirmation: what was owed has left the bank."""
+    """Book the rail's confirmation: what was owed has left the bank."""
     return _transaction(payout_id, Step.POST, Account.CLAIMS_RESERVED, Account.BANK, amount)
 
 
 def void(payout_id: str, amount: Money) -> Transaction:
-    """When the rail refuses for good: the reserve is undone."""
+    """Book the rail's final refusal: the reserve is undone."""
     return _transaction(payout_id, Step.VOID, Account.CLAIMS_RESERVED, Account.CLAIMS_EXPENSE, amount)
 
 
 def correct(payout_id: str, amount: Money) -> Transaction:
-    """When the rail paid what it had refused: after the void, the expense has left the bank."""
+    """Book a payment of what the rail had refused: after the void, the expense has left the bank."""
     return _transaction(payout_id, Step.CORRECT, Account.CLAIMS_EXPENSE, Account.BANK, amount)
 
 
 def offset(payout_id: str, amount: Money) -> Transaction:
-    """On an offset: the reserve pays what the claimant owes; nothing leaves the bank."""
+    """Book an offset: the reserve pays what the claimant owes; nothing leaves the bank."""
     return _transaction(payout_id, Step.OFFSET, Account.CLAIMS_RESERVED, Account.CLAIMANT_RECEIVABLE, amount)
 
 
 def recover(recovery_id: str, amount: Money) -> Transaction:
-    """When a claim turns out to have been paid too much: the claimant owes the difference, it is no expense."""
+    """Book that a claim was paid too much: the claimant owes the difference, and it is no expense."""
     return _transaction(recovery_id, Step.RECOVER, Account.CLAIMANT_RECEIVABLE, Account.CLAIMS_EXPENSE, amount)
 
 
 def repay(recovery_id: str, amount: Money) -> Transaction:
-    """The claimant's money has arrived."""
+    """Book the arrival of the claimant's money."""
     return _transaction(recovery_id, Step.REPAY, Account.BANK, Account.CLAIMANT_RECEIVABLE, amount)
 
 
 def write_off(recovery_id: str, amount: Money) -> Transaction:
-    """Given up: a loss of its own, told from what claims cost."""
+    """Book a recovery that is given up: a loss of its own, told from what claims cost."""
     return _transaction(
         recovery_id, Step.WRITE_OFF, Account.RECOVERIES_WRITTEN_OFF, Account.CLAIMANT_RECEIVABLE, amount
     )

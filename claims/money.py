@@ -40,14 +40,14 @@ class Money:
 
 
 def share(amount: Money, ratio_basis_points: int) -> Money:
-    """`ratio_basis_points` / 10,000 of `amount`, rounded down: a fraction of a minor unit is never owed."""
+    """Return `ratio_basis_points` / 10,000 of `amount`, rounded down: a fraction of a minor unit is never owed."""
     if not 0 <= ratio_basis_points <= 10_000:
         raise InvalidMoney(f"a share lies between 0 and 10,000 basis points, got {ratio_basis_points}")
     return Money(amount.minor * ratio_basis_points // 10_000, amount.currency)
 
 
 def smallest(first: Money, *others: Money) -> Money:
-    """The smallest of the amounts; all must share one currency."""
+    """Return the smallest of the amounts; all must share one currency."""
     result = first
     for other in others:
         if other < result:

@@ -1,4 +1,4 @@
-"""Names of people and places as papers print them: are two of them the same?"""
+"""Comparison of names of people and places as papers print them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _MASK = "*"
 
 
 def same_name(shown: str, insured: str, rules: Rules) -> bool:
-    """Equal but for width, case, spaces and the dots of foreign names.
+    """Return True if the names are equal but for width, case, spaces and the dots of foreign names.
 
     A paper may hide letters (张*三): a mask stands for exactly one, a run of masks for one or more where the rules say
-    so. A title behind a surname (张先生) hides the rest of the name. Something must be shown: stars alone are nobody's
-    name. Traditional and simplified characters are not taken for each other.
+    so. A title behind a surname (张先生) hides the rest of the name. At least one letter must be shown: a mask alone
+    matches no name. Traditional and simplified characters are not taken for each other.
     """
     left, right = _untitled(_letters(shown, rules), rules), _letters(insured, rules)
     if not left.strip(_MASK) or not right:
@@ -27,28 +27,29 @@ def same_name(shown: str, insured: str, rules: Rules) -> bool:
 
 
 def masked(shown: str, rules: Rules) -> bool:
-    """Whether the paper hides letters of the name."""
+    """Return True if the paper hides letters of the name."""
     return _MASK in _untitled(_letters(shown, rules), rules)
 
 
-def same_person_name(one: str, other: str, rules: Rules) -> bool:
-    """Two whole names that are equal but for width, case, spaces and dots; nothing is hidden on either side."""
-    left = _letters(one, rules)
-    return bool(left) and left == _letters(other, rules)
+def same_person_name(first: str, second: str, rules: Rules) -> bool:
+    """Return True if two whole names are equal but for width, case, spaces and dots; nothing is hidden on either
+    side."""
+    left = _letters(first, rules)
+    return bool(left) and left == _letters(second, rules)
 
 
 def institution(name: str) -> str:
-    """A hospital's or shop's name to compare: letters and digits alone, half width, lower case."""
+    """Return a hospital's or shop's name to compare: letters and digits alone, half width, lower case."""
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name)).casefold()
 
 
-def same_text(one: str, other: str) -> bool:
-    """Equal but for width, case, spaces and signs."""
-    return institution(one) == institution(other)
+def same_text(first: str, second: str) -> bool:
+    """Return True if the texts are equal but for width, case, spaces and signs."""
+    return institution(first) == institution(second)
 
 
 def _untitled(letters: str, rules: Rules) -> str:
-    """A title behind something is a run of masks."""
+    """Return the letters with a title behind a surname replaced by a run of masks."""
     title = next((title for title in rules.name_titles if letters.endswith(title) and letters != title), "")
     return letters.removesuffix(title) + _MASK if title else letters
 

@@ -1,8 +1,8 @@
-"""Orders: what tells one from every other in the house, and what is left to pay of one.
+"""Orders: the key that identifies an order across claims, and what is left to pay of it.
 
-A key is made of the number, as a claim states it or a paper shows it.
-The key is a digest, so that a claim that was paid and then erased leaves no order number behind and its order is still
-not paid again. Long numbers are unique in the country; a shop's running number is one only together with the shop.
+A key is made of the number, as a claim states it or a paper shows it. It is a digest, so that a claim that was paid and
+then erased leaves no order number behind and its order is still not paid again. Long numbers are unique in the country;
+a shop's running number is unique only together with the shop.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ALONE_CHARACTERS_MIN: Final = 8
 
 
 def order_key(number: str, merchant_id: str = "") -> str:
-    """64 hex digits; "" where no number is stated. merchant_id counts beside a short number only."""
+    """Return 64 hex digits; "" where no number is stated. merchant_id counts beside a short number only."""
     plain = normalised(number)
     if not plain:
         return ""
@@ -29,8 +29,8 @@ def order_key(number: str, merchant_id: str = "") -> str:
 
 
 def order_left(policy: Policy, product: Product, order_paid_minor: int, order_price_minor: int = 0) -> Money | None:
-    """What may still be paid of the order: its value (what the policy insures, or its price where that is known and
-    less) without what other claims were paid for it. None where the product pays no orders, or the policy states no
+    """Return what may still be paid of the order: its value (what the policy insures, or its price where that is known
+    and less) without what other claims were paid for it. None where the product pays no orders, or the policy states no
     value."""
     if not product.order_covers or policy.insured_value.minor <= 0:
         return None

@@ -1,4 +1,4 @@
-"""What tells a paper from every other in the house: keys made of its number, the same for a photo and a PDF of it.
+"""Keys that identify a paper across claims, made of its number: the same for a photo and a PDF of it.
 
 A key is `family:VALUE|VALUE`. Kinds of one family share their numbers: a bill that one picture shows as an outpatient
 invoice and another as an inpatient one is one paper. A number alone is a key only where it is unique in the country;
@@ -17,7 +17,8 @@ from claims.paper_kind import PaperKinds
 
 
 def identities(kinds: PaperKinds, kind: str, value_of: Callable[[str], str]) -> tuple[str, ...]:
-    """Keys of a paper of that kind: every one of which it shows all fields, () for what nobody could place.
+    """Return the keys of a paper of that kind: every key of which it shows all fields, () for a kind that could not be
+    told.
 
     value_of: a field's value, "" where it is not shown. Raises KeyError for a kind that is not among `kinds`.
     """
@@ -32,5 +33,5 @@ def identities(kinds: PaperKinds, kind: str, value_of: Callable[[str], str]) -> 
 
 
 def normalised(value: str) -> str:
-    """Letters and digits alone, half width, upper case."""
+    """Return letters and digits alone, half width, upper case."""
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", value)).upper()

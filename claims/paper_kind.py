@@ -112,7 +112,7 @@ class _File(_Entry):
 
 @dataclass(frozen=True, slots=True)
 class PaperKey:
-    """Fields that together make a paper one. characters: it counts only where the value has so many, 0 for any."""
+    """Fields that together identify a paper. characters: the key counts only if the value has this many, 0 for any."""
 
     fields: tuple[str, ...]
     characters: int = 0
@@ -136,15 +136,15 @@ class PaperTerms:
     path: Path
 
     def fields_named(self) -> Iterator[tuple[str, str]]:
-        """Each field that the file names, with the place in the file that names it."""
+        """Yield each field that the file names, with the place in the file that names it."""
         traits = self.traits
         yield from (("number.keys", name) for key in self.keys for name in key.fields)
         yield from (("dates.may_be_older", name) for name in self.may_be_older)
         yield from (("dates.within_cover", name) for name in traits.within_cover)
         yield from (("dates.before_event", name) for name in traits.before_event)
         yield from (("dates.in_order", name) for name in traits.in_order)
-        yield from (("dates.not_before", one.date) for one in traits.not_before)
-        yield from (("compared", same.field) for one in traits.compared for same in one.fields)
+        yield from (("dates.not_before", bound.date) for bound in traits.not_before)
+        yield from (("compared", same.field) for comparison in traits.compared for same in comparison.fields)
         yield from (("stay", name) for name in traits.stay)
         single = {
             "state_insurance.paid": traits.state_paid,
@@ -159,7 +159,7 @@ PaperKinds = Mapping[str, PaperTerms]
 
 
 def read_terms(path: Path) -> PaperTerms:
-    """One kind's half from its file. Raises InvalidPaperTerms that names the file, the key and what is wrong."""
+    """Read one kind's half from its file. Raises InvalidPaperTerms that names the file, the key and what is wrong."""
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise InvalidPaperTerms(f"{path}: more than {FILE_BYTES_MAX} bytes")
@@ -169,8 +169,8 @@ def read_terms(path: Path) -> PaperTerms:
         raise InvalidPaperTerms(f"{path}: {error}") from error
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(str(part) for part in one['loc']) or 'the file'}: {one['msg']}"
-            for one in error.errors(include_url=False, include_input=False)
+            f"{'.'.join(str(part) for part in problem['loc']) or 'the file'}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
         )
         raise InvalidPaperTerms(f"{path}: {wrong}") from error
     if file.kind != path.stem:
@@ -182,7 +182,8 @@ def read_terms(path: Path) -> PaperTerms:
 
 @cache
 def load_paper_kinds(further: Path | None = None) -> PaperKinds:
-    """The insurer's half of our kinds and of those in the folder of kinds `further`, by name. Read once a process.
+    """Return the insurer's half of our kinds and of those in the folder of kinds `further`, by name. Read once a
+    process.
 
     Raises InvalidPaperTerms, also for a folder `further` that has no half of any kind in its subfolder, and for a kind
     that is there already.
@@ -203,7 +204,7 @@ def load_paper_kinds(further: Path | None = None) -> PaperKinds:
 
 
 def traits_of_kind(kinds: PaperKinds, kind: str) -> PaperTraits:
-    """The traits of that kind; of a paper that the reader could not place, none. Raises KeyError."""
+    """Return the traits of that kind; for a paper that the reader could not place, empty traits. Raises KeyError."""
     return PaperTraits() if kind == UNKNOWN_KIND else kinds[kind].traits
 
 
@@ -218,10 +219,10 @@ def _terms(file: _File, path: Path) -> PaperTerms:
         within_cover=dates.within_cover,
         before_event=dates.before_event,
         in_order=dates.in_order,
-        not_before=tuple(NotBefore(one.date, one.of, one.its) for one in dates.not_before),
+        not_before=tuple(NotBefore(bound.date, bound.of, bound.its) for bound in dates.not_before),
         compared=tuple(
-            Comparison(one.with_, tuple(SameField(name, same_as) for name, same_as in one.same.items()))
-            for one in file.compared
+            Comparison(comparison.with_, tuple(SameField(name, same_as) for name, same_as in comparison.same.items()))
+            for comparison in file.compared
         ),
         listed_by=file.listed_by or "",
     )
@@ -237,12 +238,12 @@ def _terms(file: _File, path: Path) -> PaperTerms:
 
 
 def _check_roles(kinds: PaperKinds) -> None:
-    """A comparison with what nothing counts as would never be made, and nobody would notice."""
+    """Refuse a comparison with a role that no kind has: it would never be made, and that would go unnoticed."""
     roles = {role for terms in kinds.values() for role in terms.traits.roles}
     for terms in kinds.values():
         asked = {
-            **{one.role: "compared" for one in terms.traits.compared},
-            **{one.role: "dates.not_before" for one in terms.traits.not_before},
+            **{comparison.role: "compared" for comparison in terms.traits.compared},
+            **{bound.role: "dates.not_before" for bound in terms.traits.not_before},
         }
         for role, where in asked.items():
             if role not in roles:

@@ -1,4 +1,4 @@
-"""The traits of a paper: those that its fact carries, or, of facts recorded before facts carried any, those that the
+"""The traits of a paper: those that its fact carries, or, for facts recorded before facts carried any, those that the
 kinds had then, from a table that never changes."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EARLIER: Final = Path(__file__).parent / "paper_kinds" / "earlier" / "facts_with
 
 
 def traits_of(paper: PaperFact) -> PaperTraits:
-    """What the kind of this paper means to the insurer."""
+    """Return what the kind of this paper means to the insurer."""
     return paper.traits if paper.traits.declared else _earlier(paper.kind, paper.may_show)
 
 

@@ -1,5 +1,5 @@
-"""What a kind of paper means to an insurer, as each paper's fact carries it: which of its fields say what another paid,
-which dates must lie where, what it is compared with.
+"""The meaning of a kind of paper to an insurer, as each paper's fact carries it: which fields state another insurer's
+payment, which dates must lie where, what it is compared with.
 
 A kind declares its traits in `claims/paper_kinds` (`claims.paper_kind` reads them). They travel in the fact, so a
 decision depends on nothing but its inputs: a kind that is described otherwise next year changes no replay.
@@ -49,7 +49,7 @@ class PaperTraits:
     asked for. price: what was paid for the goods, which caps a stated loss. stay: days of admission and discharge.
     within_cover: dates that must lie in the cover. before_event: dates that must not follow the event. in_order: dates
     in the order in which they happen. listed_by: the number by which papers of the kind are listed in a decision.
-    declared: False in facts of before papers carried traits (`claims.paper_meaning`).
+    declared: False in facts recorded before papers carried traits (`claims.paper_meaning`).
     """
 
     roles: tuple[str, ...] = ()

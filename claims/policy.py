@@ -1,4 +1,4 @@
-"""A cover in force: whose, of what product, from when to when."""
+"""A cover in force: its holder, product and period."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ OPEN_END: Final = datetime(9999, 12, 31, tzinfo=UTC)
 class Policy:
     """`ends_at` is exclusive; OPEN_START and OPEN_END stand for no beginning and no end.
 
-    `pet_id` is "" for products that insure no pet. recorded_at: when the house was first told of the cover;
-    terms_changed_at: when it was last told to widen it. None where nobody kept it.
+    `pet_id` is "" for products that insure no pet. recorded_at: when the cover was first recorded; terms_changed_at:
+    when it was last widened. None where that was not kept.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Policy:
 
 
 def widens(old: Policy, new: Policy) -> bool:
-    """Whether `new` covers what `old` did not: more time, more money, somebody or something else."""
+    """Return True if `new` covers what `old` did not: more time, more money, somebody or something else."""
     return (
         new.starts_at < old.starts_at
         or new.ends_at > old.ends_at

@@ -26,7 +26,7 @@ PersonField = Literal["patient", "owner", "buyer", "recipient", "sender"]
 # Every CONTRACT reason quotes one of these; a product without the clause could not be declined on it.
 CLAUSE_KEYS = ("cover", "perils", "waiting", "claim_window", "limit", "deductible")
 
-# Terms of `paper_total` that stood beside `benefit`, not in `terms`, with the values that said nothing. Recorded
+# Terms of `paper_total` that stood beside `benefit`, not in `terms`, with the values that had no effect. Recorded
 # decisions and product files of then are still read.
 _ONCE_BESIDE: Final[Mapping[str, Any]] = MappingProxyType(
     {
@@ -55,7 +55,7 @@ PaperKind = Annotated[str, Field(pattern=KIND_PATTERN), AfterValidator(_kind)]
 
 
 class Terms(BaseModel):
-    """Base of everything that a product file declares: frozen, and no word that nobody knows."""
+    """Base of everything that a product file declares: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
@@ -79,7 +79,7 @@ class Text(Terms):
         return frozenset(self.__pydantic_extra__)
 
     def in_language(self, language: Language) -> str:
-        """The words in that language, else in the default one."""
+        """Return the words in that language, else in the default one."""
         return self.__pydantic_extra__.get(language, self.__pydantic_extra__[DEFAULT])
 
 
@@ -90,8 +90,8 @@ class Clause(Text):
 
 
 class EvidenceTerms(Terms):
-    """What a claim must bring. `photo_or_paper`: `photos_min` photos or `papers_min` papers, either will do; otherwise
-    both are needed.
+    """The evidence that a claim must bring. `photo_or_paper`: `photos_min` photos or `papers_min` papers, either will
+    do; otherwise both are needed.
 
     papers: kinds that count towards `papers_min` and are paid on, any of them. supporting: kinds of which one each must
     be there as well; they prove and are not paid on. may_bring: kinds that are welcome, looked at and compared.
@@ -142,7 +142,7 @@ class Product(Terms):
     @model_validator(mode="before")
     @classmethod
     def _gather_terms(cls, stated: Any) -> Any:
-        """Put what stands beside `terms`, as it did once, among them."""
+        """Move keys that stand beside `terms`, as they once did, into `terms`."""
         if not isinstance(stated, dict) or not isinstance(stated.get("terms", {}), dict):
             return stated
         rest = {name: value for name, value in stated.items() if name not in _ONCE_BESIDE}
@@ -178,7 +178,7 @@ class Product(Terms):
 
     @property
     def kinds(self) -> frozenset[str]:
-        """Every kind of paper that this product has any use for."""
+        """Return every kind of paper that this product has any use for."""
         return frozenset({*self.evidence.papers, *self.evidence.supporting, *self.evidence.may_bring})
 
     def money(self, minor: int) -> Money:
@@ -197,5 +197,5 @@ class Product(Terms):
         return self.money(self.auto_pay_max_minor)
 
     def clause_text(self, number: str, language: Language) -> str:
-        """The words of the clause of that number, "" where the terms have none."""
+        """Return the words of the clause of that number, "" where the terms have none."""
         return next((clause.in_language(language) for clause in self.clauses.values() if clause.number == number), "")

@@ -1,6 +1,5 @@
-"""What must still hold at the moment money is promised: what the decision counted, held against what the books say by
-then. Pure; `claims.store.promises` brings the books' side, under locks.
-"""
+"""The conditions that must still hold when money is promised: what the decision counted, compared with what the books
+say by then. Pure; `claims.store.promises` reads the books, under locks."""
 
 from __future__ import annotations
 
@@ -38,8 +37,7 @@ def counted_in(facts: Mapping[str, Any]) -> CountedCover | None:
 
 
 def check_held(claim_id: str, counted: CountedCover | None, held_minor: int, stopped_by: str) -> None:
-    """Raise CoverSpent when the claim itself was paid, or stopped, since the facts were taken: a bank that paid after
-    all."""
+    """Raise CoverSpent when the claim itself was paid, or stopped, since the facts were taken."""
     if counted is not None and (held_minor, stopped_by) != (counted.held_on_claim_minor, counted.stopped_by):
         raise CoverSpent(f"claim {claim_id} was paid {held_minor} minor units by now, or was stopped: {stopped_by}")
 

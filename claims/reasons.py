@@ -81,51 +81,59 @@ _WEIGHT = {code: place for place, code in enumerate(CODES)}
 def reason(
     code: str, value: str = "", threshold: str = "", *, evidence_id: str = "", clause: str = "", detail: str = ""
 ) -> Reason:
-    """A reason with the ground and outcome of its code."""
+    """Return a reason with the ground and outcome of its code."""
     known = CODES[code]
     # str(): an enum's value, not the enum, so that a decision and its replay are equal as records, too.
     return Reason(code, known.ground, known.pulls, str(value), str(threshold), evidence_id, clause, str(detail))
 
 
-def rank(one: Reason) -> int:
-    """Precedence, 0 first: contract, suspicion, questions, other doubts, clear.
+def rank(judged: Reason) -> int:
+    """Return the precedence, 0 first: contract, suspicion, questions, other doubts, clear.
 
-    Suspicion goes before questions: who sends a known photo is not told what else to send.
+    Suspicion goes before questions, so that whoever sends a known photo is not told what else to send.
     """
-    if one.pulls is Outcome.DECLINE:
+    if judged.pulls is Outcome.DECLINE:
         return 0
-    if one.pulls is Outcome.REFER:
-        return 1 if one.ground is Ground.SUSPICION else 3
-    return 2 if one.pulls is Outcome.ASK else 4
+    if judged.pulls is Outcome.REFER:
+        return 1 if judged.ground is Ground.SUSPICION else 3
+    return 2 if judged.pulls is Outcome.ASK else 4
 
 
 def in_order(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
-    """Without doubles, those that carry the outcome first; the order does not depend on the order of the facts."""
+    """Return the reasons without duplicates, those that carried the outcome first, in an order that does not depend on
+    that of the facts."""
     return tuple(
-        sorted(set(reasons), key=lambda one: (rank(one), _WEIGHT[one.code], one.evidence_id, one.value, one.detail))
+        sorted(
+            set(reasons),
+            key=lambda judged: (rank(judged), _WEIGHT[judged.code], judged.evidence_id, judged.value, judged.detail),
+        )
     )
 
 
 def asked_enough(reasons: Iterable[Reason], rounds_asked: int, rounds_max: int) -> tuple[Reason, ...]:
-    """After `rounds_max` rounds of asking, what is still missing no longer asks: it goes to a person."""
-    found = tuple(reasons)
-    if rounds_asked < rounds_max or not any(one.pulls is Outcome.ASK for one in found):
-        return found
-    turned = tuple(replace(one, pulls=Outcome.REFER) if one.pulls is Outcome.ASK else one for one in found)
+    """Turn questions into referrals after `rounds_max` rounds of asking: what is still missing goes to a person."""
+    gathered = tuple(reasons)
+    if rounds_asked < rounds_max or not any(judged.pulls is Outcome.ASK for judged in gathered):
+        return gathered
+    turned = tuple(
+        replace(judged, pulls=Outcome.REFER) if judged.pulls is Outcome.ASK else judged for judged in gathered
+    )
     return (*turned, reason("asked_enough", str(rounds_asked), f"< {rounds_max}"))
 
 
 def after_payment(reasons: Iterable[Reason], due: Money, held_minor: int, stopped_by: str) -> tuple[Reason, ...]:
-    """A claim that was paid before is never declined, lowered or paid again unseen: whether money comes back is for a
-    person to say. held_minor: what it was paid; stopped_by: what bank and books disagree about."""
-    found = tuple(reasons)
+    """Refer a claim that was paid before instead of declining, lowering or paying it again automatically: a person
+    decides if money comes back. held_minor: what it was paid; stopped_by: what bank and books disagree about."""
+    gathered = tuple(reasons)
     if stopped_by:
-        found = (*found, reason("claim_stopped", stopped_by))
-    declines = any(one.pulls is Outcome.DECLINE for one in found)
-    pays = all(one.pulls is Outcome.PAY for one in found)
+        gathered = (*gathered, reason("claim_stopped", stopped_by))
+    declines = any(judged.pulls is Outcome.DECLINE for judged in gathered)
+    pays = all(judged.pulls is Outcome.PAY for judged in gathered)
     if held_minor <= 0 or not (declines or (pays and due.minor < held_minor)):
-        return found
-    turned = tuple(replace(one, pulls=Outcome.REFER) if one.pulls is Outcome.DECLINE else one for one in found)
+        return gathered
+    turned = tuple(
+        replace(judged, pulls=Outcome.REFER) if judged.pulls is Outcome.DECLINE else judged for judged in gathered
+    )
     now_due = 0 if declines else due.minor
     paid = reason("paid_more_already", f"{held_minor} {due.currency}", f"<= {now_due} {due.currency}")
     return (*turned, paid)

@@ -1,7 +1,7 @@
-"""What a decision does to money that was paid already: pays the rest, leaves it, or asks for what was too much.
+"""Settles a decision against money that was paid already: pay the rest, leave it, or ask for what was too much.
 
-Never by silence: where less is due than the claimant holds, whoever decides says that the rest is to be recovered, or
-the decision is refused (docs/decisions/0018-recoveries.md).
+Never silently: where less is due than the claimant holds, whoever decides says that the rest is to be recovered, or the
+decision is refused (docs/decisions/0018-recoveries.md).
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ State = Literal["open", "offset", "repaid", "written_off"]
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """At most one of the two is above zero."""
+    """The money that follows from a decision. At most one of the two is above zero."""
 
     pay_minor: int
     recover_minor: int
 
 
 def settling(outcome: Outcome, due_minor: int, held_minor: int, *, recover: bool) -> Settling:
-    """What follows for money. due_minor: the whole amount that the decision says is due for the claim; held_minor: what
-    the claimant was paid or promised and need not give back.
+    """Return the money that follows from a decision. due_minor: the whole amount that the decision says is due for the
+    claim; held_minor: what the claimant was paid or promised and need not give back.
 
-    Raises RecoveryNeeded when less is due than is held and `recover` was not said, NothingToRecover when it was said
-    for nothing.
+    Raises RecoveryNeeded when less is due than is held and `recover` is not set, NothingToRecover when it is set for
+    nothing.
     """
     decides = outcome in (Outcome.PAY, Outcome.DECLINE)
     left_minor = (due_minor if outcome is Outcome.PAY else 0) - held_minor if decides else 0
@@ -42,7 +42,7 @@ def settling(outcome: Outcome, due_minor: int, held_minor: int, *, recover: bool
 
 
 def split(pay_minor: int, owed: Iterable[tuple[str, int]]) -> tuple[tuple[tuple[str, int], ...], int]:
-    """What is offset against each recovery (id and minor units owed, oldest first), and what is left to send."""
+    """Return what is offset against each recovery (id and minor units owed, oldest first), and what is left to send."""
     parts: list[tuple[str, int]] = []
     for recovery_id, owed_minor in owed:
         part_minor = min(pay_minor, owed_minor)

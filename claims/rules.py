@@ -60,16 +60,16 @@ class Rules:
 
     # Papers, since version 3. The defaults are what was judged before: an old record of rules has none of these names.
     paper_accepted_required: bool = False  # nothing is paid on a paper that the reader does not vouch for
-    # Of a paper that the reader does not vouch for: with a field below it, a better picture may help; else a person
+    # For a paper that the reader does not vouch for: if a field is below it, a better picture may help; else a person
     # looks.
     paper_field_confidence_min: float = 0.0
-    # What is left out between the parts of a name, and what stands for a letter that a paper hides.
+    # Characters left out between the parts of a name, and those that stand for a letter that a paper hides.
     name_dots: str = "·"
     name_masks: str = "*×"
-    # Whether one run of masks may stand for more letters than it has: slips print one length for all names.
+    # True if one run of masks may stand for more letters than it has: slips print one length for all names.
     name_mask_any_length: bool = False
 
-    # Since 3.3, before which the number stood in the model's weights: facts of before carry what was called then. From
+    # Since 3.3, before which the number stood in the model's weights: older facts carry the verdict of their time. From
     # this calibrated probability on, a photo is called a copy of another picture.
     photo_copied_min: float = 0.99
     # Since 3.1, before which no such photo was referred: of a photo that is not proven a copy, from this probability on
@@ -81,9 +81,9 @@ class Rules:
     cover_recorded_minutes_max: int = 0
     # Two claims under one policy that name different orders are about one event only when they lie so close together.
     same_event_other_order_minutes_max: int = 0
-    # How far back claims of another claimant id count that seems to be the same person.
+    # Window in which claims of another claimant id count that seems to be the same person.
     same_person_window_days: int = 0
-    # What stands behind a surname in place of the given name.
+    # Titles that follow a surname in place of the given name.
     name_titles: tuple[str, ...] = ()
 
 
@@ -146,7 +146,7 @@ RULES = Rules(
     cover_recorded_minutes_max=5,
     # A policy choice: two orders spoil in one day, hardly in one minute; the same minute is one form filled in twice.
     same_event_other_order_minutes_max=1,
-    # A policy choice: the window in which claims of a claimant are counted. Who got a new account years ago is nobody's
+    # A policy choice: the window in which claims of a claimant are counted. An account made years ago is no sign of a
     # second id.
     same_person_window_days=30,
     name_titles=("先生", "女士", "小姐", "太太"),

@@ -37,20 +37,20 @@ class Stay(Terms):
 
 
 def days(stay: Stay, named: HospitalTerms, cover: CoverFact, papers: Sequence[PaperFact]) -> int | UnmeasuredFact:
-    """Days that count, at most what is left of the cover's; a day on two bills once, one at a hospital that `named`
-    excludes not."""
-    found: set[date] = set()
+    """Return the days that count, at most what is left of the cover's. A day on two bills counts once, a day at a
+    hospital that `named` excludes not at all."""
+    dates: set[date] = set()
     for paper in papers:
         stayed = of_paper(paper)
         if isinstance(stayed, UnmeasuredFact):
             return stayed
-        if hospitals.standing(named, paper) != "excluded":
-            found |= stayed
-    return min(len(found), max(0, stay.days_max - max(0, cover.days_paid)))
+        if hospitals.listing(named, paper) != "excluded":
+            dates |= stayed
+    return min(len(dates), max(0, stay.days_max - max(0, cover.days_paid)))
 
 
 def of_paper(paper: PaperFact) -> frozenset[date] | UnmeasuredFact:
-    """The days of one bill's stay."""
+    """Return the days of one bill's stay."""
     try:
         first, last = (date.fromisoformat(paper.value(name)) for name in traits_of(paper).stay)
     except ValueError:  # also of a kind that shows no stay

@@ -1,4 +1,4 @@
-"""What a photo shows: the subjects that a product may expect, and the fact of what a photo was seen to show.
+"""Subjects of photos: what a product may expect a photo to show, and the fact of what it showed.
 
 The words are those of the table that the photos are measured by; a test holds the two together.
 """
@@ -39,7 +39,7 @@ class Subject(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SubjectShare:
-    """`probability`: 0..1, that the photo shows this; those of all subjects need not sum to 1."""
+    """The probability (0..1) that the photo shows this subject; those of all subjects need not sum to 1."""
 
     subject: Subject
     probability: float
@@ -55,7 +55,8 @@ class ClassShare:
 
 @dataclass(frozen=True, slots=True)
 class SubjectFact:
-    """subjects: every one, likeliest first. classes: the likeliest few. model: name and version of the classifier."""
+    """The measured subjects of a photo. subjects: every one, likeliest first. classes: the likeliest few. model: name
+    and version of the classifier."""
 
     subjects: tuple[SubjectShare, ...]
     classes: tuple[ClassShare, ...]

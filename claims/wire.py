@@ -1,4 +1,4 @@
-"""Records to canonical JSON and back: sorted keys, no spaces, UTF-8.
+"""Conversion of records to canonical JSON and back: sorted keys, no spaces, UTF-8.
 
 Equal records give equal bytes, so a replay can be compared byte for byte.
 """
@@ -20,7 +20,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def to_plain(record: object) -> Any:
-    """The record as JSON-ready dicts, lists, strings and numbers."""
+    """Return the record as JSON-ready dicts, lists, strings and numbers."""
     return _adapter(type(record)).dump_python(record, mode="json")  # type: ignore[arg-type]
 
 
@@ -31,6 +31,6 @@ def from_plain(kind: type[T], plain: Any) -> T:
 
 
 def canonical(record: object) -> bytes:
-    """Canonical JSON bytes of a record or of plain data."""
+    """Return the canonical JSON bytes of a record or of plain data."""
     plain = record if isinstance(record, dict | list | str | int | float | bool | None) else to_plain(record)
     return json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

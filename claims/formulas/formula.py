@@ -1,5 +1,5 @@
-"""What a benefit formula is: how the amount due is worked out, the terms that this takes, and what the rest of the
-house must know of it.
+"""A benefit formula: how the amount due is calculated, the terms that this takes, and what the other modules need to
+know about it.
 
 A formula is one file beside this one and one line in `claims.formulas.registry`; a product names it in `benefit`.
 """
@@ -43,13 +43,13 @@ def _never(_terms: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Formula(Generic[TermsT]):
-    """A way to work out what is due.
+    """A way to calculate what is due.
 
     calculate: Unmeasured when a paper that it pays on does not show what it takes.
-    pays_on_papers: it works on what bills show, so that they must be there and be read surely.
+    pays_on_papers: it works on what bills show, so bills must be present and read surely.
     limited_to_insured_value: never more than the value that the policy insures, which must be stated.
-    check: raises ValueError for a product and terms that make no sense together.
-    fields_read: fields of that paper, beside its amounts, on which money depends: they must be read surely.
+    check: raises ValueError for a product and terms that contradict each other.
+    fields_read: fields of those papers, beside the amounts, on which money depends: they must be read surely.
     notes: reasons that say how the terms take the papers; they pull to no other outcome than payment.
     ground_for_nothing: the plain contract ground on which nothing is due, None for that of the deductible.
     pays_beside_loss: something may be due even where no loss is left.
@@ -69,5 +69,5 @@ class Formula(Generic[TermsT]):
     counts_days: Callable[[TermsT], bool] = _never
 
     def terms_of(self, product: Product) -> TermsT:
-        """The product's terms as this formula reads them. Raises pydantic.ValidationError, a ValueError."""
+        """Return the product's terms as this formula reads them. Raises pydantic.ValidationError, a ValueError."""
         return self.terms.model_validate(product.terms)

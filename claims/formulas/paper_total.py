@@ -1,4 +1,5 @@
-"""`paper_total`: the bills' own cost by class of item and by hospital, and what the days of a stay cut and add."""
+"""The formula `paper_total`: the bills' own cost by class of item and by hospital, with the limits and allowances by
+the days of a stay."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ from claims.product import BasisPoints, ItemClass, Product
 from claims.reasons import reason
 from claims.stays import Stay
 
-_CODE_BY_STANDING: Mapping[hospitals.Standing, str] = {
+_CODE_BY_LISTING: Mapping[hospitals.HospitalListing, str] = {
     "designated": "hospital_designated",
     "undesignated": "hospital_undesignated",
     "excluded": "paper_of_excluded_hospital",
@@ -74,7 +75,7 @@ def calculate(given: Given, terms: PaperTotalTerms) -> Benefit | UnmeasuredFact:
 
 
 def check(product: Product, terms: PaperTotalTerms) -> None:
-    """Raises ValueError when the shares by hospital do not fit each other or the terms' other parts."""
+    """Raise ValueError if the shares by hospital do not fit each other or the terms' other parts."""
     elsewhere = terms.undesignated_pays_basis_points
     if not (terms.designated_hospitals or terms.excluded_hospitals or elsewhere):
         return
@@ -99,12 +100,12 @@ def fields_read(terms: PaperTotalTerms, paper: PaperFact) -> frozenset[str]:
 
 
 def notes(terms: PaperTotalTerms, papers: Sequence[PaperFact]) -> list[Reason]:
-    """On which list each bill's hospital is; what follows is in the benefit."""
+    """Return a reason for each bill that says on which list its hospital is; the benefit shows what follows."""
     if not hospitals.matters(terms):
         return []
     return [
         reason(
-            _CODE_BY_STANDING[hospitals.standing(terms, paper)],
+            _CODE_BY_LISTING[hospitals.listing(terms, paper)],
             paper.value("hospital"),
             evidence_id=paper.evidence_id,
         )
@@ -114,7 +115,7 @@ def notes(terms: PaperTotalTerms, papers: Sequence[PaperFact]) -> list[Reason]:
 
 
 def ground_for_nothing(product: Product, terms: PaperTotalTerms, benefit: Benefit) -> Reason | None:
-    """Only excluded hospitals, or no day of the stay left."""
+    """Return a ground if there are only bills of excluded hospitals, or no day of the stay is left."""
     lines = {row.label: row for row in benefit.lines}
     loss = lines["loss"].amount.minor
     if loss == 0 and "hospital_excluded" in lines:
@@ -131,12 +132,12 @@ def counts_days(terms: PaperTotalTerms) -> bool:
 
 
 def pays_beside_loss(terms: PaperTotalTerms) -> bool:
-    """An allowance by the day comes beside the bill."""
+    """Return True if there is an allowance by the day, which comes beside the bill."""
     return terms.stay is not None and terms.stay.allowance_day_minor > 0
 
 
 def _cost(given: Given, terms: PaperTotalTerms) -> tuple[tuple[CostPart, ...], Lines] | UnmeasuredFact:
-    """The bills' own cost in parts, before anything that is said of the claim as a whole."""
+    """Return the bills' own cost in parts, before the terms that concern the claim as a whole."""
     product = given.product
     if not given.papers:
         return UnmeasuredFact("no paper shows the amount")
@@ -151,11 +152,11 @@ def _cost(given: Given, terms: PaperTotalTerms) -> tuple[tuple[CostPart, ...], L
         lines.append(line("paper_total", product.money(total), paper.name))
         if own < total:
             lines.append(line("insurance_paid", product.money(own - total), paper.name))
-        standing = hospitals.standing(terms, paper)
-        if standing == "excluded":
+        listing = hospitals.listing(terms, paper)
+        if listing == "excluded":
             lines.append(line("hospital_excluded", product.money(-own), paper.name))
             continue
-        designated = standing == "designated"
+        designated = listing == "designated"
         for part in reduced(_by_class(product, terms, paper, total, designated), total - own, best_covered_first):
             key = (part.item_class, designated)
             minor_by_share[key] = minor_by_share.get(key, 0) + part.minor
@@ -166,8 +167,8 @@ def _cost(given: Given, terms: PaperTotalTerms) -> tuple[tuple[CostPart, ...], L
 def _by_class(
     product: Product, terms: PaperTotalTerms, paper: PaperFact, total: int, designated: bool
 ) -> tuple[CostPart, ...]:
-    """The total split by the classes of its items. Items past the total are cut, least covered kept: a bad sum never
-    pays more."""
+    """Split the total by the classes of its items. Items past the total are cut and the least covered kept, so a wrong
+    sum never pays more."""
     minor_by_class: dict[ItemClass, int] = {}
     for item in paper.items:
         known: ItemClass = next((name for name in product.pays_basis_points if name == item.item_class), "")
@@ -185,7 +186,7 @@ def _part(product: Product, terms: PaperTotalTerms, item_class: ItemClass, desig
 
 
 def _by_days(product: Product, stay: Stay, due: Money, days: int) -> tuple[Money, Lines]:
-    """What the days of the stay cut, and what they add."""
+    """Return the amount with the days' limit and allowance applied, and the lines that show it."""
     lines = []
     if stay.day_limit_minor is not None:
         ceiling = product.money(days * stay.day_limit_minor)

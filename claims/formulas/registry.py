@@ -25,7 +25,7 @@ FORMULAS: Mapping[str, Formula[Any]] = MappingProxyType(
 
 
 def formula_of(product: Product) -> Formula[Any]:
-    """Raises UnknownFormula that names those there are."""
+    """Return the product's formula. Raises UnknownFormula that names those there are."""
     try:
         return FORMULAS[product.benefit]
     except KeyError:
@@ -36,20 +36,20 @@ def formula_of(product: Product) -> Formula[Any]:
 
 
 def with_terms(product: Product) -> tuple[Formula[Any], Terms]:
-    """The product's formula and the product's terms as that formula reads them."""
+    """Return the product's formula, and the product's terms as that formula reads them."""
     formula = formula_of(product)
     return formula, formula.terms_of(product)
 
 
 def calculate(given: Given) -> Benefit | UnmeasuredFact:
-    """What is due by the product's formula. Unmeasured when it pays on papers and none shows what it takes."""
+    """Return what is due by the product's formula. Unmeasured when it pays on papers and none shows what it takes."""
     formula, terms = with_terms(given.product)
     benefit: Benefit | UnmeasuredFact = formula.calculate(given, terms)
     return benefit
 
 
 def checked(product: Product) -> Product:
-    """The product with its formula's terms in full, defaults included, so that a record of it says all.
+    """Return the product with its formula's terms in full, defaults included, so that a record of it is complete.
 
     Raises UnknownFormula, and ValueError when the formula cannot make sense of the product.
     """

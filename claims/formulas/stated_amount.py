@@ -1,5 +1,5 @@
-"""`stated_amount`: what the claimant states, up to the insured value, the order's price and what is left of the
-order."""
+"""The formula `stated_amount`: what the claimant states, up to the insured value, the order's price and what is left of
+the order."""
 
 from __future__ import annotations
 

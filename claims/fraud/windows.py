@@ -1,7 +1,7 @@
-"""Counts against limits: how many claims and claimants share a device, an account, an address or a merchant in a window
-of days.
+"""Counts and their limits: how many claims and claimants share a device, an account, an address or a merchant in a
+window of days.
 
-The store counts (`WINDOWS` says what), this module compares. A count over its limit refers the claim; it never
+The store counts (`WINDOWS` lists what), and this module compares. A count over its limit refers the claim; it never
 declines.
 """
 
@@ -34,14 +34,14 @@ class WindowLimit:
 
 
 def count_of(counts: Sequence[WindowCount], key: str, window_days: int) -> tuple[WindowCount, ...]:
-    """The counts of that window: none where the claim carries no such key or nobody counted."""
+    """Return the counts of that window: none where the claim carries no such key or it was not counted."""
     return tuple(count for count in counts if count.key == key and count.window_days == window_days)
 
 
 def over_limits(
     counts: Sequence[WindowCount], limits: Sequence[WindowLimit]
 ) -> tuple[tuple[WindowCount, WindowLimit], ...]:
-    """Each count that is over its limit, with the limit."""
+    """Return each count that is over its limit, with the limit."""
     return tuple(
         (count, limit)
         for limit in limits
@@ -51,7 +51,8 @@ def over_limits(
 
 
 def uncounted(counts: Sequence[WindowCount], limits: Sequence[WindowLimit], present: frozenset[str]) -> tuple[str, ...]:
-    """Keys that the claim carries and a limit asks about, yet nobody counted: not the same as a count of zero."""
+    """Return the keys that the claim carries and a limit asks about, but that were not counted. That is not the same as
+    a count of zero."""
     return tuple(
         limit.key for limit in limits if limit.key in present and not count_of(counts, limit.key, limit.window_days)
     )

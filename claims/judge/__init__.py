@@ -1,2 +1,2 @@
-"""Judgement, one file a kind of fact: facts and thresholds in, reasons out. `claims.decide` puts the reasons
-together."""
+"""Judgement, one file for each kind of fact: takes facts and thresholds, returns reasons. `claims.decide` puts the
+reasons together."""

@@ -1,5 +1,5 @@
-"""Do the papers of one claim agree with each other: the bill with the diagnosis, the order with the slip, the vet's
-bill with the pet's card?
+"""Judges if the papers of one claim agree with each other: the bill with the diagnosis, the order with the slip, the
+vet's bill with the pet's card.
 
 A paper need only agree with one of several of the other kind: two stays have two diagnosis pages.
 """
@@ -25,27 +25,27 @@ from claims.rules import Rules
 Same = Callable[[str, str, Rules], bool]
 
 
-def _names(one: str, other: str, rules: Rules) -> bool:
-    """Either paper may hide letters."""
-    return same_name(one, other, rules) or same_name(other, one, rules)
+def _names(first: str, second: str, rules: Rules) -> bool:
+    """True if the names are the same; either paper may hide letters."""
+    return same_name(first, second, rules) or same_name(second, first, rules)
 
 
-def _texts(one: str, other: str, _: Rules) -> bool:
-    return same_text(one, other)
+def _texts(first: str, second: str, _: Rules) -> bool:
+    return same_text(first, second)
 
 
-def _numbers(one: str, other: str, _: Rules) -> bool:
-    return normalised(one) == normalised(other)
+def _numbers(first: str, second: str, _: Rules) -> bool:
+    return normalised(first) == normalised(second)
 
 
 _SAME: Mapping[SameAs, Same] = {"name": _names, "text": _texts, "number": _numbers}
 
 
 def judge(claim: Claim, product: Product, papers: Sequence[PaperFact], rules: Rules) -> list[Reason]:
-    """`papers`: those that were read surely, each once. What is compared with what, and in which order things happen,
-    is said by the traits of their kinds."""
+    """Return a reason for each mismatch. `papers`: those that were read surely, each once. The traits of their kinds
+    say what is compared with what, and in which order things happen."""
     ordered = sorted(papers, key=lambda paper: (paper.kind, paper.evidence_id, paper.identities))
-    reasons = [one for paper in ordered for one in _with_itself(paper)]
+    reasons = [mismatch for paper in ordered for mismatch in _with_itself(paper)]
     for paper in ordered:
         for compared in traits_of(paper).compared:
             if others := _counting_as(compared.role, ordered, paper):
@@ -54,7 +54,7 @@ def judge(claim: Claim, product: Product, papers: Sequence[PaperFact], rules: Ru
             if others := _counting_as(rule.role, ordered, paper):
                 names, last = f"{rule.its} {rule.date}", paper.value(rule.date)
                 reasons += _fewest([_out_of_order(paper, other.value(rule.its), last, names) for other in others])
-    reasons += [one for paper in ordered for one in _with_claim(claim, product, paper)]
+    reasons += [mismatch for paper in ordered for mismatch in _with_claim(claim, product, paper)]
     return reasons
 
 
@@ -62,33 +62,33 @@ def _counting_as(role: str, papers: Sequence[PaperFact], but: PaperFact) -> list
     return [paper for paper in papers if paper is not but and role in traits_of(paper).roles]
 
 
-def _fewest(found: list[list[Reason]]) -> list[Reason]:
-    """What the paper that fits best says; the first of several."""
-    return min(found, key=lambda reasons: len(reasons))
+def _fewest(mismatches: list[list[Reason]]) -> list[Reason]:
+    """Return the mismatches with the paper that fits best; the first of several."""
+    return min(mismatches, key=lambda reasons: len(reasons))
 
 
 def _with_itself(paper: PaperFact) -> list[Reason]:
     return [
-        one
+        mismatch
         for first, last in pairwise(name for name in traits_of(paper).in_order if paper.value(name))
-        for one in _out_of_order(paper, paper.value(first), paper.value(last), f"{first} {last}")
+        for mismatch in _out_of_order(paper, paper.value(first), paper.value(last), f"{first} {last}")
     ]
 
 
 def _with_claim(claim: Claim, product: Product, paper: PaperFact) -> list[Reason]:
-    """An order is made before the event, and is the one that the claimant states."""
-    found = []
+    """Compare an order with the claim: it precedes the event, and is the order that the claimant states."""
+    mismatches = []
     shown = paper.value("order_number")
     if shown and claim.order_number and normalised(shown) != normalised(claim.order_number):
-        found.append(reason("order_number_differs", shown, claim.order_number, evidence_id=paper.evidence_id))
+        mismatches.append(reason("order_number_differs", shown, claim.order_number, evidence_id=paper.evidence_id))
     event = local_date(claim.occurred_at, product).isoformat()
     for name in traits_of(paper).before_event:
-        found += _out_of_order(paper, paper.value(name), event, f"{name} occurred_at")
-    return found
+        mismatches += _out_of_order(paper, paper.value(name), event, f"{name} occurred_at")
+    return mismatches
 
 
 def _different(paper: PaperFact, other: PaperFact, fields: tuple[SameField, ...], rules: Rules) -> list[Reason]:
-    """What both show, differently."""
+    """Return a reason for each field that both papers show with different values."""
     return [
         reason(
             "papers_contradict",

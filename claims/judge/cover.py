@@ -1,5 +1,5 @@
-"""Is the event covered: the peril, the time, the waiting period, the claim's own time, what is left of the sum
-insured."""
+"""Judges if the event is covered: the peril, the time, the waiting period, the time of claiming, what is left of the
+sum insured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from claims.rules import Rules
 
 
 def local_date(at: datetime, product: Product) -> date:
-    """The calendar day where the product is sold; the calendar's first or last day for what lies beyond it there."""
+    """Return the calendar day where the product is sold; for a time beyond the calendar there, its first or last
+    day."""
     try:
         return (at.astimezone(UTC) + timedelta(minutes=product.utc_offset_minutes)).date()
     except OverflowError:
@@ -25,13 +26,14 @@ def local_date(at: datetime, product: Product) -> date:
 
 
 def first_covered_day(policy: Policy, product: Product) -> date:
-    """The first day after the waiting period."""
+    """Return the first day after the waiting period."""
     began = local_date(policy.starts_at, product)
     return date.max if (date.max - began).days < product.waiting_days else began + timedelta(days=product.waiting_days)
 
 
 def last_covered_day(policy: Policy, product: Product) -> date:
-    """`ends_at` is exclusive: a cover that ends at midnight does not touch the new day."""
+    """Return the last day of the cover. `ends_at` is exclusive: a cover that ends at midnight does not touch the new
+    day."""
     try:
         last = policy.ends_at - timedelta(microseconds=1)
     except OverflowError:  # it ends as the calendar begins
@@ -39,29 +41,31 @@ def last_covered_day(policy: Policy, product: Product) -> date:
     return local_date(last, product)
 
 
-def misfits(claim: Claim, policy: Policy, product: Product, cover: CoverFact) -> list[Reason]:
-    """Records that do not belong together. No amount can be trusted then, so a person looks; none of this is the
-    claimant's doing."""
-    found = []
+def mismatches(claim: Claim, policy: Policy, product: Product, cover: CoverFact) -> list[Reason]:
+    """Return a reason for each record that does not belong with the others. No amount can be trusted then, so a person
+    looks; none of this is the claimant's doing."""
+    reasons = []
     if (claim.product, claim.policy_id, claim.claimant_id) != (product.key, policy.id, policy.claimant_id) or (
         policy.product != product.key
     ):
-        found.append(reason("policy_does_not_fit", f"{claim.policy_id} {claim.product}", f"{policy.id} {product.key}"))
+        reasons.append(
+            reason("policy_does_not_fit", f"{claim.policy_id} {claim.product}", f"{policy.id} {product.key}")
+        )
     currencies = {claim.amount.currency, policy.sum_insured.currency, policy.insured_value.currency, cover.currency}
     if currencies != {product.currency}:
-        found.append(reason("currency_differs", " ".join(sorted(currencies)), product.currency))
-    return found
+        reasons.append(reason("currency_differs", " ".join(sorted(currencies)), product.currency))
+    return reasons
 
 
 def judge(claim: Claim, policy: Policy, product: Product, cover: CoverFact, rules: Rules) -> list[Reason]:
-    """CONTRACT reasons where the terms exclude the event; `cover_in_force` where they do not."""
+    """Return CONTRACT reasons where the terms exclude the event, else `cover_in_force`."""
     clauses = product.clauses
-    found = []
+    reasons = []
     if claim.peril not in product.perils:
         perils = ", ".join(sorted(product.perils))
-        found.append(reason("peril_not_covered", claim.peril, perils, clause=clauses["perils"].number))
+        reasons.append(reason("peril_not_covered", claim.peril, perils, clause=clauses["perils"].number))
     if claim.occurred_at < policy.starts_at:
-        found.append(
+        reasons.append(
             reason(
                 "cover_not_begun",
                 _day(claim.occurred_at, product),
@@ -70,7 +74,7 @@ def judge(claim: Claim, policy: Policy, product: Product, cover: CoverFact, rule
             )
         )
     elif claim.occurred_at >= policy.ends_at:
-        found.append(
+        reasons.append(
             reason(
                 "cover_ended",
                 _day(claim.occurred_at, product),
@@ -79,7 +83,7 @@ def judge(claim: Claim, policy: Policy, product: Product, cover: CoverFact, rule
             )
         )
     elif local_date(claim.occurred_at, product) < first_covered_day(policy, product):
-        found.append(
+        reasons.append(
             reason(
                 "waiting_period_not_over",
                 _day(claim.occurred_at, product),
@@ -90,7 +94,7 @@ def judge(claim: Claim, policy: Policy, product: Product, cover: CoverFact, rule
         )
     days = (local_date(claim.submitted_at, product) - local_date(claim.occurred_at, product)).days
     if days > product.claim_within_days:
-        found.append(
+        reasons.append(
             reason(
                 "claimed_too_late",
                 f"{days} days",
@@ -99,7 +103,7 @@ def judge(claim: Claim, policy: Policy, product: Product, cover: CoverFact, rule
             )
         )
     if limit_left(policy, cover).minor == 0:
-        found.append(
+        reasons.append(
             reason(
                 "limit_exhausted",
                 f"{cover.paid_to_date_minor} {product.currency}",
@@ -108,22 +112,25 @@ def judge(claim: Claim, policy: Policy, product: Product, cover: CoverFact, rule
             )
         )
     if claim.occurred_at > claim.submitted_at:
-        found.append(reason("event_after_claim", claim.occurred_at.isoformat(), f"<= {claim.submitted_at.isoformat()}"))
+        reasons.append(
+            reason("event_after_claim", claim.occurred_at.isoformat(), f"<= {claim.submitted_at.isoformat()}")
+        )
     if formula_of(product).limited_to_insured_value and policy.insured_value.minor <= 0:
-        found.append(
+        reasons.append(
             reason(
                 "insured_value_missing", f"{policy.insured_value.minor} {product.currency}", f"> 0 {product.currency}"
             )
         )
-    found += _told_too_late(claim, policy, rules)
-    if not found:
+    reasons += _told_too_late(claim, policy, rules)
+    if not reasons:
         span = f"{first_covered_day(policy, product)} - {last_covered_day(policy, product)}"
-        found.append(reason("cover_in_force", _day(claim.occurred_at, product), span))
-    return found
+        reasons.append(reason("cover_in_force", _day(claim.occurred_at, product), span))
+    return reasons
 
 
 def _told_too_late(claim: Claim, policy: Policy, rules: Rules) -> list[Reason]:
-    """A cover that nobody had heard of, or that was less, when the event happened could have been made for it."""
+    """Refer a claim under a cover that was recorded, or widened, too long after the event: it could have been made for
+    it."""
     late = timedelta(minutes=rules.cover_recorded_minutes_max)
     told = (
         ("cover_recorded_after_event", policy.recorded_at),

@@ -1,4 +1,4 @@
-"""Is it the insured pet?"""
+"""Judges if the photographed nose is the insured pet's."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from claims.rules import Rules
 
 
 def judge(policy: Policy, product: Product, noses: Sequence[NoseFact | UnmeasuredNose], rules: Rules) -> list[Reason]:
-    """One recognised nose is enough, unless another photo shows another animal."""
+    """Return the reasons of the nose photos. One recognised nose is enough, unless another photo shows another
+    animal."""
     if not product.evidence.nose:
         return []
     if not policy.pet_id:
         return [reason("nose_enrolment_missing", "no pet", "an enrolled pet")]
     measured = [nose for nose in noses if isinstance(nose, NoseFact)]
-    found = [_measured(policy, nose, rules) for nose in measured]
-    recognised = any(one.code == "nose_recognised" for one in found)
-    found += [_unmeasured(nose, enough=recognised) for nose in noses if isinstance(nose, UnmeasuredNose)]
+    reasons = [_measured(policy, nose, rules) for nose in measured]
+    recognised = any(judged.code == "nose_recognised" for judged in reasons)
+    reasons += [_unmeasured(nose, enough=recognised) for nose in noses if isinstance(nose, UnmeasuredNose)]
     if not noses:
-        found.append(reason("nose_missing", "0", ">= 1"))
-    return found
+        reasons.append(reason("nose_missing", "0", ">= 1"))
+    return reasons
 
 
 def _measured(policy: Policy, nose: NoseFact, rules: Rules) -> Reason:
@@ -47,7 +48,8 @@ def _measured(policy: Policy, nose: NoseFact, rules: Rules) -> Reason:
 
 
 def verdict(similarity: float, inliers: int, rules: Rules) -> Literal["accept", "review", "reject"]:
-    """Accept needs both the similarity and agreeing points; below the review threshold it is another animal."""
+    """Return the verdict on one comparison. Accept needs both the similarity and agreeing points; below the review
+    threshold it is another animal."""
     if similarity < rules.nose_review_similarity_min:
         return "reject"
     if similarity >= rules.nose_accept_similarity_min and inliers >= rules.nose_accept_inliers_min:

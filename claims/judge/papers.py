@@ -1,7 +1,7 @@
-"""Can the papers be read surely, are they of this claim, and do they agree with themselves?
+"""Judges the papers: if they were read surely, are of this claim, and agree with themselves.
 
-Kinds that the product pays on, kinds that must come along, kinds that may: `claims.product.EvidenceTerms`. What papers
-of one claim say of each other is in `claims.judge.agreement`.
+Kinds that the product pays on, kinds that must come along, kinds that may: `claims.product.EvidenceTerms`.
+`claims.judge.agreement` compares the papers of one claim with each other.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CODE_BY_CHECK = {
     "text_layer_matches_picture": "paper_text_layer_differs",
     "digits_look_untouched": "digits_look_edited",
 }
-# Of what a paper that merely proves something is judged by.
+# Fields by which a paper that only proves something is judged.
 _PROVES = frozenset(
     {"patient", "hospital", "diagnosis", "date", "order_number", "tracking_number", "owner", "pet_name"}
 )
@@ -50,23 +50,23 @@ _CODE_BY_PERSON = {
 
 
 def to_pay_on(product: Product, papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:
-    """The papers of a kind the product pays on that were read surely, each paper once however often it was
+    """Return the papers of a kind the product pays on that were read surely, each paper once however often it was
     photographed.
 
-    Where the reader vouches for none of them, those it does not vouch for: nothing is paid on them, and the person who
-    decides sees what would be due.
+    Where the reader vouches for none of them, return those it does not vouch for: nothing is paid on them, and the
+    person who decides sees what would be due.
     """
     sound = _sound(product, product.evidence.papers, papers, rules)
     return sound or _once(product, product.evidence.papers, papers, rules)
 
 
 def proving(product: Product, papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:
-    """The other papers that were read surely: what they prove is compared, and nothing is paid on them."""
+    """Return the other papers that were read surely: what they prove is compared, and nothing is paid on them."""
     return _sound(product, (*product.evidence.supporting, *product.evidence.may_bring), papers, rules)
 
 
 def prices(product: Product, papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:
-    """The orders that the reader vouches for: what was paid for the goods."""
+    """Return the orders that the reader vouches for, which show what was paid for the goods."""
     return tuple(paper for paper in proving(product, papers, rules) if traits_of(paper).price)
 
 
@@ -80,11 +80,11 @@ def judge(
     needed: int,
     rounds_asked: int,
 ) -> list[Reason]:
-    """`needed`: how many papers this claim must bring. Of papers that could not be used the claimant is told once; then
-    the others decide."""
+    """Return the reasons of all papers. `needed`: how many papers this claim must bring. The claimant is told once
+    about papers that could not be used; after that, the others decide."""
     sound = _sound(product, product.evidence.papers, papers, rules)
     proofs = proving(product, papers, rules)
-    found: list[Reason] = []
+    reasons: list[Reason] = []
     # A bill that could not be read is money not counted: ask once even though others could be read. A blurred copy of a
     # read one stays behind.
     enough = len(sound) >= needed and not _lacking(product, proofs)
@@ -93,50 +93,58 @@ def judge(
     read_files = {paper.evidence_id for paper in sound}
     for paper in papers:
         if isinstance(paper, UnmeasuredPaper):
-            problems, found_in = [_unreadable(paper)], []
+            problems, raised = [_unreadable(paper)], []
         else:
             problems = _problems(product, paper, rules)
-            found_in = _suspicions(policy, product, paper, rules)
+            raised = _suspicions(policy, product, paper, rules)
             if not problems:
-                found_in += _contradictions(claim, policy, product, paper)
+                raised += _contradictions(claim, policy, product, paper)
                 problems = _vouched(paper, rules)
-        found += found_in
-        found += [
-            reason("paper_set_aside", one.code, one.threshold, evidence_id=one.evidence_id, detail=one.detail)
+        reasons += raised
+        reasons += [
+            reason(
+                "paper_set_aside",
+                problem.code,
+                problem.threshold,
+                evidence_id=problem.evidence_id,
+                detail=problem.detail,
+            )
             # The back page of a file whose bill was read says nothing about the bill.
-            if (set_aside and (one.code != "paper_not_accepted" or not formula.pays_on_papers))
-            or (one.code == "paper_of_other_kind" and one.evidence_id in read_files)
+            if (set_aside and (problem.code != "paper_not_accepted" or not formula.pays_on_papers))
+            or (problem.code == "paper_of_other_kind" and problem.evidence_id in read_files)
             or (isinstance(paper, PaperFact) and paper.kind in product.evidence.may_bring)
             or (isinstance(paper, PaperFact) and rules.paper_accepted_required and _again(paper, (*sound, *proofs)))
-            else one
-            for one in problems
+            else problem
+            for problem in problems
         ]
-    found += _disagreements(product, papers, rules)
-    found += agreement.judge(claim, product, (*sound, *proofs), rules)
-    found += formula.notes(terms, sound)
-    if len(sound) < needed and not any(one.ground is Ground.EVIDENCE for one in found):
+    reasons += _disagreements(product, papers, rules)
+    reasons += agreement.judge(claim, product, (*sound, *proofs), rules)
+    reasons += formula.notes(terms, sound)
+    if len(sound) < needed and not any(judged.ground is Ground.EVIDENCE for judged in reasons):
         # Nothing came, or all that came was read and is still too little, e.g. one bill photographed twice.
-        found.append(reason("paper_missing", str(len(sound)), f">= {needed}", detail=" ".join(product.evidence.papers)))
+        reasons.append(
+            reason("paper_missing", str(len(sound)), f">= {needed}", detail=" ".join(product.evidence.papers))
+        )
     sent = {paper.kind for paper in papers if isinstance(paper, PaperFact)}
-    found += [
-        # One that came and could not be used is asked for again by what is wrong with it.
+    reasons += [
+        # A paper that could not be used is asked for again by the reason that says what is wrong with it.
         reason("paper_kind_missing", kind, ">= 1")
         for kind in _lacking(product, proofs)
         if needed and kind not in sent
     ]
     noted = {"name_shown_masked", "hospital_designated", "hospital_undesignated", "paper_of_excluded_hospital"}
-    troubled = {one.evidence_id for one in found if one.code not in noted}
+    troubled = {judged.evidence_id for judged in reasons if judged.code not in noted}
     least = f">= {rules.paper_read_confidence_min:.2f}"
     for paper in (*sound, *proofs):
         if paper.evidence_id not in troubled:
             read = f"{_least_confidence(product, paper):.2f}"
-            found.append(reason("paper_in_order", read, least, evidence_id=paper.evidence_id, detail=paper.kind))
-    return found
+            reasons.append(reason("paper_in_order", read, least, evidence_id=paper.evidence_id, detail=paper.kind))
+    return reasons
 
 
 def doubtful_fields(product: Product, paper: PaperFact, rules: Rules) -> frozenset[str]:
-    """Names of fields that a person should look at: not read surely, missing, not taken as read, maybe read from the
-    wrong place, or on one side of a check that failed."""
+    """Return the names of fields that a person should look at: not read surely, missing, not accepted as read, perhaps
+    read from the wrong place, or on one side of a failed check."""
     unsure = {field.name for field in paper.fields if not field.confidence >= rules.paper_read_confidence_min}
     sides = {name for check in paper.checks if not check.passed for name in _SIDES.get(check.name, ())}
     bad = {*_bad_dates(paper), *(_missing_amounts(product, paper) if paper.kind in product.evidence.papers else ())}
@@ -159,8 +167,8 @@ _SIDES = {
 
 
 def _sound(product: Product, kinds: Iterable[str], papers: Papers, rules: Rules) -> tuple[PaperFact, ...]:
-    """Those that may be paid on, each once."""
-    vouched = [one for one in papers if isinstance(one, PaperFact) and _vouched_for(one, rules)]
+    """Return the papers of these kinds that may be paid on, each once."""
+    vouched = [paper for paper in papers if isinstance(paper, PaperFact) and _vouched_for(paper, rules)]
     return _once(product, kinds, vouched, rules)
 
 
@@ -168,7 +176,7 @@ def _once(product: Product, kinds: Iterable[str], papers: Papers, rules: Rules) 
     wanted = frozenset(kinds)
     chosen: list[tuple[tuple[str, ...], PaperFact]] = []
     known: set[tuple[str, ...]] = set()
-    read = (one for one in papers if isinstance(one, PaperFact) and one.kind in wanted)
+    read = (paper for paper in papers if isinstance(paper, PaperFact) and paper.kind in wanted)
     for paper in sorted(read, key=_surest_first):
         if not _problems(product, paper, rules):
             keys = _keys(paper)
@@ -179,7 +187,7 @@ def _once(product: Product, kinds: Iterable[str], papers: Papers, rules: Rules) 
 
 
 def _lacking(product: Product, proofs: Sequence[PaperFact]) -> list[str]:
-    """Kinds that must come along, and have not."""
+    """Return the kinds that must come along, and have not."""
     return [kind for kind in product.evidence.supporting if kind not in {paper.kind for paper in proofs}]
 
 
@@ -189,19 +197,19 @@ def _unreadable(paper: UnmeasuredPaper) -> Reason:
 
 
 def _problems(product: Product, paper: PaperFact, rules: Rules) -> list[Reason]:
-    """Why this paper cannot be paid on as it was read; a better picture or another paper would help."""
+    """Return why this paper cannot be paid on as it was read; a better picture or another paper would help."""
     if paper.kind not in product.kinds:
         wanted = " ".join((*product.evidence.papers, *product.evidence.supporting))
         return [reason("paper_of_other_kind", paper.kind, wanted, evidence_id=paper.evidence_id, detail=paper.name)]
-    found = []
+    problems = []
     missing = sorted({*paper.missing_fields, *_missing_amounts(product, paper), *_bad_dates(paper)})
     if missing:
-        found.append(
+        problems.append(
             reason("paper_fields_missing", " ".join(missing), "all", evidence_id=paper.evidence_id, detail=paper.name)
         )
     unsure = _least_confidence(product, paper)
     if not unsure >= rules.paper_read_confidence_min:  # so that a NaN is unsure, too
-        found.append(
+        problems.append(
             reason(
                 "paper_read_unsure",
                 f"{unsure:.2f}",
@@ -210,7 +218,7 @@ def _problems(product: Product, paper: PaperFact, rules: Rules) -> list[Reason]:
                 detail=paper.name,
             )
         )
-    return found
+    return problems
 
 
 def _missing_amounts(product: Product, paper: PaperFact) -> list[str]:
@@ -231,7 +239,7 @@ def _bad_dates(paper: PaperFact) -> list[str]:
 
 
 def _least_confidence(product: Product, paper: PaperFact) -> float:
-    """The reader's least confidence among what this product judges by.
+    """Return the reader's least confidence among the fields that this product judges by.
 
     Where the bill is paid: its money, the patient where one must be named, and what the formula reads of it. Where the
     paper only proves the event: its number and date; a parcel slip need not show any money.
@@ -248,15 +256,15 @@ def _least_confidence(product: Product, paper: PaperFact) -> float:
     if product.evidence.supporting:
         names.add("hospital")
     names.update(formula.fields_read(terms, paper))
-    found = [field.confidence for field in paper.fields if field.name in names]
-    return min([paper.read_confidence, *found]) if formula.pays_on_papers else min(found, default=0.0)
+    confidences = [field.confidence for field in paper.fields if field.name in names]
+    return min([paper.read_confidence, *confidences]) if formula.pays_on_papers else min(confidences, default=0.0)
 
 
 def _suspicions(policy: Policy, product: Product, paper: PaperFact, rules: Rules) -> list[Reason]:
-    found = []
+    reasons = []
     if paper.number_claimed_before:
         # However unsure the reading: a misread number does not fall on another claim's by chance.
-        found.append(
+        reasons.append(
             reason(
                 "paper_claimed_before",
                 str(len(paper.number_claimed_before)),
@@ -272,14 +280,14 @@ def _suspicions(policy: Policy, product: Product, paper: PaperFact, rules: Rules
         if not shown or not surely_read:
             continue
         if not same_name(shown, policy.insured_name, rules):
-            found.append(reason(_CODE_BY_PERSON[name], shown, policy.insured_name, evidence_id=paper.evidence_id))
+            reasons.append(reason(_CODE_BY_PERSON[name], shown, policy.insured_name, evidence_id=paper.evidence_id))
         elif rules.name_mask_any_length and masked(shown, rules):
-            found.append(reason("name_shown_masked", shown, evidence_id=paper.evidence_id, detail=name))
-    return found
+            reasons.append(reason("name_shown_masked", shown, evidence_id=paper.evidence_id, detail=name))
+    return reasons
 
 
 def _contradictions(claim: Claim, policy: Policy, product: Product, paper: PaperFact) -> list[Reason]:
-    found = [_failed(check.name, check.detail, paper.evidence_id) for check in paper.checks if not check.passed]
+    reasons = [_failed(check.name, check.detail, paper.evidence_id) for check in paper.checks if not check.passed]
     for name in traits_of(paper).within_cover:
         shown = _date(paper.value(name))
         if isinstance(shown, date):
@@ -288,7 +296,7 @@ def _contradictions(claim: Claim, policy: Policy, product: Product, paper: Paper
             if not first <= shown <= last:
                 detail = "" if name == "date" else name
                 span = f"{first} - {last}"
-                found.append(
+                reasons.append(
                     reason(
                         "paper_date_outside_cover",
                         shown.isoformat(),
@@ -297,19 +305,20 @@ def _contradictions(claim: Claim, policy: Policy, product: Product, paper: Paper
                         detail=detail,
                     )
                 )
-    return found
+    return reasons
 
 
 def _failed(check: str, detail: str, evidence_id: str) -> Reason:
-    """Of a check that this code does not know: it is said so, and a person looks."""
+    """Return the reason of a failed check. A check that this code does not know is named, and a person looks."""
     if check in CODE_BY_CHECK:
         return reason(CODE_BY_CHECK[check], detail, "equal", evidence_id=evidence_id)
     return reason("paper_check_failed", check, "passed", evidence_id=evidence_id, detail=detail)
 
 
 def _vouched(paper: PaperFact, rules: Rules) -> list[Reason]:
-    """Nothing is paid on a paper, handwritten for instance, that the reader does not vouch for. Where a field was read
-    badly a better picture is asked for; else a person looks. A failed check has a reason of its own."""
+    """Return the reasons of a paper, a handwritten one for instance, that the reader does not vouch for: nothing is
+    paid on it. Where a field was read badly a better picture is asked for, else a person looks. A failed check has a
+    reason of its own."""
     if _vouched_for(paper, rules) or not all(check.passed for check in paper.checks):
         return []
     doubtful = {field.name for field in paper.fields if not field.confidence >= rules.paper_field_confidence_min}
@@ -325,36 +334,36 @@ def _vouched_for(paper: PaperFact, rules: Rules) -> bool:
 
 
 def _again(paper: PaperFact, chosen: Sequence[PaperFact]) -> bool:
-    """Whether another picture of the same paper was chosen in its place."""
-    return any(one is not paper and set(_keys(one)) & set(_keys(paper)) for one in chosen)
+    """Return True if another picture of the same paper was chosen in its place."""
+    return any(other is not paper and set(_keys(other)) & set(_keys(paper)) for other in chosen)
 
 
 def _disagreements(product: Product, papers: Papers, rules: Rules) -> list[Reason]:
-    """One paper, two sure readings of its total: one of the two pictures was changed or misread."""
+    """Refer two sure readings of one paper with different totals: one of the two pictures was changed or misread."""
     totals: dict[tuple[str, ...], set[str]] = {}
     for paper in papers:
         if isinstance(paper, PaperFact) and not _problems(product, paper, rules):
             for key in _keys(paper) if paper.identities else _numbered(paper):
                 totals.setdefault(key, set()).add(paper.value("total_minor"))
     return [
-        reason("papers_disagree", " / ".join(sorted(seen)), "equal", detail=" ".join(key))
-        for key, seen in totals.items()
-        if len(seen) > 1
+        reason("papers_disagree", " / ".join(sorted(readings)), "equal", detail=" ".join(key))
+        for key, readings in totals.items()
+        if len(readings) > 1
     ]
 
 
 def _numbered(paper: PaperFact) -> list[tuple[str, ...]]:
-    """The key of a paper whose fact carries none, where its kind has a number."""
+    """Return the key of a paper whose fact carries none, where its kind has a number."""
     return [_identity(paper)] if traits_of(paper).listed_by else []
 
 
 def _keys(paper: PaperFact) -> list[tuple[str, ...]]:
-    """What makes two pictures show one paper: any key that they share."""
+    """Return the keys of a paper. Two pictures with any key in common show one paper."""
     return [(key,) for key in paper.identities] or [_identity(paper)]
 
 
 def _identity(paper: PaperFact) -> tuple[str, ...]:
-    """The number by which its kind is listed; for a receipt, which has none, shop, day and total."""
+    """Return the number by which its kind is listed; for a receipt, which has none, shop, day and total."""
     number = paper.value(traits_of(paper).listed_by)
     if number:
         return (paper.kind, number)
@@ -362,7 +371,7 @@ def _identity(paper: PaperFact) -> tuple[str, ...]:
 
 
 def _surest_first(paper: PaperFact) -> tuple[float, str, str, str]:
-    """Ties go by what is on the page, never by the order in which pages came."""
+    """Return a sort key, surest first. Ties go by what is on the page, never by the order in which pages came."""
     return (-paper.read_confidence, paper.evidence_id, paper.value("total_minor"), repr((paper.fields, paper.items)))
 
 

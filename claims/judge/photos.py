@@ -1,4 +1,4 @@
-"""Was each photo really taken for this claim, or used before, or downloaded?"""
+"""Judges if each photo was taken for this claim, or was used before or downloaded."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ _CODE_BY_OWNER = {
 
 
 def measured_count(photos: Sequence[PhotoFact | UnmeasuredPhoto]) -> int:
-    """Distinct photos that could be examined: one file sent twice is one photo, and a picture that everybody has is
-    none."""
+    """Return the number of distinct photos that could be examined. One file sent twice is one photo, and a known
+    picture is none."""
     return len({photo.sha256 for photo in photos if isinstance(photo, PhotoFact) and not photo.common})
 
 
 def judge(
     claim: Claim, product: Product, photos: Sequence[PhotoFact | UnmeasuredPhoto], rules: Rules, *, needed: int
 ) -> list[Reason]:
-    """`needed`: how many photos this claim must bring. What could not be examined counts only while photos are
-    missing."""
-    found: list[Reason] = []
+    """Return the reasons of all photos. `needed`: how many photos this claim must bring. A photo that could not be
+    examined counts only while photos are missing."""
+    reasons: list[Reason] = []
     measured = measured_count(photos)
     for photo in photos:
         if isinstance(photo, UnmeasuredPhoto):
-            found.append(_unmeasured(photo, enough=measured >= needed))
+            reasons.append(_unmeasured(photo, enough=measured >= needed))
         else:
-            found += _provenance(claim, product, photo, rules)
-            found += signs.judge(photo)
+            reasons += _provenance(claim, product, photo, rules)
+            reasons += signs.judge(photo)
     if measured < needed and not any(isinstance(photo, UnmeasuredPhoto) for photo in photos):
-        found.append(reason("photos_missing", str(measured), f">= {needed}"))
-    return found
+        reasons.append(reason("photos_missing", str(measured), f">= {needed}"))
+    return reasons
 
 
 def _unmeasured(photo: UnmeasuredPhoto, *, enough: bool) -> Reason:
@@ -56,18 +56,18 @@ def _provenance(claim: Claim, product: Product, photo: PhotoFact, rules: Rules) 
     others = [match for match in photo.matches if match.owner is not MatchOwner.SAME_CLAIM]
     copies = [match for match in others if to_compare(match, rules)]
     again = sum(match.owner is MatchOwner.SAME_EVENT for match in copies)
-    found = [_copy(photo, match, rules, may_repeat=again <= rules.same_event_withdrawn_max) for match in copies]
+    reasons = [_copy(photo, match, rules, may_repeat=again <= rules.same_event_withdrawn_max) for match in copies]
     if photo.common:
-        found.append(reason("photo_is_common", photo.common, evidence_id=photo.evidence_id))
+        reasons.append(reason("photo_is_common", photo.common, evidence_id=photo.evidence_id))
     if photo.verdict in COPIES and not any(is_copy(match) for match in copies):
         # The examination says copy but not of what: not a clean photo, and nobody to name.
-        found.append(
+        reasons.append(
             reason("photo_copy_unattributed", photo.verdict, "similar or unseen", evidence_id=photo.evidence_id)
         )
     if isinstance(photo.taken_at, datetime):
         days = (local_date(claim.occurred_at, product) - photo.taken_at.date()).days
         if days > rules.photo_days_before_event_max:
-            found.append(
+            reasons.append(
                 reason(
                     "photo_older_than_event",
                     f"{days} days",
@@ -78,15 +78,15 @@ def _provenance(claim: Claim, product: Product, photo: PhotoFact, rules: Rules) 
             )
     if not copies and photo.verdict is PhotoVerdict.SIMILAR:
         # Alike, without geometric proof that one comes from the other: two boxes of cherries do look alike.
-        found.append(reason("photo_similar", photo.verdict, "no proven copy", evidence_id=photo.evidence_id))
-    if not found:
-        found.append(reason("photo_unseen", photo.verdict, "no proven copy", evidence_id=photo.evidence_id))
-    return found
+        reasons.append(reason("photo_similar", photo.verdict, "no proven copy", evidence_id=photo.evidence_id))
+    if not reasons:
+        reasons.append(reason("photo_unseen", photo.verdict, "no proven copy", evidence_id=photo.evidence_id))
+    return reasons
 
 
 def _copy(photo: PhotoFact, match: PhotoMatch, rules: Rules, *, may_repeat: bool) -> Reason:
-    """What follows from one copy, proven or maybe. A person's word on the pair goes first, then what the two share,
-    then whose the other picture is. What is only maybe a copy is no suspicion: a doubt that a person settles."""
+    """Return the reason of one copy, proven or probable. A person's ruling on the pair comes first, then what the two
+    share, then whose the other picture is. A probable copy is no suspicion but a doubt that a person settles."""
     value, detail, proven = _value(match), _of(match), is_copy(match)
     if match.ruling == MatchRuling.REJECT:
         return reason("photo_copy_rejected", value, evidence_id=photo.evidence_id, detail=detail)

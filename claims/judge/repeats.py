@@ -1,7 +1,7 @@
-"""Is this order, or this event, claimed for elsewhere, and is the claimant known under another id?
+"""Judges if this order, or this event, is claimed for elsewhere, and if the claimant is known under another id.
 
-Of two claims the first to be submitted goes its way, the later one meets a person; so does one of which another was
-paid meanwhile. How many the terms allow is in the product (docs/decisions/0015-orders-and-events.md).
+Of two claims, the first to be submitted is decided as usual and the later one is referred; so is a claim if another was
+paid meanwhile. The product says how many the terms allow (docs/decisions/0015-orders-and-events.md).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from claims.reasons import reason
 
 
 def judge(policy: Policy, product: Product, repeats: RepeatFact) -> list[Reason]:
-    """Reasons that refer; none where all is alone in the house, which needs no reason of its own."""
+    """Return the reasons that refer; none where no other claim shares anything, which needs no reason of its own."""
     reasons: list[Reason] = []
     sharing = beyond_order(product, repeats)
     strangers = [other for other in sharing if not other.same_claimant]
@@ -41,15 +41,15 @@ def judge(policy: Policy, product: Product, repeats: RepeatFact) -> list[Reason]
 
 
 def beyond_order(product: Product, repeats: RepeatFact) -> tuple[SharingClaim, ...]:
-    """The claims on this order because of which a person looks: another claimant's always, the claimant's own when the
-    terms allow no further one."""
+    """Return the claims on this order that need a person: another claimant's always, the claimant's own when the terms
+    allow no further one."""
     if product.claims_per_order_max is None:
         return ()
     return _beyond([other for other in repeats.claims if other.order], product.claims_per_order_max)
 
 
 def beyond_event(product: Product, repeats: RepeatFact) -> tuple[SharingClaim, ...]:
-    """The claims about this event because of which a person looks."""
+    """Return the claims about this event that need a person."""
     if product.claims_per_event_max is None:
         return ()
     return _beyond([other for other in repeats.claims if other.event], product.claims_per_event_max)

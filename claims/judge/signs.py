@@ -1,5 +1,5 @@
-"""Signs of a photo's origin. One sign is noted and decides nothing; two that no single innocent cause explains go to a
-person (docs/decisions/0008-provenance-signs.md)."""
+"""Judges signs of a photo's origin. One sign is noted and decides nothing; two that no single innocent cause explains
+are referred (docs/decisions/0008-provenance-signs.md)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from claims.reasons import reason
 
 CRASHED = "crashed"  # value of an unmeasured sign whose check died
 
-# What makes an honest photo show the sign. Two signs count together when they have no such cause in common.
+# Innocent causes of each sign. Two signs count together when they have none in common.
 INNOCENT_CAUSES: Mapping[SignKind, frozenset[str]] = MappingProxyType(
     {
         SignKind.EXIF_SOFTWARE: frozenset({"edited_in_an_app"}),
@@ -27,7 +27,7 @@ INNOCENT_CAUSES: Mapping[SignKind, frozenset[str]] = MappingProxyType(
         SignKind.COPY_MOVE: frozenset({"repeated_texture", "shows_a_screen"}),
     }
 )
-# Found on a good part of honest photos, or found by what is no doubt at all: noted, never counted.
+# Common on honest photos, or no cause for doubt: noted, never counted.
 _NEVER_COUNTED = frozenset({SignKind.EXIF_SOFTWARE, SignKind.DOUBLE_JPEG})
 _COUNTED_VALUES: Mapping[SignKind, frozenset[str]] = MappingProxyType(
     {
@@ -42,46 +42,47 @@ _NOT_NOTED: Mapping[SignKind, frozenset[str]] = MappingProxyType({SignKind.C2PA:
 
 
 def counted(sign: ProvenanceSign) -> bool:
-    """Whether the sign may stand beside another as a reason to look."""
+    """Return True if the sign may stand beside another as a reason to look."""
     if sign.state != "found" or sign.kind in _NEVER_COUNTED:
         return False
     return sign.value in _COUNTED_VALUES.get(sign.kind, frozenset({sign.value}))
 
 
-def independent(one: ProvenanceSign, other: ProvenanceSign) -> bool:
-    """No innocent cause explains both."""
-    return not INNOCENT_CAUSES[one.kind] & INNOCENT_CAUSES[other.kind]
+def independent(first: ProvenanceSign, second: ProvenanceSign) -> bool:
+    """Return True if no innocent cause explains both signs."""
+    return not INNOCENT_CAUSES[first.kind] & INNOCENT_CAUSES[second.kind]
 
 
 def combined(signs: Sequence[ProvenanceSign]) -> tuple[ProvenanceSign, ...]:
-    """Every sign that stands beside an independent one, in the order of their kinds; () where none do."""
+    """Return every sign that stands beside an independent one, in the order of their kinds; () where none do."""
     strong = sorted((sign for sign in signs if counted(sign)), key=lambda sign: sign.kind)
-    found = {sign.kind for pair in combinations(strong, 2) if independent(*pair) for sign in pair}
-    return tuple(sign for sign in strong if sign.kind in found)
+    kinds = {sign.kind for pair in combinations(strong, 2) if independent(*pair) for sign in pair}
+    return tuple(sign for sign in strong if sign.kind in kinds)
 
 
 def kinds_value(signs: Sequence[ProvenanceSign]) -> str:
-    """The value of a reason about these signs."""
+    """Return the value of a reason about these signs."""
     return " + ".join(sign.kind for sign in signs)
 
 
 def detail(signs: Sequence[ProvenanceSign]) -> str:
-    """The detail of a reason about these signs: their phrases as JSON; sentences where one of them has no phrases."""
+    """Return the detail of a reason about these signs: their phrases as JSON; sentences where one of them has no
+    phrases."""
     if all(sign.said for sign in signs):
         return json.dumps([sign.said for sign in signs], ensure_ascii=False, separators=(",", ":"))
     return "; ".join(sign.detail for sign in signs)
 
 
 def judge(photo: PhotoFact) -> list[Reason]:
-    """Of one photo: what is noted, what refers together, and which check died."""
-    found = [
+    """Return the reasons of one photo's signs: those noted, those that refer together, and checks that crashed."""
+    reasons = [
         reason("photo_sign_noted", sign.kind, "none", evidence_id=photo.evidence_id, detail=detail([sign]))
         for sign in photo.signs
         if sign.state == "found" and sign.value not in _NOT_NOTED.get(sign.kind, frozenset())
     ]
     together = combined(photo.signs)
     if together:
-        found.append(
+        reasons.append(
             reason(
                 "photo_signs_combined",
                 kinds_value(together),
@@ -90,9 +91,9 @@ def judge(photo: PhotoFact) -> list[Reason]:
                 detail=detail(together),
             )
         )
-    found += [
+    reasons += [
         reason("photo_sign_unmeasured", sign.kind, "looked for", evidence_id=photo.evidence_id, detail=detail([sign]))
         for sign in photo.signs
         if sign.state == "unmeasured" and sign.value == CRASHED
     ]
-    return found
+    return reasons

@@ -1,8 +1,8 @@
-"""Does the photo show the thing? A photo that clearly shows something else is asked for again; it never declines.
+"""Judges if a photo shows the insured goods. A photo that clearly shows something else is asked for again; it never
+declines.
 
-Lack of evidence for the insured goods is no evidence against them: rotten fruit and crushed cartons look like nothing
-that a network has learnt. Only a photo that surely shows another known thing, and next to nothing of what the product
-expects, counts.
+Lack of evidence for the insured goods is no evidence against them: a network does not recognise rotten fruit or crushed
+cartons. Only a photo counts that surely shows another known thing, and next to nothing of what the product expects.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from claims.subject import Subject, SubjectFact, SubjectShare
 
 
 def another_thing(fact: SubjectFact, expected: frozenset[Subject], rules: Rules) -> SubjectShare | None:
-    """What else the photo surely shows; None where it may show what is expected, or nobody can tell."""
-    others = [one for one in fact.subjects if one.subject not in expected]
-    fitting = sum(one.probability for one in fact.subjects if one.subject in expected)
-    most = max(others, key=lambda one: one.probability, default=None)
+    """Return what else the photo surely shows; None where it may show what is expected, or cannot be told."""
+    others = [share for share in fact.subjects if share.subject not in expected]
+    fitting = sum(share.probability for share in fact.subjects if share.subject in expected)
+    most = max(others, key=lambda share: share.probability, default=None)
     if most is None or most.probability < rules.subject_other_min or fitting > rules.subject_expected_max:
         return None
     return most
@@ -30,7 +30,8 @@ def another_thing(fact: SubjectFact, expected: frozenset[Subject], rules: Rules)
 def judge(
     product: Product, photos: Sequence[PhotoFact | UnmeasuredPhoto], rules: Rules, *, needed: int
 ) -> list[Reason]:
-    """`needed`: how many photos this claim must bring; one beside as many that may show the goods asks for nothing."""
+    """Return a reason for each photo of another thing. `needed`: how many photos this claim must bring; one beside as
+    many that may show the goods asks for nothing."""
     expected = frozenset(product.evidence.expected_subjects)
     if not expected:
         return []
@@ -48,7 +49,7 @@ def judge(
             f"{other.subject} {other.probability:.2f}",
             f"< {rules.subject_other_min:.2f}, or > {rules.subject_expected_max:.2f} of {', '.join(sorted(expected))}",
             evidence_id=photo.evidence_id,
-            detail=", ".join(f"{one.name} {one.probability:.2f}" for one in fact.classes),
+            detail=", ".join(f"{class_share.name} {class_share.probability:.2f}" for class_share in fact.classes),
         )
         for photo, fact, other in odd.values()
     ]

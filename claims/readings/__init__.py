@@ -1,1 +1,1 @@
-"""How recorded strings are read, and said again in words of the reader's language; one file for what they are about."""
+"""Readings of recorded strings, which say them again in the reader's language; one file for each subject."""

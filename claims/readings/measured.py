@@ -1,8 +1,8 @@
 """Sentences that measuring leaves in facts, read again in the reader's language: why a photo, a paper or a nose could
 not be used, what a check of a paper compared, why nobody vouches for a reading.
 
-`vision` writes them in English, each of one form; a test lets it write them and reads them here. A sentence of another
-version is nobody's reading: the reason around it is said without it.
+`vision` writes them in English, each in one form; a test lets it write them and reads them here. A sentence of another
+version has no reading: the reason around it is given without it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from claims.readings.strings import (
     within,
 )
 
-# What an insurer added beside them stands for itself.
+# A kind that an insurer added and the texts do not know is shown by its own name.
 FIELD: Final = first_of(named("paper_fields"), own_name)
 KIND: Final = first_of(kind_title, own_name)
 CHECK: Final = named("checks")
@@ -71,13 +71,13 @@ _UNUSABLE: Final = first_of(_OF_FILES, *_OF_PAPERS, *_OF_NOSES, *_OF_PHOTOS)
 
 
 def unusable(text: str, reader: TextReader) -> str | None:
-    """Why a photo, a paper or a nose could not be used, and what to send instead."""
+    """Read why a photo, a paper or a nose could not be used, and what to send instead."""
     words = _UNUSABLE(text, reader)
     return None if words is None else words.replace(_ADVICE, reader.texts["lists.advice"])
 
 
 def defect(text: str, reader: TextReader) -> str | None:
-    """Why it could not be used, where nothing is asked for."""
+    """Read why it could not be used, where nothing is asked for."""
     words = _UNUSABLE(text, reader)
     return None if words is None else words.partition(_ADVICE)[0]
 
@@ -95,14 +95,14 @@ _SIGNS: Final = first_of(
 
 
 def _shown(name: str, value: str, reader: TextReader) -> str | None:
-    """A field's value as it stands in facts: minor units, an ISO date, or what the paper prints."""
+    """Return a field's value as it stands in facts: minor units, an ISO date, or what the paper prints."""
     if name.endswith("_minor"):
         return paper_minor(value, reader)
     return day(value, reader) if name == "date" or name.endswith("_date") else quote(value, reader)
 
 
 def _two_sides(key: str, pattern: str) -> Reading:
-    """A field with its value on either side."""
+    """Return a reading of a field with its value on either side."""
     compiled = re.compile(pattern, re.DOTALL)
 
     def read(text: str, reader: TextReader) -> str | None:
@@ -124,7 +124,7 @@ _LAYERED: Final = _two_sides(
 
 
 def _date_field(text: str, reader: TextReader) -> str | None:
-    """The name of a field of dates, written without its ending: "admitted" is 入院日期, date of admission."""
+    """Return the name of a field of dates, written without its ending: "admitted" is 入院日期, date of admission."""
     return reader.texts.get("paper_fields", f"{text}_date")
 
 
@@ -132,7 +132,7 @@ _DATED: Final = first_of(
     phrase("compared.dated", r"dated (?P<day>\S+)", day=day),
     phrase("compared.dated_field", r"(?P<field>\w+) (?P<day>\S+)", field=_date_field, day=day),
 )
-# What a check of a paper compared, both sides.
+# Comparisons made by a check of a paper, both sides.
 COMPARED: Final = first_of(
     phrase(
         "compared.items_and_total",
@@ -210,7 +210,7 @@ COMPARED: Final = first_of(
     ),
 )
 
-# Why a field is doubted, or was printed and not taken as read. What is quoted is the paper's.
+# Reasons to doubt a field, or not to accept it as read. Quoted words are the paper's.
 DOUBT: Final = first_of(
     phrase("doubts.place_alone", r"(?P<value>.*) is told from its like by its place alone"),
     phrase("doubts.other_field", r"(?P<value>.*) is read as (?P<field>\w+), too", field=FIELD),
@@ -236,7 +236,7 @@ DOUBT: Final = first_of(
     phrase("doubts.no_weight", r"no weight with a unit in '?(?P<value>.*?)'?"),
     phrase("doubts.two_values", r"the paper says (?P<value>.*) and (?P<other>.*)"),
 )
-# Why the reader does not vouch for a paper.
+# Reasons why the reader does not vouch for a paper.
 NOT_VOUCHED: Final = first_of(
     phrase("not_vouched.kind_unknown", r"the kind of paper is not known"),
     phrase("not_vouched.two_kinds", r"the words point to (?P<other>\w+) besides (?P<kind>\w+)", other=KIND, kind=KIND),
@@ -253,7 +253,7 @@ NOT_VOUCHED: Final = first_of(
     phrase("not_vouched.doubt", r"(?P<field>\w+): (?P<doubt>.+)", field=FIELD, doubt=DOUBT),
 )
 
-# Why no amount due could be worked out.
+# Reasons why no amount due could be calculated.
 NO_BENEFIT: Final = first_of(
     phrase("no_benefit.no_amount", r"no paper shows the amount"),
     phrase("no_benefit.no_stay", r"(?P<paper>.*): the dates of the stay were not read"),

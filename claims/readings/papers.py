@@ -8,7 +8,7 @@ from claims.readings.strings import TextReader
 
 
 def kind_title(kind: str, reader: TextReader) -> str | None:
-    """The kind's title; None where it is an insurer's own, whose files are the worker's."""
+    """Return the kind's title; None where it is an insurer's own, whose files only the worker has."""
     if kind == UNKNOWN_KIND:
         return reader.texts["papers.unknown"]
     terms = load_paper_kinds().get(kind)

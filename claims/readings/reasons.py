@@ -1,8 +1,8 @@
-"""How value, threshold and detail of every reason are read, so that they can be said in the reader's language.
+"""The readings of value, threshold and detail of every reason, which say them in the reader's language.
 
-A new code: its words in each catalogue's `reasons` (`claims/texts`), with each of {value}, {threshold} and {detail}
-inside [brackets] that can be left out, and here a line with a reading for every slot that the words use. A test lists
-the codes that have none, and says what the judges recorded that no reading recognised.
+To add a code: write its words in each catalogue's `reasons` (`claims/texts`), with each of {value}, {threshold} and
+{detail} inside [brackets] that can be left out, and here a line with a reading for every slot that the words use. A
+test lists the codes that have none, and reports what the judges recorded that no reading recognised.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from claims.readings.strings import (
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The readings of one code; None for what its words never say."""
+    """The readings of one code; None for a slot that its words never use."""
 
     value: Reading | None = None
     threshold: Reading | None = None
@@ -50,7 +50,7 @@ class Values:
 
 
 def said(reason: Reason, reader: TextReader) -> dict[str, str]:
-    """Value, threshold and detail in words; without those that are blank or that nothing recognises."""
+    """Return value, threshold and detail in words, without those that are blank or that no reading recognises."""
     readings = VALUES.get(reason.code, Values())
     pairs = (
         ("value", readings.value, reason.value),
@@ -72,7 +72,7 @@ _DAYS_BETWEEN: Final = phrase("cover.span", r"(?P<first>\S+) - (?P<last>\S+)", f
 
 
 def _span(text: str, reader: TextReader) -> str | None:
-    """A cover whose first day lies behind its last, as in a waiting period, has no span to tell."""
+    """Read the span of a cover. One whose first day lies behind its last, as in a waiting period, has none to tell."""
     first, _, last = text.partition(" - ")
     return _DAYS_BETWEEN(text, reader) if first <= last else None
 
@@ -139,7 +139,7 @@ _KINDS_OF_SIGNS: Final = listed(named("sign_kinds"), signs.BETWEEN_KINDS)
 
 
 def _phrases(text: str, reader: TextReader) -> str | None:
-    """Only what is recorded as phrases that this version knows; older records hold a sentence."""
+    """Read what is recorded as phrases that this version knows; older records hold a sentence."""
     try:
         codes = [phrase[0] for phrases in json.loads(text) for phrase in phrases]
         known = all(reader.texts.get("sign_phrases", code) is not None for code in codes)
@@ -149,7 +149,7 @@ def _phrases(text: str, reader: TextReader) -> str | None:
 
 
 def _sentence(text: str, reader: TextReader) -> str | None:
-    """A sentence, unless it looks like a record for programs."""
+    """Read a sentence, unless it looks like a record for programs."""
     return None if re.search(r"[<>={}\[\]]|\w_\w", text) else quote(text, reader)
 
 

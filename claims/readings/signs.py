@@ -1,6 +1,6 @@
 """Words for signs of a photo's origin (docs/provenance.md).
 
-A sign's fact says what was seen as phrases: a code each and its values, in no language. A reason keeps the phrases of
+A sign's fact records its sentence as phrases: a code each and its values, in no language. A reason keeps the phrases of
 its signs as one line of JSON in its detail, and its value names their kinds (`claims.judge.signs` writes both); here
 they become words. What was recorded before there were phrases, or by a version that knows more of them, is shown as it
 stands.
@@ -19,17 +19,17 @@ BETWEEN_KINDS: Final = " + "  # in the value of a reason
 
 
 def kind_text(kind: str, lang: Language) -> str:
-    """Name of what was looked for; the kind itself where there are no words for it."""
+    """Return the name of a kind of sign; the kind itself where there are no words for it."""
     return texts(lang).get("sign_kinds", kind) or kind
 
 
 def sign_text(sign: ProvenanceSign, lang: Language) -> str:
-    """The sign's phrases in words."""
+    """Return the sign's phrases in words."""
     return _phrases_text(sign.said, texts(lang)) if sign.said else sign.detail
 
 
 def detail_text(written: str, lang: Language) -> str:
-    """The detail of a reason about signs in words; what was not written as phrases stays as it is."""
+    """Return the detail of a reason about signs in words; what was not written as phrases stays as it is."""
     try:
         signs = json.loads(written)
     except ValueError:

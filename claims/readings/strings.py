@@ -1,9 +1,9 @@
-"""How a recorded string is read and said again in a reader's language.
+"""Readings of recorded strings, which say them again in a reader's language.
 
 A reason keeps its value, threshold and detail as short English strings that never change, so that old decisions replay
-byte for byte. A Reading takes such a string apart ("<= 3 days") and says it in words ("3 天", "3 days"). What it does
-not recognise it does not say: the answer is None, and the sentence around it goes without. The words are in the
-catalogues (`claims.texts`), by key. Which reading belongs to which reason is in `claims.readings.reasons`; this module
+byte for byte. A Reading takes such a string apart ("<= 3 days") and says it in words ("3 天", "3 days"). For a string
+that it does not recognise it returns None, and the sentence around it leaves the string out. The words are in the
+catalogues (`claims.texts`), by key. `claims.readings.reasons` says which reading belongs to which reason; this module
 has the kinds of readings, and the parts that they are made of.
 """
 
@@ -24,7 +24,8 @@ from claims.texts import DEFAULT, Language, Texts, texts
 
 @dataclass(frozen=True, slots=True)
 class TextReader:
-    """Who reads: the language, and the terms that name perils and tell currency and time zone, where they are known."""
+    """The reader: the language, and the terms that name perils and tell currency and time zone, where they are
+    known."""
 
     lang: Language
     product: Product | None = None
@@ -41,7 +42,7 @@ Reading = Callable[[str, TextReader], str | None]
 
 
 def quote(text: str, _: TextReader) -> str | None:
-    """Words of a person or of a paper, ids and numbers of papers: as they are."""
+    """Return words of a person or of a paper, ids and numbers of papers, unchanged."""
     return text.strip() or None
 
 
@@ -50,7 +51,7 @@ def number(text: str, _: TextReader) -> str | None:
 
 
 def percent(text: str, reader: TextReader) -> str | None:
-    """A ratio from 0 to 1: "0.9973" is 99.73%."""
+    """Read a ratio from 0 to 1: "0.9973" is 99.73%."""
     if number(text, reader) is None:
         return None
     # "z" would do for the sign of zero; normalize() alone would write 1E+2.
@@ -59,26 +60,26 @@ def percent(text: str, reader: TextReader) -> str | None:
 
 
 def money(text: str, _: TextReader) -> str | None:
-    """ "123450 CNY" in minor units: ¥1,234.50."""
-    found = re.fullmatch(r"(-?[0-9]{1,18}) ([A-Z]{3})", text)
+    """Read an amount in minor units: "123450 CNY" is ¥1,234.50."""
+    match = re.fullmatch(r"(-?[0-9]{1,18}) ([A-Z]{3})", text)
     try:
-        return currencies.written(int(found[1]), found[2]) if found else None
+        return currencies.written(int(match[1]), match[2]) if match else None
     except InvalidMoney:
         return None
 
 
 def paper_minor(text: str, reader: TextReader) -> str | None:
-    """Minor units as a paper states them, without a currency: that of the terms."""
+    """Read minor units as a paper states them, in the currency of the terms."""
     return money(f"{text} {reader.product.currency if reader.product is not None else 'CNY'}", reader)
 
 
 def paper_amount(text: str, _: TextReader) -> str | None:
-    """ "600.00", as the reader of papers writes what it read: papers are read in yuan."""
+    """Read an amount as the reader of papers writes it, "600.00": papers are read in yuan."""
     return f"¥{Decimal(text):,}" if re.fullmatch(r"[0-9]{1,13}\.[0-9]{2}", text) else None
 
 
 def day(text: str, reader: TextReader) -> str | None:
-    """ "2026-11-20" is 2026年11月20日 or 20 Nov 2026."""
+    """Read a day: "2026-11-20" is 2026年11月20日 or 20 Nov 2026."""
     try:
         read = date.fromisoformat(text)
     except ValueError:
@@ -87,7 +88,7 @@ def day(text: str, reader: TextReader) -> str | None:
 
 
 def moment(text: str, reader: TextReader) -> str | None:
-    """An ISO time with its offset, where the product is sold; without a product, UTC."""
+    """Read an ISO time with its offset, into local time where the product is sold; without a product, UTC."""
     try:
         read = datetime.fromisoformat(text)
         if read.tzinfo is None:
@@ -102,18 +103,18 @@ def moment(text: str, reader: TextReader) -> str | None:
 
 
 def peril(text: str, reader: TextReader) -> str | None:
-    """By its name in the terms."""
+    """Return the peril's name in the terms."""
     named = reader.product.perils.get(text) if reader.product is not None else None
     return named.in_language(reader.lang) if named is not None else None
 
 
 def own_name(text: str, _: TextReader) -> str | None:
-    """A name that an insurer gave, to which this house has no words."""
+    """Return a name that an insurer gave, unchanged if there are no words for it."""
     return text.replace("_", " ") if re.fullmatch(r"[a-z][a-z0-9_]{0,99}", text) else None
 
 
 def counted(unit: str) -> Reading:
-    """A whole number with its unit, one of the catalogues' `counts`: "8" is 8 天, 8 days."""
+    """Return a reading of a whole number with its unit, one of the catalogues' `counts`: "8" is 8 天, 8 days."""
 
     def read(text: str, reader: TextReader) -> str | None:
         return reader.texts.count(unit, int(text)) if re.fullmatch(r"-?[0-9]{1,9}", text) else None
@@ -122,7 +123,7 @@ def counted(unit: str) -> Reading:
 
 
 def named(group: str) -> Reading:
-    """A code by its name in that group of the catalogues."""
+    """Return a reading of a code by its name in that group of the catalogues."""
 
     def read(text: str, reader: TextReader) -> str | None:
         return reader.texts.get(group, text)
@@ -135,8 +136,8 @@ def named(group: str) -> Reading:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """The string has a fixed form, `pattern`, whose named groups are read by `parts` (a group without one is quoted);
-    the words are the catalogues' text of that key, with the groups' names."""
+    """A reading of a string in the fixed form `pattern`, whose named groups are read by `parts` (a group without one is
+    quoted); the words are the catalogues' text of that key, with the groups' names."""
 
     key: str
     pattern: re.Pattern[str]
@@ -160,7 +161,7 @@ def phrase(key: str, pattern: str, /, **parts: Reading) -> Phrase:
 
 
 def within(pattern: str, of: Reading) -> Reading:
-    """The string has a fixed form of which only one group, that with a name, is said."""
+    """Return a reading of a string in a fixed form, of which only one group, that with a name, is told."""
     compiled = re.compile(pattern, re.DOTALL)
 
     def read(text: str, reader: TextReader) -> str | None:
@@ -171,22 +172,23 @@ def within(pattern: str, of: Reading) -> Reading:
 
 
 def bound(sign: str, of: Reading) -> Reading:
-    """A limit, ">= 0.80" or "<= 3 days": the limit alone. Which side of it is wanted is the sentence's to say, since it
-    is the same for every reason of a code."""
+    """Return a reading of a limit, ">= 0.80" or "<= 3 days", that gives the limit alone. The sentence says which side
+    of it is wanted, since that is the same for every reason of a code."""
     return within(f"{re.escape(sign)} (?P<limit>.+)", of)
 
 
 def first_of(*readings: Reading) -> Reading:
-    """The first that recognises the string."""
+    """Return a reading that tries several and takes the first that recognises the string."""
 
     def read(text: str, reader: TextReader) -> str | None:
-        return next((words for one in readings if (words := one(text, reader)) is not None), None)
+        return next((words for reading in readings if (words := reading(text, reader)) is not None), None)
 
     return read
 
 
 def listed(of: Reading, split: str = " ", join: str = "lists.words") -> Reading:
-    """Several, all of which must be recognised; between them stands the text of the key `join`."""
+    """Return a reading of several parts, all of which must be recognised; between them stands the text of the key
+    `join`."""
 
     def read(text: str, reader: TextReader) -> str | None:
         parts = [of(part, reader) for part in text.split(split) if part]
@@ -198,7 +200,8 @@ def listed(of: Reading, split: str = " ", join: str = "lists.words") -> Reading:
 
 
 def recorded(sentence: Reading) -> Reading:
-    """Recorded as a sentence in the default language: said to its readers as it stands, to nobody else."""
+    """Return a reading of what is recorded as a sentence in the default language: shown to its readers as it stands, to
+    nobody else."""
 
     def read(text: str, reader: TextReader) -> str | None:
         return sentence(text, reader) if reader.lang == DEFAULT else None
@@ -215,15 +218,15 @@ class _Part:
 
     pieces: tuple[str | _Slot | _Part, ...]
 
-    def fill(self, said: Mapping[str, str]) -> str | None:
-        """None where a slot of its own has no words."""
+    def fill(self, values: Mapping[str, str]) -> str | None:
+        """Fill the slots; None where a slot of its own has no words."""
         filled = []
         for piece in self.pieces:
             if isinstance(piece, _Part):
-                filled.append(piece.fill(said) or "")
+                filled.append(piece.fill(values) or "")
             elif isinstance(piece, str):
                 filled.append(piece)
-            elif words := said.get(piece.name):
+            elif words := values.get(piece.name):
                 filled.append(words)
             else:
                 return None
@@ -235,13 +238,13 @@ class _Slot:
     name: str
 
 
-def fill(template: str, said: Mapping[str, str]) -> str:
-    """A template with its {slots} filled. What stands in [brackets] is left out where a slot in them has no words;
-    brackets may stand in brackets. A slot outside of all of them that has no words leaves nothing."""
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Fill the {slots} of a template. A part in [brackets] is left out where a slot in it has no words; brackets may be
+    nested. A slot outside of all brackets that has no words is left empty."""
     filled = [
-        (piece.fill(said) or "")
+        (piece.fill(values) or "")
         if isinstance(piece, _Part)
-        else said.get(piece.name, "")
+        else values.get(piece.name, "")
         if isinstance(piece, _Slot)
         else piece
         for piece in _parsed(template).pieces
@@ -250,18 +253,18 @@ def fill(template: str, said: Mapping[str, str]) -> str:
 
 
 def slots(template: str) -> frozenset[str]:
-    """Names of the slots that a template has."""
+    """Return the names of the slots that a template has."""
     return frozenset(re.findall(r"\{(\w+)\}", template))
 
 
 def slots_outside(template: str) -> frozenset[str]:
-    """Those of them that stand in no brackets: they would leave a hole where nothing can be said."""
+    """Return the slots outside of all brackets: they would leave a hole where nothing can be said."""
     return frozenset(piece.name for piece in _parsed(template).pieces if isinstance(piece, _Slot))
 
 
 @cache
 def _parsed(template: str) -> _Part:
-    """Raises ValueError where brackets do not match."""
+    """Parse a template. Raises ValueError where brackets do not match."""
     open_parts: list[list[str | _Slot | _Part]] = [[]]
     for token in re.findall(r"\[|\]|\{\w+\}|[^\[\]{}]+", template):
         if token == "[":

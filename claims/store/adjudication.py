@@ -1,5 +1,5 @@
-"""What a worker needs to decide a claim: all that was submitted, as of its round. `claims.store.recording` records what
-was decided."""
+"""Loads what a worker needs to decide a claim: everything that was submitted, as of its round. `claims.store.recording`
+records the decision."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from claims.store.tables import claimants, claims, evidence, policies
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRow:
-    """One file.
+    """One file of a claim.
 
     sha256 is its key in the evidence store; preview_sha256 that of the clean preview, "" until the flow has made it.
     """
@@ -38,7 +38,7 @@ class EvidenceRow:
 
 @dataclass(frozen=True, slots=True)
 class ClaimFile:
-    """All that was submitted, as of this round."""
+    """Everything that was submitted, as of this round."""
 
     claim: Claim
     policy: Policy
@@ -51,7 +51,8 @@ class ClaimFile:
 
 
 async def load(conn: AsyncConnection, claim_id: str) -> ClaimFile:
-    """The claim with its policy and evidence. Raises NotFound; Conflict for a draft, which has not been submitted."""
+    """Load the claim with its policy and evidence. Raises NotFound; Conflict for a draft, which has not been
+    submitted."""
     row = (
         await conn.execute(
             select(claims, claimants.c.name.label("claimant_name"), claimants.c.credit_attributes)
@@ -82,7 +83,7 @@ async def load(conn: AsyncConnection, claim_id: str) -> ClaimFile:
     )
     files = await conn.execute(
         select(evidence)
-        .where(evidence.c.claim_id == claim_id, evidence.c.round <= row.round)  # not what is only being sent
+        .where(evidence.c.claim_id == claim_id, evidence.c.round <= row.round)  # no files of a round that has not begun
         .order_by(evidence.c.received_at, evidence.c.name)
     )
     return ClaimFile(
@@ -111,7 +112,7 @@ async def load(conn: AsyncConnection, claim_id: str) -> ClaimFile:
 
 
 async def policy_of(conn: AsyncConnection, policy_id: str, claimant_id: str | None = None) -> Policy:
-    """Raises NotFound, also when the policy is not `claimant_id`'s."""
+    """Return the policy. Raises NotFound, also when the policy is not `claimant_id`'s."""
     query = select(policies).where(policies.c.id == policy_id)
     if claimant_id is not None:
         query = query.where(policies.c.claimant_id == claimant_id)
@@ -135,10 +136,10 @@ async def policy_of(conn: AsyncConnection, policy_id: str, claimant_id: str | No
 
 
 async def set_preview(conn: AsyncConnection, evidence_id: str, preview_sha256: str) -> None:
-    """Where the clean preview of an evidence file lies."""
+    """Record where the clean preview of an evidence file is stored."""
     await conn.execute(update(evidence).where(evidence.c.id == evidence_id).values(preview_sha256=preview_sha256))
 
 
 async def set_flow_run(conn: AsyncConnection, claim_ids: Sequence[str], flow_run_id: str) -> None:
-    """Which flow run works on these claims, for the operator's link."""
+    """Record which flow run works on these claims, for the operator's link."""
     await conn.execute(update(claims).where(claims.c.id.in_(claim_ids)).values(flow_run_id=flow_run_id))

@@ -1,7 +1,7 @@
 """The audit chain in its table: appended one at a time, verified from the start.
 
-A claimant appears in it by their pseudonym, for what is chained can never be changed; who that is stands in the
-content, behind the commitment, and goes with it (docs/decisions/0021).
+A claimant appears in it by their pseudonym, since a chained record can never be changed; their identity is in the
+content, behind the commitment, and is erased with it (docs/decisions/0021).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Entry:
     content: bytes
 
 
-# What each open transaction will append when it commits; gone with the transaction when it rolls back.
+# Records that each open transaction will append when it commits; dropped when it rolls back.
 _waiting: WeakKeyDictionary[Transaction, list[_Entry]] = WeakKeyDictionary()
 
 
@@ -95,21 +95,22 @@ async def _pseudonymous(conn: AsyncConnection, claimant_id: str) -> str:
 
 
 async def newest(conn: AsyncConnection) -> Tip:
-    """The tip as it stands, unverified."""
+    """Return the tip as it stands, unverified."""
     row = (await conn.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1))).first()
     return chain.START if row is None else Tip(row.seq, row.hash)
 
 
 async def hash_at(conn: AsyncConnection, seq: int) -> str:
-    """The stored hash of one record, "" where there is none."""
-    found = await conn.execute(select(audit.c.hash).where(audit.c.seq == seq))
-    return found.scalar_one_or_none() or ""
+    """Return the stored hash of one record, "" where there is none."""
+    stored = await conn.execute(select(audit.c.hash).where(audit.c.seq == seq))
+    return stored.scalar_one_or_none() or ""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """missing: records whose content is gone though no erasure covers it; erased: how many were erased properly;
-    differing: expected tips that the chain does not have, in words; compared: how many tips were expected."""
+    """The result of a check. missing: records whose content is gone though no erasure covers it; erased: how many were
+    erased properly; differing: expected tips that the chain does not have, in words; compared: how many tips were
+    expected."""
 
     tip: Tip
     missing: tuple[int, ...]
@@ -123,8 +124,8 @@ class Checked:
 
 
 async def check(conn: AsyncConnection, expected: Iterable[Tip] = ()) -> Checked:
-    """Walk the whole chain, a page at a time: contents that are missing, and tips noted elsewhere against the records
-    of today.
+    """Verify the whole chain, a page at a time: find missing contents, and compare tips noted elsewhere with the
+    records as they are.
 
     Raises BrokenChain at the first record that does not follow.
     """
@@ -162,13 +163,13 @@ async def erase_contents(conn: AsyncConnection, subject: str) -> int:
 async def erase_words_on(
     conn: AsyncConnection, subjects: Collection[str], photo_ids: Collection[str]
 ) -> tuple[int, ...]:
-    """Delete what people said about pictures of an erased claim in the records of other claims (`subjects`); the
-    numbers of those records, for the erasure's own record to name."""
-    said = await conn.execute(
+    """Delete what people said about pictures of an erased claim in the records of other claims (`subjects`). Returns
+    the numbers of those records, for the erasure's own record to name."""
+    records = await conn.execute(
         select(audit.c.seq, audit_contents.c.content)
         .join(audit_contents, audit_contents.c.seq == audit.c.seq)
         .where(audit.c.subject.in_(subjects), audit.c.action.in_(("match.ruled", "match.ruling_taken_back")))
     )
-    gone = sorted(row.seq for row in said if json.loads(row.content).get("match_photo_id") in photo_ids)
+    gone = sorted(row.seq for row in records if json.loads(row.content).get("match_photo_id") in photo_ids)
     await conn.execute(delete(audit_contents).where(audit_contents.c.seq.in_(gone)))
     return tuple(gone)

@@ -1,6 +1,7 @@
-"""When the store says "not now": starting up, shutting down, gone, full, too slow, in somebody's way.
+"""Recognises that the store is temporarily unavailable: starting up, shutting down, gone, full, too slow, or blocked by
+another transaction.
 
-One mapping for all who talk to it. The drivers say it in many ways: SQLAlchemy wraps what a statement meets, asyncpg
+One mapping for all who talk to it. The drivers report it in many ways: SQLAlchemy wraps what a statement meets, asyncpg
 raises its own errors and the socket's while a connection is being opened.
 """
 
@@ -14,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from claims.faults import causes
 
-# Everything that a store can raise, away or not: what a loop catches that goes on whatever the store says.
+# Every error that a store can raise, for loops that continue whatever it is.
 STORE_ERRORS: Final = (
     SQLAlchemyError,
     asyncpg.PostgresError,
@@ -49,7 +50,8 @@ RETRY_SECONDS_IN_THE_WAY: Final = 1
 
 
 def retry_seconds(error: BaseException) -> int:
-    """After how many seconds to try again; 0 for an error that is no "not now" but a fault of ours."""
+    """Return after how many seconds to try again; 0 for an error that does not pass by itself but is a fault of
+    ours."""
     for link in causes(error):
         state = str(getattr(link, "sqlstate", None) or "")
         if state in _IN_THE_WAY:
@@ -72,5 +74,5 @@ def retry_seconds(error: BaseException) -> int:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether trying again later may help."""
+    """Return True if trying again later may help."""
     return retry_seconds(error) > 0

@@ -31,7 +31,7 @@ _FOLDER: Final = re.compile(r"[0-9a-f]{2}")
 
 
 class BlobWriter:
-    """One file on its way in. Use as a context manager: kept when `commit` was called, else gone without a trace."""
+    """A file being written. Use as a context manager: kept when `commit` was called, else removed without a trace."""
 
     def __init__(self, filesystem: Any, root: str, bytes_max: int) -> None:
         self._filesystem = filesystem
@@ -53,9 +53,8 @@ class BlobWriter:
         return self
 
     def write(self, chunk: bytes) -> None:
-        """Raises FileTooLarge as soon as the limit is passed; what was written so far is dropped on leaving the
-        context.
-        """
+        """Write a chunk. Raises FileTooLarge as soon as the limit is passed; what was written so far is dropped on
+        leaving the context."""
         self.size_bytes += len(chunk)
         if self.size_bytes > self._bytes_max:
             raise FileTooLarge(f"a file has at most {self._bytes_max} bytes")
@@ -64,7 +63,7 @@ class BlobWriter:
 
     @property
     def sha256(self) -> str:
-        """Of what was written so far, lower-case hex."""
+        """Return the SHA-256 of what was written so far, lower-case hex."""
         return self._hash.hexdigest()
 
     def commit(self) -> str:
@@ -97,7 +96,8 @@ class BlobWriter:
 
 
 class BlobStore:
-    """url: a folder of any fsspec store, `file:///var/lib/miaopei/evidence`, `s3://bucket/evidence`, `memory://x`."""
+    """A store of files by hash. url: a folder of any fsspec store, `file:///var/lib/miaopei/evidence`,
+    `s3://bucket/evidence`, `memory://x`."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -106,7 +106,7 @@ class BlobStore:
         self._root = str(root).rstrip("/")
 
     def writer(self, bytes_max: int = FILE_BYTES_MAX) -> BlobWriter:
-        """A writer that hashes as it goes and refuses more than `bytes_max`."""
+        """Return a writer that hashes as it goes and refuses more than `bytes_max`."""
         return BlobWriter(self._filesystem, self._root, bytes_max)
 
     def put(self, data: bytes, bytes_max: int = FILE_BYTES_MAX) -> str:
@@ -116,7 +116,7 @@ class BlobStore:
             return writer.commit()
 
     def read(self, sha256: str) -> bytes:
-        """The whole file.
+        """Return the whole file.
 
         Raises NotFound, also for what is no SHA-256, and StoreError when the bytes are not what they were.
         """
@@ -128,7 +128,7 @@ class BlobStore:
 
     @contextmanager
     def open(self, sha256: str) -> Iterator[IO[bytes]]:
-        """The file to read from, a piece at a time; its hash is not checked.
+        """Open the file to read from, a piece at a time; its hash is not checked.
 
         Raises NotFound, and OSError where the whole store is away, which says nothing about the file.
         """
@@ -142,32 +142,33 @@ class BlobStore:
             yield cast(IO[bytes], file)
 
     def exists(self, sha256: str) -> bool:
-        """Whether the file is there. Raises NotFound for what is no SHA-256."""
+        """Return True if the file is there. Raises NotFound for what is no SHA-256."""
         return bool(self._filesystem.exists(_path(self._root, sha256)))
 
     def delete(self, sha256: str) -> None:
-        """Gone afterwards; not there is fine."""
+        """Delete the file; it need not exist."""
         try:
             self._filesystem.rm(_path(self._root, sha256))
         except FileNotFoundError:
             return
 
     def folders(self) -> list[str]:
-        """The first level of folders that files lie in: two hex digits each."""
+        """Return the first level of folders that files lie in: two hex digits each."""
         return sorted(name for name in self._names("") if _FOLDER.fullmatch(name))
 
     def older_than(self, folder: str, before: datetime) -> list[str]:
-        """Keys in one of `folders` of files that came before then."""
-        found = []
+        """Return the keys in one of `folders` of files that were last written before then."""
+        keys = []
         for second in self._names(folder):
             for path, came in self._files(f"{folder}/{second}"):
                 key = path.rsplit("/", 1)[-1]
                 if _KEY.fullmatch(key) and came < before:
-                    found.append(key)
-        return sorted(found)
+                    keys.append(key)
+        return sorted(keys)
 
     def sweep_incoming(self, before: datetime) -> int:
-        """Delete what was being written before then and never got its key: uploads whose process died. How many."""
+        """Delete files last written before then that never got their key: uploads whose process died. Returns how
+        many."""
         old = [path for path, came in self._files("incoming") if came < before]
         for path in old:
             try:
@@ -184,29 +185,29 @@ class BlobStore:
         return [str(path).rstrip("/").rsplit("/", 1)[-1] for path in listed]
 
     def _files(self, folder: str) -> Iterator[tuple[str, datetime]]:
-        """Each file's path and when it was last written."""
+        """Yield each file's path and when it was last written."""
         try:
             listed = self._filesystem.ls(f"{self._root}/{folder}", detail=True)
         except FileNotFoundError:
             return
-        for one in listed:
-            if one["type"] == "file":
-                yield str(one["name"]), _came(one)
+        for entry in listed:
+            if entry["type"] == "file":
+                yield str(entry["name"]), _came(entry)
 
 
 def _came(listed: Mapping[str, Any]) -> datetime:
-    """When a listed file was last written, as local, object and memory stores say it."""
+    """Return when a listed file was last written, in the terms of local, object and memory stores."""
     for name in ("mtime", "LastModified", "last_modified", "created"):
-        said = listed.get(name)
-        if isinstance(said, datetime):
-            return said if said.tzinfo is not None else said.replace(tzinfo=UTC)
-        if isinstance(said, int | float):
-            return datetime.fromtimestamp(said, UTC)
+        written = listed.get(name)
+        if isinstance(written, datetime):
+            return written if written.tzinfo is not None else written.replace(tzinfo=UTC)
+        if isinstance(written, int | float):
+            return datetime.fromtimestamp(written, UTC)
     raise StoreError(f"the evidence store does not say how old {listed.get('name')} is")
 
 
 def _path(root: str, sha256: str) -> str:
-    """Two levels of folders, so that none grows too large.
+    """Return the file's path, two levels of folders deep, so that no folder grows too large.
 
     Only a SHA-256 becomes a path: no name from outside ever does.
     """
@@ -216,7 +217,7 @@ def _path(root: str, sha256: str) -> str:
 
 
 def _own_folder(root: str, path: str) -> None:
-    """`path`, at or below `root`, made when missing; closed to others from the root down."""
+    """Make `path`, at or below `root`, where it is missing; closed to others from the root down."""
     if os.path.isdir(path):
         return
     os.makedirs(os.path.dirname(root), exist_ok=True)

@@ -29,9 +29,10 @@ MORE_THAN_DUE: Final = "paid_more_than_due"
 async def paid_after_all(
     conn: AsyncConnection, payout_id: str, bank_reference: str, now: datetime, *, partner: str, actor: str
 ) -> bool:
-    """The bank paid a payout that is recorded as failed: books corrected, claim stopped, a person asked.
+    """Correct the books for a payout that is recorded as failed but was paid by the bank, stop the claim and ask a
+    person.
 
-    False when it was recorded before. Raises Conflict for a payout that is not failed.
+    Returns False when it was recorded before. Raises Conflict for a payout that is not failed.
     """
     payout = await payouts.lock(conn, payout_id)
     if payout.state == "paid" and payout.bank_reference == bank_reference:
@@ -53,19 +54,20 @@ async def paid_after_all(
 
 
 async def due_minor(conn: AsyncConnection, payout: Payout) -> int:
-    """What the decision behind a payout says is due for the whole claim."""
+    """Return the amount due for the whole claim by the decision behind a payout, minor units."""
     query = select(decisions.c.payout_minor).where(decisions.c.id == payout.decision_id)
     return int((await conn.execute(query)).scalar_one())
 
 
 async def more_than_due(conn: AsyncConnection, payout: Payout) -> bool:
-    """With this payout the claim has been paid or promised more than is due. Under a lock on the claim."""
+    """Return True if with this payout the claim has been paid or promised more than is due. Under a lock on the
+    claim."""
     return await recoveries.held_minor(conn, payout.claim_id) > await due_minor(conn, payout)
 
 
 def too_much(payout: Payout, paid_minor: int, due_minor: int) -> Difference:
-    """The payout's claim was paid more than is due. The same words from whoever notices it: a person may have lifted
-    the very same finding."""
+    """Return the finding that the payout's claim was paid more than is due. Its words are the same whoever notices it:
+    a person may have lifted the very same finding."""
     words = f"{paid_minor} minor units {payout.amount.currency} were paid, {due_minor} are due"
     return Difference(payout.id, payout.claim_id, MORE_THAN_DUE, words)
 
@@ -80,7 +82,8 @@ async def not_sent(conn: AsyncConnection, payout_id: str, why: str, now: datetim
 
 
 async def look_after_paid(conn: AsyncConnection, payout: Payout, now: datetime, *, partner: str, actor: str) -> bool:
-    """A payout was paid beside another that turned out to be paid as well: a person is asked. False when all is due."""
+    """Ask a person about a payout that was paid beside another that turned out to be paid as well. Returns False when
+    all of it is due."""
     if not await more_than_due(conn, payout):
         return False
     held, due = await recoveries.held_minor(conn, payout.claim_id), await due_minor(conn, payout)
@@ -93,7 +96,7 @@ async def look_after_paid(conn: AsyncConnection, payout: Payout, now: datetime, 
 async def _show_a_person(
     conn: AsyncConnection, payout: Payout, words: str, now: datetime, *, partner: str, actor: str
 ) -> None:
-    """The claim goes before a person, unless it is there, is being decided (the facts say what was paid), has another
+    """Put the claim before a person, unless it is there, is being decided (the facts say what was paid), has another
     payout on its way (whose end brings it there), or was erased (the operator's page shows the finding)."""
     status, _ = await statuses.lock(conn, payout.claim_id)
     before_a_person = select(referral_rows.c.id).where(

@@ -1,6 +1,5 @@
 """Numbers about a claim that only the store knows: what else its policy paid, and how many claims share something with
-it.
-"""
+it."""
 
 from __future__ import annotations
 
@@ -25,10 +24,10 @@ from claims.store.tables import claims, decisions, payouts
 async def window_counts(
     conn: AsyncConnection, claim_id: str, windows: Sequence[tuple[str, int]] = WINDOWS
 ) -> tuple[WindowCount, ...]:
-    """Claims submitted in the days before this one that share with it what the signals count by.
+    """Count the claims submitted in the days before this one that share with it what the signals count by.
 
-    The claim itself is not counted. Of two claims submitted at the same instant each counts the other. What the claim
-    leaves empty is not counted and gives no WindowCount. Raises NotFound and UnknownSignal.
+    The claim itself is not counted. Of two claims submitted at the same instant each counts the other. A field that the
+    claim leaves empty is not counted and gives no WindowCount. Raises NotFound and UnknownSignal.
     """
     claim = (await conn.execute(select(claims).where(claims.c.id == claim_id))).first()
     if claim is None or claim.submitted_at is None:
@@ -58,8 +57,8 @@ async def window_counts(
 
 
 async def cover(conn: AsyncConnection, claim_id: str) -> CoverFact:
-    """What other claims under the policy were paid or promised, how many were submitted before this one, and how often
-    this one was sent back for more information.
+    """Return what other claims under the policy were paid or promised, how many were submitted before this one, and how
+    often this one was sent back for more information.
 
     Raises NotFound.
     """
@@ -95,7 +94,8 @@ async def cover(conn: AsyncConnection, claim_id: str) -> CoverFact:
 
 
 async def used_of_cover(conn: AsyncConnection, claim_id: str) -> tuple[int, int]:
-    """What other claims under the policy have borne of the cover's deductible, minor units, and their days of stay.
+    """Return what other claims under the policy have borne of the cover's deductible, minor units, and their days of
+    stay.
 
     Of each claim its newest decision of the rules counts: of a paid one both, of one that was declined because the
     deductible was not reached what it bore. Days are counted where money was promised.

@@ -11,7 +11,7 @@ from claims.errors import StoreError
 def connect(
     dsn: str, *, pool_size: int = 5, overflow: int = 5, wait_seconds: float = 10.0, statement_seconds_max: float = 60.0
 ) -> AsyncEngine:
-    """An engine for `postgresql+asyncpg://` DSNs; dispose of it with `await engine.dispose()`.
+    """Return an engine for `postgresql+asyncpg://` DSNs; dispose of it with `await engine.dispose()`.
 
     Connections are tested before use, so a restarted server costs a reconnect and no error. A statement that runs
     longer than `statement_seconds_max` is cancelled by the server. Errors never carry the values of a
@@ -38,9 +38,8 @@ def connect(
 
 
 async def may_rewrite(conn: AsyncConnection) -> bool:
-    """Whether this connection's role could change what is append-only: as a superuser, as the tables' owner or as a
-    member of that role, or by a privilege.
-    """
+    """Return True if this connection's role could change what is append-only: as a superuser, as the tables' owner or
+    as a member of that role, or by a privilege."""
     asked = await conn.execute(
         text(
             "SELECT bool_or(has_table_privilege(oid, 'UPDATE, DELETE, TRUNCATE, TRIGGER')"
@@ -52,6 +51,6 @@ async def may_rewrite(conn: AsyncConnection) -> bool:
 
 
 async def alone(conn: AsyncConnection, number: int) -> bool:
-    """Nobody else does what `number` stands for before this transaction ends; False when somebody is at it."""
+    """Take the lock `number` until this transaction ends. Returns False when somebody else holds it."""
     lock = text("SELECT pg_try_advisory_xact_lock(:number)")
     return bool((await conn.execute(lock, {"number": number})).scalar_one())

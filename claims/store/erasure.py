@@ -1,4 +1,4 @@
-"""Erasing a claim: what it was about goes, that it was decided and what was paid stays.
+"""Erases a claim: its content is removed; the fact that it was decided and what was paid stays.
 
 Gone: evidence with its previews, facts (texts and numbers of papers, hashes), words of the claimant and of those who
 judged, account, device, address, merchant and order number, the contents behind the audit's commitments. Kept: ids,
@@ -57,8 +57,8 @@ _WORDS_MAX: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """first: this call erased it; otherwise it was erased before, at `at`. files: keys in the evidence store to be
-    deleted now, unless somebody else's row names them."""
+    """The result of an erasure. first: this call erased it; otherwise it was erased before, at `at`. files: keys in the
+    evidence store to be deleted now, unless somebody else's row names them."""
 
     claim_id: str
     at: datetime
@@ -67,7 +67,8 @@ class Erased:
 
 
 async def erase(conn: AsyncConnection, claim_id: str, now: datetime, *, actor: str, reason: str) -> Erased:
-    """Everything but the files, in the caller's transaction. Again: changes nothing but finds files that are left.
+    """Erase everything but the files, in the caller's transaction. Called again it changes nothing but finds files that
+    are left.
 
     actor: `role:subject`, and reason: kept in the audit chain. Raises NotFound, and InFlight with its code (nothing is
     changed): `queued` or `leased` for adjudication, `paying`, `before_a_person`.
@@ -107,20 +108,21 @@ async def erase(conn: AsyncConnection, claim_id: str, now: datetime, *, actor: s
 
 
 async def at_work(conn: AsyncConnection, claim_id: str, others: Iterable[str] = ()) -> frozenset[str]:
-    """For whoever is about to write what they found in a claim's files, and in those of `others`: none of them is
-    erased before this transaction ends. Returns those of `others` that have been: nothing of them is written any more.
+    """Keep a claim, and those of `others`, from being erased before this transaction ends, for whoever is about to
+    write what they found in the claims' files.
 
-    Raises InFlight (`erased`) when the claim itself has been.
+    Returns those of `others` that have been erased: nothing of them may be written any more. Raises InFlight (`erased`)
+    when the claim itself has been.
     """
     named = frozenset(others) - {""}
-    found = await statuses.lock_all(conn, {claim_id, *named})
-    if found.get(claim_id) is Status.ERASED:
+    status_by_claim = await statuses.lock_all(conn, {claim_id, *named})
+    if status_by_claim.get(claim_id) is Status.ERASED:
         raise InFlight(f"claim {claim_id} was erased while it was looked at", "erased")
-    return frozenset(other for other in named if found.get(other) is Status.ERASED)
+    return frozenset(other for other in named if status_by_claim.get(other) is Status.ERASED)
 
 
 async def files_left(conn: AsyncConnection, claim_id: str = "") -> tuple[str, ...]:
-    """Keys that erasures have left to be deleted, of one claim or of all."""
+    """Return the keys that erasures have left to be deleted, of one claim or of all."""
     query = select(blob_deletions.c.sha256).order_by(blob_deletions.c.created_at, blob_deletions.c.sha256)
     if claim_id:
         query = query.where(blob_deletions.c.claim_id == claim_id)
@@ -128,12 +130,12 @@ async def files_left(conn: AsyncConnection, claim_id: str = "") -> tuple[str, ..
 
 
 async def file_done(conn: AsyncConnection, sha256: str) -> None:
-    """The file is gone, or somebody's row names it again."""
+    """Record that the file is gone, or that somebody's row names it again."""
     await conn.execute(delete(blob_deletions).where(blob_deletions.c.sha256 == sha256))
 
 
 async def leave_to_delete(conn: AsyncConnection, claim_id: str, sha256s: Iterable[str], now: datetime) -> None:
-    """Files that were made of an erased claim's evidence after all."""
+    """Record files to be deleted that were made of an erased claim's evidence after its erasure."""
     await _leave_to_delete(conn, claim_id, frozenset(sha256s) - {""}, now)
 
 
@@ -163,12 +165,12 @@ async def _erased_at(conn: AsyncConnection, claim_id: str) -> datetime:
             claim_history.c.claim_id == claim_id, claim_history.c.status == Status.ERASED
         )
     )
-    found: datetime = at.scalar_one()
-    return found
+    erased_at: datetime = at.scalar_one()
+    return erased_at
 
 
 async def _files(conn: AsyncConnection, claim_id: str) -> frozenset[str]:
-    """The claim's own files, previews and overlays, in use by others or not."""
+    """Return the claim's own files, previews and overlays, whether others use them or not."""
     rows = await conn.execute(
         select(evidence.c.sha256, evidence.c.preview_sha256).where(evidence.c.claim_id == claim_id)
     )
@@ -177,15 +179,15 @@ async def _files(conn: AsyncConnection, claim_id: str) -> frozenset[str]:
 
 
 async def _out_of_other_records(conn: AsyncConnection, claim_id: str, now: datetime, actor: str) -> frozenset[str]:
-    """Take this claim's pictures out of the facts of those that matched them; the overlays that showed them."""
+    """Take this claim's pictures out of the facts of those that matched them. Returns the overlays that showed them."""
     overlays: set[str] = set()
     for other in await links.naming(conn, claim_id):
         changed = 0
         # Decisions are added, never changed, but for this: no lock on the other claim is needed.
         for row in await conn.execute(select(decisions.c.id, decisions.c.inputs).where(decisions.c.claim_id == other)):
             plain = json.loads(row.inputs)
-            if found := _blanked(plain.get("facts", {}), claim_id):
-                overlays |= found
+            if blanked := _blanked(plain.get("facts", {}), claim_id):
+                overlays |= blanked
                 changed += 1
                 await conn.execute(update(decisions).where(decisions.c.id == row.id).values(inputs=canonical(plain)))
         if changed:
@@ -212,7 +214,8 @@ async def _out_of_other_records(conn: AsyncConnection, claim_id: str, now: datet
 
 
 def _blanked(facts: dict[str, object], claim_id: str) -> frozenset[str]:
-    """Empty when the facts do not name the claim; with "" in it when they do and there was no overlay."""
+    """Blank the claim's pictures in facts. Returns the overlays; empty when the facts do not name the claim, with "" in
+    it when they do and there was no overlay."""
     if claim_id not in links.claims_in(facts):
         return frozenset()
     return links.blank(facts, [claim_id]) | {""}
@@ -221,7 +224,7 @@ def _blanked(facts: dict[str, object], claim_id: str) -> frozenset[str]:
 async def _blank_words(conn: AsyncConnection, claim_id: str) -> None:
     fields = (
         *("description", "payee_account", "device_id", "address", "merchant_id", "order_number"),
-        *("trace_id", "flow_run_id"),  # they lead to logs and runs
+        *("trace_id", "flow_run_id"),  # they point to logs and runs
     )
     await conn.execute(update(claims).where(claims.c.id == claim_id).values(dict.fromkeys(fields, "")))
     by_claimant = claim_history.c.actor.startswith("claimant:")
@@ -241,11 +244,11 @@ async def _blank_words(conn: AsyncConnection, claim_id: str) -> None:
 
 
 async def _strip_decisions(conn: AsyncConnection, claim_id: str, now: datetime) -> None:
-    """Outcome, codes, clauses and amounts stay; values, details, words and all inputs go."""
+    """Remove values, details, words and all inputs; outcome, codes, clauses and amounts stay."""
     nothing = canonical({"by": "erased", "erased_at": now.isoformat()})
     for row in await conn.execute(select(decisions.c.id, decisions.c.decision).where(decisions.c.claim_id == claim_id)):
         decided = from_plain(Decision, json.loads(row.decision))
-        reasons = (replace(one, value="", threshold="", detail="", evidence_id="") for one in decided.reasons)
+        reasons = (replace(reason, value="", threshold="", detail="", evidence_id="") for reason in decided.reasons)
         stripped = replace(
             decided,
             reasons=tuple(dict.fromkeys(reasons)),

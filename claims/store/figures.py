@@ -23,7 +23,7 @@ PROCESS_SEEN: timedelta = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class OperatorFigures:
-    """Of the last `window`, except backlog, open referrals and processes, which are of now.
+    """The operator's figures: of the last `window`, except backlog, open referrals and processes, which are of now.
 
     straight_through_rate: closed (paid or declined) untouched / all closed. decision_seconds_*: from submission to the
     automatic decision.
@@ -59,7 +59,7 @@ class OperatorFigures:
 async def operator_figures(
     conn: AsyncConnection, now: datetime, window: timedelta = timedelta(hours=24)
 ) -> OperatorFigures:
-    """What an operator wants to see at a glance."""
+    """Return the figures of the operator's page."""
     start = now - window
     by_status = await conn.execute(
         select(claims.c.status, func.count()).where(claims.c.submitted_at >= start).group_by(claims.c.status)

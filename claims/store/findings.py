@@ -1,4 +1,4 @@
-"""Where bank and books disagree about a payout, and the reconciliations that look for it.
+"""Disagreements of bank and books about a payout, and the reconciliations that look for them.
 
 While a finding about one of its payouts is open, a claim is stopped: no further payout of it is promised or sent. A
 person lifts a finding with a note; a later reconciliation that no longer meets it ends it.
@@ -25,7 +25,7 @@ _LOCK: Final = 0x7265636F
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One payout on which bank and books disagree. code: lower case with underscores, stable."""
+    """A payout on which bank and books disagree. code: lower case with underscores, stable."""
 
     payout_id: str
     claim_id: str  # "" when the books do not know the payout
@@ -38,7 +38,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """state: open, lifted (by a person), over (a reconciliation no longer met it)."""
+    """A recorded difference. state: open, lifted (by a person), over (a reconciliation no longer met it)."""
 
     id: int
     payout_id: str
@@ -105,13 +105,13 @@ async def record(conn: AsyncConnection, difference: Difference, now: datetime, *
 async def end_unmet(
     conn: AsyncConnection, met: Collection[tuple[str, str]], before: datetime, now: datetime, *, actor: str
 ) -> int:
-    """A whole comparison that began at `before` met (payout id, code) alone: open findings from before it that are not
-    among them are over. Returns how many."""
+    """End the open findings that a whole comparison no longer met. The comparison began at `before` and met only `met`
+    (payout id, code); findings from before it that are not among them are over. Returns how many."""
     rows = payout_findings.c
-    found = await conn.execute(
+    open_rows = await conn.execute(
         select(payout_findings).where(rows.state == "open", rows.found_at < before).with_for_update()
     )
-    gone = [row for row in found if (row.payout_id, row.code) not in met]
+    gone = [row for row in open_rows if (row.payout_id, row.code) not in met]
     for row in gone:
         content = await _end(conn, row, "over", "", now, actor=actor)
         await audit.append(conn, actor, "payout.finding_over", row.claim_id or row.payout_id, content, now)
@@ -119,7 +119,8 @@ async def end_unmet(
 
 
 async def lift(conn: AsyncConnection, finding_id: int, note: str, now: datetime, *, actor: str) -> Finding:
-    """A person has looked and lets the claim go on. Raises NotFound, and Conflict when the finding is not open."""
+    """Lift a finding: a person has looked and lets the claim go on. Raises NotFound, and Conflict when the finding is
+    not open."""
     query = select(payout_findings).where(payout_findings.c.id == finding_id).with_for_update()
     row = (await conn.execute(query)).first()
     if row is None:
@@ -134,7 +135,7 @@ async def lift(conn: AsyncConnection, finding_id: int, note: str, now: datetime,
 async def _end(
     conn: AsyncConnection, row: Row[Any], state: str, note: str, now: datetime, *, actor: str
 ) -> dict[str, object]:
-    """Returns what the audit record says."""
+    """End a finding. Returns what the audit record says."""
     await conn.execute(
         update(payout_findings)
         .where(payout_findings.c.id == row.id)
@@ -144,23 +145,23 @@ async def _end(
 
 
 async def stopping(conn: AsyncConnection, claim_id: str) -> tuple[str, ...]:
-    """Codes of the findings that stop this claim; none: it may go on."""
+    """Return the codes of the findings that stop this claim; none means that it may go on."""
     rows = payout_findings.c
-    found = await conn.execute(
+    codes = await conn.execute(
         select(rows.code).where(rows.claim_id == claim_id, rows.state == "open").distinct().order_by(rows.code)
     )
-    return tuple(found.scalars())
+    return tuple(codes.scalars())
 
 
 async def check_not_stopped(conn: AsyncConnection, claim_id: str) -> None:
-    """Raises ClaimStopped. Under a lock on the claim."""
+    """Raise ClaimStopped if a finding is open. Under a lock on the claim."""
     codes = await stopping(conn, claim_id)
     if codes:
         raise ClaimStopped(f"claim {claim_id} is stopped: bank and books disagree ({', '.join(codes)})")
 
 
 async def listed(conn: AsyncConnection, *, claim_id: str = "", state: str = "open", limit: int = 100) -> list[Finding]:
-    """Newest first; of one claim when it is given; any state when `state` is ""."""
+    """Return findings, newest first; of one claim when it is given; any state when `state` is ""."""
     query = select(payout_findings).order_by(payout_findings.c.id.desc()).limit(limit)
     if claim_id:
         query = query.where(payout_findings.c.claim_id == claim_id)
@@ -170,10 +171,10 @@ async def listed(conn: AsyncConnection, *, claim_id: str = "", state: str = "ope
 
 
 async def counted(conn: AsyncConnection) -> Mapping[str, int]:
-    """Open findings by code."""
+    """Return the number of open findings by code."""
     rows = payout_findings.c
-    found = await conn.execute(select(rows.code, func.count()).where(rows.state == "open").group_by(rows.code))
-    return {row[0]: row[1] for row in found}
+    counts = await conn.execute(select(rows.code, func.count()).where(rows.state == "open").group_by(rows.code))
+    return {row[0]: row[1] for row in counts}
 
 
 async def claims_stopped(conn: AsyncConnection) -> int:
@@ -185,18 +186,18 @@ async def claims_stopped(conn: AsyncConnection) -> int:
 
 
 async def alone(conn: AsyncConnection) -> bool:
-    """Nobody else reconciles before this transaction ends; False when somebody does."""
+    """Keep others from reconciling before this transaction ends. Returns False when somebody already does."""
     return await engine.alone(conn, _LOCK)
 
 
 async def note_run(conn: AsyncConnection, run: BankComparison) -> None:
-    """Keep what a comparison came to, and forget those of long ago."""
+    """Record the result of a comparison, and delete those older than KEPT."""
     await conn.execute(insert(reconciliations).values({name: getattr(run, name) for name in BankComparison.__slots__}))
     await conn.execute(delete(reconciliations).where(reconciliations.c.began_at < run.ended_at - KEPT))
 
 
 async def last_run(conn: AsyncConnection, *, whole: bool = False) -> BankComparison | None:
-    """The newest comparison; whole: the newest that could be made."""
+    """Return the newest comparison; whole: the newest that could be made."""
     query = select(reconciliations).order_by(reconciliations.c.id.desc()).limit(1)
     if whole:
         query = query.where(reconciliations.c.error == "")

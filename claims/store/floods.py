@@ -1,7 +1,7 @@
 """Floods: pictures that suddenly match many claims, looked at by a person once.
 
 A worker reports each proven copy with `sight`; past the limit a flood opens. A claim that nothing else brings before a
-person is held for it. `rule` records a person's one word on all of them, and the worker that learns from it lets the
+person is held for it. `rule` records a person's one ruling on all of them, and the worker that learns from it lets the
 claims go (`let_go`), a few at a time: killed in between, it goes on where it stopped.
 """
 
@@ -32,7 +32,8 @@ _FLOODS: Final = uuid.UUID("9d6b1f58-3b6f-5c0e-8f1c-6a1f8f0f0b3d")
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """claims_held: claims that wait for this flood alone; claims_seen: all whose photos matched one another."""
+    """A flood. claims_held: claims that wait for this flood alone; claims_seen: all whose photos matched one
+    another."""
 
     id: str
     cluster_id: str
@@ -57,7 +58,7 @@ class SightedPicture:
 
 @dataclass(frozen=True, slots=True)
 class Sighted:
-    """A picture of a flood. matched: it was found to be a copy, and is not what others were found to be copies of."""
+    """A picture of a flood. matched: it was found to be a copy, rather than an original of one."""
 
     picture: SightedPicture
     matched: bool
@@ -71,7 +72,8 @@ async def sight(
     now: datetime,
     limits: FloodLimits,
 ) -> str:
-    """A claim's photo is a proven copy of these pictures. Returns the open flood that it belongs to, "" for none.
+    """Record that a claim's photo is a proven copy of these pictures. Returns the open flood that it belongs to, "" for
+    none.
 
     Publishes the sighting and counts the claims of its cluster in one step: of workers that report copies of one
     picture at the same moment one opens the flood and the others find it. Again for the same photo changes nothing.
@@ -79,11 +81,13 @@ async def sight(
     if not copies_of:
         return ""
     await conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    cluster = await _cluster(conn, [photo.photo_id, *(one.photo_id for one in copies_of)], fresh=copies_of[0].photo_id)
+    cluster = await _cluster(
+        conn, [photo.photo_id, *(copied.photo_id for copied in copies_of)], fresh=copies_of[0].photo_id
+    )
     known = insert(photo_sightings).on_conflict_do_nothing(index_elements=["photo_id"])
-    await conn.execute(known, [_row(one, cluster, now, matched=False) for one in copies_of])
+    await conn.execute(known, [_row(copied, cluster, now, matched=False) for copied in copies_of])
     mine = _row(photo, cluster, now, matched=True)
-    # The time of its first match stays: a claim that is decided again is no new one.
+    # The time of its first match stays: a claim that is decided again does not count as new.
     fresh = {"cluster_id": cluster, "matched": True}
     await conn.execute(
         insert(photo_sightings)
@@ -101,7 +105,7 @@ async def sight(
     if newest is not None and newest.state == "open":
         return str(newest.id)
     if newest is not None and newest.ruling == "copies":
-        return ""  # a person has seen these: each further claim is a case of its own
+        return ""  # a person has ruled on these: each further claim is a case of its own
     since = now - timedelta(hours=limits.window_hours)
     if newest is not None:
         since = max(since, newest.ruled_at)
@@ -119,21 +123,21 @@ async def hold(conn: AsyncConnection, flood_ids: Sequence[str]) -> tuple[str, ..
     """Keep these floods from being ruled on until the transaction ends. Raises FloodRuled when one has been."""
     if not flood_ids:
         return ()
-    found = await conn.execute(
+    rows = await conn.execute(
         select(floods.c.id, floods.c.state)
         .where(floods.c.id.in_(flood_ids))
         .order_by(floods.c.id)
         .with_for_update(read=True)
     )
-    states = {row.id: row.state for row in found}
-    ruled = [one for one in flood_ids if states.get(one) != "open"]
+    states = {row.id: row.state for row in rows}
+    ruled = [flood_id for flood_id in flood_ids if states.get(flood_id) != "open"]
     if ruled:
         raise FloodRuled(f"flood {', '.join(ruled)} was ruled on meanwhile")
     return tuple(flood_ids)
 
 
 async def join(conn: AsyncConnection, flood_ids: Sequence[str], claim_id: str, referral_id: str, now: datetime) -> None:
-    """The claim waits for these floods, which `hold` holds."""
+    """Make the claim wait for these floods, which `hold` holds."""
     values = {"referral_id": referral_id, "state": "held", "held_at": now, "ended_at": None}
     for flood_id in flood_ids:
         await conn.execute(
@@ -144,7 +148,7 @@ async def join(conn: AsyncConnection, flood_ids: Sequence[str], claim_id: str, r
 
 
 async def get(conn: AsyncConnection, flood_id: str) -> Flood:
-    """Raises NotFound."""
+    """Return the flood. Raises NotFound."""
     row = (await conn.execute(_flood_query().where(floods.c.id == flood_id))).first()
     if row is None:
         raise NotFound(f"no flood {flood_id}")
@@ -152,14 +156,14 @@ async def get(conn: AsyncConnection, flood_id: str) -> Flood:
 
 
 async def list_floods(conn: AsyncConnection, *, state: str = "open", limit: int = 50) -> list[Flood]:
-    """Floods in that state, the oldest open one or the newest ruled one first."""
+    """Return the floods in that state, the oldest open one or the newest ruled one first."""
     order = floods.c.opened_at if state == "open" else floods.c.ruled_at.desc()
     query = _flood_query().where(floods.c.state == state).order_by(order, floods.c.id).limit(limit)
     return [_flood(row) for row in await conn.execute(query)]
 
 
 async def pictures(conn: AsyncConnection, flood_id: str, limit: int = 12) -> list[Sighted]:
-    """Pictures of the flood's cluster, those that were there first before the others. Raises NotFound."""
+    """Return the pictures of the flood's cluster, originals first. Raises NotFound."""
     flood = await get(conn, flood_id)
     rows = await conn.execute(
         select(photo_sightings)
@@ -174,7 +178,7 @@ async def pictures(conn: AsyncConnection, flood_id: str, limit: int = 12) -> lis
 
 
 async def picture(conn: AsyncConnection, flood_id: str, photo_id: str) -> SightedPicture:
-    """One picture of the flood. Raises NotFound, also for a picture that is not of it."""
+    """Return one picture of the flood. Raises NotFound, also for a picture that is not in it."""
     flood = await get(conn, flood_id)
     row = (
         await conn.execute(
@@ -191,7 +195,7 @@ async def picture(conn: AsyncConnection, flood_id: str, photo_id: str) -> Sighte
 async def rule(
     conn: AsyncConnection, flood_id: str, ruling: FloodRuling, note: str, now: datetime, *, actor: str
 ) -> Flood:
-    """A person's one word on all claims of the flood; a worker carries it out. Raises NotFound, RuledAlready."""
+    """Record a person's ruling on all claims of the flood; a worker carries it out. Raises NotFound, RuledAlready."""
     row = (await conn.execute(select(floods).where(floods.c.id == flood_id).with_for_update())).first()
     if row is None:
         raise NotFound(f"no flood {flood_id}")
@@ -211,7 +215,7 @@ async def let_go(conn: AsyncConnection, flood_id: str, now: datetime, *, limit: 
     """Carry the ruling out on up to `limit` claims that still wait for it; 0 when none is left.
 
     common: back to the queue, decided anew. copies: before a person like any other. A claim that somebody is judging
-    at this moment stays theirs. Raises NotFound.
+    at this moment stays with them. Raises NotFound.
     """
     flood = await get(conn, flood_id)
     waiting = await conn.execute(
@@ -236,7 +240,7 @@ async def let_go(conn: AsyncConnection, flood_id: str, now: datetime, *, limit: 
 
 
 async def counted(conn: AsyncConnection) -> Mapping[str, int]:
-    """open: floods that wait for a person; held: claims that wait for one of them."""
+    """Return two counts. open: floods that wait for a person; held: claims that wait for one of them."""
     waiting = await conn.execute(select(func.count()).where(floods.c.state == "open"))
     held = await conn.execute(
         select(func.count(flood_claims.c.claim_id.distinct())).where(flood_claims.c.state == "held")
@@ -245,7 +249,7 @@ async def counted(conn: AsyncConnection) -> Mapping[str, int]:
 
 
 async def _end(conn: AsyncConnection, flood: Flood, claim_id: str, referral_id: str, now: datetime) -> str:
-    """What became of one held claim."""
+    """End one held claim's wait. Returns what became of it."""
     status, round_number = await statuses.lock(conn, claim_id)
     referral = (
         await conn.execute(select(referral_rows).where(referral_rows.c.id == referral_id).with_for_update())
@@ -274,7 +278,7 @@ async def _end(conn: AsyncConnection, flood: Flood, claim_id: str, referral_id: 
 
 
 async def _cluster(conn: AsyncConnection, photo_ids: Sequence[str], fresh: str) -> str:
-    """The cluster that these pictures are of, one from now on.
+    """Return the cluster that these pictures belong to, merging those that they join.
 
     Two clusters that each have an open flood stay apart: a person is asked about each already.
     """
@@ -284,12 +288,12 @@ async def _cluster(conn: AsyncConnection, photo_ids: Sequence[str], fresh: str) 
         .outerjoin(floods, (floods.c.cluster_id == photo_sightings.c.cluster_id) & (floods.c.state == "open"))
         .where(photo_sightings.c.photo_id.in_(photo_ids))
     )
-    found = {str(row.cluster_id): row.opened_at for row in rows}
-    if not found:
+    opened_at = {str(row.cluster_id): row.opened_at for row in rows}
+    if not opened_at:
         return fresh
-    flooded = sorted((one for one in found if found[one] is not None), key=lambda one: (found[one], one))
-    kept = flooded[0] if flooded else min(found)
-    merged = [one for one in found if one != kept and found[one] is None]
+    flooded = sorted((at, cluster_id) for cluster_id, at in opened_at.items() if at is not None)
+    kept = flooded[0][1] if flooded else min(opened_at)
+    merged = [cluster_id for cluster_id, at in opened_at.items() if cluster_id != kept and at is None]
     if merged:
         for table in (photo_sightings, floods):
             await conn.execute(update(table).where(table.c.cluster_id.in_(merged)).values(cluster_id=kept))
@@ -307,19 +311,19 @@ async def _open(conn: AsyncConnection, cluster: str, after: str, now: datetime) 
     return flood_id
 
 
-def _row(one: SightedPicture, cluster: str, now: datetime, *, matched: bool) -> dict[str, object]:
+def _row(sighted: SightedPicture, cluster: str, now: datetime, *, matched: bool) -> dict[str, object]:
     return {
-        "photo_id": one.photo_id,
+        "photo_id": sighted.photo_id,
         "cluster_id": cluster,
-        "claim_id": one.claim_id or None,
+        "claim_id": sighted.claim_id or None,
         "matched": matched,
-        "preview_sha256": one.preview_sha256,
+        "preview_sha256": sighted.preview_sha256,
         "seen_at": now,
     }
 
 
 def _flood_query() -> Any:
-    seen = (
+    claims_seen = (
         select(func.count(photo_sightings.c.claim_id.distinct()))
         .where(photo_sightings.c.cluster_id == floods.c.cluster_id, photo_sightings.c.matched)
         .scalar_subquery()
@@ -329,7 +333,7 @@ def _flood_query() -> Any:
         .where(flood_claims.c.flood_id == floods.c.id, flood_claims.c.state == "held")
         .scalar_subquery()
     )
-    return select(floods, seen.label("claims_seen"), held.label("claims_held"))
+    return select(floods, claims_seen.label("claims_seen"), held.label("claims_held"))
 
 
 def _flood(row: Row[Any]) -> Flood:

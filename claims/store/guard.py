@@ -1,4 +1,4 @@
-"""The database refuses, at commit, a change that `claims.audit_actions` lists and that no audit record tells of.
+"""Makes the database refuse, at commit, a change that `claims.audit_actions` lists and that no audit record tells of.
 
 One function and up to three deferred triggers a table, written from that list. They are no migrations of their own:
 `install` runs after each, and does nothing where the list is the same as before.
@@ -55,7 +55,7 @@ def install(connection: Connection) -> bool:
 
 
 def remove(connection: Connection) -> None:
-    """Drop all of it, with the triggers of lists from before."""
+    """Drop all of it, including the triggers of earlier lists."""
     names = connection.exec_driver_sql(
         "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
         " AND (starts_with(proname, 'audited_') OR proname = 'require_audit')"
@@ -66,14 +66,14 @@ def remove(connection: Connection) -> None:
 
 def _statements() -> list[str]:
     made = [_REQUIRE]
-    for table, changes in groupby(sorted(CHANGES, key=lambda one: one.table), key=lambda one: one.table):
+    for table, changes in groupby(sorted(CHANGES, key=lambda change: change.table), key=lambda change: change.table):
         made.extend(_of_table(table, list(changes)))
     return made
 
 
 def _of_table(table: str, changes: Sequence[Change]) -> Iterable[str]:
     for on in ("insert", "update", "delete"):
-        mine = [one for one in changes if one.on == on]
+        mine = [change for change in changes if change.on == on]
         if not mine:
             continue
         name = f"audited_{table}_{on}"
@@ -82,7 +82,7 @@ def _of_table(table: str, changes: Sequence[Change]) -> Iterable[str]:
         when = ""
         event = on.upper()
         if on == "update":
-            columns = sorted({one.column for one in mine})
+            columns = sorted({change.column for change in mine})
             event += f" OF {', '.join(columns)}"
             differ = " OR ".join(f"OLD.{column} IS DISTINCT FROM NEW.{column}" for column in columns)
             when = f" WHEN ({differ})"
@@ -93,7 +93,7 @@ def _of_table(table: str, changes: Sequence[Change]) -> Iterable[str]:
 
 
 def _updates(changes: Sequence[Change]) -> Iterable[str]:
-    for column, group in groupby(sorted(changes, key=lambda one: one.column), key=lambda one: one.column):
+    for column, group in groupby(sorted(changes, key=lambda change: change.column), key=lambda change: change.column):
         yield f" IF OLD.{column} IS DISTINCT FROM NEW.{column} THEN"
         listed = list(group)
         if not listed[0].value:

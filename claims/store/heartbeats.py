@@ -25,7 +25,7 @@ class Heartbeat:
 
 
 async def beat(conn: AsyncConnection, name: str, kind: str, report: Mapping[str, object], now: datetime) -> None:
-    """I am alive, and this is how I am."""
+    """Record that a process is alive, with its report."""
     values = {"kind": kind, "at": now, "report": dict(report)}
     await conn.execute(
         insert(beats).values(name=name, **values).on_conflict_do_update(index_elements=["name"], set_=values)
@@ -33,11 +33,11 @@ async def beat(conn: AsyncConnection, name: str, kind: str, report: Mapping[str,
 
 
 async def since(conn: AsyncConnection, earliest: datetime) -> list[Heartbeat]:
-    """Processes that gave a sign since then, by name."""
+    """Return the processes that gave a sign of life since then, by name."""
     rows = await conn.execute(select(beats).where(beats.c.at >= earliest).order_by(beats.c.name))
     return [Heartbeat(row.name, row.kind, row.at, row.report) for row in rows]
 
 
 async def forget(conn: AsyncConnection, name: str) -> None:
-    """The process ends in good order."""
+    """Remove a process that ends in good order."""
     await conn.execute(delete(beats).where(beats.c.name == name))

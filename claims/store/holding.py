@@ -1,4 +1,4 @@
-"""Files in the evidence store against the rows that name them: nobody deletes a file that somebody is about to name.
+"""Locks on files in the evidence store, so that nobody deletes a file that somebody is about to name in a row.
 
 Files are kept by their hash, so equal files of several claims are one. Whoever writes a row that names a file calls
 `hold` in the same transaction and then looks whether the file is there; whoever deletes one holds it, looks whether any
@@ -27,14 +27,14 @@ _ENROLMENTS: Final = text(
 
 
 async def hold(conn: AsyncConnection, sha256s: Iterable[str]) -> None:
-    """Nobody else names or deletes these files until the transaction ends. Takes them in one order: no deadlock. The
-    last thing that a transaction waits for, after its rows."""
+    """Keep others from naming or deleting these files until the transaction ends. Locks them in one order, so there is
+    no deadlock. Must be the last lock that a transaction takes, after its rows."""
     for sha256 in sorted(set(sha256s) - {""}):
         await conn.execute(_HOLD, {"space": _SPACE, "sha256": sha256})
 
 
 async def named(conn: AsyncConnection, sha256s: Sequence[str]) -> frozenset[str]:
-    """Those of `sha256s` that some claim's evidence, preview or overlay, or a pet's enrolment, names.
+    """Return those of `sha256s` that some claim's evidence, preview or overlay, or a pet's enrolment, names.
 
     The photo library names previews, too (`vision.library.previews`).
     """

@@ -1,6 +1,5 @@
-"""Idempotency keys of the API: the first response is stored in the transaction that did the work, and given again on
-every repeat. A claimant's keys are kept under their pseudonym.
-"""
+"""Idempotency keys of the API: the first response is stored in the transaction that did the work, and returned again on
+every repeat. A claimant's keys are kept under their pseudonym."""
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """response: only for REPLAY."""
+    """The state of a key. response: only for REPLAY."""
 
     standing: Standing
     response: Response | None = None
@@ -48,8 +47,8 @@ async def begin(
 ) -> Begun:
     """Claim the key for `lock_seconds`; commit at once, so that others see it.
 
-    principal: role:subject, a key of one means nothing to another. A request that died is taken over when its time is
-    up. Raises ClaimErased where the answer went with a claim.
+    principal: role:subject; keys of different principals are unrelated. A request that died is taken over when its time
+    is up. Raises ClaimErased where the answer went with a claim.
     """
     until = now + timedelta(seconds=lock_seconds)
     abandoned = and_(keys.c.state == "in_flight", keys.c.locked_until < now, keys.c.request_sha256 == request_sha256)
@@ -79,7 +78,7 @@ async def begin(
 
 
 async def finish(conn: AsyncConnection, principal: str, key: str, response: Response) -> None:
-    """Store the response. In the transaction that did the work: both or neither.
+    """Store the response, in the transaction that did the work: both are kept or neither.
 
     Raises Conflict when it is there already.
     """
@@ -98,15 +97,15 @@ async def finish(conn: AsyncConnection, principal: str, key: str, response: Resp
 
 
 async def abandon(conn: AsyncConnection, principal: str, key: str) -> None:
-    """The work was refused or failed before it changed anything: the key may be used again."""
+    """Release the key of work that was refused or failed before it changed anything: it may be used again."""
     await conn.execute(
         delete(keys).where(keys.c.principal == _holder(principal), keys.c.key == key, keys.c.state == "in_flight")
     )
 
 
 async def erase(conn: AsyncConnection, claim_id: str) -> int:
-    """Forget what the claimant of this claim was answered about it; how many answers. The keys stay used until their
-    time is up: a request that is repeated makes no second claim."""
+    """Forget the answers that the claimant of this claim was given about it. Returns how many. The keys stay used until
+    they expire, so a request that is repeated makes no second claim."""
     owner = (
         select(literal(_CLAIMANT) + claimants.c.pseudonym)
         .join(claims, claims.c.claimant_id == claimants.c.id)
@@ -123,14 +122,14 @@ async def erase(conn: AsyncConnection, claim_id: str) -> int:
 
 
 async def purge(conn: AsyncConnection, before: datetime) -> int:
-    """Forget keys made before that time; how many."""
+    """Delete keys made before that time. Returns how many."""
     gone = await conn.execute(delete(keys).where(keys.c.created_at < before, keys.c.locked_until < before))
     return gone.rowcount
 
 
 def _holder(principal: str) -> ColumnElement[str]:
-    """What stands in the table for the principal: for a claimant their pseudonym, or a hash while nobody has recorded
-    them."""
+    """Return what stands in the table for the principal: for a claimant their pseudonym, or a hash while nobody has
+    recorded them."""
     if not principal.startswith(_CLAIMANT):
         return literal(principal)
     known = select(claimants.c.pseudonym).where(claimants.c.id == principal.removeprefix(_CLAIMANT)).scalar_subquery()

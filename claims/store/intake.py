@@ -1,8 +1,7 @@
-"""What comes in: policies, claimants and pets from the platform; claims, evidence, submissions and appeals from
-claimants.
+"""Intake: policies, claimants and pets from the platform; claims, evidence, submissions and appeals from claimants.
 
-A claimant's functions take `claimant_id` and put it into the SQL: what belongs to somebody else is NotFound, as if it
-were not there.
+A claimant's functions take `claimant_id` and put it into the SQL: another claimant's row is NotFound, as if it did not
+exist.
 """
 
 from __future__ import annotations
@@ -177,7 +176,7 @@ async def upsert_policy(conn: AsyncConnection, policy: Policy, now: datetime, *,
 
 
 async def create_claim(conn: AsyncConnection, claim: Claim, now: datetime, *, actor: str, trace_id: str = "") -> None:
-    """A draft under the claimant's own policy; `claim.submitted_at` is not stored, `submit` sets it.
+    """Create a draft under the claimant's own policy; `claim.submitted_at` is not stored, `submit` sets it.
 
     Raises NotFound (no such policy of this claimant), CurrencyMismatch, Conflict (the id exists, or the product is not
     the policy's).
@@ -299,8 +298,8 @@ async def submit(
 async def withdraw(
     conn: AsyncConnection, claim_id: str, claimant_id: str, now: datetime, *, actor: str, note: str = ""
 ) -> None:
-    """The claimant takes the claim back, or the appeal where one is open: its job ends (a worker on it finds its lease
-    lost), an open referral closes.
+    """Withdraw the claim, or the appeal where one is open: its job ends (a worker on it finds its lease lost), an open
+    referral closes.
 
     A claim that was paid, or declined, once is never withdrawn any more: the decision stands as before the appeal.
     Raises NotFound, InvalidTransition (money is on its way, or nothing is open).
@@ -333,10 +332,8 @@ async def appeal(
     partner: str,
     sla: timedelta = referrals.SLA,
 ) -> str:
-    """A person looks again at a declined or paid claim; returns the referral's id.
-
-    Raises NotFound, InvalidTransition.
-    """
+    """Put a declined or paid claim before a person again. Returns the referral's id. Raises NotFound,
+    InvalidTransition."""
     status, _ = await statuses.lock(conn, claim_id, claimant_id)
     if status not in (Status.DECLINED, Status.PAID):
         raise InvalidTransition(f"a claim that is {status} cannot be appealed")
@@ -355,16 +352,16 @@ async def appeal(
 
 
 async def _stands(conn: AsyncConnection, claim_id: str) -> Status | None:
-    """The decision that stands behind an open appeal."""
+    """Return the decision that an open appeal is against."""
     history = await conn.execute(
         select(claim_history.c.status).where(claim_history.c.claim_id == claim_id).order_by(claim_history.c.seq)
     )
-    live = [one.state for one in await payouts.of_claim(conn, claim_id) if one.state in payouts.LIVE]
+    live = [payout.state for payout in await payouts.of_claim(conn, claim_id) if payout.state in payouts.LIVE]
     kept_minor = await recoveries.wanted_minor(conn, claim_id)
     return standing_decision([Status(status) for status in history.scalars()], live, kept_minor=kept_minor)
 
 
 async def _known_claimant(conn: AsyncConnection, claimant_id: str) -> None:
-    found = await conn.execute(select(claimants.c.id).where(claimants.c.id == claimant_id))
-    if found.first() is None:
+    known = await conn.execute(select(claimants.c.id).where(claimants.c.id == claimant_id))
+    if known.first() is None:
         raise NotFound(f"no claimant {claimant_id}")

@@ -1,9 +1,9 @@
 """Leases over a table of work (jobs in `claims.store.queue`, messages in `claims.store.outbox`): taken in batches with
 SKIP LOCKED, held for a time, fenced.
 
-Every lease adds one to the row's fence. Whoever writes on behalf of a lease names its fence: after the time has run out
-and somebody else took the row, the old holder's fence no longer fits and its transaction fails, however late it wakes
-up.
+Every lease adds one to the row's fence. Whoever writes on behalf of a lease names its fence: once the time has run out
+and somebody else took the row, the old holder's fence no longer matches and its transaction fails, however late it
+resumes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from claims.errors import LeaseLost
 
 
 class Fenced(Protocol):
-    """What a holder has in hand: the row, and the fence that it was given."""
+    """A leased row, with the fence that its holder was given."""
 
     @property
     def row_id(self) -> int: ...
@@ -35,9 +35,8 @@ F = TypeVar("F", bound=Fenced)
 
 @dataclass(frozen=True, slots=True)
 class WorkBacklog:
-    """due: waiting and due now; later: waiting for a time to come; oldest_seconds: how long the oldest due row has been
-    due.
-    """
+    """Counts of waiting work. due: waiting and due now; later: waiting for a time to come; oldest_seconds: how long the
+    oldest due row has been due."""
 
     due: int
     later: int
@@ -48,7 +47,7 @@ class WorkBacklog:
 
 @dataclass(frozen=True, slots=True)
 class WorkTable:
-    """A table of work. unique: the columns that a piece of work is put in once by."""
+    """A table of work. unique: the columns that identify a piece of work."""
 
     table: Table
     unique: tuple[str, ...]
@@ -103,7 +102,7 @@ class WorkTable:
         return sorted(taken.all(), key=lambda row: (row.due_at, row.id))
 
     async def hold(self, conn: AsyncConnection, lease: Fenced) -> None:
-        """Lock the row until the transaction ends, so that nobody can lease it in between.
+        """Lock the row until the transaction ends, so that nobody can lease it meanwhile.
 
         Raises LeaseLost when somebody has.
         """
@@ -114,7 +113,7 @@ class WorkTable:
     async def renew(
         self, conn: AsyncConnection, leases: Sequence[F], lease_seconds: float, now: datetime
     ) -> tuple[F, ...]:
-        """Extend the leases that still stand and return those."""
+        """Extend the leases that are still valid and return those."""
         if not leases:
             return ()
         renewed = await conn.execute(
@@ -127,7 +126,7 @@ class WorkTable:
         return tuple(lease for lease in leases if lease.row_id in standing)
 
     async def finish(self, conn: AsyncConnection, lease: Fenced, now: datetime) -> None:
-        """The work is done, and its effect recorded in the same transaction; the row stays as a record.
+        """Mark the work as done, in the transaction that records its effect; the row stays as a record.
 
         Raises LeaseLost.
         """
@@ -136,7 +135,7 @@ class WorkTable:
     async def fail(
         self, conn: AsyncConnection, lease: Fenced, error: str, retry_at: datetime, dead: bool, **changed: object
     ) -> None:
-        """Due again at `retry_at`, or, when `dead`, set aside for a person. changed: further columns.
+        """Make the row due again at `retry_at` or, when `dead`, set it aside for a person. changed: further columns.
 
         Raises LeaseLost.
         """
@@ -163,7 +162,7 @@ class WorkTable:
         )
 
     async def backlog(self, conn: AsyncConnection, now: datetime, *filters: ColumnElement[bool]) -> WorkBacklog:
-        """How much is waiting, in work and given up."""
+        """Return how much is waiting, in work and given up."""
         columns = self.table.c
         expired = and_(columns.state == "leased", columns.leased_until < now)
         waiting = or_(columns.state == "due", expired)

@@ -12,7 +12,8 @@ from claims.store.tables import ledger_entries, ledger_transactions
 
 
 async def write(conn: AsyncConnection, transaction: Transaction, now: datetime) -> bool:
-    """Store a transaction with its entries. False, and nothing written, when this payout's step is there already."""
+    """Store a transaction with its entries. Returns False, with nothing written, when this payout's step is there
+    already."""
     fresh = await conn.execute(
         insert(ledger_transactions)
         .values(id=transaction.id, payout_id=transaction.payout_id, step=transaction.step, at=now)

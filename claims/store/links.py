@@ -1,8 +1,8 @@
-"""Which claims share a photo or a paper, as found when they were decided.
+"""Links between claims that share a photo or a paper, as found when they were decided.
 
-Publish-then-search sees to it that of two such claims at least one knows of the other; the link makes that knowledge
-mutual. It answers two questions: has another claim with this photo been paid already, and in whose records does an
-erased claim's picture still stand?
+Publish-then-search ensures that of two such claims at least one knows of the other; the link makes that knowledge
+mutual. It answers two questions: has another claim with this photo been paid already, and whose records still hold an
+erased claim's picture?
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from claims.errors import CopyPaid
 from claims.store import payouts
 from claims.store.tables import claim_links, claim_overlays, evidence
 
-# As many other claims with the same file as one claim is linked to directly; the rest is linked through them.
+# A claim is linked directly to at most so many others with the same file; the rest are linked through them.
 SAME_FILE_MAX: Final = 50
 
 
 def matches_in(facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every match of every photo in recorded facts (plain JSON), to change in place."""
+    """Yield every match of every photo in recorded facts (plain JSON), to change in place."""
     for photo in facts.get("photos", ()):
         yield from photo.get("matches", ())
 
 
 def claims_in(facts: Mapping[str, Any]) -> frozenset[str]:
-    """Ids of all other claims that recorded facts (plain JSON) name."""
+    """Return the ids of all other claims that recorded facts (plain JSON) name."""
     named = {str(match.get("claim_id", "")) for match in matches_in(facts)}
     for paper in facts.get("papers", ()):
         named.update(paper.get("number_claimed_before", ()))
@@ -38,12 +38,12 @@ def claims_in(facts: Mapping[str, Any]) -> frozenset[str]:
 
 
 async def record(conn: AsyncConnection, claim_id: str, facts: Mapping[str, Any]) -> None:
-    """Keep what the facts of a decision say about other claims. Idempotent; a later round says it anew."""
+    """Record what the facts of a decision say about other claims. Idempotent; a later round brings it up to date."""
     copied = {str(match["claim_id"]) for match in matches_in(facts) if _counts(match)}
     for paper in facts.get("papers", ()):
         copied.update(paper.get("number_claimed_before", ()))
     photos = facts.get("photos", ())
-    files = [photo["sha256"] for photo in photos if any(_counts(one) for one in photo.get("matches", ()))]
+    files = [photo["sha256"] for photo in photos if any(_counts(match) for match in photo.get("matches", ()))]
     if files:
         same = select(evidence.c.claim_id).where(evidence.c.sha256.in_(files)).distinct().limit(SAME_FILE_MAX)
         copied.update((await conn.execute(same)).scalars())
@@ -62,7 +62,7 @@ async def record(conn: AsyncConnection, claim_id: str, facts: Mapping[str, Any])
     )
 
 
-# What a person has explained (two photos of their own, what everybody photographs) leads no further.
+# Matches that a person has explained (two photos of their own, a known picture) lead no further.
 _SHARING: Final = text(
     """
     WITH RECURSIVE sharing (id) AS (
@@ -86,24 +86,27 @@ _SHARING: Final = text(
 
 
 async def sharing(conn: AsyncConnection, claim_id: str) -> tuple[str, ...]:
-    """Ids of all claims with a copy of the claim's photo or paper, found from either side, through others too."""
+    """Return the ids of all claims with a copy of the claim's photo or paper, found from either side, through others
+    too."""
     return tuple((await conn.execute(_SHARING, {"claim_id": claim_id})).scalars())
 
 
 async def paid(conn: AsyncConnection, claim_id: str) -> tuple[str, ...]:
-    """Of those, the claims that have been paid or promised money."""
+    """Return those of the sharing claims that have been paid or promised money."""
     return tuple(sorted(await payouts.paid_claims(conn, await sharing(conn, claim_id))))
 
 
 async def check_unpaid(conn: AsyncConnection, claim_id: str, known: Collection[str]) -> None:
-    """Raises CopyPaid when a claim with a copy of the photo or paper was paid that is not among `known`."""
-    found = tuple(other for other in await paid(conn, claim_id) if other not in known)
-    if found:
-        raise CopyPaid(f"money was promised already for the same photo or paper, in claim {', '.join(found)}", found)
+    """Raise CopyPaid if a claim with a copy of the photo or paper was paid that is not among `known`."""
+    paid_since = tuple(other for other in await paid(conn, claim_id) if other not in known)
+    if paid_since:
+        raise CopyPaid(
+            f"money was promised already for the same photo or paper, in claim {', '.join(paid_since)}", paid_since
+        )
 
 
 async def naming(conn: AsyncConnection, claim_id: str) -> tuple[str, ...]:
-    """Ids of claims whose recorded facts name this claim."""
+    """Return the ids of claims whose recorded facts name this claim."""
     rows = await conn.execute(
         select(claim_links.c.claim_id).where(claim_links.c.other_claim_id == claim_id).order_by(claim_links.c.claim_id)
     )
@@ -111,7 +114,7 @@ async def naming(conn: AsyncConnection, claim_id: str) -> tuple[str, ...]:
 
 
 async def forget(conn: AsyncConnection, claim_ids: Iterable[str]) -> None:
-    """Take erased claims out."""
+    """Remove erased claims."""
     gone = list(claim_ids)
     await conn.execute(
         claim_links.delete().where(or_(claim_links.c.claim_id.in_(gone), claim_links.c.other_claim_id.in_(gone)))
@@ -119,7 +122,8 @@ async def forget(conn: AsyncConnection, claim_ids: Iterable[str]) -> None:
 
 
 def blank(facts: Mapping[str, Any], claim_ids: Iterable[str]) -> frozenset[str]:
-    """Take the pictures of these claims out of facts (plain JSON), in place; the keys of the overlays among them.
+    """Take the pictures of these claims out of facts (plain JSON), in place. Returns the keys of the overlays among
+    them.
 
     No decision depends on either: a replay gives the same bytes.
     """
@@ -135,7 +139,8 @@ def blank(facts: Mapping[str, Any], claim_ids: Iterable[str]) -> frozenset[str]:
 
 
 def _counts(match: Mapping[str, Any]) -> bool:
-    """A proven or confirmed copy of another claim's picture, unless a person or the negative bank explains it."""
+    """Return True for a proven or confirmed copy of another claim's picture, unless a person or a known picture
+    explains it."""
     if not match.get("claim_id") or match.get("common") or match.get("ruling") == "reject":
         return False
     return counts_as_copy(match["verdict"], match.get("ruling", ""))

@@ -1,4 +1,4 @@
-"""Enrolled nose templates of pets; what a template holds only `vision.nose` knows."""
+"""Enrolled nose templates of pets; the content of a template is known to `vision.nose` alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from claims.store.tables import nose_templates, pets
 
 @dataclass(frozen=True, slots=True)
 class StoredTemplate:
-    """template: bytes of `vision.nose`; model: name and version of what made it."""
+    """A stored template. template: bytes of `vision.nose`; model: name and version of what made it."""
 
     photo_sha256: str
     template: bytes
@@ -33,7 +33,7 @@ class Pet:
 
 
 async def pet(conn: AsyncConnection, pet_id: str, claimant_id: str | None = None) -> Pet:
-    """Raises NotFound, also when the pet is not `claimant_id`'s."""
+    """Return the pet. Raises NotFound, also when the pet is not `claimant_id`'s."""
     query = select(pets).where(pets.c.id == pet_id)
     if claimant_id is not None:
         query = query.where(pets.c.claimant_id == claimant_id)
@@ -47,9 +47,9 @@ async def pet(conn: AsyncConnection, pet_id: str, claimant_id: str | None = None
 async def replace_templates(
     conn: AsyncConnection, pet_id: str, templates: Sequence[StoredTemplate], now: datetime, *, actor: str
 ) -> None:
-    """A new enrolment takes the place of the old one. Raises NotFound for an unknown pet."""
-    found = await conn.execute(select(pets.c.id).where(pets.c.id == pet_id).with_for_update(key_share=True))
-    if found.first() is None:
+    """Replace the pet's old enrolment by a new one. Raises NotFound for an unknown pet."""
+    known = await conn.execute(select(pets.c.id).where(pets.c.id == pet_id).with_for_update(key_share=True))
+    if known.first() is None:
         raise NotFound(f"no pet {pet_id}")
     await conn.execute(delete(nose_templates).where(nose_templates.c.pet_id == pet_id))
     if templates:
@@ -58,20 +58,23 @@ async def replace_templates(
             [
                 {
                     "pet_id": pet_id,
-                    "photo_sha256": one.photo_sha256,
-                    "template": one.template,
-                    "model": one.model,
+                    "photo_sha256": template.photo_sha256,
+                    "template": template.template,
+                    "model": template.model,
                     "created_at": now,
                 }
-                for one in templates
+                for template in templates
             ],
         )
-    content = {"photos": [one.photo_sha256 for one in templates], "models": sorted({one.model for one in templates})}
+    content = {
+        "photos": [template.photo_sha256 for template in templates],
+        "models": sorted({template.model for template in templates}),
+    }
     await audit.append(conn, actor, "pet.enrolled", pet_id, content, now)
 
 
 async def list_templates(conn: AsyncConnection, pet_id: str) -> list[StoredTemplate]:
-    """The pet's enrolment in the order it was made; empty when there is none."""
+    """Return the pet's enrolment in the order it was made; empty when there is none."""
     rows = await conn.execute(
         select(nose_templates).where(nose_templates.c.pet_id == pet_id).order_by(nose_templates.c.id)
     )

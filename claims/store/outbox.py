@@ -1,6 +1,5 @@
-"""What must reach the outside world (payouts, referrals): written in the transaction that decides it, sent by another
-process, at least once.
-"""
+"""The outbox: messages to the outside world (payouts, referrals), written in the transaction that decides them, sent by
+another process, at least once."""
 
 from __future__ import annotations
 
@@ -26,9 +25,8 @@ fail = _OUTBOX.fail
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message in hand. row_id is the message's id, key the payout's or the referral's; attempts counts leases, this
-    one included.
-    """
+    """A leased message. row_id is the message's id, key the payout's or the referral's; attempts counts leases, this
+    one included."""
 
     row_id: int
     topic: str
@@ -40,18 +38,18 @@ class Message:
 
 
 async def put(conn: AsyncConnection, topic: Topic, key: str, payload: Mapping[str, object], now: datetime) -> None:
-    """Due at once. Once a topic and key: a second call changes nothing."""
+    """Make a message due at once. A second one with the same topic and key changes nothing."""
     await _OUTBOX.put(conn, now, topic=topic, key=key, payload=dict(payload))
 
 
 async def lease(
     conn: AsyncConnection, topic: Topic, owner: str, limit: int, lease_seconds: float, now: datetime
 ) -> list[Message]:
-    """Up to `limit` due messages of one topic, longest waiting first. Commit before sending."""
+    """Lease up to `limit` due messages of one topic, longest waiting first. Commit before sending."""
     rows = await _OUTBOX.take(conn, owner, limit, lease_seconds, now, outbox.c.topic == topic)
     return [Message(row.id, row.topic, row.key, row.payload, row.fence, row.attempts, row.created_at) for row in rows]
 
 
 async def backlog(conn: AsyncConnection, topic: Topic, now: datetime) -> WorkBacklog:
-    """How many messages of one topic wait, are being sent, were given up."""
+    """Return how many messages of one topic wait, are being sent, were given up."""
     return await _OUTBOX.backlog(conn, now, outbox.c.topic == topic)

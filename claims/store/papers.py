@@ -1,6 +1,5 @@
-"""Numbers of papers (an invoice's, a parcel's): published first, then searched, so that of two claims at once one sees
-the other.
-"""
+"""Numbers of papers (an invoice's, a parcel's): published first, then searched, so that of two claims at once one finds
+the other."""
 
 from __future__ import annotations
 
@@ -19,10 +18,8 @@ from claims.store.tables import claims, document_numbers
 async def publish_numbers(
     conn: AsyncConnection, claim_id: str, numbers: Sequence[tuple[str, str]], now: datetime
 ) -> None:
-    """(number key, evidence id) pairs of a claim; the key is as `claims.paper_keys` makes it. Commit before searching.
-
-    Idempotent.
-    """
+    """Publish the claim's (number key, evidence id) pairs; the key is as `claims.paper_keys` makes it. Commit before
+    searching. Idempotent."""
     if not numbers:
         return
     rows = [
@@ -35,7 +32,7 @@ async def publish_numbers(
 async def claims_with_number(
     conn: AsyncConnection, number_keys: Sequence[str], *, exclude_claim: str
 ) -> dict[str, tuple[str, ...]]:
-    """Ids of other claims by number, first seen first; a number nobody else has is not in the dict.
+    """Return the ids of other claims by number, in order of publication; a number that no other claim has is missing.
 
     A withdrawn claim that was never paid does not count: its paper may be claimed again.
     """

@@ -18,14 +18,14 @@ from claims.store import audit, outbox, referrals, statuses
 from claims.store import ledger as ledger_store
 from claims.store.tables import claims, payouts
 
-NOT_SENT: Final = "not_sent"  # how the error of a payout begins that was given up without the bank
+NOT_SENT: Final = "not_sent"  # start of the error of a payout that was given up without asking the bank
 LIVE: Final = ("reserved", "sent", "paid")  # the money is promised, on its way or gone
 
 
 @dataclass(frozen=True, slots=True)
 class Payout:
-    """state: reserved, sent (the rail was asked at least once), paid, failed. recovery_id: what it was offset against
-    instead of being sent, "" for one that goes to the bank."""
+    """A payout. state: reserved, sent (the rail was asked at least once), paid, failed. recovery_id: what it was offset
+    against instead of being sent, "" for one that goes to the bank."""
 
     id: str
     claim_id: str
@@ -42,7 +42,7 @@ class Payout:
 
     @property
     def never_reached_the_bank(self) -> bool:
-        """Failed before the bank was asked, or while the bank had never heard of it."""
+        """Return True if it failed before the bank was asked, or while the bank had never heard of it."""
         return self.state == "failed" and (self.attempts == 0 or self.last_error.startswith(NOT_SENT))
 
 
@@ -72,7 +72,7 @@ async def reserve(
 
 
 async def get(conn: AsyncConnection, payout_id: str) -> Payout:
-    """Raises NotFound."""
+    """Return the payout. Raises NotFound."""
     row = (await conn.execute(select(payouts).where(payouts.c.id == payout_id))).first()
     if row is None:
         raise NotFound(f"no payout {payout_id}")
@@ -80,7 +80,7 @@ async def get(conn: AsyncConnection, payout_id: str) -> Payout:
 
 
 async def of_claim(conn: AsyncConnection, claim_id: str) -> list[Payout]:
-    """Every payout of a claim, oldest first."""
+    """Return every payout of a claim, oldest first."""
     rows = await conn.execute(
         select(payouts).where(payouts.c.claim_id == claim_id).order_by(payouts.c.created_at, payouts.c.id)
     )
@@ -88,22 +88,20 @@ async def of_claim(conn: AsyncConnection, claim_id: str) -> list[Payout]:
 
 
 async def every(conn: AsyncConnection, *, after: str = "", limit: int = 1000) -> list[Payout]:
-    """All payouts in the order of their ids, a page at a time: what a reconciliation compares with the bank, one by
-    one.
-    """
+    """Return all payouts in the order of their ids, a page at a time; a reconciliation compares each with the bank."""
     rows = await conn.execute(select(payouts).where(payouts.c.id > after).order_by(payouts.c.id).limit(limit))
     return [from_row(row) for row in rows]
 
 
 async def promised_minor(conn: AsyncConnection, claim_id: str) -> int:
-    """What the claim has been paid or promised so far."""
+    """Return what the claim has been paid or promised so far, minor units."""
     return (await promised_by_claim(conn, [claim_id])).get(claim_id, 0)
 
 
 async def promised_by_claim(conn: AsyncConnection, claim_ids: Collection[str]) -> dict[str, int]:
-    """What each of these claims has been paid or promised, minor units; one that was not is missing.
+    """Return what each of these claims has been paid or promised, minor units; a claim that was not is missing.
 
-    The one place that says whether a claim was paid: its status may say something else since.
+    This alone says if a claim was paid: its status may have changed since.
     """
     if not claim_ids:
         return {}
@@ -116,12 +114,13 @@ async def promised_by_claim(conn: AsyncConnection, claim_ids: Collection[str]) -
 
 
 async def paid_claims(conn: AsyncConnection, claim_ids: Collection[str]) -> frozenset[str]:
-    """Those of these claims that have been paid or promised money."""
+    """Return those of these claims that have been paid or promised money."""
     return frozenset(await promised_by_claim(conn, claim_ids))
 
 
 async def mark_sent(conn: AsyncConnection, payout_id: str, now: datetime, actor: str = "flow:settle") -> Payout:
-    """Commit this before the rail is asked: from here on only the bank knows. Recorded the first time.
+    """Mark the payout as sent. Commit this before the rail is asked: from here on only the bank knows. Recorded the
+    first time.
 
     Raises Conflict when it is settled already.
     """
@@ -138,14 +137,14 @@ async def mark_sent(conn: AsyncConnection, payout_id: str, now: datetime, actor:
 
 
 async def note_error(conn: AsyncConnection, payout_id: str, error: str) -> None:
-    """What went wrong on the last attempt, for the operator; the state stays."""
+    """Record the error of the last attempt, for the operator; the state stays."""
     await conn.execute(update(payouts).where(payouts.c.id == payout_id).values(last_error=error[:2000]))
 
 
 async def mark_paid(
     conn: AsyncConnection, payout_id: str, bank_reference: str, now: datetime, actor: str = "flow:settle"
 ) -> bool:
-    """The rail confirmed. False when it was recorded before.
+    """Record the rail's confirmation. Returns False when it was recorded before.
 
     Raises Conflict for a payout that failed or was paid otherwise.
     """
@@ -177,9 +176,10 @@ async def mark_failed(
     actor: str = "flow:settle",
     cause: referrals.Cause = "payout_failed",
 ) -> bool:
-    """The rail refused for good, or nothing was sent: the reserve is voided and a person asked, for `cause`.
+    """Record that the rail refused for good, or that nothing was sent: the reserve is voided and a person asked, for
+    `cause`.
 
-    False when recorded before; Conflict when paid.
+    Returns False when recorded before. Raises Conflict when paid.
     """
     payout = await lock(conn, payout_id)
     if payout.state == "failed":
@@ -211,6 +211,6 @@ async def lock(conn: AsyncConnection, payout_id: str) -> Payout:
 
 
 def from_row(row: Row[Any]) -> Payout:
-    """A row of the whole `payouts` table."""
+    """Return the payout of a row of the whole `payouts` table."""
     amount = Money(row.amount_minor, row.currency)
     return Payout(amount=amount, **{name: getattr(row, name) for name in Payout.__slots__ if name != "amount"})

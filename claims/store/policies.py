@@ -1,4 +1,4 @@
-"""Policies as their holders see them."""
+"""Policies for their holders to read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from claims.store.tables import claims, policies
 
 
 async def of_claimant(conn: AsyncConnection, claimant_id: str, *, limit: int = 50) -> list[Policy]:
-    """The claimant's policies, the one that began last first."""
+    """Return the claimant's policies, the latest to begin first."""
     ids = await conn.execute(
         select(policies.c.id)
         .where(policies.c.claimant_id == claimant_id)
@@ -22,7 +22,7 @@ async def of_claimant(conn: AsyncConnection, claimant_id: str, *, limit: int = 5
 
 
 async def last_payee_account(conn: AsyncConnection, claimant_id: str) -> str:
-    """The account of the claimant's newest claim, "" before the first."""
+    """Return the account of the claimant's newest claim, "" before the first."""
     newest = await conn.execute(
         select(claims.c.payee_account)
         .where(claims.c.claimant_id == claimant_id)

@@ -1,4 +1,4 @@
-"""The books' side of a promise of money: what was paid, stopped or used up by now, read where nobody else can change it
+"""Checks a promise of money against the books: reads what was paid, stopped or used up by now under locks
 (`claims.promises` compares)."""
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ async def check_held(conn: AsyncConnection, claim_id: str, counted: CountedCover
 
 
 async def check_cover(conn: AsyncConnection, policy: Policy, pay_minor: int) -> None:
-    """Raise CoverSpent as `claims.promises.check_sum`. Locks the policy: of two claims under it that are decided at
-    once, both must not use the same rest of its sum."""
+    """Raise CoverSpent as `claims.promises.check_sum`. Locks the policy, so that two claims under it that are decided
+    at once do not both use the same rest of its sum."""
     await conn.execute(select(policies.c.id).where(policies.c.id == policy.id).with_for_update(key_share=True))
     paid = await conn.execute(
         select(func.coalesce(func.sum(payout_rows.c.amount_minor), 0))

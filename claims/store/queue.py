@@ -1,10 +1,9 @@
 """The queue of claims that are due for adjudication: one job a claim and round.
 
-A lease that runs out means that its process died, or stood still for as long. Whether one of its claims did that nobody
-knows, so each of them is worked on alone from then on (`lease_alone`): a process that dies again died of the only claim
-that it held, or of something outside, and the claim is innocent as soon as it gets a step further (`moved_on`). So a
-claim that kills whatever touches it is found after a few deaths, and one that merely was beside it is not suspected for
-long.
+A lease runs out when its process died, or stood still for as long. It is not known if one of its claims caused that, so
+each of them is worked on alone from then on (`lease_alone`): a process that dies again died of the only claim that it
+held, or of something outside, and the claim is cleared as soon as it gets a step further (`moved_on`). So a claim that
+kills its process is found after a few deaths, and a claim that merely ran beside it is not suspected for long.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ backlog = _JOBS.backlog
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A job in hand.
+    """A leased job.
 
     row_id is the job's id; attempts counts leases, this one included. failures: checks before this one that failed by
     the claim's own doing. postponed: put off in a row before this one for want of resources. deaths: processes that
@@ -48,22 +47,21 @@ class Lease:
 
 
 async def put(conn: AsyncConnection, claim_id: str, round_number: int, now: datetime) -> None:
-    """Make the claim due. Once a round: a second call changes nothing."""
+    """Make the claim due, once for each round: a second call changes nothing."""
     await _JOBS.put(conn, now, claim_id=claim_id, round=round_number)
 
 
 async def lease(conn: AsyncConnection, owner: str, limit: int, lease_seconds: float, now: datetime) -> list[Lease]:
-    """Up to `limit` due jobs, longest waiting first; none that is to be worked on alone. Commit before working on
-    them.
-    """
+    """Lease up to `limit` due jobs, longest waiting first; none that must be worked on alone. Commit before working on
+    them."""
     shared = (jobs.c.state == "due", ~jobs.c.alone)
     rows = await _JOBS.take(conn, owner, limit, lease_seconds, now, *shared)
     return [_lease(row) for row in rows]
 
 
 async def lease_alone(conn: AsyncConnection, owner: str, lease_seconds: float, now: datetime) -> list[Lease]:
-    """The longest waiting job that some process ended with, if any: to be worked on with nothing beside it. Those with
-    the fewest deaths first, so that kills from outside do not all fall on one.
+    """Lease the longest waiting job whose lease ran out before, if any, to be worked on with nothing beside it. Jobs
+    with the fewest deaths come first, so that kills from outside do not all fall on one.
 
     A death is counted when this lease, too, ran out, and its holder has shown no sign of life since: neither took it
     again itself nor reported (`heartbeats`).
@@ -82,7 +80,7 @@ async def lease_alone(conn: AsyncConnection, owner: str, lease_seconds: float, n
 
 
 async def alone_due(conn: AsyncConnection, now: datetime) -> int:
-    """How many jobs `lease_alone` would give out, one after another."""
+    """Return how many jobs `lease_alone` would give out, one after another."""
     lost = and_(jobs.c.state == "leased", jobs.c.leased_until < now)
     kept = and_(jobs.c.state == "due", jobs.c.alone)
     counted = await conn.execute(
@@ -91,30 +89,31 @@ async def alone_due(conn: AsyncConnection, now: datetime) -> int:
     return int(counted.scalar_one())
 
 
-async def moved_on(conn: AsyncConnection, one: Lease) -> None:
-    """The claim got a step further than ever: what ended its processes before was not this step, and nothing that it
-    waited for is missing now.
-    """
-    if one.deaths or one.postponed:
-        await conn.execute(update(jobs).where(jobs.c.id == one.row_id).values(deaths=0, postponed=0, waits_for=""))
+async def moved_on(conn: AsyncConnection, job: Lease) -> None:
+    """Record that the claim got further than before: this step did not end its earlier processes, and nothing that it
+    waited for is missing now."""
+    if job.deaths or job.postponed:
+        await conn.execute(update(jobs).where(jobs.c.id == job.row_id).values(deaths=0, postponed=0, waits_for=""))
 
 
-async def fail(conn: AsyncConnection, one: Lease, error: str, retry_at: datetime, dead: bool) -> None:
-    """The check failed by the claim's own doing: due again at `retry_at`, or set aside for a person when `dead`.
+async def fail(conn: AsyncConnection, job: Lease, error: str, retry_at: datetime, dead: bool) -> None:
+    """Record a check that failed by the claim's own doing: due again at `retry_at`, or set aside for a person when
+    `dead`.
     Raises LeaseLost.
     """
     counted = {"failures": jobs.c.failures + 1, "postponed": 0, "waits_for": ""}
-    await _JOBS.fail(conn, one, error, retry_at, dead, **counted)
+    await _JOBS.fail(conn, job, error, retry_at, dead, **counted)
 
 
-async def postpone(conn: AsyncConnection, one: Lease, resource: str, error: str, retry_at: datetime) -> None:
-    """The machine lacked `resource`: due again at `retry_at`, and no failure of the claim. Raises LeaseLost."""
+async def postpone(conn: AsyncConnection, job: Lease, resource: str, error: str, retry_at: datetime) -> None:
+    """Put the job off because the machine lacked `resource`: due again at `retry_at`, and no failure of the claim.
+    Raises LeaseLost."""
     counted = {"postponed": jobs.c.postponed + 1, "waits_for": resource}
-    await _JOBS.fail(conn, one, error, retry_at, False, **counted)
+    await _JOBS.fail(conn, job, error, retry_at, False, **counted)
 
 
 async def waiting_for_resources(conn: AsyncConnection) -> dict[str, int]:
-    """Claims that were put off for want of a resource and are not through yet, by resource."""
+    """Return the number of claims, by resource, that were put off for want of it and are not through yet."""
     rows = await conn.execute(
         select(jobs.c.waits_for, func.count())
         .where(jobs.c.waits_for != "", jobs.c.state.in_(("due", "leased")))

@@ -1,7 +1,7 @@
-"""Claims that came before a person only because they could not be checked, and back to the queue once they can be.
+"""Sends claims that came before a person only because they could not be checked back to the queue once they can be.
 
 The referral is closed as overtaken and the claim is due again in a new round, unless a person has it in hand or has
-taken part in it: then it is theirs.
+taken part in it: then it stays with them.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ _CODE: Final = b'"could_not_check"'
 @dataclass(frozen=True, slots=True)
 class Unchecked:
     """A claim before a person that could not be checked. error: its kind, as stored; rechecks: how often it was sent
-    back already.
-    """
+    back already."""
 
     claim_id: str
     referral_id: str
@@ -40,9 +39,8 @@ class Unchecked:
 
 
 async def unchecked(conn: AsyncConnection, wanted: Callable[[str], bool]) -> list[Unchecked]:
-    """Claims that wait for a person who has not touched them, because of an error that is `wanted`; the longest
-    waiting first.
-    """
+    """Return claims that wait for a person who has not touched them, because of an error that is `wanted`; the longest
+    waiting first."""
     again = (
         select(func.count())
         .where(claim_history.c.claim_id == claims.c.id, claim_history.c.actor == ACTOR)
@@ -57,45 +55,45 @@ async def unchecked(conn: AsyncConnection, wanted: Callable[[str], bool]) -> lis
         .where(*_untouched(), func.position(literal(_CODE).op("IN")(decisions.c.decision)) > 0)
         .order_by(referrals.c.created_at, referrals.c.id)
     )
-    found = []
+    waiting = []
     for row in rows:
         inputs = json.loads(row.inputs or b"{}")
         if inputs.get("by") == "unchecked" and wanted(inputs["error"]):
-            found.append(
+            waiting.append(
                 Unchecked(row.id, row.referral_id, inputs["stage"], inputs["error"], row.created_at, row.rechecks)
             )
-    return found
+    return waiting
 
 
-async def send_back(conn: AsyncConnection, one: Unchecked, now: datetime) -> bool:
-    """Close the referral as overtaken and make the claim due in a new round. False when a person has it by now, or it
-    is no longer before one.
-    """
-    status, round_number = await statuses.lock(conn, one.claim_id)
+async def send_back(conn: AsyncConnection, case: Unchecked, now: datetime) -> bool:
+    """Close the referral as overtaken and make the claim due in a new round. Returns False when a person has it by now,
+    or it is no longer before one."""
+    status, round_number = await statuses.lock(conn, case.claim_id)
     closed = await conn.execute(
         update(referrals)
-        .where(referrals.c.id == one.referral_id, referrals.c.claim_id == claims.c.id, *_untouched())
+        .where(referrals.c.id == case.referral_id, referrals.c.claim_id == claims.c.id, *_untouched())
         .values(state="closed", decided_at=now, note=OVERTAKEN)
         .returning(referrals.c.id)
     )
     if closed.first() is None:
         return False
-    note = f"checked again after {one.stage}: {one.error}"
-    await statuses.move(conn, one.claim_id, status, Status.SUBMITTED, actor=ACTOR, note=note, now=now)
-    await conn.execute(update(claims).where(claims.c.id == one.claim_id).values(round=round_number + 1))
-    await queue.put(conn, one.claim_id, round_number + 1, now)
-    content = {"referral_id": one.referral_id, "stage": one.stage, "error": one.error, "round": round_number + 1}
-    await audit.append(conn, ACTOR, "claim.rechecked", one.claim_id, content, now)
+    note = f"checked again after {case.stage}: {case.error}"
+    await statuses.move(conn, case.claim_id, status, Status.SUBMITTED, actor=ACTOR, note=note, now=now)
+    await conn.execute(update(claims).where(claims.c.id == case.claim_id).values(round=round_number + 1))
+    await queue.put(conn, case.claim_id, round_number + 1, now)
+    content = {"referral_id": case.referral_id, "stage": case.stage, "error": case.error, "round": round_number + 1}
+    await audit.append(conn, ACTOR, "claim.rechecked", case.claim_id, content, now)
     return True
 
 
-def due(one: Unchecked, pause_seconds: float, pause_seconds_max: float) -> datetime:
-    """When it is sent back at the earliest: the pause doubles with each time."""
-    return one.referred_at + timedelta(seconds=min(pause_seconds * 2 ** min(one.rechecks, 30), pause_seconds_max))
+def due(case: Unchecked, pause_seconds: float, pause_seconds_max: float) -> datetime:
+    """Return when it is sent back at the earliest: the pause doubles each time."""
+    return case.referred_at + timedelta(seconds=min(pause_seconds * 2 ** min(case.rechecks, 30), pause_seconds_max))
 
 
 def _untouched() -> tuple[ColumnElement[bool], ...]:
-    """An ordinary referral that nobody has in hand, of a claim that no person has taken part in."""
+    """Return the conditions for an ordinary referral that nobody has in hand, of a claim that no person has taken part
+    in."""
     return (
         referrals.c.state.in_(OPEN),
         referrals.c.cause == "refer",

@@ -44,7 +44,7 @@ _DECISIONS: Final = uuid.UUID("b1f8f1c4-0a63-5d1b-9d0f-6a3f1d2c7e58")
 
 @dataclass(frozen=True, slots=True)
 class NewDecision:
-    """A decision about to be recorded, with all that is recorded beside it.
+    """A decision about to be recorded, with everything that is recorded beside it.
 
     lease: a worker's on a submitted claim; None for a person's decision on a claim before them (`decide_referral` is
     the way there). decision.payout is the whole amount due for the claim: what an earlier decision paid or promised is
@@ -73,7 +73,8 @@ class NewDecision:
 
 @dataclass(frozen=True, slots=True)
 class DecisionRecorded:
-    """payout_id (of what goes to the bank), referral_id and recovery_id are "" where the decision led to none."""
+    """The result of recording. payout_id (of what goes to the bank), referral_id and recovery_id are "" where the
+    decision led to none."""
 
     decision_id: str
     status: Status
@@ -83,8 +84,8 @@ class DecisionRecorded:
 
 
 async def record_decision(conn: AsyncConnection, new: NewDecision) -> DecisionRecorded:
-    """Decision, status, history, payout with its ledger reserve, referral, outbox, audit and the job's end, in the
-    caller's transaction.
+    """Record decision, status, history, payout with its ledger reserve, referral, outbox, audit and the job's end, in
+    the caller's transaction.
 
     Raises LeaseLost (fence, or withdrawn meanwhile), Conflict (another round), CoverSpent (take the cover facts again),
     CopyPaid (another claim with a copy of the photo, or for the same order or event, has been paid since they were
@@ -134,8 +135,8 @@ async def decide_referral(
     although_copy_paid: bool = False,
     recover: bool = False,
 ) -> DecisionRecorded:
-    """A person's verdict on a referral and the decision that follows from it. Of two at once one wins, the other gets
-    Conflict.
+    """Record a person's verdict on a referral and the decision that follows from it. Of two at once one wins, the other
+    gets Conflict.
 
     partner: given when the person belongs to a partner insurer; another's referral is NotFound. although_copy_paid: the
     person knows that another claim with the same photo, paper, order or event was paid; otherwise CopyPaid. Of two
@@ -158,14 +159,14 @@ async def decide_referral(
 
 
 def _facts(inputs: bytes) -> dict[str, Any]:
-    """The facts in recorded inputs; a person's decision has none of its own."""
+    """Return the facts in recorded inputs; a person's decision has none of its own."""
     facts: dict[str, Any] = json.loads(inputs or b"{}").get("facts", {})
     return facts
 
 
 async def _without_erased(conn: AsyncConnection, new: NewDecision, facts: dict[str, Any]) -> bytes:
     """Lock the claim and those that the facts name. Returns the inputs without the pictures of claims that were erased
-    meanwhile: they were looked at before, and must not come back with this decision. Blanks `facts` likewise."""
+    since the photos were examined, which must not come back with this decision. Blanks `facts` likewise."""
     others = links.claims_in(facts)
     standing = await statuses.lock_all(conn, {new.claim.id, *others})
     erased = [other for other in others if standing.get(other) is Status.ERASED]
@@ -177,7 +178,8 @@ async def _without_erased(conn: AsyncConnection, new: NewDecision, facts: dict[s
 
 
 async def _lock_due(conn: AsyncConnection, new: NewDecision) -> Status:
-    """The claim's status, locked. Raises Conflict, LeaseLost or CurrencyMismatch when this decision is not due."""
+    """Lock the claim and return its status. Raises Conflict, LeaseLost or CurrencyMismatch when this decision is not
+    due."""
     status, round_number = await statuses.lock(conn, new.claim.id)
     if round_number != new.file.round:
         raise Conflict(f"claim {new.claim.id} is in round {round_number}, the decision is on round {new.file.round}")
@@ -217,7 +219,7 @@ async def _insert_decision(conn: AsyncConnection, new: NewDecision, inputs: byte
 
 
 async def _move(conn: AsyncConnection, new: NewDecision, old: Status, status: Status) -> Status:
-    """To the status that follows from the decision; a person's touches the claim."""
+    """Move the claim to the status that follows from the decision; a person's decision marks it as touched."""
     if old is Status.PAYOUT_FAILED and status is not Status.APPROVED:
         old = await _step(conn, new, old, Status.REFERRED)
     await _step(conn, new, old, status, note=new.note)

@@ -28,7 +28,8 @@ OFFSET_REFERENCE: Final = "offset"  # what stands for a bank's reference on a pa
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Amounts are minor units of `amount`'s currency. state: open, or what ended it."""
+    """Money that a claimant owes back. Amounts are minor units of `amount`'s currency. state: open, or what ended
+    it."""
 
     id: str
     claim_id: str
@@ -48,20 +49,20 @@ class Recovery:
 
     @property
     def owed(self) -> Money:
-        """The amount that is still to come back."""
+        """Return the amount that is still to come back."""
         settled = self.offset_minor + self.repaid_minor + self.written_off_minor
         return Money(self.amount.minor - settled, self.amount.currency)
 
 
 async def held_minor(conn: AsyncConnection, claim_id: str) -> int:
-    """Minor units that the claimant was paid or promised for the claim and need not give back: payouts less recoveries.
-    What was written off stays theirs."""
+    """Return the minor units that the claimant was paid or promised for the claim and need not give back: payouts less
+    recoveries. What was written off stays theirs."""
     asked_back = recoveries.c.amount_minor - recoveries.c.written_off_minor
     return await payouts.promised_minor(conn, claim_id) - await _sum(conn, asked_back, claim_id)
 
 
 async def wanted_minor(conn: AsyncConnection, claim_id: str) -> int:
-    """The same, less what was written off: what the claim should have cost."""
+    """Return `held_minor` less what was written off: what the claim should have cost."""
     return await payouts.promised_minor(conn, claim_id) - await _sum(conn, recoveries.c.amount_minor, claim_id)
 
 
@@ -71,7 +72,8 @@ async def _sum(conn: AsyncConnection, amounts: ColumnElement[int], claim_id: str
 
 
 async def given_back_minor(conn: AsyncConnection, policy_id: str, *, besides: str = "") -> int:
-    """Minor units that came back, by offset or repayment, of the claims under a policy; without the claim `besides`."""
+    """Return the minor units that came back, by offset or repayment, of the claims under a policy; without the claim
+    `besides`."""
     total = await conn.execute(
         select(func.coalesce(func.sum(recoveries.c.offset_minor + recoveries.c.repaid_minor), 0))
         .join(claims, claims.c.id == recoveries.c.claim_id)
@@ -83,8 +85,8 @@ async def given_back_minor(conn: AsyncConnection, policy_id: str, *, besides: st
 async def ask_back(
     conn: AsyncConnection, claim: Claim, decision_id: str, amount: Money, note: str, now: datetime, *, actor: str
 ) -> str:
-    """The claimant owes `amount` of what was paid for the claim; returns the recovery's id. Part of recording a
-    decision."""
+    """Record that the claimant owes `amount` of what was paid for the claim. Returns the recovery's id. Part of
+    recording a decision."""
     recovery_id = ledger.recovery_id(claim.id, decision_id)
     await conn.execute(
         insert(recoveries).values(
@@ -120,7 +122,7 @@ async def pay(conn: AsyncConnection, claim: Claim, decision_id: str, due: Money,
         .with_for_update()
     )
     by_id = {row.id: _recovery(row) for row in owed}
-    parts, rest_minor = split(due.minor, [(one.id, one.owed.minor) for one in by_id.values()])
+    parts, rest_minor = split(due.minor, [(recovery.id, recovery.owed.minor) for recovery in by_id.values()])
     for recovery_id, part_minor in parts:
         part = Money(part_minor, due.currency)
         await _offset(conn, claim, decision_id, by_id[recovery_id], part, now, actor=actor)
@@ -177,8 +179,8 @@ async def _offset(
 async def mark_repaid(
     conn: AsyncConnection, recovery_id: str, reference: str, now: datetime, *, actor: str
 ) -> Recovery:
-    """The claimant has paid all that was still owed; reference: of their payment. The same reference again changes
-    nothing. Raises NotFound, and Conflict when it was ended otherwise."""
+    """Record that the claimant has paid all that was still owed; reference: of their payment. The same reference again
+    changes nothing. Raises NotFound, and Conflict when it was ended otherwise."""
     recovery = await _lock(conn, recovery_id)
     if recovery.state == "repaid" and recovery.reference == reference:
         return recovery
@@ -202,7 +204,7 @@ async def write_off(conn: AsyncConnection, recovery_id: str, note: str, now: dat
 
 
 async def get(conn: AsyncConnection, recovery_id: str) -> Recovery:
-    """Raises NotFound."""
+    """Return the recovery. Raises NotFound."""
     row = (await conn.execute(select(recoveries).where(recoveries.c.id == recovery_id))).first()
     if row is None:
         raise NotFound(f"no recovery {recovery_id}")
@@ -210,7 +212,7 @@ async def get(conn: AsyncConnection, recovery_id: str) -> Recovery:
 
 
 async def of_claim(conn: AsyncConnection, claim_id: str) -> list[Recovery]:
-    """Every recovery of a claim, oldest first."""
+    """Return every recovery of a claim, oldest first."""
     rows = await conn.execute(
         select(recoveries).where(recoveries.c.claim_id == claim_id).order_by(recoveries.c.opened_at, recoveries.c.id)
     )
@@ -218,7 +220,7 @@ async def of_claim(conn: AsyncConnection, claim_id: str) -> list[Recovery]:
 
 
 async def listed(conn: AsyncConnection, *, state: str = "open", limit: int = 100, offset: int = 0) -> list[Recovery]:
-    """Oldest first; any state when `state` is ""."""
+    """Return recoveries, oldest first; any state when `state` is ""."""
     query = select(recoveries).order_by(recoveries.c.opened_at, recoveries.c.id).limit(limit).offset(offset)
     if state:
         query = query.where(recoveries.c.state == state)
@@ -226,13 +228,13 @@ async def listed(conn: AsyncConnection, *, state: str = "open", limit: int = 100
 
 
 async def every(conn: AsyncConnection, *, after: str = "", limit: int = 1000) -> list[Recovery]:
-    """All of them in the order of their ids, a page at a time."""
+    """Return all recoveries in the order of their ids, a page at a time."""
     rows = await conn.execute(select(recoveries).where(recoveries.c.id > after).order_by(recoveries.c.id).limit(limit))
     return [_recovery(row) for row in rows]
 
 
 async def owed(conn: AsyncConnection) -> Mapping[str, tuple[int, int]]:
-    """Open recoveries by currency: how many, and minor units still owed."""
+    """Return the open recoveries by currency: how many, and minor units still owed."""
     settled = recoveries.c.offset_minor + recoveries.c.repaid_minor + recoveries.c.written_off_minor
     rows = await conn.execute(
         select(recoveries.c.currency, func.count(), func.sum(recoveries.c.amount_minor - settled))
@@ -249,7 +251,7 @@ def _still_open(recovery: Recovery) -> Money:
 
 
 async def _lock(conn: AsyncConnection, recovery_id: str) -> Recovery:
-    """Its claim first, as everybody locks."""
+    """Lock the recovery, its claim first, as everybody locks."""
     await statuses.lock(conn, (await get(conn, recovery_id)).claim_id)
     row = (await conn.execute(select(recoveries).where(recoveries.c.id == recovery_id).with_for_update())).one()
     return _recovery(row)

@@ -1,6 +1,5 @@
-"""Claims in front of a person: opened by a decision, an appeal or a failed payout; taken, then decided, by one person
-only.
-"""
+"""Referrals, claims in front of a person: opened by a decision, an appeal or a failed payout; taken, then decided, by
+one person only."""
 
 from __future__ import annotations
 
@@ -27,7 +26,8 @@ _REFERRALS: Final = uuid.UUID("0d6c1c52-5a0c-5c7e-8a38-1df0a9a4a6b7")
 
 @dataclass(frozen=True, slots=True)
 class Referral:
-    """state: open (not yet with the partner), delivered, decided, closed (withdrawn, or overtaken by another check)."""
+    """A referral. state: open (not yet with the partner), delivered, decided, closed (withdrawn, or overtaken by
+    another check)."""
 
     id: str
     claim_id: str
@@ -59,11 +59,11 @@ async def open_referral(
     again: str = "",
 ) -> str:
     """Put a claim before a person of `partner` and the message to the partner into the outbox; returns the referral's
-    id. Of a claim that waits for a flood the partner is told only if the ruling leaves it to them.
+    id. For a claim that waits for a flood, the partner is told only if the ruling leaves it to them.
 
     The same decision and cause (and `again`, where they may meet twice) give the same id, so a retry opens nothing
-    twice. Raises Conflict when another referral of the claim is open, or this very one is over: it would be before
-    nobody.
+    twice. Raises Conflict when another referral of the claim is open, or this very one is over, so that it would be
+    before nobody.
     """
     if not partner:
         raise StoreError(f"claim {claim_id} has no partner insurer to be referred to")
@@ -97,15 +97,15 @@ async def open_referral(
 
 
 async def count_of_claim(conn: AsyncConnection, claim_id: str) -> int:
-    """How often the claim came before a person, whatever for."""
+    """Return how often the claim came before a person, for any cause."""
     return (await conn.execute(select(func.count()).where(referrals.c.claim_id == claim_id))).scalar_one()
 
 
 async def hand_on(
     conn: AsyncConnection, referral_id: str, now: datetime, *, sla: timedelta = SLA, actor: str = "flow:teach"
 ) -> bool:
-    """A claim that waited for a flood is now a case like any other: its time begins, and the partner is told. False
-    when it is no longer open."""
+    """Turn the referral of a claim that waited for a flood into an ordinary one: its time begins, and the partner is
+    told. Returns False when it is no longer open."""
     row = (
         await conn.execute(
             update(referrals)
@@ -129,12 +129,12 @@ async def _tell(
 
 
 async def get(conn: AsyncConnection, referral_id: str, partner: str | None = None) -> Referral:
-    """One referral. Raises NotFound, also when `partner` is given and it is not theirs."""
+    """Return one referral. Raises NotFound, also when `partner` is given and it is not theirs."""
     return await _one(conn, referrals.c.id == referral_id, partner)
 
 
 async def referred_to(conn: AsyncConnection, partner: str, claim_ids: Collection[str]) -> frozenset[str]:
-    """Those of `claim_ids` that were ever referred to this partner."""
+    """Return those of `claim_ids` that were ever referred to this partner."""
     if not claim_ids:
         return frozenset()
     rows = await conn.execute(
@@ -184,7 +184,7 @@ async def give_back(conn: AsyncConnection, referral_id: str, subject: str) -> No
 
 
 async def deliver(conn: AsyncConnection, referral_id: str, now: datetime, actor: str = "flow:refer") -> None:
-    """The partner has it. A referral that was decided or closed in the meantime stays so."""
+    """Record that the partner has it. A referral that was decided or closed in the meantime stays so."""
     delivered = await conn.execute(
         update(referrals)
         .where(referrals.c.id == referral_id, referrals.c.state == "open")
@@ -207,7 +207,7 @@ async def settle(
     *,
     partner: str | None = None,
 ) -> Referral:
-    """Mark as decided, once: of two people at the same moment one gets Conflict. NotFound for another partner's
+    """Mark as decided, once: of two people at the same moment one gets Conflict. Raises NotFound for another partner's
     referral.
 
     `claims.store.recording.decide_referral` calls this with the decision that follows from it, in one transaction.
@@ -228,7 +228,7 @@ async def settle(
 
 
 async def close_of_claim(conn: AsyncConnection, claim_id: str, now: datetime) -> None:
-    """The claim was withdrawn: nobody needs to judge it any more."""
+    """Close the claim's referral when it was withdrawn: nobody needs to judge it any more."""
     await conn.execute(
         update(referrals)
         .where(referrals.c.claim_id == claim_id, referrals.c.state.in_(OPEN))
@@ -247,5 +247,5 @@ async def _one(conn: AsyncConnection, condition: ColumnElement[bool], partner: s
 
 
 def from_row(row: Row[Any]) -> Referral:
-    """A row of the whole `referrals` table."""
+    """Return the referral of a row of the whole `referrals` table."""
     return Referral(**{name: getattr(row, name) for name in Referral.__slots__})

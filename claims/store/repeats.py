@@ -1,6 +1,5 @@
-"""Orders and events that several claims name: published first, then searched, and looked at once more under a lock
-before money is promised.
-"""
+"""Orders and events that several claims name: published first, then searched, and searched once more under a lock
+before money is promised."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ from claims.rules import Rules
 from claims.store import payouts
 from claims.store.tables import claim_orders, claimants, claims
 
-# As many other claims as a decision carries along; sums are of all.
+# A decision carries at most so many other claims; sums are over all of them.
 LISTED_MAX: Final = 20
 _IDENTITIES_MAX: Final = 500
 
@@ -36,7 +35,8 @@ _IDENTITIES_MAX: Final = 500
 async def publish_orders(
     conn: AsyncConnection, claim_id: str, orders: Iterable[tuple[str, int]], now: datetime
 ) -> None:
-    """(order key, price in minor units or 0 for unknown) pairs of a submitted claim. Commit before searching.
+    """Publish the (order key, price in minor units or 0 for unknown) pairs of a submitted claim. Commit before
+    searching.
 
     Idempotent; a price that becomes known is kept, the lowest of several.
     """
@@ -60,18 +60,18 @@ async def publish_orders(
 
 
 async def publish_stated(conn: AsyncConnection, claim_id: str, now: datetime) -> None:
-    """The order that the claim states; part of its submission."""
+    """Publish the order that the claim states; part of its submission."""
     row = (await conn.execute(select(claims.c.order_number, claims.c.merchant_id).where(claims.c.id == claim_id))).one()
     await publish_orders(conn, claim_id, [(order_key(row.order_number, row.merchant_id), 0)], now)
 
 
 async def of_claim(conn: AsyncConnection, claim: Claim, product: Product, rules: Rules) -> RepeatFact:
-    """Other submitted claims for the claim's orders or about its event, and other ids of its claimant."""
+    """Return other submitted claims for the claim's orders or about its event, and other ids of its claimant."""
     return replace(await sharing(conn, claim, product, rules), identities=await _identities(conn, claim, rules))
 
 
 async def sharing(conn: AsyncConnection, claim: Claim, product: Product, rules: Rules) -> RepeatFact:
-    """The other claims alone, which is what money depends on.
+    """Return the other claims alone, which is what money depends on.
 
     A withdrawn claim that was paid nothing does not count. Of claims submitted at one instant each counts the other.
     """
@@ -104,8 +104,8 @@ async def sharing(conn: AsyncConnection, claim: Claim, product: Product, rules: 
 
 
 async def lock_orders(conn: AsyncConnection, claim_id: str) -> None:
-    """Nobody else promises money for the claim's orders before the transaction ends. Take the claims' rows before, the
-    policy's after: one order, no deadlock."""
+    """Keep others from promising money for the claim's orders before the transaction ends. Lock the claims' rows
+    before, the policy's after: in one order there is no deadlock."""
     keys = (await _orders(conn, [claim_id])).get(claim_id, ())
     for key in sorted(keys):
         await conn.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
@@ -122,11 +122,11 @@ async def check_unpaid(
     *,
     by_rules: bool,
 ) -> None:
-    """Before `due` in all is promised for a claim. Call with the orders locked, and the policy.
+    """Check before `due` in all is promised for a claim. Call with the orders locked, and the policy.
 
-    known: claims of which it is known that they were paid. by_rules: also hold against the price that a paper showed,
-    which a person may know better. Raises RepeatPaid when another claim for the order or about the event was paid and
-    the terms allow no further one, OrderSpent when all together would be more than the order's value.
+    known: claims that are known to be paid. by_rules: also check against the price that a paper showed, which a person
+    may know better. Raises RepeatPaid when another claim for the order or about the event was paid and the terms allow
+    no further one, OrderSpent when all together would be more than the order's value.
     """
     repeats = await sharing(conn, claim, product, rules)
     beyond = _paid(product, repeats)
@@ -142,7 +142,8 @@ async def check_unpaid(
 
 
 async def paid(conn: AsyncConnection, claim: Claim, product: Product, rules: Rules) -> tuple[str, ...]:
-    """Ids of the other claims for the order or about the event that were paid and that a person should know of."""
+    """Return the ids of the other claims for the order or about the event that were paid and that a person should know
+    of."""
     return _paid(product, await sharing(conn, claim, product, rules))
 
 
@@ -164,7 +165,7 @@ async def _orders(conn: AsyncConnection, claim_ids: Sequence[str]) -> dict[str, 
 async def _sharing_orders(
     conn: AsyncConnection, claim: Claim, keys: frozenset[str], product: Product
 ) -> list[Row[Any]]:
-    """Claims of products that pay for the same of an order."""
+    """Return claims of products that pay for the same part of an order."""
     like = paying_for_the_same(product)
     if not keys or not like:
         return []
@@ -173,7 +174,7 @@ async def _sharing_orders(
 
 
 async def _same_event(conn: AsyncConnection, claim: Claim, keys: frozenset[str], rules: Rules) -> list[Row[Any]]:
-    """Claims under the same policy whose events lie near."""
+    """Return claims under the same policy whose events lie near."""
     apart = timedelta(hours=rules.same_event_hours_max)
     near = await _others(
         conn,
@@ -196,7 +197,8 @@ async def _others(conn: AsyncConnection, claim: Claim, *conditions: ColumnElemen
 
 
 async def _price(conn: AsyncConnection, keys: frozenset[str]) -> int:
-    """The least price known of a claim's one order; of several orders in one claim no single price is their value."""
+    """Return the least price known of a claim's one order; of several orders in one claim no single price is their
+    value."""
     if len(keys) != 1:
         return 0
     least = select(func.min(claim_orders.c.price_minor)).where(
@@ -206,7 +208,8 @@ async def _price(conn: AsyncConnection, keys: frozenset[str]) -> int:
 
 
 async def _identities(conn: AsyncConnection, claim: Claim, rules: Rules) -> tuple[OtherIdentity, ...]:
-    """Other claimant ids of the same name with the same account or the same device, by their claims in the days before.
+    """Return other claimant ids of the same name with the same account or the same device, by their claims in the days
+    before.
 
     A couple shares account and device under two names, a parcel station its address, strangers a name: none of these
     alone is enough (docs/decisions/0016-one-person-two-ids.md).

@@ -1,4 +1,4 @@
-"""Bearer tokens that were taken back before their time: one by its id, or all of a subject that were issued so far."""
+"""Revoked bearer tokens: one by its id, or all of a subject that were issued so far."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from claims.store.tables import token_revocations as table
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """`what`: a token's id, or role:subject. A token issued after `issued_until` is not meant."""
+    """A revocation. `what`: a token's id, or role:subject. It does not cover a token issued after `issued_until`."""
 
     what: str
     issued_until: datetime
@@ -28,9 +28,9 @@ class Revocation:
 async def revoke(
     conn: AsyncConnection, what: str, now: datetime, *, forget_at: datetime, actor: str, reason: str = ""
 ) -> None:
-    """Take back the token with this id, or every token of this role:subject issued until `now`.
+    """Revoke the token with this id, or every token of this role:subject issued until `now`.
 
-    forget_at: when the last of them has expired, so that the row may go. Again is fine: a later one counts.
+    forget_at: when the last of them has expired, so that the row may go. May be called again: a later call counts.
     """
     values = {"issued_until": now, "revoked_at": now, "expires_at": forget_at, "revoked_by": actor, "reason": reason}
     await conn.execute(
@@ -40,7 +40,7 @@ async def revoke(
 
 
 async def is_revoked(conn: AsyncConnection, token_id: str, principal: str, issued_at: datetime) -> bool:
-    """True for a token that was taken back. principal: role:subject."""
+    """Return True for a token that was revoked. principal: role:subject."""
     query = select(table.c.what).where(_covers(token_id, principal, issued_at)).limit(1)
     return (await conn.execute(query)).first() is not None
 
@@ -48,12 +48,12 @@ async def is_revoked(conn: AsyncConnection, token_id: str, principal: str, issue
 def covers(
     token_id: ColumnElement[str], principal: ColumnElement[str], issued_at: ColumnElement[datetime]
 ) -> ColumnElement[bool]:
-    """The same as a condition on columns, for a query that knows tokens by its own rows."""
+    """Return the same test as a condition on columns, for a query that knows tokens by its own rows."""
     return exists().where(_covers(token_id, principal, issued_at))
 
 
 async def newest(conn: AsyncConnection, limit: int = 100) -> list[Revocation]:
-    """What was taken back, the newest first."""
+    """Return revocations, the newest first."""
     rows = await conn.execute(select(table).order_by(table.c.revoked_at.desc()).limit(limit))
     return [
         Revocation(row.what, row.issued_until, row.revoked_at, row.expires_at, row.revoked_by, row.reason)
@@ -62,7 +62,7 @@ async def newest(conn: AsyncConnection, limit: int = 100) -> list[Revocation]:
 
 
 async def purge(conn: AsyncConnection, now: datetime) -> int:
-    """Forget what no token can need any more; how many."""
+    """Delete revocations of tokens that have expired. Returns how many."""
     return (await conn.execute(delete(table).where(table.c.expires_at <= now))).rowcount
 
 

@@ -1,8 +1,7 @@
-"""What people say about matches: one word on two pictures, kept until it is taken back, and looked up when the two meet
-again.
+"""Rulings: what people say about two pictures, kept until it is taken back, and looked up when the two meet again.
 
-A ruling is about the pair, whichever was sent first, and about every file with the same pixels. The pixels' hashes
-are known to the photo library alone, so the worker that learns from a ruling (topic `teach`) fills them in.
+A ruling is about the pair, whichever was sent first, and about every file with the same pixels. The pixels' hashes are
+known to the photo library alone, so the worker that learns from a ruling (topic `teach`) fills them in.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ _RULINGS: Final = uuid.UUID("4b7b5c84-2a5d-5b0a-9a36-64a3a4b1e9d7")
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """photo_id: the claim's photo (its evidence id); match_photo_id: the library's picture. measured: probability,
-    inliers, verdict and transform as they were when the person looked."""
+    """A ruling. photo_id: the claim's photo (its evidence id); match_photo_id: the library's picture. measured:
+    probability, inliers, verdict and transform as they were when the person looked."""
 
     id: str
     claim_id: str
@@ -57,14 +56,14 @@ async def rule(
     *,
     actor: str,
 ) -> Ruling:
-    """Keep a person's word on two pictures, and have a worker learn from it.
+    """Record a person's ruling on two pictures, and have a worker learn from it.
 
-    The caller has seen to it that the claim's photo was found to match that picture. Raises RuledAlready: of two people
-    at once one wins.
+    The caller has checked that the claim's photo was found to match that picture. Raises RuledAlready: of two people at
+    once one wins.
     """
-    # With the time: when a word was taken back, the next one on the pair is another one, and is learnt from anew.
-    said = ":".join((*sorted((photo_id, match_photo_id)), now.isoformat()))
-    ruling_id = f"R-{uuid.uuid5(_RULINGS, said).hex[:20]}"
+    # With the time: after a ruling was taken back, the next on the pair is a new one, and is learnt from anew.
+    seed = ":".join((*sorted((photo_id, match_photo_id)), now.isoformat()))
+    ruling_id = f"R-{uuid.uuid5(_RULINGS, seed).hex[:20]}"
     made = Ruling(
         ruling_id, claim_id, photo_id, match_photo_id, match_claim_id, ruling, note, dict(measured), actor, now
     )
@@ -83,7 +82,7 @@ async def rule(
 
 
 async def get(conn: AsyncConnection, ruling_id: str) -> Ruling:
-    """Raises NotFound, also when its claim was erased meanwhile."""
+    """Return the ruling. Raises NotFound, also when its claim was erased meanwhile."""
     row = (await conn.execute(select(match_rulings).where(match_rulings.c.id == ruling_id))).first()
     if row is None:
         raise NotFound(f"no ruling {ruling_id}")
@@ -91,8 +90,8 @@ async def get(conn: AsyncConnection, ruling_id: str) -> Ruling:
 
 
 async def hold(conn: AsyncConnection, ruling_id: str) -> None:
-    """Nobody takes the word back, and no erasure removes it, before the transaction ends. Raises NotFound when somebody
-    has."""
+    """Keep the ruling from being taken back or erased before the transaction ends. Raises NotFound when it already
+    was."""
     held = select(match_rulings.c.id).where(match_rulings.c.id == ruling_id).with_for_update(read=True, key_share=True)
     if (await conn.execute(held)).first() is None:
         raise NotFound(f"no ruling {ruling_id}")
@@ -101,8 +100,8 @@ async def hold(conn: AsyncConnection, ruling_id: str) -> None:
 async def take_back(
     conn: AsyncConnection, claim_id: str, ruling_id: str, note: str, now: datetime, *, actor: str
 ) -> Ruling:
-    """The word no longer holds, as if it had not been said; the pair may be ruled on anew, and a worker unlearns what
-    came of it. Returns it as it was. Decisions that were taken on it stay. Raises NotFound, also the second time."""
+    """Take a ruling back, as if it had not been made; the pair may be ruled on anew, and a worker unlearns what came of
+    it. Returns it as it was. Decisions that rest on it stay. Raises NotFound, also the second time."""
     mine = (match_rulings.c.id == ruling_id) & (match_rulings.c.claim_id == claim_id)
     row = (await conn.execute(delete(match_rulings).where(mine).returning(match_rulings))).first()
     if row is None:
@@ -123,7 +122,7 @@ async def take_back(
 
 
 async def set_pixels(conn: AsyncConnection, ruling_id: str, photo_pixels: str, match_pixels: str) -> None:
-    """Hex SHA-256 of the decoded pixels of the two, "" where a picture is no longer in the library."""
+    """Record the hex SHA-256 of the decoded pixels of the two, "" where a picture is no longer in the library."""
     await conn.execute(
         update(match_rulings)
         .where(match_rulings.c.id == ruling_id)
@@ -134,16 +133,19 @@ async def set_pixels(conn: AsyncConnection, ruling_id: str, photo_pixels: str, m
 async def of_photo(
     conn: AsyncConnection, photo_id: str, photo_pixels: str, matches: Mapping[str, str]
 ) -> dict[str, MatchRuling]:
-    """What was said of this photo and each of `matches` (photo id to pixel hash, "" for unknown).
+    """Return the rulings on this photo and each of `matches` (photo id to pixel hash, "" for unknown).
 
-    By the two ids, or by the two pictures' pixels; two files of the same pixels are one pair only by their ids, for a
-    word on one file must not excuse every copy of it. Where people disagree, a confirmed copy stays one.
+    A pair is found by the two ids, or by the two pictures' pixels; two files of the same pixels are one pair only by
+    their ids, since a ruling on one file must not excuse every copy of it. Where people disagree, a confirmed copy
+    stays confirmed.
     """
     if not matches:
         return {}
     rows, ids = match_rulings.c, list(matches)
-    pixels = sorted({one for one in matches.values() if one and one != photo_pixels} if photo_pixels else ())
-    found = await conn.execute(
+    pixels = sorted(
+        {digest for digest in matches.values() if digest and digest != photo_pixels} if photo_pixels else ()
+    )
+    rulings = await conn.execute(
         select(match_rulings).where(
             or_(
                 and_(rows.photo_id == photo_id, rows.match_photo_id.in_(ids)),
@@ -153,33 +155,33 @@ async def of_photo(
             )
         )
     )
-    said: dict[str, MatchRuling] = {}
-    for row in found:
+    ruling_by_match: dict[str, MatchRuling] = {}
+    for row in rulings:
         for match_id, match_pixels in matches.items():
             by_id = {row.photo_id, row.match_photo_id} == {photo_id, match_id}
             by_pixels = bool(photo_pixels) and bool(match_pixels) and photo_pixels != match_pixels
             by_pixels = by_pixels and {row.photo_pixels, row.match_pixels} == {photo_pixels, match_pixels}
-            if (by_id or by_pixels) and said.get(match_id) is not MatchRuling.CONFIRM:
-                said[match_id] = MatchRuling(row.ruling)
-    return said
+            if (by_id or by_pixels) and ruling_by_match.get(match_id) is not MatchRuling.CONFIRM:
+                ruling_by_match[match_id] = MatchRuling(row.ruling)
+    return ruling_by_match
 
 
 async def of_claim(conn: AsyncConnection, claim_id: str) -> dict[tuple[str, str], Ruling]:
-    """Rulings on the claim's own matches, by (photo id, match's photo id)."""
+    """Return the rulings on the claim's own matches, by (photo id, match's photo id)."""
     rows = await conn.execute(select(match_rulings).where(match_rulings.c.claim_id == claim_id))
     return {(row.photo_id, row.match_photo_id): _ruling(row) for row in rows}
 
 
 async def every(conn: AsyncConnection) -> AsyncIterator[Ruling]:
-    """All of them, oldest first, a page at a time: pairs with what was measured and what a person said, to calibrate
-    by."""
+    """Yield all rulings, oldest first, read a page at a time: pairs with what was measured and what a person said, for
+    calibration."""
     rows = await conn.stream(select(match_rulings).order_by(match_rulings.c.ruled_at, match_rulings.c.id))
     async for row in rows:
         yield _ruling(row)
 
 
 async def claims_about(conn: AsyncConnection, claim_id: str) -> frozenset[str]:
-    """Claims in which somebody ruled on a picture of this claim."""
+    """Return the claims in which somebody ruled on a picture of this claim."""
     rows = await conn.execute(
         select(match_rulings.c.claim_id).where(match_rulings.c.match_claim_id == claim_id).distinct()
     )
@@ -193,7 +195,8 @@ async def forget_claim(conn: AsyncConnection, claim_id: str) -> int:
 
 
 async def other_claims(conn: AsyncConnection, claim_ids: Sequence[str]) -> dict[str, OtherClaim]:
-    """Of the claims that matching pictures belong to: what says whose a match is. One that was erased is missing."""
+    """Return, for each claim that a matching picture belongs to, the facts that say whose the match is. An erased claim
+    is missing."""
     if not claim_ids:
         return {}
     rows = await conn.execute(select(claims).where(claims.c.id.in_(claim_ids)))

@@ -1,12 +1,12 @@
-"""Cleaning up in the database's files after an erasure: a deleted row is gone for every query, but its bytes stay in
-free space of table and index pages and, as most common values, in the planner's statistics.
+"""Cleans the database's files after an erasure: a deleted row is gone for every query, but its bytes stay in free space
+of table and index pages and, as most common values, in the planner's statistics.
 
     erasing transaction: `note` lists the tables that it changed      (table scrubs_due)
     afterwards, outside any transaction: `scrub`, for all that are due at once
 
 VACUUM alone makes the space of dead rows free and does not overwrite it. So a table that is small enough is written
 anew (VACUUM FULL), for which it is locked, at most `rewrite_seconds_max`; a larger one is vacuumed, and what lies in
-its free space is overwritten as the space is used again. What the role may not do is named and stays due.
+its free space is overwritten as the space is used again. Steps that the role may not take are named and stay due.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ _MAINTAIN_SINCE: Final = 170000
 
 @dataclass(frozen=True, slots=True)
 class ScrubLimits:
-    """A table of more than `rewrite_bytes_max`, with its indexes, is vacuumed and not written anew: choices by which
-    nobody waits for an erasure longer than `rewrite_seconds_max`."""
+    """Limits of the cleaning. A table of more than `rewrite_bytes_max`, with its indexes, is vacuumed and not written
+    anew: choices by which nobody waits for an erasure longer than `rewrite_seconds_max`."""
 
     rewrite_bytes_max: int = 64 * 2**20
     rewrite_seconds_max: float = 10.0
@@ -64,10 +64,10 @@ class ScrubLimits:
 
 @dataclass(frozen=True, slots=True)
 class Scrubbed:
-    """claims: whose erasures this was for. rewritten: nothing is left in these tables and their indexes; vacuumed: it
-    lies in free space until that is used again; refused: the role may not. held_back: a transaction that is older than
-    an erasure was still open, and the rows it may read had to stay. checkpointed: the files on disk are as the database
-    sees them."""
+    """The result of the cleaning. claims: whose erasures this was for. rewritten: nothing is left in these tables and
+    their indexes; vacuumed: it lies in free space until that is used again; refused: the role may not. held_back: a
+    transaction that is older than an erasure was still open, and the rows it may read had to stay. checkpointed: the
+    files on disk are as the database sees them."""
 
     claims: tuple[str, ...] = ()
     rewritten: tuple[str, ...] = ()
@@ -78,20 +78,21 @@ class Scrubbed:
 
     @property
     def still_due(self) -> bool:
-        """Whether another round can do more than this one did."""
+        """Return True if another round can do more than this one did."""
         return bool(self.refused) or self.held_back
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """Where bytes of what was erased may still lie, and until when."""
+    """A place where bytes of what was erased may still lie, and until when."""
 
     where: str
     until: str
 
 
 def left(done: Scrubbed) -> tuple[Left, ...]:
-    """What cleaning up could not reach, in words; the last three are never within the database's reach."""
+    """Return the places that cleaning could not reach, in words; the last three are never within the database's
+    reach."""
     rest = []
     if done.refused:
         rest.append(Left(f"tables {', '.join(done.refused)}", "erase again as a role that may vacuum them"))
@@ -171,12 +172,13 @@ async def _known(conn: AsyncConnection) -> frozenset[str]:
 
 
 def _existing(known: frozenset[str], names: Iterable[str]) -> Sequence[str]:
-    """Without a table that has been dropped since; and what follows is put into SQL, so only names that exist are."""
+    """Return the tables that still exist. These names go into SQL, so names that are no table are dropped here."""
     return [f'"{name}"' for name in sorted(set(names) & known)]
 
 
 async def _older_than(conn: AsyncConnection, xid: int, seconds_max: float) -> bool:
-    """Wait until no open transaction can still see what transaction `xid` removed; True when one still could."""
+    """Wait until no open transaction can still see what transaction `xid` removed. Returns True when one still
+    could."""
     deadline = asyncio.get_running_loop().time() + seconds_max
     while (await conn.execute(_OLDER, {"xid": xid})).scalar_one():
         if asyncio.get_running_loop().time() > deadline:
@@ -192,7 +194,7 @@ async def _may(conn: AsyncConnection, table: str) -> bool:
 
 
 async def _rewrite(conn: AsyncConnection, table: str, limits: ScrubLimits) -> bool:
-    """True when the table was written anew; False when it was only vacuumed."""
+    """Write the table anew where it is small enough, else vacuum it. Returns True when it was written anew."""
     size = await conn.execute(text("SELECT pg_total_relation_size(CAST(:name AS regclass))"), {"name": table})
     analyze = "" if table == STATISTICS else ", ANALYZE"
     if size.scalar_one() <= limits.rewrite_bytes_max:

@@ -45,7 +45,7 @@ async def create(
     expires_at: datetime,
     opened_by: OpenedBy,
 ) -> None:
-    """token, csrf: from `secrets.token_urlsafe(32)`."""
+    """Record a session. token, csrf: from `secrets.token_urlsafe(32)`."""
     await conn.execute(
         insert(sessions).values(
             id_sha256=_hash(token),
@@ -62,7 +62,7 @@ async def create(
 
 
 async def find(conn: AsyncConnection, token: str, now: datetime) -> Session | None:
-    """The session of this token, or None when there is none, it has run out, or what opened it was revoked."""
+    """Return the session of this token, or None when there is none, it has run out, or what opened it was revoked."""
     principal = sessions.c.role + literal(":") + sessions.c.subject
     revoked = revocations.covers(sessions.c.token_id, principal, sessions.c.token_issued_at)
     row = (
@@ -74,12 +74,12 @@ async def find(conn: AsyncConnection, token: str, now: datetime) -> Session | No
 
 
 async def end(conn: AsyncConnection, token: str) -> None:
-    """Sign out. No session is fine."""
+    """End the session; it need not exist."""
     await conn.execute(delete(sessions).where(sessions.c.id_sha256 == _hash(token)))
 
 
 async def purge(conn: AsyncConnection, now: datetime) -> int:
-    """Delete sessions that have run out; how many."""
+    """Delete sessions that have run out. Returns how many."""
     return (await conn.execute(delete(sessions).where(sessions.c.expires_at <= now))).rowcount
 
 

@@ -1,4 +1,4 @@
-"""What the finished stages of a claim's round left, for whoever holds the claim next."""
+"""Results of the finished stages of a claim's round, for whoever leases the claim next."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from claims.store.tables import stage_results as stage_rows
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """What a finished stage left: plain JSON, and its seconds, {"wall": .., "cpu": ..}."""
+    """The result of a finished stage: plain JSON, and its seconds, {"wall": .., "cpu": ..}."""
 
     result: Any
     seconds: Mapping[str, float]
@@ -26,7 +26,7 @@ class StageResult:
 
 
 async def of_round(conn: AsyncConnection, claim_id: str, round_number: int) -> dict[str, StageResult]:
-    """Results of the stages that finished in this round, by stage."""
+    """Return the results of the stages that finished in this round, by stage."""
     rows = await conn.execute(
         select(stage_rows).where(stage_rows.c.claim_id == claim_id, stage_rows.c.round == round_number)
     )
@@ -36,7 +36,7 @@ async def of_round(conn: AsyncConnection, claim_id: str, round_number: int) -> d
 async def save(
     conn: AsyncConnection, lease: Lease, stage: str, result: object, seconds: Mapping[str, float], now: datetime
 ) -> None:
-    """Keep a stage's result (plain JSON) for whoever holds this claim next. Raises LeaseLost."""
+    """Keep a stage's result (plain JSON) for whoever leases this claim next. Raises LeaseLost."""
     await queue.hold(conn, lease)
     await queue.moved_on(conn, lease)
     values = {"result": result, "seconds": dict(seconds), "finished_at": now}

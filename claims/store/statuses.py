@@ -1,4 +1,5 @@
-"""A claim's status: moved under a row lock, checked against `claims.claim.TRANSITIONS`, each move in the history."""
+"""Moves a claim's status under a row lock, checked against `claims.claim.TRANSITIONS`, with each move in the
+history."""
 
 from __future__ import annotations
 
@@ -17,10 +18,10 @@ CLOSED: Final = frozenset({Status.PAID, Status.DECLINED, Status.WITHDRAWN})
 
 
 async def lock(conn: AsyncConnection, claim_id: str, claimant_id: str | None = None) -> tuple[Status, int]:
-    """Lock the claim until the transaction ends; its status and round. Raises NotFound, also when it is not
+    """Lock the claim until the transaction ends. Returns its status and round. Raises NotFound, also when it is not
     `claimant_id`'s.
 
-    Lock the claim before its jobs and referrals, everywhere: one order, no deadlock.
+    Lock the claim before its jobs and referrals, everywhere: in one order there is no deadlock.
     """
     query = select(claims.c.status, claims.c.round).where(claims.c.id == claim_id).with_for_update(key_share=True)
     if claimant_id is not None:
@@ -32,8 +33,8 @@ async def lock(conn: AsyncConnection, claim_id: str, claimant_id: str | None = N
 
 
 async def lock_all(conn: AsyncConnection, claim_ids: Iterable[str]) -> dict[str, Status]:
-    """Lock several claims, in the order that everybody locks several in, and return the status of each; one that does
-    not exist is missing."""
+    """Lock several claims, in the order that everybody locks several in, and return the status of each; a claim that
+    does not exist is missing."""
     rows = await conn.execute(
         select(claims.c.id, claims.c.status)
         .where(claims.c.id.in_(sorted(set(claim_ids))))
@@ -46,7 +47,7 @@ async def lock_all(conn: AsyncConnection, claim_ids: Iterable[str]) -> dict[str,
 async def move(
     conn: AsyncConnection, claim_id: str, old: Status, new: Status, *, actor: str, note: str, now: datetime
 ) -> None:
-    """From `old`, as `lock` gave it, to `new`. Raises InvalidTransition."""
+    """Move the claim from `old`, as `lock` gave it, to `new`. Raises InvalidTransition."""
     check_transition(old, new)
     closed_at = now if new in CLOSED else None
     await conn.execute(update(claims).where(claims.c.id == claim_id).values(status=new, closed_at=closed_at))

@@ -1,7 +1,7 @@
 """Read models for the API and the pages.
 
-Who may see a claim is part of the query: `claimant_id` and `partner` narrow it, and what lies outside is NotFound. A
-draft, and a file that was not submitted yet, is its claimant's alone: without `claimant_id` there is no such thing.
+Access is part of the query: `claimant_id` and `partner` narrow it, and a claim outside is NotFound. A draft, and a file
+that was not submitted yet, is shown to its claimant alone: without `claimant_id` it is NotFound.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ClaimSummary:
-    """A claim as stored, without what hangs on it."""
+    """A claim as stored, without the rows that belong to it."""
 
     id: str
     policy_id: str
@@ -86,8 +86,8 @@ class TimelineEvent:
 
 @dataclass(frozen=True, slots=True)
 class DecisionRow:
-    """seq counts from 1 within the claim; inputs: the canonical bytes that a replay needs; stored: the decision's own
-    canonical bytes, which the replay must give again."""
+    """A decision as stored. seq counts from 1 within the claim; inputs: the canonical bytes that a replay needs;
+    stored: the decision's own canonical bytes, which the replay must give again."""
 
     id: str
     seq: int
@@ -113,21 +113,23 @@ class ClaimDetail:
 
     @property
     def decision(self) -> DecisionRow | None:
-        """The newest decision; None before the first."""
+        """Return the newest decision; None before the first."""
         return self.decisions[-1] if self.decisions else None
 
     @property
     def promised(self) -> Money:
-        """Paid or promised so far, less what is to be recovered."""
-        live = sum(one.amount.minor for one in self.payouts if one.state in payouts.LIVE)
-        back = sum(one.amount.minor - one.written_off_minor for one in self.recoveries)
+        """Return what was paid or promised so far, less what is to be recovered."""
+        live = sum(payout.amount.minor for payout in self.payouts if payout.state in payouts.LIVE)
+        back = sum(recovery.amount.minor - recovery.written_off_minor for recovery in self.recoveries)
         return Money(live - back, self.claim.amount.currency)
 
     @property
     def stands(self) -> Status | None:
-        """The decision that stands behind an open appeal, None for a claim that was never decided for good."""
+        """Return the decision that an open appeal is against, None for a claim that was never decided for good."""
         live = [payout for payout in self.payouts if payout.state in payouts.LIVE]
-        kept_minor = sum(one.amount.minor for one in live) - sum(one.amount.minor for one in self.recoveries)
+        kept_minor = sum(payout.amount.minor for payout in live) - sum(
+            recovery.amount.minor for recovery in self.recoveries
+        )
         timeline = [entry.status for entry in self.timeline]
         return standing_decision(timeline, [payout.state for payout in live], kept_minor=kept_minor)
 
@@ -143,7 +145,8 @@ class QueueEntry:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """none: no photos yet; pending: being measured; enrolled; refused: `problem` says why (older templates stay)."""
+    """The state of a pet's enrolment. none: no photos yet; pending: being measured; enrolled; refused: `problem` says
+    why (older templates stay)."""
 
     state: Literal["none", "pending", "enrolled", "refused"]
     templates: int
@@ -153,7 +156,7 @@ class Enrolment:
 async def claim_view(
     conn: AsyncConnection, claim_id: str, *, claimant_id: str | None = None, partner: str | None = None
 ) -> ClaimDetail:
-    """One claim. Raises NotFound, also when it is not `claimant_id`'s or was never referred to `partner`."""
+    """Return one claim. Raises NotFound, also when it is not `claimant_id`'s or was never referred to `partner`."""
     row = await claim_row(conn, claim_id, claimant_id=claimant_id, partner=partner)
     history = await conn.execute(
         select(claim_history).where(claim_history.c.claim_id == claim_id).order_by(claim_history.c.seq)
@@ -166,13 +169,13 @@ async def claim_view(
         claim=row,
         policy=await policy_of(conn, row.policy_id),
         evidence=await _evidence(conn, evidence.c.claim_id == claim_id, *_submitted(claimant_id)),
-        timeline=tuple(TimelineEvent(Status(one.status), one.actor, one.note, one.at) for one in history),
+        timeline=tuple(TimelineEvent(Status(event.status), event.actor, event.note, event.at) for event in history),
         decisions=tuple(
-            DecisionRow(one.id, one.seq, one.round, _decision(one.decision), one.inputs, one.decision)
-            for one in decided
+            DecisionRow(row.id, row.seq, row.round, _decision(row.decision), row.inputs, row.decision)
+            for row in decided
         ),
         payouts=tuple(await payouts.of_claim(conn, claim_id)),
-        referrals=tuple(referrals.from_row(one) for one in await conn.execute(referred)),
+        referrals=tuple(referrals.from_row(row) for row in await conn.execute(referred)),
         recoveries=tuple(await recoveries.of_claim(conn, claim_id)),
         findings=tuple(await findings.listed(conn, claim_id=claim_id)),
     )
@@ -181,7 +184,7 @@ async def claim_view(
 async def claim_row(
     conn: AsyncConnection, claim_id: str, *, claimant_id: str | None = None, partner: str | None = None
 ) -> ClaimSummary:
-    """The claim alone. Raises NotFound as `claim_view` does."""
+    """Return the claim alone. Raises NotFound as `claim_view` does."""
     query = select(claims).where(claims.c.id == claim_id, *_visible(claimant_id, partner))
     row = (await conn.execute(query)).first()
     if row is None:
@@ -198,7 +201,7 @@ async def list_claims(
     before: datetime | None = None,
     limit: int = 50,
 ) -> list[ClaimSummary]:
-    """Newest first; `before`: created earlier than that, to page on."""
+    """Return claims, newest first; `before`: created earlier than that, to page on."""
     query = select(claims).where(*_visible(claimant_id, partner)).order_by(claims.c.created_at.desc(), claims.c.id)
     if statuses:
         query = query.where(claims.c.status.in_(statuses))
@@ -215,15 +218,16 @@ async def evidence_file(
     claimant_id: str | None = None,
     partner: str | None = None,
 ) -> EvidenceRow:
-    """One file by its name or evidence id. Raises NotFound as `claim_view` does, ClaimErased once its claim was."""
+    """Return one file by its name or evidence id. Raises NotFound as `claim_view` does, ClaimErased once its claim
+    was."""
     claim = await claim_row(conn, claim_id, claimant_id=claimant_id, partner=partner)
     if claim.status is Status.ERASED:
         raise ClaimErased(f"claim {claim_id} was erased")
     same = (evidence.c.id == name_or_id) | (evidence.c.name == name_or_id)
-    found = await _evidence(conn, evidence.c.claim_id == claim_id, same, *_submitted(claimant_id))
-    if not found:
+    files = await _evidence(conn, evidence.c.claim_id == claim_id, same, *_submitted(claimant_id))
+    if not files:
         raise NotFound(f"claim {claim_id} has no evidence {name_or_id!r}")
-    return found[0]
+    return files[0]
 
 
 async def queue_rows(
@@ -235,23 +239,27 @@ async def queue_rows(
     offset: int = 0,
     after: tuple[datetime, str] | None = None,
 ) -> list[QueueEntry]:
-    """What waits for a person, the most urgent first; `waiting.ids` says what the arguments are."""
+    """Return what waits for a person, the most urgent first; `waiting.ids` documents the arguments."""
     page = await waiting.ids(conn, wanted, now, limit=limit, offset=offset, after=after)
-    found = await conn.execute(
+    rows = await conn.execute(
         select(referral_rows).where(referral_rows.c.id.in_(page)).order_by(referral_rows.c.due_at, referral_rows.c.id)
     )
-    shown = [referrals.from_row(row) for row in found]
-    claim_rows = await conn.execute(select(claims).where(claims.c.id.in_([one.claim_id for one in shown])))
+    shown = [referrals.from_row(row) for row in rows]
+    claim_rows = await conn.execute(select(claims).where(claims.c.id.in_([referral.claim_id for referral in shown])))
     by_id = {row.id: _claim(row) for row in claim_rows}
     decided = await conn.execute(
-        select(decisions.c.id, decisions.c.decision).where(decisions.c.id.in_([one.decision_id for one in shown]))
+        select(decisions.c.id, decisions.c.decision).where(
+            decisions.c.id.in_([referral.decision_id for referral in shown])
+        )
     )
     decision_by_id = {row.id: _decision(row.decision) for row in decided}
-    return [QueueEntry(one, by_id[one.claim_id], decision_by_id.get(one.decision_id)) for one in shown]
+    return [
+        QueueEntry(referral, by_id[referral.claim_id], decision_by_id.get(referral.decision_id)) for referral in shown
+    ]
 
 
 async def enrolment(conn: AsyncConnection, pet_id: str) -> Enrolment:
-    """How far the pet's nose enrolment is. An unknown pet has none."""
+    """Return how far the pet's nose enrolment is. An unknown pet has none."""
     counted = await conn.execute(select(func.count()).where(nose_templates.c.pet_id == pet_id))
     templates = counted.scalar_one()
     newest = (
@@ -270,7 +278,7 @@ async def enrolment(conn: AsyncConnection, pet_id: str) -> Enrolment:
 
 
 async def payouts_by_state(conn: AsyncConnection) -> dict[str, int]:
-    """How many payouts are reserved, sent, paid and failed, of all time."""
+    """Return how many payouts are reserved, sent, paid and failed, of all time."""
     rows = await conn.execute(select(payout_rows.c.state, func.count()).group_by(payout_rows.c.state))
     return {row.state: row[1] for row in rows}
 
@@ -293,7 +301,8 @@ def _visible(claimant_id: str | None, partner: str | None) -> list[ColumnElement
 
 
 def _submitted(claimant_id: str | None) -> list[ColumnElement[bool]]:
-    """Of a claim's files: all for its claimant; for everybody else those of a round that has begun."""
+    """Return the condition on a claim's files: all for its claimant; for everybody else those of a round that has
+    begun."""
     if claimant_id is not None:
         return []
     begun = select(claims.c.round).where(claims.c.id == evidence.c.claim_id).scalar_subquery()

@@ -19,8 +19,9 @@ _GROUPS: Final = ("product", "cause", "partner")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which waiting cases. "" is any; partner: None for every partner's. cause `flood` are those that wait for a flood,
-    which are left out otherwise. holder: `free`, those that nobody is judging; `mine`, those that `me` is; or both."""
+    """A filter of waiting cases. "" is any; partner: None for every partner's. cause `flood` selects those that wait
+    for a flood, which are left out otherwise. holder: `free`, those that nobody is judging; `mine`, those that `me` is;
+    or both."""
 
     partner: str | None = None
     product: str = ""
@@ -46,8 +47,8 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """All cases that wait for whom the queue is, whatever else is filtered by; by_*: how many of each. Those that wait
-    for a flood count in by_cause alone, or where they are asked for. fitting: how many the filter leaves."""
+    """Counts of the waiting cases that the viewer may see, whatever else is filtered by; by_*: how many of each. Those
+    that wait for a flood count in by_cause alone, or where they are asked for. fitting: how many the filter leaves."""
 
     total: int
     overdue: int
@@ -68,8 +69,8 @@ async def ids(
     offset: int = 0,
     after: tuple[datetime, str] | None = None,
 ) -> list[str]:
-    """Ids of the referrals, the most urgent first. after: time due and id of the last one of the page before, for
-    whoever walks through all of them while cases come and go."""
+    """Return the ids of the referrals, the most urgent first. after: time due and id of the last one of the page
+    before, for whoever walks through all of them while cases come and go."""
     query = (
         select(referrals.c.id)
         .join(claims, claims.c.id == referrals.c.claim_id)
@@ -82,7 +83,7 @@ async def ids(
 
 
 async def counts(conn: AsyncConnection, wanted: Wanted, now: datetime) -> Counts:
-    """How many cases wait, in one look at the open ones."""
+    """Count the waiting cases, in one query over the open ones."""
     theirs: list[ColumnElement[bool]] = [referrals.c.state.in_(OPEN)]
     if wanted.partner is not None:
         theirs.append(referrals.c.partner == wanted.partner)
@@ -130,5 +131,5 @@ def _free(now: datetime) -> ColumnElement[bool]:
 
 
 def holder(assigned_to: str, assigned_until: Any, now: datetime) -> str:
-    """Who is judging the case now, "" for nobody: the same question asked of a row."""
+    """Return who is judging the case now, "" for nobody: the condition of the query, applied to a row."""
     return "" if assigned_until is None or assigned_until < now else assigned_to

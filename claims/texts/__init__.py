@@ -1,5 +1,5 @@
-"""What people read, as data: catalogues, one file a language, `<code>.yaml`, in this folder. A language is a file: the
-languages there are, are the files there are (docs/texts.md).
+"""Texts for people, as data: catalogues, one file a language, `<code>.yaml`, in this folder. Each file there makes a
+language available (docs/texts.md).
 
 A catalogue has groups of texts by name; `reasons.cover_ended` is the key of one. Every language has the keys and the
 {slots} of the default language, and of a number with its unit one text for each plural form of its own. A catalogue
@@ -28,7 +28,7 @@ from claims.errors import InvalidTexts
 Language = str
 
 FOLDER: Final = Path(__file__).parent
-DEFAULT: Final[Language] = "en"  # where nothing else is known; sentences in old records are in it, too
+DEFAULT: Final[Language] = "en"  # where no other is known; sentences in old records are in it, too
 COUNTS: Final = "counts"  # the group of numbers with their unit, which have plural forms
 
 
@@ -40,49 +40,52 @@ class Texts:
     by_key: Mapping[str, str]
 
     def __getitem__(self, key: str) -> str:
-        """Raises KeyError for a key that no catalogue has (a test sees to it)."""
+        """Return the text of a key. Raises KeyError for a key that no catalogue has (a test checks that there is
+        none)."""
         return self.by_key[key]
 
     def get(self, group: str, name: str) -> str | None:
         return self.by_key.get(f"{group}.{name}")
 
     def label(self, group: str, name: str) -> str:
-        """The text of that name; a name without one, an insurer's own for instance, stands for itself."""
+        """Return the text of that name; a name without one, an insurer's own for instance, is returned as it is."""
         return self.by_key.get(f"{group}.{name}", name.replace("_", " "))
 
     def names(self, group: str) -> tuple[str, ...]:
-        """The names that the group has texts for, in the order of the file."""
+        """Return the names that the group has texts for, in the order of the file."""
         prefix = f"{group}."
         return tuple(key.removeprefix(prefix) for key in self.by_key if key.startswith(prefix))
 
     def count(self, name: str, number: int) -> str:
-        """A number with its unit, in the plural form that the language has for it."""
+        """Return a number with its unit, in the plural form that the language has for it."""
         form = _locale(self.language).plural_form(number)
         return self.by_key[f"{COUNTS}.{name}.{form}"].format(n=number)
 
     def day(self, day: date) -> str:
-        """A calendar day as the language writes it."""
+        """Return a calendar day as the language writes it."""
         return format_date(day, self.by_key["formats.day"], _locale(self.language))
 
 
 def languages() -> tuple[Language, ...]:
-    """Every language that there is a catalogue for, the default one last."""
+    """Return every language that there is a catalogue for, the default one last."""
     return tuple(catalogues())
 
 
 def texts(language: Language) -> Texts:
-    """The catalogue of that language. Raises KeyError where there is none."""
+    """Return the catalogue of that language. Raises KeyError where there is none."""
     return catalogues()[language]
 
 
 def required_in_terms() -> frozenset[Language]:
-    """The languages in which every product file must have its words; others may stay with the default language's."""
+    """Return the languages in which every product file must have its words; others may stay with the default
+    language's."""
     return frozenset(code for code, catalogue in catalogues().items() if catalogue["language.terms"] != "optional")
 
 
 @cache
 def catalogues(folder: Path = FOLDER) -> Mapping[Language, Texts]:
-    """The folder's catalogues by language, the default one last. Raises InvalidTexts that names what is missing."""
+    """Return the folder's catalogues by language, the default one last. Raises InvalidTexts that names what is
+    missing."""
     files = sorted(folder.glob("*.yaml"), key=lambda file: (file.stem == DEFAULT, file.stem))
     if not files or files[-1].stem != DEFAULT:
         raise InvalidTexts(f"no {DEFAULT}.yaml in {folder}: every other language is compared with it")
@@ -94,8 +97,8 @@ def catalogues(folder: Path = FOLDER) -> Mapping[Language, Texts]:
 
 
 def problems(catalogue: Texts, model: Texts) -> list[str]:
-    """Complaints about what the catalogue lacks beside the model (that of the default language), has too much or fills
-    otherwise; [] where it is complete."""
+    """Return complaints about what the catalogue lacks beside the model (that of the default language), has too much or
+    fills otherwise; [] where it is complete."""
     where = f"{catalogue.language}.yaml"
     mine, models = set(catalogue.by_key), set(model.by_key)
     units = {key.rpartition(".")[0] for key in models if key.startswith(f"{COUNTS}.")}
@@ -118,7 +121,8 @@ def problems(catalogue: Texts, model: Texts) -> list[str]:
 
 
 def slots(text: str) -> frozenset[str]:
-    """Names of the {slots} of a text. Raises ValueError where a brace does not pair, or holds more than a name."""
+    """Return the names of the {slots} of a text. Raises ValueError where a brace does not pair, or holds more than a
+    name."""
     names = set()
     for _, name, spec, conversion in Formatter().parse(text):
         if name is None:

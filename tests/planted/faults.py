@@ -211,7 +211,7 @@ FAULTS: Final = (
     Fault(
         "late-cover-unnoticed",
         "nobody asks when the house was told of a cover",
-        (Edit("claims/judge/cover.py", "    found += _told_too_late(claim, policy, rules)\n", ""),),
+        (Edit("claims/judge/cover.py", "    reasons += _told_too_late(claim, policy, rules)\n", ""),),
         ("late_cover_paid",),
     ),
     Fault(

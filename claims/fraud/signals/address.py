@@ -1,4 +1,4 @@
-"""`address`: claims from one address."""
+"""The signal `address`: claims from one address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`claimant`: claims of one claimant."""
+"""The signal `claimant`: claims of one claimant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`device`: claims sent from one device."""
+"""The signal `device`: claims sent from one device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`merchant`: claims against one shop."""
+"""The signal `merchant`: claims against one shop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`payee`: claims whose money runs to one account."""
+"""The signal `payee`: claims whose money goes to one account."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ SIGNALS: Mapping[str, Signal] = MappingProxyType(
 
 
 def signal_named(name: str) -> Signal:
-    """Raises UnknownSignal that names those there are."""
+    """Return the signal of this name. Raises UnknownSignal that names those there are."""
     try:
         return SIGNALS[name]
     except KeyError:

@@ -1,4 +1,4 @@
-"""What a fraud signal is: something that claims share, by which they are counted in windows of days.
+"""A fraud signal: something that claims share, by which they are counted in windows of days.
 
 A signal is one file beside this one, one line in `claims.fraud.signals.registry` and its limit in `claims.rules`.
 """
@@ -29,7 +29,8 @@ WINDOW_DAYS: Final = (7, 30)
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Claims that state the same in all of `fields` are counted together; one that leaves a field empty is not counted.
+    """A signal. Claims that state the same in all of `fields` are counted together; a claim that leaves a field empty
+    is not counted.
 
     reason: the code under which a count above the limit of `claims.rules` goes to a person; it never declines.
     window_days: the windows that the store counts, whatever the rules ask for. Raises InvalidSignal.
@@ -50,5 +51,5 @@ class Signal:
             raise InvalidSignal(f"signal {self.name} names no field to count claims by")
 
     def carried_by(self, claim: Claim) -> bool:
-        """Whether the claim states all that it is counted by."""
+        """Return True if the claim states every field that it is counted by."""
         return all(getattr(claim, field) for field in self.fields)

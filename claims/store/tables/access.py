@@ -1,4 +1,4 @@
-"""Requests that may be repeated, sessions of the pages, and tokens taken back."""
+"""Tables of requests that may be repeated, sessions of the pages, and tokens taken back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is insured, under which policy, and with which pet."""
+"""Tables of the insured, their policies and their pets."""
 
 from __future__ import annotations
 

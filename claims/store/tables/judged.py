@@ -1,4 +1,4 @@
-"""Decisions, and the referrals that ask a person."""
+"""Tables of decisions, and of the referrals that ask a person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures and papers that claims share: what a person ruled on them, floods, and what was drawn of them."""
+"""Tables of pictures and papers that claims share: what a person ruled on them, floods, and what was drawn of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from claims.store.tables.schema import metadata, time_column
 
-# What a person said about two pictures. `measured`: probability, inliers, verdict, transform as they were then.
+# A person's ruling on two pictures. `measured`: probability, inliers, verdict, transform as they were then.
 match_rulings = Table(
     "match_rulings",
     metadata,
@@ -66,7 +66,7 @@ floods = Table(
     Index("uq_floods_open_cluster", "cluster_id", unique=True, postgresql_where=text("state = 'open'")),
 )
 
-# Claims that nothing holds but a flood. held; released: decided anew; kept: before a person like any other; over: no
+# Claims that wait for a flood alone. held; released: decided anew; kept: before a person like any other; over: no
 # longer before anybody when the flood was ruled on.
 flood_claims = Table(
     "flood_claims",

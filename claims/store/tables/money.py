@@ -1,4 +1,4 @@
-"""The ledger, payouts, recoveries, and where bank and books disagree."""
+"""Tables of the ledger, payouts, recoveries, and of disagreements between bank and books."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit chain, and what an erasure leaves to be cleaned."""
+"""Tables of the audit chain, and of what an erasure leaves to be cleaned."""
 
 from __future__ import annotations
 

@@ -16,5 +16,5 @@ metadata = MetaData(
 
 
 def time_column(name: str, *, nullable: bool = False) -> Column[object]:
-    """A column of times, which are UTC."""
+    """Return a column of times, which are UTC."""
     return Column(name, DateTime(timezone=True), nullable=nullable)

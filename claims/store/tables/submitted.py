@@ -1,4 +1,4 @@
-"""Claims as they were submitted: their files, their papers' numbers and their orders."""
+"""Tables of claims as they were submitted: their files, their papers' numbers and their orders."""
 
 from __future__ import annotations
 

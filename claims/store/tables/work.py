@@ -1,4 +1,4 @@
-"""What waits for a worker or for sending, and which processes are alive."""
+"""Tables of work that waits for a worker or for sending, and of the processes that are alive."""
 
 from __future__ import annotations
 
