@@ -102,11 +102,11 @@ class ApiClient:
         """The claim once its status is none of `statuses`. Raises TimeoutError with the status it is stuck in."""
         deadline = asyncio.get_running_loop().time() + timeout_seconds
         while True:
-            seen = await self.claim(claim_id)
-            if seen["status"] not in statuses:
-                return seen
+            claim = await self.claim(claim_id)
+            if claim["status"] not in statuses:
+                return claim
             if asyncio.get_running_loop().time() > deadline:
-                raise TimeoutError(f"claim {claim_id} is still {seen['status']} after {timeout_seconds:.0f} s")
+                raise TimeoutError(f"claim {claim_id} is still {claim['status']} after {timeout_seconds:.0f} s")
             await asyncio.sleep(poll_seconds)
 
 

@@ -143,9 +143,9 @@ def _wanted(table: asyncpg.Record, known: list[str]) -> set[str]:
 
 
 async def _held(conn: asyncpg.Connection, role: str, table: str, known: list[str]) -> set[str]:
-    columns = ", ".join(f"has_table_privilege($2, t, '{one}') AS {one.lower()}" for one in known)
+    columns = ", ".join(f"has_table_privilege($2, t, '{privilege}') AS {privilege.lower()}" for privilege in known)
     (row,) = await conn.fetch(_HELD.format(columns=columns), table, role)
-    return {one for one in known if row[one.lower()]}
+    return {privilege for privilege in known if row[privilege.lower()]}
 
 
 def _locked(dsn: str, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:

@@ -199,15 +199,15 @@ class Stack:
 
     def urls(self) -> dict[str, str]:
         """What a person may want to open."""
-        found = {
+        pages = {
             "claims": f"{self.api_url}/claims",
             "queue": f"{self.api_url}/queue",
             "operations": f"{self.api_url}/operations",
             "API": f"{self.api_url}/v1/openapi.json",
         }
         if self.settings.prefect_api_url:
-            found["Prefect"] = self.settings.prefect_ui_url or self.settings.prefect_api_url.removesuffix("/api")
-        return found
+            pages["Prefect"] = self.settings.prefect_ui_url or self.settings.prefect_api_url.removesuffix("/api")
+        return pages
 
     @property
     def api_url(self) -> str:
@@ -267,7 +267,7 @@ class Stack:
             engine = connect(self.settings.database_url, pool_size=1)
             try:
                 async with engine.connect() as conn:
-                    return sum(one.kind == kind for one in await heartbeats.since(conn, since))
+                    return sum(process.kind == kind for process in await heartbeats.since(conn, since))
             finally:
                 await engine.dispose()
 

@@ -49,12 +49,12 @@ from claims.wire import canonical
 from flows.config import LeaseLimits
 from flows.drain import STORE_AWAY, LeasedBatch, backoff_seconds
 from flows.errors import ChangedTooOften, KillsWorkers
-from flows.looking import Stopwatch
 from flows.runs import Row, RunLabel, artifact_key, summarise
 from flows.stage_context import StageContext
 from flows.stages import STAGES
 from flows.tracking import Tracker
 from flows.trouble import ResourceTrouble, trouble_of
+from flows.vision_pool import Stopwatch
 
 log = structlog.get_logger(__name__)
 
@@ -119,11 +119,11 @@ class Adjudication:
     async def _batch(self, batch: LeasedBatch[Lease]) -> Sequence[ClaimResult]:
         places = asyncio.Semaphore(self.claims_at_once)
 
-        async def one(lease: Lease) -> ClaimResult:
+        async def limited(lease: Lease) -> ClaimResult:
             async with places:
                 return await self._one(batch, lease)
 
-        return await asyncio.gather(*(one(lease) for lease in batch.leases))
+        return await asyncio.gather(*(limited(lease) for lease in batch.leases))
 
     async def _link(self, leases: Sequence[Lease], run_id: str) -> None:
         """Link claims and run, for the operator. A picture only: without it the claims are decided all the same."""
@@ -131,8 +131,8 @@ class Adjudication:
             async with self.context.engine.begin() as conn:
                 again = [lease.claim_id for lease in leases if lease.attempts > 1]
                 if again:
-                    found = await conn.execute(select(claims.c.flow_run_id).where(claims.c.id.in_(again)))
-                    self.lost_runs.update(old for old in found.scalars() if old)
+                    rows = await conn.execute(select(claims.c.flow_run_id).where(claims.c.id.in_(again)))
+                    self.lost_runs.update(old for old in rows.scalars() if old)
                 await adjudication.set_flow_run(conn, [lease.claim_id for lease in leases], run_id)
         except STORE_AWAY as error:
             log.warning("the flow run is not linked", run_id=run_id, error=error)
@@ -321,24 +321,24 @@ class Adjudication:
 
     def _models(self, facts: Facts) -> tuple[str, ...]:
         """Every model whose measurement is among the facts, by label."""
-        found: set[str] = set()
+        labels: set[str] = set()
         if any(isinstance(photo, PhotoFact) for photo in facts.photos):
-            found.update(self.context.looking.photo_models())
-        found.update(nose.model for nose in facts.noses if isinstance(nose, NoseFact))
+            labels.update(self.context.vision.photo_models())
+        labels.update(nose.model for nose in facts.noses if isinstance(nose, NoseFact))
         if facts.papers:
-            found.update(self.context.looking.paper_models())
+            labels.update(self.context.vision.paper_models())
         if isinstance(facts.credit, CreditFact):
-            found.add(facts.credit.model)
-        return tuple(sorted(found))
+            labels.add(facts.credit.model)
+        return tuple(sorted(labels))
 
 
 def _label(leases: Sequence[Lease]) -> RunLabel:
     ids = tuple(lease.claim_id for lease in leases)
-    one = len(ids) == 1
+    single = len(ids) == 1
     return RunLabel(
         flow="adjudicate",
-        run=f"claim {ids[0]}" if one else f"batch of {len(ids)} from {ids[0]}",
-        tags=(*(f"claim:{claim}" for claim in ids), *(() if one else ("batch",))),
+        run=f"claim {ids[0]}" if single else f"batch of {len(ids)} from {ids[0]}",
+        tags=(*(f"claim:{claim}" for claim in ids), *(() if single else ("batch",))),
         items=ids,
-        artifact_key=artifact_key("claim", ids[0]) if one else "adjudicate-batch",
+        artifact_key=artifact_key("claim", ids[0]) if single else "adjudicate-batch",
     )

@@ -181,7 +181,7 @@ class Drain(Generic[L]):
             standing = {id(lease) for lease in kept}
             for lease in batch.open:
                 # Those closed meanwhile are not lost. The work on a lost one stops at its next write, by its fence.
-                if id(lease) not in standing and any(lease is one for one in held):
+                if id(lease) not in standing and any(lease is lost for lost in held):
                     log.warning("a lease was lost", drain=self._name, lease=str(lease))
                     batch.close(lease)
 

@@ -122,7 +122,7 @@ async def sweep(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, 
             part = old[start : start + _LOOKED_UP_AT_ONCE]
             async with engine.connect() as conn:
                 named = await _named(conn, part)
-            gone, _ = await delete_files(engine, blobs, [one for one in part if one not in named])
+            gone, _ = await delete_files(engine, blobs, [sha256 for sha256 in part if sha256 not in named])
             orphans += gone
     scrubbed = await scrubbing.scrub(engine, limits.scrub)
     if scrubbed.still_due:

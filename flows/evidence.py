@@ -174,8 +174,8 @@ def paper_fact(
         accepted=not why_not,
         not_accepted_because=why_not,
         identities=paper_identities(reading, kinds),
-        doubts=tuple(FieldDoubt(one.name, one.reason) for one in reading.refused),
-        places_in_doubt=tuple(FieldDoubt(one.name, one.reason) for one in reading.doubtful),
+        doubts=tuple(FieldDoubt(field.name, field.reason) for field in reading.refused),
+        places_in_doubt=tuple(FieldDoubt(field.name, field.reason) for field in reading.doubtful),
         may_show=reading.may_show,
         traits=traits_of_kind(kinds, reading.kind),
     )
@@ -235,11 +235,16 @@ def photo_match(
     )
 
 
-def _placement(found: placement.MeasuredPlacement | measurement.Unmeasured) -> Placement | UnmeasuredFact:
-    if isinstance(found, measurement.Unmeasured):
-        return UnmeasuredFact(found.reason, retryable=False)
+def _placement(measured: placement.MeasuredPlacement | measurement.Unmeasured) -> Placement | UnmeasuredFact:
+    if isinstance(measured, measurement.Unmeasured):
+        return UnmeasuredFact(measured.reason, retryable=False)
     return Placement(
-        found.scale, found.degrees, found.mirrored, found.shown_ratio, found.covers_ratio, outline=found.outline
+        measured.scale,
+        measured.degrees,
+        measured.mirrored,
+        measured.shown_ratio,
+        measured.covers_ratio,
+        outline=measured.outline,
     )
 
 

@@ -106,8 +106,10 @@ def _problems(reads: PaperKind, terms: PaperTerms, paid_by_state: frozenset[str]
 
 def _other_sides(terms: PaperTerms, catalogue: Catalogue, kinds: PaperKinds) -> Iterator[str]:
     """Comparisons with a field that a kind on their other side has not."""
-    sides = [(one.role, same.field, "compared") for one in terms.traits.compared for same in one.fields]
-    sides += [(one.role, one.its, "dates.not_before") for one in terms.traits.not_before]
+    sides = [
+        (comparison.role, same.field, "compared") for comparison in terms.traits.compared for same in comparison.fields
+    ]
+    sides += [(comparison.role, comparison.its, "dates.not_before") for comparison in terms.traits.not_before]
     for role, name, where in sides:
         for other in sorted({*kinds} & {*catalogue}):
             if role in kinds[other].traits.roles and name not in catalogue[other].fields:

@@ -30,7 +30,7 @@ from claims.store.engine import connect
 from flows import picture_files
 from flows.config import DescriptorConfig, StoreConfig
 from flows.errors import ImportStopped
-from flows.looking import fingerprinter
+from flows.vision_pool import fingerprinter
 from vision.copies.fingerprint import Fingerprinter
 from vision.decode.image import Decoder, preview_jpeg
 from vision.errors import ImageRefused, VisionError
@@ -153,26 +153,26 @@ def _batches(
     time."""
     limits = target.limits
     pictures: list[ImportedPicture] = []
-    seen: set[bytes] = set()
+    digests: set[bytes] = set()
     size_bytes, position = 0, 0
-    for found in picture_files.read(sources, limits.file_bytes_max):
+    for file in picture_files.read(sources, limits.file_bytes_max):
         if stop.is_set():
             return
-        position = found.position
-        if isinstance(found, picture_files.FileRefused):
-            report.refused[found.reference] = f"{found.why}: {found.detail}"
+        position = file.position
+        if isinstance(file, picture_files.FileRefused):
+            report.refused[file.reference] = f"{file.why}: {file.detail}"
             continue
-        digest = hashlib.sha256(found.data)
-        if digest.digest() in seen:
+        digest = hashlib.sha256(file.data)
+        if digest.digest() in digests:
             report.known += 1
             continue
-        seen.add(digest.digest())
-        if pictures and size_bytes + len(found.data) > limits.batch_bytes_max:
+        digests.add(digest.digest())
+        if pictures and size_bytes + len(file.data) > limits.batch_bytes_max:
             yield ImportBatch(tuple(pictures), position)
             pictures, size_bytes = [], 0
         sha256 = digest.hexdigest()
-        pictures.append(ImportedPicture(found.reference, found.data, sha256, f"{target.source}:{sha256}"))
-        size_bytes += len(found.data)
+        pictures.append(ImportedPicture(file.reference, file.data, sha256, f"{target.source}:{sha256}"))
+        size_bytes += len(file.data)
         if len(pictures) == limits.batch:
             yield ImportBatch(tuple(pictures), position)
             pictures, size_bytes = [], 0
@@ -230,8 +230,8 @@ class Tools:
         # the batch's seconds.
         engine = connect(self._target.store.dsn, pool_size=1)
         try:
-            there = await _known(engine, [one.photo_id for one in batch.pictures])
-            fresh = [one for one in batch.pictures if one.photo_id not in there]
+            there = await _known(engine, [picture.photo_id for picture in batch.pictures])
+            fresh = [picture for picture in batch.pictures if picture.photo_id not in there]
             photos, refused = self._measure(fresh)
             if photos:
                 async with engine.begin() as conn:
@@ -243,19 +243,19 @@ class Tools:
     def _measure(self, pictures: Sequence[ImportedPicture]) -> tuple[list[LibraryPhoto], dict[str, str]]:
         photos: list[LibraryPhoto] = []
         refused: dict[str, str] = {}
-        for one in pictures:
+        for picture in pictures:
             try:
-                picture = self._decoder.decode(one.data)
+                decoded = self._decoder.decode(picture.data)
             except ImageRefused as error:
-                refused[one.reference] = f"{error.code}: {error.detail}"
+                refused[picture.reference] = f"{error.code}: {error.detail}"
                 continue
-            preview = preview_jpeg(picture.pixels, self._target.limits.preview_long_edge_px)
+            preview = preview_jpeg(decoded.pixels, self._target.limits.preview_long_edge_px)
             photos.append(
                 LibraryPhoto(
-                    photo_id=one.photo_id,
+                    photo_id=picture.photo_id,
                     source=self._target.source,
-                    fingerprint=self._fingerprinter.fingerprint(picture, one.sha256),
-                    reference=one.reference,
+                    fingerprint=self._fingerprinter.fingerprint(decoded, picture.sha256),
+                    reference=picture.reference,
                     preview_sha256=self._blobs.put(preview),
                 )
             )

@@ -21,8 +21,8 @@ from claims.store.adjudication import ClaimFile, EvidenceRow
 from claims.store.floods import SightedPicture
 from flows import evidence
 from flows.evidence import CalledRelation, WeighedMatches
-from flows.looking import Stopwatch
 from flows.stage_context import StageContext
+from flows.vision_pool import Stopwatch
 from vision.copies.fingerprint import Fingerprint
 from vision.examine import ExaminedPhoto
 from vision.library import known_pictures
@@ -39,7 +39,7 @@ class _Around:
 
     claims: Mapping[str, OtherClaim]
     rulings: Mapping[str, MatchRuling]
-    bank: KnownPictures
+    known_pictures: KnownPictures
     itself: str
 
 
@@ -62,19 +62,19 @@ async def weigh(
 async def _around(
     context: StageContext, photo_id: str, fingerprint: Fingerprint, called: Sequence[CalledRelation]
 ) -> _Around:
-    weighing = [one.relation for one in called if weighs(one.verdict, one.relation.probability, RULES)]
+    weighing = [match.relation for match in called if weighs(match.verdict, match.relation.probability, RULES)]
     async with context.engine.connect() as conn:
-        bank = await context.bank.bank(conn)
-        itself = bank.exact(fingerprint.sha256, fingerprint.pixel_sha256)
+        known = await context.known_pictures.current(conn)
+        itself = known.exact(fingerprint.sha256, fingerprint.pixel_sha256)
         if not weighing:
-            return _Around({}, {}, bank, itself)
-        known = await known_pictures.pixels(conn, [relation.photo_id for relation in weighing])
-        pairs = {relation.photo_id: known.get(relation.photo_id, "") for relation in weighing}
+            return _Around({}, {}, known, itself)
+        pixels = await known_pictures.pixels(conn, [relation.photo_id for relation in weighing])
+        pairs = {relation.photo_id: pixels.get(relation.photo_id, "") for relation in weighing}
         owners = sorted({relation.owner_claim for relation in weighing if relation.owner_claim})
         return _Around(
             await rulings.other_claims(conn, owners),
             await rulings.of_photo(conn, photo_id, fingerprint.pixel_sha256, pairs),
-            bank,
+            known,
             itself,
         )
 
@@ -97,15 +97,15 @@ async def _explained(
     context: StageContext, photo: ExaminedPhoto, matches: Sequence[PhotoMatch], around: _Around, watch: Stopwatch
 ) -> list[PhotoMatch]:
     """With the common picture that explains a match, where no person has ruled on it."""
-    looking = context.looking
+    vision = context.vision
     candidates = {candidate.photo_id: candidate for candidate in photo.candidates}
     geometries = {relation.photo_id: relation.geometry for relation in photo.relations}
     explained = list(matches)
     for place, match in enumerate(matches):
         if rests_on_points(match, RULES) and not match.ruling and match.photo_id in candidates:
             candidate, geometry = candidates[match.photo_id], geometries[match.photo_id]
-            common = await looking.compute(
-                watch, looking.explain_photo, photo.fingerprint, candidate, geometry, around.bank
+            common = await vision.compute(
+                watch, vision.explain_photo, photo.fingerprint, candidate, geometry, around.known_pictures
             )
             explained[place] = replace(match, common=common)
     return explained
@@ -139,13 +139,13 @@ async def _proven(
     context: StageContext, photo: ExaminedPhoto, matches: Sequence[PhotoMatch], watch: Stopwatch
 ) -> list[PhotoMatch]:
     """With the picture that proves it to a person, for the first edited copies and those that are maybe one."""
-    looking, proven = context.looking, list(matches)
+    vision, proven = context.vision, list(matches)
     wanted = [
         place
         for place, match in enumerate(proven)
         if rests_on_points(match, RULES) and match.pairs and match.preview_sha256
     ]
     for place in wanted[:OVERLAYS_MAX]:
-        overlay = await looking.compute(watch, looking.overlay, photo.preview_sha256, proven[place])
+        overlay = await vision.compute(watch, vision.overlay, photo.preview_sha256, proven[place])
         proven[place] = replace(proven[place], overlay_sha256=overlay)
     return proven

@@ -153,7 +153,7 @@ class Reconciler:
                 async with self.engine.begin() as conn:
                     await findings.note_run(conn, BankComparison(began, self.now(), 0, 0, 0, 0, str(error)[:500]))
                 raise
-            left = [one for one in report.differences if not await self._mended(one)]
+            left = [difference for difference in report.differences if not await self._mended(difference)]
             report = replace(report, differences=tuple(left))
             await self._keep(report, began)
             return report
@@ -185,7 +185,7 @@ class Reconciler:
             for difference in report.differences:
                 if await findings.record(conn, difference, now, actor=ACTOR):
                     log.error("bank and books disagree", payout=difference.payout_id, code=difference.code)
-            met = {(one.payout_id, one.code) for one in report.differences}
+            met = {(difference.payout_id, difference.code) for difference in report.differences}
             over = await findings.end_unmet(conn, met, began, now, actor=ACTOR)
             counts = (report.payouts, report.payments, report.open_payouts, len(report.differences))
             await findings.note_run(conn, BankComparison(began, now, *counts, ""))
@@ -218,12 +218,12 @@ async def _once(reconciler: Reconciler, every_seconds: float) -> None:
 def compare(books: Books, payments: Sequence[Paid], known: frozenset[str]) -> Reconciliation:
     """The pure part. known: ids that are payouts of ours."""
     by_id = {payment.payout_id: payment for payment in payments}
-    found = [
+    differences = [
         Difference(payment_id, "", "paid_twice", f"the bank lists it {times} times")
         for payment_id, times in Counter(payment.payout_id for payment in payments).items()
         if times > 1
     ]
-    found += [
+    differences += [
         Difference(
             payment.payout_id, "", "unknown_payment", f"{_words(payment.amount)} to an id that the books never had"
         )
@@ -231,15 +231,15 @@ def compare(books: Books, payments: Sequence[Paid], known: frozenset[str]) -> Re
         if payment.payout_id not in known
     ]
     for payout in books.payouts:
-        found += _against_bank(payout, by_id.get(payout.id))
-        found += _against_ledger(payout, books.ledger.get(payout.id, {}))
+        differences += _against_bank(payout, by_id.get(payout.id))
+        differences += _against_ledger(payout, books.ledger.get(payout.id, {}))
     offset = Counter[str]()
     for payout in books.payouts:
         offset[payout.recovery_id] += payout.amount.minor
     for recovery in books.recoveries:
-        found += _recovery(recovery, books.ledger.get(recovery.id, {}), offset[recovery.id])
+        differences += _recovery(recovery, books.ledger.get(recovery.id, {}), offset[recovery.id])
     ours = known | {recovery.id for recovery in books.recoveries}
-    found += [
+    differences += [
         Difference(payout_id, "", "ledger_without_payout", f"steps {', '.join(sorted(steps))}")
         for payout_id, steps in books.ledger.items()
         if payout_id not in ours
@@ -248,7 +248,7 @@ def compare(books: Books, payments: Sequence[Paid], known: frozenset[str]) -> Re
         payouts=len(books.payouts),
         payments=len(payments),
         open_payouts=sum(payout.state in ("reserved", "sent") for payout in books.payouts),
-        differences=(*found, *books.too_much),
+        differences=(*differences, *books.too_much),
     )
 
 
@@ -257,21 +257,23 @@ def _against_bank(payout: Payout, payment: Paid | None) -> list[Difference]:
         if payout.state != "paid" or payout.recovery_id:
             return []
         return [_difference(payout, "not_at_bank", f"the books say {_words(payout.amount)} was paid")]
-    found = []
+    differences = []
     if payout.recovery_id:
-        found.append(_difference(payout, "paid_though_offset", f"the bank paid {_words(payment.amount)}"))
+        differences.append(_difference(payout, "paid_though_offset", f"the bank paid {_words(payment.amount)}"))
     if payout.state == "failed":
-        found.append(_difference(payout, "paid_though_failed", f"the bank paid {_words(payment.amount)}"))
+        differences.append(_difference(payout, "paid_though_failed", f"the bank paid {_words(payment.amount)}"))
     if payment.amount != payout.amount:
-        found.append(
+        differences.append(
             _difference(payout, "amount_differs", f"books {_words(payout.amount)}, bank {_words(payment.amount)}")
         )
     # Of an erased claim the books no longer say to whom: amount and reference are compared all the same.
     if payout.payee_account and payment.account != payout.payee_account:
-        found.append(_difference(payout, "account_differs", "the bank paid to another account"))
+        differences.append(_difference(payout, "account_differs", "the bank paid to another account"))
     if payout.state == "paid" and not payout.recovery_id and payment.reference != payout.bank_reference:
-        found.append(_difference(payout, "reference_differs", f"{payout.bank_reference} against {payment.reference}"))
-    return found
+        differences.append(
+            _difference(payout, "reference_differs", f"{payout.bank_reference} against {payment.reference}")
+        )
+    return differences
 
 
 def _against_ledger(payout: Payout, steps: Mapping[str, tuple[Money, ...]]) -> list[Difference]:
@@ -337,15 +339,15 @@ async def _too_much(conn: AsyncConnection, ours: Sequence[Payout]) -> list[Diffe
     for payout in ours:
         if payout.state in payouts.LIVE:
             live.setdefault(payout.claim_id, []).append(payout)
-    found = []
+    differences = []
     for claim_id, several in live.items():
-        newest = max(several, key=lambda one: (one.created_at, one.id))
+        newest = max(several, key=lambda payout: (payout.created_at, payout.id))
         if len(several) < 2:
             continue
         paid, due = await recoveries.wanted_minor(conn, claim_id), await corrections.due_minor(conn, newest)
         if paid > due:
-            found.append(corrections.too_much(newest, paid, due))
-    return found
+            differences.append(corrections.too_much(newest, paid, due))
+    return differences
 
 
 async def _ledger(conn: AsyncConnection) -> dict[str, dict[str, tuple[Money, ...]]]:
@@ -360,8 +362,8 @@ async def _ledger(conn: AsyncConnection) -> dict[str, dict[str, tuple[Money, ...
         .join(ledger_entries, ledger_entries.c.transaction_id == ledger_transactions.c.id)
         .where(ledger_entries.c.amount_minor > 0)
     )
-    found: dict[str, dict[str, tuple[Money, ...]]] = {}
+    debits: dict[str, dict[str, tuple[Money, ...]]] = {}
     for payout_id, step, minor, currency in rows:
-        steps = found.setdefault(payout_id, {})
+        steps = debits.setdefault(payout_id, {})
         steps[step] = (*steps.get(step, ()), Money(minor, currency))
-    return found
+    return debits

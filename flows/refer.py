@@ -70,8 +70,8 @@ class Delivery:
             cause=referral.cause,
             reasons=await _reasons(conn, referral.decision_id),
             evidence=tuple(
-                EvidenceLink(one.id, one.kind, f"{base}/v1/claims/{file.claim.id}/evidence/{quote(one.name, safe='')}")
-                for one in file.evidence
+                EvidenceLink(row.id, row.kind, f"{base}/v1/claims/{file.claim.id}/evidence/{quote(row.name, safe='')}")
+                for row in file.evidence
             ),
             claim_url=f"{base}/v1/claims/{file.claim.id}",
             decision_url=f"{base}/v1/referrals/{referral.id}/decision",

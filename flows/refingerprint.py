@@ -49,9 +49,9 @@ async def refingerprint(
         if not batch:
             return report
         after = batch[-1].photo_id
-        found, rows, left = await asyncio.to_thread(_describe, blobs, decoder, descriptor, batch)
+        described, rows, left = await asyncio.to_thread(_describe, blobs, decoder, descriptor, batch)
         async with engine.begin() as conn:
-            report.described += await describe_anew(conn, descriptor.label, found, rows)
+            report.described += await describe_anew(conn, descriptor.label, described, rows)
         report.left |= left
         advance(report)
 
@@ -59,7 +59,7 @@ async def refingerprint(
 def _describe(
     blobs: BlobStore, decoder: Decoder, descriptor: Descriptor, batch: Sequence[OutdatedPhoto]
 ) -> tuple[list[str], NDArray[np.float32], dict[str, str]]:
-    found: list[str] = []
+    described: list[str] = []
     pictures: list[NDArray[np.uint8]] = []
     left: dict[str, str] = {}
     for photo in batch:
@@ -68,10 +68,10 @@ def _describe(
             if not key:
                 raise NotFound("the evidence store has neither the file nor its preview")
             pictures.append(decoder.decode(blobs.read(key)).pixels)
-            found.append(photo.photo_id)
+            described.append(photo.photo_id)
         except (ImageRefused, NotFound) as error:
             left[photo.photo_id] = str(error)
-    return found, descriptor.describe(pictures), left
+    return described, descriptor.describe(pictures), left
 
 
 def _there(blobs: BlobStore, key: str) -> bool:

@@ -109,13 +109,13 @@ class Sending:
 
     def _label(self, messages: Sequence[Message]) -> RunLabel:
         subjects = tuple(dict.fromkeys(self._subject(message) for message in messages))
-        one = len(messages) == 1
+        single = len(messages) == 1
         return RunLabel(
             flow=self.flow,
-            run=f"{self.flow} {messages[0].key if one else f'{len(messages)} messages'}",
-            tags=(*(f"{self.about}:{subject}" for subject in subjects), *(() if one else ("batch",))),
+            run=f"{self.flow} {messages[0].key if single else f'{len(messages)} messages'}",
+            tags=(*(f"{self.about}:{subject}" for subject in subjects), *(() if single else ("batch",))),
             items=tuple(message.key for message in messages),
-            artifact_key=artifact_key(self.flow, messages[0].key if one else "batch"),
+            artifact_key=artifact_key(self.flow, messages[0].key if single else "batch"),
         )
 
 

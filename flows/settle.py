@@ -154,8 +154,8 @@ class Settlement:
         """Nothing that we could do would mend it: the claim stops until a person or a reconciliation says otherwise."""
         log.error("paid otherwise", payout=payout.id, code=code)
         async with self.engine.begin() as conn:
-            found = Difference(payout.id, payout.claim_id, code, detail)
-            await findings.record(conn, found, utc_now(), actor=ACTOR)
+            difference = Difference(payout.id, payout.claim_id, code, detail)
+            await findings.record(conn, difference, utc_now(), actor=ACTOR)
 
     async def _open(self, payout: Payout, words: str, wait_seconds: float = 0.0) -> tuple[str, str]:
         async with self.engine.begin() as conn:

@@ -44,8 +44,8 @@ from claims.store import adjudication, counts, erasure, holding, noses, papers
 from claims.store import repeats as repeated
 from claims.store.adjudication import ClaimFile, EvidenceRow
 from flows import evidence, matches
-from flows.looking import SeenPaper, Stopwatch
 from flows.stage_context import StageContext
+from flows.vision_pool import SeenPaper, Stopwatch
 from vision.documents.text.page import PaperReading
 from vision.errors import ImageRefused
 from vision.examine import ExaminedPhoto
@@ -69,7 +69,7 @@ async def photos(context: StageContext, file: ClaimFile, watch: Stopwatch) -> Ph
     # One file sent twelve times is one photo: looked at, published and searched for once, as its first row.
     first = {row.sha256: row for row in reversed(rows)}
     measured = await asyncio.gather(
-        *(context.looking.compute(watch, context.looking.photo, row) for row in first.values())
+        *(context.vision.compute(watch, context.vision.photo, row) for row in first.values())
     )
     photo_of = dict(zip(first, measured, strict=True))
     pairs = [(row, photo) for row in rows if isinstance(photo := photo_of[row.sha256], ExaminedPhoto)]
@@ -97,11 +97,11 @@ async def _examined(
         return tuple(evidence.refused_photo(row, photo) for row in same)
     if photo.not_comparable:
         return tuple(evidence.refused_photo(row, NotMeasured(photo.not_comparable)) for row in same)
-    claim, looking = file.claim, context.looking
+    claim, vision = file.claim, context.vision
     # Search and comparison apart, so that no connection is held while the pool is busy.
     async with context.engine.begin() as conn:
         candidates = await search(conn, photo.fingerprint, exclude_claim=claim.id, memory=context.memory)
-    photo = await looking.compute(watch, looking.compare_photo, photo, candidates, claim.claimant_id)
+    photo = await vision.compute(watch, vision.compare_photo, photo, candidates, claim.claimant_id)
     weighed = await matches.weigh(context, file, same[0], photo, watch)
     return tuple(
         evidence.photo_fact(row, photo, weighed, [other for other in same if other.id != row.id]) for row in same
@@ -111,18 +111,18 @@ async def _examined(
 async def paper_facts(context: StageContext, file: ClaimFile, watch: Stopwatch) -> PaperFacts:
     """Every paper: read page by page, its number published, then looked for among other claims."""
     rows = _of_kind(file, EvidenceKind.PAPER)
-    looking = context.looking
-    seen = await asyncio.gather(*(looking.compute(watch, looking.paper, row) for row in rows))
-    pages = [(row, page) for row, one in zip(rows, seen, strict=True) for page in _pages(one)]
+    vision = context.vision
+    papers_read = await asyncio.gather(*(vision.compute(watch, vision.paper, row) for row in rows))
+    pages = [(row, page) for row, paper in zip(rows, papers_read, strict=True) for page in _pages(paper)]
     kinds = context.paper_kinds
     read = [page for _, page in pages if isinstance(page, PaperReading)]
     identities = {id(page): evidence.paper_identities(page, kinds) for page in read}
     numbers = [(identity, row.id) for row, page in pages for identity in identities.get(id(page), ())]
-    previews = [one.preview_sha256 for one in seen if isinstance(one, SeenPaper)]
+    previews = [paper.preview_sha256 for paper in papers_read if isinstance(paper, SeenPaper)]
     async with _writing(context, file, previews) as conn:
-        for row, one in zip(rows, seen, strict=True):
-            if isinstance(one, SeenPaper):
-                await adjudication.set_preview(conn, row.id, one.preview_sha256)
+        for row, paper in zip(rows, papers_read, strict=True):
+            if isinstance(paper, SeenPaper):
+                await adjudication.set_preview(conn, row.id, paper.preview_sha256)
         await papers.publish_numbers(conn, file.claim.id, numbers, context.now())
     async with context.engine.connect() as conn:
         before = await papers.claims_with_number(conn, [key for key, _ in numbers], exclude_claim=file.claim.id)
@@ -152,17 +152,17 @@ async def nose_facts(context: StageContext, file: ClaimFile, watch: Stopwatch) -
 async def _nose(
     context: StageContext, file: ClaimFile, row: EvidenceRow, pet_id: str, enrolled: list[bytes], watch: Stopwatch
 ) -> NoseFact | UnmeasuredNose:
-    looking = context.looking
-    seen = await looking.compute(watch, looking.nose, row.sha256)
-    if isinstance(seen, ImageRefused):
-        return evidence.refused_nose(row, pet_id, seen)
-    async with _writing(context, file, [seen.preview_sha256]) as conn:
-        await adjudication.set_preview(conn, row.id, seen.preview_sha256)
-    if isinstance(seen.template, NotMeasured):
-        return evidence.refused_nose(row, pet_id, seen.template)
+    vision = context.vision
+    nose = await vision.compute(watch, vision.nose, row.sha256)
+    if isinstance(nose, ImageRefused):
+        return evidence.refused_nose(row, pet_id, nose)
+    async with _writing(context, file, [nose.preview_sha256]) as conn:
+        await adjudication.set_preview(conn, row.id, nose.preview_sha256)
+    if isinstance(nose.template, NotMeasured):
+        return evidence.refused_nose(row, pet_id, nose.template)
     if not enrolled:
         return evidence.unenrolled_nose(row, pet_id)
-    comparison = await looking.compute(watch, looking.compare_nose, seen.template, enrolled)
+    comparison = await vision.compute(watch, vision.compare_nose, nose.template, enrolled)
     if isinstance(comparison, NotMeasured):
         return evidence.refused_nose(row, pet_id, comparison)
     return evidence.nose_fact(row, pet_id, comparison)
@@ -198,7 +198,7 @@ async def _writing(context: StageContext, file: ClaimFile, previews: Sequence[st
             await erasure.at_work(conn, file.claim.id)
             yield conn
             await holding.hold(conn, previews)
-            if not await asyncio.to_thread(context.looking.has_files, previews):
+            if not await asyncio.to_thread(context.vision.has_files, previews):
                 raise StoreError(f"a preview of claim {file.claim.id} was deleted with another claim's")
     except InFlight:
         async with context.engine.begin() as conn:
@@ -254,11 +254,11 @@ def _library_photo(file: ClaimFile, row: EvidenceRow, photo: ExaminedPhoto) -> L
     )
 
 
-def _pages(seen: SeenPaper | ImageRefused) -> tuple[PaperReading | NotMeasured | ImageRefused, ...]:
+def _pages(paper: SeenPaper | ImageRefused) -> tuple[PaperReading | NotMeasured | ImageRefused, ...]:
     """Of a file with several pages, those that are papers; the back of a bill, or its cover letter, is no second
     bill.
     """
-    if isinstance(seen, ImageRefused):
-        return (seen,)
-    known = tuple(page for page in seen.pages if isinstance(page, PaperReading) and page.kind != UNKNOWN_KIND)
-    return known or seen.pages[:1]
+    if isinstance(paper, ImageRefused):
+        return (paper,)
+    known = tuple(page for page in paper.pages if isinstance(page, PaperReading) and page.kind != UNKNOWN_KIND)
+    return known or paper.pages[:1]

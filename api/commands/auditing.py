@@ -64,7 +64,7 @@ def _expected(expect: Sequence[str], tips: Sequence[Path]) -> tuple[list[Tip], l
     files = [*([own] if own.exists() else []), *tips]
     unreadable = 0
     try:
-        expected = [Tip.parse(one) for one in expect]
+        expected = [Tip.parse(words) for words in expect]
         for file in files:
             noted = read_tips(file)
             expected += noted.tips

@@ -62,9 +62,11 @@ def show(claim_id: str, language: Language = "", as_json: JsonFlag = False) -> N
 
     async def work(conn: AsyncConnection) -> None:
         view = await claim_view(conn, claim_id)
-        decisions = [{"id": one.id, "seq": one.seq, **to_plain(one.decision)} for one in view.decisions]
+        decisions = [
+            {"id": recorded.id, "seq": recorded.seq, **to_plain(recorded.decision)} for recorded in view.decisions
+        ]
         if as_json:
-            timeline = [{"status": one.status, "at": one.at, "actor": one.actor} for one in view.timeline]
+            timeline = [{"status": event.status, "at": event.at, "actor": event.actor} for event in view.timeline]
             print_json({"id": view.claim.id, "status": view.claim.status, "timeline": timeline, "decisions": decisions})
             return
         console.print(f"[bold]{view.claim.id}[/bold] {view.claim.product}: {status_text(view.claim.status, lang)}")
@@ -169,16 +171,16 @@ def erase(
         print_json({"claim": claim, "erased": True, "erased_at": done.erased_at, "first": done.first,
                     "library_photos": done.library_photos, "files_deleted": done.files_deleted,
                     "files_kept": done.files_kept, "cleaned": asdict(done.scrubbed),
-                    "left": [asdict(one) for one in left(done.scrubbed)]})  # fmt: skip
+                    "left": [asdict(remnant) for remnant in left(done.scrubbed)]})  # fmt: skip
         return
-    said = "erased" if done.first else f"erased already on {done.erased_at:%Y-%m-%d %H:%M:%S}"
+    outcome = "erased" if done.first else f"erased already on {done.erased_at:%Y-%m-%d %H:%M:%S}"
     console.print(
-        f"claim {claim}: {said}; {done.files_deleted} files deleted, {done.files_kept} in use by others kept,"
+        f"claim {claim}: {outcome}; {done.files_deleted} files deleted, {done.files_kept} in use by others kept,"
         f" {done.library_photos} photos out of the library",
         highlight=False,
     )
-    for one in left(done.scrubbed):
-        console.print(f"  still in {one.where}: {one.until}", highlight=False)
+    for remnant in left(done.scrubbed):
+        console.print(f"  still in {remnant.where}: {remnant.until}", highlight=False)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -88,8 +88,8 @@ async def refingerprint_library(
     from api.processes import descriptor_config
     from claims.store.blobs import BlobStore
     from claims.store.engine import connect
-    from flows.looking import describes
     from flows.refingerprint import refingerprint
+    from flows.vision_pool import describes
     from vision.decode.image import Decoder
     from vision.library.outdated import described_by
 

@@ -159,7 +159,7 @@ def refingerprint_photos(as_json: JsonFlag = False) -> None:
 async def _check(dsn: str, config: Settings, files: list[Path], overlay: Path | None) -> list[dict[str, Any]]:
     from api.processes import c2pa_anchors, descriptor_config
     from claims.store.engine import connect
-    from flows.looking import fingerprinter as make_fingerprinter
+    from flows.vision_pool import fingerprinter as make_fingerprinter
     from flows.worker import ONLY_OTHER_DESCRIPTORS
     from vision.decode.image import Decoder
     from vision.errors import ImageRefused
@@ -335,7 +335,7 @@ def verify_nose(files: Files, pet: Pet, as_json: JsonFlag = False) -> None:
     stored = with_store(lambda conn: noses.list_templates(conn, pet))
     if not stored:
         raise fail(f"{pet} has no enrolment: miaopei noses enrol --pet {pet} FILE...")
-    enrolled = [NoseTemplate.from_bytes(one.template) for one in stored]
+    enrolled = [NoseTemplate.from_bytes(row.template) for row in stored]
     for path, probe in zip(files, _templates(files), strict=True):
         _print_comparison(path, probe, enrolled, as_json)
 
@@ -360,12 +360,12 @@ def _templates(paths: list[Path]) -> list[NoseTemplate]:
             if not path.is_file():
                 raise fail(f"{path}: no such file")
             try:
-                found = reader.template(decoder.decode(path.read_bytes(), NOSE_EDGE_PX))
+                template = reader.template(decoder.decode(path.read_bytes(), NOSE_EDGE_PX))
             except ImageRefused as refused:
                 raise fail(f"{path}: {refused.code}: {refused.detail}") from refused
-            if isinstance(found, Unmeasured):
-                raise fail(f"{path}: {found.reason}")
-            templates.append(found)
+            if isinstance(template, Unmeasured):
+                raise fail(f"{path}: {template.reason}")
+            templates.append(template)
     return templates
 
 
@@ -375,18 +375,18 @@ def _print_comparison(path: Path, probe: NoseTemplate, enrolled: list[NoseTempla
     from vision.measurement import Unmeasured
     from vision.nose import compare
 
-    found = compare(probe, enrolled)
-    if isinstance(found, Unmeasured):
-        raise fail(f"{path}: {found.reason}")
-    said = verdict(found.similarity, found.inliers, RULES)
-    result = {"file": str(path), "verdict": said, "similarity": round(found.similarity, 4), "inliers": found.inliers,
-              "templates": found.templates, "model": found.model}  # fmt: skip
+    comparison = compare(probe, enrolled)
+    if isinstance(comparison, Unmeasured):
+        raise fail(f"{path}: {comparison.reason}")
+    called = verdict(comparison.similarity, comparison.inliers, RULES)
+    result = {"file": str(path), "verdict": called, "similarity": round(comparison.similarity, 4),
+              "inliers": comparison.inliers, "templates": comparison.templates, "model": comparison.model}  # fmt: skip
     if as_json:
         print_json(result)
     else:
         console.print(
-            f"{path}: [bold]{said}[/bold], similarity {found.similarity:.2f}, {found.inliers} inliers,"
-            f" {found.templates} templates", highlight=False,
+            f"{path}: [bold]{called}[/bold], similarity {comparison.similarity:.2f}, {comparison.inliers} inliers,"
+            f" {comparison.templates} templates", highlight=False,
         )  # fmt: skip
 
 

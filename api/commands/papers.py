@@ -49,7 +49,7 @@ def _page(page: PaperReading | Unmeasured) -> dict[str, Any]:
                   for item in page.items],
         "checks": [{"name": check.name, "passed": check.passed, "detail": check.detail} for check in page.checks],
         "missing": list(page.missing_fields),
-        "refused": {one.name: one.reason for one in page.refused},
+        "refused": {field.name: field.reason for field in page.refused},
         "codes": [{"symbology": code.symbology, "text": code.text} for code in page.codes],
         "lines": list(page.lines),
     }  # fmt: skip

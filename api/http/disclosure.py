@@ -19,13 +19,13 @@ async def disclosed(conn: AsyncConnection, principal: Principal, matches: Iterab
     Adjusters of the platform: all. A partner insurer: pictures of nobody's (web, stock), and those of claims that were
     referred to it, too. Nobody else: none.
     """
-    found = tuple(matches)
+    listed = tuple(matches)
     if principal.role is Role.ADJUSTER:
-        return frozenset(match.photo_id for match in found)
+        return frozenset(match.photo_id for match in listed)
     if principal.role is not Role.PARTNER:
         return frozenset()
-    theirs = await referrals.referred_to(conn, principal.subject, {match.claim_id for match in found} - {""})
-    return frozenset(match.photo_id for match in found if _free(match, theirs))
+    theirs = await referrals.referred_to(conn, principal.subject, {match.claim_id for match in listed} - {""})
+    return frozenset(match.photo_id for match in listed if _free(match, theirs))
 
 
 def _free(match: PhotoMatch, theirs: Collection[str]) -> bool:

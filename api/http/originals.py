@@ -70,10 +70,10 @@ def _carries(marker: int, head: bytes) -> bool:
 
 def _scan_end(data: bytearray, at: int) -> int:
     """Where the coded pixels end: at the next marker that is none of theirs."""
-    while (found := data.find(b"\xff", at)) >= 0 and found + 1 < len(data):
-        if data[found + 1] != 0 and not 0xD0 <= data[found + 1] <= 0xD7:
-            return found
-        at = found + 2
+    while (marker := data.find(b"\xff", at)) >= 0 and marker + 1 < len(data):
+        if data[marker + 1] != 0 and not 0xD0 <= data[marker + 1] <= 0xD7:
+            return marker
+        at = marker + 2
     return len(data)
 
 
@@ -128,10 +128,10 @@ def _webp(data: bytearray) -> bytearray:
 
 
 def _pdf(data: bytearray) -> bytearray:
-    for found in re.finditer(rb"\xff\xe1(..)(?:Exif\x00\x00|http://ns\.adobe\.com)", bytes(data), re.DOTALL):
-        _blank(data, found.start() + 4, min(found.start() + 2 + int.from_bytes(found[1]), len(data)))
-    for found in _XMP.finditer(bytes(data)):
-        data[found.start() : found.end()] = b" " * (found.end() - found.start())
+    for match in re.finditer(rb"\xff\xe1(..)(?:Exif\x00\x00|http://ns\.adobe\.com)", bytes(data), re.DOTALL):
+        _blank(data, match.start() + 4, min(match.start() + 2 + int.from_bytes(match[1]), len(data)))
+    for match in _XMP.finditer(bytes(data)):
+        data[match.start() : match.end()] = b" " * (match.end() - match.start())
     return data
 
 

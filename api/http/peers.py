@@ -33,8 +33,8 @@ class Peers:
             return group(host)
         told = [entry.strip() for line in Headers(scope=scope).getlist("x-forwarded-for") for entry in line.split(",")]
         # Each proxy adds what it saw at the right; what stands left of that is the client's own invention.
-        seen = told[-self._in_a_row :][0] if told else ""
-        return group(seen) if _parsed(seen) is not None else group(host)
+        client = told[-self._in_a_row :][0] if told else ""
+        return group(client) if _parsed(client) is not None else group(host)
 
 
 @lru_cache(maxsize=4096)

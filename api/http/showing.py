@@ -69,16 +69,16 @@ def claim(view: ClaimDetail, catalogue: Mapping[str, Product], principal: Princi
         ],
         recoveries=[
             wire.OwedView(
-                id=one.id,
-                amount_minor=one.amount.minor,
-                owed_minor=one.owed.minor,
-                currency=one.amount.currency,
-                state=one.state,
-                opened_at=one.opened_at,
+                id=recovery.id,
+                amount_minor=recovery.amount.minor,
+                owed_minor=recovery.owed.minor,
+                currency=recovery.amount.currency,
+                state=recovery.state,
+                opened_at=recovery.opened_at,
             )
-            for one in view.recoveries
+            for recovery in view.recoveries
         ],
-        stopped_by=[one.code for one in view.findings] if principal.role is Role.ADJUSTER else [],
+        stopped_by=[finding.code for finding in view.findings] if principal.role is Role.ADJUSTER else [],
         next_steps=next_steps(view, principal),
         trace_id=row.trace_id,
         flow_run_id=row.flow_run_id if principal.role is Role.ADJUSTER else "",
@@ -107,7 +107,7 @@ def decision(decided: Decision, product: Product | None, principal: Principal, l
         outcome_text=explain.outcome_text(decided.outcome, lang),
         payout_minor=decided.payout.minor,
         currency=decided.payout.currency,
-        reasons=[_reason(one, product, principal, lang) for one in decided.reasons],
+        reasons=[_reason(reason, product, principal, lang) for reason in decided.reasons],
         benefit=[
             wire.BenefitView(
                 code=line.label,
@@ -130,7 +130,7 @@ def next_steps(view: ClaimDetail, principal: Principal) -> list[str]:
     """What this caller may ask for now. The store has the last word."""
     status = view.claim.status
     if principal.role is not Role.CLAIMANT:
-        return ["review"] if any(one.state in OPEN for one in view.referrals) else []
+        return ["review"] if any(referral.state in OPEN for referral in view.referrals) else []
     steps = {
         Status.DRAFT: ["add_evidence", "submit", "withdraw"],
         Status.SUBMITTED: ["withdraw"],
@@ -140,7 +140,7 @@ def next_steps(view: ClaimDetail, principal: Principal) -> list[str]:
         Status.DECLINED: ["appeal"],
     }
     after_decision = view.stands is not None
-    return ["withdraw_appeal" if one == "withdraw" and after_decision else one for one in steps.get(status, [])]
+    return ["withdraw_appeal" if step == "withdraw" and after_decision else step for step in steps.get(status, [])]
 
 
 def claim_row(row: ClaimSummary, lang: Lang) -> wire.ClaimRow:

@@ -289,6 +289,6 @@ def _sniff(file: _File) -> None:
     file.media_type = sniff.media_type(file.head)
     accepted = sniff.ACCEPTED[file.kind]
     if file.media_type not in accepted:
-        found = file.media_type or sniff.in_words(file.head)
-        detail = f"A {file.kind} may be {', '.join(sorted(accepted))}; this file is {found}."
+        sent = file.media_type or sniff.in_words(file.head)
+        detail = f"A {file.kind} may be {', '.join(sorted(accepted))}; this file is {sent}."
         raise Problem("unsupported_media", detail, part=file.kind)

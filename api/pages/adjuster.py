@@ -164,7 +164,7 @@ async def _on_a_match(
         if failure:
             return visit.render("case.html", status=409, **shown | {"failure": failure, "done": ""})
         return RedirectResponse(f"/cases/{referral_id}#file-{fields.get('evidence_id', '')}", 303)
-    facts = [one for one in shown["case"].photos if isinstance(one, PhotoFact)]
+    facts = [photo for photo in shown["case"].photos if isinstance(photo, PhotoFact)]
     photo, match = match_of(facts, fields.get("evidence_id", ""), fields.get("photo_id", ""))
     return visit.render("_ruling.html", **shown, photo=photo, match=match, ruling_failure=failure)
 
@@ -217,8 +217,8 @@ async def _next(visit: Visit, done: str) -> str:
     wanted = waiting.Wanted(partner=partner, holder="free_or_mine", me=name)
     async with visit.context.engine.connect() as conn:
         # Of some, in case others take the first of them at this moment.
-        found = await waiting.ids(conn, wanted, visit.context.now(), limit=_TRIED_MAX)
-    for referral_id in found:
+        ids = await waiting.ids(conn, wanted, visit.context.now(), limit=_TRIED_MAX)
+    for referral_id in ids:
         try:
             async with visit.context.engine.begin() as conn:
                 await _take(conn, visit, referral_id)
@@ -254,7 +254,7 @@ async def _queue(visit: Visit) -> dict[str, Any]:
             )
             if row.decision is not None
             else "",
-            "more": sum(one.pulls is not Outcome.PAY for one in row.decision.reasons) - 1 if row.decision else 0,
+            "more": sum(reason.pulls is not Outcome.PAY for reason in row.decision.reasons) - 1 if row.decision else 0,
             "holder": _holder(row.referral, now),
             "overdue": row.referral.due_at < now,
         }

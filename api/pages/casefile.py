@@ -62,35 +62,41 @@ class CaseFile:
     recorded: RecordedDecision | None
     due: Money
     limit: Money
-    said: Mapping[tuple[str, str], Ruling] = field(default_factory=dict)  # by photo and match
+    rulings: Mapping[tuple[str, str], Ruling] = field(default_factory=dict)  # by photo and match
     disclosed: frozenset[str] = frozenset()  # photo ids of matches whose picture the visitor may see
     outsider: bool = False  # a partner's person: other people's claims have no name
 
     @property
     def decision(self) -> Decision | None:
         """The decision that brought the claim here."""
-        named = (one.decision for one in self.view.decisions if one.id == self.referral.decision_id)
-        found = next(named, self.view.decision.decision if self.view.decision is not None else None)
-        if found is None or not self.outsider:
-            return found
-        return replace(found, reasons=tuple(for_outsiders(one) for one in found.reasons))
+        named = (row.decision for row in self.view.decisions if row.id == self.referral.decision_id)
+        decision = next(named, self.view.decision.decision if self.view.decision is not None else None)
+        if decision is None or not self.outsider:
+            return decision
+        return replace(decision, reasons=tuple(for_outsiders(reason) for reason in decision.reasons))
 
     @property
     def carrying(self) -> tuple[Reason, ...]:
         """The reasons that carried the decision."""
         decision = self.decision
-        return tuple(one for one in decision.reasons if one.pulls is not Outcome.PAY) if decision is not None else ()
+        return (
+            tuple(reason for reason in decision.reasons if reason.pulls is not Outcome.PAY)
+            if decision is not None
+            else ()
+        )
 
     @property
     def in_order(self) -> tuple[Reason, ...]:
         """What was looked at and found in order."""
         decision = self.decision
-        return tuple(one for one in decision.reasons if one.pulls is Outcome.PAY) if decision is not None else ()
+        return (
+            tuple(reason for reason in decision.reasons if reason.pulls is Outcome.PAY) if decision is not None else ()
+        )
 
     @property
     def files(self) -> Mapping[str, EvidenceRow]:
         """Evidence by its id."""
-        return {one.id: one for one in self.view.evidence}
+        return {row.id: row for row in self.view.evidence}
 
     @property
     def photos(self) -> tuple[PhotoFact | UnmeasuredPhoto, ...]:
@@ -120,8 +126,8 @@ class CaseFile:
     @property
     def unexamined(self) -> tuple[EvidenceRow, ...]:
         """Files that no recorded fact is about, such as those of a later round."""
-        seen = {one.evidence_id for one in (*self.photos, *self.papers, *self.noses)}
-        return tuple(one for one in self.view.evidence if one.id not in seen)
+        examined = {fact.evidence_id for fact in (*self.photos, *self.papers, *self.noses)}
+        return tuple(row for row in self.view.evidence if row.id not in examined)
 
 
 async def load(
@@ -139,7 +145,7 @@ async def load(
     lines = recorded.row.decision.benefit if recorded is not None else ()
     calculated = next((line.amount for line in lines if line.label == "due"), view.claim.amount)
     due = smallest(calculated, limit) if calculated.minor > 0 else limit
-    said = await rulings.of_claim(conn, referral.claim_id)
+    made = await rulings.of_claim(conn, referral.claim_id)
     photos = recorded.facts.photos if recorded is not None else ()
     matches = (match for photo in photos if isinstance(photo, PhotoFact) for match in photo.matches)
     return CaseFile(
@@ -150,7 +156,7 @@ async def load(
         recorded=recorded,
         due=due,
         limit=limit,
-        said=said,
+        rulings=made,
         disclosed=await disclosed(conn, principal, matches),
         outsider=partner is not None,
     )
@@ -158,7 +164,7 @@ async def load(
 
 def matches_to_show(photo: PhotoFact, *, most: int = 4) -> tuple[PhotoMatch, ...]:
     """Proven copies first, then the most probable; what merely looks alike is left to the end of the list."""
-    ordered = sorted(photo.matches, key=lambda one: (not is_copy(one), -one.probability, -one.inliers))
+    ordered = sorted(photo.matches, key=lambda match: (not is_copy(match), -match.probability, -match.inliers))
     return tuple(ordered[:most])
 
 

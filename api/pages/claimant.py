@@ -60,7 +60,7 @@ async def new_claim(visit: Claimant, policy: str = "") -> Response:
     async with context.engine.connect() as conn:
         own = await policies.of_claimant(conn, claimant_id)
         payee = await policies.last_payee_account(conn, claimant_id)
-    offered = [(one, context.catalogue[one.product]) for one in own if one.product in context.catalogue]
+    offered = [(cover, context.catalogue[cover.product]) for cover in own if cover.product in context.catalogue]
     chosen = offered[0] if len(offered) == 1 else next((pair for pair in offered if pair[0].id == policy), None)
     if policy and chosen is None:
         raise NotFound(f"no policy {policy} of this claimant")
@@ -155,7 +155,9 @@ async def _shown(visit: Visit, claim_id: str) -> dict[str, Any]:
     clauses = []
     if decision is not None and product is not None:
         cited = dict.fromkeys(
-            one.clause for one in decision.reasons if one.ground is Ground.CONTRACT and one.pulls is decision.outcome
+            reason.clause
+            for reason in decision.reasons
+            if reason.ground is Ground.CONTRACT and reason.pulls is decision.outcome
         )
         clauses = [(number, product.clause_text(number, lang)) for number in cited if number]
     return {
@@ -171,7 +173,7 @@ async def _shown(visit: Visit, claim_id: str) -> dict[str, Any]:
         "timeline": _timeline(view),
         "steps": showing.next_steps(view, visit.principal),
         "poll": _POLL.get(view.claim.status, ""),
-        "mark": f"{view.claim.round}-{len(view.timeline)}-{sum(bool(one.preview_sha256) for one in view.evidence)}",
+        "mark": f"{view.claim.round}-{len(view.timeline)}-{sum(bool(row.preview_sha256) for row in view.evidence)}",
         "seconds_to_decide": _seconds_to_decide(view),
         "key": secrets.token_urlsafe(24),
         "limits": context.limits,
@@ -204,9 +206,9 @@ def _benefit(view: ClaimDetail, decision: Decision | None, lang: Lang) -> tuple[
         return explain.explanation(decision, lang)
     if view.claim.status not in (Status.APPROVED, Status.PAID, Status.PAYOUT_FAILED):
         return ()
-    paying = (one.decision for one in reversed(view.decisions) if one.decision.outcome is Outcome.PAY)
-    found = next(paying, None)
-    return explain.explanation(found, lang) if found is not None else ()
+    paying = (row.decision for row in reversed(view.decisions) if row.decision.outcome is Outcome.PAY)
+    approval = next(paying, None)
+    return explain.explanation(approval, lang) if approval is not None else ()
 
 
 def _timeline(view: ClaimDetail) -> list[views.TimelineEvent]:

@@ -60,6 +60,6 @@ def _asked(fields: dict[str, str]) -> FloodRulingRequest:
 async def _floods(context: Context) -> dict[str, Any]:
     async with context.engine.connect() as conn:
         waiting = await floods.list_floods(conn, state="open")
-        shown = [(one, await floods.pictures(conn, one.id, routes.PICTURES)) for one in waiting]
+        shown = [(flood, await floods.pictures(conn, flood.id, routes.PICTURES)) for flood in waiting]
         ruled = await floods.list_floods(conn, state="ruled", limit=_RULED_SHOWN)
     return {"waiting": shown, "ruled": ruled, "new_key": lambda: secrets.token_urlsafe(24)}

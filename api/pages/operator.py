@@ -96,26 +96,27 @@ async def _page(visit: Visit, hours: int, *, failure: str = "") -> Response:
 async def _figures(visit: Visit, hours: int) -> dict[str, Any]:
     context, lang, now = visit.context, visit.lang, visit.context.now()
     async with context.engine.connect() as conn:
-        seen = await figures.operator_figures(conn, now, timedelta(hours=hours))
+        stored = await figures.operator_figures(conn, now, timedelta(hours=hours))
         payouts = await views.payouts_by_state(conn)
         recent = await views.list_claims(conn, limit=RECENT_ROWS)
     return {
-        "seen": seen,
+        "figures": stored,
         "hours": hours,
         "windows": WINDOWS,
-        "rate": None if isinstance(seen.straight_through_rate, UnmeasuredFact) else seen.straight_through_rate,
-        "p50": None if isinstance(seen.decision_seconds_p50, UnmeasuredFact) else seen.decision_seconds_p50,
-        "p95": None if isinstance(seen.decision_seconds_p95, UnmeasuredFact) else seen.decision_seconds_p95,
+        "rate": None if isinstance(stored.straight_through_rate, UnmeasuredFact) else stored.straight_through_rate,
+        "p50": None if isinstance(stored.decision_seconds_p50, UnmeasuredFact) else stored.decision_seconds_p50,
+        "p95": None if isinstance(stored.decision_seconds_p95, UnmeasuredFact) else stored.decision_seconds_p95,
         "outcomes": [
-            (outcome.value, explain.outcome_text(outcome, lang), seen.decisions.get(outcome, 0)) for outcome in Outcome
+            (outcome.value, explain.outcome_text(outcome, lang), stored.decisions.get(outcome, 0))
+            for outcome in Outcome
         ],
         "statuses": [
-            (status.value, explain.status_text(status, lang), seen.by_status.get(status, 0))
+            (status.value, explain.status_text(status, lang), stored.by_status.get(status, 0))
             for status in Status
-            if seen.by_status.get(status, 0)
+            if stored.by_status.get(status, 0)
         ],
         "payouts": [(state, payouts.get(state, 0)) for state in ("reserved", "sent", "paid", "failed")],
-        "backlogs": [("adjudication", seen.adjudication), ("settle", seen.settle), ("refer", seen.refer)],
+        "backlogs": [("adjudication", stored.adjudication), ("settle", stored.settle), ("refer", stored.refer)],
         "recent": [
             (row, explain.status_text(row.status, lang), product_name(context.catalogue, row.product, lang))
             for row in recent

@@ -37,5 +37,5 @@ def chosen(name: str, settings: Mapping[str, Any]) -> ChosenRail:
     try:
         return ChosenRail(kind, kind.settings.model_validate(dict(settings)))
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        wrong = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
     raise InvalidRail(f"settings of the payout rail {name!r}: {wrong}")

@@ -1,4 +1,4 @@
-"""Real measurements, each made once: what `flows.looking` measured of a file or of two files is remembered by the
+"""Real measurements, each made once: what `flows.vision_pool` measured of a file or of two files is remembered by the
 file's SHA-256, in memory and in a folder that several runs may share. Nothing is invented: what is not remembered is
 measured.
 """
@@ -21,7 +21,7 @@ from claims.evidence import PhotoMatch
 from claims.store.adjudication import EvidenceRow
 from claims.store.blobs import BlobStore
 from flows.config import StoreConfig, WorkerConfig
-from flows.looking import Looking, SeenPaper, Stopwatch, looking
+from flows.vision_pool import SeenPaper, Stopwatch, VisionPool, vision_pool
 from models.ocr_build import default_target
 from vision.copies.fingerprint import Fingerprint
 from vision.errors import ImageRefused
@@ -34,8 +34,8 @@ T = TypeVar("T")
 
 
 class Remembering:
-    """Stands where `flows.looking.Looking` stands. The real one is loaded when something is measured for the first
-    time."""
+    """Takes the place of `flows.vision_pool.VisionPool`. The real pool is loaded when something is measured for the
+    first time."""
 
     def __init__(self, evidence_url: str, folder: Path) -> None:
         self._config = WorkerConfig(
@@ -46,7 +46,7 @@ class Remembering:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._known: dict[str, Any] = {}
         self._stack = contextlib.ExitStack()
-        self._real: Looking | None = None
+        self._real: VisionPool | None = None
         self._loading = threading.Lock()
         self._pool = self._stack.enter_context(ThreadPoolExecutor(2, thread_name_prefix="remember"))
         self.measured = 0
@@ -96,8 +96,8 @@ class Remembering:
             preview_sha256=other.preview_sha256,
         )
 
-    def explain_photo(self, fingerprint: Fingerprint, match: Candidate, found: Any, bank: KnownPictures) -> str:
-        return known_pictures.explain(fingerprint, match.keypoints, match.thumbnail, found, bank)
+    def explain_photo(self, fingerprint: Fingerprint, match: Candidate, geometry: Any, known: KnownPictures) -> str:
+        return known_pictures.explain(fingerprint, match.keypoints, match.thumbnail, geometry, known)
 
     def overlay(self, preview_sha256: str, match: PhotoMatch) -> str:
         if not self.has_files([preview_sha256, match.preview_sha256]):
@@ -118,11 +118,11 @@ class Remembering:
     def paper_models(self) -> tuple[str, ...]:
         return self._once("paper-models", lambda: self.real().paper_models())  # type: ignore[no-any-return]
 
-    def real(self) -> Looking:
+    def real(self) -> VisionPool:
         with self._loading:
             self.measured += 1
             if self._real is None:
-                self._real = self._stack.enter_context(looking(self._config))
+                self._real = self._stack.enter_context(vision_pool(self._config))
             return self._real
 
     def _with_preview(self, seen: Any) -> tuple[Any, bytes]:

@@ -141,7 +141,9 @@ async def get_match_preview(context: Ctx, principal: Handler, claim_id: Id, phot
         if view.claim.status is Status.ERASED:
             raise ClaimErased(f"claim {claim_id} was erased")
         photos = recorded_photos(view.decisions)
-        match = next((one for photo in photos for one in photo.matches if one.photo_id == photo_id), None)
+        match = next(
+            (candidate for photo in photos for candidate in photo.matches if candidate.photo_id == photo_id), None
+        )
         if match is None or photo_id not in await disclosed(conn, principal, [match]):
             raise NotFound(f"claim {claim_id} matched no picture {photo_id!r} that {principal} may see")
     if not match.preview_sha256:

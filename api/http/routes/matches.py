@@ -38,9 +38,9 @@ router = APIRouter(prefix="/v1/claims/{claim_id}", tags=["matches"])
 async def list_matches(context: Ctx, principal: Handler, claim_id: Id) -> wire.Matches:
     async with context.engine.connect() as conn:
         view = await views.claim_view(conn, claim_id, **scope(principal))
-        said = await rulings.of_claim(conn, claim_id)
+        words = await rulings.of_claim(conn, claim_id)
         photos = recorded_photos(view.decisions)
-        seen = await disclosed(conn, principal, (match for photo in photos for match in photo.matches))
+        visible = await disclosed(conn, principal, (match for photo in photos for match in photo.matches))
     shown = [
         wire.PhotoMatchesView(
             evidence_id=photo.evidence_id,
@@ -48,7 +48,7 @@ async def list_matches(context: Ctx, principal: Handler, claim_id: Id) -> wire.M
             verdict=photo.verdict,
             common=photo.common,
             matches=[
-                _match(claim_id, photo.evidence_id, match, said.get((photo.evidence_id, match.photo_id)), seen)
+                _match(claim_id, photo.evidence_id, match, words.get((photo.evidence_id, match.photo_id)), visible)
                 for match in photo.matches
                 if match.owner is not MatchOwner.SAME_CLAIM
             ],
@@ -111,11 +111,11 @@ async def take_back_ruling(sent: SentByHandler, claim_id: Id, ruling_id: Id, ask
 
 
 def _match(
-    claim_id: str, evidence_id: str, match: PhotoMatch, said: Ruling | None, seen: Collection[str]
+    claim_id: str, evidence_id: str, match: PhotoMatch, word: Ruling | None, visible: Collection[str]
 ) -> wire.MatchView:
     """seen: photo ids of pictures that the caller may see."""
     placed = match.placement
-    shown = match.photo_id in seen
+    shown = match.photo_id in visible
     overlay = f"/v1/claims/{claim_id}/matches/{evidence_id}/{quote(match.photo_id, safe='')}/overlay"
     return wire.MatchView(
         photo_id=match.photo_id,
@@ -138,7 +138,7 @@ def _match(
         else None,
         common=match.common,
         flood=match.flood,
-        ruling=said.ruling if said is not None else match.ruling,
-        ruling_id=said.id if said is not None else "",
+        ruling=word.ruling if word is not None else match.ruling,
+        ruling_id=word.id if word is not None else "",
         overlay_href=overlay if match.overlay_sha256 and shown else "",
     )

@@ -71,7 +71,7 @@ async def get_queue(
 async def review_claim(sent: SentByAdjuster, claim_id: Id, verdict: wire.VerdictRequest) -> Response:
     async def write(conn: AsyncConnection) -> Reply:
         view = await views.claim_view(conn, claim_id)
-        waiting = next((one for one in view.referrals if one.state in referrals.OPEN), None)
+        waiting = next((referral for referral in view.referrals if referral.state in referrals.OPEN), None)
         if waiting is None:
             raise InvalidTransition(f"a claim that is {view.claim.status} waits for nobody's verdict")
         return await judge(conn, sent, waiting, verdict)

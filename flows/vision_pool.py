@@ -76,7 +76,7 @@ class Stopwatch:
         return {"wall": round(time.perf_counter() - self._began, 4), "cpu": round(self._cpu, 4)}
 
 
-class Looking:
+class VisionPool:
     """Thread-safe; built by `looking`."""
 
     def __init__(
@@ -126,15 +126,19 @@ class Looking:
         """Compare the photo with each candidate. subject: the claimant."""
         return examine.against(photo, candidates, subject, self._instruments.fingerprinter.fusion)
 
-    def explain_photo(self, fingerprint: Fingerprint, match: Candidate, found: Geometry, bank: KnownPictures) -> str:
-        """The picture of the negative bank that explains this match, "" when none does."""
-        return known_pictures.explain(fingerprint, match.keypoints, match.thumbnail, found, bank)
+    def explain_photo(
+        self, fingerprint: Fingerprint, match: Candidate, geometry: Geometry, known: KnownPictures
+    ) -> str:
+        """The picture of the negative known that explains this match, "" when none does."""
+        return known_pictures.explain(fingerprint, match.keypoints, match.thumbnail, geometry, known)
 
     def overlay(self, preview_sha256: str, match: PhotoMatch) -> str:
         """Draw the proof of a match from the two previews; its key in the evidence store, "" when one is no longer
         there."""
         try:
-            photo, other = (overlay.pixels_of(self._blobs.read(one)) for one in (preview_sha256, match.preview_sha256))
+            photo, other = (
+                overlay.pixels_of(self._blobs.read(sha256)) for sha256 in (preview_sha256, match.preview_sha256)
+            )
         except NotFound:
             return ""  # the other claim was erased meanwhile
         outline = match.placement.outline if isinstance(match.placement, Placement) else ()
@@ -233,7 +237,7 @@ def describes(config: DescriptorConfig | None) -> Describing:
 
 
 @contextlib.contextmanager
-def looking(config: WorkerConfig) -> Iterator[Looking]:
+def vision_pool(config: WorkerConfig) -> Iterator[VisionPool]:
     """Raises models.errors.ModelMissing, ModelCorrupt, CutOffTooLow or vision.errors.InvalidPaperKind, which say what
     to do, before any claim is leased.
     """
@@ -242,4 +246,4 @@ def looking(config: WorkerConfig) -> Iterator[Looking]:
         kinds = load_catalogue(config.paper_kinds)
         reader = stack.enter_context(Reader(config.ocr_models, processes=config.readers, catalogue=kinds))
         pool = stack.enter_context(ThreadPoolExecutor(config.cores, thread_name_prefix="look"))
-        yield Looking(config, BlobStore(config.store.evidence_url), pool, decoder, reader)
+        yield VisionPool(config, BlobStore(config.store.evidence_url), pool, decoder, reader)
