@@ -1,4 +1,4 @@
-"""Enrolments of pets' noses: photos from the outbox to templates, or to what is wrong with the photos."""
+"""Enrols pets' noses: turns photos from the outbox into templates, or into words on what is wrong with the photos."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Enrolling:
         return "enrolled", f"{len(stored)} templates"
 
     async def _read(self, photos: list[str]) -> tuple[list[tuple[str, NoseTemplate]], list[str]]:
-        """Templates of the photos that have one, and a sentence on each of the others."""
+        """Returns the template of each usable photo, and a sentence on each of the others."""
         watch = Stopwatch()
         noses = await asyncio.gather(*(self.vision.compute(watch, self.vision.nose, sha256) for sha256 in photos))
         usable: list[tuple[str, NoseTemplate]] = []

@@ -1,6 +1,5 @@
-"""Learning from people: what somebody said about a match or a flood goes into the negative bank, and out of it again
-when the word is taken back; claims that waited for it go on. Every step may run twice.
-"""
+"""Learns from people's rulings: a ruling on a match or a flood adds to the known pictures, and is removed from them
+again when it is taken back; claims that waited for it go on. Every step may run twice."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ from vision.library import known_pictures
 from vision.library.known_pictures import Common, Known
 from vision.measurement import Unmeasured
 
-FLOOD_PICTURES_MAX: Final = 13  # one, and those that it is compared with
+FLOOD_PICTURES_MAX: Final = 13  # the first picture, and twelve to compare it with
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +28,8 @@ class RulingLearner:
     engine: AsyncEngine
 
     async def learn(self, message: Message) -> tuple[str, str]:
-        """Returns what was learnt, in a word and a detail. What it is about may have been erased or taken back
-        meanwhile."""
+        """Carry out one ruling. Returns what was learnt, in a word and a detail. Its subject may have been erased, or
+        the ruling taken back, meanwhile."""
         try:
             match message.payload["kind"]:
                 case "flood":
@@ -71,7 +70,7 @@ class RulingLearner:
             known = await known_pictures.known(conn, [sighting.picture.photo_id for sighting in sighted])
         learnt = ""
         if flood.ruling == "common":
-            # In the order in which they were seen: what was there first is what the others show again.
+            # In the order of arrival: the others repeat what the first picture shows.
             there = [known[sighting.picture.photo_id] for sighting in sighted if sighting.picture.photo_id in known]
             if len(there) > 1:
                 _, learnt = await self._learn_common(flood_id, there[0], there[1:])
@@ -88,14 +87,15 @@ class RulingLearner:
     async def _learn_common(
         self, common_id: str, base: Known, others: list[Known], ruling_id: str = ""
     ) -> tuple[str, str]:
-        """ruling_id: the word on a pair, which must still hold when it is learnt from. Raises NotFound."""
+        """Learn a known picture from `base` and `others`. ruling_id: the ruling on a pair, which must still stand when
+        it is learnt from. Raises NotFound when it was taken back."""
         common = await asyncio.to_thread(known_pictures.learn, common_id, base, others)
         if isinstance(common, Unmeasured):
             return "nothing to learn", common.reason
         async with self.engine.begin() as conn:
             if ruling_id:
-                # Either the word is held until the bank has it, and taking it back comes after and finds it there; or
-                # it is gone.
+                # Locks the ruling until the picture is stored, so that taking it back waits and finds the picture;
+                # raises NotFound where it was taken back already.
                 await rulings.hold(conn, ruling_id)
             await known_pictures.add(conn, common)
         return "common", _words(common)

@@ -1,7 +1,8 @@
-"""Claims that a person was asked about only for want of a resource: checked again by themselves when it is back.
+"""Rechecks claims that went to a person only because a resource was missing, once the resource is back.
 
-A worker looks now and then, finds out by a small piece of real work whether its resources are there, and sends the
-claims back to the queue (`claims.store.rechecks`), a few at a time, each with growing pauses and not for ever.
+A worker wakes now and then, finds out by a small piece of real work whether its resources are there, and sends the
+claims back to the queue (`claims.store.rechecks`), a few at a time, each with growing pauses and a limited number of
+times.
 """
 
 from __future__ import annotations
@@ -27,9 +28,8 @@ _ONE_AT_A_TIME = 0x72656368
 
 
 async def recheck(engine: AsyncEngine, vision: VisionPool, limits: RecheckLimits, now: Clock = utc_now) -> list[str]:
-    """One round: ids of the claims that were sent back, an empty list while another worker is at it or something is
-    missing here.
-    """
+    """Run one round. Returns the ids of the claims that were sent back, an empty list while another worker rechecks or
+    a resource is missing here."""
     async with engine.connect() as conn:
         if not await alone(conn, _ONE_AT_A_TIME):
             return []
@@ -57,7 +57,7 @@ async def recheck(engine: AsyncEngine, vision: VisionPool, limits: RecheckLimits
 
 
 async def keep_rechecking(engine: AsyncEngine, vision: VisionPool, limits: RecheckLimits, stop: asyncio.Event) -> None:
-    """`recheck` again and again until `stop`."""
+    """Run `recheck` again and again until `stop`."""
     while not stop.is_set():
         try:
             await recheck(engine, vision, limits)

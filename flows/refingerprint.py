@@ -1,8 +1,8 @@
-"""The library described anew after the descriptor was changed: until then its pictures are not found by likeness.
+"""Describes the library anew after the descriptor was changed: until then its pictures are not found by likeness.
 
-Resumable: a picture that has the new label is done. Each batch is committed by itself. Described are the original
-files where the evidence store has them, else the previews, as for pictures that were imported; a preview is the
-original at 1,024 px or less, which is what is described at first, too, but for one more JPEG.
+Resumable: a picture that has the new label is done. Each batch is committed by itself. As at the import, the original
+file is described where the evidence store has it, else the preview: the original at 1,024 px or less, encoded as JPEG
+once more.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ BATCH = 32
 
 @dataclass(slots=True)
 class RefingerprintReport:
-    """described: pictures with a new descriptor. left: by id, why one keeps the old one: not found by likeness."""
+    """The result of describing the library anew. described: pictures with a new descriptor. left: by id, why a picture
+    keeps its old descriptor and is not found by likeness."""
 
     described: int = 0
     left: dict[str, str] = field(default_factory=dict)

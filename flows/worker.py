@@ -122,7 +122,7 @@ async def _either(first: asyncio.Event, second: asyncio.Event) -> None:
 
 
 async def _warm_papers(vision: VisionPool) -> None:
-    """Beside the work: it takes seconds, and photos need not wait for it."""
+    """Start the OCR processes beside the work: it takes seconds, and photos need not wait for it."""
     try:
         await asyncio.to_thread(vision.warm_papers)
     except (ReaderUnavailable, OSError, MemoryError) as error:
@@ -131,7 +131,8 @@ async def _warm_papers(vision: VisionPool) -> None:
 
 
 async def _check_library(engine: AsyncEngine, descriptor: str) -> None:
-    """Beside the work, since it reads the whole table: say so when most of the library cannot be found by likeness."""
+    """Log a warning when most of the library cannot be found by likeness. Runs beside the work, since it reads the
+    whole table."""
     try:
         async with engine.connect() as conn:
             labels = await described_by(conn)
