@@ -122,7 +122,7 @@ async def look(engine: AsyncEngine, rail: PayoutRail) -> Reconciliation:
         await conn.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         books = await _books(conn)
     payments = [payment async for payment in rail.payments()]
-    # Ids are read again: a payout decided and paid in between is not an unknown payment.
+    # Ids are read last: a payout decided and paid in between is not an unknown payment.
     async with engine.connect() as conn:
         known = frozenset([payout.id async for payout in _every(conn, payouts.every)])
     return compare(books, payments, known)

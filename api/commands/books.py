@@ -1,4 +1,5 @@
-"""`miaopei reconcile`, `findings` and `recoveries`: books against bank, stopped claims, money to come back."""
+"""`miaopei reconcile`, `findings` and `recoveries`: the books compared with the bank, stopped claims, money to
+recover."""
 
 from __future__ import annotations
 
@@ -22,16 +23,16 @@ T = TypeVar("T")
 findings_app = typer.Typer(no_args_is_help=True, help="Payouts that bank and books disagree about: stopped claims")
 recoveries_app = typer.Typer(no_args_is_help=True, help="Money that claimants owe back")
 
-Every = Annotated[bool, typer.Option("--all", help="Those that are ended, too")]
+Every = Annotated[bool, typer.Option("--all", help="Include those that have ended")]
 RecoveryId = Annotated[str, typer.Argument(help="Id of the recovery")]
 
 
 def reconcile_books(as_json: JsonFlag = False) -> None:
-    """Hold the books against the bank, payout by payout, both ways, and keep what is found; exit code 1 at any
+    """Compare the books with the bank, payout by payout, both ways, and keep every difference; exit code 1 at any
     difference.
 
-    A claim with a difference is stopped; one that is no longer met ends. A list of the bank that cannot be read in full
-    finds nothing and ends nothing (exit code 1).
+    A claim with a difference is stopped; a difference that no longer holds is ended. When the bank's list cannot be
+    read in full, nothing is found and nothing is ended (exit code 1).
     """
     import asyncio
     from dataclasses import replace
@@ -91,10 +92,10 @@ def list_findings(every: Every = False, as_json: JsonFlag = False) -> None:
 @findings_app.command("lift")
 def lift_finding(
     finding_id: Annotated[int, typer.Argument(help="Number of the finding")],
-    note: Annotated[str, typer.Option(help="Why the claim may go on, for the audit chain")],
+    note: Annotated[str, typer.Option(help="Reason why the claim may go on, for the audit chain")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Let a stopped claim go on."""
+    """Lift a finding, so that its stopped claim goes on."""
     from claims.store import findings
 
     _needed("--note", note)
@@ -111,7 +112,7 @@ def lift_finding(
 
 @recoveries_app.command("list")
 def list_recoveries(every: Every = False, as_json: JsonFlag = False) -> None:
-    """Who owes what, the oldest first."""
+    """List what claimants owe back, the oldest first."""
     from claims.explain import money_text
     from claims.store import recoveries
 
@@ -134,10 +135,10 @@ def list_recoveries(every: Every = False, as_json: JsonFlag = False) -> None:
 @recoveries_app.command("repaid")
 def mark_repaid(
     recovery_id: RecoveryId,
-    reference: Annotated[str, typer.Option(help="Of the claimant's payment, as the bank shows it")],
+    reference: Annotated[str, typer.Option(help="Reference of the claimant's payment, as the bank shows it")],
     as_json: JsonFlag = False,
 ) -> None:
-    """The claimant has paid back all that was owed. The same reference again changes nothing."""
+    """Record that the claimant has paid back all that was owed. The same reference again changes nothing."""
     from claims.store import recoveries
 
     _needed("--reference", reference)
@@ -151,7 +152,7 @@ def mark_repaid(
 @recoveries_app.command("write-off")
 def write_off(
     recovery_id: RecoveryId,
-    note: Annotated[str, typer.Option(help="Why, for the audit chain")],
+    note: Annotated[str, typer.Option(help="Reason, for the audit chain")],
     as_json: JsonFlag = False,
 ) -> None:
     """Give up what is still owed."""

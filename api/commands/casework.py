@@ -14,12 +14,14 @@ from claims.errors import InFlight, InputsErased, NotFound
 
 claims_app = typer.Typer(no_args_is_help=True, help="Claims and their decisions")
 
-Language = Annotated[str, typer.Option("--language", help="of the words, by its code; the default one otherwise")]
+Language = Annotated[
+    str, typer.Option("--language", help="Code of the language of the texts; unset: the default language")
+]
 
 
 @claims_app.command("list")
 def list_claims(limit: int = typer.Option(50, min=1, max=1000), as_json: JsonFlag = False) -> None:
-    """The newest claims."""
+    """List the newest claims."""
     from claims.currencies import with_code
     from claims.store.views import list_claims as newest
 
@@ -48,7 +50,7 @@ def list_claims(limit: int = typer.Option(50, min=1, max=1000), as_json: JsonFla
 
 @claims_app.command("show")
 def show(claim_id: str, language: Language = "", as_json: JsonFlag = False) -> None:
-    """One claim: its way so far, and every decision with its reasons."""
+    """Show one claim: its statuses so far, and every decision with its reasons."""
     from claims.catalogue import load_catalogue
     from claims.currencies import with_code
     from claims.explain import benefit_text, reason_text, status_text
@@ -124,17 +126,17 @@ def replay(claim_id: str, as_json: JsonFlag = False) -> None:
 
 def erase(
     claim: Annotated[str, typer.Option("--claim", help="Id of the claim")],
-    reason: Annotated[str, typer.Option(help="Why, for the audit chain; at most 500 characters")] = "",
+    reason: Annotated[str, typer.Option(help="Reason, for the audit chain; at most 500 characters")] = "",
     rewrite: Annotated[
-        bool, typer.Option("--rewrite", help="Write tables of any size anew: each is locked for as long as it takes")
+        bool, typer.Option("--rewrite", help="Rewrite tables of any size: each is locked for as long as it takes")
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Erase what a claim was about: files, hashes, texts, words, accounts. Outcome, amounts and audit chain stay.
+    """Erase the contents of a claim: files, hashes, texts, words, accounts. Outcome, amounts and audit chain stay.
 
-    Then the database's own files are cleaned as far as the role may, and what stays where, and until when, is said.
-    Refused (exit code 1) while the claim is queued, leased, paying or before a person. Again is fine: it finishes what
-    was interrupted.
+    Then the database's own files are cleaned as far as the role may, and the command prints what stays where, and until
+    when. Refused (exit code 1) while the claim is queued, leased, paying or before a person. Running it again finishes
+    an erasure that was interrupted.
     """
     import asyncio
 

@@ -23,9 +23,9 @@ from claims.currencies import digits
 from fixtures import demo_world
 from fixtures.demo_world import DemoClaim, File, World
 
-ENROL_SECONDS_MAX = 600.0  # ends a demo whose claims never come through; a busy machine has its time
+ENROL_SECONDS_MAX = 600.0  # ends a demo whose claims are never decided; long enough for a busy machine
 CLAIM_SECONDS_MAX = 600.0
-OPEN = frozenset({"submitted", "approved"})  # not yet where it will stay by itself
+OPEN = frozenset({"submitted", "approved"})  # statuses that a claim leaves by itself
 ADJUSTER = "zhang-li"
 WIDE_COLUMNS = 240
 CURRENCY = "CNY"  # of every product of the demonstration
@@ -33,7 +33,8 @@ CURRENCY = "CNY"  # of every product of the demonstration
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What became of one claim. `seconds`: from the 202 to the first decision. `problem` is "" when all is well."""
+    """The result of one claim. `seconds`: from the 202 to the first decision. `problem` is "" when all is as
+    expected."""
 
     claim: DemoClaim
     id: str
@@ -47,7 +48,8 @@ class Told:
 
 
 def run(base: Settings, *, keep: bool, as_json: bool) -> int:
-    """0 if every outcome is the expected one and every payout left exactly once."""
+    """Run the demo. Returns 0 if every outcome is as expected and every payout left exactly once, else another exit
+    code."""
     out, err = _wide(), Console(stderr=True)
     home = base.home / "demo"
     Postgres(home).discard()
@@ -91,7 +93,7 @@ async def _play(sandbox: Sandbox, world: World, now: datetime, advance: Any) -> 
 
 
 async def _seed(sandbox: Sandbox, world: World, now: datetime) -> None:
-    """Policies, pets and enrolment as the platform sends them; the web library as an operator imports it."""
+    """Register policies, pets and enrolment as the platform does, and import the web library as an operator does."""
     from api.commands.importing import import_folder
 
     folder = sandbox.home / "web-photos"
@@ -149,7 +151,7 @@ async def _follow(sandbox: Sandbox, world: World, claim: DemoClaim, now: datetim
 
 
 async def _review(sandbox: Sandbox, claim_id: str, claim: DemoClaim) -> None:
-    """The adjuster finds the appeal in the queue and decides it there."""
+    """Find the appeal in the adjuster's queue and decide it there."""
     async with ApiClient(sandbox.api_url, sandbox.token(Role.ADJUSTER, ADJUSTER)) as adjuster:
         queue = await adjuster.get("/v1/queue")
         if claim_id not in {case["claim_id"] for case in queue["cases"]}:
@@ -174,7 +176,7 @@ def _problem(claim: DemoClaim, status: str, paid_minor: int, first_reason: str) 
 
 
 def _never_both(told: list[Told]) -> list[Told]:
-    """Of the claims that sent one photo in the same second at most one may be paid."""
+    """Mark claims that sent one photo in the same second where more than one was paid."""
     twins = [result for result in told if "one second" in result.claim.title and result.status == "paid"]
     if len(twins) < 2:
         return told
@@ -182,7 +184,7 @@ def _never_both(told: list[Told]) -> list[Told]:
 
 
 async def _reconcile(sandbox: Sandbox) -> list[str]:
-    """Differences between the bank's book and ours, payout by payout; empty when each left exactly once."""
+    """Returns the differences between the bank's book and ours, payout by payout; empty when each left exactly once."""
     from api.processes import settle_config
     from flows.reconcile import reconcile
 
@@ -243,7 +245,7 @@ def _wait(out: Console, sandbox: Sandbox) -> None:
 
 
 def _wide() -> Console:
-    """Where the output is no terminal, the table gets the columns that whole links need."""
+    """Returns a console that is wide enough for whole links where the output is not a terminal."""
     console = Console()
     return console if console.is_terminal else Console(width=WIDE_COLUMNS)
 

@@ -1,4 +1,4 @@
-"""`miaopei photos`, `documents` and `noses`: what the pipeline sees in a file, without a claim."""
+"""`miaopei photos`, `documents` and `noses`: measurements of files as the pipeline makes them, without a claim."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def import_photos(
     ],
     source: Annotated[str, typer.Option(help="web or stock: where these pictures are known from")] = "web",
     runner: Annotated[
-        str, typer.Option(help="local: this process. threads, dask, ray: the same as a flow on Prefect's task runners")
+        str, typer.Option(help="local: in this process. threads, dask, ray: as a flow on that Prefect task runner")
     ] = "local",
     workers: Annotated[int, typer.Option(min=1, help="Batches worked on at once")] = 1,
     address: Annotated[
-        str, typer.Option(help="Of a Dask scheduler or Ray head; without it one is started on this machine")
+        str, typer.Option(help="Address of a Dask scheduler or Ray head; unset: one is started on this machine")
     ] = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Add pictures to the library. Picks up where it stopped; skips what is there already."""
+    """Add pictures to the library. Continues where it stopped; skips pictures that the library has already."""
     from api.commands.importing import RUNNERS, ImportProgress, import_folder
     from flows.errors import ImportStopped
 
@@ -136,7 +136,7 @@ def check_photos(
 
 @photos_app.command("refingerprint")
 def refingerprint_photos(as_json: JsonFlag = False) -> None:
-    """Describe the library anew after the descriptor was changed. Picks up where it stopped."""
+    """Describe the library anew after the descriptor was changed. Continues where it stopped."""
     from api.commands.importing import refingerprint_library
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -198,7 +198,7 @@ async def _check(dsn: str, config: Settings, files: list[Path], overlay: Path | 
 
 
 def _unmeasured(path: Path, reason: str, provenance: dict[str, Any]) -> dict[str, Any]:
-    """The line of a file with nothing to compare."""
+    """Returns the output line of a file that could not be compared."""
     return {
         "file": str(path),
         "verdict": "unmeasured",
@@ -212,7 +212,7 @@ def _unmeasured(path: Path, reason: str, provenance: dict[str, Any]) -> dict[str
 def _checked(
     config: Settings, path: Path, photo: ExaminedPhoto, picture: Picture, overlay: Path | None
 ) -> dict[str, Any]:
-    """The line of a photo that was compared: called as a worker would call it."""
+    """Returns the output line of a compared photo, with the verdict that a worker would give."""
     from flows import evidence
     from vision.measurement import Unmeasured
 
@@ -232,7 +232,7 @@ def _checked(
 
 
 def _provenance(photo: ExaminedPhoto) -> dict[str, Any]:
-    """What the photo says of its origin, by EXIF and by signs."""
+    """Returns what EXIF and signs tell of the photo's origin."""
     from vision.measurement import Unmeasured
 
     read = {"taken_at": photo.exif.taken_at, "software": photo.exif.software, "camera": photo.exif.camera}
@@ -250,7 +250,7 @@ def _provenance(photo: ExaminedPhoto) -> dict[str, Any]:
 def _overlay(
     config: Settings, folder: Path | None, path: Path, picture: Picture, number: int, called: CalledRelation
 ) -> dict[str, str]:
-    """Draw the proof of a match into `folder`; where it lies, nothing when there is none to draw."""
+    """Draw the proof of a match into `folder`. Returns the path, or nothing when there is nothing to draw."""
     from claims.errors import NotFound
     from claims.store.blobs import BlobStore
     from vision.copies.overlay import draw, pixels_of
@@ -348,7 +348,7 @@ def compare_noses(first: Path, second: Path, as_json: JsonFlag = False) -> None:
 
 
 def _templates(paths: list[Path]) -> list[NoseTemplate]:
-    """The template of each photo, or an exit that says what is wrong with the first that has none."""
+    """Returns the template of each photo. Exits with the reason at the first photo that has none."""
     from vision.decode.image import Decoder
     from vision.errors import ImageRefused
     from vision.measurement import Unmeasured

@@ -1,4 +1,5 @@
-"""`miaopei photos rulings` and `photos commons`: what people said about matches, and what everybody photographs."""
+"""`miaopei photos rulings` and `photos commons`: people's rulings on matches, and the known pictures that everybody
+photographs."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ commons_app = typer.Typer(no_args_is_help=True, help="Pictures that everybody ph
 
 @photos_app.command("rulings")
 def list_rulings(as_json: JsonFlag = False) -> None:
-    """Every pair of pictures that a person ruled on, with what was measured then: to calibrate by."""
+    """List every pair of pictures that a person ruled on, with its measurements at that time, for calibration."""
     from claims.store import rulings
 
     async def work(conn: AsyncConnection) -> list[dict[str, Any]]:
@@ -51,7 +52,7 @@ def list_rulings(as_json: JsonFlag = False) -> None:
 
 @commons_app.command("list")
 def list_commons(as_json: JsonFlag = False) -> None:
-    """The negative bank, newest first."""
+    """List the known pictures, newest first."""
     from vision.library import known_pictures
 
     pictures = with_store(lambda conn: known_pictures.every(conn, limit=100_000))
@@ -78,7 +79,7 @@ def add_commons(
     files: Annotated[list[Path], typer.Argument(exists=True, readable=True, help="Pictures, or folders of them")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Add whole pictures (icons, blank labels) that everybody has. Skips what is there already."""
+    """Add whole pictures (icons, blank labels) that everybody has. Skips pictures that are known already."""
     config = settings()
     with database(config) as dsn:
         report = asyncio.run(_add(dsn, config, files))
@@ -92,7 +93,7 @@ def add_commons(
 
 @commons_app.command("remove")
 def remove_common(common_id: str, as_json: JsonFlag = False) -> None:
-    """Take a picture out again: what it explained counts from the next claim on."""
+    """Remove a known picture: matches that it explained count again from the next claim on."""
     from vision.library import known_pictures
 
     async def work(conn: AsyncConnection) -> bool:

@@ -1,4 +1,4 @@
-"""Prometheus figures: requests as they pass, and the store's figures read at scrape."""
+"""Prometheus metrics: requests counted as they pass, and the store's figures read at scrape."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 1
 
 @dataclass(frozen=True, slots=True)
 class StoreFigures:
-    """What the store says at scrape."""
+    """The store's figures at scrape."""
 
     operator: OperatorFigures
     payouts_by_state: Mapping[str, int]
 
 
 class Metrics:
-    """One registry an app, so that two apps in one process do not mix."""
+    """The metrics of one app, in a registry of its own so that two apps in one process do not mix."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -52,7 +52,8 @@ class Metrics:
         self.store_up = Gauge("miaopei_store_up", "1 when the store answered this scrape", registry=self.registry)
 
     def render(self, figures: StoreFigures | None) -> bytes:
-        """The exposition. Without `figures` (the store did not answer) the store's series are absent, not zero."""
+        """Returns the exposition. Without `figures` (the store did not answer) the store's series are absent, not
+        zero."""
         self.store_up.set(0 if figures is None else 1)
         text = generate_latest(self.registry)
         if figures is not None:
@@ -94,16 +95,16 @@ class RequestMetrics:
 
 
 def route_template(scope: Scope) -> str:
-    """`/v1/claims/{claim_id}` for a request that a route took, else `unmatched`: labels must stay few."""
+    """Returns the route's template, such as `/v1/claims/{claim_id}`, or `unmatched` for a request that no route took:
+    labels must stay few."""
     route = scope.get("route")
     path: str = getattr(route, "path", "") or ""
     return path or "unmatched"
 
 
 def _store_registry(figures: StoreFigures) -> CollectorRegistry:
-    """The store's figures as gauges: counted by the store over its window, so no process needs to have seen them
-    happen.
-    """
+    """Returns the store's figures as gauges: the store counts them over its window, so no process needs to have counted
+    the events."""
     stored, registry = figures.operator, CollectorRegistry()
 
     def gauge(name: str, help_text: str, label: str = "") -> Gauge:

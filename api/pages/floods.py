@@ -1,4 +1,4 @@
-"""Floods: pictures that suddenly match many claims, each shown once, with one word to say about all its claims."""
+"""The floods page: pictures that suddenly match many claims, each shown once, for one ruling on all its claims."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator's page: how it runs, at a glance; flow runs are Prefect's own pages."""
+"""The operator's page: the state of the installation at a glance; flow runs are Prefect's own pages."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ async def operations(visit: Operator, hours: Hours = 24) -> Response:
 
 @router.get("/figures")
 async def live_figures(visit: Operator, hours: Hours = 24) -> Response:
-    """The figures alone, asked for every few seconds."""
+    """Show the figures alone; the page asks for them every few seconds."""
     return visit.render("_figures.html", **await _figures(visit, hours))
 
 
 @router.post("/findings/{finding_id}/lifting")
 async def lift(visit: Operator, finding_id: routes.FindingId) -> Response:
-    """Let a stopped claim go on."""
+    """Lift a finding, so that its stopped claim goes on."""
 
     async def send(sent: KeyedRequest, fields: dict[str, str]) -> Response:
         asked = validated(LiftRequest, {"note": fields.get("note", "")})
@@ -74,7 +74,7 @@ async def write_off(visit: Operator, recovery_id: Id) -> Response:
 
 
 async def _done(visit: Visit, send: Callable[[KeyedRequest, dict[str, str]], Awaitable[Response]]) -> Response:
-    """Do what the form asks, and show the page again; beside it why not, where it was refused."""
+    """Carry out the form's request and show the page again, with the reason beside it where it was refused."""
     fields = await posted(visit)
     try:
         await send(visit.sent(fields), fields)

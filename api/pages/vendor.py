@@ -20,7 +20,7 @@ FILES = {
 
 
 def npm_command() -> tuple[list[str], dict[str, str]]:
-    """The npm command line and its environment."""
+    """Returns the npm command line and its environment."""
     npm = shutil.which("npm")
     if npm and shutil.which("node"):
         return [npm], dict(os.environ)

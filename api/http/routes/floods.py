@@ -1,4 +1,4 @@
-"""Adjusters: pictures that suddenly match many claims, ruled on once."""
+"""For adjusters: pictures that suddenly match many claims, ruled on once for all of them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def get_flood_picture(context: Ctx, _: Adjuster, flood_id: Id, photo_id: P
 
 @router.post(
     "/{flood_id}/ruling",
-    summary="Say once what a flood is: common, or copies",
+    summary="Rule once on a flood: common, or copies",
     description="A worker carries it out: `common` has the claims that wait for it alone decided anew, `copies` puts "
     "each before a person.",
     response_model=wire.FloodView,

@@ -1,4 +1,5 @@
-"""Those who judge: what a claim's photos matched, the proof, and their word on it, which they may take back."""
+"""For adjusters and partner insurers: the matches of a claim's photos, the proof, and rulings on them, which can be
+taken back."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ router = APIRouter(prefix="/v1/claims/{claim_id}", tags=["matches"])
 
 @router.get(
     "/matches",
-    summary="What the claim's photos matched",
+    summary="The pictures that the claim's photos matched",
     description="For adjusters and the insurer that the claim was referred to.",
     responses=described.refusals(*described.READS),
 )
@@ -84,7 +85,7 @@ async def get_overlay(
 @router.post(
     "/rulings",
     status_code=201,
-    summary="Confirm a match, reject it, or say that everybody photographs this",
+    summary="Confirm a match, reject it, or rule that everybody photographs this",
     response_model=wire.RulingTaken,
     responses=described.refusals(*described.CREATES, "not_found", "ruled_already"),
 )
@@ -97,9 +98,9 @@ async def rule_match(sent: SentByHandler, claim_id: Id, asked: wire.RulingReques
 
 @router.post(
     "/rulings/{ruling_id}/taking-back",
-    summary="Take back a word on a match",
-    description="The pair may be ruled on anew. Adjusters take back any word that was said in the claim, an insurer "
-    "its own. Decisions that were taken on it stay.",
+    summary="Take back a ruling on a match",
+    description="The pair may be ruled on anew. Adjusters take back any ruling that was made in the claim, an insurer "
+    "its own. Decisions that rested on it stay.",
     response_model=wire.RulingTakenBack,
     responses=described.refusals(*described.CREATES, "not_found"),
 )
@@ -113,7 +114,7 @@ async def take_back_ruling(sent: SentByHandler, claim_id: Id, ruling_id: Id, ask
 def _match(
     claim_id: str, evidence_id: str, match: PhotoMatch, word: Ruling | None, visible: Collection[str]
 ) -> wire.MatchView:
-    """seen: photo ids of pictures that the caller may see."""
+    """Returns a match as this caller may see it. visible: photo ids of pictures that the caller may see."""
     placed = match.placement
     shown = match.photo_id in visible
     overlay = f"/v1/claims/{claim_id}/matches/{evidence_id}/{quote(match.photo_id, safe='')}/overlay"

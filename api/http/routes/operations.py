@@ -1,4 +1,4 @@
-"""Operators: figures of the whole, nobody's claim."""
+"""For operators: figures of the whole installation, about no single claim."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def get_operations(
 
 
 def _measured(value: float | UnmeasuredFact) -> float | None:
-    """Unmeasured is null on the wire: never a zero."""
+    """Returns the value, None (null on the wire) where it is unmeasured: never a zero."""
     return None if isinstance(value, UnmeasuredFact) else value
 
 

@@ -1,4 +1,4 @@
-"""Operators and adjusters: money that claimants owe back, and payouts that bank and books disagree about."""
+"""For operators and adjusters: money that claimants owe back, and payouts that bank and books disagree about."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def list_findings(
 @router.post(
     "/findings/{finding_id}/lifting",
     summary="Let a stopped claim go on",
-    description="A later reconciliation that meets the very same does not stop it again.",
+    description="A later reconciliation that meets the very same difference does not stop it again.",
     response_model=wire.FindingRow,
     responses=described.refusals(*described.CREATES, "not_found"),
 )
