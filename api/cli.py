@@ -29,10 +29,9 @@ for part in (running, casework, books, auditing, tokens, measuring, teaching, be
 
 
 def main() -> None:
-    """Entry point of the `miaopei` script. What the product raises on purpose is told in words, without a traceback;
-    anything else by kind and place, for its words may quote somebody's data. What the process writes is its owner's
-    alone.
-    """
+    """Entry point of the `miaopei` script. Errors that the product raises on purpose are printed in words, without a
+    traceback; any other error by kind and place, since its words may quote somebody's data. Files that the process
+    writes are readable by their owner alone."""
     before = os.umask(private.UMASK)
     logs.configure()
     try:

@@ -40,7 +40,7 @@ class FileToSend:
 
 
 class ApiClient:
-    """One caller with one token. Use as an async context manager; safe for concurrent calls."""
+    """An HTTP client of one caller with one token. Use as an async context manager; safe for concurrent calls."""
 
     def __init__(self, base_url: str, token: str, *, language: str = "en") -> None:
         self._http = httpx.AsyncClient(
@@ -58,7 +58,7 @@ class ApiClient:
         await self._http.aclose()
 
     async def get(self, path: str) -> Any:
-        """The JSON answer of a GET. Raises ApiRefused."""
+        """GET the path. Returns the JSON answer. Raises ApiRefused."""
         return _answer(await self._send("GET", path))
 
     async def post(self, path: str, body: Mapping[str, Any] | None = None, key: str = "") -> Any:
@@ -79,7 +79,7 @@ class ApiClient:
         return _answer(await self._send("POST", path, files=parts, headers=headers))
 
     async def _send(self, method: str, path: str, **content: Any) -> httpx.Response:
-        """The answer; a 429 is waited out as long as it asks for."""
+        """Send the request. Returns the answer; a 429 is waited out as long as it asks for."""
         for _ in range(THROTTLED_TIMES_MAX):
             answer = await self._http.request(method, path, **content)
             if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
@@ -88,7 +88,7 @@ class ApiClient:
         return answer
 
     async def submit_claim(self, claim: Mapping[str, Any], files: Sequence[FileToSend]) -> str:
-        """Submit a whole claim; its id."""
+        """Submit a whole claim. Returns its id."""
         answer = await self.upload("/v1/claims", files, {"claim": claim})
         return str(answer["id"])
 
@@ -99,14 +99,15 @@ class ApiClient:
     async def wait_while(
         self, claim_id: str, statuses: frozenset[str], *, timeout_seconds: float, poll_seconds: float = 0.1
     ) -> dict[str, Any]:
-        """The claim once its status is none of `statuses`. Raises TimeoutError with the status it is stuck in."""
+        """Returns the claim once its status is none of `statuses`. Raises TimeoutError with the status that it stays
+        in."""
         deadline = asyncio.get_running_loop().time() + timeout_seconds
         while True:
-            seen = await self.claim(claim_id)
-            if seen["status"] not in statuses:
-                return seen
+            claim = await self.claim(claim_id)
+            if claim["status"] not in statuses:
+                return claim
             if asyncio.get_running_loop().time() > deadline:
-                raise TimeoutError(f"claim {claim_id} is still {seen['status']} after {timeout_seconds:.0f} s")
+                raise TimeoutError(f"claim {claim_id} is still {claim['status']} after {timeout_seconds:.0f} s")
             await asyncio.sleep(poll_seconds)
 
 

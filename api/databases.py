@@ -1,4 +1,4 @@
-"""The databases of an installation, brought up to date: which role each part of it works as."""
+"""Opens the databases of an installation, migrates them, and gives each part the role that it works as."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ log = structlog.get_logger(__name__)
 
 
 def open_store(settings: Settings, server: Postgres | None) -> tuple[str, str]:
-    """The application's DSN and the owner's, with every migration applied and the application's role allowed what it
-    needs. server: the one in the wheel, running; None for the server that the settings name.
+    """Returns the application's DSN and the owner's, with every migration applied and the application's role granted
+    what it needs. server: the running one of the wheel; None for the server that the settings name.
 
     Raises StackFailed when the schema is old and the role of the settings may not migrate.
     """
@@ -54,23 +54,23 @@ def open_store(settings: Settings, server: Postgres | None) -> tuple[str, str]:
 
 
 def upgrade(dsn: str) -> None:
-    """Every migration: the store's, then the photo library's."""
+    """Apply every migration: the store's, then the photo library's."""
     migrations.upgrade(dsn, store)
     upgrade_library(dsn)
 
 
 def upgrade_library(dsn: str) -> None:
-    """The photo library's migrations alone, which need nothing of the store."""
+    """Apply the photo library's migrations alone, which need nothing of the store."""
     from vision.library import migrate as library  # pulls in numpy and pgvector: only those who migrate need it
 
     migrations.upgrade(dsn, library)
 
 
 def prefect_database(settings: Settings, owner: str) -> str:
-    """The DSN of Prefect's own database, as a role that reaches nothing else; made when missing.
+    """Returns the DSN of Prefect's own database, made when missing, for a role that reaches nothing else.
 
     Where the owner may make no role, or another home on the same server has made it and knows its password, Prefect
-    works as the owner, and a warning says so.
+    works as the owner, and a warning is logged.
     """
     if settings.prefect_database_url:
         return settings.prefect_database_url
@@ -90,7 +90,7 @@ def prefect_database(settings: Settings, owner: str) -> str:
 
 
 def ensure_database(dsn: str, name: str) -> None:
-    """Create database `name` on the server of `dsn`, which must let us; there already is fine."""
+    """Create database `name` on the server of `dsn`, which must allow it; does nothing where the database exists."""
 
     async def create() -> None:
         plain = make_url(dsn).set(drivername="postgresql").render_as_string(hide_password=False)
@@ -107,7 +107,7 @@ def ensure_database(dsn: str, name: str) -> None:
 
 
 def secret(path: Path) -> str:
-    """Read a secret from a file of the home, made up on first use; the file is its owner's alone."""
+    """Read a secret from a file of the home, made on first use; only its owner may read the file."""
     private.open_home(path.parent)
     if not path.exists():
         private.write_once(path, secrets.token_urlsafe(24))

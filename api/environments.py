@@ -1,4 +1,4 @@
-"""The environment of each process of the stack: what it is told of the caller's, of the settings, of the secrets."""
+"""Builds the environment of each process of the stack from the caller's variables, the settings and the secrets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pydantic import BaseModel, SecretStr
 
 from api.settings import Settings
 
-# Settings that open something, and who is told them. Everything else that Settings hold goes to each of our own
-# processes; nothing of it goes to Prefect's server or to processes of somebody else's.
+# Secret settings, and the processes that get them. All other settings go to each of our own processes; none go to
+# Prefect's server or to other people's processes.
 SECRETS: Final[Mapping[str, frozenset[str]]] = {
     "database_url": frozenset({"api", "worker", "settle", "refer"}),
-    "migration_database_url": frozenset(),  # who starts the stack has migrated
+    "migration_database_url": frozenset(),  # nobody: the stack has migrated before it starts processes
     "prefect_database_url": frozenset(),  # Prefect's server gets it under Prefect's own name
     "token_key": frozenset({"api"}),
     "token_keys_old": frozenset({"api"}),
@@ -29,7 +29,7 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
 OWN: Final = frozenset({"api", "worker", "settle", "refer"})
 PREFECT: Final = "prefect"
 
-# Of the caller's environment. Names and beginnings of names.
+# Names, and beginnings of names, of the caller's variables that are passed on.
 _EVERYBODY: Final = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
     "LD_PRELOAD", "DYLD_", "LC_", "PYTHON", "XDG_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "OMP_",
@@ -45,7 +45,7 @@ _BEYOND: Final[Mapping[str, tuple[str, ...]]] = {
     PREFECT: ("PREFECT_",),
 }
 _PREFECT_SERVERS_OWN: Final = ("PREFECT_SERVER_DATABASE_", "PREFECT_API_DATABASE_")
-# A Prefect that talks to nobody else and asks nothing.
+# Keeps Prefect from sending data to anybody and from prompting.
 _QUIET: Final = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
@@ -55,7 +55,7 @@ _QUIET: Final = {
 
 
 def of_process(settings: Settings, name: str) -> dict[str, str]:
-    """The whole environment of one process. name: as the stack calls it; `worker-2` is a worker."""
+    """Returns the whole environment of one process. name: as the stack calls it; `worker-2` is a worker."""
     kind = kind_of(name)
     kept = (*_EVERYBODY, *_BEYOND.get(kind, ()))
     inherited = {variable: value for variable, value in os.environ.items() if variable.startswith(kept)}
@@ -67,13 +67,13 @@ def of_process(settings: Settings, name: str) -> dict[str, str]:
 
 
 def kind_of(name: str) -> str:
-    """The kind of process that a name of the stack's belongs to."""
+    """Returns the kind of process that a process name of the stack stands for."""
     kind, _, number = name.rpartition("-")
     return kind if number.isdigit() else name
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Environment variables that give another process these settings, secrets included."""
+    """Returns environment variables that give another process these settings, secrets included."""
     variables = {}
     for name, value in settings:
         plain = _plain(value)
@@ -84,7 +84,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def variable_of(name: str) -> str:
-    """The environment variable of a setting."""
+    """Returns the environment variable of a setting."""
     alias = Settings.model_fields[name].validation_alias
     return alias if isinstance(alias, str) else f"MIAOPEI_{name.upper()}"
 

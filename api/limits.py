@@ -1,6 +1,5 @@
-"""Limits of the HTTP door. `api.settings.Settings` composes them; every number is a choice of this page, not a
-measurement.
-"""
+"""Limits of the HTTP interface. `api.settings.Settings` composes them; every number is a choice made here, not a
+measurement."""
 
 from __future__ import annotations
 
@@ -10,7 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """Requests a minute, of one API process: by subject (role and subject of the token or session) and by address.
+    """Limits on requests a minute of one API process: by subject (role and subject of the token or session) and by
+    address.
 
     Every number is a policy choice, far above what a person or an app does and below what one process can serve; 0: no
     limit. A minute slides: the last 60 seconds count, not the clock's minute. `by_machine`: platform, partner and
@@ -27,7 +27,7 @@ class RateLimits:
     requests_by_subject: int = 6_000
     requests_by_address: int = 30_000
     requests_by_machine: int = 30_000
-    # Subjects and addresses remembered; beyond it the minute starts anew for everybody, which the metrics show.
+    # Most subjects and addresses remembered; beyond it the minute starts anew for everybody, which the metrics show.
     counters_max: int = 100_000
 
     def __post_init__(self) -> None:
@@ -38,10 +38,10 @@ class RateLimits:
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """Sizes in bytes, times in seconds.
+    """Limits of requests and connections: sizes in bytes, times in seconds.
 
-    `file_bytes_max` is 25 decimal megabytes, below the decoder's own 25 MiB, so that no file that the door lets in is
-    too large for the worker.
+    `file_bytes_max` is 25 decimal megabytes, below the decoder's own 25 MiB, so that no accepted file is too large for
+    the worker.
     """
 
     file_bytes_max: int = 25_000_000
@@ -67,20 +67,20 @@ class HttpLimits:
     keep_alive_seconds: int = 15
     # A client that takes nothing of its answer for so long is cut off.
     write_idle_seconds_max: float = 60.0
-    # Connections of one address (IPv6: of one /64; 0: no limit), and of all. Whoever opens one more loses the own one
-    # that has been idle longest, in the second case the one of all that has; without an idle one the new one is closed.
+    # Connections of one address (IPv6: of one /64; 0: no limit), and of all. Opening one more closes the connection of
+    # that address, or of all, that has been idle longest; without an idle one the new connection is closed.
     connections_per_peer_max: int = 64
     connections_max: int = 512
-    # Of these so many are kept for /healthz, /readyz and /metrics: other requests beyond the rest are 503 `too_busy`.
+    # Connections reserved for /healthz, /readyz and /metrics: other requests beyond the rest get 503 `too_busy`.
     connections_reserved: int = 32
-    # Addresses or networks of proxies in front, with commas between: their connections are not counted a peer. How many
-    # of them stand in a row: the client's address is the `proxies_in_a_row`-th from the right in X-Forwarded-For. From
-    # anybody else that header says nothing.
+    # Addresses or networks of proxies in front, separated by commas: their connections are not limited by peer. The
+    # client's address is the `proxies_in_a_row`-th from the right in X-Forwarded-For, which is ignored from anybody
+    # else.
     trusted_proxies: str = ""
     proxies_in_a_row: int = 1
     rates: RateLimits = RateLimits()
     shutdown_seconds_max: int = 20
-    # A repeated request that finds its first still in flight is told to wait this long; the first may hold its key for
+    # Retry-After for a repeated request whose first is still in flight; the first may hold its key for
     # `in_flight_seconds_max`.
     retry_after_seconds: int = 2
     in_flight_seconds_max: int = 60
@@ -95,5 +95,5 @@ class HttpLimits:
             raise ValueError("connections_reserved must be less than connections_max")
 
     def proxies(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-        """`trusted_proxies` as networks. Raises ValueError for what is none."""
+        """Returns `trusted_proxies` as networks. Raises ValueError for a part that is none."""
         return tuple(ipaddress.ip_network(part.strip()) for part in self.trusted_proxies.split(",") if part.strip())

@@ -1,7 +1,7 @@
-"""How every process of the stack logs: one JSON object a line on standard error.
+"""Logging of every process of the stack: one JSON object a line on standard error.
 
-An error is told by kind, codes and places (`claims.faults`), never by its words, whoever logs it: our own log, a
-library's, the interpreter at the end of a process. What libraries write as text is told by its unfilled template.
+An error is logged by kind, codes and places (`claims.faults`), never by its words, whoever logs it: our own log, a
+library's, or the interpreter at the end of a process. Text that libraries write is logged as its unfilled template.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ _log = structlog.get_logger("process")
 
 
 def configure() -> None:
-    """JSON lines without what errors quote. Call it once, first thing in a process that logs to a file."""
+    """Log JSON lines without the words of errors, which may quote data. Call it once, first thing in a process that
+    logs to a file."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -78,7 +79,7 @@ def without_words(_logger: object, _method: str, event: MutableMapping[str, Any]
 
 
 def ended_by(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """An `excepthook` that tells kind and places of what ends the process."""
+    """Log kind and places of the error that ends the process; an `excepthook`."""
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return
@@ -104,7 +105,7 @@ def _exception(info: object) -> BaseException | None:
 
 
 class _Line(logging.Formatter):
-    """As our own lines are written."""
+    """Formats records of libraries like our own lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat()
@@ -113,7 +114,7 @@ class _Line(logging.Formatter):
 
 
 class _Record(logging.LogRecord):
-    """A record of the standard library's logging whose text is safe before any handler sees it."""
+    """A record of the standard library's logging, made safe before any handler reads it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

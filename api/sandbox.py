@@ -33,11 +33,12 @@ STOP_SECONDS_MAX = 10.0
 
 
 class Sandbox:
-    """`base`: settings to start from; home, ports, bank and partners are filled in, `changes` replace others.
+    """The stack with a bank and two insurers. `base`: settings to start from; home, ports, bank and partners are filled
+    in, `changes` replace others.
 
     Use as a context manager. Without `prefect` the worker calls its functions plainly.
 
-    Raises StackFailed when something does not come up.
+    Raises StackFailed when a process does not start.
     """
 
     def __init__(self, base: Settings, home: Path, *, prefect: bool = True, workers: int = 1, **changes: Any) -> None:
@@ -82,7 +83,7 @@ class Sandbox:
         return self.settings.public_url
 
     def token(self, role: Role, subject: str) -> str:
-        """A bearer token good for this sandbox."""
+        """Returns a bearer token for this sandbox."""
         key = load_key(self.settings.token_key, self.home)
         return issue(
             role,
@@ -94,7 +95,7 @@ class Sandbox:
         )
 
     def start(self) -> None:
-        """The bank and the insurers first, then the stack that talks to them."""
+        """Start the bank and the insurers, then the stack that talks to them."""
         self.start_bank()
         for name in PARTNERS:
             arguments = ["--name", name, "--api", self.api_url, "--state", str(self.home / f"{name}.sqlite3")]
@@ -113,7 +114,7 @@ class Sandbox:
         self.stack.start()
 
     async def age_policies(self) -> None:
-        """As if every policy had been recorded when its cover began. The world of a demonstration is made within a
+        """Date back every policy's record to the start of its cover. The world of a demonstration is made within a
         minute, and a cover recorded after the event is a reason to refer."""
         assert self.stack is not None
         engine = connect(self.stack.settings.database_url, pool_size=1)
@@ -130,14 +131,14 @@ class Sandbox:
         self.bank_url = self._serve("bank", "fixtures.sandbox_bank", arguments, told)
 
     def kill_bank(self) -> int:
-        """SIGKILL; the port it was on."""
+        """Send SIGKILL to the bank. Returns the port it was on."""
         process = self._processes.pop("bank")
         process.kill()
         process.wait()
         return int(self.bank_url.rsplit(":", 1)[1])
 
     def stop(self) -> None:
-        """The stack, then the servers around it."""
+        """Stop the stack, then the servers around it."""
         if self.stack is not None:
             self.stack.stop()
             self.stack = None

@@ -1,6 +1,4 @@
-"""The API and its pages as a process: uvicorn with the limits that it does not have by itself, and a second listener
-for machines.
-"""
+"""Runs the API and its pages as a process: uvicorn with limits that it lacks, and a second listener for machines."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ log = structlog.get_logger("api.http")
 
 
 def config(settings: Settings, app: Any = None) -> uvicorn.Config:
-    """uvicorn's configuration for `settings`; `app` defaults to the product's own."""
+    """Returns uvicorn's configuration for `settings`; `app` defaults to the product's own."""
     limits = settings.http
     app = app if app is not None else add_pages(create_app(settings))
     connections = Connections(limits.connections_max, limits.connections_per_peer_max, _metrics(app))
@@ -44,15 +42,14 @@ def config(settings: Settings, app: Any = None) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         access_log=False,
-        log_config=None,  # `api.logs` has the only say in what a log holds
+        log_config=None,  # `api.logs` alone configures logging
         log_level="warning",
     )
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which also listens for machines where a port is set for them. `machines_port`: where, once it
-    has started; 0 for nowhere.
-    """
+    """uvicorn's server, which also listens for machines where a port is set for them. `machines_port`: that port once
+    it has started; 0 for none."""
 
     def __init__(self, settings: Settings, app: Any = None) -> None:
         super().__init__(config(settings, app))
@@ -65,7 +62,7 @@ class Server(uvicorn.Server):
         if port is None or not self.started:
             return
         limits = self._settings.http
-        # As many as the reserve, of whomever: nobody but this machine reaches it.
+        # At most the reserve, from any address: only this machine reaches the listener.
         connections = Connections(max(limits.connections_reserved, 1), 0, _metrics(self.config.app))
         kind: Any = bounded_protocol(limits, connections, Peers(limits))
 
@@ -92,6 +89,6 @@ def serve(settings: Settings) -> None:
 
 
 def _metrics(app: Any) -> Metrics:
-    """The application's own figures, or some that nobody reads."""
+    """Returns the application's own metrics, or some that nobody reads."""
     held = getattr(getattr(app, "state", None), "metrics", None)
     return held if isinstance(held, Metrics) else Metrics()

@@ -2,8 +2,8 @@
 
 Environment variables `MIAOPEI_...`; nested ones with two underscores, such as `MIAOPEI_HTTP__FILES_PER_CLAIM_MAX`.
 
-Nothing here imports vision, flows or torch: the API starts with it. `api.processes` turns it into what each process
-of the flows is told.
+Nothing here imports vision, flows or torch: the API starts with it. `api.processes` turns it into the configuration of
+each process of the flows.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ DRIVER: Final = "postgresql+asyncpg://"
 
 
 class PartnerSettings(BaseModel):
-    """One partner insurer, as the refer process reaches it."""
+    """A partner insurer, as the refer process reaches it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    webhook_url: str = Field(description="Where signed notices of new referrals are posted")
+    webhook_url: str = Field(description="Address to which signed notices of new referrals are posted")
     secret: SecretStr = Field(description="`whsec_` and base64, as Standard Webhooks write it: signs those notices")
 
 
 class BankSettings(BaseModel):
-    """The bank behind the payout rail `http`, and how often books and rail are compared, whatever the rail."""
+    """The bank behind the payout rail `http`, and the interval between reconciliations, whatever the rail."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str = Field(default="", description="Root of the bank's HTTP interface; empty: no payout can leave")
     token: SecretStr = Field(default=SecretStr(""), description="Bearer token for the bank; empty for none")
     reply_timeout_seconds: float = Field(
-        default=5.0, gt=0, description="Then the outcome is unknown and asked for later"
+        default=5.0, gt=0, description="Wait for a reply; after it the outcome is unknown and asked for later"
     )
     final_refusals: tuple[str, ...] | None = Field(
         default=None,
@@ -44,31 +44,31 @@ class BankSettings(BaseModel):
         "Unset: those in `flows/rails/http.py`",
     )
     reconcile_seconds: float = Field(
-        default=900.0, gt=0, description="Between two reconciliations of books and bank by the settle process"
+        default=900.0, gt=0, description="Seconds between two reconciliations of books and bank by the settle process"
     )
 
 
 class PayoutRailSettings(BaseModel):
-    """Which payout rail, and what it alone is told: its own file says what that is, and reads it when settle starts."""
+    """The payout rail and its own options, which its file describes and reads when settle starts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str = Field(default="http", description="Name of a rail in `flows/rails/registry.py`")
     options: dict[str, JsonValue] = Field(
-        default={}, description="The rail's own settings by name; `http` takes those of `bank` where they are not here"
+        default={}, description="The rail's own settings by name; `http` takes those missing here from `bank`"
     )
 
 
 class WorkSettings(BaseModel):
-    """How much a worker takes on."""
+    """Limits on the work of one worker."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cores: int = Field(default=2, ge=1, description="Threads and decoder processes of one worker")
     batch_max: int = Field(default=64, ge=1, le=64, description="Claims in one flow run, at most")
     batches_in_flight_max: int = Field(default=2, ge=1, description="Batches one worker works on at once")
-    lease_seconds: float = Field(default=30.0, gt=1, description="After a worker's death its claims are due again then")
-    attempts_max: int = Field(default=3, ge=1, description="Then a person gets the claim")
+    lease_seconds: float = Field(default=30.0, gt=1, description="Time until a dead worker's claims are due again")
+    attempts_max: int = Field(default=3, ge=1, description="Failed attempts after which a person gets the claim")
 
 
 def _beside(torchscript: Path | None, suffix: str) -> Path | None:
@@ -76,14 +76,16 @@ def _beside(torchscript: Path | None, suffix: str) -> Path | None:
 
 
 class RetentionSettings(BaseModel):
-    """How long files that belong to nobody are kept, and how often what is past its time is looked for."""
+    """Retention times of files that belong to nobody, and the interval between sweeps."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    incoming_hours: float = Field(default=24.0, gt=0, description="Uploads that broke off, since they were begun")
-    orphan_hours: float = Field(default=72.0, gt=0, description="Files that no claim, pet or library picture names")
+    incoming_hours: float = Field(default=24.0, gt=0, description="Age at which uploads that broke off are deleted")
+    orphan_hours: float = Field(
+        default=72.0, gt=0, description="Age at which files that no claim, pet or library picture names are deleted"
+    )
     every_seconds: float = Field(
-        default=3_600.0, gt=0, description="Between looks for them and for old keys, by one worker"
+        default=3_600.0, gt=0, description="Seconds between sweeps for these and for old keys (one worker sweeps)"
     )
     rewrite_mib_max: int = Field(
         default=64,
@@ -92,7 +94,7 @@ class RetentionSettings(BaseModel):
         "of it is left in free space; a larger one is vacuumed",
     )
     rewrite_seconds_max: float = Field(
-        default=10.0, gt=0, description="For which one table may be locked meanwhile; then it is vacuumed only"
+        default=10.0, gt=0, description="Longest time that a table is locked for that; beyond it the table is vacuumed"
     )
 
 
@@ -101,10 +103,10 @@ class AuditSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tips_file: Path | None = Field(default=None, description="Where they are appended; unset: `home`/audit-tips")
-    every_seconds: float = Field(default=60.0, gt=0, description="A tip at least so often while records are added")
-    every_records: int = Field(default=100, ge=1, description="And after so many records")
-    webhook_url: str = Field(default="", description="Where each tip is posted, signed; empty: nowhere")
+    tips_file: Path | None = Field(default=None, description="File that tips are appended to; unset: `home`/audit-tips")
+    every_seconds: float = Field(default=60.0, gt=0, description="Longest time between tips while records are added")
+    every_records: int = Field(default=100, ge=1, description="Most records between tips")
+    webhook_url: str = Field(default="", description="Address to which each tip is posted, signed; empty: none")
     webhook_secret: SecretStr = Field(
         default=SecretStr(""), description="`whsec_` and base64, as Standard Webhooks write it: signs those tips"
     )
@@ -117,14 +119,15 @@ class AuditSettings(BaseModel):
 
 
 class FloodSettings(BaseModel):
-    """When a picture that matches many claims is looked at once instead of claim by claim (`claims.floods`)."""
+    """Limits from which a picture that matches many claims is ruled on once instead of claim by claim
+    (`claims.floods`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     claims_max: int = Field(
-        default=5, ge=1, description="So many claims that match one picture are referred one by one; the next waits"
+        default=5, ge=1, description="Claims matching one picture that are referred one by one; further ones wait"
     )
-    window_hours: float = Field(default=72.0, gt=0, description="Within which those claims are counted")
+    window_hours: float = Field(default=72.0, gt=0, description="Window in which those claims are counted")
 
 
 class LibrarySettings(BaseModel):
@@ -133,12 +136,15 @@ class LibrarySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     memory_mib_max: int = Field(
-        default=2048, ge=0, description="A larger copy is not kept: PostgreSQL's own indexes answer; 0: no copy"
+        default=2048,
+        ge=0,
+        description="Largest copy that is kept; above it PostgreSQL's own indexes answer; 0: no copy",
     )
 
 
 class Settings(BaseSettings):
-    """All of it. Unset values suit one machine: `miaopei up` fills in the database and Prefect's address by itself."""
+    """All settings. Unset values suit one machine: `miaopei up` fills in the database and Prefect's address by
+    itself."""
 
     model_config = SettingsConfigDict(
         env_prefix="MIAOPEI_",
@@ -182,13 +188,13 @@ class Settings(BaseSettings):
         description="A Prefect server to show flow runs on; empty: `miaopei up` starts one",
     )
     prefect_ui_url: str = Field(
-        default="", description="Where people reach Prefect's pages; empty: beside `prefect_api_url`"
+        default="", description="Address at which people reach Prefect's pages; empty: beside `prefect_api_url`"
     )
     http_host: str = Field(default="127.0.0.1", description="Address the API listens on")
     http_port: int = Field(default=8417, ge=0, le=65535, description="Port of the API; 0: any free one")
     public_url: str = Field(
         default_factory=lambda filled: f"http://{filled['http_host']}:{filled['http_port']}",
-        description="How others reach the API, for links in notices; unset: from http_host and http_port",
+        description="Address at which others reach the API, for links in notices; unset: from http_host and http_port",
     )
     token_key: str = Field(
         default="",
@@ -206,13 +212,13 @@ class Settings(BaseSettings):
         min_length=1,
         description="The `aud` of tokens: installations that share a key must differ in it",
     )
-    token_hours: float = Field(default=12.0, gt=0, description="How long an issued token is good for")
+    token_hours: float = Field(default=12.0, gt=0, description="Lifetime of an issued token")
     token_hours_max: float = Field(
         default=24.0 * 365,
         gt=0,
-        description="No token is issued for longer, and a key that was rotated verifies for so long",
+        description="Longest lifetime of a token, and the time for which a rotated key still verifies",
     )
-    session_hours: float = Field(default=12.0, gt=0, description="How long somebody stays signed in on the pages")
+    session_hours: float = Field(default=12.0, gt=0, description="Time that somebody stays signed in on the pages")
     http_machines_port: int | None = Field(
         default=None,
         ge=0,
@@ -220,7 +226,7 @@ class Settings(BaseSettings):
         description="Port on loopback of a second listener for /healthz, /readyz and /metrics, which no crowd at the "
         "API's own port can keep busy; none: they are answered there alone",
     )
-    http: HttpLimits = Field(default=HttpLimits(), description="Limits of the HTTP door")
+    http: HttpLimits = Field(default=HttpLimits(), description="Limits of the HTTP interface")
     bank: BankSettings = Field(default=BankSettings(), description="The bank behind the payout rail `http`")
     rail: PayoutRailSettings = Field(
         default=PayoutRailSettings(),
@@ -235,9 +241,9 @@ class Settings(BaseSettings):
     library: LibrarySettings = Field(
         default=LibrarySettings(), description="The copy of the photo library in a worker's memory"
     )
-    work: WorkSettings = Field(default=WorkSettings(), description="How much a worker takes on")
+    work: WorkSettings = Field(default=WorkSettings(), description="Limits on the work of one worker")
     retention: RetentionSettings = Field(
-        default=RetentionSettings(), description="When files that belong to nobody are deleted"
+        default=RetentionSettings(), description="Retention times of files that belong to nobody"
     )
     audit: AuditSettings = Field(default=AuditSettings(), description="The audit chain's tips outside the database")
     ocr_models: Path = Field(
@@ -267,14 +273,14 @@ class Settings(BaseSettings):
         default_factory=lambda filled: _beside(filled["descriptor_torchscript"], ".thresholds.json"),
         description="Its thresholds, made by the same command; unset: beside the TorchScript",
     )
-    referral_hours: float = Field(default=24.0, gt=0, description="In which a referral should be decided")
+    referral_hours: float = Field(default=24.0, gt=0, description="Time within which a referral should be decided")
     idempotency_hours: float = Field(
-        default=24.0, gt=0, description="How long a repeated request is answered as the first was"
+        default=24.0, gt=0, description="Time for which a repeated request gets the first answer again"
     )
 
     @property
     def audit_tips(self) -> Path:
-        """The file of the audit chain's tips."""
+        """Returns the file of the audit chain's tips."""
         return self.audit.tips_file or self.home / "audit-tips"
 
     @field_validator("home")
@@ -285,7 +291,7 @@ class Settings(BaseSettings):
     @field_validator("paper_kinds", "descriptor_torchscript", "descriptor_whitening", "descriptor_thresholds")
     @classmethod
     def _absolute_or_unset(cls, path: Path | None) -> Path | None:
-        """The worker runs in another folder than the command that starts it."""
+        """Make the path absolute: the worker runs in another folder than the command that starts it."""
         return path.expanduser().resolve() if path is not None else None
 
     @field_validator("database_url", "migration_database_url", "prefect_database_url")

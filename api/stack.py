@@ -41,7 +41,7 @@ __all__ = [
     "upgrade",
 ]
 
-RESTART_SECONDS: Final = 10.0  # at the earliest, so that what cannot stay up does not spin
+RESTART_SECONDS: Final = 10.0  # shortest time between starts, so that a process that cannot stay up does not spin
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
 log = structlog.get_logger(__name__)
@@ -49,7 +49,8 @@ log = structlog.get_logger(__name__)
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[str]:
-    """A DSN whose schema is the newest: the one given, or the server in `home`, started for the while if need be."""
+    """Yields a DSN whose schema is up to date: the configured server's, or the server's in `home`, started for this
+    block if need be."""
     if settings.database_url:
         yield open_store(settings, None)[0]
         return
@@ -59,8 +60,8 @@ def open_database(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def open_prefect(settings: Settings, dsn: str) -> Iterator[str]:
-    """A Prefect server's address: the configured one's, else that of one started for this block, with its data in the
-    store's PostgreSQL. Raises StackFailed."""
+    """Yields a Prefect server's address: the configured one's, else that of one started for this block, with its data
+    in the store's PostgreSQL. Raises StackFailed."""
     if settings.prefect_api_url:
         yield settings.prefect_api_url
         return
@@ -78,7 +79,7 @@ def open_prefect(settings: Settings, dsn: str) -> Iterator[str]:
 
 
 def _owner(settings: Settings, dsn: str) -> str:
-    """The DSN of who may make databases and roles on the store's server. dsn: the application's."""
+    """Returns the DSN of the role that may make databases and roles on the store's server. dsn: the application's."""
     if settings.database_url:
         return settings.migration_database_url or settings.database_url
     if make_url(dsn).username != roles.APP_ROLE:
@@ -87,12 +88,12 @@ def _owner(settings: Settings, dsn: str) -> str:
 
 
 class Stack:
-    """Starts everything in `start`, or nothing: what had been started is stopped again before StackFailed is raised.
-    Prefect's server is started beside the others and not waited for: runs are shown from when it answers.
+    """Starts the whole stack in `start`, or nothing: processes that had been started are stopped again before
+    StackFailed is raised. Prefect's server is started beside the others and not waited for: runs are shown once it
+    answers.
 
-    extra: processes of the caller, started before those that call them (the demo's bank and insurers). After
-    `start`, `settings` carries the DSN, the ports and the URLs that were filled in. Call `start` from the main
-    thread.
+    extra: processes of the caller, started before those that call them (the demo's bank and insurers). After `start`,
+    `settings` carries the DSN, the ports and the URLs that were filled in. Call `start` from the main thread.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class Stack:
         self.stop()
 
     def start(self) -> None:
-        """Everything of our own ready when it returns. Raises StackFailed, PostgresFailed."""
+        """Start the stack; all of our own processes are ready when it returns. Raises StackFailed, PostgresFailed."""
         try:
             self._start_store()
             if self._prefect and not self.settings.prefect_api_url:
@@ -139,7 +140,8 @@ class Stack:
             raise
 
     def stop(self) -> None:
-        """The last started first: SIGTERM, time to finish what is in hand, then SIGKILL. PostgreSQL goes last."""
+        """Stop the processes, the last started first: SIGTERM, time to finish work in hand, then SIGKILL. PostgreSQL is
+        stopped last."""
         for name in reversed(list(self.processes)):
             self.processes.pop(name).stop(self._stop_seconds_max)
         if self.postgres is not None:
@@ -166,9 +168,8 @@ class Stack:
                 signal.signal(number, handler)
 
     def restart_ended(self) -> list[str]:
-        """Start what has ended again, PostgreSQL first, and return the names. A process that ended within 10 s of
-        its start waits that long; one that nothing needs, twice as long each time it does not stay up.
-        """
+        """Restart processes that have ended, PostgreSQL first, and return their names. A process that ended within 10 s
+        of its start waits that long; one that no other process needs, twice as long each time it ends again."""
         restarted = []
         if self.postgres is not None and self.postgres.process is not None and not self.postgres.alive():
             log.error("postgres ended; starting it again")
@@ -185,7 +186,7 @@ class Stack:
         return restarted
 
     def dead(self) -> str:
-        """Name of a process that ended by itself, or ""."""
+        """Returns the name of a process that ended by itself, or ""."""
         if self.postgres is not None and self.postgres.process is not None and not self.postgres.alive():
             return "postgres"
         return next(
@@ -194,24 +195,24 @@ class Stack:
 
     @property
     def logs(self) -> Path:
-        """The folder with every process's log."""
+        """Returns the folder with every process's log."""
         return self.settings.home / "logs"
 
     def urls(self) -> dict[str, str]:
-        """What a person may want to open."""
-        found = {
+        """Returns the addresses of the pages that a person may want to open."""
+        pages = {
             "claims": f"{self.api_url}/claims",
             "queue": f"{self.api_url}/queue",
             "operations": f"{self.api_url}/operations",
             "API": f"{self.api_url}/v1/openapi.json",
         }
         if self.settings.prefect_api_url:
-            found["Prefect"] = self.settings.prefect_ui_url or self.settings.prefect_api_url.removesuffix("/api")
-        return found
+            pages["Prefect"] = self.settings.prefect_ui_url or self.settings.prefect_api_url.removesuffix("/api")
+        return pages
 
     @property
     def api_url(self) -> str:
-        """Where the API answers on this machine."""
+        """Returns the API's address on this machine."""
         return f"http://{self.settings.http_host}:{self.settings.http_port}"
 
     def _start_store(self) -> None:
@@ -232,7 +233,7 @@ class Stack:
         return RESTART_SECONDS if process.command.needed else min(RESTART_SECONDS * 2**process.restarts, 600.0)
 
     def _start_prefect(self) -> None:
-        """Without a database of its own it is not started; claims go on either way."""
+        """Start Prefect's server, unless it has no database of its own; claims go on either way."""
         try:
             command, api_url = _prefect(prefect_database(self.settings, self._owner_dsn), self._ready_seconds_max)
         except (asyncpg.PostgresError, OSError) as error:
@@ -261,13 +262,14 @@ class Stack:
         process.start()
 
     def _reported(self, kind: str, since: datetime, count: int) -> Ready:
-        """Ready when `count` processes of this kind have written to the store since the start."""
+        """Returns a check that is True when `count` processes of this kind have written to the store since the
+        start."""
 
         async def reports() -> int:
             engine = connect(self.settings.database_url, pool_size=1)
             try:
                 async with engine.connect() as conn:
-                    return sum(one.kind == kind for one in await heartbeats.since(conn, since))
+                    return sum(process.kind == kind for process in await heartbeats.since(conn, since))
             finally:
                 await engine.dispose()
 
@@ -275,7 +277,7 @@ class Stack:
 
 
 def _prefect(database: str, ready_seconds_max: float) -> tuple[ChildCommand, str]:
-    """Prefect's server on a free port over its own database; and its address."""
+    """Returns the command of Prefect's server on a free port over its own database, and its address."""
     port = free_port()
     api_url = f"http://127.0.0.1:{port}/api"
     command = ChildCommand(

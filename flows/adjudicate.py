@@ -49,25 +49,25 @@ from claims.wire import canonical
 from flows.config import LeaseLimits
 from flows.drain import STORE_AWAY, LeasedBatch, backoff_seconds
 from flows.errors import ChangedTooOften, KillsWorkers
-from flows.looking import Stopwatch
 from flows.runs import Row, RunLabel, artifact_key, summarise
 from flows.stage_context import StageContext
 from flows.stages import STAGES
 from flows.tracking import Tracker
 from flows.trouble import ResourceTrouble, trouble_of
+from flows.vision_pool import Stopwatch
 
 log = structlog.get_logger(__name__)
 
 ACTOR = "flow:adjudicate"
 
-# A claim's cover may be used up by another claim between its `cover` stage and its decision, a flood that it is to wait
+# Between its `cover` stage and its decision a claim's cover may be used up by another claim, or the flood that it waits
 # for may be ruled on; then that stage runs again.
 TRIES_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """How one claim ended, as the flow run's table shows it."""
+    """The outcome of one claim, as the flow run's table shows it."""
 
     claim_id: str
     outcome: str
@@ -87,7 +87,7 @@ class ClaimResult:
 
 @dataclass(slots=True)
 class StageProgress:
-    """Where a claim is: named in the job's error, and in the reason when a person takes over."""
+    """The stage that a claim has reached, named in the job's error and in the reason when a person takes over."""
 
     stage: str = "load"
 
@@ -104,7 +104,7 @@ class Adjudication:
     lost_runs: set[str] = field(default_factory=set)
 
     async def work(self, batch: LeasedBatch[Lease]) -> None:
-        """One flow run for the whole batch."""
+        """Adjudicate the whole batch in one flow run."""
 
         async def body() -> Sequence[ClaimResult]:
             return await self._batch(batch)
@@ -119,20 +119,21 @@ class Adjudication:
     async def _batch(self, batch: LeasedBatch[Lease]) -> Sequence[ClaimResult]:
         places = asyncio.Semaphore(self.claims_at_once)
 
-        async def one(lease: Lease) -> ClaimResult:
+        async def limited(lease: Lease) -> ClaimResult:
             async with places:
                 return await self._one(batch, lease)
 
-        return await asyncio.gather(*(one(lease) for lease in batch.leases))
+        return await asyncio.gather(*(limited(lease) for lease in batch.leases))
 
     async def _link(self, leases: Sequence[Lease], run_id: str) -> None:
-        """Link claims and run, for the operator. A picture only: without it the claims are decided all the same."""
+        """Link claims and flow run, for the operator's view only: without the link the claims are decided all the
+        same."""
         try:
             async with self.context.engine.begin() as conn:
                 again = [lease.claim_id for lease in leases if lease.attempts > 1]
                 if again:
-                    found = await conn.execute(select(claims.c.flow_run_id).where(claims.c.id.in_(again)))
-                    self.lost_runs.update(old for old in found.scalars() if old)
+                    rows = await conn.execute(select(claims.c.flow_run_id).where(claims.c.id.in_(again)))
+                    self.lost_runs.update(old for old in rows.scalars() if old)
                 await adjudication.set_flow_run(conn, [lease.claim_id for lease in leases], run_id)
         except STORE_AWAY as error:
             log.warning("the flow run is not linked", run_id=run_id, error=error)
@@ -154,7 +155,8 @@ class Adjudication:
         elif isinstance(error, LeaseLost):
             outcome, amount, reason = "taken over", "", ""
         elif isinstance(error, Conflict | InvalidTransition) and not isinstance(error, RecoveryNeeded | ClaimStopped):
-            # Those two are no sign that somebody else went on with the claim: it must not be left where it is.
+            # RecoveryNeeded and ClaimStopped do not mean that somebody else went on with the claim: it must not be left
+            # where it is.
             outcome, amount, reason = "no longer due", "", ""
             await self._finish(lease)
         else:
@@ -165,9 +167,8 @@ class Adjudication:
         return ClaimResult(lease.claim_id, outcome, amount, reason, seconds)
 
     async def _adjudicate(self, lease: Lease, progress: StageProgress) -> tuple[str, str, str]:
-        """Outcome, amount and first reason. Raises LeaseLost, Conflict, InvalidTransition, and whatever a stage
-        raises.
-        """
+        """Returns outcome, amount and first reason. Raises LeaseLost, Conflict, InvalidTransition, and whatever a stage
+        raises."""
         async with self.context.engine.connect() as conn:
             file = await adjudication.load(conn, lease.claim_id)
             done = await stage_results.of_round(conn, lease.claim_id, lease.round)
@@ -271,7 +272,7 @@ class Adjudication:
             return "postponed", "", words[:200]
 
     def _enough(self, lease: Lease, error: BaseException, trouble: ResourceTrouble | None) -> bool:
-        """Whether it is a person's turn."""
+        """True if the claim has failed often enough for a person to take it."""
         if isinstance(error, KillsWorkers):
             return True
         if trouble is not None:
@@ -290,7 +291,7 @@ class Adjudication:
     async def _refer_unchecked(
         self, lease: Lease, progress: StageProgress, error: BaseException, trouble: ResourceTrouble | None
     ) -> tuple[str, str, str]:
-        """Fail closed: whatever was found or not, a person decides. Never paid and never lost."""
+        """Refer the claim to a person, whatever was measured. Fails closed: it is never paid and never lost."""
         async with self.context.engine.connect() as conn:
             file = await adjudication.load(conn, lease.claim_id)
         product = product_of(file.claim.product)
@@ -310,7 +311,7 @@ class Adjudication:
         return await self._record(NewDecision(lease, file, decision, canonical(unchecked), now, ACTOR, product.partner))
 
     async def _finish(self, lease: Lease) -> None:
-        """The claim was withdrawn, or went on to another round: this job has nothing left to do."""
+        """Close the job of a claim that was withdrawn or went on to another round: nothing is left to do."""
         try:
             async with self.context.engine.begin() as conn:
                 await queue.finish(conn, lease, self.context.now())
@@ -320,25 +321,25 @@ class Adjudication:
             log.warning("the lease runs out by itself", claim=lease.claim_id, error=error)
 
     def _models(self, facts: Facts) -> tuple[str, ...]:
-        """Every model whose measurement is among the facts, by label."""
-        found: set[str] = set()
+        """Returns the labels of all models whose measurements are among the facts."""
+        labels: set[str] = set()
         if any(isinstance(photo, PhotoFact) for photo in facts.photos):
-            found.update(self.context.looking.photo_models())
-        found.update(nose.model for nose in facts.noses if isinstance(nose, NoseFact))
+            labels.update(self.context.vision.photo_models())
+        labels.update(nose.model for nose in facts.noses if isinstance(nose, NoseFact))
         if facts.papers:
-            found.update(self.context.looking.paper_models())
+            labels.update(self.context.vision.paper_models())
         if isinstance(facts.credit, CreditFact):
-            found.add(facts.credit.model)
-        return tuple(sorted(found))
+            labels.add(facts.credit.model)
+        return tuple(sorted(labels))
 
 
 def _label(leases: Sequence[Lease]) -> RunLabel:
     ids = tuple(lease.claim_id for lease in leases)
-    one = len(ids) == 1
+    single = len(ids) == 1
     return RunLabel(
         flow="adjudicate",
-        run=f"claim {ids[0]}" if one else f"batch of {len(ids)} from {ids[0]}",
-        tags=(*(f"claim:{claim}" for claim in ids), *(() if one else ("batch",))),
+        run=f"claim {ids[0]}" if single else f"batch of {len(ids)} from {ids[0]}",
+        tags=(*(f"claim:{claim}" for claim in ids), *(() if single else ("batch",))),
         items=ids,
-        artifact_key=artifact_key("claim", ids[0]) if one else "adjudicate-batch",
+        artifact_key=artifact_key("claim", ids[0]) if single else "adjudicate-batch",
     )

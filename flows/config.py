@@ -1,4 +1,5 @@
-"""What each process of the flows is told: frozen, explicit limits, composed from the settings by the command line."""
+"""Configuration of each process of the flows: frozen, with explicit limits, composed from the settings by the command
+line."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from flows.rails.rail import ChosenRail
 
 @dataclass(frozen=True, slots=True)
 class PrefectConfig:
-    """How flow runs are shown. An empty `api_url` means that nothing is tracked and every run is a plain function call.
+    """Access to the Prefect server that shows flow runs. An empty `api_url` turns tracking off: every run is a plain
+    function call.
 
     The client's timeout is short and it never retries by itself: a slow Prefect may cost a claim these seconds once,
     then the probe keeps runs untracked for `retry_after_seconds`.
@@ -29,19 +31,21 @@ class PrefectConfig:
 
 @dataclass(frozen=True, slots=True)
 class LeaseLimits:
-    """How work is taken from a queue and kept."""
+    """Limits on taking work from a queue and keeping it leased."""
 
     batch_max: int = 64
     batches_in_flight_max: int = 2  # the second one computes while the first waits for Prefect
     lease_seconds: float = 30.0
     heartbeat_seconds: float = 8.0
-    poll_seconds: float = 0.1  # between looks at an empty queue
-    attempts_max: int = 3  # failures of one claim, by its own doing, before a person takes it
-    deaths_max: int = 3  # of processes that held this claim alone, without a step further: then a person takes it
-    # In a row, for want of resources: with the pauses below about an hour. Then a person is asked, and the claim is
-    # checked again as soon as the resource is back (RecheckLimits). A policy choice.
+    poll_seconds: float = 0.1  # between polls of an empty queue
+    attempts_max: int = 3  # failures of one claim, of its own making, before a person takes it
+    deaths_max: int = (
+        3  # deaths of processes that held this claim alone, with no stage finished in between, before a person takes it
+    )
+    # Failures in a row for want of resources: with the pauses below about an hour. Then a person is asked, and the
+    # claim is checked again as soon as the resource is back (RecheckLimits). A policy choice.
     postponed_max: int = 20
-    backoff_seconds: float = 2.0  # doubled at each further attempt
+    backoff_seconds: float = 2.0  # doubled at each attempt
     backoff_seconds_max: float = 300.0
     shutdown_seconds: float = 20.0  # after SIGTERM, for claims under way; the rest is released
     report_seconds: float = 5.0  # between reports of the process to the operator page
@@ -49,9 +53,9 @@ class LeaseLimits:
 
 @dataclass(frozen=True, slots=True)
 class RecheckLimits:
-    """When claims that came before a person for want of resources are checked again by themselves.
+    """Limits on rechecking claims that went to a person only because a resource was missing.
 
-    Policy choices: the first look comes soon, as most outages are short; after `rechecks_max` (a week with these
+    Policy choices: the first recheck comes soon, as most outages are short; after `rechecks_max` (a week with these
     pauses) the claim stays with the person.
     """
 
@@ -59,27 +63,29 @@ class RecheckLimits:
     pause_seconds: float = 60.0  # since the referral; doubled with each recheck of the claim
     pause_seconds_max: float = 86_400.0
     rechecks_max: int = 16
-    at_once_max: int = 20  # claims in one round: what was short may be short again
+    at_once_max: int = 20  # claims in one round: the resource may run short again
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionLimits:
-    """How long is kept what belongs to nobody, and how often that is looked for.
+    """Retention times of files that belong to nobody, and the interval between sweeps.
 
     Choices, not measurements: an upload takes minutes at most, and a claim that is worked on names its files within
-    seconds; the rest is time for a person to look at what went wrong.
+    seconds; the rest is time for a person to look into what went wrong.
     """
 
-    incoming_hours: float = 24.0  # uploads that never got their key
+    incoming_hours: float = 24.0  # uploads that were never put under their hash
     orphan_hours: float = 72.0  # files that no row names
-    idempotency_hours: float = 24.0  # answers kept for whoever repeats a request
+    idempotency_hours: float = 24.0  # answers kept for repeated requests
     every_seconds: float = 3_600.0
-    scrub: ScrubLimits = field(default_factory=ScrubLimits)  # of what erasures left in the database's files
+    scrub: ScrubLimits = field(
+        default_factory=ScrubLimits
+    )  # limits on cleaning what erasures left in the database's files
 
 
 @dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """Where the truth and the evidence lie."""
+    """Addresses of the database and of the evidence store."""
 
     dsn: str  # postgresql+asyncpg://...
     evidence_url: str  # any fsspec URL
@@ -88,7 +94,8 @@ class StoreConfig:
 
 @dataclass(frozen=True, slots=True)
 class DescriptorConfig:
-    """A TorchScript of SSCD to compare photos by instead of our own descriptor, with what was fitted for it."""
+    """A TorchScript of SSCD that describes photos instead of our own descriptor, with its fitted whitening and
+    thresholds."""
 
     torchscript: Path
     whitening: Path
@@ -97,14 +104,14 @@ class DescriptorConfig:
 
 @dataclass(frozen=True, slots=True)
 class LibraryConfig:
-    """The copy of the photo library in a worker's memory: how large it may be (0: none)."""
+    """Limit on the copy of the photo library in a worker's memory, in bytes; 0 keeps none."""
 
     memory_bytes_max: int = 2 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """Of one adjudicating process."""
+    """Configuration of one adjudicating process."""
 
     name: str  # unique among live workers: host and process id
     store: StoreConfig
@@ -114,7 +121,7 @@ class WorkerConfig:
     c2pa_anchors: bytes = b""  # PEM certificates whose content credentials are trusted; none: every signer is unknown
     prefect: PrefectConfig = field(default_factory=PrefectConfig)
     lease: LeaseLimits = field(default_factory=LeaseLimits)
-    # Enrolments come rarely and wait for nobody: looked for at leisure, one batch at a time.
+    # Enrolments are rare and nobody waits for them: polled seldom, one batch at a time.
     enrol_lease: LeaseLimits = LeaseLimits(batch_max=4, batches_in_flight_max=1, poll_seconds=0.5)
     retention: RetentionLimits = RetentionLimits()
     recheck: RecheckLimits = RecheckLimits()
@@ -122,7 +129,7 @@ class WorkerConfig:
     library: LibraryConfig = LibraryConfig()
     cores: int = 2  # threads of the vision pool, and decoder processes
     readers: int = 1  # OCR processes, about 400 MB each
-    claims_at_once: int = 8  # of a batch: bounds the pictures held in memory
+    claims_at_once: int = 8  # claims of a batch checked at once: bounds the pictures held in memory
     preview_long_edge_px: int = 1024
     photo_long_edge_px: int = 1024
     paper_long_edge_px: int = 1600
@@ -132,7 +139,7 @@ class WorkerConfig:
 
 @dataclass(frozen=True, slots=True)
 class PartnerConfig:
-    """One partner insurer: where notices of referrals go, and the secret (`whsec_` and base64) that signs them."""
+    """A partner insurer's address for notices of referrals, and the secret (`whsec_` and base64) that signs them."""
 
     key: str
     webhook_url: str
@@ -145,7 +152,7 @@ class SettleConfig:
     store: StoreConfig
     rail: ChosenRail
     prefect: PrefectConfig = field(default_factory=PrefectConfig)
-    reconcile_seconds: float = 900.0  # between two reconciliations of books and bank, whoever makes them
+    reconcile_seconds: float = 900.0  # between two reconciliations of books and bank, by any process
     # A payout whose outcome is unknown is asked for again and again, however long it takes: money is never given up
     # by a counter.
     lease: LeaseLimits = field(
@@ -155,15 +162,15 @@ class SettleConfig:
 
 @dataclass(frozen=True, slots=True)
 class TipConfig:
-    """Where and how often tips of the audit chain are noted outside the database. An empty `webhook_url`: in the file
-    alone. How often is a choice: what is cut off within these seconds and records does not show."""
+    """Destination and interval of the audit chain's tips noted outside the database. An empty `webhook_url` notes them
+    in the file alone. The interval is a choice: what is cut off within it leaves no trace."""
 
     file: Path
     every_seconds: float = 60.0
     every_records: int = 100
     webhook_url: str = ""
     secret: str = field(default="", repr=False)
-    look_seconds: float = 2.0  # between looks at the newest record
+    look_seconds: float = 2.0  # between reads of the newest record
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,4 +184,4 @@ class ReferConfig:
         default_factory=lambda: LeaseLimits(batch_max=32, poll_seconds=0.5, backoff_seconds=1, backoff_seconds_max=600)
     )
     timeout_seconds: float = 5.0
-    tips: TipConfig | None = None  # none are noted
+    tips: TipConfig | None = None  # None: no tips are noted

@@ -32,15 +32,15 @@ class LeaseQueue(Protocol[L]):
     async def lease(self, limit: int) -> Sequence[L]: ...
 
     async def lease_alone(self) -> Sequence[L]:
-        """One item that nothing may be worked on beside, [] where none waits."""
+        """Lease one item that must be worked on alone; [] where none waits."""
         ...
 
     async def alone_due(self) -> bool:
-        """Whether there is something for `lease_alone`."""
+        """True if an item is due for `lease_alone`."""
         ...
 
     async def keep(self, leases: Sequence[L]) -> Sequence[L]:
-        """Prolong, and return those (the same objects) that still stand; the others have been taken over."""
+        """Prolong the leases. Returns those that still stand (the same objects); the others were taken over."""
         ...
 
     async def release(self, leases: Sequence[L]) -> None:
@@ -48,7 +48,7 @@ class LeaseQueue(Protocol[L]):
         ...
 
     async def backlog(self) -> int:
-        """How many items are due and not leased."""
+        """Returns the number of items that are due and not leased."""
         ...
 
 
@@ -68,7 +68,7 @@ class LeasedBatch(Generic[L]):
 
 
 def next_batch_size(previous: int, backlog: int, batch_max: int) -> int:
-    """One at a time while nothing waits, doubling while as much waits again, never more than half of what waits.
+    """Returns 1 while nothing waits, doubles while at least as much waits again, and never exceeds half of what waits.
 
     Half, because other workers drain the same queue, and a claim in a batch waits for its turn in it.
     """
@@ -78,7 +78,8 @@ def next_batch_size(previous: int, backlog: int, batch_max: int) -> int:
 
 
 def backoff_seconds(attempts: int, limits: LeaseLimits) -> float:
-    """Doubles at each attempt from `limits.backoff_seconds`, up to the limit. `attempts` counts from 1."""
+    """Returns the pause in seconds: `limits.backoff_seconds`, doubled at each attempt up to the limit. `attempts`
+    counts from 1."""
     doublings = min(max(0, attempts - 1), 30)
     return float(min(limits.backoff_seconds * 2**doublings, limits.backoff_seconds_max))
 
@@ -102,20 +103,20 @@ class Drain(Generic[L]):
         self._stop = stop
         self._wake = wake
         self._running: dict[asyncio.Task[None], LeasedBatch[L]] = {}
-        self._alone = False  # what runs may have nothing beside it
+        self._alone = False  # True while an item runs that must be worked on alone
         self.batch_size = 1
         self.backlog = 0
         self.batches = 0
 
     @property
     def in_flight(self) -> int:
-        """Items being worked on now."""
+        """Number of items being worked on now."""
         return sum(len(batch.open) for batch in self._running.values())
 
     async def run(self) -> None:
-        """Returns after `stop` is set and work under way has finished or was given back.
+        """Drain the queue. Returns after `stop` is set and work under way has finished or was given back.
 
-        What must be worked on alone takes turns with the rest, so that neither waits for all of the other.
+        Items that must be worked on alone take turns with the rest, so that neither waits for all of the other.
         """
         alone = False
         while not self._stop.is_set():
@@ -180,13 +181,13 @@ class Drain(Generic[L]):
                 continue
             standing = {id(lease) for lease in kept}
             for lease in batch.open:
-                # Those closed meanwhile are not lost. The work on a lost one stops at its next write, by its fence.
-                if id(lease) not in standing and any(lease is one for one in held):
+                # A lease closed meanwhile is not lost. The work on a lost one stops at its next write, by its fence.
+                if id(lease) not in standing and any(lease is lost for lost in held):
                     log.warning("a lease was lost", drain=self._name, lease=str(lease))
                     batch.close(lease)
 
     async def _pause(self, seconds: float) -> None:
-        """Until somebody wakes us, or the time is over."""
+        """Wait until somebody wakes the drain, or the time is over."""
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()

@@ -1,4 +1,4 @@
-"""Enrolments of pets' noses: photos from the outbox to templates, or to what is wrong with the photos."""
+"""Enrols pets' noses: turns photos from the outbox into templates, or into words on what is wrong with the photos."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from claims.store import noses, outbox
 from claims.store.noses import StoredTemplate
 from claims.store.outbox import Message
-from flows.looking import Looking, Stopwatch
 from flows.queues import utc_now
+from flows.vision_pool import Stopwatch, VisionPool
 from vision.errors import ImageRefused
 from vision.measurement import Unmeasured
 from vision.nose import NoseTemplate, check_enrolment
@@ -24,7 +24,7 @@ class Enrolling:
     """Enrols one pet at a time."""
 
     engine: AsyncEngine
-    looking: Looking
+    vision: VisionPool
 
     async def enrol(self, message: Message) -> tuple[str, str]:
         """Returns ("enrolled", how many templates) or ("refused", how many problems).
@@ -50,18 +50,18 @@ class Enrolling:
         return "enrolled", f"{len(stored)} templates"
 
     async def _read(self, photos: list[str]) -> tuple[list[tuple[str, NoseTemplate]], list[str]]:
-        """Templates of the photos that have one, and a sentence on each of the others."""
+        """Returns the template of each usable photo, and a sentence on each of the others."""
         watch = Stopwatch()
-        seen = await asyncio.gather(*(self.looking.compute(watch, self.looking.nose, sha256) for sha256 in photos))
+        noses = await asyncio.gather(*(self.vision.compute(watch, self.vision.nose, sha256) for sha256 in photos))
         usable: list[tuple[str, NoseTemplate]] = []
         problems: list[str] = []
-        for number, (sha256, one) in enumerate(zip(photos, seen, strict=True), start=1):
-            if isinstance(one, ImageRefused):
-                problems.append(f"photo {number}: {one.detail}")
-            elif isinstance(one.template, Unmeasured):
-                problems.append(f"photo {number}: {one.template.reason}")
+        for number, (sha256, nose) in enumerate(zip(photos, noses, strict=True), start=1):
+            if isinstance(nose, ImageRefused):
+                problems.append(f"photo {number}: {nose.detail}")
+            elif isinstance(nose.template, Unmeasured):
+                problems.append(f"photo {number}: {nose.template.reason}")
             elif any(sha256 == other for other, _ in usable):
                 problems.append(f"photo {number} is the same file as another; take a new one each time")
             else:
-                usable.append((sha256, one.template))
+                usable.append((sha256, nose.template))
         return usable, problems

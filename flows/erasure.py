@@ -37,8 +37,8 @@ _LOOKED_UP_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What an erasure did. first: this run erased the claim. files_kept: in use by others. scrubbed: what was cleaned
-    in the database's files."""
+    """The result of an erasure. first: True if this run erased the claim. files_kept: files that others still use.
+    scrubbed: what was cleaned in the database's files."""
 
     claim_id: str
     erased_at: datetime
@@ -51,8 +51,9 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What one round of `tend` deleted. finished: files of erasures that had not got to them. keys: idempotency keys
-    with the answers kept under them. sessions: those that had run out. scrubbed: erasures cleaned up after."""
+    """The counts of what one round of `tend` deleted. finished: files of erasures that had stopped half-way. keys:
+    idempotency keys with their stored answers. sessions: expired sessions. scrubbed: erasures whose traces in the
+    database's files were cleaned."""
 
     finished: int
     incoming: int
@@ -86,7 +87,8 @@ async def erase(
 
 
 async def delete_files(engine: AsyncEngine, blobs: BlobStore, sha256s: Sequence[str]) -> tuple[int, int]:
-    """Delete those that nobody names; how many, and how many stayed. Each in a transaction of its own."""
+    """Delete the files that no row names, each in a transaction of its own. Returns how many were deleted and how many
+    stayed."""
     deleted = 0
     for sha256 in sha256s:
         async with engine.begin() as conn:
@@ -99,11 +101,11 @@ async def delete_files(engine: AsyncEngine, blobs: BlobStore, sha256s: Sequence[
 
 
 async def sweep(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, now: datetime) -> Swept:
-    """One round: old idempotency keys, erasures that stopped half-way, uploads that never arrived, and files that no
-    row names.
+    """Run one round: delete old idempotency keys, finish erasures that stopped half-way, delete uploads that never
+    arrived and files that no row names.
 
-    A file without a row is what a request leaves that is refused after its files were kept, a file that was replaced
-    before it was judged, or a preview whose worker died.
+    A file without a row is left by a request that was refused after its files were kept, by the replacement of a file
+    before it was judged, or by a worker that died after writing a preview.
     """
     # First: it needs no evidence store, which may be away.
     async with engine.begin() as conn:
@@ -122,7 +124,7 @@ async def sweep(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, 
             part = old[start : start + _LOOKED_UP_AT_ONCE]
             async with engine.connect() as conn:
                 named = await _named(conn, part)
-            gone, _ = await delete_files(engine, blobs, [one for one in part if one not in named])
+            gone, _ = await delete_files(engine, blobs, [sha256 for sha256 in part if sha256 not in named])
             orphans += gone
     scrubbed = await scrubbing.scrub(engine, limits.scrub)
     if scrubbed.still_due:
@@ -131,7 +133,7 @@ async def sweep(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, 
 
 
 async def tend(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, stop: asyncio.Event) -> None:
-    """`sweep` again and again until `stop`; of several workers one at a time."""
+    """Run `sweep` again and again until `stop`; only one worker sweeps at a time."""
     while not stop.is_set():
         try:
             async with engine.connect() as conn:

@@ -10,8 +10,8 @@ FlowsError
 ├── UnknownPaperKind          a product asks for a kind of paper that the reader does not know
 ├── PaperHalvesDiffer         what the reader and the insurer say of a kind of paper does not fit together
 ├── ImportStopped             batches of a library import fail one after another: it is not the pictures' doing
-├── RunLost                   the Prefect server let a run down; the work itself is not concerned
-├── ChangedTooOften           what a claim is decided on was out of date again whenever it was to be decided
+├── RunLost                   the Prefect server lost a run; the work itself is not affected
+├── ChangedTooOften           the facts of a claim were out of date again at every attempt to decide it
 ├── KillsWorkers              processes died again and again with this claim alone in hand
 └── WorkFailed                what Prefect is told of work that failed: kind and place, none of its words
 
@@ -35,7 +35,8 @@ class UnknownRail(InvalidRail): ...
 
 
 class Postponed(FlowsError):
-    """wait_seconds: no earlier than that, as the other side asked; 0 where it did not."""
+    """The message is to be tried again later. wait_seconds: the shortest pause that the other side asked for; 0 for
+    none."""
 
     def __init__(self, message: str, wait_seconds: float = 0.0) -> None:
         super().__init__(message)

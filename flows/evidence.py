@@ -47,7 +47,7 @@ from vision.nose import NoseComparison
 from vision.origin.sign import Sign
 from vision.subject import SubjectReading
 
-PAIRS_MAX = 40  # as many lines as a person can follow on a screen
+PAIRS_MAX = 40  # the most lines that a person can follow on a screen
 
 E = TypeVar("E", datetime, str)
 
@@ -56,7 +56,8 @@ _ITEM_CLASSES = {"自费": "own"}
 
 @dataclass(frozen=True, slots=True)
 class CalledRelation:
-    """A compared picture with what the rules call it. transform: in words, "" where a likeness comes to nothing."""
+    """A compared picture with the verdict of the rules. transform: the edit in words, "" for a match that does not
+    count as one."""
 
     relation: PhotoRelation
     verdict: PhotoVerdict
@@ -65,10 +66,10 @@ class CalledRelation:
 
 @dataclass(frozen=True, slots=True)
 class WeighedMatches:
-    """What a photo's relations came to, once the store and the known pictures were asked (`flows.matches`).
+    """The result of weighing a photo's relations against the store and the known pictures (`flows.matches`).
 
-    verdict: of the strongest, before anything excused it. matches: as reported, those that count first. common: the
-    common picture that the photo itself is, "" for none.
+    verdict: that of the strongest relation, before anything excused it. matches: those to report, the ones that count
+    first. common: id of the known picture that the photo itself is, "" for none.
     """
 
     verdict: PhotoVerdict
@@ -77,7 +78,7 @@ class WeighedMatches:
 
 
 def call(relations: Sequence[PhotoRelation], rules: Rules = RULES) -> list[CalledRelation]:
-    """Have the rules say what each relation is. Returns them in the same order, without those that are called unseen:
+    """Returns each relation with the verdict of the rules, in the same order. Relations called unseen are left out:
     they are no match."""
     called = []
     for relation in relations:
@@ -89,7 +90,7 @@ def call(relations: Sequence[PhotoRelation], rules: Rules = RULES) -> list[Calle
 
 
 def strongest(called: Sequence[CalledRelation]) -> PhotoVerdict:
-    """Return what a photo with these relations, strongest first, is called."""
+    """Returns the verdict on a photo with these relations, the strongest first."""
     return called[0].verdict if called else PhotoVerdict.UNSEEN
 
 
@@ -146,8 +147,8 @@ def refused_photo(row: EvidenceRow, refusal: ImageRefused | measurement.Unmeasur
 def paper_fact(
     row: EvidenceRow, reading: PaperReading, claimed_before: tuple[str, ...], kinds: PaperKinds
 ) -> PaperFact:
-    """One page. `claimed_before`: ids of other claims with this paper. `kinds`: the insurer's half of every kind that
-    the reader knows; what it says of this paper's kind travels with the fact."""
+    """Turn one page of a paper into a fact. `claimed_before`: ids of other claims with this paper. `kinds`: the
+    insurer's half of every kind that the reader knows; what it says of this paper's kind travels with the fact."""
     why_not = gate.not_accepted_because(reading)
     return PaperFact(
         evidence_id=row.id,
@@ -174,8 +175,8 @@ def paper_fact(
         accepted=not why_not,
         not_accepted_because=why_not,
         identities=paper_identities(reading, kinds),
-        doubts=tuple(FieldDoubt(one.name, one.reason) for one in reading.refused),
-        places_in_doubt=tuple(FieldDoubt(one.name, one.reason) for one in reading.doubtful),
+        doubts=tuple(FieldDoubt(field.name, field.reason) for field in reading.refused),
+        places_in_doubt=tuple(FieldDoubt(field.name, field.reason) for field in reading.doubtful),
         may_show=reading.may_show,
         traits=traits_of_kind(kinds, reading.kind),
     )
@@ -186,7 +187,8 @@ def refused_paper(row: EvidenceRow, refusal: ImageRefused | measurement.Unmeasur
 
 
 def paper_identities(reading: PaperReading, kinds: PaperKinds) -> tuple[str, ...]:
-    """The keys by which the paper is known in the house (`claims.paper_keys`); none where it shows too little."""
+    """Returns the keys that identify the paper among all claims (`claims.paper_keys`); none where it shows too
+    little."""
     return identities(kinds, reading.kind, reading.value)
 
 
@@ -206,15 +208,16 @@ def refused_nose(row: EvidenceRow, pet_id: str, refusal: ImageRefused | measurem
 
 
 def unenrolled_nose(row: EvidenceRow, pet_id: str) -> UnmeasuredNose:
-    """Not the photo's fault: another one would not help, so a person looks."""
+    """Returns the fact for a nose photo of a pet without an enrolment. Another photo would not help, so a person
+    decides."""
     return UnmeasuredNose(row.id, pet_id, "no enrolment: this pet's nose was never recorded", retryable=False)
 
 
 def photo_match(
     called: CalledRelation, *, owner: MatchOwner | None, claim_status: str, claim_paid: bool, common: str, ruling: str
 ) -> PhotoMatch:
-    """Turn a picture that the photo relates to into a match. owner: whose it is, None where only the library can
-    say."""
+    """Turn a picture that the photo relates to into a match. owner: whose picture it is, None where the store does not
+    know and the library's record decides."""
     relation = called.relation
     pairs = tuple(KeypointPair(*pair) for pair in relation.pairs[:PAIRS_MAX])
     return PhotoMatch(
@@ -235,16 +238,21 @@ def photo_match(
     )
 
 
-def _placement(found: placement.MeasuredPlacement | measurement.Unmeasured) -> Placement | UnmeasuredFact:
-    if isinstance(found, measurement.Unmeasured):
-        return UnmeasuredFact(found.reason, retryable=False)
+def _placement(measured: placement.MeasuredPlacement | measurement.Unmeasured) -> Placement | UnmeasuredFact:
+    if isinstance(measured, measurement.Unmeasured):
+        return UnmeasuredFact(measured.reason, retryable=False)
     return Placement(
-        found.scale, found.degrees, found.mirrored, found.shown_ratio, found.covers_ratio, outline=found.outline
+        measured.scale,
+        measured.degrees,
+        measured.mirrored,
+        measured.shown_ratio,
+        measured.covers_ratio,
+        outline=measured.outline,
     )
 
 
 def _owner(relation: PhotoRelation) -> MatchOwner:
-    """Where the store knows no such claim: by what the picture was published with."""
+    """Returns the owner by what the picture was published with, for pictures whose claim the store does not know."""
     if relation.source == "web":
         return MatchOwner.WEB
     if relation.source == "stock":
@@ -271,7 +279,7 @@ def _exif(value: E | measurement.Unmeasured) -> E | UnmeasuredFact:
 
 
 def _words(refusal: ImageRefused | measurement.Unmeasured) -> tuple[str, bool]:
-    """The reason, and whether better evidence could change it."""
+    """Returns the reason in words, and True if better evidence could change it."""
     if isinstance(refusal, ImageRefused):
         return f"{refusal.code}: {refusal.detail}", refusal.retryable
     return refusal.reason, True

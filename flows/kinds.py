@@ -1,6 +1,6 @@
-"""Each kind of paper has two halves: the reader's (how it looks, which fields it has) and the insurer's (what they
-mean for money). Both are checked against each other and against the products before a worker starts: a kind that only
-one half knows could never be paid, or would be paid wrongly."""
+"""Checks the two halves of each kind of paper, the reader's (its looks and its fields) and the insurer's (what they
+mean for money), against each other and against the products, before a worker starts: a kind that only one half knows
+could never be paid, or would be paid wrongly."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ _WHERE = "in the folder that MIAOPEI_PAPER_KINDS names (docs/papers.md)"
 
 
 def check_kinds(products: Mapping[str, Product], catalogue: Catalogue, kinds: PaperKinds) -> None:
-    """Raises PaperHalvesDiffer where the two halves of a kind do not fit, and UnknownPaperKind that names each product
-    with the kinds it asks for in vain and those there are, or with kinds that cannot show what its terms need.
+    """Check kinds and products.
+
+    Raises PaperHalvesDiffer where the two halves of a kind do not fit, and UnknownPaperKind that names each product
+    with the kinds it asks for and nobody reads, or with kinds that cannot show what its terms need.
     """
     check_halves(catalogue, kinds)
     known = frozenset(catalogue)
@@ -60,7 +62,8 @@ def _counts_days(product: Product) -> bool:
 
 
 def check_halves(catalogue: Catalogue, kinds: PaperKinds) -> None:
-    """Raises PaperHalvesDiffer that names each file, what does not fit and what to do."""
+    """Check that the two halves of every kind fit. Raises PaperHalvesDiffer that names each file, what does not fit and
+    what to do."""
     wrong = [
         f"{name} is known to the reader alone: write its insurer's half, claims/{name}.yaml, {_WHERE}"
         for name in sorted({*catalogue} - {*kinds})
@@ -82,7 +85,7 @@ def check_halves(catalogue: Catalogue, kinds: PaperKinds) -> None:
 
 
 def _problems(reads: PaperKind, terms: PaperTerms, paid_by_state: frozenset[str]) -> Iterator[str]:
-    """What does not fit between the two halves of one kind."""
+    """Yields a sentence for each mismatch between the two halves of one kind."""
     lacking: dict[str, list[str]] = {}
     for where, name in terms.fields_named():
         if name not in reads.fields:
@@ -105,9 +108,11 @@ def _problems(reads: PaperKind, terms: PaperTerms, paid_by_state: frozenset[str]
 
 
 def _other_sides(terms: PaperTerms, catalogue: Catalogue, kinds: PaperKinds) -> Iterator[str]:
-    """Comparisons with a field that a kind on their other side has not."""
-    sides = [(one.role, same.field, "compared") for one in terms.traits.compared for same in one.fields]
-    sides += [(one.role, one.its, "dates.not_before") for one in terms.traits.not_before]
+    """Yields a sentence for each comparison with a field that the compared kinds do not have."""
+    sides = [
+        (comparison.role, same.field, "compared") for comparison in terms.traits.compared for same in comparison.fields
+    ]
+    sides += [(comparison.role, comparison.its, "dates.not_before") for comparison in terms.traits.not_before]
     for role, name, where in sides:
         for other in sorted({*kinds} & {*catalogue}):
             if role in kinds[other].traits.roles and name not in catalogue[other].fields:

@@ -30,7 +30,7 @@ from claims.store.engine import connect
 from flows import picture_files
 from flows.config import DescriptorConfig, StoreConfig
 from flows.errors import ImportStopped
-from flows.looking import fingerprinter
+from flows.vision_pool import fingerprinter
 from vision.copies.fingerprint import Fingerprinter
 from vision.decode.image import Decoder, preview_jpeg
 from vision.errors import ImageRefused, VisionError
@@ -39,9 +39,10 @@ from vision.library import LibraryPhoto, publish
 
 @dataclass(frozen=True, slots=True)
 class ImportLimits:
-    """batch, batch_bytes_max: pictures held in memory together and committed at once. file_bytes_max: larger ones are
-    refused unread. batches_waiting_max: read ahead, for each one worked on. failures_max: batches that fail in a row
-    before the import stops, since then it is not the pictures' doing."""
+    """Limits of one library import. batch, batch_bytes_max: pictures, and their bytes, held in memory together and
+    committed at once. file_bytes_max: larger files are refused unread. batches_waiting_max: batches read ahead for each
+    one worked on. failures_max: failed batches in a row that stop the import, since then it is not the pictures' doing.
+    """
 
     batch: int = 16
     batch_bytes_max: int = 32 * 1024 * 1024
@@ -53,7 +54,7 @@ class ImportLimits:
 
 @dataclass(frozen=True, slots=True)
 class ImportTarget:
-    """Where pictures go, and by what they are described; small, and the same for every process."""
+    """The destination of an import and its descriptor; small, and the same for every process."""
 
     store: StoreConfig
     source: Literal["web", "stock"]
@@ -63,7 +64,7 @@ class ImportTarget:
 
 @dataclass(frozen=True, slots=True)
 class ImportedPicture:
-    """A file to import. photo_id: of its source and bytes."""
+    """A file to import. photo_id: derived from its source and its bytes."""
 
     reference: str
     data: bytes
@@ -73,7 +74,7 @@ class ImportedPicture:
 
 @dataclass(frozen=True, slots=True)
 class ImportBatch:
-    """position: bytes of all sources that lie behind its last picture."""
+    """Pictures that are published together. position: bytes of all sources up to and including the last picture."""
 
     pictures: tuple[ImportedPicture, ...]
     position: int
@@ -81,7 +82,7 @@ class ImportBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """What became of one batch; `failed` is "" or why nothing of it was published."""
+    """The result of one batch. failed: why nothing of it was published, "" otherwise."""
 
     added: int
     known: int
@@ -91,7 +92,7 @@ class BatchReport:
 
 @dataclass(slots=True)
 class ImportReport:
-    """What became of the pictures: counts, the reason for each that was refused, and for batches that failed the
+    """The result of an import: counts, the reason for each picture that was refused, and for batches that failed the
     pictures to try again with the reason. position: bytes read."""
 
     added: int = 0
@@ -106,7 +107,7 @@ class ImportReport:
 
 
 class Runner(Protocol):
-    """Works batches off, some at once. `done` is called in this thread, once a batch, in any order."""
+    """Runs batches, several at once. `done` is called in this thread, once for each batch, in any order."""
 
     def __call__(
         self, target: ImportTarget, batches: Iterable[ImportBatch], done: Callable[[ImportBatch, BatchReport], None]
@@ -149,30 +150,30 @@ def import_pictures(
 def _batches(
     target: ImportTarget, sources: Sequence[Path], report: ImportReport, stop: threading.Event
 ) -> Iterator[ImportBatch]:
-    """Reads ahead of the work by as much as the runner asks for. A file that lies there twice is known the second
-    time."""
+    """Yields batches, reading as far ahead of the work as the runner asks for. A file that occurs twice counts as known
+    the second time."""
     limits = target.limits
     pictures: list[ImportedPicture] = []
-    seen: set[bytes] = set()
+    digests: set[bytes] = set()
     size_bytes, position = 0, 0
-    for found in picture_files.read(sources, limits.file_bytes_max):
+    for file in picture_files.read(sources, limits.file_bytes_max):
         if stop.is_set():
             return
-        position = found.position
-        if isinstance(found, picture_files.FileRefused):
-            report.refused[found.reference] = f"{found.why}: {found.detail}"
+        position = file.position
+        if isinstance(file, picture_files.FileRefused):
+            report.refused[file.reference] = f"{file.why}: {file.detail}"
             continue
-        digest = hashlib.sha256(found.data)
-        if digest.digest() in seen:
+        digest = hashlib.sha256(file.data)
+        if digest.digest() in digests:
             report.known += 1
             continue
-        seen.add(digest.digest())
-        if pictures and size_bytes + len(found.data) > limits.batch_bytes_max:
+        digests.add(digest.digest())
+        if pictures and size_bytes + len(file.data) > limits.batch_bytes_max:
             yield ImportBatch(tuple(pictures), position)
             pictures, size_bytes = [], 0
         sha256 = digest.hexdigest()
-        pictures.append(ImportedPicture(found.reference, found.data, sha256, f"{target.source}:{sha256}"))
-        size_bytes += len(found.data)
+        pictures.append(ImportedPicture(file.reference, file.data, sha256, f"{target.source}:{sha256}"))
+        size_bytes += len(file.data)
         if len(pictures) == limits.batch:
             yield ImportBatch(tuple(pictures), position)
             pictures, size_bytes = [], 0
@@ -182,8 +183,8 @@ def _batches(
 
 
 class InThisProcess:
-    """A runner without Prefect. workers: batches worked on at once; decoding is in processes of its own, and networks
-    and keypoints release the GIL, so that threads keep as many cores busy."""
+    """Runs batches in threads of this process, without Prefect. workers: batches worked on at once; decoding has
+    processes of its own, and networks and keypoints release the GIL, so threads keep as many cores busy."""
 
     def __init__(self, workers: int = 1) -> None:
         self._workers = workers
@@ -209,7 +210,7 @@ class InThisProcess:
 
 
 class Tools:
-    """What one process publishes batches with: a decoder, a descriptor, the two stores. Thread-safe."""
+    """The tools of one process that publishes batches: a decoder, a descriptor, the two stores. Thread-safe."""
 
     def __init__(self, target: ImportTarget, decoder: Decoder, describer: Fingerprinter) -> None:
         self._target = target
@@ -218,8 +219,8 @@ class Tools:
         self._blobs = BlobStore(target.store.evidence_url)
 
     def publish(self, batch: ImportBatch) -> BatchReport:
-        """Decode, measure and commit what of the batch is not there yet. Never raises for a store or decoder that is
-        away: that is in the report."""
+        """Decode, measure and commit the pictures of the batch that the library lacks. Never raises for a store or
+        decoder that is away: the report says so."""
         try:
             return asyncio.run(self._publish(batch))
         except (*STORE_ERRORS, StoreError, VisionError) as error:
@@ -230,8 +231,8 @@ class Tools:
         # the batch's seconds.
         engine = connect(self._target.store.dsn, pool_size=1)
         try:
-            there = await _known(engine, [one.photo_id for one in batch.pictures])
-            fresh = [one for one in batch.pictures if one.photo_id not in there]
+            there = await _known(engine, [picture.photo_id for picture in batch.pictures])
+            fresh = [picture for picture in batch.pictures if picture.photo_id not in there]
             photos, refused = self._measure(fresh)
             if photos:
                 async with engine.begin() as conn:
@@ -243,19 +244,19 @@ class Tools:
     def _measure(self, pictures: Sequence[ImportedPicture]) -> tuple[list[LibraryPhoto], dict[str, str]]:
         photos: list[LibraryPhoto] = []
         refused: dict[str, str] = {}
-        for one in pictures:
+        for picture in pictures:
             try:
-                picture = self._decoder.decode(one.data)
+                decoded = self._decoder.decode(picture.data)
             except ImageRefused as error:
-                refused[one.reference] = f"{error.code}: {error.detail}"
+                refused[picture.reference] = f"{error.code}: {error.detail}"
                 continue
-            preview = preview_jpeg(picture.pixels, self._target.limits.preview_long_edge_px)
+            preview = preview_jpeg(decoded.pixels, self._target.limits.preview_long_edge_px)
             photos.append(
                 LibraryPhoto(
-                    photo_id=one.photo_id,
+                    photo_id=picture.photo_id,
                     source=self._target.source,
-                    fingerprint=self._fingerprinter.fingerprint(picture, one.sha256),
-                    reference=one.reference,
+                    fingerprint=self._fingerprinter.fingerprint(decoded, picture.sha256),
+                    reference=picture.reference,
                     preview_sha256=self._blobs.put(preview),
                 )
             )
@@ -272,7 +273,7 @@ async def _known(engine: AsyncEngine, photo_ids: Sequence[str]) -> set[str]:
 
 @contextlib.contextmanager
 def opened(target: ImportTarget, decoders: int = 1) -> Iterator[Tools]:
-    """Raises models.errors.ModelMissing or ModelCorrupt."""
+    """Open the tools for `target`. Raises models.errors.ModelMissing or ModelCorrupt."""
     describer = fingerprinter(target.descriptor)
     with Decoder(processes=decoders) as decoder:
         yield Tools(target, decoder, describer)

@@ -1,7 +1,7 @@
-"""The library import as a Prefect flow: a task a batch, on whatever task runner.
+"""The library import as a Prefect flow, with one task for each batch, on any task runner.
 
-Each worker process opens its own decoder, descriptor and stores, once. Pictures travel with their task, so that
-workers elsewhere need to reach the database and the evidence store, and no file of this machine.
+Each worker process opens its own decoder, descriptor and stores, once. Pictures travel with their task, so that workers
+elsewhere need to reach the database and the evidence store, and no file of this machine.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ import_batch = Task(_import_batch, name="import batch", retries=0, persist_resul
 
 
 def _tools_here(target: ImportTarget) -> Tools:
-    """This process's own, opened by its first batch and closed at its end."""
+    """Returns this process's tools, opened by its first batch and closed when the process ends."""
     with _tools_lock:
         if target not in _tools:
             if not _tools:
@@ -62,7 +62,8 @@ def _tools_here(target: ImportTarget) -> Tools:
 
 
 class InPrefect:
-    """A runner on Prefect's task runners. api_url: of a Prefect server. workers: batches worked on at once."""
+    """Runs batches on Prefect's task runners. api_url: address of a Prefect server. workers: batches worked on at
+    once."""
 
     def __init__(self, task_runner: TaskRunner[Any], api_url: str, workers: int) -> None:
         self._task_runner = task_runner
@@ -90,7 +91,8 @@ class InPrefect:
 
 @dataclass(slots=True)
 class _Work:
-    """What the flow under way is about; by context, so that nothing of it is sent anywhere with the flow."""
+    """The import that the flow under way carries out; passed by context, so that nothing of it is sent anywhere with
+    the flow."""
 
     target: ImportTarget
     batches: Iterable[ImportBatch]
@@ -130,8 +132,8 @@ def _collect(
 
 
 def task_runner(name: str, workers: int, address: str = "") -> TaskRunner[Any]:
-    """The task runner of this name, a key of `_TASK_RUNNERS`. address: of a Dask scheduler or Ray head that is there
-    already; "" starts one on this machine, on loopback and without a dashboard, for the time of the import.
+    """Returns the task runner of this name, a key of `_TASK_RUNNERS`. address: address of a running Dask scheduler or
+    Ray head; "" starts one on this machine for the time of the import, on loopback and without a dashboard.
 
     Raises ImportError, with the name of the package, where the runner's package is not installed, and KeyError for an
     unknown name.

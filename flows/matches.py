@@ -1,8 +1,8 @@
-"""What a photo's matches mean: whose they are, what people have said of them, what explains them, and whether they are
-part of a flood.
+"""Weighs a photo's matches: whose pictures they are, what people ruled on them, which known picture explains them, and
+whether they are part of a flood.
 
-The library's answer is measured, and `claims.copies` judges it; here the store and the negative bank are asked about
-it. Only copies and what is maybe one are asked about, so an honest photo costs one small query.
+The library's answer is measured, and `claims.copies` judges it; here the store and the known pictures are asked about
+it. Only copies and possible copies are asked about, so an honest photo costs one small query.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from claims.store.adjudication import ClaimFile, EvidenceRow
 from claims.store.floods import SightedPicture
 from flows import evidence
 from flows.evidence import CalledRelation, WeighedMatches
-from flows.looking import Stopwatch
 from flows.stage_context import StageContext
+from flows.vision_pool import Stopwatch
 from vision.copies.fingerprint import Fingerprint
 from vision.examine import ExaminedPhoto
 from vision.library import known_pictures
 from vision.library.known_pictures import KnownPictures
 
-REPORTED_MAX: Final = 5  # as many as a person reads
-OVERLAYS_MAX: Final = 2  # of one photo; more would prove nothing more
+REPORTED_MAX: Final = 5  # the most that a person reads
+OVERLAYS_MAX: Final = 2  # for one photo; more would prove nothing further
 
 
 @dataclass(frozen=True, slots=True)
 class _Around:
-    """What the store knows around a photo's copies, proven or maybe. rulings: a person's word on the pair, by the
-    picture's id. itself: the common picture that the photo is, pixel for pixel, "" for none."""
+    """The store's records around a photo's copies, proven or possible. rulings: a person's ruling on the pair, by the
+    picture's id. itself: id of the known picture that equals the photo pixel for pixel, "" for none."""
 
     claims: Mapping[str, OtherClaim]
     rulings: Mapping[str, MatchRuling]
-    bank: KnownPictures
+    known_pictures: KnownPictures
     itself: str
 
 
@@ -62,19 +62,19 @@ async def weigh(
 async def _around(
     context: StageContext, photo_id: str, fingerprint: Fingerprint, called: Sequence[CalledRelation]
 ) -> _Around:
-    weighing = [one.relation for one in called if weighs(one.verdict, one.relation.probability, RULES)]
+    weighing = [match.relation for match in called if weighs(match.verdict, match.relation.probability, RULES)]
     async with context.engine.connect() as conn:
-        bank = await context.bank.bank(conn)
-        itself = bank.exact(fingerprint.sha256, fingerprint.pixel_sha256)
+        known = await context.known_pictures.current(conn)
+        itself = known.exact(fingerprint.sha256, fingerprint.pixel_sha256)
         if not weighing:
-            return _Around({}, {}, bank, itself)
-        known = await known_pictures.pixels(conn, [relation.photo_id for relation in weighing])
-        pairs = {relation.photo_id: known.get(relation.photo_id, "") for relation in weighing}
+            return _Around({}, {}, known, itself)
+        pixels = await known_pictures.pixels(conn, [relation.photo_id for relation in weighing])
+        pairs = {relation.photo_id: pixels.get(relation.photo_id, "") for relation in weighing}
         owners = sorted({relation.owner_claim for relation in weighing if relation.owner_claim})
         return _Around(
             await rulings.other_claims(conn, owners),
             await rulings.of_photo(conn, photo_id, fingerprint.pixel_sha256, pairs),
-            bank,
+            known,
             itself,
         )
 
@@ -96,16 +96,16 @@ def _match(file: ClaimFile, called: CalledRelation, around: _Around) -> PhotoMat
 async def _explained(
     context: StageContext, photo: ExaminedPhoto, matches: Sequence[PhotoMatch], around: _Around, watch: Stopwatch
 ) -> list[PhotoMatch]:
-    """With the common picture that explains a match, where no person has ruled on it."""
-    looking = context.looking
+    """Returns the matches, each with the known picture that explains it, where no person has ruled on the pair."""
+    vision = context.vision
     candidates = {candidate.photo_id: candidate for candidate in photo.candidates}
     geometries = {relation.photo_id: relation.geometry for relation in photo.relations}
     explained = list(matches)
     for place, match in enumerate(matches):
         if rests_on_points(match, RULES) and not match.ruling and match.photo_id in candidates:
             candidate, geometry = candidates[match.photo_id], geometries[match.photo_id]
-            common = await looking.compute(
-                watch, looking.explain_photo, photo.fingerprint, candidate, geometry, around.bank
+            common = await vision.compute(
+                watch, vision.explain_photo, photo.fingerprint, candidate, geometry, around.known_pictures
             )
             explained[place] = replace(match, common=common)
     return explained
@@ -119,7 +119,7 @@ async def _counted_in_floods(
     matches: list[PhotoMatch],
     around: _Around,
 ) -> list[PhotoMatch]:
-    """With the open flood that the matches wait for, where they are part of one."""
+    """Returns the matches, each with the open flood that it waits for, where it is part of one."""
     copies_of = [
         SightedPicture(match.photo_id, match.claim_id if match.claim_id in around.claims else "", match.preview_sha256)
         for match in matches
@@ -138,14 +138,14 @@ async def _counted_in_floods(
 async def _proven(
     context: StageContext, photo: ExaminedPhoto, matches: Sequence[PhotoMatch], watch: Stopwatch
 ) -> list[PhotoMatch]:
-    """With the picture that proves it to a person, for the first edited copies and those that are maybe one."""
-    looking, proven = context.looking, list(matches)
+    """Returns the matches with an overlay that shows a person the proof, for the first edited and possible copies."""
+    vision, proven = context.vision, list(matches)
     wanted = [
         place
         for place, match in enumerate(proven)
         if rests_on_points(match, RULES) and match.pairs and match.preview_sha256
     ]
     for place in wanted[:OVERLAYS_MAX]:
-        overlay = await looking.compute(watch, looking.overlay, photo.preview_sha256, proven[place])
+        overlay = await vision.compute(watch, vision.overlay, photo.preview_sha256, proven[place])
         proven[place] = replace(proven[place], overlay_sha256=overlay)
     return proven

@@ -1,7 +1,7 @@
-"""Pictures out of folders and tar files, one after another, whatever else lies in there.
+"""Reads pictures from folders and tar files, one after another, and skips other files.
 
-Nothing is unpacked to disk and no link is followed. What cannot be read is named with its reason, and the rest goes
-on; of an archive that ends too early everything before the break counts.
+Nothing is unpacked to disk and no link is followed. Files that cannot be read are named with the reason, and reading
+goes on; of an archive that ends too early everything before the break counts.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _BROKEN: Final = (tarfile.TarError, EOFError, zlib.error, OSError)
 
 @dataclass(frozen=True, slots=True)
 class PictureFile:
-    """A picture's file. reference: its name below the folder or in the archive. position: bytes of all sources that
-    lie behind."""
+    """A picture's file. reference: its name below the folder or in the archive. position: bytes of all sources up to
+    its end."""
 
     reference: str
     data: bytes
@@ -42,7 +42,7 @@ class PictureFile:
 
 @dataclass(frozen=True, slots=True)
 class FileRefused:
-    """What is not read. detail: in words."""
+    """A file that is not read. detail: the reason in words."""
 
     reference: str
     why: RefusedWhy
@@ -51,13 +51,13 @@ class FileRefused:
 
 
 def bytes_of(sources: Sequence[Path]) -> int:
-    """What there is to read, as far as sizes on disk tell: for a progress bar."""
+    """Returns the bytes to read, as far as sizes on disk tell, for a progress bar."""
     return sum(_size(path) for source in sources for path in _pictures_below(source))
 
 
 def read(sources: Sequence[Path], file_bytes_max: int) -> Iterator[PictureFile | FileRefused]:
-    """Every picture of the sources, by name in folders, as stored in archives. A source is a folder, a picture or a
-    tar file (plain, gzip, bzip2 or xz)."""
+    """Yields every picture of the sources: by name in folders, in the stored order in archives. A source is a folder, a
+    picture or a tar file (plain, gzip, bzip2 or xz)."""
     behind = 0
     for source in sources:
         for path in _pictures_below(source):
@@ -119,7 +119,7 @@ def _archive(path: Path, behind: int, file_bytes_max: int) -> Iterator[PictureFi
             with tarfile.open(fileobj=file, mode="r|*", tarinfo=_noting_the_end(ended)) as tar:
                 begun = True
                 while (member := tar.next()) is not None:
-                    # Kept for seeking, which a stream cannot: a million of them is a gigabyte.
+                    # tarfile keeps members for seeking, which a stream cannot do: a million of them take a gigabyte.
                     cast(Any, tar).members.clear()
                     if Path(member.name).suffix.lower() in SUFFIXES and not member.isdir():
                         yield _member(tar, member, lambda: behind + file.tell(), file_bytes_max)
@@ -153,7 +153,8 @@ def _member(
 
 
 def _noting_the_end(ended: list[bool]) -> type[tarfile.TarInfo]:
-    """Members of an archive that say whether its end mark was seen: tarfile takes a missing one for an end, too."""
+    """Returns a TarInfo class that notes in `ended` whether the archive's end mark was read: tarfile takes a missing
+    mark for an end, too."""
 
     class Member(tarfile.TarInfo):
         @classmethod
@@ -169,7 +170,8 @@ def _noting_the_end(ended: list[bool]) -> type[tarfile.TarInfo]:
 
 
 def printable(name: str) -> str:
-    """A file name as text that any database takes: bytes that are no UTF-8 and control characters become U+FFFD."""
+    """Returns a file name as text that any database takes: bytes that are not UTF-8 and control characters become
+    U+FFFD."""
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     clean = "".join(char if char.isprintable() else "\ufffd" for char in text)
     return clean if len(clean) <= REFERENCE_CHARS_MAX else "..." + clean[3 - REFERENCE_CHARS_MAX :]

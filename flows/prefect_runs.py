@@ -1,4 +1,5 @@
-"""Flow runs in a Prefect server: one a batch, without tasks, named and tagged by claim, with a table of the outcomes.
+"""Shows flow runs in a Prefect server: one for each batch, without tasks, named and tagged by claim, with a table of
+the outcomes.
 
 A task for every claim would cost several requests each; a run costs four requests, whatever the size of its batch.
 """
@@ -23,7 +24,7 @@ from flows.runs import RunLabel, Work
 # second keeps a process from sending anything about itself anywhere.
 os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
-os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # our own log says it once, without the traceback
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # our own log reports it once, without the traceback
 
 from prefect import Flow
 from prefect.artifacts import acreate_table_artifact
@@ -46,7 +47,7 @@ from prefect.states import Completed, Crashed
 
 T = TypeVar("T")
 
-# What a server that is away, overloaded, half dead or of another mind raises through Prefect's client and engine.
+# Errors that Prefect's client and engine raise for a server that is away, overloaded, half dead or inconsistent.
 # PrefectSignal is a BaseException: an orchestration rule may abort a run.
 SERVER_ERRORS = (PrefectException, PrefectSignal, httpx.HTTPError, OSError, TimeoutError)
 
@@ -57,7 +58,7 @@ _current: ContextVar[tuple[Work[Any], RunLabel, str]] = ContextVar("the work of 
 
 
 async def _call_current(items: list[str]) -> State[object]:
-    """The function of every flow. `items` is what Prefect shows; the work, under way already, comes by context."""
+    """The function of every flow. `items` is what Prefect shows; the work, already under way, is passed by context."""
     del items
     work, label, run_id = _current.get()
     await work.call(run_id)
@@ -69,12 +70,12 @@ async def _call_current(items: list[str]) -> State[object]:
 
 
 class PrefectRuns:
-    """Built by `prefect_runs`."""
+    """Shows runs in one Prefect server. Built by `prefect_runs`."""
 
     def __init__(self, client: PrefectClient) -> None:
         self._client = client
         self._flows: dict[str, Flow[..., Any]] = {}
-        self._unended: dict[UUID, str] = {}  # runs whose work is done and whose end the server never heard of
+        self._unended: dict[UUID, str] = {}  # runs whose work is done and whose end did not reach the server
 
     async def show(self, label: RunLabel, work: Work[T]) -> None:
         flow = self._flow(label.flow)
@@ -109,7 +110,7 @@ class PrefectRuns:
             raise RunLost(fault(error)) from error
 
     async def _end_runs(self) -> None:
-        """Tell the server, back again, how the runs ended that it lost."""
+        """Tell the server, once it is back, how the runs ended that it lost."""
         for run_id, message in list(self._unended.items()):
             state: State[object] = (
                 Completed(message=message)
@@ -130,7 +131,7 @@ class PrefectRuns:
 
 @contextlib.asynccontextmanager
 async def prefect_runs(config: PrefectConfig) -> AsyncIterator[PrefectRuns]:
-    """Settings and one client for the life of a process; no request is made before the first run."""
+    """Open one client, with Prefect's settings, for the life of a process; no request is made before the first run."""
     settings = {
         PREFECT_API_URL: config.api_url,
         PREFECT_API_REQUEST_TIMEOUT: config.request_timeout_seconds,

@@ -1,6 +1,5 @@
-"""The life of one process of the flows: starts its drains, reports how it does, stops at SIGTERM with nothing left in
-hand.
-"""
+"""Runs one process of the flows: starts its drains, reports their state, and stops at SIGTERM with no work left in
+hand."""
 
 from __future__ import annotations
 
@@ -41,7 +40,7 @@ async def stopping(stop: asyncio.Event, wake: Sequence[asyncio.Event]) -> AsyncI
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait for so long, or until `stop` if that comes first."""
+    """Wait for `seconds`, or until `stop` if that comes first."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stop.wait()
@@ -58,7 +57,7 @@ async def live(
     *,
     beside: Sequence[Coroutine[Any, Any, None]] = (),
 ) -> None:
-    """Run the drains, and what goes on beside them, until they end; meanwhile write `report()` to the store for the
+    """Run the drains, and the tasks beside them, until they end; meanwhile write `report()` to the store for the
     operator page."""
     reporter = asyncio.create_task(_report(engine, name, kind, report, report_seconds))
     try:

@@ -16,7 +16,8 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """The wall clock. Leases of several machines need clocks that agree within a fraction of `lease_seconds`."""
+    """Returns the wall clock in UTC. Machines that share a queue need clocks that agree within a fraction of
+    `lease_seconds`."""
     return datetime.now(UTC)
 
 

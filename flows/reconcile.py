@@ -1,8 +1,8 @@
-"""Bank against books, payout by payout, both ways.
+"""Reconciles the books with the bank, payout by payout, both ways.
 
 A ledger that sums to zero proves little: a payout made twice, or lost, sums to zero too. So every payout of ours is
-looked up in the bank's list, every payment of the bank in ours, and each payout's ledger steps are held against its
-state; each recovery's as well. What is found stops the claim (`claims.store.findings`) until it is mended.
+looked up in the bank's list, every payment of the bank in ours, and the ledger steps of each payout and each recovery
+are held against its state. A difference stops the claim (`claims.store.findings`) until it is mended.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ACTOR = "flow:reconcile"
 PAGE = 1_000
 BUSY_TRIES = 120
 BUSY_PAUSE_SECONDS = 0.5
-TICKS = 4  # a process looks so often within the interval whether a reconciliation is due
+TICKS = 4  # times per interval that a process checks whether a reconciliation is due
 
 # The ledger steps that a payout in each state must have, exactly: one of these sets.
 STEPS: Mapping[str, tuple[frozenset[str], ...]] = {
@@ -56,7 +56,7 @@ R = TypeVar("R", Payout, Recovery)
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """`open_payouts` are promised and not settled yet: no difference, but nothing that can be called done."""
+    """The result of one comparison. open_payouts: payouts promised and not settled yet; they are no difference."""
 
     payouts: int
     payments: int
@@ -70,8 +70,8 @@ class Reconciliation:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What the store says at one moment. ledger: by payout or recovery and step, the debits of the step. too_much: by
-    claim paid more than is due, its newest payout and the words."""
+    """The store's records at one moment. ledger: by payout or recovery and step, the debits of the step. too_much: one
+    difference for each claim that was paid more than is due, about its newest payout."""
 
     payouts: Sequence[Payout]
     ledger: Ledger
@@ -93,7 +93,7 @@ async def reconcile(config: SettleConfig) -> Reconciliation:
 
 
 async def reconcile_and_keep(config: SettleConfig) -> Reconciliation:
-    """The same now, with everything that follows from it (`Reconciler`). Waits while another process reconciles. Raises
+    """Compare books and bank now and keep what follows (`Reconciler`). Waits while another process reconciles. Raises
     RailError, and Busy when that takes too long."""
     engine = connect(config.store.dsn, pool_size=3)
     try:
@@ -111,17 +111,18 @@ async def reconcile_and_keep(config: SettleConfig) -> Reconciliation:
 
 
 class Busy(Exception):
-    """Only one process reconciles at a time."""
+    """Another process is reconciling, and only one does at a time."""
 
 
 async def look(engine: AsyncEngine, rail: PayoutRail) -> Reconciliation:
-    """Books against bank. Changes nothing. Raises RailError when the bank's list cannot be read in full."""
-    # The books first: what is settled in between is then still open in them, and no difference.
+    """Compare the books with the bank. Changes nothing. Raises RailError when the bank's list cannot be read in
+    full."""
+    # The books first: a payout settled in between is still open in them, which is no difference.
     async with engine.connect() as conn, conn.begin():
         await conn.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         books = await _books(conn)
     payments = [payment async for payment in rail.payments()]
-    # What was decided and paid in between is no stranger's payment.
+    # Ids are read last: a payout decided and paid in between is not an unknown payment.
     async with engine.connect() as conn:
         known = frozenset([payout.id async for payout in _every(conn, payouts.every)])
     return compare(books, payments, known)
@@ -129,16 +130,17 @@ async def look(engine: AsyncEngine, rail: PayoutRail) -> Reconciliation:
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Compares books and bank, one process at a time, and keeps what it finds: a claim with a finding stops, a payout
-    that was paid although the books have it as failed is corrected, what is no longer met is over."""
+    """Compares books and bank, one process at a time, and keeps the result: a claim with a finding is stopped, a payout
+    that was paid although the books have it as failed is corrected, and a finding that no longer applies is ended."""
 
     engine: AsyncEngine
     rail: PayoutRail
     now: Callable[[], datetime] = field(default=utc_now)
 
     async def reconcile(self, *, not_within_seconds: float = 0.0) -> Reconciliation | None:
-        """None when another process is at it, or one did it (or tried to) within `not_within_seconds`. Raises RailError
-        when the bank's list cannot be read in full; that is kept as well, and finds and ends nothing."""
+        """Compare books and bank. Returns None when another process is at it, or one did it (or tried to) within
+        `not_within_seconds`. Raises RailError when the bank's list cannot be read in full; that is recorded as well,
+        and starts and ends no finding."""
         async with self.engine.connect() as held, held.begin():
             if not await findings.alone(held):
                 return None
@@ -153,14 +155,14 @@ class Reconciler:
                 async with self.engine.begin() as conn:
                     await findings.note_run(conn, BankComparison(began, self.now(), 0, 0, 0, 0, str(error)[:500]))
                 raise
-            left = [one for one in report.differences if not await self._mended(one)]
+            left = [difference for difference in report.differences if not await self._mended(difference)]
             report = replace(report, differences=tuple(left))
             await self._keep(report, began)
             return report
 
     async def _mended(self, difference: Difference) -> bool:
         """Ask the bank about the payout itself where its list and the books disagree on whether it was paid: the list
-        may lag behind, and a payment that the books have as failed is put right."""
+        may lag behind, and a payment that the books have as failed is put right. True if no difference is left."""
         if difference.code not in ("paid_though_failed", "not_at_bank"):
             return False
         reply = await self.rail.ask(difference.payout_id)
@@ -185,7 +187,7 @@ class Reconciler:
             for difference in report.differences:
                 if await findings.record(conn, difference, now, actor=ACTOR):
                     log.error("bank and books disagree", payout=difference.payout_id, code=difference.code)
-            met = {(one.payout_id, one.code) for one in report.differences}
+            met = {(difference.payout_id, difference.code) for difference in report.differences}
             over = await findings.end_unmet(conn, met, began, now, actor=ACTOR)
             counts = (report.payouts, report.payments, report.open_payouts, len(report.differences))
             await findings.note_run(conn, BankComparison(began, now, *counts, ""))
@@ -193,8 +195,8 @@ class Reconciler:
 
 
 async def by_timer(reconciler: Reconciler, every_seconds: float, stop: asyncio.Event) -> None:
-    """Reconcile whenever the last one is so long ago, until `stop`. One under way is dropped at the stop: it has
-    changed nothing, or wholly what it changed."""
+    """Reconcile every `every_seconds` until `stop`. A run under way at the stop is cancelled: either all of its changes
+    were committed or none."""
     while not stop.is_set():
         work = asyncio.create_task(_once(reconciler, every_seconds))
         ended = asyncio.create_task(stop.wait())
@@ -216,14 +218,14 @@ async def _once(reconciler: Reconciler, every_seconds: float) -> None:
 
 
 def compare(books: Books, payments: Sequence[Paid], known: frozenset[str]) -> Reconciliation:
-    """The pure part. known: ids that are payouts of ours."""
+    """Compare the books with the bank's payments, without I/O. known: ids of our own payouts."""
     by_id = {payment.payout_id: payment for payment in payments}
-    found = [
+    differences = [
         Difference(payment_id, "", "paid_twice", f"the bank lists it {times} times")
         for payment_id, times in Counter(payment.payout_id for payment in payments).items()
         if times > 1
     ]
-    found += [
+    differences += [
         Difference(
             payment.payout_id, "", "unknown_payment", f"{_words(payment.amount)} to an id that the books never had"
         )
@@ -231,15 +233,15 @@ def compare(books: Books, payments: Sequence[Paid], known: frozenset[str]) -> Re
         if payment.payout_id not in known
     ]
     for payout in books.payouts:
-        found += _against_bank(payout, by_id.get(payout.id))
-        found += _against_ledger(payout, books.ledger.get(payout.id, {}))
+        differences += _against_bank(payout, by_id.get(payout.id))
+        differences += _against_ledger(payout, books.ledger.get(payout.id, {}))
     offset = Counter[str]()
     for payout in books.payouts:
         offset[payout.recovery_id] += payout.amount.minor
     for recovery in books.recoveries:
-        found += _recovery(recovery, books.ledger.get(recovery.id, {}), offset[recovery.id])
+        differences += _recovery(recovery, books.ledger.get(recovery.id, {}), offset[recovery.id])
     ours = known | {recovery.id for recovery in books.recoveries}
-    found += [
+    differences += [
         Difference(payout_id, "", "ledger_without_payout", f"steps {', '.join(sorted(steps))}")
         for payout_id, steps in books.ledger.items()
         if payout_id not in ours
@@ -248,7 +250,7 @@ def compare(books: Books, payments: Sequence[Paid], known: frozenset[str]) -> Re
         payouts=len(books.payouts),
         payments=len(payments),
         open_payouts=sum(payout.state in ("reserved", "sent") for payout in books.payouts),
-        differences=(*found, *books.too_much),
+        differences=(*differences, *books.too_much),
     )
 
 
@@ -257,21 +259,23 @@ def _against_bank(payout: Payout, payment: Paid | None) -> list[Difference]:
         if payout.state != "paid" or payout.recovery_id:
             return []
         return [_difference(payout, "not_at_bank", f"the books say {_words(payout.amount)} was paid")]
-    found = []
+    differences = []
     if payout.recovery_id:
-        found.append(_difference(payout, "paid_though_offset", f"the bank paid {_words(payment.amount)}"))
+        differences.append(_difference(payout, "paid_though_offset", f"the bank paid {_words(payment.amount)}"))
     if payout.state == "failed":
-        found.append(_difference(payout, "paid_though_failed", f"the bank paid {_words(payment.amount)}"))
+        differences.append(_difference(payout, "paid_though_failed", f"the bank paid {_words(payment.amount)}"))
     if payment.amount != payout.amount:
-        found.append(
+        differences.append(
             _difference(payout, "amount_differs", f"books {_words(payout.amount)}, bank {_words(payment.amount)}")
         )
-    # Of an erased claim the books no longer say to whom: amount and reference are compared all the same.
+    # The books of an erased claim no longer name the payee: amount and reference are compared all the same.
     if payout.payee_account and payment.account != payout.payee_account:
-        found.append(_difference(payout, "account_differs", "the bank paid to another account"))
+        differences.append(_difference(payout, "account_differs", "the bank paid to another account"))
     if payout.state == "paid" and not payout.recovery_id and payment.reference != payout.bank_reference:
-        found.append(_difference(payout, "reference_differs", f"{payout.bank_reference} against {payment.reference}"))
-    return found
+        differences.append(
+            _difference(payout, "reference_differs", f"{payout.bank_reference} against {payment.reference}")
+        )
+    return differences
 
 
 def _against_ledger(payout: Payout, steps: Mapping[str, tuple[Money, ...]]) -> list[Difference]:
@@ -287,7 +291,7 @@ def _against_ledger(payout: Payout, steps: Mapping[str, tuple[Money, ...]]) -> l
 
 
 def _recovery(recovery: Recovery, steps: Mapping[str, tuple[Money, ...]], offset_minor: int) -> list[Difference]:
-    """Its ledger steps, and the payouts that were offset against it, make up what it says of itself."""
+    """Returns the differences between a recovery, its ledger steps and the payouts that were offset against it."""
     parts = {
         "recover": recovery.amount.minor,
         "repay": recovery.repaid_minor,
@@ -325,31 +329,32 @@ async def _every(conn: AsyncConnection, page_of: _Page[R]) -> AsyncIterator[R]:
 
 
 async def _books(conn: AsyncConnection) -> Books:
-    """In one transaction that sees one moment."""
+    """Read the books in one transaction that sees one moment."""
     ours = [payout async for payout in _every(conn, payouts.every)]
     back = [recovery async for recovery in _every(conn, recoveries.every)]
     return Books(ours, await _ledger(conn), back, await _too_much(conn, ours))
 
 
 async def _too_much(conn: AsyncConnection, ours: Sequence[Payout]) -> list[Difference]:
-    """Claims with several payouts whose sum is more than their newest approval says is due."""
+    """Returns a difference for each claim with several payouts whose sum is more than its newest approval says is
+    due."""
     live: dict[str, list[Payout]] = {}
     for payout in ours:
         if payout.state in payouts.LIVE:
             live.setdefault(payout.claim_id, []).append(payout)
-    found = []
+    differences = []
     for claim_id, several in live.items():
-        newest = max(several, key=lambda one: (one.created_at, one.id))
+        newest = max(several, key=lambda payout: (payout.created_at, payout.id))
         if len(several) < 2:
             continue
         paid, due = await recoveries.wanted_minor(conn, claim_id), await corrections.due_minor(conn, newest)
         if paid > due:
-            found.append(corrections.too_much(newest, paid, due))
-    return found
+            differences.append(corrections.too_much(newest, paid, due))
+    return differences
 
 
 async def _ledger(conn: AsyncConnection) -> dict[str, dict[str, tuple[Money, ...]]]:
-    """By payout and step, the debits."""
+    """Returns the debits by payout and step."""
     rows = await conn.execute(
         select(
             ledger_transactions.c.payout_id,
@@ -360,8 +365,8 @@ async def _ledger(conn: AsyncConnection) -> dict[str, dict[str, tuple[Money, ...
         .join(ledger_entries, ledger_entries.c.transaction_id == ledger_transactions.c.id)
         .where(ledger_entries.c.amount_minor > 0)
     )
-    found: dict[str, dict[str, tuple[Money, ...]]] = {}
+    debits: dict[str, dict[str, tuple[Money, ...]]] = {}
     for payout_id, step, minor, currency in rows:
-        steps = found.setdefault(payout_id, {})
+        steps = debits.setdefault(payout_id, {})
         steps[step] = (*steps.get(step, ()), Money(minor, currency))
-    return found
+    return debits

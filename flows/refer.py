@@ -1,6 +1,5 @@
-"""Referrals from the outbox to the partner insurers: one signed notice each, repeated until the partner has taken it.
-And the audit chain's tips to where the database cannot change them (`flows.tips`).
-"""
+"""Delivers referrals from the outbox to the partner insurers: one signed notice each, repeated until the partner has
+taken it. Also notes the audit chain's tips where the database cannot change them (`flows.tips`)."""
 
 from __future__ import annotations
 
@@ -70,8 +69,8 @@ class Delivery:
             cause=referral.cause,
             reasons=await _reasons(conn, referral.decision_id),
             evidence=tuple(
-                EvidenceLink(one.id, one.kind, f"{base}/v1/claims/{file.claim.id}/evidence/{quote(one.name, safe='')}")
-                for one in file.evidence
+                EvidenceLink(row.id, row.kind, f"{base}/v1/claims/{file.claim.id}/evidence/{quote(row.name, safe='')}")
+                for row in file.evidence
             ),
             claim_url=f"{base}/v1/claims/{file.claim.id}",
             decision_url=f"{base}/v1/referrals/{referral.id}/decision",
@@ -81,7 +80,7 @@ class Delivery:
 
 
 async def _reasons(conn: AsyncConnection, decision_id: str) -> tuple[dict[str, str], ...]:
-    """Codes, values and thresholds of a recorded decision, without the details, which may quote a paper."""
+    """Returns codes, values and thresholds of a recorded decision, without the details, which may quote a paper."""
     recorded = (
         await conn.execute(select(decisions.c.decision).where(decisions.c.id == decision_id))
     ).scalar_one_or_none()

@@ -1,8 +1,8 @@
-"""The library described anew after the descriptor was changed: until then its pictures are not found by likeness.
+"""Describes the library anew after the descriptor was changed: until then its pictures are not found by likeness.
 
-Resumable: a picture that has the new label is done. Each batch is committed by itself. Described are the original
-files where the evidence store has them, else the previews, as for pictures that were imported; a preview is the
-original at 1,024 px or less, which is what is described at first, too, but for one more JPEG.
+Resumable: a picture that has the new label is done. Each batch is committed by itself. As at the import, the original
+file is described where the evidence store has it, else the preview: the original at 1,024 px or less, encoded as JPEG
+once more.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ BATCH = 32
 
 @dataclass(slots=True)
 class RefingerprintReport:
-    """described: pictures with a new descriptor. left: by id, why one keeps the old one: not found by likeness."""
+    """The result of describing the library anew. described: pictures with a new descriptor. left: by id, why a picture
+    keeps its old descriptor and is not found by likeness."""
 
     described: int = 0
     left: dict[str, str] = field(default_factory=dict)
@@ -49,9 +50,9 @@ async def refingerprint(
         if not batch:
             return report
         after = batch[-1].photo_id
-        found, rows, left = await asyncio.to_thread(_describe, blobs, decoder, descriptor, batch)
+        described, rows, left = await asyncio.to_thread(_describe, blobs, decoder, descriptor, batch)
         async with engine.begin() as conn:
-            report.described += await describe_anew(conn, descriptor.label, found, rows)
+            report.described += await describe_anew(conn, descriptor.label, described, rows)
         report.left |= left
         advance(report)
 
@@ -59,7 +60,7 @@ async def refingerprint(
 def _describe(
     blobs: BlobStore, decoder: Decoder, descriptor: Descriptor, batch: Sequence[OutdatedPhoto]
 ) -> tuple[list[str], NDArray[np.float32], dict[str, str]]:
-    found: list[str] = []
+    described: list[str] = []
     pictures: list[NDArray[np.uint8]] = []
     left: dict[str, str] = {}
     for photo in batch:
@@ -68,10 +69,10 @@ def _describe(
             if not key:
                 raise NotFound("the evidence store has neither the file nor its preview")
             pictures.append(decoder.decode(blobs.read(key)).pixels)
-            found.append(photo.photo_id)
+            described.append(photo.photo_id)
         except (ImageRefused, NotFound) as error:
             left[photo.photo_id] = str(error)
-    return found, descriptor.describe(pictures), left
+    return described, descriptor.describe(pictures), left
 
 
 def _there(blobs: BlobStore, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""One run of work and how it is shown: what `flows.tracking` hands to `flows.prefect_runs`."""
+"""A run of work and its presentation: the values that `flows.tracking` hands to `flows.prefect_runs`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ Row = dict[str, str | int | float]
 
 @dataclass(frozen=True, slots=True)
 class RunLabel:
-    """How one run is shown. `items` is the run's only parameter; `artifact_key` comes from the function below."""
+    """The presentation of one run. `items` is the run's only parameter; `artifact_key` comes from the function
+    below."""
 
     flow: str
     run: str
@@ -30,14 +31,14 @@ class RunLabel:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is left in Prefect of a finished run: one line, and a table."""
+    """The record of a finished run that stays in Prefect: one line, and a table."""
 
     message: str
     rows: Sequence[Row]
 
 
 class RunResult(Protocol):
-    """How one item of a run ended: its outcome in a word, and its row of the run's table."""
+    """The result of one item of a run: its outcome in a word, and its row of the run's table."""
 
     @property
     def outcome(self) -> str: ...
@@ -46,14 +47,14 @@ class RunResult(Protocol):
 
 
 def summarise(results: Sequence[RunResult]) -> Summary:
-    """Counts by outcome, and a row for each result."""
+    """Returns the counts by outcome, and a row for each result."""
     counts = Counter(result.outcome for result in results)
     message = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
     return Summary(message, [result.row() for result in results])
 
 
 class Work(Generic[T]):
-    """One body under way and what comes of it, kept apart from what Prefect makes of the run.
+    """A coroutine under way and its result, kept apart from what Prefect makes of the run.
 
     It starts at once: neither a slow server nor one that hangs until a timeout delays a claim.
     """
@@ -81,11 +82,11 @@ class Work(Generic[T]):
 
     @property
     def finished(self) -> bool:
-        """Ended, and not by an error."""
+        """True once the work has ended without an error."""
         return self.task.done() and not self.task.cancelled() and self.task.exception() is None
 
     async def call(self, run_id: str) -> None:
-        """What a flow run consists of: its link, then the work to its end."""
+        """Run the body of a flow run: link it, then await the work to its end."""
         self.shown = True
         await self._linked(run_id)
         await asyncio.wait([self.task])
@@ -99,7 +100,7 @@ class Work(Generic[T]):
 
 
 class Runs(Protocol):
-    """Where runs are shown. Every method raises RunLost, and nothing else of its own, when the server lets it down."""
+    """A place that shows runs. Every method raises RunLost, and nothing else of its own, when the server fails."""
 
     async def show(self, label: RunLabel, work: Work[T]) -> None:
         """Await the work inside a run, which is shown as failed where the work fails. The work's own errors are not

@@ -1,6 +1,5 @@
-"""What `settle` and `refer` share: the process that drains one topic of the outbox, and a batch of its messages, each
-handled on its own, none held up by another.
-"""
+"""The process that drains one topic of the outbox, shared by `settle` and `refer`, and a batch of its messages, each
+handled on its own so that none holds up another."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MessageResult:
-    """How one message ended, as the flow run's table shows it."""
+    """The result of one message, as the flow run's table shows it."""
 
     key: str
     subject: str  # the claim's or the pet's id
@@ -93,7 +92,8 @@ class Sending:
         return "postponed", words[:200]
 
     async def _postpone(self, message: Message, words: str, wait_seconds: float) -> None:
-        """Never dead: money and referrals are not given up by a counter; the operator page shows what waits long."""
+        """Put the message off. It is never given up by a counter, as it carries money or a referral; the operator page
+        shows messages that wait long."""
         pause_seconds = max(backoff_seconds(message.attempts, self.limits), wait_seconds)
         retry_at = utc_now() + timedelta(seconds=pause_seconds)
         try:
@@ -109,21 +109,20 @@ class Sending:
 
     def _label(self, messages: Sequence[Message]) -> RunLabel:
         subjects = tuple(dict.fromkeys(self._subject(message) for message in messages))
-        one = len(messages) == 1
+        single = len(messages) == 1
         return RunLabel(
             flow=self.flow,
-            run=f"{self.flow} {messages[0].key if one else f'{len(messages)} messages'}",
-            tags=(*(f"{self.about}:{subject}" for subject in subjects), *(() if one else ("batch",))),
+            run=f"{self.flow} {messages[0].key if single else f'{len(messages)} messages'}",
+            tags=(*(f"{self.about}:{subject}" for subject in subjects), *(() if single else ("batch",))),
             items=tuple(message.key for message in messages),
-            artifact_key=artifact_key(self.flow, messages[0].key if one else "batch"),
+            artifact_key=artifact_key(self.flow, messages[0].key if single else "batch"),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """What the process of one topic does with its messages. beside: work that goes on until the process is told to
-    stop; figures: what it adds to the process's report.
-    """
+    """The work of one topic's process. beside: tasks that run until the process is told to stop. figures: what the
+    topic adds to the process's report."""
 
     handle: Callable[[Message], Awaitable[tuple[str, str]]]
     beside: Sequence[Coroutine[Any, Any, None]] = ()
@@ -131,7 +130,7 @@ class Duty:
 
 
 class ProcessConfig(Protocol):
-    """What every process of the outbox is told."""
+    """Settings shared by all processes of the outbox."""
 
     @property
     def name(self) -> str: ...
@@ -152,9 +151,8 @@ async def send_until_stopped(
     duty: Callable[[AsyncEngine, asyncio.Event], AbstractAsyncContextManager[Duty]],
     stop: asyncio.Event | None,
 ) -> None:
-    """The life of a process that sends one topic's messages, until SIGTERM or `stop`. duty: opened once, with the store
-    and the event that ends the process.
-    """
+    """Run the process that sends one topic's messages, until SIGTERM or `stop`. duty: opened once, with the store and
+    the event that ends the process."""
     stop, wake = stop or asyncio.Event(), asyncio.Event()
     engine = connect(config.store.dsn, pool_size=config.store.pool_size)
     try:

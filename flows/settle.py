@@ -88,14 +88,15 @@ class Settlement:
         instruction = Instruction(payout.id, payout.amount, payout.payee_account, f"claim {payout.claim_id}")
         reply = await self.rail.send(instruction)
         if isinstance(reply, Unclear) and reply.wait_seconds > 0:
-            return reply  # the bank wants no question either
+            return reply  # the bank has asked for a pause, questions included
         if isinstance(reply, Paid) and _same(reply, payout):
             return reply
         return await self.rail.ask(payout.id)
 
     async def _why_not(self, payout: Payout, message: Message) -> str:
-        """Ask about every earlier payout of the claim. "" where this one may be sent; otherwise it has been given up,
-        and why. Raises Postponed while the bank leaves one of them open, or the claim is stopped."""
+        """Ask the bank about every earlier payout of the claim. Returns "" where this payout may be sent; otherwise
+        gives it up and returns the reason. Raises Postponed while the bank leaves one of them open, or the claim is
+        stopped."""
         async with self.engine.connect() as conn:
             of_claim = await payouts.of_claim(conn, payout.claim_id)
         mine = (payout.created_at, payout.id)
@@ -117,7 +118,8 @@ class Settlement:
         return ""
 
     async def _ask_earlier(self, earlier: Payout, payout: Payout) -> None:
-        """Raises Postponed unless the bank's word on an earlier payout is final and the books say the same by now."""
+        """Ask the bank about one earlier payout. Raises Postponed unless the answer is final and the books agree with
+        it."""
         reply = await self.rail.ask(earlier.id)
         match reply:
             case Paid() if not _same(reply, earlier):
@@ -151,11 +153,12 @@ class Settlement:
             await outbox.finish(conn, message, utc_now())
 
     async def _stop(self, payout: Payout, code: str, detail: str) -> None:
-        """Nothing that we could do would mend it: the claim stops until a person or a reconciliation says otherwise."""
+        """Stop the claim until a person or a reconciliation says otherwise: nothing that this process could do would
+        mend it."""
         log.error("paid otherwise", payout=payout.id, code=code)
         async with self.engine.begin() as conn:
-            found = Difference(payout.id, payout.claim_id, code, detail)
-            await findings.record(conn, found, utc_now(), actor=ACTOR)
+            difference = Difference(payout.id, payout.claim_id, code, detail)
+            await findings.record(conn, difference, utc_now(), actor=ACTOR)
 
     async def _open(self, payout: Payout, words: str, wait_seconds: float = 0.0) -> tuple[str, str]:
         async with self.engine.begin() as conn:
@@ -175,12 +178,12 @@ class Settlement:
 
 
 def _same(reply: Paid, payout: Payout) -> bool:
-    # Of an erased claim the books no longer say to whom.
+    # The books of an erased claim no longer name the payee.
     return reply.amount == payout.amount and payout.payee_account in ("", reply.account)
 
 
 def _otherwise(reply: Paid, payout: Payout) -> tuple[str, str]:
-    """Code and words, as a reconciliation has them."""
+    """Returns code and words of the difference, as a reconciliation has them."""
     if reply.amount != payout.amount:
         return "amount_differs", f"the books have {_minor(payout)}, the bank paid {reply.amount.minor} minor units"
     return "account_differs", "the bank paid to another account"

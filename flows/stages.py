@@ -1,9 +1,9 @@
-"""The stages of adjudication: each a plain function from a claim's file to facts, and how those facts are kept.
+"""The stages of adjudication, each a plain function from a claim's file to facts, and how those facts are kept.
 
     cover -> photos -> papers -> nose -> credit -> fraud -> repeats
 
-Publish, then search: a photo's fingerprint, a paper's number and an order are committed before others are looked for,
-so that of two claims that send one thing at the same moment at least one sees the other.
+Publish, then search: a photo's fingerprint, a paper's number and an order are committed before others are searched for,
+so that of two claims that send the same thing at the same moment at least one sees the other.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ from claims.store import adjudication, counts, erasure, holding, noses, papers
 from claims.store import repeats as repeated
 from claims.store.adjudication import ClaimFile, EvidenceRow
 from flows import evidence, matches
-from flows.looking import SeenPaper, Stopwatch
 from flows.stage_context import StageContext
+from flows.vision_pool import SeenPaper, Stopwatch
 from vision.documents.text.page import PaperReading
 from vision.errors import ImageRefused
 from vision.examine import ExaminedPhoto
@@ -58,18 +58,18 @@ NoseFacts = tuple[NoseFact | UnmeasuredNose, ...]
 
 
 async def cover(context: StageContext, file: ClaimFile, watch: Stopwatch) -> CoverFact:  # noqa: ARG001  (one shape for all)
-    """What the policy has paid and promised already."""
+    """Returns what the policy has paid and promised already."""
     async with context.engine.connect() as conn:
         return await counts.cover(conn, file.claim.id)
 
 
 async def photos(context: StageContext, file: ClaimFile, watch: Stopwatch) -> PhotoFacts:
-    """Every photo of the damage: decoded, published to the library, then looked for in it."""
+    """Examine every photo of the damage: decode it, publish it to the library, then search for it there."""
     rows = _of_kind(file, EvidenceKind.PHOTO)
     # One file sent twelve times is one photo: looked at, published and searched for once, as its first row.
     first = {row.sha256: row for row in reversed(rows)}
     measured = await asyncio.gather(
-        *(context.looking.compute(watch, context.looking.photo, row) for row in first.values())
+        *(context.vision.compute(watch, context.vision.photo, row) for row in first.values())
     )
     photo_of = dict(zip(first, measured, strict=True))
     pairs = [(row, photo) for row in rows if isinstance(photo := photo_of[row.sha256], ExaminedPhoto)]
@@ -92,16 +92,16 @@ async def _examined(
     photo: ExaminedPhoto | ImageRefused,
     watch: Stopwatch,
 ) -> PhotoFacts:
-    """A fact for each of the rows that name one file; the first of them is the one in the library."""
+    """Returns a fact for each row that names one file; the first of these rows is the one in the library."""
     if isinstance(photo, ImageRefused):
         return tuple(evidence.refused_photo(row, photo) for row in same)
     if photo.not_comparable:
         return tuple(evidence.refused_photo(row, NotMeasured(photo.not_comparable)) for row in same)
-    claim, looking = file.claim, context.looking
+    claim, vision = file.claim, context.vision
     # Search and comparison apart, so that no connection is held while the pool is busy.
     async with context.engine.begin() as conn:
         candidates = await search(conn, photo.fingerprint, exclude_claim=claim.id, memory=context.memory)
-    photo = await looking.compute(watch, looking.compare_photo, photo, candidates, claim.claimant_id)
+    photo = await vision.compute(watch, vision.compare_photo, photo, candidates, claim.claimant_id)
     weighed = await matches.weigh(context, file, same[0], photo, watch)
     return tuple(
         evidence.photo_fact(row, photo, weighed, [other for other in same if other.id != row.id]) for row in same
@@ -109,20 +109,20 @@ async def _examined(
 
 
 async def paper_facts(context: StageContext, file: ClaimFile, watch: Stopwatch) -> PaperFacts:
-    """Every paper: read page by page, its number published, then looked for among other claims."""
+    """Examine every paper: read it page by page, publish its number, then search for it among other claims."""
     rows = _of_kind(file, EvidenceKind.PAPER)
-    looking = context.looking
-    seen = await asyncio.gather(*(looking.compute(watch, looking.paper, row) for row in rows))
-    pages = [(row, page) for row, one in zip(rows, seen, strict=True) for page in _pages(one)]
+    vision = context.vision
+    papers_read = await asyncio.gather(*(vision.compute(watch, vision.paper, row) for row in rows))
+    pages = [(row, page) for row, paper in zip(rows, papers_read, strict=True) for page in _pages(paper)]
     kinds = context.paper_kinds
     read = [page for _, page in pages if isinstance(page, PaperReading)]
     identities = {id(page): evidence.paper_identities(page, kinds) for page in read}
     numbers = [(identity, row.id) for row, page in pages for identity in identities.get(id(page), ())]
-    previews = [one.preview_sha256 for one in seen if isinstance(one, SeenPaper)]
+    previews = [paper.preview_sha256 for paper in papers_read if isinstance(paper, SeenPaper)]
     async with _writing(context, file, previews) as conn:
-        for row, one in zip(rows, seen, strict=True):
-            if isinstance(one, SeenPaper):
-                await adjudication.set_preview(conn, row.id, one.preview_sha256)
+        for row, paper in zip(rows, papers_read, strict=True):
+            if isinstance(paper, SeenPaper):
+                await adjudication.set_preview(conn, row.id, paper.preview_sha256)
         await papers.publish_numbers(conn, file.claim.id, numbers, context.now())
     async with context.engine.connect() as conn:
         before = await papers.claims_with_number(conn, [key for key, _ in numbers], exclude_claim=file.claim.id)
@@ -139,7 +139,8 @@ async def paper_facts(context: StageContext, file: ClaimFile, watch: Stopwatch) 
 
 
 async def nose_facts(context: StageContext, file: ClaimFile, watch: Stopwatch) -> NoseFacts:
-    """Every nose photo against the enrolment of the insured pet; nothing for a policy that insures no pet."""
+    """Compare every nose photo with the enrolment of the insured pet; returns nothing for a policy that insures no
+    pet."""
     rows = _of_kind(file, EvidenceKind.NOSE)
     pet_id = file.policy.pet_id
     if not rows or not pet_id:
@@ -152,43 +153,44 @@ async def nose_facts(context: StageContext, file: ClaimFile, watch: Stopwatch) -
 async def _nose(
     context: StageContext, file: ClaimFile, row: EvidenceRow, pet_id: str, enrolled: list[bytes], watch: Stopwatch
 ) -> NoseFact | UnmeasuredNose:
-    looking = context.looking
-    seen = await looking.compute(watch, looking.nose, row.sha256)
-    if isinstance(seen, ImageRefused):
-        return evidence.refused_nose(row, pet_id, seen)
-    async with _writing(context, file, [seen.preview_sha256]) as conn:
-        await adjudication.set_preview(conn, row.id, seen.preview_sha256)
-    if isinstance(seen.template, NotMeasured):
-        return evidence.refused_nose(row, pet_id, seen.template)
+    vision = context.vision
+    nose = await vision.compute(watch, vision.nose, row.sha256)
+    if isinstance(nose, ImageRefused):
+        return evidence.refused_nose(row, pet_id, nose)
+    async with _writing(context, file, [nose.preview_sha256]) as conn:
+        await adjudication.set_preview(conn, row.id, nose.preview_sha256)
+    if isinstance(nose.template, NotMeasured):
+        return evidence.refused_nose(row, pet_id, nose.template)
     if not enrolled:
         return evidence.unenrolled_nose(row, pet_id)
-    comparison = await looking.compute(watch, looking.compare_nose, seen.template, enrolled)
+    comparison = await vision.compute(watch, vision.compare_nose, nose.template, enrolled)
     if isinstance(comparison, NotMeasured):
         return evidence.refused_nose(row, pet_id, comparison)
     return evidence.nose_fact(row, pet_id, comparison)
 
 
 async def credit(context: StageContext, file: ClaimFile, watch: Stopwatch) -> CreditFact | UnmeasuredFact:  # noqa: ARG001
-    """The claimant's score, from what the platform supplied about them."""
+    """Returns the claimant's credit score, from the attributes that the platform supplied."""
     return scoring.score(file.credit_attributes, context.scorecard)
 
 
 async def fraud(context: StageContext, file: ClaimFile, watch: Stopwatch) -> FraudFact | UnmeasuredFact:  # noqa: ARG001
-    """How many claims share a device, an account, an address, a merchant or the claimant in windows before this one."""
+    """Returns how many claims share a device, an account, an address, a merchant or the claimant, in time windows
+    before this one."""
     async with context.engine.connect() as conn:
         return FraudFact(await counts.window_counts(conn, file.claim.id))
 
 
 async def repeats(context: StageContext, file: ClaimFile, watch: Stopwatch) -> RepeatFact:  # noqa: ARG001
-    """Other claims for the same order or about the same event, and other ids of the claimant. After the papers, which
-    may show an order that the claim does not state."""
+    """Returns other claims for the same order or about the same event, and other ids of the claimant. Runs after the
+    papers, which may show an order that the claim does not state."""
     async with context.engine.connect() as conn:
         return await repeated.of_claim(conn, file.claim, product_of(file.claim.product), RULES)
 
 
 @asynccontextmanager
 async def _writing(context: StageContext, file: ClaimFile, previews: Sequence[str]) -> AsyncIterator[AsyncConnection]:
-    """A transaction in which to write what was seen in the claim's files, and `previews` made of them.
+    """Open a transaction that writes measurements of the claim's files, and the `previews` made of them.
 
     Raises InFlight when the claim was erased meanwhile: a worker that had lost its lease brings nothing back. Raises
     StoreError, to be tried again, when a preview was deleted with another claim that had the same picture.
@@ -198,7 +200,7 @@ async def _writing(context: StageContext, file: ClaimFile, previews: Sequence[st
             await erasure.at_work(conn, file.claim.id)
             yield conn
             await holding.hold(conn, previews)
-            if not await asyncio.to_thread(context.looking.has_files, previews):
+            if not await asyncio.to_thread(context.vision.has_files, previews):
                 raise StoreError(f"a preview of claim {file.claim.id} was deleted with another claim's")
     except InFlight:
         async with context.engine.begin() as conn:
@@ -223,12 +225,13 @@ STAGES: Mapping[str, tuple[Stage, TypeAdapter[Any]]] = MappingProxyType(
 
 
 def _others(before: Mapping[str, tuple[str, ...]], keys: Sequence[str]) -> tuple[str, ...]:
-    """Other claims with any of a paper's keys."""
+    """Returns the other claims that share any of a paper's keys."""
     return tuple(dict.fromkeys(claim for key in keys for claim in before.get(key, ())))
 
 
 def _order(file: ClaimFile, paper: PaperFact) -> tuple[str, int]:
-    """The key of the order that a paper shows, "" for none, and what was paid for it, 0 where nobody vouches for it."""
+    """Returns the key of the order that a paper shows, "" for none, and the price paid for it, 0 where the reading is
+    not accepted."""
     price = traits_of(paper).price
     total = amount_on(paper, price) if price and paper.accepted else 0
     return order_key(paper.value("order_number"), file.claim.merchant_id), total if isinstance(total, int) else 0
@@ -254,11 +257,10 @@ def _library_photo(file: ClaimFile, row: EvidenceRow, photo: ExaminedPhoto) -> L
     )
 
 
-def _pages(seen: SeenPaper | ImageRefused) -> tuple[PaperReading | NotMeasured | ImageRefused, ...]:
-    """Of a file with several pages, those that are papers; the back of a bill, or its cover letter, is no second
-    bill.
-    """
-    if isinstance(seen, ImageRefused):
-        return (seen,)
-    known = tuple(page for page in seen.pages if isinstance(page, PaperReading) and page.kind != UNKNOWN_KIND)
-    return known or seen.pages[:1]
+def _pages(paper: SeenPaper | ImageRefused) -> tuple[PaperReading | NotMeasured | ImageRefused, ...]:
+    """Returns the pages that are papers, or the first page where none is: the back of a bill, or its cover letter, is
+    no second bill."""
+    if isinstance(paper, ImageRefused):
+        return (paper,)
+    known = tuple(page for page in paper.pages if isinstance(page, PaperReading) and page.kind != UNKNOWN_KIND)
+    return known or paper.pages[:1]

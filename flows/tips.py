@@ -1,6 +1,5 @@
-"""Tips of the audit chain, noted outside the database: a chain shows by itself what was changed inside it, not that its
-newest records were cut off or that it was written anew. Against a tip that was noted elsewhere both show
-(`miaopei audit verify`).
+"""Notes tips of the audit chain outside the database. The chain itself reveals changes inside it, but not that its
+newest records were cut off or that it was written anew; a tip noted elsewhere reveals both (`miaopei audit verify`).
 
     a line a tip, `SEQ:HASH TIME`, appended to a file and fsynced: after so many records, or so many seconds
     and, where an address is set, a signed webhook to somebody who cannot be made to forget
@@ -36,14 +35,15 @@ EVENT: Final = "audit.tip"
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """The tips of a file, oldest first, and how many of its lines are none: a power cut may leave half a line."""
+    """The tips of a file, oldest first, and the number of its lines that are not tips: a power cut may leave half a
+    line."""
 
     tips: tuple[Tip, ...]
     unreadable: int
 
 
 def read_tips(path: Path) -> Noted:
-    """A file of tips, a line each; what follows the tip on a line is for people. Raises OSError."""
+    """Read a file of tips, one a line; text after the tip on a line is for people. Raises OSError."""
     tips, unreadable = [], 0
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         words = line.split(maxsplit=1)
@@ -57,7 +57,7 @@ def read_tips(path: Path) -> Noted:
 
 
 def write_tip(path: Path, tip: Tip, at: datetime) -> None:
-    """Append one line, on the disk when this returns; the file is its owner's alone. Raises OSError."""
+    """Append one line, which is on the disk when this returns; only its owner may read the file. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = not path.exists()
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
@@ -77,7 +77,7 @@ def write_tip(path: Path, tip: Tip, at: datetime) -> None:
 
 
 def notice(tip: Tip, at: datetime, secret: str) -> tuple[bytes, dict[str, str]]:
-    """Body and headers of the webhook, signed as notices to partners are (standardwebhooks.com)."""
+    """Returns body and headers of the webhook, signed as notices to partners are (standardwebhooks.com)."""
     event = {"type": EVENT, "timestamp": at.isoformat(), "data": {"seq": tip.seq, "hash": tip.hash}}
     body = json.dumps(event, sort_keys=True, separators=(",", ":")).encode()
     return body, signed_headers(f"audit-tip-{tip.seq}", body, secret, at)
@@ -96,7 +96,7 @@ class TipKeeper:
     _noted_at: float = field(default=float("-inf"))  # of the event loop's clock
 
     async def keep(self, stop: asyncio.Event) -> None:
-        """Until `stop`, and once more then. What cannot be noted now is tried again at the next look."""
+        """Note tips until `stop`, and once more then. A tip that cannot be noted now is tried again next time."""
         self.noted = await asyncio.to_thread(self._newest_of_file)
         while not stop.is_set():
             await self._guarded(ending=False)
@@ -110,7 +110,7 @@ class TipKeeper:
             log.error("the audit chain's tip was not noted", error=error)
 
     async def look(self, *, ending: bool = False) -> bool:
-        """Note the tip when it is time; True when it was. ending: it is time as soon as there is a new record."""
+        """Note the tip if it is due; True if it was. ending: a new record is enough to make it due."""
         async with self.engine.connect() as conn:
             newest = await audit.newest(conn)
             before = await audit.hash_at(conn, self.noted.seq) if self.noted.seq else self.noted.hash
@@ -142,12 +142,12 @@ class TipKeeper:
             log.warning("the audit chain's tip was refused", status=answer.status_code)
 
     def report(self) -> Mapping[str, Any]:
-        """For the operator's page."""
+        """Returns the figures for the operator's page."""
         return {"audit_tip": self.noted.seq}
 
     def _newest_of_file(self) -> Tip:
         try:
             tips = read_tips(self.config.file).tips
-        except OSError:  # there is none yet; one that cannot be read cannot be written either, and that is said
+        except OSError:  # no file yet; a file that cannot be read cannot be written either, and that is logged
             return START
         return tips[-1] if tips else START

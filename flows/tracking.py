@@ -37,7 +37,7 @@ class Tally:
 
 
 async def _unlinked(run_id: str) -> None:
-    """For work that keeps no link to its run."""
+    """Do nothing: for work that keeps no link to its run."""
 
 
 class Tracker:
@@ -53,7 +53,7 @@ class Tracker:
 
     @property
     def healthy(self) -> bool:
-        """What the last probe or run found."""
+        """True if the last probe or run reached the server."""
         return self._healthy
 
     async def run(
@@ -87,7 +87,7 @@ class Tracker:
             self.tally.around_seconds += time.perf_counter() - began - work.seconds
 
     async def mark_lost(self, run_id: str) -> None:
-        """Show a run whose process died as crashed: nobody else would ever end it."""
+        """Show a run as crashed whose process died: nobody else would ever end it."""
         if not run_id or self._runs is None or not await self._reachable():
             return
         try:

@@ -1,8 +1,8 @@
-"""Whose trouble an error is: our machines' for want of a resource, or the claim's own.
+"""Tells errors for want of a resource of ours from errors that are the claim's own.
 
 Resource trouble says nothing about a claim: it is checked again later, however often that takes, and in the end again
 after a person was asked (`flows.recheck`). Everything else counts against the claim, which a person gets after a few
-attempts. A decoder that hits its own limits is no trouble of ours: that is `vision.errors.ImageRefused`, a fact about
+attempts. A decoder that hits its own limits is not resource trouble: that is `vision.errors.ImageRefused`, a fact about
 the file.
 """
 
@@ -41,7 +41,7 @@ _BY_CLASS: Final[tuple[tuple[type[BaseException], str], ...]] = (
 # system's errors, and single codes of deadlocks, locks that did not come free, and a server that only reads.
 _STORE_CLASSES: Final = frozenset({"08", "53", "57", "58"})
 _STORE_STATES: Final = frozenset({"40001", "40P01", "55P03", "25006"})
-# What torch, OpenCV and threads say instead of MemoryError.
+# Messages of torch, OpenCV and threads in place of MemoryError.
 _WORDS: Final = (
     ("can't allocate memory", "memory"),
     ("not enough memory", "memory"),
@@ -78,21 +78,22 @@ _STORED_BEFORE: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ResourceTrouble:
-    """resource: disk, memory, open_files, processes, decoder, reader, search, store, evidence or prefect."""
+    """A resource that was missing. resource: disk, memory, open_files, processes, decoder, reader, search, store,
+    evidence or prefect."""
 
     resource: str
 
     @property
     def stored(self) -> str:
-        """As a referral keeps it: `was_trouble` knows it again."""
+        """The text that a referral stores; `was_trouble` recognises it."""
         return f"{STORED_PREFIX}: {self.resource}"
 
 
 def trouble_of(error: BaseException) -> ResourceTrouble | None:
-    """The resource that was missing, None where the error is the claim's own."""
+    """Returns the resource that was missing, None where the error is the claim's own."""
     if isinstance(error, BaseExceptionGroup):
         parts = [trouble_of(part) for part in error.exceptions]
-        return parts[0] if all(parts) else None  # one fault of the claim's own among them is enough
+        return parts[0] if all(parts) else None  # one error of the claim's own in the group is enough
     for kind, resource in _BY_CLASS:
         if isinstance(error, kind):
             return ResourceTrouble(resource)
@@ -106,7 +107,7 @@ def trouble_of(error: BaseException) -> ResourceTrouble | None:
 
 
 def store_lacks(error: DBAPIError) -> bool:
-    """The database is away, starting, full, too busy or out of time; not that it was asked something wrong."""
+    """True if the database is away, starting, full, too busy or out of time, rather than given a wrong statement."""
     if error.connection_invalidated or isinstance(error, OperationalError):
         return True
     state = str(getattr(error.orig, "sqlstate", None) or "")
@@ -120,7 +121,7 @@ def store_lacks(error: DBAPIError) -> bool:
 
 
 def was_trouble(stored: str) -> bool:
-    """Whether an error as a referral keeps it was for want of a resource."""
+    """True if an error as a referral stores it was for want of a resource."""
     return stored.startswith(STORED_PREFIX) or stored in _STORED_BEFORE
 
 
@@ -128,6 +129,6 @@ def _of_system(error: OSError) -> ResourceTrouble | None:
     if error.errno in _BY_ERRNO:
         return ResourceTrouble(_BY_ERRNO[error.errno])
     if isinstance(error, ConnectionError | TimeoutError) or error.errno is not None:
-        # No name of a claimant's becomes a path, so the system's refusals are about our stores, never about a file.
+        # No name that a claimant gives becomes a path, so OSErrors are about our stores, never about a claim's file.
         return ResourceTrouble("evidence")
     return None  # Pillow's words about a picture come as an OSError without a number

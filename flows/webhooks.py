@@ -8,8 +8,8 @@ from standardwebhooks.webhooks import Webhook
 
 
 def signed_headers(message_id: str, body: bytes, secret: str, at: datetime) -> dict[str, str]:
-    """The three webhook headers and the content type. message_id: the same on every attempt; the receiver drops repeats
-    by it.
+    """Returns the three webhook headers and the content type. message_id: the same on every attempt; the receiver drops
+    repeats by it.
 
     `at` must be aware; the receiver refuses a timestamp more than five minutes off.
     """

@@ -23,14 +23,14 @@ from flows.drain import STORE_AWAY, Drain
 from flows.enrol import Enrolling
 from flows.erasure import tend
 from flows.kinds import check_kinds
-from flows.looking import Looking, looking
+from flows.learn import RulingLearner
 from flows.process import live, stopping
 from flows.queues import ClaimQueue, OutboxQueue
 from flows.recheck import keep_rechecking
 from flows.sending import Sending
 from flows.stage_context import StageContext
-from flows.teach import Teaching
 from flows.tracking import tracking
+from flows.vision_pool import VisionPool, vision_pool
 from models.registry import weights_path
 from vision.documents import load_catalogue as read_kinds
 from vision.errors import ReaderUnavailable
@@ -57,25 +57,27 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
     engine = connect(config.store.dsn, pool_size=config.store.pool_size)
     scorecard = Scorecard.from_json(weights_path("credit_scorecard").read_bytes())
     try:
-        with looking(config) as eyes:
+        with vision_pool(config) as vision:
             async with (
                 tracking(config.prefect) as tracker,
                 stopping(stop, [wake, enrol_wake, teach_wake]),
                 AsyncExitStack() as held,
             ):
-                await asyncio.to_thread(eyes.warm_photos)
+                await asyncio.to_thread(vision.warm_photos)
                 limits = MemoryLimits(bytes_max=config.library.memory_bytes_max, threads=config.cores)
-                library = await held.enter_async_context(memory(config.store.dsn, eyes.photo_models()[0], limits))
+                library = await held.enter_async_context(memory(config.store.dsn, vision.photo_models()[0], limits))
                 context = StageContext(
-                    engine, eyes, scorecard, floods=config.floods, memory=library, paper_kinds=paper_kinds
+                    engine, vision, scorecard, floods=config.floods, memory=library, paper_kinds=paper_kinds
                 )
                 adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once)
                 queue = ClaimQueue(engine, config.name, config.lease.lease_seconds)
                 drain = Drain("adjudicate", queue, adjudication.work, config.lease, stop, wake)
                 enrolling = Sending(
-                    "enrol", engine, tracker, Enrolling(engine, eyes).enrol, config.enrol_lease, about="pet"
+                    "enrol", engine, tracker, Enrolling(engine, vision).enrol, config.enrol_lease, about="pet"
                 )
-                learning = Sending("teach", engine, tracker, Teaching(engine).teach, config.enrol_lease, about="claim")
+                learning = Sending(
+                    "teach", engine, tracker, RulingLearner(engine).learn, config.enrol_lease, about="claim"
+                )
                 words = OutboxQueue(engine, "teach", config.name, config.enrol_lease.lease_seconds)
                 teach = Drain("teach", words, learning.work, config.enrol_lease, stop, teach_wake)
                 enrolments = OutboxQueue(engine, "enrol", config.name, config.enrol_lease.lease_seconds)
@@ -98,11 +100,11 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     }
 
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(_warm_papers(eyes))
+                    group.create_task(_warm_papers(vision))
                     group.create_task(library.keep(stop))
-                    group.create_task(_check_library(engine, eyes.photo_models()[0]))
+                    group.create_task(_check_library(engine, vision.photo_models()[0]))
                     group.create_task(tend(engine, BlobStore(config.store.evidence_url), config.retention, stop))
-                    group.create_task(keep_rechecking(engine, eyes, config.recheck, stop))
+                    group.create_task(keep_rechecking(engine, vision, config.recheck, stop))
                     await _either(library.settled, stop)  # its search is exact, PostgreSQL's graph is not
                     log.info("ready", process=config.name, cores=config.cores, library_rows=library.rows)
                     await live(
@@ -112,24 +114,25 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
         await engine.dispose()
 
 
-async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
-    waiting = [asyncio.create_task(event.wait()) for event in (one, other)]
+async def _either(first: asyncio.Event, second: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(event.wait()) for event in (first, second)]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
         task.cancel()
 
 
-async def _warm_papers(eyes: Looking) -> None:
-    """Beside the work: it takes seconds, and photos need not wait for it."""
+async def _warm_papers(vision: VisionPool) -> None:
+    """Start the OCR processes beside the work: it takes seconds, and photos need not wait for it."""
     try:
-        await asyncio.to_thread(eyes.warm_papers)
+        await asyncio.to_thread(vision.warm_papers)
     except (ReaderUnavailable, OSError, MemoryError) as error:
         # The next paper tries again to start it; a paper that cannot be read at all goes to a person in the end.
         log.error("papers cannot be read yet", error=error)
 
 
 async def _check_library(engine: AsyncEngine, descriptor: str) -> None:
-    """Beside the work, since it reads the whole table: say so when most of the library cannot be found by likeness."""
+    """Log a warning when most of the library cannot be found by likeness. Runs beside the work, since it reads the
+    whole table."""
     try:
         async with engine.connect() as conn:
             labels = await described_by(conn)

@@ -1,4 +1,5 @@
-"""`miaopei audit`: is the chain whole, and is it still the one that was noted elsewhere."""
+"""`miaopei audit`: checks that the audit chain is whole, and that it is still the chain whose tips were noted
+elsewhere."""
 
 from __future__ import annotations
 
@@ -21,18 +22,18 @@ _NAMED_MAX = 20
 @audit_app.command("verify")
 def verify(
     expect: Annotated[
-        list[str], typer.Option("--expect", metavar="SEQ:HASH", help="A tip noted elsewhere; several are fine")
+        list[str], typer.Option("--expect", metavar="SEQ:HASH", help="A tip noted elsewhere; may be repeated")
     ] = [],  # noqa: B006  (typer reads it, nobody changes it)
     tips: Annotated[
-        list[Path], typer.Option("--tips", help="A file of tips, SEQ:HASH first on each line; beside our own")
+        list[Path], typer.Option("--tips", help="A file of tips, SEQ:HASH first on each line, compared besides our own")
     ] = [],  # noqa: B006
     as_json: JsonFlag = False,
 ) -> None:
-    """Recompute the whole hash chain, look for contents that no erasure took, and compare tips noted outside the
-    database: those given, and those of the installation's own file where there is one.
+    """Recompute the whole hash chain, look for contents that are missing without an erasure, and compare the chain with
+    tips noted outside the database: those given, and those of the installation's own file where there is one.
 
-    Exit code 1 at the first record that does not follow, at contents that are missing, and at a tip that the chain does
-    not have (any longer).
+    Exit code 1 at the first record that does not follow from the one before, at missing contents, and at a tip that the
+    chain does not have or no longer has.
     """
     expected, files, unreadable = _expected(expect, tips)
 
@@ -57,14 +58,15 @@ def verify(
 
 
 def _expected(expect: Sequence[str], tips: Sequence[Path]) -> tuple[list[Tip], list[str], int]:
-    """All tips to compare, the files that they are from, and how many lines of those are no tips."""
+    """Returns all tips to compare, the files that they are from, and the number of lines in these files that are not
+    tips."""
     from flows.tips import read_tips
 
     own = settings().audit_tips
     files = [*([own] if own.exists() else []), *tips]
     unreadable = 0
     try:
-        expected = [Tip.parse(one) for one in expect]
+        expected = [Tip.parse(words) for words in expect]
         for file in files:
             noted = read_tips(file)
             expected += noted.tips

@@ -1,4 +1,5 @@
-"""`miaopei reconcile`, `findings` and `recoveries`: books against bank, stopped claims, money to come back."""
+"""`miaopei reconcile`, `findings` and `recoveries`: the books compared with the bank, stopped claims, money to
+recover."""
 
 from __future__ import annotations
 
@@ -22,16 +23,16 @@ T = TypeVar("T")
 findings_app = typer.Typer(no_args_is_help=True, help="Payouts that bank and books disagree about: stopped claims")
 recoveries_app = typer.Typer(no_args_is_help=True, help="Money that claimants owe back")
 
-Every = Annotated[bool, typer.Option("--all", help="Those that are ended, too")]
+Every = Annotated[bool, typer.Option("--all", help="Include those that have ended")]
 RecoveryId = Annotated[str, typer.Argument(help="Id of the recovery")]
 
 
 def reconcile_books(as_json: JsonFlag = False) -> None:
-    """Hold the books against the bank, payout by payout, both ways, and keep what is found; exit code 1 at any
+    """Compare the books with the bank, payout by payout, both ways, and keep every difference; exit code 1 at any
     difference.
 
-    A claim with a difference is stopped; one that is no longer met ends. A list of the bank that cannot be read in full
-    finds nothing and ends nothing (exit code 1).
+    A claim with a difference is stopped; a difference that no longer holds is ended. When the bank's list cannot be
+    read in full, nothing is found and nothing is ended (exit code 1).
     """
     import asyncio
     from dataclasses import replace
@@ -44,22 +45,27 @@ def reconcile_books(as_json: JsonFlag = False) -> None:
     told = settling(config)
     try:
         with database(config) as dsn:
-            found = asyncio.run(reconcile_and_keep(replace(told, store=replace(told.store, dsn=dsn))))
+            report = asyncio.run(reconcile_and_keep(replace(told, store=replace(told.store, dsn=dsn))))
     except RailError as error:
         raise fail(f"the bank's list cannot be read: {error}", code=1) from error
     except Busy as error:
         raise fail(f"{error}: try again in a moment", code=1) from error
     if as_json:
-        print_json({"payouts": found.payouts, "payments": found.payments, "open": found.open_payouts,
-                    "differences": [str(one) for one in found.differences]})  # fmt: skip
+        print_json({"payouts": report.payouts, "payments": report.payments, "open": report.open_payouts,
+                    "differences": [str(difference) for difference in report.differences]})  # fmt: skip
     else:
-        console.print(f"{found.payouts} payouts, {found.payments} payments, {found.open_payouts} still open")
-        if found.differences:
+        console.print(f"{report.payouts} payouts, {report.payments} payments, {report.open_payouts} still open")
+        if report.differences:
             table = Table("payout", "claim", "difference", "in words")
-            for one in found.differences:
-                table.add_row(one.payout_id, one.claim_id or "unknown", f"[red]{one.code}[/red]", one.detail)
+            for difference in report.differences:
+                table.add_row(
+                    difference.payout_id,
+                    difference.claim_id or "unknown",
+                    f"[red]{difference.code}[/red]",
+                    difference.detail,
+                )
             console.print(table)
-    if not found.agrees:
+    if not report.agrees:
         raise typer.Exit(1)
 
 
@@ -73,23 +79,23 @@ def list_findings(every: Every = False, as_json: JsonFlag = False) -> None:
 
     listed = with_store(work)
     if as_json:
-        for one in listed:
-            print_json(_plain_finding(one))
+        for finding in listed:
+            print_json(_plain_finding(finding))
         return
     table = Table("id", "claim", "payout", "difference", "in words", "state", "found")
-    for one in listed:
-        table.add_row(str(one.id), one.claim_id or "unknown", one.payout_id, one.code, one.detail, one.state,
-                      f"{one.found_at:%Y-%m-%d %H:%M:%S}")  # fmt: skip
+    for finding in listed:
+        table.add_row(str(finding.id), finding.claim_id or "unknown", finding.payout_id, finding.code, finding.detail,
+                      finding.state, f"{finding.found_at:%Y-%m-%d %H:%M:%S}")  # fmt: skip
     console.print(table)
 
 
 @findings_app.command("lift")
 def lift_finding(
     finding_id: Annotated[int, typer.Argument(help="Number of the finding")],
-    note: Annotated[str, typer.Option(help="Why the claim may go on, for the audit chain")],
+    note: Annotated[str, typer.Option(help="Reason why the claim may go on, for the audit chain")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Let a stopped claim go on."""
+    """Lift a finding, so that its stopped claim goes on."""
     from claims.store import findings
 
     _needed("--note", note)
@@ -106,7 +112,7 @@ def lift_finding(
 
 @recoveries_app.command("list")
 def list_recoveries(every: Every = False, as_json: JsonFlag = False) -> None:
-    """Who owes what, the oldest first."""
+    """List what claimants owe back, the oldest first."""
     from claims.explain import money_text
     from claims.store import recoveries
 
@@ -115,24 +121,24 @@ def list_recoveries(every: Every = False, as_json: JsonFlag = False) -> None:
 
     listed = with_store(work)
     if as_json:
-        for one in listed:
-            print_json(_plain_recovery(one))
+        for recovery in listed:
+            print_json(_plain_recovery(recovery))
         return
     table = Table("id", "claim", "amount", "owed", "state", "opened", "by")
-    for one in listed:
-        table.add_row(one.id, one.claim_id, money_text(one.amount),
-                      money_text(one.owed), one.state,
-                      f"{one.opened_at:%Y-%m-%d %H:%M:%S}", one.opened_by)  # fmt: skip
+    for recovery in listed:
+        table.add_row(recovery.id, recovery.claim_id, money_text(recovery.amount),
+                      money_text(recovery.owed), recovery.state,
+                      f"{recovery.opened_at:%Y-%m-%d %H:%M:%S}", recovery.opened_by)  # fmt: skip
     console.print(table)
 
 
 @recoveries_app.command("repaid")
 def mark_repaid(
     recovery_id: RecoveryId,
-    reference: Annotated[str, typer.Option(help="Of the claimant's payment, as the bank shows it")],
+    reference: Annotated[str, typer.Option(help="Reference of the claimant's payment, as the bank shows it")],
     as_json: JsonFlag = False,
 ) -> None:
-    """The claimant has paid back all that was owed. The same reference again changes nothing."""
+    """Record that the claimant has paid back all that was owed. The same reference again changes nothing."""
     from claims.store import recoveries
 
     _needed("--reference", reference)
@@ -146,7 +152,7 @@ def mark_repaid(
 @recoveries_app.command("write-off")
 def write_off(
     recovery_id: RecoveryId,
-    note: Annotated[str, typer.Option(help="Why, for the audit chain")],
+    note: Annotated[str, typer.Option(help="Reason, for the audit chain")],
     as_json: JsonFlag = False,
 ) -> None:
     """Give up what is still owed."""
@@ -170,18 +176,20 @@ def _report(done: Recovery, as_json: bool) -> None:
     console.print(f"recovery {done.id}: {done.state}, {owed} owed", highlight=False)
 
 
-def _plain_recovery(one: Recovery) -> dict[str, object]:
-    return {"id": one.id, "claim": one.claim_id, "state": one.state, "amount_minor": one.amount.minor,
-            "owed_minor": one.owed.minor, "offset_minor": one.offset_minor, "repaid_minor": one.repaid_minor,
-            "written_off_minor": one.written_off_minor, "currency": one.amount.currency,
-            "opened_at": one.opened_at, "opened_by": one.opened_by, "closed_at": one.closed_at,
-            "reference": one.reference, "note": one.note}  # fmt: skip
+def _plain_recovery(recovery: Recovery) -> dict[str, object]:
+    return {"id": recovery.id, "claim": recovery.claim_id, "state": recovery.state,
+            "amount_minor": recovery.amount.minor, "owed_minor": recovery.owed.minor,
+            "offset_minor": recovery.offset_minor, "repaid_minor": recovery.repaid_minor,
+            "written_off_minor": recovery.written_off_minor, "currency": recovery.amount.currency,
+            "opened_at": recovery.opened_at, "opened_by": recovery.opened_by, "closed_at": recovery.closed_at,
+            "reference": recovery.reference, "note": recovery.note}  # fmt: skip
 
 
-def _plain_finding(one: Finding) -> dict[str, object]:
-    return {"id": one.id, "claim": one.claim_id, "payout": one.payout_id, "code": one.code, "detail": one.detail,
-            "state": one.state, "found_at": one.found_at, "found_by": one.found_by, "ended_at": one.ended_at,
-            "ended_by": one.ended_by, "note": one.note}  # fmt: skip
+def _plain_finding(finding: Finding) -> dict[str, object]:
+    return {"id": finding.id, "claim": finding.claim_id, "payout": finding.payout_id, "code": finding.code,
+            "detail": finding.detail, "state": finding.state, "found_at": finding.found_at,
+            "found_by": finding.found_by, "ended_at": finding.ended_at, "ended_by": finding.ended_by,
+            "note": finding.note}  # fmt: skip
 
 
 def _told(work: Callable[[], T]) -> T:

@@ -14,12 +14,14 @@ from claims.errors import InFlight, InputsErased, NotFound
 
 claims_app = typer.Typer(no_args_is_help=True, help="Claims and their decisions")
 
-Language = Annotated[str, typer.Option("--language", help="of the words, by its code; the default one otherwise")]
+Language = Annotated[
+    str, typer.Option("--language", help="Code of the language of the texts; unset: the default language")
+]
 
 
 @claims_app.command("list")
 def list_claims(limit: int = typer.Option(50, min=1, max=1000), as_json: JsonFlag = False) -> None:
-    """The newest claims."""
+    """List the newest claims."""
     from claims.currencies import with_code
     from claims.store.views import list_claims as newest
 
@@ -48,7 +50,7 @@ def list_claims(limit: int = typer.Option(50, min=1, max=1000), as_json: JsonFla
 
 @claims_app.command("show")
 def show(claim_id: str, language: Language = "", as_json: JsonFlag = False) -> None:
-    """One claim: its way so far, and every decision with its reasons."""
+    """Show one claim: its statuses so far, and every decision with its reasons."""
     from claims.catalogue import load_catalogue
     from claims.currencies import with_code
     from claims.explain import benefit_text, reason_text, status_text
@@ -62,9 +64,11 @@ def show(claim_id: str, language: Language = "", as_json: JsonFlag = False) -> N
 
     async def work(conn: AsyncConnection) -> None:
         view = await claim_view(conn, claim_id)
-        decisions = [{"id": one.id, "seq": one.seq, **to_plain(one.decision)} for one in view.decisions]
+        decisions = [
+            {"id": recorded.id, "seq": recorded.seq, **to_plain(recorded.decision)} for recorded in view.decisions
+        ]
         if as_json:
-            timeline = [{"status": one.status, "at": one.at, "actor": one.actor} for one in view.timeline]
+            timeline = [{"status": event.status, "at": event.at, "actor": event.actor} for event in view.timeline]
             print_json({"id": view.claim.id, "status": view.claim.status, "timeline": timeline, "decisions": decisions})
             return
         console.print(f"[bold]{view.claim.id}[/bold] {view.claim.product}: {status_text(view.claim.status, lang)}")
@@ -122,17 +126,17 @@ def replay(claim_id: str, as_json: JsonFlag = False) -> None:
 
 def erase(
     claim: Annotated[str, typer.Option("--claim", help="Id of the claim")],
-    reason: Annotated[str, typer.Option(help="Why, for the audit chain; at most 500 characters")] = "",
+    reason: Annotated[str, typer.Option(help="Reason, for the audit chain; at most 500 characters")] = "",
     rewrite: Annotated[
-        bool, typer.Option("--rewrite", help="Write tables of any size anew: each is locked for as long as it takes")
+        bool, typer.Option("--rewrite", help="Rewrite tables of any size: each is locked for as long as it takes")
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Erase what a claim was about: files, hashes, texts, words, accounts. Outcome, amounts and audit chain stay.
+    """Erase the contents of a claim: files, hashes, texts, words, accounts. Outcome, amounts and audit chain stay.
 
-    Then the database's own files are cleaned as far as the role may, and what stays where, and until when, is said.
-    Refused (exit code 1) while the claim is queued, leased, paying or before a person. Again is fine: it finishes what
-    was interrupted.
+    Then the database's own files are cleaned as far as the role may, and the command prints what stays where, and until
+    when. Refused (exit code 1) while the claim is queued, leased, paying or before a person. Running it again finishes
+    an erasure that was interrupted.
     """
     import asyncio
 
@@ -169,16 +173,16 @@ def erase(
         print_json({"claim": claim, "erased": True, "erased_at": done.erased_at, "first": done.first,
                     "library_photos": done.library_photos, "files_deleted": done.files_deleted,
                     "files_kept": done.files_kept, "cleaned": asdict(done.scrubbed),
-                    "left": [asdict(one) for one in left(done.scrubbed)]})  # fmt: skip
+                    "left": [asdict(remnant) for remnant in left(done.scrubbed)]})  # fmt: skip
         return
-    said = "erased" if done.first else f"erased already on {done.erased_at:%Y-%m-%d %H:%M:%S}"
+    outcome = "erased" if done.first else f"erased already on {done.erased_at:%Y-%m-%d %H:%M:%S}"
     console.print(
-        f"claim {claim}: {said}; {done.files_deleted} files deleted, {done.files_kept} in use by others kept,"
+        f"claim {claim}: {outcome}; {done.files_deleted} files deleted, {done.files_kept} in use by others kept,"
         f" {done.library_photos} photos out of the library",
         highlight=False,
     )
-    for one in left(done.scrubbed):
-        console.print(f"  still in {one.where}: {one.until}", highlight=False)
+    for remnant in left(done.scrubbed):
+        console.print(f"  still in {remnant.where}: {remnant.until}", highlight=False)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -23,9 +23,9 @@ from claims.currencies import digits
 from fixtures import demo_world
 from fixtures.demo_world import DemoClaim, File, World
 
-ENROL_SECONDS_MAX = 600.0  # ends a demo whose claims never come through; a busy machine has its time
+ENROL_SECONDS_MAX = 600.0  # ends a demo whose claims are never decided; long enough for a busy machine
 CLAIM_SECONDS_MAX = 600.0
-OPEN = frozenset({"submitted", "approved"})  # not yet where it will stay by itself
+OPEN = frozenset({"submitted", "approved"})  # statuses that a claim leaves by itself
 ADJUSTER = "zhang-li"
 WIDE_COLUMNS = 240
 CURRENCY = "CNY"  # of every product of the demonstration
@@ -33,7 +33,8 @@ CURRENCY = "CNY"  # of every product of the demonstration
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What became of one claim. `seconds`: from the 202 to the first decision. `problem` is "" when all is well."""
+    """The result of one claim. `seconds`: from the 202 to the first decision. `problem` is "" when all is as
+    expected."""
 
     claim: DemoClaim
     id: str
@@ -47,7 +48,8 @@ class Told:
 
 
 def run(base: Settings, *, keep: bool, as_json: bool) -> int:
-    """0 if every outcome is the expected one and every payout left exactly once."""
+    """Run the demo. Returns 0 if every outcome is as expected and every payout left exactly once, else another exit
+    code."""
     out, err = _wide(), Console(stderr=True)
     home = base.home / "demo"
     Postgres(home).discard()
@@ -72,7 +74,7 @@ def run(base: Settings, *, keep: bool, as_json: bool) -> int:
             books = asyncio.run(_reconcile(sandbox))
             progress.stop()
             _report(out, sandbox, told, books, as_json)
-            failed = [one for one in told if one.problem] or books
+            failed = [claim for claim in told if claim.problem] or books
             if keep:
                 _wait(out, sandbox)
     return 1 if failed else 0
@@ -86,12 +88,12 @@ async def _play(sandbox: Sandbox, world: World, now: datetime, advance: Any) -> 
         results = await asyncio.gather(*(_follow(sandbox, world, claim, now, advance) for claim in batch))
         told += results
     order = {claim.title: place for place, claim in enumerate(world.claims)}
-    told.sort(key=lambda one: order[one.claim.title])
+    told.sort(key=lambda result: order[result.claim.title])
     return _never_both(told)
 
 
 async def _seed(sandbox: Sandbox, world: World, now: datetime) -> None:
-    """Policies, pets and enrolment as the platform sends them; the web library as an operator imports it."""
+    """Register policies, pets and enrolment as the platform does, and import the web library as an operator does."""
     from api.commands.importing import import_folder
 
     folder = sandbox.home / "web-photos"
@@ -124,32 +126,32 @@ async def _enrolled(platform: ApiClient, pet_id: str) -> None:
 
 
 async def _follow(sandbox: Sandbox, world: World, claim: DemoClaim, now: datetime, advance: Any) -> Told:
-    policy = next(one for one in world.policies if one.id == claim.policy)
+    policy = next(policy for policy in world.policies if policy.id == claim.policy)
     async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
         body = demo_world.claim_body(claim, policy, now)
         claim_id = await claimant.submit_claim(body, _uploads(claim.files))
         sent = asyncio.get_running_loop().time()
-        seen = await claimant.wait_while(claim_id, frozenset({"submitted"}), timeout_seconds=CLAIM_SECONDS_MAX)
+        view = await claimant.wait_while(claim_id, frozenset({"submitted"}), timeout_seconds=CLAIM_SECONDS_MAX)
         seconds = asyncio.get_running_loop().time() - sent
-        first_reason = _first_reason(seen)
-        if claim.supply and seen["status"] == "awaiting_information":
+        first_reason = _first_reason(view)
+        if claim.supply and view["status"] == "awaiting_information":
             await claimant.upload(f"/v1/claims/{claim_id}/evidence", _uploads(claim.supply))
-        if claim.appeal and seen["status"] == "declined":
+        if claim.appeal and view["status"] == "declined":
             await claimant.post(f"/v1/claims/{claim_id}/appeal", {"note": claim.appeal})
             await _review(sandbox, claim_id, claim)
-        seen = await claimant.wait_while(claim_id, OPEN, timeout_seconds=CLAIM_SECONDS_MAX)
+        view = await claimant.wait_while(claim_id, OPEN, timeout_seconds=CLAIM_SECONDS_MAX)
     async with ApiClient(sandbox.api_url, sandbox.token(Role.ADJUSTER, ADJUSTER)) as adjuster:
-        seen = await adjuster.claim(claim_id)
+        view = await adjuster.claim(claim_id)
     advance()
-    paid = sum(payout["amount_minor"] for payout in seen["payouts"] if payout["state"] == "paid")
+    paid = sum(payout["amount_minor"] for payout in view["payouts"] if payout["state"] == "paid")
     return Told(
-        claim, claim_id, seen["product"], seen["status"], paid, seconds, first_reason, seen["flow_run_id"],
-        _problem(claim, seen["status"], paid, first_reason),
+        claim, claim_id, view["product"], view["status"], paid, seconds, first_reason, view["flow_run_id"],
+        _problem(claim, view["status"], paid, first_reason),
     )  # fmt: skip
 
 
 async def _review(sandbox: Sandbox, claim_id: str, claim: DemoClaim) -> None:
-    """The adjuster finds the appeal in the queue and decides it there."""
+    """Find the appeal in the adjuster's queue and decide it there."""
     async with ApiClient(sandbox.api_url, sandbox.token(Role.ADJUSTER, ADJUSTER)) as adjuster:
         queue = await adjuster.get("/v1/queue")
         if claim_id not in {case["claim_id"] for case in queue["cases"]}:
@@ -174,15 +176,15 @@ def _problem(claim: DemoClaim, status: str, paid_minor: int, first_reason: str) 
 
 
 def _never_both(told: list[Told]) -> list[Told]:
-    """Of the claims that sent one photo in the same second at most one may be paid."""
-    twins = [one for one in told if "one second" in one.claim.title and one.status == "paid"]
+    """Mark claims that sent one photo in the same second where more than one was paid."""
+    twins = [result for result in told if "one second" in result.claim.title and result.status == "paid"]
     if len(twins) < 2:
         return told
-    return [replace(one, problem="both were paid") if one in twins else one for one in told]
+    return [replace(result, problem="both were paid") if result in twins else result for result in told]
 
 
 async def _reconcile(sandbox: Sandbox) -> list[str]:
-    """Differences between the bank's book and ours, payout by payout; empty when each left exactly once."""
+    """Returns the differences between the bank's book and ours, payout by payout; empty when each left exactly once."""
     from api.processes import settle_config
     from flows.reconcile import reconcile
 
@@ -195,35 +197,37 @@ def _report(out: Console, sandbox: Sandbox, told: list[Told], books: list[str], 
     urls = sandbox.stack.urls() if sandbox.stack is not None else {}
     prefect = urls.get("Prefect", "")
     if as_json:
-        for one in told:
-            print_json({"claim": one.id, "title": one.claim.title, "product": one.product,
-                        "expected": sorted(one.claim.expected),
-                        "outcome": one.status, "paid_minor": one.paid_minor, "seconds": round(one.seconds, 2),
-                        "first_reason": one.first_reason, "problem": one.problem,
-                        "flow_run": _link(prefect, one)})  # fmt: skip
-        print_json({"claims": len(told), "problems": sum(bool(one.problem) for one in told), "differences": books})
+        for result in told:
+            print_json({"claim": result.id, "title": result.claim.title, "product": result.product,
+                        "expected": sorted(result.claim.expected),
+                        "outcome": result.status, "paid_minor": result.paid_minor, "seconds": round(result.seconds, 2),
+                        "first_reason": result.first_reason, "problem": result.problem,
+                        "flow_run": _link(prefect, result)})  # fmt: skip
+        print_json(
+            {"claims": len(told), "problems": sum(bool(result.problem) for result in told), "differences": books}
+        )
         return
     wide = out.width >= WIDE_COLUMNS
     table = Table("claim", "product", "expected", "outcome", "amount", "seconds", "first reason", "flow run")
-    for one in told:
-        if not one.claim.listed and not one.problem:
+    for result in told:
+        if not result.claim.listed and not result.problem:
             continue
-        colour = "red" if one.problem else "green"
-        outcome = f"[{colour}]{one.status}[/{colour}]" + (f" ({one.problem})" if one.problem else "")
-        link = _link(prefect, one)
+        colour = "red" if result.problem else "green"
+        outcome = f"[{colour}]{result.status}[/{colour}]" + (f" ({result.problem})" if result.problem else "")
+        link = _link(prefect, result)
         table.add_row(
-            one.claim.title, one.product, " or ".join(sorted(one.claim.expected)), outcome,
-            digits(one.paid_minor, CURRENCY), f"{one.seconds:.1f}", one.first_reason,
-            f"[link={link}]{link if wide else one.flow_run_id[:8]}[/link]" if link else "-",
+            result.claim.title, result.product, " or ".join(sorted(result.claim.expected)), outcome,
+            digits(result.paid_minor, CURRENCY), f"{result.seconds:.1f}", result.first_reason,
+            f"[link={link}]{link if wide else result.flow_run_id[:8]}[/link]" if link else "-",
         )  # fmt: skip
     out.print(table)
-    wrong = sum(bool(one.problem) for one in told)
+    wrong = sum(bool(result.problem) for result in told)
     out.print(f"{len(told)} claims, {wrong} not as expected; " + ("; ".join(books) or "every payout left exactly once"))
     out.print(f"flow runs: {prefect}/runs", highlight=False)
 
 
-def _link(prefect: str, one: Told) -> str:
-    return f"{prefect}/runs/flow-run/{one.flow_run_id}" if prefect and one.flow_run_id else ""
+def _link(prefect: str, result: Told) -> str:
+    return f"{prefect}/runs/flow-run/{result.flow_run_id}" if prefect and result.flow_run_id else ""
 
 
 def _wait(out: Console, sandbox: Sandbox) -> None:
@@ -241,13 +245,13 @@ def _wait(out: Console, sandbox: Sandbox) -> None:
 
 
 def _wide() -> Console:
-    """Where the output is no terminal, the table gets the columns that whole links need."""
+    """Returns a console that is wide enough for whole links where the output is not a terminal."""
     console = Console()
     return console if console.is_terminal else Console(width=WIDE_COLUMNS)
 
 
-def _first_reason(seen: dict[str, Any]) -> str:
-    reasons = (seen["decision"] or {}).get("reasons", [])
+def _first_reason(view: dict[str, Any]) -> str:
+    reasons = (view["decision"] or {}).get("reasons", [])
     return str(reasons[0]["code"]) if reasons else ""
 
 

@@ -1,4 +1,5 @@
-"""Work on the whole library with everything it needs opened and closed: for `miaopei photos ...` and the demo."""
+"""Imports into the photo library and describes it anew, opening and closing all tools, for `miaopei photos ...` and the
+demo."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ RUNNERS = ("local", "threads", "dask", "ray")
 
 @dataclass(frozen=True, slots=True)
 class ImportProgress:
-    """Pictures dealt with, and how far into the sources' bytes that is."""
+    """Number of pictures done, and bytes of the sources read."""
 
     pictures: int
     bytes_done: int
@@ -35,11 +36,12 @@ async def import_folder(
     address: str = "",
     advance: Callable[[ImportProgress], None] = lambda _progress: None,
 ) -> dict[str, Any]:
-    """Import into the library behind `dsn`; counts, rate, and the reason for each picture that was refused or failed.
+    """Import into the library behind `dsn`. Returns counts, rate, and the reason for each picture that was refused or
+    failed.
 
     runner: local, or one of Prefect's (threads, dask, ray), which show the import as a flow run: on the configured
-    server, else on one that is started for the time of the import. address: of a Dask scheduler or Ray head; "" starts
-    one here. Raises flows.errors.ImportStopped, and ImportError where the runner's package is not installed.
+    server, else on one that is started for the time of the import. address: address of a Dask scheduler or Ray head; ""
+    starts one here. Raises flows.errors.ImportStopped, and ImportError where the runner's package is not installed.
     """
     from api.processes import descriptor_config
     from flows.config import StoreConfig
@@ -68,7 +70,7 @@ async def import_folder(
     try:
         report = await asyncio.to_thread(run)
     finally:
-        stop.set()  # cancelled: the thread ends with the batches under way
+        stop.set()  # cancelled: the thread ends once the batches under way are done
     seconds = time.monotonic() - began
     return {
         "added": report.added,
@@ -84,12 +86,13 @@ async def import_folder(
 async def refingerprint_library(
     dsn: str, settings: Settings, *, advance: Callable[[int, int], None] = lambda _done, _total: None
 ) -> dict[str, Any]:
-    """Describe what another descriptor described; counts, and the reason for each picture that was left."""
+    """Describe pictures that another descriptor described. Returns counts, and the reason for each picture that was
+    left."""
     from api.processes import descriptor_config
     from claims.store.blobs import BlobStore
     from claims.store.engine import connect
-    from flows.looking import describes
     from flows.refingerprint import refingerprint
+    from flows.vision_pool import describes
     from vision.decode.image import Decoder
     from vision.library.outdated import described_by
 

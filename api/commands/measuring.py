@@ -1,4 +1,4 @@
-"""`miaopei photos`, `documents` and `noses`: what the pipeline sees in a file, without a claim."""
+"""`miaopei photos`, `documents` and `noses`: measurements of files as the pipeline makes them, without a claim."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def import_photos(
     ],
     source: Annotated[str, typer.Option(help="web or stock: where these pictures are known from")] = "web",
     runner: Annotated[
-        str, typer.Option(help="local: this process. threads, dask, ray: the same as a flow on Prefect's task runners")
+        str, typer.Option(help="local: in this process. threads, dask, ray: as a flow on that Prefect task runner")
     ] = "local",
     workers: Annotated[int, typer.Option(min=1, help="Batches worked on at once")] = 1,
     address: Annotated[
-        str, typer.Option(help="Of a Dask scheduler or Ray head; without it one is started on this machine")
+        str, typer.Option(help="Address of a Dask scheduler or Ray head; unset: one is started on this machine")
     ] = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Add pictures to the library. Picks up where it stopped; skips what is there already."""
+    """Add pictures to the library. Continues where it stopped; skips pictures that the library has already."""
     from api.commands.importing import RUNNERS, ImportProgress, import_folder
     from flows.errors import ImportStopped
 
@@ -136,7 +136,7 @@ def check_photos(
 
 @photos_app.command("refingerprint")
 def refingerprint_photos(as_json: JsonFlag = False) -> None:
-    """Describe the library anew after the descriptor was changed. Picks up where it stopped."""
+    """Describe the library anew after the descriptor was changed. Continues where it stopped."""
     from api.commands.importing import refingerprint_library
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -159,7 +159,7 @@ def refingerprint_photos(as_json: JsonFlag = False) -> None:
 async def _check(dsn: str, config: Settings, files: list[Path], overlay: Path | None) -> list[dict[str, Any]]:
     from api.processes import c2pa_anchors, descriptor_config
     from claims.store.engine import connect
-    from flows.looking import fingerprinter as make_fingerprinter
+    from flows.vision_pool import fingerprinter as make_fingerprinter
     from flows.worker import ONLY_OTHER_DESCRIPTORS
     from vision.decode.image import Decoder
     from vision.errors import ImageRefused
@@ -198,7 +198,7 @@ async def _check(dsn: str, config: Settings, files: list[Path], overlay: Path | 
 
 
 def _unmeasured(path: Path, reason: str, provenance: dict[str, Any]) -> dict[str, Any]:
-    """The line of a file with nothing to compare."""
+    """Returns the output line of a file that could not be compared."""
     return {
         "file": str(path),
         "verdict": "unmeasured",
@@ -212,7 +212,7 @@ def _unmeasured(path: Path, reason: str, provenance: dict[str, Any]) -> dict[str
 def _checked(
     config: Settings, path: Path, photo: ExaminedPhoto, picture: Picture, overlay: Path | None
 ) -> dict[str, Any]:
-    """The line of a photo that was compared: called as a worker would call it."""
+    """Returns the output line of a compared photo, with the verdict that a worker would give."""
     from flows import evidence
     from vision.measurement import Unmeasured
 
@@ -232,7 +232,7 @@ def _checked(
 
 
 def _provenance(photo: ExaminedPhoto) -> dict[str, Any]:
-    """What the photo says of its origin, by EXIF and by signs."""
+    """Returns what EXIF and signs tell of the photo's origin."""
     from vision.measurement import Unmeasured
 
     read = {"taken_at": photo.exif.taken_at, "software": photo.exif.software, "camera": photo.exif.camera}
@@ -250,7 +250,7 @@ def _provenance(photo: ExaminedPhoto) -> dict[str, Any]:
 def _overlay(
     config: Settings, folder: Path | None, path: Path, picture: Picture, number: int, called: CalledRelation
 ) -> dict[str, str]:
-    """Draw the proof of a match into `folder`; where it lies, nothing when there is none to draw."""
+    """Draw the proof of a match into `folder`. Returns the path, or nothing when there is nothing to draw."""
     from claims.errors import NotFound
     from claims.store.blobs import BlobStore
     from vision.copies.overlay import draw, pixels_of
@@ -335,7 +335,7 @@ def verify_nose(files: Files, pet: Pet, as_json: JsonFlag = False) -> None:
     stored = with_store(lambda conn: noses.list_templates(conn, pet))
     if not stored:
         raise fail(f"{pet} has no enrolment: miaopei noses enrol --pet {pet} FILE...")
-    enrolled = [NoseTemplate.from_bytes(one.template) for one in stored]
+    enrolled = [NoseTemplate.from_bytes(row.template) for row in stored]
     for path, probe in zip(files, _templates(files), strict=True):
         _print_comparison(path, probe, enrolled, as_json)
 
@@ -348,7 +348,7 @@ def compare_noses(first: Path, second: Path, as_json: JsonFlag = False) -> None:
 
 
 def _templates(paths: list[Path]) -> list[NoseTemplate]:
-    """The template of each photo, or an exit that says what is wrong with the first that has none."""
+    """Returns the template of each photo. Exits with the reason at the first photo that has none."""
     from vision.decode.image import Decoder
     from vision.errors import ImageRefused
     from vision.measurement import Unmeasured
@@ -360,12 +360,12 @@ def _templates(paths: list[Path]) -> list[NoseTemplate]:
             if not path.is_file():
                 raise fail(f"{path}: no such file")
             try:
-                found = reader.template(decoder.decode(path.read_bytes(), NOSE_EDGE_PX))
+                template = reader.template(decoder.decode(path.read_bytes(), NOSE_EDGE_PX))
             except ImageRefused as refused:
                 raise fail(f"{path}: {refused.code}: {refused.detail}") from refused
-            if isinstance(found, Unmeasured):
-                raise fail(f"{path}: {found.reason}")
-            templates.append(found)
+            if isinstance(template, Unmeasured):
+                raise fail(f"{path}: {template.reason}")
+            templates.append(template)
     return templates
 
 
@@ -375,18 +375,18 @@ def _print_comparison(path: Path, probe: NoseTemplate, enrolled: list[NoseTempla
     from vision.measurement import Unmeasured
     from vision.nose import compare
 
-    found = compare(probe, enrolled)
-    if isinstance(found, Unmeasured):
-        raise fail(f"{path}: {found.reason}")
-    said = verdict(found.similarity, found.inliers, RULES)
-    result = {"file": str(path), "verdict": said, "similarity": round(found.similarity, 4), "inliers": found.inliers,
-              "templates": found.templates, "model": found.model}  # fmt: skip
+    comparison = compare(probe, enrolled)
+    if isinstance(comparison, Unmeasured):
+        raise fail(f"{path}: {comparison.reason}")
+    called = verdict(comparison.similarity, comparison.inliers, RULES)
+    result = {"file": str(path), "verdict": called, "similarity": round(comparison.similarity, 4),
+              "inliers": comparison.inliers, "templates": comparison.templates, "model": comparison.model}  # fmt: skip
     if as_json:
         print_json(result)
     else:
         console.print(
-            f"{path}: [bold]{said}[/bold], similarity {found.similarity:.2f}, {found.inliers} inliers,"
-            f" {found.templates} templates", highlight=False,
+            f"{path}: [bold]{called}[/bold], similarity {comparison.similarity:.2f}, {comparison.inliers} inliers,"
+            f" {comparison.templates} templates", highlight=False,
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What several commands need opened: the settings, the database, output as table or JSON, errors in words."""
+"""Opens what several commands need: the settings, the database, output as table or JSON, errors in words."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def fail(message: str, code: int = 2) -> typer.Exit:
 
 
 def settings() -> Settings:
-    """The settings from the environment, or an exit that names the wrong ones."""
+    """Returns the settings from the environment. Exits with the names of wrong ones."""
     from pydantic import ValidationError
 
     try:
         return Settings()
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
         raise fail(f"wrong settings: {problems}") from error
 
 
 def operator() -> str:
-    """Who types the command, as the audit chain names them."""
+    """Returns the name of the user who runs the command, for the audit chain."""
     return f"operator:{getpass.getuser()}"
 
 
 def settling(config: Settings) -> SettleConfig:
-    """What the settle process is told, or an exit that names the payout rail's wrong setting."""
+    """Returns the configuration of the settle process. Exits with the name of a wrong setting of the payout rail."""
     from api.processes import settle_config
     from flows.errors import InvalidRail
 
@@ -61,7 +61,8 @@ def settling(config: Settings) -> SettleConfig:
 
 @contextmanager
 def database(config: Settings) -> Iterator[str]:
-    """The store's DSN: the configured server, else the one in the home folder, started for this command if need be."""
+    """Yields the store's DSN: the configured server, else the one in the home folder, started for this command if need
+    be."""
     from api.stack import open_database
 
     with open_database(config) as dsn:
@@ -85,6 +86,6 @@ def with_store(work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
 
 
 def print_json(value: Any) -> None:
-    """One line of JSON on standard output."""
+    """Print one line of JSON to standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
     sys.stdout.flush()

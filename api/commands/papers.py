@@ -1,4 +1,4 @@
-"""A paper as `miaopei documents read` prints it: one JSON object a file, or a table."""
+"""The output of `miaopei documents read` for a paper: one JSON object a file, or a table."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 
 def described(pages: Sequence[PaperReading | Unmeasured]) -> dict[str, Any]:
-    """The file's paper: its first page of a known kind, else its first page. Where several pages are papers, `pages`
-    has every one of them.
-    """
+    """Returns the file's paper: its first page of a known kind, else its first page. Where several pages are papers,
+    `pages` has all of them."""
     from vision.documents import UNKNOWN
 
     told = [{"page": number, **_page(page)} for number, page in enumerate(pages, start=1)]
@@ -28,7 +27,7 @@ def described(pages: Sequence[PaperReading | Unmeasured]) -> dict[str, Any]:
 
 
 def refused(reason: str) -> dict[str, Any]:
-    """A file or page that could not be read."""
+    """Returns the output for a file or page that could not be read."""
     return {"kind": "unknown", "fields": {}, "accepted": False, "reason": reason, "items": [], "checks": [],
             "missing": [], "refused": {}, "codes": [], "lines": []}  # fmt: skip
 
@@ -49,14 +48,14 @@ def _page(page: PaperReading | Unmeasured) -> dict[str, Any]:
                   for item in page.items],
         "checks": [{"name": check.name, "passed": check.passed, "detail": check.detail} for check in page.checks],
         "missing": list(page.missing_fields),
-        "refused": {one.name: one.reason for one in page.refused},
+        "refused": {field.name: field.reason for field in page.refused},
         "codes": [{"symbology": code.symbology, "text": code.text} for code in page.codes],
         "lines": list(page.lines),
     }  # fmt: skip
 
 
 def _fields(page: PaperReading) -> dict[str, Any]:
-    """By name; the total also as decimal text, as people write it."""
+    """Returns the fields by name; the total also as decimal text."""
     fields = {field.name: _field(field, field.value) for field in page.fields}
     total = page.field("total_minor")
     if total is not None:
@@ -75,7 +74,7 @@ def _field(field: FieldReading, value: str) -> dict[str, Any]:
 
 
 def show(result: dict[str, Any]) -> None:
-    """The same as a table."""
+    """Print the same result as a table."""
     verdict = "accepted" if result["accepted"] else f"not accepted: {result['reason']}"
     console.print(f"[bold]{result['file']}[/bold] {result['kind']}, {verdict}", highlight=False)
     table = Table("field", "value", "confidence")

@@ -1,4 +1,5 @@
-"""`miaopei photos rulings` and `photos commons`: what people said about matches, and what everybody photographs."""
+"""`miaopei photos rulings` and `photos commons`: people's rulings on matches, and the known pictures that everybody
+photographs."""
 
 from __future__ import annotations
 
@@ -20,47 +21,56 @@ commons_app = typer.Typer(no_args_is_help=True, help="Pictures that everybody ph
 
 @photos_app.command("rulings")
 def list_rulings(as_json: JsonFlag = False) -> None:
-    """Every pair of pictures that a person ruled on, with what was measured then: to calibrate by."""
+    """List every pair of pictures that a person ruled on, with its measurements at that time, for calibration."""
     from claims.store import rulings
 
     async def work(conn: AsyncConnection) -> list[dict[str, Any]]:
         return [
-            {"id": one.id, "photo": one.photo_id, "match": one.match_photo_id, "ruling": one.ruling,
-             **one.measured, "ruled_by": one.ruled_by, "ruled_at": one.ruled_at.isoformat()}
-            async for one in rulings.every(conn)
+            {"id": ruling.id, "photo": ruling.photo_id, "match": ruling.match_photo_id, "ruling": ruling.ruling,
+             **ruling.measured, "ruled_by": ruling.ruled_by, "ruled_at": ruling.ruled_at.isoformat()}
+            async for ruling in rulings.every(conn)
         ]  # fmt: skip
 
-    found = with_store(work)
+    listed = with_store(work)
     if as_json:
-        for one in found:
-            print_json(one)
+        for ruling in listed:
+            print_json(ruling)
         return
     table = Table("ruling", "photo", "match", "probability", "inliers", "by")
-    for one in found:
-        row = (one["ruling"], one["photo"], one["match"], f"{one['probability']:.4f}", one["inliers"], one["ruled_by"])
+    for ruling in listed:
+        row = (
+            ruling["ruling"],
+            ruling["photo"],
+            ruling["match"],
+            f"{ruling['probability']:.4f}",
+            ruling["inliers"],
+            ruling["ruled_by"],
+        )
         table.add_row(*(str(value) for value in row))
     console.print(table)
 
 
 @commons_app.command("list")
 def list_commons(as_json: JsonFlag = False) -> None:
-    """The negative bank, newest first."""
+    """List the known pictures, newest first."""
     from vision.library import known_pictures
 
-    found = with_store(lambda conn: known_pictures.every(conn, limit=100_000))
+    pictures = with_store(lambda conn: known_pictures.every(conn, limit=100_000))
     plain: list[dict[str, Any]] = [
-        {"id": one.common_id, "source": one.source, "whole": one.whole, "points": len(one.keypoints),
-         "photos": list(one.photo_ids), "file": one.reference}
-        for one in found
+        {"id": picture.common_id, "source": picture.source, "whole": picture.whole, "points": len(picture.keypoints),
+         "photos": list(picture.photo_ids), "file": picture.reference}
+        for picture in pictures
     ]  # fmt: skip
     if as_json:
-        for one in plain:
-            print_json(one)
+        for picture in plain:
+            print_json(picture)
         return
     table = Table("picture", "source", "whole", "points", "learnt from")
-    for one in plain:
-        learnt = one["file"] or ", ".join(one["photos"][:3])
-        table.add_row(one["id"], one["source"], "yes" if one["whole"] else "a part", str(one["points"]), learnt)
+    for picture in plain:
+        learnt = picture["file"] or ", ".join(picture["photos"][:3])
+        table.add_row(
+            picture["id"], picture["source"], "yes" if picture["whole"] else "a part", str(picture["points"]), learnt
+        )
     console.print(table)
 
 
@@ -69,7 +79,7 @@ def add_commons(
     files: Annotated[list[Path], typer.Argument(exists=True, readable=True, help="Pictures, or folders of them")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Add whole pictures (icons, blank labels) that everybody has. Skips what is there already."""
+    """Add whole pictures (icons, blank labels) that everybody has. Skips pictures that are known already."""
     config = settings()
     with database(config) as dsn:
         report = asyncio.run(_add(dsn, config, files))
@@ -83,7 +93,7 @@ def add_commons(
 
 @commons_app.command("remove")
 def remove_common(common_id: str, as_json: JsonFlag = False) -> None:
-    """Take a picture out again: what it explained counts from the next claim on."""
+    """Remove a known picture: matches that it explained count again from the next claim on."""
     from vision.library import known_pictures
 
     async def work(conn: AsyncConnection) -> bool:
@@ -101,7 +111,7 @@ async def _add(dsn: str, config: Settings, sources: list[Path]) -> dict[str, Any
     from api.processes import descriptor_config
     from claims.store.blobs import BlobStore
     from claims.store.engine import connect
-    from flows.looking import fingerprinter as make_fingerprinter
+    from flows.vision_pool import fingerprinter as make_fingerprinter
     from vision.decode.image import Decoder, preview_jpeg
     from vision.errors import ImageRefused
     from vision.library import known_pictures
@@ -119,10 +129,10 @@ async def _add(dsn: str, config: Settings, sources: list[Path]) -> dict[str, Any
                 except ImageRefused as refused:
                     report["refused"][str(path)] = f"{refused.code}: {refused.detail}"
                     continue
-                seen = fingerprinter.fingerprint(picture, hashlib.sha256(data).hexdigest())
+                fingerprint = fingerprinter.fingerprint(picture, hashlib.sha256(data).hexdigest())
                 preview = blobs.put(preview_jpeg(picture.pixels, 1024))
                 async with engine.begin() as conn:
-                    new = await known_pictures.add(conn, known_pictures.imported(seen, path.name, preview))
+                    new = await known_pictures.add(conn, known_pictures.imported(fingerprint, path.name, preview))
                 report["added" if new else "known"] += 1
     finally:
         await engine.dispose()
@@ -131,11 +141,13 @@ async def _add(dsn: str, config: Settings, sources: list[Path]) -> dict[str, Any
 
 def _pictures(sources: list[Path]) -> list[Path]:
     suffixes = {".jpg", ".jpeg", ".png", ".webp"}
-    found: list[Path] = []
+    files: list[Path] = []
     for source in sources:
-        inside = sorted(one for one in source.rglob("*") if one.suffix.lower() in suffixes) if source.is_dir() else []
-        found += inside or ([] if source.is_dir() else [source])
-    return found
+        inside = (
+            sorted(path for path in source.rglob("*") if path.suffix.lower() in suffixes) if source.is_dir() else []
+        )
+        files += inside or ([] if source.is_dir() else [source])
+    return files
 
 
 def add_to(app: typer.Typer) -> None:  # noqa: ARG001  (one shape for all: these hang on `photos`)

@@ -57,11 +57,11 @@ def issue_token(
 def revoke_token(
     token_id: Annotated[str, typer.Argument(help="Id of one token; unset: all of --role and --subject")] = "",
     role: RoleOption = "",
-    subject: Annotated[str, typer.Option(help="Whose tokens, all that were issued until now")] = "",
-    reason: Annotated[str, typer.Option(help="Why, for the audit chain; at most 500 characters")] = "",
+    subject: Annotated[str, typer.Option(help="Subject whose tokens issued until now are all revoked")] = "",
+    reason: Annotated[str, typer.Option(help="Reason, for the audit chain; at most 500 characters")] = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Take a token back, or all tokens of a subject; sessions of the pages that they opened end with them."""
+    """Revoke a token, or all tokens of a subject; page sessions that were opened with them end."""
     from claims.store import revocations
 
     if bool(token_id) == bool(role and subject) or bool(role) != bool(subject):
@@ -112,13 +112,12 @@ def list_revoked(as_json: JsonFlag = False) -> None:
 @tokens_app.command("rotate")
 def rotate_key(
     keep_hours: Annotated[
-        float | None, typer.Option(min=0, help="How long older keys verify; unset: MIAOPEI_TOKEN_HOURS_MAX")
+        float | None, typer.Option(min=0, help="Hours that older keys still verify; unset: MIAOPEI_TOKEN_HOURS_MAX")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Sign with a new key from now on. Older ones verify until their tokens have expired; `--keep-hours 0` ends every
-    token and session at once. Running processes follow by themselves.
-    """
+    """Sign with a new key from now on. Older keys verify until their tokens have expired; `--keep-hours 0` ends every
+    token and session at once. Running processes follow by themselves."""
     config = settings()
     if config.token_key:
         raise fail("the key is set by MIAOPEI_TOKEN_KEY: set a new one there and the old one in MIAOPEI_TOKEN_KEYS_OLD")

@@ -1,4 +1,4 @@
-"""Who may call a route: a bearer token with one of the roles that the route names."""
+"""Checks who may call a route: a bearer token must have one of the roles that the route names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
 async def good_token(context: Context, written: str) -> Token:
-    """The token that is written so. Raises TokenInvalid, TokenExpired, TokenRevoked."""
+    """Returns the verified token of this text. Raises TokenInvalid, TokenExpired, TokenRevoked."""
     token = _verified(context, written)
     await _check_revocation(context, token)
     return token
@@ -68,7 +68,8 @@ def _refusal(refused: Problem | tokens.TokenRefused) -> Problem:
 
 
 def allow(*roles: Role) -> Any:
-    """A dependency that yields the Principal when its role is among `roles`, and refuses with 401 or 403 otherwise."""
+    """Returns a dependency that yields the Principal when its role is among `roles`, and refuses with 401 or 403
+    otherwise."""
 
     def check(principal: Annotated[Principal, Depends(_principal)]) -> Principal:
         if principal.role not in roles:
@@ -83,7 +84,7 @@ Adjuster = Annotated[Principal, allow(Role.ADJUSTER)]
 Partner = Annotated[Principal, allow(Role.PARTNER)]
 Operator = Annotated[Principal, allow(Role.OPERATOR)]
 Platform = Annotated[Principal, allow(Role.PLATFORM)]
-# Whoever has to do with a claim; which claims each of them sees is in the query.
+# Everybody who may be party to a claim; the query decides which claims each of them sees.
 Party = Annotated[Principal, allow(Role.CLAIMANT, Role.ADJUSTER, Role.PARTNER)]
 Handler = Annotated[Principal, allow(Role.ADJUSTER, Role.PARTNER)]
 Staff = Annotated[Principal, allow(Role.ADJUSTER, Role.OPERATOR)]

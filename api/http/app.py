@@ -33,7 +33,7 @@ you like. Amounts are integers in minor units; times are ISO 8601. Refusals are 
 
 
 def create_app(settings: Settings, now: Callable[[], datetime] = utc_now) -> FastAPI:
-    """The application for `settings`. Opens the store when it starts, not before; `now` must give UTC."""
+    """Returns the application for `settings`. Opens the store when it starts, not before; `now` must return UTC."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -69,7 +69,7 @@ def create_app(settings: Settings, now: Callable[[], datetime] = utc_now) -> Fas
     for module in (insured, claims, matches, evidence, queue, floods, referrals, operations, recoveries, health):
         app.include_router(module.router)
     described.describe(app, ClaimRequest)
-    # The last added is the outermost: headers and trace, figures, the guard on crowds, the guard on bodies.
+    # The last added is the outermost: headers and trace, metrics, the guard on crowds, the guard on bodies.
     app.add_middleware(BodyGuard, limits=settings.http)
     app.add_middleware(CrowdGuard, limits=settings.http)
     app.add_middleware(RequestMetrics, metrics=app.state.metrics)

@@ -1,6 +1,6 @@
-"""How much body a request may send, and how slowly.
+"""Limits the size and the slowness of request bodies.
 
-uvicorn bounds neither. Every body is limited to a small JSON document unless the handler, once it knows who asks,
+uvicorn bounds neither. Every body is limited to a small JSON document unless the handler, once it knows the caller,
 allows more; so nobody without a right to upload can make us read (or hold in memory) a large one.
 """
 
@@ -25,7 +25,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(slots=True)
 class Allowance:
-    """What the request being served may send, and what has come so far."""
+    """The bytes that the current request may send, and those received so far."""
 
     bytes_max: int
     is_json: bool = True
@@ -35,9 +35,8 @@ class Allowance:
 
 
 class BodyGuard:
-    """ASGI middleware that enforces the Allowance of each request: size at once by Content-Length, then as the bytes
-    come; silence; mean rate.
-    """
+    """ASGI middleware that enforces the Allowance of each request: the size at once by Content-Length, then as the
+    bytes arrive; the longest silence; the mean rate."""
 
     def __init__(self, app: ASGIApp, limits: HttpLimits, clock: Callable[[], float] = time.monotonic) -> None:
         self.app = app
@@ -88,9 +87,8 @@ class BodyGuard:
 
 
 async def stream_upload(request: Request, limits: HttpLimits) -> AsyncIterator[bytes]:
-    """The body in pieces, with the allowance of an upload. Raises Problem; a client that goes away ends in
-    ClientDisconnect.
-    """
+    """Yields the body in pieces, with the allowance of an upload. Raises Problem, and ClientDisconnect for a client
+    that goes away."""
     allowance: Allowance = request.state.body
     allowance.bytes_max, allowance.is_json = limits.request_bytes_max, False
     async for piece in request.stream():
@@ -111,7 +109,7 @@ async def drain(request: Request, limits: HttpLimits) -> None:
 
 
 def parse_json(kind: type[Model], data: bytes) -> Model:
-    """`data` as `kind`. Raises Problem `of_schema`."""
+    """Returns `data` parsed as `kind`. Raises Problem `of_schema`."""
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:

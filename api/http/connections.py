@@ -1,7 +1,8 @@
-"""Connections, of which uvicorn limits neither how many one address holds nor how long one may say nothing.
+"""Limits connections: how many one address may hold, and how long one may be silent; uvicorn limits neither.
 
-A connection is idle while no whole request head has come and nothing is being answered. Who opens more than allowed
-loses the one that has been idle longest: a crowd of silent connections displaces itself and nobody's request.
+A connection is idle while no whole request head has come and nothing is being answered. An address that opens more than
+allowed loses its connection that has been idle longest: a crowd of silent connections displaces itself and nobody's
+request.
 """
 
 from __future__ import annotations
@@ -50,8 +51,7 @@ class Connections:
 
     def enter(self, connection: Connection) -> str:
         """Count a new connection, closing an idle one where there are too many. Returns the code of the refusal where
-        there is none to close, else "". A blank `peer` is not limited by itself.
-        """
+        none can be closed, else "". A blank `peer` has no limit of its own."""
         peer = connection.peer
         crowded = bool(peer and self._per_peer_max) and self._count_of.get(peer, 0) >= self._per_peer_max
         if crowded and not self._displace(self._idle_of[peer], "peer_limit"):
@@ -65,7 +65,7 @@ class Connections:
         return ""
 
     def mark(self, connection: Connection, *, idle: bool) -> None:
-        """Say that a connection has become idle, or is no longer. It keeps its place where nothing changed."""
+        """Record that a connection has become idle, or is no longer. It keeps its place where nothing changed."""
         if connection not in self._open or (connection in self._idle) is idle:
             return
         if idle:
@@ -74,7 +74,7 @@ class Connections:
             del self._idle[connection], self._idle_of[connection.peer][connection]
 
     def leave(self, connection: Connection) -> None:
-        """Forget a connection; one that is not counted is fine."""
+        """Forget a connection. Does nothing for one that is not counted."""
         if connection not in self._open:
             return
         self.mark(connection, idle=False)
@@ -87,7 +87,7 @@ class Connections:
         self._metrics.connections_open.dec()
 
     def close(self, connection: Connection, why: str) -> None:
-        """Close a connection of ours and count why."""
+        """Close one of our connections and count the reason."""
         self._metrics.connections_closed.labels(why).inc()
         self.leave(connection)
         connection.drop()
@@ -105,9 +105,8 @@ class Connections:
 
 
 def bounded_protocol(limits: HttpLimits, connections: Connections, peers: Peers) -> type[asyncio.Protocol]:
-    """uvicorn's HTTP/1.1 protocol, counted among `connections`, with a time limit on request heads (a client that
-    dribbles its headers is cut off) and on answers that nobody takes.
-    """
+    """Returns uvicorn's HTTP/1.1 protocol, counted among `connections`, with a time limit on request heads (a client
+    that dribbles its headers is cut off) and on answers that the client does not read."""
 
     class BoundedProtocol(H11Protocol):
         peer = ""
@@ -165,7 +164,7 @@ def bounded_protocol(limits: HttpLimits, connections: Connections, peers: Peers)
 
         def drop(self) -> None:
             if self.transport.get_write_buffer_size():
-                self.transport.abort()  # nobody takes what is left
+                self.transport.abort()  # nobody reads the rest
             else:
                 self.transport.close()
 
@@ -173,9 +172,8 @@ def bounded_protocol(limits: HttpLimits, connections: Connections, peers: Peers)
             connections.close(self, why)
 
         def _watch_head(self) -> None:
-            """A timer runs from the first moment a head is due until it is whole; keep-alive between requests is
-            uvicorn's own timer.
-            """
+            """Start or stop the timer that runs from the moment a head is due until it is whole; keep-alive between
+            requests is uvicorn's own timer."""
             if self.conn.their_state is not h11.IDLE or self.transport.is_closing():
                 self._unwatch_head()
             elif self._head_timer is None:
@@ -205,9 +203,8 @@ def bounded_protocol(limits: HttpLimits, connections: Connections, peers: Peers)
 
 
 class CrowdGuard:
-    """ASGI middleware: answers 503 `too_busy` beyond so many requests at once, except to machines that ask how the
-    process is. The connections themselves are limited a little higher, so that there is room for these.
-    """
+    """ASGI middleware: answers 503 `too_busy` beyond a number of requests at once, except to health and metrics
+    requests. The connections themselves are limited a little higher, so that there is room for these."""
 
     def __init__(self, app: ASGIApp, limits: HttpLimits) -> None:
         self.app = app
@@ -231,7 +228,7 @@ class CrowdGuard:
 
 
 class MachinesOnly:
-    """ASGI application of the listener for machines: what is none of their paths is not found."""
+    """ASGI application of the listener for machines: any other path is not found."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -245,7 +242,7 @@ class MachinesOnly:
 
 
 def _refusal(code: str) -> bytes:
-    """A whole response for a connection that is not taken."""
+    """Returns a whole response for a connection that is not accepted."""
     kind = KINDS[code]
     content = json.dumps(problems.body(code, "Too many connections.", "")).encode()
     head = (

@@ -1,4 +1,4 @@
-"""The things that every route needs, made once at start: store, evidence files, catalogue, keys, clock."""
+"""The values that every route needs, made once at start: store, evidence files, catalogue, keys, clock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from claims.store.blobs import BlobStore
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`now` gives UTC; tests may pass their own clock to `create_app`."""
+    """The values that every route needs. `now` returns UTC; tests may pass their own clock to `create_app`."""
 
     settings: Settings
     limits: HttpLimits

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beside the schemas: problem responses, request bodies that stream, headers."""
+"""Adds to the OpenAPI document what schemas do not tell: problem responses, request bodies that stream, headers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROBLEM_REF = "#/components/schemas/Problem"
 
 
 class SchemaError(BaseModel):
-    """One place of the request that does not fit."""
+    """A part of the request that is wrong."""
 
     pointer: str = Field(examples=["/body/amount_minor"])
     code: str = Field(examples=["greater_than"])
@@ -23,7 +23,7 @@ class SchemaError(BaseModel):
 
 
 class ProblemView(BaseModel):
-    """RFC 9457. `code` is stable; `errors` comes with `invalid_request`."""
+    """A problem document (RFC 9457). `code` is stable; `errors` comes with `invalid_request`."""
 
     model_config = ConfigDict(extra="allow", title="Problem")
 
@@ -37,7 +37,7 @@ class ProblemView(BaseModel):
 
 
 def refusals(*codes: str) -> Responses:
-    """The `responses` of a route: one problem response for each status, with an example for each code."""
+    """Returns the `responses` of a route: one problem response for each status, with an example for each code."""
     by_status: Responses = {}
     for code in codes:
         kind = KINDS[code]
@@ -96,7 +96,8 @@ UPLOADS = (
 
 
 def multipart(fields: Mapping[str, dict[str, Any]], files: Mapping[str, str], required: list[str]) -> dict[str, Any]:
-    """The `content` entry of a multipart request body: `fields` with their schemas, `files` with their descriptions."""
+    """Returns the `content` entry of a multipart request body: `fields` with their schemas, `files` with their
+    descriptions."""
     binary = {"type": "string", "contentMediaType": "application/octet-stream"}
     properties = dict(fields) | {
         name: {"type": "array", "items": binary, "description": description} for name, description in files.items()
@@ -105,14 +106,13 @@ def multipart(fields: Mapping[str, dict[str, Any]], files: Mapping[str, str], re
 
 
 def body(content: dict[str, Any]) -> dict[str, Any]:
-    """`openapi_extra` with this request body."""
+    """Returns the `openapi_extra` of a route with this request body."""
     return {"requestBody": {"required": True, "content": content}}
 
 
 def describe(app: FastAPI, *streamed: type[BaseModel]) -> None:
-    """Let `app.openapi()` know the schemas that FastAPI does not collect: Problem, which no route returns as its own
-    answer, and `streamed`, the documents that handlers read from the body themselves.
-    """
+    """Add to `app.openapi()` the schemas that FastAPI does not collect: Problem, which no route returns as its own
+    answer, and `streamed`, the documents that handlers read from the body themselves."""
     generate = app.openapi
 
     def with_problem() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which pictures of other claims a caller may see (docs/decisions/0009-privacy-of-matches.md)."""
+"""Decides which pictures of other claims a caller may see (docs/decisions/0009-privacy-of-matches.md)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _NOBODYS = frozenset({MatchOwner.SAME_CLAIM, MatchOwner.WEB, MatchOwner.STOCK})
 
 
 async def disclosed(conn: AsyncConnection, principal: Principal, matches: Iterable[PhotoMatch]) -> frozenset[str]:
-    """Photo ids of those matches whose picture, and whose claim's id, `principal` may see.
+    """Returns the photo ids of the matches whose picture, and whose claim's id, `principal` may see.
 
-    Adjusters of the platform: all. A partner insurer: pictures of nobody's (web, stock), and those of claims that were
-    referred to it, too. Nobody else: none.
+    Adjusters of the platform: all. A partner insurer: pictures that belong to no claim (web, stock), and those of
+    claims that were referred to it as well. Nobody else: none.
     """
-    found = tuple(matches)
+    listed = tuple(matches)
     if principal.role is Role.ADJUSTER:
-        return frozenset(match.photo_id for match in found)
+        return frozenset(match.photo_id for match in listed)
     if principal.role is not Role.PARTNER:
         return frozenset()
-    theirs = await referrals.referred_to(conn, principal.subject, {match.claim_id for match in found} - {""})
-    return frozenset(match.photo_id for match in found if _free(match, theirs))
+    theirs = await referrals.referred_to(conn, principal.subject, {match.claim_id for match in listed} - {""})
+    return frozenset(match.photo_id for match in listed if _free(match, theirs))
 
 
 def _free(match: PhotoMatch, theirs: Collection[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Security headers on every response, and the W3C trace of every request."""
+"""Sets security headers on every response, and follows the W3C trace of every request."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[
 
 
 def trace_id_of(traceparent: str) -> str:
-    """The trace id of a W3C `traceparent` header, or a new random one where the header is missing or broken."""
+    """Returns the trace id of a W3C `traceparent` header, or a new random one where the header is missing or broken."""
     match = _TRACEPARENT.fullmatch(traceparent.strip())
     return match.group(1) if match else secrets.token_hex(16)
 
 
 class ResponseHeaders:
-    """ASGI middleware: takes up the trace, and sets the headers that a route has not set itself."""
+    """ASGI middleware: continues the request's trace, and sets the headers that a route has not set itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

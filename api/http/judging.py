@@ -1,4 +1,4 @@
-"""A person's verdict on a claim: the decision that follows, recorded with everything it entails."""
+"""Applies a person's verdict to a claim and records the decision with everything that follows from it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _OUTCOMES = {"approve": Outcome.PAY, "refuse": Outcome.DECLINE, "ask": Outcome.A
 async def judge(conn: AsyncConnection, sent: KeyedRequest, referral: Referral, verdict: VerdictRequest) -> Reply:
     """Decide `referral` as the principal of the request.
 
-    Raises InvalidDecision, InvalidTransition, Conflict (too late), and Problem `copy_paid` when another claim with the
-    same photo, paper, order or event was paid and the verdict does not say that it knows, `recovery_needed` when less
-    would be due than was paid and the verdict does not say what becomes of the rest.
+    Raises InvalidDecision, InvalidTransition, Conflict (too late), and Problem: `copy_paid` when another claim with the
+    same photo, paper, order or event was paid and the verdict does not confirm that this is known, `recovery_needed`
+    when less would be due than was paid and the verdict does not decide on the rest.
     """
     context, principal, now = sent.context, sent.principal, sent.context.now()
     file = await adjudication.load(conn, referral.claim_id)

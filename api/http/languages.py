@@ -1,4 +1,4 @@
-"""Which of the languages that there are texts in a client reads best."""
+"""Chooses the language of texts that suits a client best."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ __all__ = ["Lang", "Language", "preferred"]
 
 
 def preferred(accept_language: str) -> Lang:
-    """The language that weighs most in an Accept-Language header (RFC 9110), each looked up by its tag or the longest
-    beginning of it that there are texts in (RFC 4647); the default language where none is wanted or the header is
-    broken.
-    """
+    """Returns the language with the highest weight in an Accept-Language header (RFC 9110), each looked up by its tag
+    or the longest prefix of it that has texts (RFC 4647); the default language where none matches or the header is
+    broken."""
     known = {language.lower(): language for language in languages()}
     best = (0.0, DEFAULT)
     for entry in accept_language.split(","):

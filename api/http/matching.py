@@ -1,4 +1,4 @@
-"""What a decision recorded about the matches of a claim's photos; a person's word on one, said or taken back."""
+"""Reads the recorded matches of a claim's photos, and keeps or takes back a person's ruling on one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Photos = tuple[PhotoFact | UnmeasuredPhoto, ...]
 
 
 def recorded_photos(decisions: Sequence[DecisionRow]) -> tuple[PhotoFact, ...]:
-    """The photos that the newest automatic decision was taken on; none where another version recorded them."""
+    """Returns the photos that the newest automatic decision was based on; none where another version recorded them."""
     for row in reversed(decisions):
         plain = json.loads(row.inputs).get("facts")
         if plain is None:
@@ -36,7 +36,8 @@ def recorded_photos(decisions: Sequence[DecisionRow]) -> tuple[PhotoFact, ...]:
 
 
 def match_of(photos: Sequence[PhotoFact], evidence_id: str, photo_id: str) -> tuple[PhotoFact, PhotoMatch]:
-    """A photo of the claim and the picture that it matched. Raises NotFound; a claim's own photos are no match."""
+    """Returns a photo of the claim and the picture that it matched. Raises NotFound; a claim's own photos are no
+    match."""
     for photo in photos:
         for match in photo.matches:
             named = (photo.evidence_id, match.photo_id) == (evidence_id, photo_id)
@@ -46,9 +47,9 @@ def match_of(photos: Sequence[PhotoFact], evidence_id: str, photo_id: str) -> tu
 
 
 async def rule(conn: AsyncConnection, sent: KeyedRequest, claim_id: str, asked: wire.RulingRequest) -> Reply:
-    """Keep what the principal says of a match.
+    """Keep the principal's ruling on a match.
 
-    Raises NotFound (also for a claim that is not theirs) and RuledAlready.
+    Raises NotFound (also for a claim that the principal may not see) and RuledAlready.
     """
     view = await views.claim_view(conn, claim_id, partner=sent.principal.partner)
     _, match = match_of(recorded_photos(view.decisions), asked.evidence_id, asked.photo_id)
@@ -87,9 +88,9 @@ async def rule(conn: AsyncConnection, sent: KeyedRequest, claim_id: str, asked: 
 async def take_back(
     conn: AsyncConnection, sent: KeyedRequest, claim_id: str, ruling_id: str, asked: wire.TakeBackRequest
 ) -> Reply:
-    """Take back a word that was said in this claim: adjusters any, an insurer its own.
+    """Take back a ruling that was made in this claim: adjusters any, an insurer its own.
 
-    Raises NotFound (also for a claim that is not theirs) and Problem `forbidden`.
+    Raises NotFound (also for a claim that the principal may not see) and Problem `forbidden`.
     """
     partner = sent.principal.partner
     await views.claim_view(conn, claim_id, partner=partner)

@@ -1,4 +1,4 @@
-"""Prometheus figures: requests as they pass, and the store's figures read at scrape."""
+"""Prometheus metrics: requests counted as they pass, and the store's figures read at scrape."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 1
 
 @dataclass(frozen=True, slots=True)
 class StoreFigures:
-    """What the store says at scrape."""
+    """The store's figures at scrape."""
 
     operator: OperatorFigures
     payouts_by_state: Mapping[str, int]
 
 
 class Metrics:
-    """One registry an app, so that two apps in one process do not mix."""
+    """The metrics of one app, in a registry of its own so that two apps in one process do not mix."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -52,7 +52,8 @@ class Metrics:
         self.store_up = Gauge("miaopei_store_up", "1 when the store answered this scrape", registry=self.registry)
 
     def render(self, figures: StoreFigures | None) -> bytes:
-        """The exposition. Without `figures` (the store did not answer) the store's series are absent, not zero."""
+        """Returns the exposition. Without `figures` (the store did not answer) the store's series are absent, not
+        zero."""
         self.store_up.set(0 if figures is None else 1)
         text = generate_latest(self.registry)
         if figures is not None:
@@ -94,26 +95,26 @@ class RequestMetrics:
 
 
 def route_template(scope: Scope) -> str:
-    """`/v1/claims/{claim_id}` for a request that a route took, else `unmatched`: labels must stay few."""
+    """Returns the route's template, such as `/v1/claims/{claim_id}`, or `unmatched` for a request that no route took:
+    labels must stay few."""
     route = scope.get("route")
     path: str = getattr(route, "path", "") or ""
     return path or "unmatched"
 
 
 def _store_registry(figures: StoreFigures) -> CollectorRegistry:
-    """The store's figures as gauges: counted by the store over its window, so no process needs to have seen them
-    happen.
-    """
-    seen, registry = figures.operator, CollectorRegistry()
+    """Returns the store's figures as gauges: the store counts them over its window, so no process needs to have counted
+    the events."""
+    stored, registry = figures.operator, CollectorRegistry()
 
     def gauge(name: str, help_text: str, label: str = "") -> Gauge:
         return Gauge(f"miaopei_{name}", help_text, [label] if label else [], registry=registry)
 
     decisions = gauge("claims_decided", "Decisions of the last 24 hours", "outcome")
-    for outcome, count in seen.decisions.items():
+    for outcome, count in stored.decisions.items():
         decisions.labels(outcome).set(count)
     statuses = gauge("claims", "Claims submitted in the last 24 hours, by their status now", "status")
-    for status, count in seen.by_status.items():
+    for status, count in stored.by_status.items():
         statuses.labels(status).set(count)
     payouts = gauge("payouts", "Payouts of all time", "state")
     for state, count in figures.payouts_by_state.items():
@@ -121,39 +122,39 @@ def _store_registry(figures: StoreFigures) -> CollectorRegistry:
     due = gauge("backlog_due", "Waiting and due now", "queue")
     dead = gauge("backlog_dead", "Given up: a person must look", "queue")
     oldest = gauge("backlog_oldest_seconds", "How long the oldest due one has been due", "queue")
-    for queue, backlog in (("adjudication", seen.adjudication), ("settle", seen.settle), ("refer", seen.refer)):
+    for queue, backlog in (("adjudication", stored.adjudication), ("settle", stored.settle), ("refer", stored.refer)):
         due.labels(queue).set(backlog.due)
         dead.labels(queue).set(backlog.dead)
         oldest.labels(queue).set(backlog.oldest_seconds)
-    gauge("referrals_open", "Cases that wait for a person").set(seen.referrals_open)
-    gauge("referrals_overdue", "Cases past their time").set(seen.referrals_overdue)
+    gauge("referrals_open", "Cases that wait for a person").set(stored.referrals_open)
+    gauge("referrals_overdue", "Cases past their time").set(stored.referrals_overdue)
     open_findings = gauge("findings_open", "Payouts that bank and books disagree about", "code")
-    for code, count in seen.findings_open.items():
+    for code, count in stored.findings_open.items():
         open_findings.labels(code).set(count)
     gauge("claims_stopped", "Claims that get no further payout before such a finding is settled").set(
-        seen.claims_stopped
+        stored.claims_stopped
     )
-    if seen.reconciled is not None:  # an absent series, not a zero, before the first
-        age_seconds = (seen.at - seen.reconciled.began_at).total_seconds()
+    if stored.reconciled is not None:  # an absent series, not a zero, before the first
+        age_seconds = (stored.at - stored.reconciled.began_at).total_seconds()
         gauge("reconciled_seconds", "Since bank and books were last compared in full").set(age_seconds)
     owed = gauge("recoveries_owed_minor", "Minor units that claimants owe back", "currency")
     waiting = gauge("recoveries_open", "Recoveries that are neither offset, repaid nor written off", "currency")
-    for currency, (count, minor) in seen.recoveries_owed.items():
+    for currency, (count, minor) in stored.recoveries_owed.items():
         owed.labels(currency).set(minor)
         waiting.labels(currency).set(count)
-    gauge("floods_open", "Pictures that match many claims and wait for a person's ruling").set(seen.floods_open)
-    gauge("claims_held", "Claims that wait for such a ruling alone").set(seen.claims_held)
+    gauge("floods_open", "Pictures that match many claims and wait for a person's ruling").set(stored.floods_open)
+    gauge("claims_held", "Claims that wait for such a ruling alone").set(stored.claims_held)
     lacking = gauge("claims_waiting_for_resources", "Claims put off because our machines lack something", "resource")
-    for resource, count in seen.waiting_for_resources.items():
+    for resource, count in stored.waiting_for_resources.items():
         lacking.labels(resource).set(count)
-    gauge("processes", "Worker, settle and refer processes seen in the last minutes").set(len(seen.processes))
+    gauge("processes", "Worker, settle and refer processes seen in the last minutes").set(len(stored.processes))
     for name, help_text, value in (
-        ("straight_through_ratio", "Closed untouched / closed, last 24 hours", seen.straight_through_rate),
-        ("decision_seconds_p50", "Submission to automatic decision, median of 24 hours", seen.decision_seconds_p50),
+        ("straight_through_ratio", "Closed untouched / closed, last 24 hours", stored.straight_through_rate),
+        ("decision_seconds_p50", "Submission to automatic decision, median of 24 hours", stored.decision_seconds_p50),
         (
             "decision_seconds_p95",
             "Submission to automatic decision, 95th percentile of 24 hours",
-            seen.decision_seconds_p95,
+            stored.decision_seconds_p95,
         ),
     ):
         if not isinstance(value, UnmeasuredFact):  # an absent series, not a zero

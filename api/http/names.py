@@ -1,4 +1,5 @@
-"""Names of evidence files. They never touch a file system; they are shown to people and stand in URLs."""
+"""Checks and cleans names of evidence files. They never touch a file system; people read them, and they stand in
+URLs."""
 
 from __future__ import annotations
 
@@ -14,9 +15,8 @@ _UNUSABLE = re.compile(r"[^\w.\- ()（）]+")
 
 
 def check(name: str, characters_max: int) -> str:
-    """`name` from a URL, unchanged, or the problem `evidence_name_invalid`: no separators, no control characters, not
-    only dots.
-    """
+    """Returns `name` from a URL unchanged. Raises Problem `evidence_name_invalid` for separators, control characters,
+    or dots alone."""
     if not name or len(name) > characters_max or _UNUSABLE.search(name) or not name.strip(". "):
         raise Problem(
             "evidence_name_invalid",
@@ -26,9 +26,9 @@ def check(name: str, characters_max: int) -> str:
 
 
 def clean(declared: str, kind: EvidenceKind, media_type: str, taken: Collection[str], characters_max: int) -> str:
-    """A usable name for an upload whose client called it `declared`, unlike every name in `taken`.
+    """Returns a usable name for an upload that its client called `declared`, different from every name in `taken`.
 
-    Phones call every photo image.jpg, so a second one becomes image-2.jpg; a name with nothing usable becomes
+    Phones call every photo image.jpg, so a second one becomes image-2.jpg; a name with no usable character becomes
     photo-1.jpg.
     """
     last = re.split(r"[/\\\x00]", unicodedata.normalize("NFC", declared))[-1]

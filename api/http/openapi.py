@@ -11,7 +11,8 @@ from api.settings import Settings
 
 
 def document() -> str:
-    """The OpenAPI document as it is kept in docs: indented, keys in the order of the code, one newline at the end."""
+    """Returns the OpenAPI document as it is kept in docs: indented, keys in the order of the code, one newline at the
+    end."""
     return json.dumps(create_app(Settings()).openapi(), indent=1, ensure_ascii=False) + "\n"
 
 

@@ -1,10 +1,10 @@
-"""A file as it was sent, less what it says about where and whose: for those who judge a claim and did not send it.
+"""Serves a file as it was sent, without its data about place and owner, to those who judge a claim and did not send it.
 
 Positions, serial numbers, owner names, thumbnails and comments are overwritten in place; pixels are not touched, and
-every offset and the length stay. Only known parts are kept: what a format may carry besides its picture is blanked
-without being understood, and so is whatever follows the end of the picture. JPEG (ITU T.81, Exif 2.32), PNG (W3C, third
-edition), WebP (RFC 9649). In a PDF the photos and the XMP packets that lie in it uncompressed are blanked; what a PDF
-keeps in compressed objects stays.
+every offset and the length stay. Only known parts are kept: anything else that a format may carry besides its picture
+is blanked unread, and so is whatever follows the end of the picture. JPEG (ITU T.81, Exif 2.32), PNG (W3C, third
+edition), WebP (RFC 9649). In a PDF the photos and the XMP packets that lie in it uncompressed are blanked; compressed
+objects of a PDF stay as they are.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _XMP: Final = re.compile(rb"<\?xpacket begin.*?<\?xpacket end.*?\?>|<x:xmpmeta.*
 
 
 def without_marks(data: bytes, media_type: str) -> bytes:
-    """The same bytes with everything blanked that is not the picture. media_type: as sniffed; another one is blanked
-    altogether."""
+    """Returns the bytes with everything blanked that is not the picture. media_type: as sniffed; a file of any other
+    type is blanked altogether."""
     match media_type:
         case "image/jpeg":
             return bytes(_jpeg(bytearray(data), 0))
@@ -38,7 +38,7 @@ def without_marks(data: bytes, media_type: str) -> bytes:
 
 
 def _jpeg(data: bytearray, at: int) -> bytearray:
-    """Segment by segment to the end of the picture; everything that is no segment of a picture is blanked."""
+    """Blank a JPEG segment by segment up to the end of the picture, keeping the segments of the picture alone."""
     while at + 1 < len(data):
         if data[at] != 0xFF:
             return _blank(data, at, len(data))
@@ -61,7 +61,7 @@ def _jpeg(data: bytearray, at: int) -> bytearray:
 
 
 def _carries(marker: int, head: bytes) -> bool:
-    """Whether a segment is something else than the picture: application data but JFIF, ICC and Adobe's transform."""
+    """True if a segment is not part of the picture: application data other than JFIF, ICC and Adobe's transform."""
     if marker == _COM:
         return True
     kept = (marker == 0xE0 and head.startswith(b"JFIF")) or (marker == 0xE2 and head.startswith(b"ICC_PROFILE"))
@@ -69,16 +69,16 @@ def _carries(marker: int, head: bytes) -> bool:
 
 
 def _scan_end(data: bytearray, at: int) -> int:
-    """Where the coded pixels end: at the next marker that is none of theirs."""
-    while (found := data.find(b"\xff", at)) >= 0 and found + 1 < len(data):
-        if data[found + 1] != 0 and not 0xD0 <= data[found + 1] <= 0xD7:
-            return found
-        at = found + 2
+    """Returns the offset where the coded pixels end: at the next marker that does not belong to them."""
+    while (marker := data.find(b"\xff", at)) >= 0 and marker + 1 < len(data):
+        if data[marker + 1] != 0 and not 0xD0 <= data[marker + 1] <= 0xD7:
+            return marker
+        at = marker + 2
     return len(data)
 
 
 def _orientation(segment: bytes) -> bytes:
-    """An Exif segment that says nothing but which side is up, b"" where this one does not say."""
+    """Returns an Exif segment that holds the orientation alone, b"" where this one has none."""
     if not segment.startswith(_EXIF) or len(segment) < 16:
         return b""
     order = "<" if segment[6:8] == b"II" else ">"
@@ -128,10 +128,10 @@ def _webp(data: bytearray) -> bytearray:
 
 
 def _pdf(data: bytearray) -> bytearray:
-    for found in re.finditer(rb"\xff\xe1(..)(?:Exif\x00\x00|http://ns\.adobe\.com)", bytes(data), re.DOTALL):
-        _blank(data, found.start() + 4, min(found.start() + 2 + int.from_bytes(found[1]), len(data)))
-    for found in _XMP.finditer(bytes(data)):
-        data[found.start() : found.end()] = b" " * (found.end() - found.start())
+    for match in re.finditer(rb"\xff\xe1(..)(?:Exif\x00\x00|http://ns\.adobe\.com)", bytes(data), re.DOTALL):
+        _blank(data, match.start() + 4, min(match.start() + 2 + int.from_bytes(match[1]), len(data)))
+    for match in _XMP.finditer(bytes(data)):
+        data[match.start() : match.end()] = b" " * (match.end() - match.start())
     return data
 
 

@@ -1,4 +1,4 @@
-"""Where a request comes from: the other end of its connection, or what a trusted proxy says about that."""
+"""Finds the address that a request comes from: the other end of its connection, or what a trusted proxy reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _IPV6_PREFIX = 64  # one household or office has a whole /64 to itself
 
 
 class Peers:
-    """Addresses, by the proxies that the limits name."""
+    """Finds addresses of clients, behind the trusted proxies that the limits name."""
 
     def __init__(self, limits: HttpLimits) -> None:
         self._trusted = limits.proxies()
@@ -26,20 +26,21 @@ class Peers:
         return address is not None and any(address in network for network in self._trusted)
 
     def address(self, scope: Scope) -> str:
-        """Where the request comes from, as `group` writes it; "" where the server does not say."""
+        """Returns the address that the request comes from, as `group` writes it; "" where the server does not report
+        one."""
         client = scope.get("client")
         host = str(client[0]) if client else ""
         if not self._trusted or not self.is_proxy(host):
             return group(host)
         told = [entry.strip() for line in Headers(scope=scope).getlist("x-forwarded-for") for entry in line.split(",")]
-        # Each proxy adds what it saw at the right; what stands left of that is the client's own invention.
-        seen = told[-self._in_a_row :][0] if told else ""
-        return group(seen) if _parsed(seen) is not None else group(host)
+        # Each proxy appends the address it saw at the right; anything further left may be the client's invention.
+        client = told[-self._in_a_row :][0] if told else ""
+        return group(client) if _parsed(client) is not None else group(host)
 
 
 @lru_cache(maxsize=4096)
 def group(host: str) -> str:
-    """The address that counts as one peer: IPv4 as it is, IPv6 by its /64, an IPv4 address in IPv6 as IPv4."""
+    """Returns the address that counts as one peer: IPv4 as it is, IPv6 by its /64, an IPv4 address in IPv6 as IPv4."""
     address = _parsed(host)
     if address is None or address.version == 4:
         return str(address) if address is not None else host

@@ -44,7 +44,7 @@ log = structlog.get_logger("api.http")
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """What is fixed about a code: the HTTP status and the title."""
+    """The fixed part of a code: the HTTP status and the title."""
 
     status: int
     title: str
@@ -108,7 +108,7 @@ KINDS: dict[str, ProblemKind] = {
 
 
 class Problem(HTTPException):
-    """A refusal by one of the codes in KINDS. `members` are further members of the problem object."""
+    """A refusal with one of the codes in KINDS. `members` are further members of the problem object."""
 
     def __init__(self, code: str, detail: str, headers: Mapping[str, str] | None = None, **members: Any) -> None:
         super().__init__(KINDS[code].status, detail, dict(headers) if headers else None)
@@ -117,7 +117,7 @@ class Problem(HTTPException):
 
 
 def body(code: str, detail: str, trace_id: str, **members: Any) -> dict[str, Any]:
-    """The problem object of one refusal."""
+    """Returns the problem object of one refusal."""
     kind = KINDS[code]
     return {
         "type": f"urn:miaopei:problem:{code}",
@@ -131,7 +131,7 @@ def body(code: str, detail: str, trace_id: str, **members: Any) -> dict[str, Any
 
 
 def response(request: Request, problem: Problem) -> JSONResponse:
-    """The response for `problem`."""
+    """Returns the response for `problem`."""
     headers = dict(problem.headers or {})
     if problem.status_code == 401:
         headers.setdefault("WWW-Authenticate", 'Bearer realm="miaopei"')
@@ -140,7 +140,7 @@ def response(request: Request, problem: Problem) -> JSONResponse:
 
 
 def trace_id(request: Request) -> str:
-    """The W3C trace id of the request: 32 hex digits."""
+    """Returns the W3C trace id of the request: 32 hex digits."""
     value: str = getattr(request.state, "trace_id", "")
     return value
 
@@ -150,9 +150,8 @@ def _pointer(location: tuple[int | str, ...]) -> str:
 
 
 def invalid_request(errors: list[dict[str, Any]]) -> Problem:
-    """pydantic's errors as one problem, with a pointer to each place. What was sent is not repeated: it may be
-    personal.
-    """
+    """Returns pydantic's errors as one problem, with a pointer to each place. The values sent are not repeated: they
+    may be personal."""
     listed = [{"pointer": _pointer(error["loc"]), "code": error["type"], "detail": error["msg"]} for error in errors]
     return Problem(
         "invalid_request", "; ".join(f"{e['pointer']}: {e['detail']}" for e in listed[:3]), errors=listed[:20]
@@ -160,12 +159,12 @@ def invalid_request(errors: list[dict[str, Any]]) -> Problem:
 
 
 def of_schema(error: ValidationError) -> Problem:
-    """The same for a document that was checked by hand."""
+    """Returns the problem `invalid_request` for a document that was validated by hand."""
     return invalid_request([dict(entry) for entry in error.errors(include_input=False, include_url=False)])
 
 
 def validated(kind: type[Model], document: object) -> Model:
-    """`document` as `kind`. Raises Problem `invalid_request`."""
+    """Returns `document` validated as `kind`. Raises Problem `invalid_request`."""
     try:
         return kind.model_validate(document)
     except ValidationError as error:
@@ -221,13 +220,15 @@ async def _on_refused(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_disconnect(request: Request, _: Exception) -> JSONResponse:
-    """The client went away in the middle of its body. Nobody reads this answer; the figures count it as a 400."""
+    """Answer a client that went away in the middle of its body. Nobody reads this answer; the metrics count it as a
+    400."""
     log.info("client_gone", trace_id=trace_id(request))
     return response(request, Problem("bad_request", "The body ended early."))
 
 
 def not_now(error: BaseException) -> Problem | None:
-    """The answer to what the store or the evidence store raises while it is away; None for a fault of ours."""
+    """Returns the problem for an error of the store or the evidence store while it is away; None for a fault of
+    ours."""
     seconds = retry_seconds(error)
     if not seconds:
         return None
@@ -235,7 +236,7 @@ def not_now(error: BaseException) -> Problem | None:
 
 
 async def _on_store(request: Request, error: Exception) -> JSONResponse:
-    """One line for a store that is away; anything else that it raises is a fault of ours."""
+    """Answer an error of the store: one log line while it is away; any other error is a fault of ours."""
     problem = not_now(error)
     if problem is None:
         log.error("internal_error", trace_id=trace_id(request), exc_info=error)

@@ -1,6 +1,7 @@
-"""How often: by who asks and from where, a sliding minute each, in this process's memory (`limits`, MIT).
+"""Limits how often requests come: by caller and by address, in a sliding minute each, in this process's memory
+(`limits`, MIT).
 
-Several API processes count apart: what is allowed is then that many times as much.
+Several API processes count separately, so the effective limit is multiplied by their number.
 """
 
 from __future__ import annotations
@@ -56,26 +57,26 @@ class Rates:
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
 
     async def asks(self, request: Request, principal: Principal) -> None:
-        """Somebody known asks for something."""
+        """Count a request of a known caller."""
         kind = _kind(request)
         await self._count(kind, "subject", str(principal), self._of_subject(kind, principal.role))
         if principal.role not in MACHINES:
             await self._count(kind, "address", self._address(request), self._of_address(kind))
 
     async def asks_unnamed(self, request: Request) -> None:
-        """Anybody asks for something that needs no token and costs a query."""
+        """Count a request that needs no token and costs a query."""
         await self._count(RateKind.REQUEST, "address", self._address(request), self._of_address(RateKind.REQUEST))
 
     async def signs_in(self, request: Request) -> None:
-        """Somebody tries to sign in."""
+        """Count an attempt to sign in."""
         await self._count(RateKind.SIGN_IN, "address", self._address(request), self._limits.sign_ins_by_address)
 
     async def signed_in(self, principal: Principal) -> None:
-        """Somebody known is about to get a session."""
+        """Count a session about to be opened for a known caller."""
         await self._count(RateKind.SIGN_IN, "subject", str(principal), self._limits.sign_ins_by_subject)
 
     async def fails(self, request: Request) -> None:
-        """A token was missing or refused. Good tokens of the same address are not held up by that."""
+        """Count a missing or refused token. Good tokens from the same address are not held up by that."""
         allowed = self._limits.token_failures_by_address
         await self._count(RateKind.TOKEN_FAILURE, "address", self._address(request), allowed)
 
@@ -109,9 +110,8 @@ class Rates:
 
 
 class _Counters(MemoryStorage):
-    """`limits` looks through all of its counters at every hit; here they are looked through once in a while, and are
-    bounded. One event loop uses them, and nothing is awaited in between, so no lock is needed.
-    """
+    """In-memory counters with a bound. `limits` scans all of its counters at every hit; these are scanned once in a
+    while. One event loop uses them, and nothing is awaited in between, so no lock is needed."""
 
     def __init__(self, counters_max: int) -> None:
         super().__init__()

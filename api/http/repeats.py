@@ -1,4 +1,4 @@
-"""Requests that may be repeated: one Idempotency-Key, one effect, one answer."""
+"""Handles requests that may be repeated: one Idempotency-Key, one effect, one answer."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ KEY_CHARACTERS_MAX = 255
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{KEY_CHARACTERS_MAX}}}")
 _HEADER = Header(
     alias="Idempotency-Key",
-    description="Yours to choose, 1 to 255 printable ASCII characters; repeat a request with the key it had at first.",
+    description="A key of your choice, 1 to 255 printable ASCII characters; repeat a request with its first key.",
     examples=["order-2026111900417-rot"],
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer of a request that did something."""
+    """The answer to a request that wrote something."""
 
     status: int
     body: BaseModel
@@ -80,7 +80,7 @@ class KeyedRequest:
 
     @property
     def actor(self) -> str:
-        """The principal as the audit chain and the keys name it."""
+        """Returns the principal's name in the audit chain and with the keys."""
         return str(self.principal)
 
     async def once(
@@ -91,8 +91,9 @@ class KeyedRequest:
         check: Callable[[AsyncConnection], Awaitable[None]] = _no_check,
         keep: Callable[[], Awaitable[None]] = _nothing,
     ) -> Response:
-        """Do it once: `check` (reads, refuses), `keep` (files), then `write`, whose rows and answer are committed
-        together. content: what tells this request from another under the same key; a mapping is JSON-ready.
+        """Carry out the request once: `check` (reads, refuses), `keep` (files), then `write`, whose rows and answer are
+        committed together. content: distinguishes this request from another under the same key; a mapping is
+        JSON-ready.
 
         Nothing is kept when `check` refuses; when `write` refuses after all (a race), the files that were kept lie
         under their hashes with no row that names them, which harms nobody. A refused request leaves its key free.
@@ -129,7 +130,7 @@ class KeyedRequest:
             raise
 
     def _fingerprint(self, content: BaseModel | Mapping[str, object]) -> str:
-        """SHA-256 (hex) of method, path and content."""
+        """Returns the SHA-256 (hex) of method, path and content."""
         plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else dict(content)
         described = {"method": self.request.method, "path": self.request.url.path, "content": plain}
         return hashlib.sha256(canonical(described)).hexdigest()
@@ -153,8 +154,8 @@ class KeyedRequest:
 
 
 def sent_by(*roles: Role) -> Any:
-    """A dependency that yields the KeyedRequest of a principal with one of `roles`; refuses as `allow` does, and a
-    request without a key."""
+    """Returns a dependency that yields the KeyedRequest of a principal with one of `roles`; it refuses as `allow` does,
+    and also refuses a request without a key."""
     allowed = allow(*roles)
 
     # The principal before the key: whoever may not call the route is not told about keys.

@@ -1,4 +1,4 @@
-"""The store's read models as the API's documents: who sees what, in which words."""
+"""Turns the store's read models into the API's documents, with the content and the language for each reader."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from claims.store.waiting import Counts
 
 
 def claim(view: ClaimDetail, catalogue: Mapping[str, Product], principal: Principal, lang: Lang) -> wire.ClaimView:
-    """The claim as `principal` may see it."""
+    """Returns the claim as `principal` may see it."""
     row, newest = view.claim, view.decision
     product = catalogue.get(row.product)
     return wire.ClaimView(
@@ -69,16 +69,16 @@ def claim(view: ClaimDetail, catalogue: Mapping[str, Product], principal: Princi
         ],
         recoveries=[
             wire.OwedView(
-                id=one.id,
-                amount_minor=one.amount.minor,
-                owed_minor=one.owed.minor,
-                currency=one.amount.currency,
-                state=one.state,
-                opened_at=one.opened_at,
+                id=recovery.id,
+                amount_minor=recovery.amount.minor,
+                owed_minor=recovery.owed.minor,
+                currency=recovery.amount.currency,
+                state=recovery.state,
+                opened_at=recovery.opened_at,
             )
-            for one in view.recoveries
+            for recovery in view.recoveries
         ],
-        stopped_by=[one.code for one in view.findings] if principal.role is Role.ADJUSTER else [],
+        stopped_by=[finding.code for finding in view.findings] if principal.role is Role.ADJUSTER else [],
         next_steps=next_steps(view, principal),
         trace_id=row.trace_id,
         flow_run_id=row.flow_run_id if principal.role is Role.ADJUSTER else "",
@@ -107,7 +107,7 @@ def decision(decided: Decision, product: Product | None, principal: Principal, l
         outcome_text=explain.outcome_text(decided.outcome, lang),
         payout_minor=decided.payout.minor,
         currency=decided.payout.currency,
-        reasons=[_reason(one, product, principal, lang) for one in decided.reasons],
+        reasons=[_reason(reason, product, principal, lang) for reason in decided.reasons],
         benefit=[
             wire.BenefitView(
                 code=line.label,
@@ -127,10 +127,10 @@ def decision(decided: Decision, product: Product | None, principal: Principal, l
 
 
 def next_steps(view: ClaimDetail, principal: Principal) -> list[str]:
-    """What this caller may ask for now. The store has the last word."""
+    """Returns the steps that this caller may take now. The store decides in the end."""
     status = view.claim.status
     if principal.role is not Role.CLAIMANT:
-        return ["review"] if any(one.state in OPEN for one in view.referrals) else []
+        return ["review"] if any(referral.state in OPEN for referral in view.referrals) else []
     steps = {
         Status.DRAFT: ["add_evidence", "submit", "withdraw"],
         Status.SUBMITTED: ["withdraw"],
@@ -140,7 +140,7 @@ def next_steps(view: ClaimDetail, principal: Principal) -> list[str]:
         Status.DECLINED: ["appeal"],
     }
     after_decision = view.stands is not None
-    return ["withdraw_appeal" if one == "withdraw" and after_decision else one for one in steps.get(status, [])]
+    return ["withdraw_appeal" if step == "withdraw" and after_decision else step for step in steps.get(status, [])]
 
 
 def claim_row(row: ClaimSummary, lang: Lang) -> wire.ClaimRow:
@@ -234,7 +234,8 @@ def _first_reason(decided: Decision | None) -> Reason | None:
 
 
 def _reason(reason: Reason, product: Product | None, principal: Principal, lang: Lang) -> wire.ReasonView:
-    """A claimant is not told what of a suspicion could speak of other people, nor how near a threshold was."""
+    """Returns the reason as `principal` may see it: a claimant sees nothing of a suspicion that could concern other
+    people, nor how near a threshold was."""
     to_claimant = principal.role is Role.CLAIMANT
     if principal.role is not Role.ADJUSTER:
         reason = for_outsiders(reason)
@@ -255,7 +256,8 @@ def _reason(reason: Reason, product: Product | None, principal: Principal, lang:
 
 
 def _actor(actor: str, principal: Principal) -> str:
-    """Staff see who; claimants and partners see what kind of actor, and themselves."""
+    """Returns the actor as `principal` may see it: staff see the subject; claimants and partners see the kind of actor,
+    and themselves."""
     if principal.role is Role.ADJUSTER or actor == str(principal):
         return actor
     return actor.split(":", 1)[0]

@@ -1,5 +1,5 @@
-"""What a file is, by its first bytes. The name and the declared type are never believed; whether it decodes is the
-worker's question.
+"""Recognises a file's type by its first bytes. Its name and its declared type are never believed; the worker finds out
+if it decodes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "ap
 
 
 def media_type(head: bytes) -> str:
-    """The media type of a file that starts with `head`, or "" when it is none that we take."""
+    """Returns the media type of a file that starts with `head`, or "" for a type that is not accepted."""
     if head.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -29,13 +29,13 @@ def media_type(head: bytes) -> str:
     return ""
 
 
-# What people send instead, told by name with what to do: brands of ISO base media files, and first bytes.
+# Names of other files that people send, with advice: by the brand of ISO base media files, and by first bytes.
 _HEIC = "a HEIC photo; on an iPhone choose Settings, Camera, Formats, Most Compatible, or send it as JPEG"
 _BRANDS = {b"hei": _HEIC, b"hev": _HEIC, b"mif": _HEIC, b"avi": "an AVIF picture; send it as JPEG"}
 
 
 def in_words(head: bytes) -> str:
-    """What a file is that we do not take, as far as its first bytes tell."""
+    """Returns in words what a file is that is not accepted, as far as its first bytes tell."""
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:11], "a film")
     if head.startswith(b"GIF8"):

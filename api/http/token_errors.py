@@ -1,16 +1,16 @@
-"""Why a bearer token lets nobody in.
+"""Errors of bearer tokens that are refused.
 
 TokenRefused            the base: 401
 ├── TokenInvalid        not ours, altered, for another audience, of an unknown role or key
-├── TokenExpired        was ours, once
-└── TokenRevoked        ours and in time, and taken back
+├── TokenExpired        was valid, and its time has run out
+└── TokenRevoked        ours and in time, but revoked
 """
 
 from __future__ import annotations
 
 
 class TokenRefused(Exception):
-    """A token that does not let anybody in."""
+    """The token gives no access."""
 
 
 class TokenInvalid(TokenRefused): ...

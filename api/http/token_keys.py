@@ -1,6 +1,7 @@
 """Keys that sign bearer tokens: one signs, several verify, so that a key can be replaced while its tokens are in use.
 
-`home`/token.key has a line for each key, the signing one first; an older one carries the time until which it verifies.
+`home`/token.key has a line for each key, the signing one first; an older line holds the time until which its key
+verifies.
 """
 
 from __future__ import annotations
@@ -24,20 +25,21 @@ FILE_NAME = "token.key"
 
 @dataclass(frozen=True, slots=True)
 class TokenKey:
-    """`until`: an old key verifies nothing from then on (UTC); None for the one that signs."""
+    """A key. `until`: from then on (UTC) an old key verifies nothing; None for the key that signs."""
 
     secret: bytes
     until: datetime | None = None
 
 
 def key_id(secret: bytes) -> str:
-    """The name of a key in the header of its tokens: 16 hex digits that do not give it away."""
+    """Returns the name of a key in the header of its tokens: 16 hex digits that do not reveal the key."""
     return hashlib.sha256(b"miaopei token key\0" + secret).hexdigest()[:16]
 
 
 class KeyRing:
     """The keys in force. `configured` and `old`: the settings' keys, where any are given; else those of the file in
-    `home`, which is made on first use and read again whenever it changes, so that a rotation reaches a running process.
+    `home` apply, which is made on first use and read again whenever it changes, so that a rotation reaches a running
+    process.
 
     Raises TokenInvalid for a key of less than 32 bytes (HS256 is only as strong as its key) and for a file that others
     than its owner may read.
@@ -49,7 +51,7 @@ class KeyRing:
         self._mark: tuple[int, int, int] | None = None
         self._keys: tuple[TokenKey, ...] = ()
         if configured:
-            # How long an old key stays is for whoever sets them to say, by taking it away.
+            # Configured old keys verify until the operator removes them from the settings.
             self._keys = tuple(TokenKey(_strong(key.encode())) for key in (configured, *old))
         elif old:
             raise TokenInvalid("old token keys are given without a signing key")
@@ -57,12 +59,12 @@ class KeyRing:
             self._refresh()
 
     def signing(self) -> bytes:
-        """The secret that new tokens are signed with."""
+        """Returns the secret that new tokens are signed with."""
         self._refresh()
         return self._keys[0].secret
 
     def verifying(self, now: datetime) -> Mapping[str, bytes]:
-        """Every secret that verifies at `now`, by key id."""
+        """Returns every secret that verifies at `now`, by key id."""
         self._refresh()
         return {key_id(key.secret): key.secret for key in self._keys if key.until is None or key.until > now}
 
@@ -79,14 +81,13 @@ class KeyRing:
 
 
 def load_key(configured: str, home: Path) -> bytes:
-    """The signing key: `configured` where set, else the one in `home`. Raises TokenInvalid."""
+    """Returns the signing key: `configured` where set, else the one in `home`. Raises TokenInvalid."""
     return KeyRing(configured, (), home).signing()
 
 
 def rotate(home: Path, now: datetime, keep: timedelta) -> tuple[str, tuple[str, ...]]:
-    """Make a new signing key in the file of `home`; the ones before verify for `keep` more, at most. Returns the new
-    key's id and the ids of those that still verify. Raises TokenInvalid.
-    """
+    """Make a new signing key in the file of `home`; earlier keys verify for `keep` longer, at most. Returns the new
+    key's id and the ids of earlier keys that still verify. Raises TokenInvalid."""
     path = home / FILE_NAME
     home.mkdir(parents=True, exist_ok=True)
     with _locked(home):
@@ -115,9 +116,8 @@ def _new_secret() -> bytes:
 
 
 def _make(path: Path) -> None:
-    """Several processes may start at once: a complete file is linked into place, and whoever comes second reads the
-    first one's.
-    """
+    """Make the key file. Several processes may start at once: a complete file is linked into place, and a process that
+    comes second reads the first one's."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = _draft(path, (TokenKey(_new_secret()),))
     try:

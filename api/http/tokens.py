@@ -41,14 +41,15 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks."""
+    """The caller: its role and subject."""
 
     role: Role
     subject: str
 
     @property
     def partner(self) -> str | None:
-        """Key of the insurer whose person asks; None for everybody else, whom no insurer's view narrows."""
+        """Returns the key of the insurer whose person calls; None for everybody else, whose view is not narrowed to an
+        insurer."""
         return self.subject if self.role is Role.PARTNER else None
 
     def __str__(self) -> str:
@@ -57,9 +58,8 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token whose signature and times hold: who it speaks for, its id, the id of its key, its times (UTC). Revocation
-    is for the store to say.
-    """
+    """A token with a valid signature and valid times: its principal, its id, the id of its key, its times (UTC).
+    Revocation is checked in the store."""
 
     principal: Principal
     id: str
@@ -77,9 +77,8 @@ def issue(
     valid_for: timedelta = timedelta(hours=12),
     audience: str = AUDIENCE,
 ) -> str:
-    """A signed token. `key`: at least 32 bytes, from `KeyRing.signing`. Raises TokenInvalid for an unknown role or an
-    unusable subject.
-    """
+    """Returns a signed token. `key`: at least 32 bytes, from `KeyRing.signing`. Raises TokenInvalid for an unknown role
+    or an unusable subject."""
     known = _role(role)
     if not subject or len(subject) > SUBJECT_CHARACTERS_MAX or not subject.isprintable():
         raise TokenInvalid(f"a subject has 1 to {SUBJECT_CHARACTERS_MAX} printable characters")
@@ -97,9 +96,8 @@ def issue(
 
 
 def verify(token: str, *, keys: Mapping[str, bytes], now: datetime, audience: str = AUDIENCE) -> Token:
-    """The token, if one of `keys` (by id) signed it for `audience` and it is in time. Raises TokenExpired or
-    TokenInvalid; only HS256, whatever its header says.
-    """
+    """Returns the token if one of `keys` (by id) signed it for `audience` and it is in time. Raises TokenExpired or
+    TokenInvalid; accepts only HS256, whatever its header states."""
     rules = jwt.JWTClaimsRegistry(
         now=math.ceil(now.timestamp()),  # `iat` has fractions
         iss={"essential": True, "value": ISSUER},
@@ -135,7 +133,7 @@ def verify(token: str, *, keys: Mapping[str, bytes], now: datetime, audience: st
 
 
 def is_id(text: str) -> bool:
-    """True for what `verify` takes as the id of a token."""
+    """True if `verify` accepts the text as the id of a token."""
     return _ID.fullmatch(text) is not None
 
 

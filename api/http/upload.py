@@ -1,6 +1,6 @@
-"""Multipart bodies that stream into the evidence store while their SHA-256 is computed.
+"""Streams multipart bodies into the evidence store while their SHA-256 is computed.
 
-Nothing is spooled and nothing is kept before the whole request is accepted: a refused request leaves no blob behind.
+Nothing is spooled and nothing is kept before the whole request is accepted: a refused request leaves no file behind.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FLUSH_BYTES = 1 << 20  # a thread hop for each network read would cost more than
 
 @dataclass(frozen=True, slots=True)
 class ReceivedFile:
-    """One file as received. `part` is the part's name, `media_type` as sniffed."""
+    """A received file. `part` is the part's name, `media_type` as sniffed."""
 
     part: str
     declared_name: str
@@ -44,34 +44,33 @@ class ReceivedFile:
 
 @dataclass(slots=True)
 class Form:
-    """`fields` are the parts that are not files, by name."""
+    """A received form. `fields` are the parts that are not files, by name."""
 
     fields: dict[str, bytes]
     uploads: list[ReceivedFile]
     _writers: list[BlobWriter]
 
     async def keep(self) -> None:
-        """Put every file under its hash. Call it once nothing can be refused any more, just before the rows are
-        written.
-        """
+        """Store every file under its hash. Call it once nothing can be refused any more, just before the rows are
+        written."""
         for writer in self._writers:
             await run_in_threadpool(writer.commit)
         self._writers.clear()
 
     def content(self) -> dict[str, object]:
-        """What was sent, whatever boundary the client chose: names and SHA-256 (hex) of files and fields, JSON-ready.
-        The repeated request has the same content.
-        """
+        """Returns the content that was sent, whatever boundary the client chose: names and SHA-256 (hex) of files and
+        fields, JSON-ready. A repeated request has the same content."""
         parts = [[upload.part, upload.declared_name, upload.sha256] for upload in self.uploads]
         fields = {name: hashlib.sha256(value).hexdigest() for name, value in self.fields.items()}
         return {"files": parts, "fields": fields}
 
 
 async def hold_files(conn: AsyncConnection, blobs: BlobStore, sha256s: Collection[str]) -> None:
-    """Call it when the rows that name these files are written, just before they are committed: from here on no erasure
-    of another claim with the same file deletes it.
+    """Lock these files against deletion by an erasure of another claim. Call it when the rows that name them are
+    written, just before the commit.
 
-    Raises Problem `store_unavailable` when one has just done so: the request is to be sent again, file and all.
+    Raises Problem `store_unavailable` when an erasure has just deleted one: the request is to be sent again, file and
+    all.
     """
     await holding.hold(conn, sha256s)
     for sha256 in set(sha256s):
@@ -89,9 +88,9 @@ async def receive_form(
     kinds: Collection[EvidenceKind],
     files_max: int,
 ) -> AsyncIterator[Form]:
-    """The multipart body of `request`: fields named in `fields`, files in parts named by `kinds`.
+    """Receive the multipart body of `request`: fields named in `fields`, files in parts named by `kinds`.
 
-    Raises Problem. Files that were not kept by `Form.keep` are discarded on the way out, whatever the way.
+    Raises Problem. Files that were not kept by `Form.keep` are discarded when the context ends, however it ends.
     """
     async with _reading(request, blobs, limits, frozenset(fields), frozenset(kinds), files_max) as reader:
         parser = MultipartParser(
@@ -114,7 +113,7 @@ async def receive_form(
 async def receive_file(
     request: Request, blobs: BlobStore, limits: HttpLimits, *, kind: EvidenceKind, name: str
 ) -> AsyncIterator[Form]:
-    """The raw body of `request` as one file. Same promises as `receive_form`."""
+    """Receive the raw body of `request` as one file, with the guarantees of `receive_form`."""
     async with _reading(request, blobs, limits, frozenset(), frozenset({kind}), 1) as reader:
         reader.open(kind, name)
         async for piece in stream_upload(request, limits):
@@ -168,7 +167,8 @@ class _File:
 
 @dataclass(slots=True)
 class _Reader:
-    """Takes the parser's callbacks. Bytes gather in `pending` and go to the store in `settle`, off the event loop."""
+    """Handles the parser's callbacks. Bytes gather in `pending` and are written to the store in `settle`, off the event
+    loop."""
 
     blobs: BlobStore
     limits: HttpLimits
@@ -207,7 +207,7 @@ class _Reader:
         return Form(self.fields, uploads, [file.writer for file in self.files])
 
     async def settle(self, bytes_min: int = 0) -> None:
-        """Write what is pending, once it is at least `bytes_min`."""
+        """Write the pending bytes, once there are at least `bytes_min`."""
         if self._pending_bytes >= bytes_min and self._pending:
             pending, self._pending, self._pending_bytes = self._pending, [], 0
             await run_in_threadpool(_write_all, pending)
@@ -238,7 +238,7 @@ class _Reader:
         self._pending_bytes += len(piece)
 
     def close(self) -> None:
-        """The part ends."""
+        """Finish the part."""
         self._field = ""
         file, self._file = self._file, None
         if file is None:
@@ -289,6 +289,6 @@ def _sniff(file: _File) -> None:
     file.media_type = sniff.media_type(file.head)
     accepted = sniff.ACCEPTED[file.kind]
     if file.media_type not in accepted:
-        found = file.media_type or sniff.in_words(file.head)
-        detail = f"A {file.kind} may be {', '.join(sorted(accepted))}; this file is {found}."
+        sent = file.media_type or sniff.in_words(file.head)
+        detail = f"A {file.kind} may be {', '.join(sorted(accepted))}; this file is {sent}."
         raise Problem("unsupported_media", detail, part=file.kind)

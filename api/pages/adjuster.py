@@ -1,4 +1,4 @@
-"""The queue and the case: what waits for a person, taken by one person at a time, decided in a few keys.
+"""The queue and the case pages: a case is taken by one person at a time and decided in a few keystrokes.
 
 Adjusters see every case, a partner insurer's people those referred to them.
 """
@@ -55,13 +55,13 @@ async def queue_page(visit: Handler, done: str = "") -> Response:
 
 @router.get("/queue/rows")
 async def queue_rows(visit: Handler) -> Response:
-    """The table alone, asked for again and again."""
+    """Show the table alone; the page asks for it again and again."""
     return visit.render("_queue_rows.html", **await _queue(visit))
 
 
 @router.post("/cases/next")
 async def take_next(visit: Handler) -> Response:
-    """Take the most urgent case that nobody has."""
+    """Take the most urgent case that nobody has taken."""
     await posted(visit)
     return RedirectResponse(await _next(visit, ""), 303)
 
@@ -74,7 +74,7 @@ async def case_page(visit: Handler, referral_id: Id, done: str = "") -> Response
 
 @router.post("/cases/{referral_id}/take")
 async def take(visit: Handler, referral_id: Id) -> Response:
-    """Take the case, or keep it longer; while it is somebody else's, it can only be read."""
+    """Take the case, or keep it longer; a case that somebody else has taken can only be read."""
     await posted(visit)
     try:
         async with visit.context.engine.begin() as conn:
@@ -121,7 +121,7 @@ async def verdict(visit: Handler, referral_id: Id) -> Response:
 
 @router.post("/cases/{referral_id}/rulings")
 async def rule_match(visit: Handler, referral_id: Id) -> Response:
-    """Confirm a match, reject it, or say that everybody photographs this; the case stays open."""
+    """Confirm a match, reject it, or rule that everybody photographs this; the case stays open."""
     fields = await posted(visit)
 
     async def write(conn: AsyncConnection, sent: KeyedRequest, claim_id: str) -> Reply:
@@ -132,7 +132,7 @@ async def rule_match(visit: Handler, referral_id: Id) -> Response:
 
 @router.post("/cases/{referral_id}/rulings/{ruling_id}/taking-back")
 async def take_back_ruling(visit: Handler, referral_id: Id, ruling_id: Id) -> Response:
-    """The word no longer holds, and the match waits for another one."""
+    """Take the ruling back; the match waits for another one."""
     fields = await posted(visit)
 
     async def write(conn: AsyncConnection, sent: KeyedRequest, claim_id: str) -> Reply:
@@ -147,7 +147,8 @@ async def _on_a_match(
     fields: dict[str, str],
     write: Callable[[AsyncConnection, KeyedRequest, str], Awaitable[Reply]],
 ) -> Response:
-    """Do `write` for the claim of an open case that is ours, and show the match again. fields: name the match."""
+    """Call `write` for the claim of an open case that the visitor has taken, and show the match again. fields: name the
+    match."""
     failure = ""
     try:
         sent = visit.sent(fields)
@@ -164,15 +165,14 @@ async def _on_a_match(
         if failure:
             return visit.render("case.html", status=409, **shown | {"failure": failure, "done": ""})
         return RedirectResponse(f"/cases/{referral_id}#file-{fields.get('evidence_id', '')}", 303)
-    facts = [one for one in shown["case"].photos if isinstance(one, PhotoFact)]
+    facts = [photo for photo in shown["case"].photos if isinstance(photo, PhotoFact)]
     photo, match = match_of(facts, fields.get("evidence_id", ""), fields.get("photo_id", ""))
     return visit.render("_ruling.html", **shown, photo=photo, match=match, ruling_failure=failure)
 
 
 async def _taken_open(conn: AsyncConnection, visit: Visit, referral_id: str) -> Referral:
-    """The open case, taken by the visitor: only who has taken a case may decide it, the page of somebody whose time ran
-    out is old. Raises Conflict when it was decided, or taken by another.
-    """
+    """Returns the open case, taken by the visitor: only the person who has taken a case may decide it, and a page whose
+    time ran out is refused. Raises Conflict when the case was decided, or taken by another."""
     referral = await referrals.get(conn, referral_id, visit.principal.partner)
     if referral.state not in OPEN:
         raise Conflict(f"referral {referral_id} is {referral.state} already")
@@ -211,14 +211,14 @@ def _why_not(visit: Visit, error: Exception, fields: dict[str, str]) -> str:
 
 
 async def _next(visit: Visit, done: str) -> str:
-    """Where the next free case is, taken already; the queue when none is left."""
+    """Take the next free case and return its address; the queue's when none is left."""
     suffix = f"?done={done}" if done else ""
     name, partner = _name(visit.principal), visit.principal.partner
     wanted = waiting.Wanted(partner=partner, holder="free_or_mine", me=name)
     async with visit.context.engine.connect() as conn:
-        # Of some, in case others take the first of them at this moment.
-        found = await waiting.ids(conn, wanted, visit.context.now(), limit=_TRIED_MAX)
-    for referral_id in found:
+        # Several candidates, in case others take the first of them at this moment.
+        ids = await waiting.ids(conn, wanted, visit.context.now(), limit=_TRIED_MAX)
+    for referral_id in ids:
         try:
             async with visit.context.engine.begin() as conn:
                 await _take(conn, visit, referral_id)
@@ -229,12 +229,12 @@ async def _next(visit: Visit, done: str) -> str:
 
 
 async def _queue(visit: Visit) -> dict[str, Any]:
-    """One page of the queue, as the address asks for it. A word that is no filter filters nothing."""
+    """Returns one page of the queue, filtered as the address asks. An unknown filter is ignored."""
     context, request, lang = visit.context, visit.request, visit.lang
     now, name, partner = context.now(), _name(visit.principal), visit.principal.partner
     asked = {key: request.query_params.get(key, "") for key in ("product", "cause", "who")}
     if not re.fullmatch(r"[a-z0-9_]{0,100}", asked["product"]):
-        asked["product"] = ""  # what no product can be called is not asked of the store, which takes no NUL
+        asked["product"] = ""  # a name that no product can have is not looked up in the store, which takes no NUL
     cause = asked["cause"] if asked["cause"] in _CAUSES else ""
     who = asked["who"] if asked["who"] in ("free", "mine") else ""
     wanted = waiting.Wanted(partner, asked["product"], cause, who, name)  # type: ignore[arg-type]
@@ -254,7 +254,7 @@ async def _queue(visit: Visit) -> dict[str, Any]:
             )
             if row.decision is not None
             else "",
-            "more": sum(one.pulls is not Outcome.PAY for one in row.decision.reasons) - 1 if row.decision else 0,
+            "more": sum(reason.pulls is not Outcome.PAY for reason in row.decision.reasons) - 1 if row.decision else 0,
             "holder": _holder(row.referral, now),
             "overdue": row.referral.due_at < now,
         }
@@ -278,7 +278,7 @@ async def _queue(visit: Visit) -> dict[str, Any]:
 
 
 def _number(words: str) -> int:
-    """The page that an address names, 1 where it names none."""
+    """Returns the page number that an address names, 1 where it names none."""
     return max(1, int(words)) if re.fullmatch(r"[0-9]{1,6}", words) else 1
 
 
@@ -329,13 +329,13 @@ async def _case(visit: Visit, referral_id: str) -> dict[str, Any]:
 
 
 def prefect_url(context: Context) -> str:
-    """Root of Prefect's pages, "" where no server is known."""
+    """Returns the root of Prefect's pages, "" where no server is known."""
     settings = context.settings
     return (settings.prefect_ui_url or settings.prefect_api_url.removesuffix("/api")).rstrip("/")
 
 
 def _holder(referral: Referral, now: datetime) -> str:
-    """Who has the case now, "" for nobody."""
+    """Returns who has taken the case, "" for nobody."""
     return waiting.holder(referral.assigned_to, referral.assigned_until, now)
 
 

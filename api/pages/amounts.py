@@ -1,5 +1,5 @@
-"""How a typed amount is understood: said beside the field while people type, and asked by the claim's form before it is
-sent, so that pages have no reading of amounts of their own."""
+"""Shows how a typed amount is read: beside the field while people type, and before the claim's form is sent, so that
+the pages need no reading of amounts of their own."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ async def read_amount(
     typed: Annotated[str, Query(max_length=200)] = "",
     currency: Annotated[str, Query(max_length=3)] = "",
 ) -> JSONResponse:
-    """`{minor, text}`: minor units and how they are written; `{code, message}` where the amount can't be read in one
-    way only, which is an answer to this question and no failure of it."""
+    """Returns `{minor, text}`: minor units and the written amount; or `{code, message}` where the amount is ambiguous
+    or unreadable, which is a valid answer and not an error."""
     if not currencies.is_known(currency):
         raise Problem("invalid_request", "/query/currency: no currency of ISO 4217")
     try:

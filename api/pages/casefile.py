@@ -1,4 +1,5 @@
-"""One case as an adjuster judges it: the claim, the facts as they were recorded with the decision, what may be paid."""
+"""One case as an adjuster judges it: the claim, the facts recorded with the decision, and the amounts that may be
+paid."""
 
 from __future__ import annotations
 
@@ -50,9 +51,10 @@ class RecordedDecision:
 
 @dataclass(frozen=True, slots=True)
 class CaseFile:
-    """`recorded` is None where checking failed before there were facts, or another version recorded them.
+    """The contents of a case page. `recorded` is None where checking failed before there were facts, or another version
+    recorded them.
 
-    `due`: what the calculation says, at most `limit`; `limit`: the most that a person may approve for the whole claim.
+    `due`: the calculated amount, at most `limit`; `limit`: the most that a person may approve for the whole claim.
     """
 
     view: ClaimDetail
@@ -62,35 +64,41 @@ class CaseFile:
     recorded: RecordedDecision | None
     due: Money
     limit: Money
-    said: Mapping[tuple[str, str], Ruling] = field(default_factory=dict)  # by photo and match
+    rulings: Mapping[tuple[str, str], Ruling] = field(default_factory=dict)  # by photo and match
     disclosed: frozenset[str] = frozenset()  # photo ids of matches whose picture the visitor may see
     outsider: bool = False  # a partner's person: other people's claims have no name
 
     @property
     def decision(self) -> Decision | None:
-        """The decision that brought the claim here."""
-        named = (one.decision for one in self.view.decisions if one.id == self.referral.decision_id)
-        found = next(named, self.view.decision.decision if self.view.decision is not None else None)
-        if found is None or not self.outsider:
-            return found
-        return replace(found, reasons=tuple(for_outsiders(one) for one in found.reasons))
+        """Returns the decision that sent the claim to a person."""
+        named = (row.decision for row in self.view.decisions if row.id == self.referral.decision_id)
+        decision = next(named, self.view.decision.decision if self.view.decision is not None else None)
+        if decision is None or not self.outsider:
+            return decision
+        return replace(decision, reasons=tuple(for_outsiders(reason) for reason in decision.reasons))
 
     @property
     def carrying(self) -> tuple[Reason, ...]:
-        """The reasons that carried the decision."""
+        """Returns the reasons that led to the decision."""
         decision = self.decision
-        return tuple(one for one in decision.reasons if one.pulls is not Outcome.PAY) if decision is not None else ()
+        return (
+            tuple(reason for reason in decision.reasons if reason.pulls is not Outcome.PAY)
+            if decision is not None
+            else ()
+        )
 
     @property
     def in_order(self) -> tuple[Reason, ...]:
-        """What was looked at and found in order."""
+        """Returns the reasons for checks that passed."""
         decision = self.decision
-        return tuple(one for one in decision.reasons if one.pulls is Outcome.PAY) if decision is not None else ()
+        return (
+            tuple(reason for reason in decision.reasons if reason.pulls is Outcome.PAY) if decision is not None else ()
+        )
 
     @property
     def files(self) -> Mapping[str, EvidenceRow]:
-        """Evidence by its id."""
-        return {one.id: one for one in self.view.evidence}
+        """Returns the evidence by its id."""
+        return {row.id: row for row in self.view.evidence}
 
     @property
     def photos(self) -> tuple[PhotoFact | UnmeasuredPhoto, ...]:
@@ -101,15 +109,15 @@ class CaseFile:
         return self.recorded.facts.papers if self.recorded is not None else ()
 
     def doubtful_fields(self, paper: PaperFact) -> frozenset[str]:
-        """Fields of a paper that a person should look at, by the thresholds of the decision."""
+        """Returns the fields of a paper that a person should check, by the thresholds of the decision."""
         return doubtful_fields(self.product, paper, self.recorded.rules) if self.recorded is not None else frozenset()
 
     def to_compare(self, match: PhotoMatch) -> bool:
-        """Whether a person compares the two pictures: a copy, or maybe one by the thresholds of the decision."""
+        """True if a person compares the two pictures: a copy, or a possible one by the thresholds of the decision."""
         return copies.to_compare(match, self.recorded.rules) if self.recorded is not None else is_copy(match)
 
     def looks(self, photo: PhotoFact) -> str:
-        """The photo's verdict, or `maybe` where all that it has are pictures to compare."""
+        """Returns the photo's verdict, or `maybe` where it has only pictures to compare."""
         maybe = photo.verdict is PhotoVerdict.SIMILAR and any(self.to_compare(match) for match in photo.matches)
         return "maybe" if maybe else str(photo.verdict)
 
@@ -119,15 +127,15 @@ class CaseFile:
 
     @property
     def unexamined(self) -> tuple[EvidenceRow, ...]:
-        """Files that no recorded fact is about, such as those of a later round."""
-        seen = {one.evidence_id for one in (*self.photos, *self.papers, *self.noses)}
-        return tuple(one for one in self.view.evidence if one.id not in seen)
+        """Returns the files that no recorded fact is about, such as those of a later round."""
+        examined = {fact.evidence_id for fact in (*self.photos, *self.papers, *self.noses)}
+        return tuple(row for row in self.view.evidence if row.id not in examined)
 
 
 async def load(
     conn: AsyncConnection, referral: Referral, catalogue: Mapping[str, Product], principal: Principal
 ) -> CaseFile:
-    """The case of `referral` as `principal` may see it. Raises NotFound as `views.claim_view` does."""
+    """Returns the case of `referral` as `principal` may see it. Raises NotFound as `views.claim_view` does."""
     partner = principal.partner
     view = await views.claim_view(conn, referral.claim_id, partner=partner)
     product = catalogue[view.claim.product]
@@ -139,7 +147,7 @@ async def load(
     lines = recorded.row.decision.benefit if recorded is not None else ()
     calculated = next((line.amount for line in lines if line.label == "due"), view.claim.amount)
     due = smallest(calculated, limit) if calculated.minor > 0 else limit
-    said = await rulings.of_claim(conn, referral.claim_id)
+    made = await rulings.of_claim(conn, referral.claim_id)
     photos = recorded.facts.photos if recorded is not None else ()
     matches = (match for photo in photos if isinstance(photo, PhotoFact) for match in photo.matches)
     return CaseFile(
@@ -150,15 +158,15 @@ async def load(
         recorded=recorded,
         due=due,
         limit=limit,
-        said=said,
+        rulings=made,
         disclosed=await disclosed(conn, principal, matches),
         outsider=partner is not None,
     )
 
 
 def matches_to_show(photo: PhotoFact, *, most: int = 4) -> tuple[PhotoMatch, ...]:
-    """Proven copies first, then the most probable; what merely looks alike is left to the end of the list."""
-    ordered = sorted(photo.matches, key=lambda one: (not is_copy(one), -one.probability, -one.inliers))
+    """Returns the matches to show: proven copies first, then the most probable; similar pictures come last."""
+    ordered = sorted(photo.matches, key=lambda match: (not is_copy(match), -match.probability, -match.inliers))
     return tuple(ordered[:most])
 
 

@@ -34,7 +34,7 @@ from claims.wire import canonical
 
 router = APIRouter(prefix="/claims", route_class=PageRoute)
 PAGE_ROWS: Final = 30
-# How often a claim is asked after, by status; no entry: nothing will change by itself within minutes.
+# Polling interval of a claim's page, by status; no entry: nothing will change by itself within minutes.
 _POLL: Final = {Status.SUBMITTED: "1s", Status.APPROVED: "1s", Status.REFERRED: "20s", Status.PAYOUT_FAILED: "20s"}
 Csrf = Annotated[str, Header(alias="X-CSRF-Token")]
 
@@ -55,12 +55,12 @@ async def own_claims(visit: Claimant, before: Moment | None = None) -> Response:
 
 @router.get("/new")
 async def new_claim(visit: Claimant, policy: str = "") -> Response:
-    """Choose a policy (unless there is one only), then the form that fits its product."""
+    """Let the claimant choose a policy (unless there is only one), then show the form that fits its product."""
     context, claimant_id = visit.context, visit.principal.subject
     async with context.engine.connect() as conn:
         own = await policies.of_claimant(conn, claimant_id)
         payee = await policies.last_payee_account(conn, claimant_id)
-    offered = [(one, context.catalogue[one.product]) for one in own if one.product in context.catalogue]
+    offered = [(cover, context.catalogue[cover.product]) for cover in own if cover.product in context.catalogue]
     chosen = offered[0] if len(offered) == 1 else next((pair for pair in offered if pair[0].id == policy), None)
     if policy and chosen is None:
         raise NotFound(f"no policy {policy} of this claimant")
@@ -81,7 +81,7 @@ async def new_claim(visit: Claimant, policy: str = "") -> Response:
 
 @router.post("")
 async def make_claim(visit: Claimant, key: Key, csrf: Csrf = "") -> Response:
-    """The multipart body of the API, sent by the page's script, which shows its progress."""
+    """Make a claim from the API's multipart body, sent by the page's script, which shows its progress."""
     check_csrf(visit.request, visit.visitor.csrf, csrf)
     return await intake_routes.create_claim(visit.keyed(key), visit.lang)
 
@@ -99,7 +99,7 @@ async def claim_page(visit: Claimant, claim_id: Id) -> Response:
 
 @router.get("/{claim_id}/live")
 async def claim_live(visit: Claimant, claim_id: Id, seen: str = "") -> Response:
-    """What changes while the claim is decided; 204 while nothing has."""
+    """Show what changes while the claim is decided; 204 while nothing has changed."""
     shown = await _shown(visit, claim_id)
     if shown["mark"] == seen:
         return Response(status_code=204)
@@ -130,7 +130,7 @@ async def withdraw(visit: Claimant, claim_id: Id) -> Response:
 
 @router.post("/{claim_id}/submit")
 async def submit(visit: Claimant, claim_id: Id) -> Response:
-    """A draft that another client of the API began."""
+    """Submit a draft that another client of the API began."""
     fields = await posted(visit)
     try:
         await intake_routes.submit_claim(visit.sent(fields), visit.lang, claim_id)
@@ -140,7 +140,7 @@ async def submit(visit: Claimant, claim_id: Id) -> Response:
 
 
 async def _again(visit: Visit, claim_id: str, error: Exception) -> Response:
-    """The claim's page with what was wrong."""
+    """Show the claim's page again with the error."""
     shown = await _shown(visit, claim_id)
     return visit.render("claim.html", status=422, **shown | {"failure": visit.message_of(error)})
 
@@ -155,7 +155,9 @@ async def _shown(visit: Visit, claim_id: str) -> dict[str, Any]:
     clauses = []
     if decision is not None and product is not None:
         cited = dict.fromkeys(
-            one.clause for one in decision.reasons if one.ground is Ground.CONTRACT and one.pulls is decision.outcome
+            reason.clause
+            for reason in decision.reasons
+            if reason.ground is Ground.CONTRACT and reason.pulls is decision.outcome
         )
         clauses = [(number, product.clause_text(number, lang)) for number in cited if number]
     return {
@@ -171,7 +173,7 @@ async def _shown(visit: Visit, claim_id: str) -> dict[str, Any]:
         "timeline": _timeline(view),
         "steps": showing.next_steps(view, visit.principal),
         "poll": _POLL.get(view.claim.status, ""),
-        "mark": f"{view.claim.round}-{len(view.timeline)}-{sum(bool(one.preview_sha256) for one in view.evidence)}",
+        "mark": f"{view.claim.round}-{len(view.timeline)}-{sum(bool(row.preview_sha256) for row in view.evidence)}",
         "seconds_to_decide": _seconds_to_decide(view),
         "key": secrets.token_urlsafe(24),
         "limits": context.limits,
@@ -185,7 +187,7 @@ _BEFORE_DECISION: Final = frozenset({Status.DRAFT, Status.SUBMITTED})
 
 
 def _asked(kind: EvidenceKind, product: Any) -> bool:
-    """Whether the product has any use for this kind of file."""
+    """True if the product uses this kind of file."""
     if product is None or kind is EvidenceKind.PHOTO:
         return True
     return bool(product.evidence.papers) if kind is EvidenceKind.PAPER else bool(product.evidence.nose)
@@ -196,21 +198,21 @@ _NOTHING_DUE: Final = frozenset({"below_deductible", "days_exhausted", "hospital
 
 
 def _benefit(view: ClaimDetail, decision: Decision | None, lang: Lang) -> tuple[ExplainedLine, ...]:
-    """The explanation of benefits, once something is paid on it or nothing is for it: before, it is the pipeline's
-    guess and nobody's promise."""
+    """Returns the explanation of benefits once something is paid on it or declined on its amounts: before, it is an
+    estimate of the pipeline and not a promise."""
     if decision is None:
         return ()
     if view.claim.status is Status.DECLINED and decision.reasons[0].code in _NOTHING_DUE:
         return explain.explanation(decision, lang)
     if view.claim.status not in (Status.APPROVED, Status.PAID, Status.PAYOUT_FAILED):
         return ()
-    paying = (one.decision for one in reversed(view.decisions) if one.decision.outcome is Outcome.PAY)
-    found = next(paying, None)
-    return explain.explanation(found, lang) if found is not None else ()
+    paying = (row.decision for row in reversed(view.decisions) if row.decision.outcome is Outcome.PAY)
+    approval = next(paying, None)
+    return explain.explanation(approval, lang) if approval is not None else ()
 
 
 def _timeline(view: ClaimDetail) -> list[views.TimelineEvent]:
-    """Newest first; a draft that was submitted in the same breath is no event."""
+    """Returns the events, newest first; a draft that was submitted at once is left out."""
     entries = list(view.timeline)
     if len(entries) > 1 and entries[0].status is Status.DRAFT and entries[0].at == entries[1].at:
         entries = entries[1:]
@@ -218,7 +220,7 @@ def _timeline(view: ClaimDetail) -> list[views.TimelineEvent]:
 
 
 def _seconds_to_decide(view: ClaimDetail) -> float | None:
-    """From submission to the first decision when the rules made it."""
+    """Returns the seconds from submission to the first decision when the rules made it."""
     if not view.decisions or view.claim.submitted_at is None or view.decisions[0].decision.decided_by != "rules":
         return None
     return (view.decisions[0].decision.decided_at - view.claim.submitted_at).total_seconds()

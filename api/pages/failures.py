@@ -1,4 +1,4 @@
-"""Refusals and failures as pages: the same codes as the API, in words for people."""
+"""Shows refusals and failures as pages: the codes of the API, in words for people."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _CODES: Final[dict[type[ClaimsError], str]] = {
     NotFound: "not_found",
     **CODES_BY_ERROR,
 }
-# Refusals that a form shows beside itself, with what was typed still in it.
+# Refusals that a form shows beside itself, keeping what was typed.
 FORM_ERRORS: Final = (Problem, AmountUnreadable, Conflict, CurrencyMismatch, InvalidDecision, InvalidTransition)
 
 
 class SignInNeeded(Exception):
-    """Nobody is signed in; `ended`: somebody was, and their time has run out."""
+    """Nobody is signed in; `ended`: somebody was, and the session has expired."""
 
     def __init__(self, *, ended: bool) -> None:
         super().__init__("signed out" if ended else "not signed in")
@@ -45,13 +45,12 @@ class SignInNeeded(Exception):
 
 
 class FormRefused(Exception):
-    """A form without the token of the page it claims to come from."""
+    """The form does not carry the token of the page that it claims to come from."""
 
 
 class PageRoute(APIRoute):
-    """A route whose refusals are pages. Scripts that ask for JSON get `{code, message}`; htmx gets a redirect or the
-    plain status, which leaves what is on the page as it is.
-    """
+    """A route that shows refusals as pages. Scripts that ask for JSON get `{code, message}`; htmx gets a redirect or
+    the plain status, which leaves the page as it is."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
@@ -82,7 +81,8 @@ class PageRoute(APIRoute):
 
 
 def code_of(error: Exception) -> str:
-    """The problem code of a refusal or of a store that is away. Raises `error` itself when it is a fault of ours."""
+    """Returns the problem code of a refusal or of a store that is away. Raises `error` itself when it is a fault of
+    ours."""
     if isinstance(error, Problem | AmountUnreadable):
         return error.code
     if isinstance(error, RequestValidationError):
@@ -96,7 +96,7 @@ def code_of(error: Exception) -> str:
 
 
 def message_of(request: Request, error: Exception) -> str:
-    """What the person at the page is told."""
+    """Returns the message for the person at the page."""
     return texts.say(language(request), f"problem.{code_of(error)}")
 
 

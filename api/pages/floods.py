@@ -1,4 +1,4 @@
-"""Floods: pictures that suddenly match many claims, each shown once, with one word to say about all its claims."""
+"""The floods page: pictures that suddenly match many claims, each shown once, for one ruling on all its claims."""
 
 from __future__ import annotations
 
@@ -60,6 +60,6 @@ def _asked(fields: dict[str, str]) -> FloodRulingRequest:
 async def _floods(context: Context) -> dict[str, Any]:
     async with context.engine.connect() as conn:
         waiting = await floods.list_floods(conn, state="open")
-        shown = [(one, await floods.pictures(conn, one.id, routes.PICTURES)) for one in waiting]
+        shown = [(flood, await floods.pictures(conn, flood.id, routes.PICTURES)) for flood in waiting]
         ruled = await floods.list_floods(conn, state="ruled", limit=_RULED_SHOWN)
     return {"waiting": shown, "ruled": ruled, "new_key": lambda: secrets.token_urlsafe(24)}

@@ -1,4 +1,4 @@
-"""The operator's page: how it runs, at a glance; flow runs are Prefect's own pages."""
+"""The operator's page: the state of the installation at a glance; flow runs are Prefect's own pages."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ async def operations(visit: Operator, hours: Hours = 24) -> Response:
 
 @router.get("/figures")
 async def live_figures(visit: Operator, hours: Hours = 24) -> Response:
-    """The figures alone, asked for every few seconds."""
+    """Show the figures alone; the page asks for them every few seconds."""
     return visit.render("_figures.html", **await _figures(visit, hours))
 
 
 @router.post("/findings/{finding_id}/lifting")
 async def lift(visit: Operator, finding_id: routes.FindingId) -> Response:
-    """Let a stopped claim go on."""
+    """Lift a finding, so that its stopped claim goes on."""
 
     async def send(sent: KeyedRequest, fields: dict[str, str]) -> Response:
         asked = validated(LiftRequest, {"note": fields.get("note", "")})
@@ -74,7 +74,7 @@ async def write_off(visit: Operator, recovery_id: Id) -> Response:
 
 
 async def _done(visit: Visit, send: Callable[[KeyedRequest, dict[str, str]], Awaitable[Response]]) -> Response:
-    """Do what the form asks, and show the page again; beside it why not, where it was refused."""
+    """Carry out the form's request and show the page again, with the reason beside it where it was refused."""
     fields = await posted(visit)
     try:
         await send(visit.sent(fields), fields)
@@ -96,26 +96,27 @@ async def _page(visit: Visit, hours: int, *, failure: str = "") -> Response:
 async def _figures(visit: Visit, hours: int) -> dict[str, Any]:
     context, lang, now = visit.context, visit.lang, visit.context.now()
     async with context.engine.connect() as conn:
-        seen = await figures.operator_figures(conn, now, timedelta(hours=hours))
+        stored = await figures.operator_figures(conn, now, timedelta(hours=hours))
         payouts = await views.payouts_by_state(conn)
         recent = await views.list_claims(conn, limit=RECENT_ROWS)
     return {
-        "seen": seen,
+        "figures": stored,
         "hours": hours,
         "windows": WINDOWS,
-        "rate": None if isinstance(seen.straight_through_rate, UnmeasuredFact) else seen.straight_through_rate,
-        "p50": None if isinstance(seen.decision_seconds_p50, UnmeasuredFact) else seen.decision_seconds_p50,
-        "p95": None if isinstance(seen.decision_seconds_p95, UnmeasuredFact) else seen.decision_seconds_p95,
+        "rate": None if isinstance(stored.straight_through_rate, UnmeasuredFact) else stored.straight_through_rate,
+        "p50": None if isinstance(stored.decision_seconds_p50, UnmeasuredFact) else stored.decision_seconds_p50,
+        "p95": None if isinstance(stored.decision_seconds_p95, UnmeasuredFact) else stored.decision_seconds_p95,
         "outcomes": [
-            (outcome.value, explain.outcome_text(outcome, lang), seen.decisions.get(outcome, 0)) for outcome in Outcome
+            (outcome.value, explain.outcome_text(outcome, lang), stored.decisions.get(outcome, 0))
+            for outcome in Outcome
         ],
         "statuses": [
-            (status.value, explain.status_text(status, lang), seen.by_status.get(status, 0))
+            (status.value, explain.status_text(status, lang), stored.by_status.get(status, 0))
             for status in Status
-            if seen.by_status.get(status, 0)
+            if stored.by_status.get(status, 0)
         ],
         "payouts": [(state, payouts.get(state, 0)) for state in ("reserved", "sent", "paid", "failed")],
-        "backlogs": [("adjudication", seen.adjudication), ("settle", seen.settle), ("refer", seen.refer)],
+        "backlogs": [("adjudication", stored.adjudication), ("settle", stored.settle), ("refer", stored.refer)],
         "recent": [
             (row, explain.status_text(row.status, lang), product_name(context.catalogue, row.product, lang))
             for row in recent

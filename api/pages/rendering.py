@@ -1,4 +1,4 @@
-"""Templates to responses. Everything is escaped; an unknown name in a template is an error, not a blank."""
+"""Renders templates to responses. Everything is escaped; an unknown name in a template is an error, not a blank."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who is signed in. `csrf` must come back with every form."""
+    """The person who is signed in. `csrf` must come back with every form."""
 
     principal: Principal
     csrf: str
@@ -43,7 +43,7 @@ class Visitor:
 
 
 def language(request: Request) -> Lang:
-    """The language chosen on the page, else the browser's."""
+    """Returns the language chosen on the page, else the browser's."""
     chosen = request.cookies.get(LANGUAGE_COOKIE, "")
     if chosen in texts.languages():
         return chosen
@@ -53,7 +53,7 @@ def language(request: Request) -> Lang:
 def render(
     request: Request, template: str, visitor: Visitor | None = None, *, status: int = 200, **values: Any
 ) -> HTMLResponse:
-    """`template` with `values` for this visitor, in their language."""
+    """Returns `template` filled in with `values` for this visitor, in their language."""
     lang = language(request)
 
     def say(key: str, **fields: object) -> str:
@@ -75,18 +75,18 @@ def render(
 
 
 def product_name(catalogue: Mapping[str, Product], key: str, lang: Lang) -> str:
-    """The product's name; its key where it is not offered any more."""
+    """Returns the product's name; its key where it is no longer offered."""
     product = catalogue.get(key)
     return product.name.in_language(lang) if product is not None else key
 
 
 def money_input(amount: Money) -> str:
-    """An amount as people type it: 4700 fen are "47.00", 4700 yen are "4700"."""
+    """Returns an amount as people type it: 4700 fen are "47.00", 4700 yen are "4700"."""
     return currencies.digits(amount.minor, amount.currency, grouped=False)
 
 
 def _moment(at: datetime) -> Markup:
-    """A time element: the browser shows it in its own zone; without JavaScript it reads as UTC."""
+    """Returns a time element: the browser shows it in its own zone; without JavaScript it reads as UTC."""
     utc = at.astimezone(UTC)
     return Markup('<time datetime="{}" data-local>{} UTC</time>').format(
         utc.isoformat(timespec="seconds"), utc.strftime("%Y-%m-%d %H:%M")
@@ -95,7 +95,7 @@ def _moment(at: datetime) -> Markup:
 
 @jinja2.pass_context
 def _seconds(context: jinja2.runtime.Context, value: float) -> str:
-    """A duration with as many digits as matter: 0.84 s, 12.4 s, 3 min 05 s; 0.84 秒, 3 分 05 秒."""
+    """Returns a duration with as many digits as matter: 0.84 s, 12.4 s, 3 min 05 s; 0.84 秒, 3 分 05 秒."""
     lang = context["lang"]
     if value < 10:
         return texts.say(lang, "duration.seconds", seconds=f"{value:.2f}")
@@ -112,12 +112,12 @@ def _size(count: int) -> str:
 
 
 def _heading(text: str) -> str:
-    """Words of a sentence where they stand by themselves: with a capital letter."""
+    """Returns a phrase with a capital letter, for use as a heading."""
     return text[:1].upper() + text[1:]
 
 
 def _asset(name: str) -> str:
-    """A static file's address; it changes with the file, so that no browser keeps an old one."""
+    """Returns a static file's address; it changes with the file, so that no browser keeps an old one."""
     return f"/static/{name}?v={int((_STATIC / name).stat().st_mtime)}"
 
 

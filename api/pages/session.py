@@ -1,4 +1,5 @@
-"""Signing in: a bearer token is pasted once and becomes a session; the cookie holds a random name for it, no token."""
+"""Signs people in: a bearer token is pasted once and becomes a session; the cookie holds a random name for it, not the
+token."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ _REFUSED: Final[Mapping[type[tokens.TokenRefused], str]] = {
 
 
 async def visit_of(context: Context, request: Request) -> Visit:
-    """The visit of whoever is signed in. Raises SignInNeeded; a Problem when they ask too often."""
+    """Returns the visit of the person who is signed in. Raises SignInNeeded; a Problem when they send too many
+    requests."""
     token = request.cookies.get(SESSION_COOKIE, "")
     if not token:
         raise SignInNeeded(ended=False)
@@ -64,7 +66,8 @@ def _in_force(context: Context, key_id: str) -> bool:
 
 
 def signed_in(*roles: Role) -> Any:
-    """A dependency that yields the Visit when the visitor's role is among `roles`; sign-in page or 403 otherwise."""
+    """Returns a dependency that yields the Visit when the visitor's role is among `roles`; otherwise it shows the
+    sign-in page or a 403."""
 
     async def check(context: Ctx, request: Request) -> Visit:
         visit = await visit_of(context, request)
@@ -83,7 +86,7 @@ Party = Annotated[Visit, signed_in(Role.CLAIMANT, Role.ADJUSTER, Role.PARTNER)]
 
 
 async def form_fields(request: Request) -> dict[str, str]:
-    """The fields of an ordinary form, each once. Raises Problem for anything else."""
+    """Returns the fields of an ordinary form, each once. Raises Problem for anything else."""
     if request.headers.get("content-type", "").split(";")[0].strip() != "application/x-www-form-urlencoded":
         raise Problem("unsupported_content_type", "Send an ordinary form.")
     try:
@@ -94,14 +97,14 @@ async def form_fields(request: Request) -> dict[str, str]:
 
 
 async def posted(visit: Visit) -> dict[str, str]:
-    """The fields of a form that this visitor's own page sent. Raises FormRefused for any other."""
+    """Returns the fields of a form that this visitor's own page sent. Raises FormRefused for any other."""
     fields = await form_fields(visit.request)
     check_csrf(visit.request, visit.visitor.csrf, fields.get("csrf", ""))
     return fields
 
 
 def check_csrf(request: Request, expected: str, given: str) -> None:
-    """Raises FormRefused unless the request comes from our own page and carries its token."""
+    """Check that the request comes from our own page and carries its token. Raises FormRefused otherwise."""
     origin = request.headers.get("origin", "")
     public = request.app.state.context.settings.public_url  # behind a proxy, Host may be another name
     if origin and urlsplit(origin).netloc not in (request.headers.get("host", ""), urlsplit(public).netloc):
@@ -112,7 +115,7 @@ def check_csrf(request: Request, expected: str, given: str) -> None:
 
 @router.get("/")
 async def home(context: Ctx, request: Request) -> Response:
-    """Everybody's own page."""
+    """Redirect to the start page of the visitor's role."""
     visit = await visit_of(context, request)
     return RedirectResponse(HOME[visit.principal.role], 303)
 
@@ -157,7 +160,7 @@ async def sign_out(context: Ctx, request: Request) -> Response:
     await posted(await visit_of(context, request))
     async with context.engine.begin() as conn:
         await sessions.end(conn, request.cookies.get(SESSION_COOKIE, ""))
-    # Previews may lie in the browser's cache; whoever sits there next must not find them.
+    # Previews may lie in the browser's cache; the next user of the browser must not find them.
     answer = RedirectResponse("/sign-in", 303, {"Clear-Site-Data": '"cache"'})
     answer.delete_cookie(SESSION_COOKIE)
     return answer

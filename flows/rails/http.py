@@ -28,8 +28,8 @@ from flows.rails.rail import Instruction, NotKnown, Paid, RailKind, RailSettings
 
 UNKNOWN: Final = "payout_unknown"
 # The codes by which a bank refuses a payout for good: the only answers after which no money can leave under its id. A
-# closed set, about the payee or the amount, never about the request, its moment or ourselves: those may be answered
-# otherwise later, while a payout under the same id is already on its way.
+# closed set, about the payee or the amount, never about the request, its time or us: a refusal of those kinds may
+# change later, while a payout under the same id is already on its way.
 FINAL_REFUSALS: Final = frozenset(
     {
         "account_blocked",
@@ -40,13 +40,13 @@ FINAL_REFUSALS: Final = frozenset(
         "payee_refused",
     }
 )
-_WAITS: Final = (429, 503)  # the statuses with which Retry-After asks for a pause in all that we send
+_WAITS: Final = (429, 503)  # with these statuses Retry-After asks for a pause in all requests
 
 
 class HttpRailSettings(RailSettings):
     """The bank's address and its limits. token: a bearer token, "" for none. final_refusals: the codes by which this
-    bank refuses for good. A bank that asks for a longer pause than `retry_after_seconds_max` is asked again after that.
-    """
+    bank refuses for good. retry_after_seconds_max: the longest pause that is honoured; a bank that asks for more is
+    asked again after that."""
 
     url: str = ""
     token: SecretStr = SecretStr("")
@@ -57,7 +57,7 @@ class HttpRailSettings(RailSettings):
 
 
 class _Record(BaseModel):
-    """A payout as the bank states it. Strict: an amount in words, or a state that nobody knows, cannot be read."""
+    """A payout as the bank states it. Strict: an amount in words, or an unknown state, is refused."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
@@ -79,7 +79,7 @@ class _Page(BaseModel):
 
 
 class _Problem(BaseModel):
-    """id: the payout that it is about, where the bank says so."""
+    """A problem document of the bank. id: the payout that it is about, where the bank names it."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -89,7 +89,7 @@ class _Problem(BaseModel):
 
 
 class HttpRail:
-    """One client for many payouts; an async context manager. clock: monotonic seconds."""
+    """Pays through one HTTP client; an async context manager. clock: monotonic seconds."""
 
     def __init__(self, config: HttpRailSettings, clock: Callable[[], float] = time.monotonic) -> None:
         token = config.token.get_secret_value()
@@ -164,7 +164,7 @@ class HttpRail:
             after = page.next
 
     async def _answer(self, payout_id: str, request: httpx.Request) -> httpx.Response | Unclear:
-        """The whole answer, or why there is none: also while the bank has asked to be left alone."""
+        """Returns the whole answer, or Unclear with the reason, also while the bank has asked for a pause."""
         quiet_seconds = self._quiet_until - self._clock()
         if quiet_seconds > 0:
             return Unclear(payout_id, f"the bank asked for a pause of {quiet_seconds:.1f} s more", quiet_seconds)
@@ -187,8 +187,8 @@ class HttpRail:
         return Unclear(payout_id, f"the bank says {record.state} {record.code}".rstrip())
 
     def _refusal(self, payout_id: str, response: httpx.Response) -> Refused | Unclear:
-        """A refusal counts only by a name of the closed set: a 409 "in progress" must not fail a payout that is being
-        made, nor a proxy's bare 404 one that may have been."""
+        """Returns Refused only for a code of the closed set, else Unclear: a 409 "in progress" must not fail a payout
+        that is being made, nor a proxy's bare 404 one that may have been."""
         try:
             problem = _Problem.model_validate_json(response.content)
         except ValidationError:
@@ -204,7 +204,8 @@ class HttpRail:
         return Unclear(payout_id, f"the bank answered {response.status_code} {code[:64]}".rstrip(), wait_seconds)
 
     def _pause(self, response: httpx.Response) -> float:
-        """Seconds that Retry-After asks for, as a number or as a date; 0 without one that can be read."""
+        """Returns the seconds that Retry-After asks for, as a number or as a date; 0 where it is missing or
+        unreadable."""
         told = response.headers.get("retry-after", "").strip()
         if response.status_code not in _WAITS or not told:
             return 0.0
@@ -224,7 +225,8 @@ def _paid(record: _Record) -> Paid:
 
 
 def _problem(response: httpx.Response) -> tuple[str, str]:
-    """Code of a problem and the payout that it is about (that of the request where it names none); "" without one."""
+    """Returns a problem's code and the payout that it is about (that of the request where it names none); "" without a
+    code."""
     try:
         problem = _Problem.model_validate_json(response.content)
     except ValidationError:

@@ -1,10 +1,10 @@
-"""What a way to pay can answer, the protocol that every rail keeps, and what a kind of rail is.
+"""The answers of a payout rail, the protocol that every rail keeps, and the record that registers a kind of rail.
 
 A kind of rail is one file beside this one and one line in `flows.rails.registry`; the setting `rail.kind` names it.
 
 The payout id is the only key of a payment: the same on every attempt, so that a rail can pay at most once for it. A
 rail never raises for the fate of a payout: it answers Paid, Refused, NotKnown or Unclear, and Unclear is resolved by
-asking, never by sending blindly.
+asking, never by sending again blindly.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class NotKnown:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """No reply, or one that says nothing about the payment: it may or may not have happened.
+    """No reply, or a reply that says nothing about the payment: it may or may not have happened.
 
-    wait_seconds: how long the rail wants to be left alone; 0 where it did not say.
+    wait_seconds: the pause that the rail asks for; 0 where it asks for none.
     """
 
     payout_id: str
@@ -68,25 +68,24 @@ class Unclear:
 
 
 class PayoutRail(Protocol):
-    """A bank, a wallet, a card scheme. Implementations are safe to use from several tasks at once."""
+    """A bank, a wallet or a card scheme. Implementations are safe to use from several tasks at once."""
 
     async def send(self, instruction: Instruction) -> Paid | Refused | Unclear:
         """Ask for the payment. At most one payment per payout id, however often it is called."""
         ...
 
     async def ask(self, payout_id: str) -> Paid | Refused | NotKnown | Unclear:
-        """What became of a payout. Never moves money."""
+        """Ask for the state of a payout. Never moves money."""
         ...
 
     def payments(self) -> AsyncIterator[Paid]:
-        """Every payment the rail has made for us, oldest first. Raises RailError when the list cannot be had in
-        full.
-        """
+        """Yields every payment that the rail has made for us, oldest first. Raises RailError when the list cannot be
+        read in full."""
         ...
 
 
 class RailSettings(BaseModel):
-    """Base of a rail's own settings: frozen, and no name that the rail does not know. Secrets are SecretStr."""
+    """Base of a rail's own settings: frozen, and an unknown name is an error. Secrets are SecretStr."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -96,7 +95,8 @@ SettingsT = TypeVar("SettingsT", bound=RailSettings)
 
 @dataclass(frozen=True, slots=True)
 class RailKind(Generic[SettingsT]):
-    """A kind of rail: its settings, and how a rail is opened with them for as long as a process pays."""
+    """A kind of rail: the class of its settings, and the function that opens a rail with them for the life of a
+    process."""
 
     name: str
     settings: type[SettingsT]

@@ -23,10 +23,9 @@ RAILS: Mapping[str, RailKind[Any]] = MappingProxyType(
 
 
 def chosen(name: str, settings: Mapping[str, Any]) -> ChosenRail:
-    """The rail of that name with these settings, not opened yet.
+    """Returns the rail of that name with these settings, not opened yet.
 
-    Raises UnknownRail that names the kinds there are, and InvalidRail that names the wrong settings, never their
-    values.
+    Raises UnknownRail that names the known kinds, and InvalidRail that names the wrong settings, never their values.
     """
     try:
         kind = RAILS[name]
@@ -37,5 +36,5 @@ def chosen(name: str, settings: Mapping[str, Any]) -> ChosenRail:
     try:
         return ChosenRail(kind, kind.settings.model_validate(dict(settings)))
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        wrong = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
     raise InvalidRail(f"settings of the payout rail {name!r}: {wrong}")

@@ -17,12 +17,12 @@ from claims.store.blobs import BlobStore
 from fixtures.noses import render_nose
 from flows.drain import Drain
 from flows.enrol import Enrolling
-from flows.looking import Looking, Stopwatch, looking
 from flows.queues import OutboxQueue, utc_now
 from flows.sending import Sending
 from flows.stage_context import StageContext
 from flows.stages import nose_facts
 from flows.tracking import tracking
+from flows.vision_pool import Stopwatch, VisionPool, vision_pool
 
 pytestmark = pytest.mark.anyio
 
@@ -34,18 +34,18 @@ def nose(pet: int, capture: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def eyes(tmp_path_factory: pytest.TempPathFactory, worker_limits: Any) -> Iterator[tuple[Looking, str]]:
+def eyes(tmp_path_factory: pytest.TempPathFactory, worker_limits: Any) -> Iterator[tuple[VisionPool, str]]:
     url = (tmp_path_factory.mktemp("blobs") / "evidence").as_uri()
-    with looking(worker_limits(url)) as loaded:
+    with vision_pool(worker_limits(url)) as loaded:
         yield loaded, url
 
 
 @pytest.fixture
-def kennel(world: Any, eyes: tuple[Looking, str]) -> Any:
+def kennel(world: Any, eyes: tuple[VisionPool, str]) -> Any:
     return replace(world, blobs=BlobStore(eyes[1]))
 
 
-async def enrol(kennel: Any, eyes: Looking, key: str, photos: list[bytes], wait_until: Any) -> views.Enrolment:
+async def enrol(kennel: Any, eyes: VisionPool, key: str, photos: list[bytes], wait_until: Any) -> views.Enrolment:
     """Asks for an enrolment of pet_1, drains the outbox and returns the enrolment."""
     async with kennel.engine.begin() as conn:
         sha256s = [kennel.blobs.put(data) for data in photos]

@@ -27,10 +27,10 @@ from claims.store.idempotency import Response, Standing
 from claims.store.tables import blob_deletions, claims, evidence, idempotency_keys
 from flows.config import RetentionLimits
 from flows.erasure import Swept, delete_files, erase, sweep, tend
-from flows.looking import Looking, Stopwatch, looking
 from flows.queues import utc_now
 from flows.stage_context import StageContext
 from flows.stages import photos
+from flows.vision_pool import Stopwatch, VisionPool, vision_pool
 from models.registry import weights_path
 from tests.forked import Forked
 from tests.waiting import until
@@ -183,14 +183,14 @@ async def test_a_file_that_somebody_sends_again_at_this_moment_is_not_deleted(wo
 
 
 @pytest.fixture(scope="module")
-def eyes(tmp_path_factory: pytest.TempPathFactory, worker_limits: Any) -> Iterator[tuple[Looking, str]]:
+def eyes(tmp_path_factory: pytest.TempPathFactory, worker_limits: Any) -> Iterator[tuple[VisionPool, str]]:
     url = (tmp_path_factory.mktemp("blobs") / "evidence").as_uri()
-    with looking(worker_limits(url)) as loaded:
+    with vision_pool(worker_limits(url)) as loaded:
         yield loaded, url
 
 
 async def test_a_worker_that_is_still_looking_at_an_erased_claim_puts_nothing_back(
-    world: Any, eyes: tuple[Looking, str], photograph: Any
+    world: Any, eyes: tuple[VisionPool, str], photograph: Any
 ) -> None:
     shop = replace(world, blobs=BlobStore(eyes[1]))
     claim_id = await shop.claim(await shop.policy("anna"), {"rot.jpg": (EvidenceKind.PHOTO, photograph(0))})
@@ -216,7 +216,7 @@ async def test_a_worker_that_is_still_looking_at_an_erased_claim_puts_nothing_ba
 
 
 async def test_a_worker_that_has_read_the_photo_before_it_was_erased_leaves_no_preview(
-    world: Any, eyes: tuple[Looking, str], photograph: Any
+    world: Any, eyes: tuple[VisionPool, str], photograph: Any
 ) -> None:
     shop = replace(world, blobs=BlobStore(eyes[1]))
     claim_id = await shop.claim(await shop.policy("anna"), {"rot.jpg": (EvidenceKind.PHOTO, photograph(1))})

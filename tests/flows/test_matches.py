@@ -31,12 +31,12 @@ from fixtures import edits
 from flows.adjudicate import Adjudication
 from flows.config import PrefectConfig
 from flows.drain import Drain
-from flows.looking import Looking, looking
+from flows.learn import RulingLearner
 from flows.queues import ClaimQueue, OutboxQueue
 from flows.sending import Sending
 from flows.stage_context import StageContext
-from flows.teach import Teaching
 from flows.tracking import tracking
+from flows.vision_pool import VisionPool, vision_pool
 from models.registry import weights_path
 from vision.library import known_pictures
 
@@ -45,22 +45,22 @@ LIMITS = FloodLimits(claims_max=2, window_hours=24)
 
 
 @pytest.fixture(scope="module")
-def eyes(tmp_path_factory: pytest.TempPathFactory, worker_limits: Any) -> Iterator[tuple[Looking, str]]:
+def eyes(tmp_path_factory: pytest.TempPathFactory, worker_limits: Any) -> Iterator[tuple[VisionPool, str]]:
     url = (tmp_path_factory.mktemp("blobs") / "evidence").as_uri()
-    with looking(worker_limits(url)) as loaded:
+    with vision_pool(worker_limits(url)) as loaded:
         loaded.warm_photos()
         yield loaded, url
 
 
 @pytest.fixture
-def shop(world: Any, eyes: tuple[Looking, str]) -> Any:
+def shop(world: Any, eyes: tuple[VisionPool, str]) -> Any:
     from claims.store.blobs import BlobStore
 
     return replace(world, blobs=BlobStore(eyes[1]))
 
 
 @asynccontextmanager
-async def working(shop: Any, eyes: Looking) -> AsyncIterator[None]:
+async def working(shop: Any, eyes: VisionPool) -> AsyncIterator[None]:
     """Runs a worker's loops: adjudicating claims and learning from rulings."""
     config = shop.worker_config()
     stop, wakes = asyncio.Event(), (asyncio.Event(), asyncio.Event())
@@ -68,7 +68,7 @@ async def working(shop: Any, eyes: Looking) -> AsyncIterator[None]:
         scorecard = Scorecard.from_json(weights_path("credit_scorecard").read_bytes())
         context = StageContext(shop.engine, eyes, scorecard, floods=LIMITS)
         adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once)
-        learning = Sending("teach", shop.engine, tracker, Teaching(shop.engine).teach, config.lease)
+        learning = Sending("teach", shop.engine, tracker, RulingLearner(shop.engine).learn, config.lease)
         seconds = config.lease.lease_seconds
         drains: list[Drain[Any]] = [
             Drain("a", ClaimQueue(shop.engine, "w", seconds), adjudication.work, config.lease, stop, wakes[0]),
@@ -387,7 +387,7 @@ async def test_a_word_taken_back_before_it_was_learnt_from_teaches_nothing(
         known = await known_pictures.known(conn, [ruling.match_photo_id, ruling.photo_id])
     # A worker that read the word just before it was taken back is about to learn from it.
     with pytest.raises(NotFound):
-        await Teaching(shop.engine)._learn(
+        await RulingLearner(shop.engine)._learn_common(
             ruling.id, known[ruling.match_photo_id], [known[ruling.photo_id]], ruling_id=ruling.id
         )
     async with working(shop, eyes[0]):

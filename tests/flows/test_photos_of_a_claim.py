@@ -28,10 +28,10 @@ from claims.store import adjudication
 from claims.store.tables import evidence
 from claims.subject import Subject, SubjectFact
 from fixtures import demo_world, edits
-from flows.looking import Looking, Stopwatch, looking
 from flows.queues import utc_now
 from flows.stage_context import StageContext
 from flows.stages import PhotoFacts, cover, fraud, photos
+from flows.vision_pool import Stopwatch, VisionPool, vision_pool
 from models.registry import weights_path
 
 pytestmark = pytest.mark.anyio
@@ -39,15 +39,15 @@ MANY = 60
 
 
 @pytest.fixture(scope="module")
-def eyes(tmp_path_factory: pytest.TempPathFactory, worker_limits: Any) -> Iterator[tuple[Looking, str]]:
+def eyes(tmp_path_factory: pytest.TempPathFactory, worker_limits: Any) -> Iterator[tuple[VisionPool, str]]:
     url = (tmp_path_factory.mktemp("blobs") / "evidence").as_uri()
-    with looking(worker_limits(url)) as loaded:
+    with vision_pool(worker_limits(url)) as loaded:
         loaded.warm_photos()
         yield loaded, url
 
 
 @pytest.fixture
-def shop(world: Any, eyes: tuple[Looking, str]) -> Any:
+def shop(world: Any, eyes: tuple[VisionPool, str]) -> Any:
     from dataclasses import replace
 
     from claims.store.blobs import BlobStore
@@ -55,7 +55,7 @@ def shop(world: Any, eyes: tuple[Looking, str]) -> Any:
     return replace(world, blobs=BlobStore(eyes[1]))
 
 
-async def judged_photos(shop: Any, eyes: Looking, claim_id: str) -> tuple[PhotoFacts, Decision, Stopwatch]:
+async def judged_photos(shop: Any, eyes: VisionPool, claim_id: str) -> tuple[PhotoFacts, Decision, Stopwatch]:
     """Returns the facts of the photos stage and the rules' decision on them with everything else in order."""
     context = StageContext(shop.engine, eyes, Scorecard.from_json(weights_path("credit_scorecard").read_bytes()))
     async with shop.engine.connect() as conn:
@@ -89,24 +89,24 @@ def small(number: int) -> bytes:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Counts examinations, comparisons and compared candidates from here on."""
     looked: Counter[str] = Counter()
-    own_photo, own_compare = Looking.photo, Looking.compare_photo
+    own_photo, own_compare = VisionPool.photo, VisionPool.compare_photo
 
-    def photo(self: Looking, row: Any) -> Any:
+    def photo(self: VisionPool, row: Any) -> Any:
         looked["photo"] += 1
         return own_photo(self, row)
 
-    def compare(self: Looking, photo: Any, candidates: Any, subject: str) -> Any:
+    def compare(self: VisionPool, photo: Any, candidates: Any, subject: str) -> Any:
         looked["compare"] += 1
         looked["candidates"] += len(candidates)
         return own_compare(self, photo, candidates, subject)
 
-    monkeypatch.setattr(Looking, "photo", photo)
-    monkeypatch.setattr(Looking, "compare_photo", compare)
+    monkeypatch.setattr(VisionPool, "photo", photo)
+    monkeypatch.setattr(VisionPool, "compare_photo", compare)
     return looked
 
 
 async def test_one_file_twelve_times_is_looked_at_published_and_counted_once(
-    shop: Any, eyes: tuple[Looking, str], monkeypatch: pytest.MonkeyPatch
+    shop: Any, eyes: tuple[VisionPool, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked = counted(monkeypatch)
     claim_id = await shop.claim(await shop.policy("anna"), as_photos([demo_world.sample_photo("coffee.png")] * 12))
@@ -141,7 +141,7 @@ async def test_the_store_takes_twelve_files_a_claim_and_says_so(shop: Any) -> No
 
 
 async def test_sixty_photos_in_one_claim_are_all_examined(
-    shop: Any, eyes: tuple[Looking, str], monkeypatch: pytest.MonkeyPatch
+    shop: Any, eyes: tuple[VisionPool, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The API refuses so many; a higher limit some day must not bring the worker down."""
     claim_id = await shop.claim(await shop.policy("anna"), as_photos([small(0)]))
@@ -162,7 +162,7 @@ async def test_sixty_photos_in_one_claim_are_all_examined(
 
 
 async def test_a_photo_of_another_thing_is_asked_for_again_and_a_fitting_one_settles_it(
-    shop: Any, eyes: tuple[Looking, str]
+    shop: Any, eyes: tuple[VisionPool, str]
 ) -> None:
     cat, coffee = demo_world.sample_photo("chelsea.png"), demo_world.sample_photo("coffee.png")
     ((fact,), decision, _) = await judged_photos(shop, eyes[0], await shop.photo_claim("anna", cat))
@@ -178,7 +178,7 @@ async def test_a_photo_of_another_thing_is_asked_for_again_and_a_fitting_one_set
     assert "photo_of_another_thing" not in {reason.code for reason in decision.reasons}
 
 
-async def test_a_strip_and_a_single_pixel_among_the_photos_do_no_harm(shop: Any, eyes: tuple[Looking, str]) -> None:
+async def test_a_strip_and_a_single_pixel_among_the_photos_do_no_harm(shop: Any, eyes: tuple[VisionPool, str]) -> None:
     pixel, panorama = io.BytesIO(), io.BytesIO()
     Image.new("RGB", (1, 1), "red").save(pixel, "PNG")
     wide = np.concatenate([np.asarray(Image.open(io.BytesIO(small(n))).resize((500, 200))) for n in range(40)], 1)
@@ -193,7 +193,7 @@ async def test_a_strip_and_a_single_pixel_among_the_photos_do_no_harm(shop: Any,
 
 
 async def test_the_command_line_calls_a_photo_what_the_worker_calls_it(
-    shop: Any, eyes: tuple[Looking, str], tmp_path: Path
+    shop: Any, eyes: tuple[VisionPool, str], tmp_path: Path
 ) -> None:
     """Command line and worker agree on verdict, numbers, transform and signs of an edited copy, a look-alike, a file
     that is no photo, and a photo with nothing to compare by.

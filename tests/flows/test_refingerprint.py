@@ -15,8 +15,8 @@ from claims.store.blobs import BlobStore
 from fixtures import demo_world
 from fixtures.tiny_sscd import write_files
 from flows.config import DescriptorConfig
-from flows.looking import fingerprinter
 from flows.refingerprint import RefingerprintReport, refingerprint
+from flows.vision_pool import fingerprinter
 from models.train.sscd import make_whitening
 from vision.copies.fingerprint import Fingerprinter
 from vision.decode.image import Decoder, preview_jpeg

@@ -25,12 +25,12 @@ from claims.store.tables import claimants, decisions, evidence, jobs, stage_resu
 from flows.adjudicate import Adjudication
 from flows.config import PrefectConfig, RecheckLimits
 from flows.drain import Drain
-from flows.looking import Looking, looking
 from flows.queues import ClaimQueue, utc_now
 from flows.recheck import recheck
 from flows.reconcile import reconcile
 from flows.stage_context import StageContext
 from flows.tracking import tracking
+from flows.vision_pool import VisionPool, vision_pool
 from models.registry import weights_path
 from tests.forked import Forked
 
@@ -38,16 +38,16 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def eyes(tmp_path_factory: pytest.TempPathFactory, worker_limits: Any) -> Iterator[tuple[Looking, str]]:
+def eyes(tmp_path_factory: pytest.TempPathFactory, worker_limits: Any) -> Iterator[tuple[VisionPool, str]]:
     """Yields vision, loaded once for all tests here, over one evidence store."""
     url = (tmp_path_factory.mktemp("blobs") / "evidence").as_uri()
-    with looking(worker_limits(url)) as loaded:
+    with vision_pool(worker_limits(url)) as loaded:
         loaded.warm_photos()
         yield loaded, url
 
 
 @pytest.fixture
-def shop(world: Any, eyes: tuple[Looking, str]) -> Any:
+def shop(world: Any, eyes: tuple[VisionPool, str]) -> Any:
     """Returns the world over the evidence store that the loaded vision reads."""
     from claims.store.blobs import BlobStore
 
@@ -56,7 +56,7 @@ def shop(world: Any, eyes: tuple[Looking, str]) -> Any:
 
 @asynccontextmanager
 async def adjudicating(
-    shop: Any, eyes: Looking, prefect: PrefectConfig | None = None, **changes: Any
+    shop: Any, eyes: VisionPool, prefect: PrefectConfig | None = None, **changes: Any
 ) -> AsyncIterator[Any]:
     """Runs the worker's drain without loading vision again; stops it as SIGTERM does."""
     config = shop.worker_config(**changes)

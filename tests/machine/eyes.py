@@ -1,4 +1,4 @@
-"""A cache of real measurements: results of `flows.looking` for a file or two files are kept by SHA-256, in memory and
+"""A cache of real measurements: results of `flows.vision_pool` for a file or two files are kept by SHA-256, in memory and
 in a folder that several runs may share. Missing results are measured, never invented.
 """
 
@@ -20,7 +20,7 @@ from claims.evidence import PhotoMatch
 from claims.store.adjudication import EvidenceRow
 from claims.store.blobs import BlobStore
 from flows.config import StoreConfig, WorkerConfig
-from flows.looking import Looking, SeenPaper, Stopwatch, looking
+from flows.vision_pool import SeenPaper, Stopwatch, VisionPool, vision_pool
 from models.ocr_build import default_target
 from vision.copies.fingerprint import Fingerprint
 from vision.errors import ImageRefused
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class Remembering:
-    """A caching stand-in for `flows.looking.Looking`, which is loaded at the first real measurement."""
+    """A caching stand-in for `flows.vision_pool.VisionPool`, which is loaded at the first real measurement."""
 
     def __init__(self, evidence_url: str, folder: Path) -> None:
         self._config = WorkerConfig(
@@ -44,7 +44,7 @@ class Remembering:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._known: dict[str, Any] = {}
         self._stack = contextlib.ExitStack()
-        self._real: Looking | None = None
+        self._real: VisionPool | None = None
         self._loading = threading.Lock()
         self._pool = self._stack.enter_context(ThreadPoolExecutor(2, thread_name_prefix="remember"))
         self.measured = 0
@@ -96,8 +96,8 @@ class Remembering:
             preview_sha256=other.preview_sha256,
         )
 
-    def explain_photo(self, fingerprint: Fingerprint, match: Candidate, geometry: Any, bank: KnownPictures) -> str:
-        return known_pictures.explain(fingerprint, match.keypoints, match.thumbnail, geometry, bank)
+    def explain_photo(self, fingerprint: Fingerprint, match: Candidate, geometry: Any, known: KnownPictures) -> str:
+        return known_pictures.explain(fingerprint, match.keypoints, match.thumbnail, geometry, known)
 
     def overlay(self, preview_sha256: str, match: PhotoMatch) -> str:
         if not self.has_files([preview_sha256, match.preview_sha256]):
@@ -118,11 +118,11 @@ class Remembering:
     def paper_models(self) -> tuple[str, ...]:
         return self._once("paper-models", lambda: self.real().paper_models())  # type: ignore[no-any-return]
 
-    def real(self) -> Looking:
+    def real(self) -> VisionPool:
         with self._loading:
             self.measured += 1
             if self._real is None:
-                self._real = self._stack.enter_context(looking(self._config))
+                self._real = self._stack.enter_context(vision_pool(self._config))
             return self._real
 
     def _with_preview(self, examined: Any) -> tuple[Any, bytes]:

@@ -1,4 +1,4 @@
-"""Claims: made, followed, supplemented, withdrawn and appealed by claimants; read by every party to them."""
+"""Claims: claimants make, follow, supplement, withdraw and appeal them; every party to a claim reads it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def create_claim(sent: SentByClaimant, lang: Language) -> Response:
 
 
 async def _create(sent: KeyedRequest, lang: Lang, stated: wire.ClaimRequest, form: Form | None) -> Response:
-    """A draft without a form, a submitted claim with one."""
+    """Make a draft without a form, a submitted claim with one."""
     context, claimant_id, actor, now = sent.context, sent.principal.subject, sent.actor, sent.context.now()
     claim_id = f"C{now:%Y%m%d}-{secrets.token_hex(5)}"
     product = ""
@@ -116,9 +116,8 @@ async def _create(sent: KeyedRequest, lang: Lang, stated: wire.ClaimRequest, for
 
 
 async def _check(conn: AsyncConnection, sent: KeyedRequest, stated: wire.ClaimRequest, now: datetime) -> str:
-    """What cannot be a claim at all; the product's key. What the contract does not pay is for `claims.decide` to say,
-    with its clause.
-    """
+    """Refuse a statement that cannot be a claim at all. Returns the product's key. What the contract does not cover is
+    left to `claims.decide`, which names the clause."""
     context = sent.context
     policy = await adjudication.policy_of(conn, stated.policy_id, sent.principal.subject)
     if stated.product and stated.product not in context.catalogue:
@@ -144,7 +143,7 @@ async def list_claims(
     context: Ctx,
     principal: Claimant,
     lang: Language,
-    status: Annotated[list[Status] | None, Query(description="Only these")] = None,
+    status: Annotated[list[Status] | None, Query(description="Statuses to filter by")] = None,
     before: Annotated[
         Moment | None, Query(description="Created earlier than this: `created_at` of the last row")
     ] = None,
@@ -292,9 +291,8 @@ async def appeal_claim(sent: SentByClaimant, lang: Language, claim_id: Id, words
 
 
 def scope(principal: Principal) -> dict[str, Any]:
-    """How the store's queries are narrowed for this caller: claimants to their own, partners to what was referred to
-    them.
-    """
+    """Returns the filters that narrow the store's queries for this caller: claimants to their own claims, partners to
+    those that were referred to them."""
     if principal.role is Role.CLAIMANT:
         return {"claimant_id": principal.subject}
     return {"partner": principal.subject} if principal.role is Role.PARTNER else {}

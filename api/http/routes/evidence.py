@@ -92,8 +92,8 @@ async def put_evidence(
 @router.get(
     "/evidence/{name}",
     summary="A file as it was sent, as an attachment",
-    description="To its sender byte for byte. To those who judge, with positions, serial numbers, owner names, "
-    "thumbnails and comments blanked: the same picture, the same length, another hash.",
+    description="Its sender gets it byte for byte. Adjusters and insurers get it with positions, serial numbers, owner "
+    "names, thumbnails and comments blanked: the same picture, the same length, another hash.",
     response_class=StreamingResponse,
     responses=_ATTACHMENT | described.refusals(*described.READS, "erased"),
 )
@@ -106,7 +106,7 @@ async def get_evidence(context: Ctx, principal: Party, claim_id: Id, name: FileN
         "Content-Security-Policy": "sandbox; default-src 'none'",
     }
     if principal.role is not Role.CLAIMANT:
-        # Where and with which camera it was taken is between the claimant and the evidence store.
+        # Place and camera of a photo are for the claimant and the pipeline alone.
         data = await run_in_threadpool(context.blobs.read, file.sha256)
         return Response(await run_in_threadpool(without_marks, data, file.media_type), 200, headers, file.media_type)
     return await stream(context, file.sha256, file.media_type, headers)
@@ -130,7 +130,7 @@ async def get_preview(context: Ctx, principal: Party, claim_id: Id, name: FileNa
 @router.get(
     "/matches/{photo_id}/preview",
     summary="The picture that a photo of this claim matched",
-    description="For adjusters; for an insurer only a picture of nobody's, or of a claim that was referred to it, too. "
+    description="For adjusters; for an insurer only a picture of no claim, or of a claim that was referred to it, too. "
     "Only pictures named in the claim's newest facts are served.",
     response_class=StreamingResponse,
     responses=JPEG | described.refusals(*described.READS, "preview_pending", "erased"),
@@ -141,7 +141,9 @@ async def get_match_preview(context: Ctx, principal: Handler, claim_id: Id, phot
         if view.claim.status is Status.ERASED:
             raise ClaimErased(f"claim {claim_id} was erased")
         photos = recorded_photos(view.decisions)
-        match = next((one for photo in photos for one in photo.matches if one.photo_id == photo_id), None)
+        match = next(
+            (candidate for photo in photos for candidate in photo.matches if candidate.photo_id == photo_id), None
+        )
         if match is None or photo_id not in await disclosed(conn, principal, [match]):
             raise NotFound(f"claim {claim_id} matched no picture {photo_id!r} that {principal} may see")
     if not match.preview_sha256:
@@ -150,13 +152,14 @@ async def get_match_preview(context: Ctx, principal: Handler, claim_id: Id, phot
 
 
 def cacheable(sha256: str) -> dict[str, str]:
-    """Headers of a picture that is shown in place."""
+    """Returns the headers of a picture that is shown in place."""
     # Named by its hash, so it cannot change; private, because it is somebody's photo.
     return {"Cache-Control": "private, max-age=3600", "ETag": f'"{sha256}"', "Content-Disposition": "inline"}
 
 
 async def stream(context: Context, sha256: str, media_type: str, headers: dict[str, str]) -> StreamingResponse:
-    """The file is opened before the answer begins, so that a missing one is a 404 and not a broken body."""
+    """Stream a file. It is opened before the answer begins, so that a missing file gives a 404 and not a broken
+    body."""
     opened = context.blobs.open(sha256)
     file = await run_in_threadpool(opened.__enter__)
 

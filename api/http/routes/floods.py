@@ -1,4 +1,4 @@
-"""Adjusters: pictures that suddenly match many claims, ruled on once."""
+"""For adjusters: pictures that suddenly match many claims, ruled on once for all of them."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ async def list_floods(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> wire.Floods:
     async with context.engine.connect() as conn:
-        found = await floods.list_floods(conn, state=state, limit=limit)
-        shown = [(one, await floods.pictures(conn, one.id, PICTURES)) for one in found]
-    return wire.Floods(floods=[flood_view(one, pictures) for one, pictures in shown])
+        listed = await floods.list_floods(conn, state=state, limit=limit)
+        shown = [(flood, await floods.pictures(conn, flood.id, PICTURES)) for flood in listed]
+    return wire.Floods(floods=[flood_view(flood, pictures) for flood, pictures in shown])
 
 
 @router.get(
@@ -50,15 +50,15 @@ async def list_floods(
 )
 async def get_flood_picture(context: Ctx, _: Adjuster, flood_id: Id, photo_id: PhotoId) -> StreamingResponse:
     async with context.engine.connect() as conn:
-        found = await floods.picture(conn, flood_id, photo_id)
-    if not found.preview_sha256:
+        picture = await floods.picture(conn, flood_id, photo_id)
+    if not picture.preview_sha256:
         raise Problem("preview_pending", "This picture has no preview.")
-    return await stream(context, found.preview_sha256, "image/jpeg", cacheable(found.preview_sha256))
+    return await stream(context, picture.preview_sha256, "image/jpeg", cacheable(picture.preview_sha256))
 
 
 @router.post(
     "/{flood_id}/ruling",
-    summary="Say once what a flood is: common, or copies",
+    summary="Rule once on a flood: common, or copies",
     description="A worker carries it out: `common` has the claims that wait for it alone decided anew, `copies` puts "
     "each before a person.",
     response_model=wire.FloodView,
@@ -85,13 +85,13 @@ def flood_view(flood: Flood, pictures: list[Sighted]) -> wire.FloodView:
         ruled_at=flood.ruled_at,
         pictures=[
             wire.FloodPicture(
-                photo_id=one.picture.photo_id,
-                claim_id=one.picture.claim_id,
-                matched=one.matched,
-                href=f"/v1/floods/{flood.id}/pictures/{quote(one.picture.photo_id, safe='')}"
-                if one.picture.preview_sha256
+                photo_id=sighting.picture.photo_id,
+                claim_id=sighting.picture.claim_id,
+                matched=sighting.matched,
+                href=f"/v1/floods/{flood.id}/pictures/{quote(sighting.picture.photo_id, safe='')}"
+                if sighting.picture.preview_sha256
                 else "",
             )
-            for one in pictures
+            for sighting in pictures
         ],
     )

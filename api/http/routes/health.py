@@ -85,8 +85,8 @@ async def _evidence(context: Context) -> str:
 async def _figures(context: Context) -> StoreFigures | None:
     try:
         async with asyncio.timeout(_CHECK_SECONDS_MAX), context.engine.connect() as conn:
-            seen = await figures.operator_figures(conn, context.now())
-            return StoreFigures(seen, await views.payouts_by_state(conn))
+            stored = await figures.operator_figures(conn, context.now())
+            return StoreFigures(stored, await views.payouts_by_state(conn))
     except STORE_ERRORS as error:
         log.warning("metrics_without_store", error=error)
         return None

@@ -1,4 +1,4 @@
-"""What the selling platform registers: policies with their claimants, pets, and photos of pets' noses."""
+"""For the selling platform: registers policies with their claimants, pets, and photos of pets' noses."""
 
 from __future__ import annotations
 
@@ -153,9 +153,8 @@ def _check_product(context: Context, policy: wire.PolicyTerms) -> None:
 
 
 async def _record_claimant(context: Context, principal: Principal, claimant: wire.ClaimantRequest) -> None:
-    """In a transaction of its own: the audit chain is locked from its record on, and no row of a policy may be waited
-    for under that lock.
-    """
+    """Record the claimant in a transaction of its own: the audit chain is locked from its record on, and no row of a
+    policy may be waited for under that lock."""
     async with context.engine.begin() as conn:
         now, actor = context.now(), str(principal)
         if claimant.credit_attributes is None:

@@ -1,4 +1,5 @@
-"""Those who judge: what a claim's photos matched, the proof, and their word on it, which they may take back."""
+"""For adjusters and partner insurers: the matches of a claim's photos, the proof, and rulings on them, which can be
+taken back."""
 
 from __future__ import annotations
 
@@ -31,16 +32,16 @@ router = APIRouter(prefix="/v1/claims/{claim_id}", tags=["matches"])
 
 @router.get(
     "/matches",
-    summary="What the claim's photos matched",
+    summary="The pictures that the claim's photos matched",
     description="For adjusters and the insurer that the claim was referred to.",
     responses=described.refusals(*described.READS),
 )
 async def list_matches(context: Ctx, principal: Handler, claim_id: Id) -> wire.Matches:
     async with context.engine.connect() as conn:
         view = await views.claim_view(conn, claim_id, **scope(principal))
-        said = await rulings.of_claim(conn, claim_id)
+        words = await rulings.of_claim(conn, claim_id)
         photos = recorded_photos(view.decisions)
-        seen = await disclosed(conn, principal, (match for photo in photos for match in photo.matches))
+        visible = await disclosed(conn, principal, (match for photo in photos for match in photo.matches))
     shown = [
         wire.PhotoMatchesView(
             evidence_id=photo.evidence_id,
@@ -48,7 +49,7 @@ async def list_matches(context: Ctx, principal: Handler, claim_id: Id) -> wire.M
             verdict=photo.verdict,
             common=photo.common,
             matches=[
-                _match(claim_id, photo.evidence_id, match, said.get((photo.evidence_id, match.photo_id)), seen)
+                _match(claim_id, photo.evidence_id, match, words.get((photo.evidence_id, match.photo_id)), visible)
                 for match in photo.matches
                 if match.owner is not MatchOwner.SAME_CLAIM
             ],
@@ -84,7 +85,7 @@ async def get_overlay(
 @router.post(
     "/rulings",
     status_code=201,
-    summary="Confirm a match, reject it, or say that everybody photographs this",
+    summary="Confirm a match, reject it, or rule that everybody photographs this",
     response_model=wire.RulingTaken,
     responses=described.refusals(*described.CREATES, "not_found", "ruled_already"),
 )
@@ -97,9 +98,9 @@ async def rule_match(sent: SentByHandler, claim_id: Id, asked: wire.RulingReques
 
 @router.post(
     "/rulings/{ruling_id}/taking-back",
-    summary="Take back a word on a match",
-    description="The pair may be ruled on anew. Adjusters take back any word that was said in the claim, an insurer "
-    "its own. Decisions that were taken on it stay.",
+    summary="Take back a ruling on a match",
+    description="The pair may be ruled on anew. Adjusters take back any ruling that was made in the claim, an insurer "
+    "its own. Decisions that rested on it stay.",
     response_model=wire.RulingTakenBack,
     responses=described.refusals(*described.CREATES, "not_found"),
 )
@@ -111,11 +112,11 @@ async def take_back_ruling(sent: SentByHandler, claim_id: Id, ruling_id: Id, ask
 
 
 def _match(
-    claim_id: str, evidence_id: str, match: PhotoMatch, said: Ruling | None, seen: Collection[str]
+    claim_id: str, evidence_id: str, match: PhotoMatch, word: Ruling | None, visible: Collection[str]
 ) -> wire.MatchView:
-    """seen: photo ids of pictures that the caller may see."""
+    """Returns a match as this caller may see it. visible: photo ids of pictures that the caller may see."""
     placed = match.placement
-    shown = match.photo_id in seen
+    shown = match.photo_id in visible
     overlay = f"/v1/claims/{claim_id}/matches/{evidence_id}/{quote(match.photo_id, safe='')}/overlay"
     return wire.MatchView(
         photo_id=match.photo_id,
@@ -138,7 +139,7 @@ def _match(
         else None,
         common=match.common,
         flood=match.flood,
-        ruling=said.ruling if said is not None else match.ruling,
-        ruling_id=said.id if said is not None else "",
+        ruling=word.ruling if word is not None else match.ruling,
+        ruling_id=word.id if word is not None else "",
         overlay_href=overlay if match.overlay_sha256 and shown else "",
     )

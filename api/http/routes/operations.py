@@ -1,4 +1,4 @@
-"""Operators: figures of the whole, nobody's claim."""
+"""For operators: figures of the whole installation, about no single claim."""
 
 from __future__ import annotations
 
@@ -27,44 +27,45 @@ async def get_operations(
     context: Ctx, _: Operator, hours: Annotated[int, Query(ge=1, le=720, description="The window, back from now")] = 24
 ) -> wire.Operations:
     async with context.engine.connect() as conn:
-        seen = await figures.operator_figures(conn, context.now(), timedelta(hours=hours))
+        stored = await figures.operator_figures(conn, context.now(), timedelta(hours=hours))
         payouts = await views.payouts_by_state(conn)
     return wire.Operations(
-        at=seen.at,
+        at=stored.at,
         window_hours=hours,
-        submitted=seen.submitted,
-        claims_by_status=dict(seen.by_status),
-        decisions_by_outcome=dict(seen.decisions),
-        closed=seen.closed,
-        closed_untouched=seen.closed_untouched,
-        straight_through_rate=_measured(seen.straight_through_rate),
-        decision_seconds_p50=_measured(seen.decision_seconds_p50),
-        decision_seconds_p95=_measured(seen.decision_seconds_p95),
-        paid_minor=dict(seen.paid_minor),
+        submitted=stored.submitted,
+        claims_by_status=dict(stored.by_status),
+        decisions_by_outcome=dict(stored.decisions),
+        closed=stored.closed,
+        closed_untouched=stored.closed_untouched,
+        straight_through_rate=_measured(stored.straight_through_rate),
+        decision_seconds_p50=_measured(stored.decision_seconds_p50),
+        decision_seconds_p95=_measured(stored.decision_seconds_p95),
+        paid_minor=dict(stored.paid_minor),
         payouts_by_state=payouts,
-        payouts_failed=seen.payouts_failed,
-        referrals_open=seen.referrals_open,
-        referrals_overdue=seen.referrals_overdue,
-        findings_open=dict(seen.findings_open),
-        claims_stopped=seen.claims_stopped,
-        reconciled_at=seen.reconciled.began_at if seen.reconciled is not None else None,
-        recoveries_open={currency: count for currency, (count, _) in seen.recoveries_owed.items()},
-        recoveries_owed_minor={currency: minor for currency, (_, minor) in seen.recoveries_owed.items()},
-        floods_open=seen.floods_open,
-        claims_held=seen.claims_held,
-        waiting_for_resources=dict(seen.waiting_for_resources),
-        adjudication=_backlog(seen.adjudication),
-        settle=_backlog(seen.settle),
-        refer=_backlog(seen.refer),
+        payouts_failed=stored.payouts_failed,
+        referrals_open=stored.referrals_open,
+        referrals_overdue=stored.referrals_overdue,
+        findings_open=dict(stored.findings_open),
+        claims_stopped=stored.claims_stopped,
+        reconciled_at=stored.reconciled.began_at if stored.reconciled is not None else None,
+        recoveries_open={currency: count for currency, (count, _) in stored.recoveries_owed.items()},
+        recoveries_owed_minor={currency: minor for currency, (_, minor) in stored.recoveries_owed.items()},
+        floods_open=stored.floods_open,
+        claims_held=stored.claims_held,
+        waiting_for_resources=dict(stored.waiting_for_resources),
+        adjudication=_backlog(stored.adjudication),
+        settle=_backlog(stored.settle),
+        refer=_backlog(stored.refer),
         processes=[
-            wire.Process(name=one.name, kind=one.kind, at=one.at, report=dict(one.report)) for one in seen.processes
+            wire.Process(name=process.name, kind=process.kind, at=process.at, report=dict(process.report))
+            for process in stored.processes
         ],
         prefect_ui_url=context.settings.prefect_ui_url,
     )
 
 
 def _measured(value: float | UnmeasuredFact) -> float | None:
-    """Unmeasured is null on the wire: never a zero."""
+    """Returns the value, None (null on the wire) where it is unmeasured: never a zero."""
     return None if isinstance(value, UnmeasuredFact) else value
 
 

@@ -1,4 +1,4 @@
-"""Adjusters: what waits for a person, and the verdict on it."""
+"""For adjusters: the cases that wait for a person, and the verdict on each."""
 
 from __future__ import annotations
 
@@ -35,12 +35,14 @@ async def get_queue(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     held: Annotated[bool, Query(description="Cases that wait for a flood's ruling, instead of the others")] = False,
-    product: Annotated[Filter, Query(description="Of one product; its key")] = "",
+    product: Annotated[Filter, Query(description="Key of the product to filter by")] = "",
     cause: Annotated[
-        Literal["", "refer", "appeal", "payout_failed", "stopped"], Query(description="Why they are here")
+        Literal["", "refer", "appeal", "payout_failed", "stopped"], Query(description="Why a person decides the cases")
     ] = "",
-    partner: Annotated[Filter, Query(description="Of one partner insurer; its key")] = "",
-    holder: Annotated[Literal["", "free", "mine"], Query(description="free: nobody has them; mine: you do")] = "",
+    partner: Annotated[Filter, Query(description="Key of the partner insurer to filter by")] = "",
+    holder: Annotated[
+        Literal["", "free", "mine"], Query(description="free: nobody has taken them; mine: you have")
+    ] = "",
 ) -> wire.Queue:
     wanted = waiting.Wanted(
         partner=partner or None,
@@ -71,7 +73,7 @@ async def get_queue(
 async def review_claim(sent: SentByAdjuster, claim_id: Id, verdict: wire.VerdictRequest) -> Response:
     async def write(conn: AsyncConnection) -> Reply:
         view = await views.claim_view(conn, claim_id)
-        waiting = next((one for one in view.referrals if one.state in referrals.OPEN), None)
+        waiting = next((referral for referral in view.referrals if referral.state in referrals.OPEN), None)
         if waiting is None:
             raise InvalidTransition(f"a claim that is {view.claim.status} waits for nobody's verdict")
         return await judge(conn, sent, waiting, verdict)

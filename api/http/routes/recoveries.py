@@ -1,4 +1,4 @@
-"""Operators and adjusters: money that claimants owe back, and payouts that bank and books disagree about."""
+"""For operators and adjusters: money that claimants owe back, and payouts that bank and books disagree about."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def list_recoveries(
         listed = await recoveries.listed(conn, state=wanted, limit=limit, offset=offset)
         owed = await recoveries.owed(conn)
     return wire.RecoveryList(
-        recoveries=[recovery_row(one) for one in listed],
+        recoveries=[recovery_row(recovery) for recovery in listed],
         owed_minor={currency: minor for currency, (_, minor) in owed.items()},
     )
 
@@ -89,14 +89,14 @@ async def list_findings(
         listed = await findings.listed(conn, state="" if state == "all" else state, limit=limit)
         last = await findings.last_run(conn)
     return wire.FindingList(
-        findings=[finding_row(one) for one in listed], reconciled=_run(last) if last is not None else None
+        findings=[finding_row(finding) for finding in listed], reconciled=_run(last) if last is not None else None
     )
 
 
 @router.post(
     "/findings/{finding_id}/lifting",
     summary="Let a stopped claim go on",
-    description="A later reconciliation that meets the very same does not stop it again.",
+    description="A later reconciliation that meets the very same difference does not stop it again.",
     response_model=wire.FindingRow,
     responses=described.refusals(*described.CREATES, "not_found"),
 )
@@ -108,19 +108,19 @@ async def lift_finding(sent: SentByOperator, finding_id: FindingId, asked: wire.
     return await sent.once(asked, write)
 
 
-def recovery_row(one: Recovery) -> wire.RecoveryRow:
+def recovery_row(recovery: Recovery) -> wire.RecoveryRow:
     same: dict[str, Any] = {
-        name: getattr(one, name)
+        name: getattr(recovery, name)
         for name in wire.RecoveryRow.model_fields
         if name not in ("amount_minor", "currency", "owed_minor")
     }
     return wire.RecoveryRow(
-        **same, amount_minor=one.amount.minor, currency=one.amount.currency, owed_minor=one.owed.minor
+        **same, amount_minor=recovery.amount.minor, currency=recovery.amount.currency, owed_minor=recovery.owed.minor
     )
 
 
-def finding_row(one: Finding) -> wire.FindingRow:
-    same: dict[str, Any] = {name: getattr(one, name) for name in Finding.__slots__}
+def finding_row(finding: Finding) -> wire.FindingRow:
+    same: dict[str, Any] = {name: getattr(finding, name) for name in Finding.__slots__}
     return wire.FindingRow(**same)
 
 

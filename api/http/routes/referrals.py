@@ -1,4 +1,4 @@
-"""Partner insurers: the cases referred to them, and their decisions."""
+"""For partner insurers: the cases referred to them, and their decisions."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ async def list_referrals(
     lang: Language,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
-    product: Annotated[Filter, Query(description="Of one product; its key")] = "",
+    product: Annotated[Filter, Query(description="Key of the product to filter by")] = "",
     cause: Annotated[
-        Literal["", "refer", "appeal", "payout_failed", "stopped"], Query(description="Why they are here")
+        Literal["", "refer", "appeal", "payout_failed", "stopped"], Query(description="Why a person decides the cases")
     ] = "",
 ) -> wire.ReferralList:
     wanted = waiting.Wanted(partner=principal.subject, product=product, cause=cause)

@@ -1,4 +1,4 @@
-"""Claims on the wire: what a claimant sends, and what the parties to a claim are shown."""
+"""Claims on the wire: the request of a claimant, and the views for the parties to a claim."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CLAIM_EXAMPLE: dict[str, JsonValue] = {
 
 
 class ClaimRequest(Incoming):
-    """What the claimant states. `product` may be left out; where it is given it must be the policy's."""
+    """The claimant's statement. `product` may be left out; where it is given it must be the policy's."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [CLAIM_EXAMPLE]})
 
@@ -48,7 +48,7 @@ class ClaimRequest(Incoming):
         ge=0,
         le=10**12,
         strict=True,
-        description="What another insurer has paid for this loss already; the state insurance's part is on the bill",
+        description="Amount that another insurer has paid for this loss; the state insurance's part is on the bill",
     )
 
 
@@ -77,9 +77,8 @@ class TimelineEntry(Outgoing):
 
 
 class ReasonView(Outgoing):
-    """One fact that counted. For claimants, `value`, `threshold` and `detail` of a suspicion are blank: they may tell
-    of other people.
-    """
+    """A fact that counted in the decision. For claimants, `value`, `threshold` and `detail` of a suspicion are blank:
+    they may concern other people."""
 
     code: str
     text: str
@@ -93,8 +92,8 @@ class ReasonView(Outgoing):
 
 
 class BenefitView(Outgoing):
-    """One row of the explanation of benefits: `text` is label and amount, `explanation` why, in a sentence. `detail` is
-    what the words were made from, such as a class and its share in basis points."""
+    """A row of the explanation of benefits: `text` is label and amount, `explanation` the reason in a sentence.
+    `detail` holds the values in that sentence, such as a class and its share in basis points."""
 
     code: str
     text: str
@@ -105,9 +104,8 @@ class BenefitView(Outgoing):
 
 
 class DecisionView(Outgoing):
-    """`payout_minor` is zero unless the outcome is `pay`. `decided_by` is "rules" or "person"; staff see the person's
-    subject.
-    """
+    """A decision on the claim. `payout_minor` is zero unless the outcome is `pay`. `decided_by` is "rules" or "person";
+    staff see the person's subject."""
 
     outcome: Outcome
     outcome_text: str
@@ -127,15 +125,15 @@ class PayoutView(Outgoing):
     currency: str
     state: str = Field(description="reserved, sent, paid, failed")
     settled_at: datetime | None
-    offset_against: str = Field(description="The recovery that it was taken off instead of being sent; empty: sent")
+    offset_against: str = Field(description="Id of the recovery that it was set off against; empty where it was sent")
 
 
 class OwedView(Outgoing):
-    """What the claimant owes back of what was paid for the claim."""
+    """An amount that the claimant owes back of what was paid for the claim."""
 
     id: str
     amount_minor: int
-    owed_minor: int = Field(description="Still to come back")
+    owed_minor: int = Field(description="Amount that is still owed")
     currency: str
     state: str = Field(description="open, offset, repaid, written_off")
     opened_at: datetime
@@ -169,9 +167,11 @@ class ClaimView(Outgoing):
     decision: DecisionView | None
     payouts: list[PayoutView]
     recoveries: list[OwedView]
-    stopped_by: list[str] = Field(description="Codes of what bank and books disagree about; for adjusters alone")
+    stopped_by: list[str] = Field(
+        description="Codes of open differences between bank and books; adjusters alone see it"
+    )
     next_steps: list[str] = Field(
-        description="What this caller may do now: submit, add_evidence, withdraw, withdraw_appeal, appeal, review"
+        description="Steps open to this caller: submit, add_evidence, withdraw, withdraw_appeal, appeal, review"
     )
     trace_id: str
     flow_run_id: str = Field(description="The Prefect flow run; blank for claimants and partners")
@@ -193,7 +193,7 @@ class ClaimList(Outgoing):
 
 
 class NoteRequest(Incoming):
-    """Words of the claimant."""
+    """A note by the claimant."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"note": "照片是当天拍的，请人工复核。"}]})
 
@@ -201,7 +201,7 @@ class NoteRequest(Incoming):
 
 
 class AppealRequest(Incoming):
-    """Why the claimant disagrees: a person reads it."""
+    """The claimant's reason for an appeal; a person reads it."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"note": "照片是当天拍的，请人工复核。"}]})
 
@@ -209,7 +209,7 @@ class AppealRequest(Incoming):
 
 
 class ClaimTaken(Outgoing):
-    """The claim after the request: follow `href`."""
+    """The claim as it stands after the request; follow `href`."""
 
     model_config = ConfigDict(
         json_schema_extra={

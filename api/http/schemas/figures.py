@@ -11,13 +11,14 @@ from api.http.schemas.words import Outgoing
 
 
 class Backlog(Outgoing):
-    """due: waiting and due now; later: waiting for a time to come; dead: given up, a person must look."""
+    """Items waiting in a queue. due: may be taken now; later: wait for a time to come; dead: given up, a person must
+    look."""
 
     due: int
     later: int
     leased: int
     dead: int
-    oldest_seconds: float = Field(description="How long the oldest due one has been due")
+    oldest_seconds: float = Field(description="Seconds since the oldest due item became due")
 
 
 class Process(Outgoing):
@@ -28,9 +29,8 @@ class Process(Outgoing):
 
 
 class Operations(Outgoing):
-    """Of the window, except payouts by state, backlogs, open referrals and processes, which are of now. Null: nothing
-    to measure.
-    """
+    """Figures of the time window, except payouts by state, backlogs, open referrals and processes, which are current.
+    Null: nothing to measure."""
 
     at: datetime
     window_hours: int
@@ -48,14 +48,14 @@ class Operations(Outgoing):
     referrals_open: int
     referrals_overdue: int
     findings_open: dict[str, int] = Field(description="Payouts that bank and books disagree about, by code")
-    claims_stopped: int = Field(description="Claims that get no further payout before that is settled")
-    reconciled_at: datetime | None = Field(description="When bank and books were last compared in full")
+    claims_stopped: int = Field(description="Claims that get no further payout until such a difference is settled")
+    reconciled_at: datetime | None = Field(description="Time of the last full comparison of bank and books")
     recoveries_open: dict[str, int] = Field(description="Recoveries that are still owed, by currency")
     recoveries_owed_minor: dict[str, int]
     floods_open: int = Field(description="Pictures that match many claims and wait for a person's ruling")
     claims_held: int = Field(description="Claims that wait for such a ruling alone")
     waiting_for_resources: dict[str, int] = Field(
-        description="Claims put off because our machines lack something, by what: disk, memory, reader, store, ..."
+        description="Claims put off for want of a resource of ours, by resource: disk, memory, reader, store, ..."
     )
     adjudication: Backlog
     settle: Backlog

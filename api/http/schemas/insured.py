@@ -44,7 +44,7 @@ _NUMBER_MAX = 10**12
 
 
 class ClaimantRequest(Incoming):
-    """The person insured. Left-out `credit_attributes` stay as they are (docs: claims.credit names them)."""
+    """The insured person. `credit_attributes` that are left out stay as they are (docs: claims.credit names them)."""
 
     id: Id
     name: Name
@@ -67,7 +67,7 @@ class ClaimantRequest(Incoming):
 
 
 class PolicyTerms(Incoming):
-    """A cover: whose, of what product, from when to when (`ends_at` exclusive), for how much."""
+    """A cover: claimant, product, period (`ends_at` exclusive) and sums insured."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{key: value for key, value in POLICY_EXAMPLE.items() if key != "id"}]}
@@ -128,9 +128,8 @@ class PetRequest(PetTerms):
 
 
 class EnrolmentView(Outgoing):
-    """`none`: no photos yet; `pending`: photos are being measured; `enrolled`: templates are there; `refused`:
-    `problem` says why.
-    """
+    """State of the nose enrolment. `none`: no photos yet; `pending`: photos are being measured; `enrolled`: templates
+    are stored; `refused`: `problem` gives the reason."""
 
     state: Literal["none", "pending", "enrolled", "refused"]
     templates: int

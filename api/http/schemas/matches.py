@@ -1,4 +1,4 @@
-"""Matches of a claim's photos, what people say of them, and floods, on the wire."""
+"""Matches of a claim's photos, people's rulings on them, and floods, on the wire."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PhotoId = Field(pattern=r"^[\x21-\x7e]{1,200}$", description="As `GET .../matche
 
 
 class PlacementView(Outgoing):
-    """Where the matching picture (the original) lies in the photo."""
+    """The place of the matching picture (the original) in the photo."""
 
-    scale: float = Field(description="Pixels of the photo a pixel of the original, both as sent")
-    degrees: float = Field(description="Turned by, -180 to 180, after mirroring")
+    scale: float = Field(description="Pixels of the photo per pixel of the original, both as sent")
+    degrees: float = Field(description="Rotation in degrees, -180 to 180, after mirroring")
     mirrored: bool
     shown_ratio: float = Field(description="Share of the original's area that the photo shows, 0 to 1")
     covers_ratio: float = Field(description="Share of the photo's area that the original fills, 0 to 1")
@@ -27,21 +27,22 @@ class PlacementView(Outgoing):
 
 
 class MatchView(Outgoing):
-    """A picture of the library that a photo relates to. Blank `claim_id`: web or stock, or not yours to know."""
+    """A picture of the library that a photo relates to. `claim_id` is blank for web and stock, and where the caller may
+    not see it."""
 
     photo_id: str
     owner: MatchOwner
     claim_id: str
-    claim_status: str = Field(description="Of that claim, when the photo was examined")
+    claim_status: str = Field(description="Status of that claim when the photo was examined")
     verdict: PhotoVerdict
-    probability: float = Field(description="That one is a copy of the other, calibrated, 0 to 1")
+    probability: float = Field(description="Calibrated probability that one is a copy of the other, 0 to 1")
     inliers: int = Field(description="Keypoints that agree on one transform")
     transform: str
     placement: PlacementView | None = Field(description="Null: no points agree on a transform")
-    common: str = Field(description="The picture of the negative bank that explains the match, blank for none")
+    common: str = Field(description="Id of the known picture that explains the match, blank for none")
     flood: str = Field(description="The flood that the match waits for, blank for none")
-    ruling: str = Field(description="confirm, reject, common: what a person said of these two pictures; blank: nothing")
-    ruling_id: str = Field(description="Of that word, to take it back; blank where it was not said in this claim")
+    ruling: str = Field(description="A person's ruling on the two pictures: confirm, reject, common; blank for none")
+    ruling_id: str = Field(description="Id of that ruling, to take it back; blank where it was made in another claim")
     overlay_href: str = Field(description="Both pictures with their agreeing points, blank where none was drawn")
 
 
@@ -49,19 +50,19 @@ class PhotoMatchesView(Outgoing):
     evidence_id: str
     name: str
     verdict: PhotoVerdict
-    common: str = Field(description="The picture of the negative bank that this photo is, blank for none")
+    common: str = Field(description="Id of the known picture that this photo equals, blank for none")
     matches: list[MatchView]
 
 
 class Matches(Outgoing):
-    """As recorded with the newest decision on the claim's photos."""
+    """The matches recorded with the newest decision on the claim's photos."""
 
     claim_id: str
     photos: list[PhotoMatchesView]
 
 
 class RulingRequest(Incoming):
-    """A person's word on a photo and a picture that it matched."""
+    """A person's ruling on a photo and a picture that it matched."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -88,7 +89,7 @@ class RulingTaken(Outgoing):
 
 
 class TakeBackRequest(Incoming):
-    """Why a person's word on a match no longer holds."""
+    """The reason why a person's ruling on a match no longer holds."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"note": "Looked at the wrong photo."}]})
 
@@ -96,7 +97,7 @@ class TakeBackRequest(Incoming):
 
 
 class RulingTakenBack(Outgoing):
-    """The word as it was. What was decided on it stays decided."""
+    """The ruling as it was. Decisions that rested on it stay."""
 
     id: str
     claim_id: str
@@ -107,15 +108,15 @@ class RulingTakenBack(Outgoing):
     ruled_at: datetime
     taken_back_at: datetime
     unlearnt: bool = Field(
-        description="The negative bank forgets what it learnt from this word; of confirm and reject it had learnt "
-        "nothing"
+        description="True for common: the known picture that was learnt from the ruling is removed again; confirm and "
+        "reject teach none"
     )
 
 
 class FloodPicture(Outgoing):
     photo_id: str
     claim_id: str = Field(description="Blank for web and stock")
-    matched: bool = Field(description="It was found to be a copy; false for what others were found to be copies of")
+    matched: bool = Field(description="True if it is a copy of another picture; false if others are copies of it")
     href: str
 
 
@@ -131,7 +132,7 @@ class FloodView(Outgoing):
     note: str
     ruled_by: str
     ruled_at: datetime | None
-    pictures: list[FloodPicture] = Field(description="The first of them")
+    pictures: list[FloodPicture] = Field(description="The first pictures of the flood")
 
 
 class Floods(Outgoing):
@@ -139,7 +140,7 @@ class Floods(Outgoing):
 
 
 class FloodRulingRequest(Incoming):
-    """One word on all claims of the flood."""
+    """One ruling on all claims of the flood."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"ruling": "common", "note": "The courier's label, on every parcel."}]}

@@ -1,4 +1,4 @@
-"""Money to be recovered, and what bank and books disagree about, on the wire."""
+"""Money to be recovered, and differences between bank and books, on the wire."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ def _printable(text: str) -> str:
 Reference = Annotated[
     str,
     StringConstraints(strip_whitespace=True),
-    Field(min_length=1, max_length=100, description="Of the claimant's payment, as the bank shows it"),
+    Field(min_length=1, max_length=100, description="Reference of the claimant's payment, as the bank shows it"),
     AfterValidator(_printable),
 ]
-Why = Annotated[Words, Field(min_length=1, description="Why, for the record")]
+Why = Annotated[Words, Field(min_length=1, description="The reason, for the record")]
 
 
 class RepaymentRequest(Incoming):
-    """The claimant has paid back all that was owed."""
+    """A claimant's repayment of all that was owed."""
 
     reference: Reference
 
 
 class WriteOffRequest(Incoming):
-    """What is still owed is given up."""
+    """Gives up the amount that is still owed."""
 
     note: Why
 
 
 class LiftRequest(Incoming):
-    """Somebody has looked, and lets the claim go on."""
+    """Lets the claim go on after a person has checked the finding."""
 
     note: Why
 
 
 class RecoveryRow(Outgoing):
-    """What a claimant owes back of what was paid for a claim."""
+    """An amount that a claimant owes back of what was paid for a claim."""
 
     id: str
     claim_id: str
     amount_minor: int
     currency: str
-    owed_minor: int = Field(description="Still to come back; zero once it is not open any more")
-    offset_minor: int = Field(description="Taken off later payouts of the same claimant")
+    owed_minor: int = Field(description="Amount still owed; zero once the recovery is closed")
+    offset_minor: int = Field(description="Amount taken off later payouts of the same claimant")
     repaid_minor: int
     written_off_minor: int
     state: RecoveryState
@@ -66,14 +66,14 @@ class RecoveryRow(Outgoing):
 
 
 class RecoveryList(Outgoing):
-    """owed_minor: of all that are open, by currency."""
+    """The recoveries. owed_minor: the sum of all open ones, by currency."""
 
     recoveries: list[RecoveryRow]
     owed_minor: dict[str, int]
 
 
 class FindingRow(Outgoing):
-    """Bank and books disagree about a payout: its claim is stopped while this is open."""
+    """A difference between bank and books about a payout: its claim is stopped while this is open."""
 
     id: int
     payout_id: str
@@ -89,7 +89,8 @@ class FindingRow(Outgoing):
 
 
 class ReconciliationRun(Outgoing):
-    """The newest comparison of bank and books. error: why it could not be made; then nothing was found or ended."""
+    """The newest comparison of bank and books. error: the reason why it could not be made; then nothing was found or
+    ended."""
 
     began_at: datetime
     ended_at: datetime

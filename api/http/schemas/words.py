@@ -1,6 +1,5 @@
-"""Kinds of values that several documents share, and the two bases: what comes in is checked strictly, what goes out is
-typed.
-"""
+"""Value types that several documents share, and the two base classes: incoming documents are checked strictly, outgoing
+ones are typed."""
 
 from __future__ import annotations
 
@@ -22,8 +21,8 @@ from pydantic import (
 from claims.currencies import is_current
 from claims.policy import OPEN_END, OPEN_START
 
-# Times that make sense here: policy choices. No cover in force began before 1900 or is sold beyond 2200; what happened
-# before 2000 is claimed with nobody any more.
+# Times that make sense here: policy choices. No cover in force began before 1900 or is sold beyond 2200; nobody claims
+# for an event before 2000 any more.
 MOMENT_FIRST, MOMENT_END = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 EVENT_FIRST, EVENT_END = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 OFFSET_MAX: Final = timedelta(hours=14)  # of any zone of the world
@@ -31,7 +30,7 @@ _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0
 
 
 class Incoming(BaseModel):
-    """A request document: an unknown member is an error, so that a misspelt one is not lost in silence."""
+    """A request document: an unknown member is an error, so that a misspelt one does not get lost unnoticed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -41,7 +40,8 @@ class Outgoing(BaseModel):
 
 
 def storable(text: str) -> str:
-    """The text as it is. Raises ValueError for what PostgreSQL cannot store, or nobody could read."""
+    """Returns the text unchanged. Raises ValueError for characters that PostgreSQL cannot store or nobody could
+    read."""
     # PostgreSQL stores no NUL; other control characters would only confuse whoever reads the claim.
     if any(ord(character) < 32 and character not in "\n\t" for character in text):
         raise ValueError("control characters are not accepted")
@@ -59,7 +59,7 @@ def _current(code: str) -> str:
 Id = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:\-]{0,99}$", description="Letters, digits and . _ : -, at most 100")
 ]
-# In an address: what no file and no picture can be called is not asked of the store, which takes no NUL.
+# In an address: a name that no file and no picture can have is not looked up in the store, which takes no NUL.
 FileName = Annotated[str, Field(pattern=r"^[^\x00-\x1f]{1,300}$", description="Name or id of a file of the claim")]
 PhotoId = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,200}$", description="As `GET .../matches` names it")]
 # Stripped before the lengths are checked: a blank name is no name.
@@ -73,7 +73,8 @@ MinorOrZero = Annotated[int, Field(strict=True, ge=0, le=10**12, description="Mi
 
 
 def _is_written(value: object, info: ValidationInfo) -> object:
-    """pydantic alone takes bare digits for seconds since 1970, so that 20261129 would be August 1970."""
+    """Refuse a time that is not written as ISO 8601: pydantic alone takes bare digits for seconds since 1970, so that
+    20261129 would be August 1970."""
     if isinstance(value, datetime) and info.mode == "python":
         return value
     if not isinstance(value, str) or not _ISO.fullmatch(value):

@@ -60,17 +60,19 @@ class VerdictTaken(Outgoing):
     outcome: str
     payout_minor: int
     currency: str
-    recovery_id: str = Field(description="What the claimant owes back by this verdict; empty for nothing")
+    recovery_id: str = Field(description="Id of the recovery that this verdict opens; empty for none")
 
 
 class QueueRow(Outgoing):
-    """A case that waits for a person, the most urgent first."""
+    """A case that waits for a person; rows come with the most urgent first."""
 
     referral_id: str
     claim_id: str
     product: str
     partner: str
-    cause: str = Field(description="refer, appeal, payout_failed, stopped (bank and books disagree)")
+    cause: str = Field(
+        description="Why a person decides: refer, appeal, payout_failed, stopped (bank and books disagree)"
+    )
     state: str = Field(description="open: not yet with the partner; delivered: the partner has it as well")
     amount_minor: int
     currency: str
@@ -84,12 +86,12 @@ class QueueRow(Outgoing):
 
 
 class QueueCounts(Outgoing):
-    """All cases that wait, whatever is filtered by; those that wait for a flood count in by_cause alone."""
+    """Counts of all waiting cases, whatever the filter; cases that wait for a flood count in by_cause alone."""
 
     total: int
     overdue: int
-    free: int = Field(description="Nobody is judging them")
-    mine: int = Field(description="You are judging them")
+    free: int = Field(description="Cases that nobody has taken")
+    mine: int = Field(description="Cases that you have taken")
     by_product: dict[str, int]
     by_cause: dict[str, int]
     by_partner: dict[str, int]

@@ -24,7 +24,7 @@ from fixtures.tiny_sscd import write_files, write_network
 from flows.config import DescriptorConfig
 from flows.errors import CutOffTooLow
 from flows.evidence import call, strongest
-from flows.looking import describes
+from flows.vision_pool import describes
 from models.errors import ModelCorrupt, ModelMissing
 from models.registry import sha256_of
 from models.train.sscd import make_whitening

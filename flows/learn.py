@@ -1,6 +1,5 @@
-"""Learning from people: what somebody said about a match or a flood goes into the negative bank, and out of it again
-when the word is taken back; claims that waited for it go on. Every step may run twice.
-"""
+"""Learns from people's rulings: a ruling on a match or a flood adds to the known pictures, and is removed from them
+again when it is taken back; claims that waited for it go on. Every step may run twice."""
 
 from __future__ import annotations
 
@@ -19,18 +18,18 @@ from vision.library import known_pictures
 from vision.library.known_pictures import Common, Known
 from vision.measurement import Unmeasured
 
-FLOOD_PICTURES_MAX: Final = 13  # one, and those that it is compared with
+FLOOD_PICTURES_MAX: Final = 13  # the first picture, and twelve to compare it with
 
 
 @dataclass(frozen=True, slots=True)
-class Teaching:
+class RulingLearner:
     """Learns from one ruling at a time."""
 
     engine: AsyncEngine
 
-    async def teach(self, message: Message) -> tuple[str, str]:
-        """Returns what was learnt, in a word and a detail. What it is about may have been erased or taken back
-        meanwhile."""
+    async def learn(self, message: Message) -> tuple[str, str]:
+        """Carry out one ruling. Returns what was learnt, in a word and a detail. Its subject may have been erased, or
+        the ruling taken back, meanwhile."""
         try:
             match message.payload["kind"]:
                 case "flood":
@@ -57,7 +56,7 @@ class Teaching:
             return str(ruling.ruling), ruling_id
         if photo is None or match is None:
             return "nothing to learn", f"{ruling_id}: a picture has left the library"
-        return await self._learn(ruling_id, match, [photo], ruling_id)
+        return await self._learn_common(ruling_id, match, [photo], ruling_id)
 
     async def _unlearn(self, ruling_id: str) -> tuple[str, str]:
         async with self.engine.begin() as conn:
@@ -68,13 +67,13 @@ class Teaching:
         async with self.engine.connect() as conn:
             flood = await floods.get(conn, flood_id)
             sighted = await floods.pictures(conn, flood_id, limit=FLOOD_PICTURES_MAX)
-            known = await known_pictures.known(conn, [one.picture.photo_id for one in sighted])
+            known = await known_pictures.known(conn, [sighting.picture.photo_id for sighting in sighted])
         learnt = ""
         if flood.ruling == "common":
-            # In the order in which they were seen: what was there first is what the others show again.
-            there = [known[one.picture.photo_id] for one in sighted if one.picture.photo_id in known]
+            # In the order of arrival: the others repeat what the first picture shows.
+            there = [known[sighting.picture.photo_id] for sighting in sighted if sighting.picture.photo_id in known]
             if len(there) > 1:
-                _, learnt = await self._learn(flood_id, there[0], there[1:])
+                _, learnt = await self._learn_common(flood_id, there[0], there[1:])
             else:
                 learnt = "its pictures have left the library"
         freed = 0
@@ -85,18 +84,21 @@ class Teaching:
                 return flood.ruling, f"{freed} claims; {learnt}" if learnt else f"{freed} claims"
             freed += count
 
-    async def _learn(self, common_id: str, base: Known, others: list[Known], ruling_id: str = "") -> tuple[str, str]:
-        """ruling_id: the word on a pair, which must still hold when it is learnt from. Raises NotFound."""
-        found = await asyncio.to_thread(known_pictures.learn, common_id, base, others)
-        if isinstance(found, Unmeasured):
-            return "nothing to learn", found.reason
+    async def _learn_common(
+        self, common_id: str, base: Known, others: list[Known], ruling_id: str = ""
+    ) -> tuple[str, str]:
+        """Learn a known picture from `base` and `others`. ruling_id: the ruling on a pair, which must still stand when
+        it is learnt from. Raises NotFound when it was taken back."""
+        common = await asyncio.to_thread(known_pictures.learn, common_id, base, others)
+        if isinstance(common, Unmeasured):
+            return "nothing to learn", common.reason
         async with self.engine.begin() as conn:
             if ruling_id:
-                # Either the word is held until the bank has it, and taking it back comes after and finds it there; or
-                # it is gone.
+                # Locks the ruling until the picture is stored, so that taking it back waits and finds the picture;
+                # raises NotFound where it was taken back already.
                 await rulings.hold(conn, ruling_id)
-            await known_pictures.add(conn, found)
-        return "common", _words(found)
+            await known_pictures.add(conn, common)
+        return "common", _words(common)
 
 
 def _words(common: Common) -> str:

@@ -1,7 +1,7 @@
-"""The vision of one worker: decoders, networks and readers, loaded once, worked by a pool of as many threads as cores.
+"""The vision of one worker: decoders, networks and readers, loaded once, run by a pool of as many threads as cores.
 
 Decoding and OCR run in processes of their own, and torch and SIFT release the GIL, so threads keep all cores busy.
-Every function here takes bytes from the evidence store and gives measurements; nothing here knows a claim's rules.
+Every function here takes bytes from the evidence store and returns measurements; nothing here knows a claim's rules.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class SeenNose:
 
 
 class Stopwatch:
-    """Wall and pool seconds of one stage. `cpu` is this process's own; decoding and OCR children are not in it."""
+    """Counts the wall and CPU seconds of one stage. `cpu` covers this process alone; decoding and OCR run in child
+    processes."""
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
@@ -76,8 +77,8 @@ class Stopwatch:
         return {"wall": round(time.perf_counter() - self._began, 4), "cpu": round(self._cpu, 4)}
 
 
-class Looking:
-    """Thread-safe; built by `looking`."""
+class VisionPool:
+    """Measures photos, papers and noses for one worker. Thread-safe; opened by `vision_pool`."""
 
     def __init__(
         self,
@@ -115,7 +116,8 @@ class Looking:
         return result
 
     def photo(self, row: EvidenceRow) -> ExaminedPhoto | ImageRefused:
-        """Decode and measure a photo, write its preview. A refusal is returned: it is a fact about the file."""
+        """Decode and measure a photo and write its preview. A refusal is returned, not raised: it is a fact about the
+        file."""
         try:
             photo, picture = examine.measure(self._instruments, self._blobs.read(row.sha256), row.sha256)
         except ImageRefused as refusal:
@@ -123,18 +125,22 @@ class Looking:
         return replace(photo, preview_sha256=self._preview(picture))
 
     def compare_photo(self, photo: ExaminedPhoto, candidates: Sequence[Candidate], subject: str) -> ExaminedPhoto:
-        """Compare the photo with each candidate. subject: the claimant."""
+        """Compare the photo with each candidate. subject: the claimant's id."""
         return examine.against(photo, candidates, subject, self._instruments.fingerprinter.fusion)
 
-    def explain_photo(self, fingerprint: Fingerprint, match: Candidate, found: Geometry, bank: KnownPictures) -> str:
-        """The picture of the negative bank that explains this match, "" when none does."""
-        return known_pictures.explain(fingerprint, match.keypoints, match.thumbnail, found, bank)
+    def explain_photo(
+        self, fingerprint: Fingerprint, match: Candidate, geometry: Geometry, known: KnownPictures
+    ) -> str:
+        """Returns the id of the known picture that explains this match, "" when none does."""
+        return known_pictures.explain(fingerprint, match.keypoints, match.thumbnail, geometry, known)
 
     def overlay(self, preview_sha256: str, match: PhotoMatch) -> str:
-        """Draw the proof of a match from the two previews; its key in the evidence store, "" when one is no longer
-        there."""
+        """Draw the proof of a match from the two previews. Returns its key in the evidence store, "" when a preview is
+        no longer there."""
         try:
-            photo, other = (overlay.pixels_of(self._blobs.read(one)) for one in (preview_sha256, match.preview_sha256))
+            photo, other = (
+                overlay.pixels_of(self._blobs.read(sha256)) for sha256 in (preview_sha256, match.preview_sha256)
+            )
         except NotFound:
             return ""  # the other claim was erased meanwhile
         outline = match.placement.outline if isinstance(match.placement, Placement) else ()
@@ -143,7 +149,7 @@ class Looking:
         return self._blobs.put(overlay.draw(photo, other, pairs, outline, words))
 
     def paper(self, row: EvidenceRow) -> SeenPaper | ImageRefused:
-        """Every page of a PDF, or the one of a photo."""
+        """Read every page of a PDF, or the single page of a photo."""
         data = self._blobs.read(row.sha256)
         try:
             if sniff(data[:16]) == "application/pdf":
@@ -163,20 +169,21 @@ class Looking:
         return SeenNose(self._noses.template(picture), self._preview(picture))
 
     def compare_nose(self, probe: NoseTemplate, enrolled: Sequence[bytes]) -> NoseComparison | measurement.Unmeasured:
-        """Raises TemplateUnreadable or TemplatesIncompatible for an enrolment of another version."""
+        """Compare a nose with a pet's enrolled templates. Raises TemplateUnreadable or TemplatesIncompatible for an
+        enrolment of another version."""
         return compare(probe, [NoseTemplate.from_bytes(template) for template in enrolled])
 
     def has_files(self, sha256s: Sequence[str]) -> bool:
-        """Whether all of these are in the evidence store."""
+        """True if all of these files are in the evidence store."""
         return all(self._blobs.exists(sha256) for sha256 in sha256s)
 
     def photo_models(self) -> tuple[str, ...]:
-        """Labels of the models behind every examined photo."""
+        """Returns the labels of the models behind every examined photo."""
         fingerprinter = self._instruments.fingerprinter
         return (fingerprinter.model, fingerprinter.fusion.label, self._subjects.label)
 
     def paper_models(self) -> tuple[str, ...]:
-        """Labels of the models that may have read a page; a page's own is in its reading."""
+        """Returns the labels of the models that may have read a page; each reading names the one that did."""
         return tuple(card(name).label for name in OCR_CARDS)
 
     def warm_papers(self) -> None:
@@ -184,9 +191,9 @@ class Looking:
         self._reader.warm()
 
     def try_everything(self) -> None:
-        """A small piece of the real work: write and read a file, decode it, have an OCR process ready.
+        """Try a small piece of the real work: write and read a file, decode it, have an OCR process ready.
 
-        Raises whatever is missing says: DecoderUnavailable, ReaderUnavailable, StoreError, OSError.
+        Raises the error of whatever is missing: DecoderUnavailable, ReaderUnavailable, StoreError, OSError.
         """
         noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
         sha256 = self._blobs.put(preview_jpeg(noise))  # the same bytes each time: one small file, swept as nobody's
@@ -211,12 +218,12 @@ class Looking:
 
 
 def fingerprinter(config: DescriptorConfig | None) -> Fingerprinter:
-    """What photos are compared by, as configured. Raises models.errors.ModelMissing or ModelCorrupt, CutOffTooLow."""
+    """Returns the configured fingerprinter. Raises models.errors.ModelMissing or ModelCorrupt, CutOffTooLow."""
     return Fingerprinter(threads=1, describes=describes(config))
 
 
 def describes(config: DescriptorConfig | None) -> Describing:
-    """The descriptor as configured, with its copy score. Raises models.errors.ModelMissing, ModelCorrupt, and
+    """Returns the configured descriptor with its copy score. Raises models.errors.ModelMissing, ModelCorrupt, and
     CutOffTooLow for a copy score whose measured cut-off lies above the rule."""
     if config is None:
         return describing(threads=1)
@@ -233,13 +240,12 @@ def describes(config: DescriptorConfig | None) -> Describing:
 
 
 @contextlib.contextmanager
-def looking(config: WorkerConfig) -> Iterator[Looking]:
-    """Raises models.errors.ModelMissing, ModelCorrupt, CutOffTooLow or vision.errors.InvalidPaperKind, which say what
-    to do, before any claim is leased.
-    """
+def vision_pool(config: WorkerConfig) -> Iterator[VisionPool]:
+    """Open the vision pool of one worker. Raises models.errors.ModelMissing, ModelCorrupt, CutOffTooLow or
+    vision.errors.InvalidPaperKind, which say what to do, before any claim is leased."""
     with contextlib.ExitStack() as stack:
         decoder = stack.enter_context(Decoder(processes=config.cores))
         kinds = load_catalogue(config.paper_kinds)
         reader = stack.enter_context(Reader(config.ocr_models, processes=config.readers, catalogue=kinds))
         pool = stack.enter_context(ThreadPoolExecutor(config.cores, thread_name_prefix="look"))
-        yield Looking(config, BlobStore(config.store.evidence_url), pool, decoder, reader)
+        yield VisionPool(config, BlobStore(config.store.evidence_url), pool, decoder, reader)
