@@ -103,11 +103,11 @@ def test_what_is_maybe_a_copy_is_shown_beside_the_other_picture_and_ruled_on(bro
         page.goto(f"/cases/{seeding.referral_of(site, claim_id)}")
         expect(page.get_by_text("a person compares the two").first).to_be_visible()
         shown = page.locator(".compare")
-        expect(shown).to_contain_text("maybe a copy: mirrored")
+        expect(shown).to_contain_text("possible copy · mirrored")
         expect(shown).to_contain_text("71.00%")
         for image in shown.locator(".frame img").all():
             assert image.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 320
-        expect(page.get_by_role("heading", name="photo-1.jpg")).to_contain_text("maybe a copy")
+        expect(page.get_by_role("heading", name="photo-1.jpg")).to_contain_text("possible copy")
         page.keyboard.press("t")
         expect(page.locator(".rulings")).to_have_count(1)
         page.keyboard.press("x")
