@@ -243,7 +243,7 @@ def test_of_fifty_takers_of_one_case_one_wins(small_world: World) -> None:
     with httpx.Client(base_url=api.url, trust_env=False, timeout=600, verify=False) as client:
         client.cookies.set("miaopei_session", f"t-{loser}")
         client.headers["Accept-Language"] = "en"
-        assert f"adjuster-{winner} is on it" in client.get(f"/cases/{small_world.referral}").text
+        assert f"adjuster-{winner} is working on it" in client.get(f"/cases/{small_world.referral}").text
         fields = {"csrf": f"c-{loser}", "key": secrets.token_urlsafe(24), "verdict": "refuse", "note": "no"}
         assert client.post(f"/cases/{small_world.referral}/verdict", data=fields).status_code == 422
         client.cookies.set("miaopei_session", f"t-{winner}")
