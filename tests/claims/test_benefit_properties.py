@@ -330,7 +330,7 @@ def test_a_stay_is_worked_out_line_by_line_and_explained() -> None:
     rows = {row.code: row.words for row in explanation(decision, "en")}
     assert rows["co_pay"] == "class B (乙) is paid at 90%; you bear the rest."
     assert rows["allowance"] == "¥100.00 a day for 7 days."
-    assert rows["other_insurance"].startswith("Another insurer paid this")
+    assert rows["other_insurance"].startswith("Another insurer has paid this")
 
 
 def test_the_same_stay_off_the_list_pays_less_and_says_why() -> None:

@@ -48,7 +48,7 @@ def test_everything_that_a_random_book_decides_can_be_explained() -> None:
 def test_claimant_reads_of_a_suspicion_only_that_a_person_looks(code: str) -> None:
     told = reason(code, "claim-0, 143 points", "0", detail="claim claim-0")
     assert explain.claimant_text(told, "en") == (
-        "your claim needs a closer look; a person is going through everything you sent"
+        "your claim needs a closer look; a person is reviewing everything you sent"
     )
 
 
@@ -63,7 +63,9 @@ def test_words_name_the_numbers_and_the_clause() -> None:
 
 def test_amounts_read_as_money() -> None:
     above = reason("above_auto_pay", "123456 CNY", "<= 30000 CNY")
-    assert explain.reason_text(above, "en") == ("the amount due, ¥1,234.56, is above the automatic ceiling of ¥300.00")
+    assert explain.reason_text(above, "en") == (
+        "the amount due, ¥1,234.56, is above the automatic payment limit of ¥300.00"
+    )
     assert explain.benefit_text(BenefitLine("deductible", yuan(-10_000), ""), "zh") == "免赔额：-¥100.00"
     assert explain.benefit_text(BenefitLine("co_pay", yuan(-5), "乙 8000"), "en") == (
         "your own share (class B (乙), paid at 80%): -¥0.05"

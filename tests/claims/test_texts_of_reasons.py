@@ -417,8 +417,8 @@ def test_a_decline_reads_as_an_insurer_prints_it() -> None:
     assert en == "the claim was made 8 days after the event, too late (at most 3 days) (clause 3.1)"
     small = in_order("outpatient_medical").with_facts(papers=(invoice(9_000),))
     (zh,), (en,) = (explain.claimant_texts(small.decision(), lang, small.product) for lang in LANGUAGES)
-    assert zh == "可赔损失 ¥90.00 未超过免赔额 ¥100.00，无应付金额（条款 4.2）"
-    assert en == "the loss that counts, ¥90.00, does not exceed the deductible of ¥100.00: nothing is due (clause 4.2)"
+    assert zh == "可赔损失 ¥90.00 未超过免赔额 ¥100.00，应赔金额为零（条款 4.2）"
+    assert en == "the covered loss, ¥90.00, does not exceed the deductible of ¥100.00: nothing is due (clause 4.2)"
     waiting = in_order("outpatient_medical").with_policy(starts_at=NOW - timedelta(days=5))
     assert explain.claimant_texts(waiting.decision(), "zh", waiting.product)[0] == (
         "事故发生于 2026年11月19日，仍在等待期内（等待期 30 天，自 2026年12月15日起承担保险责任）（条款 1.3）"

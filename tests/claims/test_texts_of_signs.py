@@ -60,7 +60,7 @@ def test_every_kind_has_words_in_both_languages() -> None:
 
 def test_a_noted_sign_reads_in_the_language_of_the_page() -> None:
     assert words(decided(MOIRE), "photo_sign_noted") == {
-        "zh": "照片来源提示“翻拍屏幕或印刷品”（通幅细密纹路，如翻拍屏幕或印刷品（1.20，界限 1）），单独不作为依据",
+        "zh": "照片来源提示“翻拍屏幕或印刷品”（通幅细密纹路，如翻拍屏幕或印刷品（1.20，界限 1）），单独不作为审核依据",
         "en": "noted of the photo's origin: taken from a screen or print (a fine pattern all over, as of a screen or a"
         " print photographed (1.20 of 1)); by itself this decides nothing",
     }
@@ -81,7 +81,7 @@ def test_signs_that_refer_together_read_in_the_language_of_the_page() -> None:
 
 def test_a_check_that_died_reads_in_the_language_of_the_page() -> None:
     assert words(decided(DIED), "photo_sign_unmeasured") == {
-        "zh": "照片来源检查“内容凭证”未能完成：内容凭证检查中断（too_slow: 3 s）",
+        "zh": "照片来源核查“内容凭证”未能完成：内容凭证检查中断（too_slow: 3 s）",
         "en": "the check of the photo's origin “content credentials” could not be finished:"
         " the check of the content credentials died (too_slow: 3 s)",
     }

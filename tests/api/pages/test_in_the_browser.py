@@ -95,7 +95,7 @@ def test_a_claimant_sends_a_claim_and_watches_it_being_paid(browser: Browser, si
         page.fill("#payee", "6222020200112233")
         page.get_by_role("button", name="Send the claim").dblclick()
 
-        expect(page.get_by_role("heading", name="We are looking at your claim")).to_be_visible()
+        expect(page.get_by_role("heading", name="We are reviewing your claim")).to_be_visible()
         claim_id = page.url.rpartition("/")[2]
         assert seeding.rows(site, "SELECT count(*) FROM claims WHERE claimant_id = 'clm-web'")[0] == (1,)
         assert seeding.rows(site, f"SELECT count(*) FROM evidence WHERE claim_id = '{claim_id}'")[0] == (2,)
@@ -126,12 +126,12 @@ def test_a_declined_claimant_reads_the_clause_and_appeals(browser: Browser, site
     seeding.record(site, claim_id)
     with a_visit(browser, site, "claimant", "clm-late", locale="zh-CN") as page:
         page.goto(f"/claims/{claim_id}")
-        expect(page.get_by_role("heading", name="本次申请无法赔付")).to_be_visible()
+        expect(page.get_by_role("heading", name="本次申请不予赔付")).to_be_visible()
         expect(page.locator("blockquote")).to_contain_text("条款 3.1")
         examine(page)
         page.fill("#appeal-note", "快递晚到三天。")
         page.get_by_role("button", name="提交复核").click()
-        expect(page.get_by_role("heading", name="正在由人工核实")).to_be_visible()
+        expect(page.get_by_role("heading", name="已转人工审核")).to_be_visible()
         expect(page.locator(".timeline q").first).to_have_text("快递晚到三天。")
     assert seeding.status_of(site, claim_id) == "referred"
 
@@ -169,7 +169,7 @@ def test_a_claimant_supplies_what_was_asked_for(browser: Browser, site: Api) -> 
         page.set_input_files("#files-paper", [picture("clear.jpg", 16)])  # type: ignore[list-item]
         page.fill("#supply-note", "Photographed again by daylight.")
         page.get_by_role("button", name="Send and have it checked again").click()
-        expect(page.get_by_role("heading", name="We are looking at your claim")).to_be_visible()
+        expect(page.get_by_role("heading", name="We are reviewing your claim")).to_be_visible()
         expect(page.locator(".timeline q").first).to_have_text("Photographed again by daylight.")
 
 
@@ -235,7 +235,7 @@ def test_an_adjuster_reads_a_paper_and_pays_what_is_due(browser: Browser, site: 
         page.keyboard.press("t")
         page.locator("tr[data-field=total_minor]").hover()
         expect(page.locator("rect.lit")).to_have_count(1)
-        expect(page.locator(".checks .failed")).to_contain_text("Items sum to the total")
+        expect(page.locator(".checks .failed")).to_contain_text("Items add up to the total")
         doubtful = page.locator("tr.doubtful")
         expect(doubtful).to_have_attribute("data-field", "total_minor")
         expect(doubtful.locator(".chip")).to_have_text("doubtful")
@@ -266,9 +266,9 @@ def test_a_claimant_reads_in_plain_words_how_the_amount_of_a_stay_comes_about(br
     with a_visit(browser, site, "claimant", "clm-stay") as page:
         page.goto(f"/claims/{claim_id}")
         rows = page.locator(".benefit tr")
-        expect(rows.filter(has_text="Paid by another insurer already")).to_contain_text("-¥500.00")
-        expect(rows.filter(has_text="allowance for the stay")).to_contain_text("¥100.00 a day for 2 days.")
-        expect(page.locator(".benefit .total")).to_contain_text("What is paid out.")
+        expect(rows.filter(has_text="Already paid by another insurer")).to_contain_text("-¥500.00")
+        expect(rows.filter(has_text="daily hospital allowance")).to_contain_text("¥100.00 a day for 2 days.")
+        expect(page.locator(".benefit .total")).to_contain_text("The amount paid out.")
         examine(page)
         page.get_by_role("link", name="中文").click()
         expect(rows.filter(has_text="住院津贴")).to_contain_text("每天 ¥100.00，共 2 天。")
@@ -293,7 +293,7 @@ def test_an_operator_sees_rates_backlog_processes_and_flow_runs(browser: Browser
     seeding.pay_out(site, claim_id)
     with a_visit(browser, site, "operator", "ops") as page:
         expect(page.locator(".tile").first).to_contain_text("%")
-        expect(page.get_by_text("No process has given a sign")).to_be_visible()
+        expect(page.get_by_text("No process has sent a heartbeat")).to_be_visible()
         link = page.locator(f"tr:has-text('{claim_id}') a")
         expect(link).to_have_attribute(
             "href", "http://prefect.example:4200/runs/flow-run/0f0e0d0c-0000-4000-8000-000000000001"

@@ -54,7 +54,7 @@ def operator(site: Api) -> Seat:
 def test_lowering_a_paid_claim_says_what_is_missing_and_then_asks_for_the_rest(site: Api, appealed: str) -> None:
     adjuster = sign_in(site, "adjuster", "zhang")
     shown = adjuster.client.get(f"/cases/{seeding.referral_of(site, appealed)}").text
-    assert "Money so far" in shown
+    assert "Payments so far" in shown
     refused = verdict(site, appealed, verdict="approve", amount="1.00", note="")
     assert refused.status_code == 422
     assert "Tick the box" in refused.text
@@ -63,7 +63,7 @@ def test_lowering_a_paid_claim_says_what_is_missing_and_then_asks_for_the_rest(s
     assert taken.status_code == 303
     (recovery,) = owed(site, appealed)
     claimant = sign_in(site, "claimant", recovery.claimant_id)
-    assert "still to come back" in claimant.client.get(f"/claims/{appealed}").text
+    assert "still have to be paid back" in claimant.client.get(f"/claims/{appealed}").text
     page = operator(site).client.get("/operations").text
     assert f"/operations/recoveries/{recovery.id}/repayment" in page
     repaid = operator(site).post(f"/operations/recoveries/{recovery.id}/repayment", reference="IN-9")

@@ -170,7 +170,7 @@ def test_the_matched_picture_is_for_those_who_judge_the_case(small_world: World)
 
 def test_the_page_tells_the_claimant_nothing_of_whose_photo_it_was(small_world: World) -> None:
     page = sign_in(small_world.api, "claimant", "clm-b").client.get(f"/claims/{small_world.copied}").text
-    assert "A person is looking at your claim" in page
+    assert "A person is reviewing your claim" in page
     assert small_world.mine not in page
     assert "copy" not in page.split("<main")[1]
 
@@ -187,13 +187,13 @@ def test_a_claim_in_every_status_has_its_page(small_world: World) -> None:
     shown = {
         claims[0]: "the payment did not go through",
         claims[1]: "You have withdrawn this claim",
-        claims[2]: "We are looking at your claim",
+        claims[2]: "We are reviewing your claim",
         draft.json()["id"]: "Not sent yet",
     }
     for claim_id, words in shown.items():
         page = seat.client.get(f"/claims/{claim_id}")
         assert (page.status_code, words in page.text) == (200, True), claim_id
-    assert "Your ¥59.80 are safe" in seat.client.get(f"/claims/{claims[0]}").text
+    assert "Your ¥59.80 are reserved" in seat.client.get(f"/claims/{claims[0]}").text
     failed = sign_in(api, "adjuster", "zhang").client.get(f"/cases/{seeding.referral_of(api, claims[0])}")
     assert "payment failed" in failed.text
     assert seat.post(f"/claims/{claims[1]}/appeal", note="why").status_code == 422
@@ -241,7 +241,7 @@ def test_of_fifty_takers_of_one_case_one_wins(small_world: World) -> None:
     with httpx.Client(base_url=api.url, trust_env=False, timeout=600, verify=False) as client:
         client.cookies.set("miaopei_session", f"t-{loser}")
         client.headers["Accept-Language"] = "en"
-        assert f"adjuster-{winner} is on it" in client.get(f"/cases/{small_world.referral}").text
+        assert f"adjuster-{winner} is working on it" in client.get(f"/cases/{small_world.referral}").text
         fields = {"csrf": f"c-{loser}", "key": secrets.token_urlsafe(24), "verdict": "refuse", "note": "no"}
         assert client.post(f"/cases/{small_world.referral}/verdict", data=fields).status_code == 422
         client.cookies.set("miaopei_session", f"t-{winner}")
@@ -258,7 +258,7 @@ def test_a_verdict_that_is_refused_keeps_what_was_typed(small_world: World) -> N
     )
     assert too_much.status_code == 422
     assert "generous</textarea>" in too_much.text
-    assert "The contract does not allow that" in too_much.text
+    assert "The policy does not allow this" in too_much.text
     wordless = seat.post(f"/cases/{small_world.referral}/verdict", verdict="refuse")
     assert "The claimant needs a reason" in wordless.text
     assert seeding.status_of(small_world.api, small_world.copied) == "referred"
@@ -307,7 +307,7 @@ def test_a_case_in_chinese_shows_no_raw_values(small_world: World) -> None:
     page = seat.client.get(f"/cases/{small_world.referral}").text
     assert "编辑过的复制件" in page or "照片" in page
     shown = re.sub(r"<[^>]*>", " ", re.sub(r"(?s)<script.*?</script>|<head.*?</head>", " ", page))
-    assert re.findall(r"probability|points agree|similar or unseen|&lt;=|&gt;=|>=|<=", shown) == []
+    assert re.findall(r"probability|matching points|similar or unseen|&lt;=|&gt;=|>=|<=", shown) == []
 
 
 def test_the_language_follows_the_browser_until_one_is_chosen(small_world: World) -> None:

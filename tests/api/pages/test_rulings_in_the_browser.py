@@ -73,14 +73,14 @@ def test_an_adjuster_rules_on_matches_by_keyboard_and_sees_the_proof(browser: Br
         expect(page.locator(".rulings")).to_have_count(2)
         page.keyboard.press("x")  # the next one that nobody has said anything about
         expect(page.locator(".rulings")).to_have_count(1)
-        page.locator(".rulings button", has_text="Everybody photographs this").click()
+        page.locator(".rulings button", has_text="Common picture").click()
         expect(page.locator(".rulings")).to_have_count(0)
         assert page.evaluate("window.stayed"), "the page was loaded again instead of taking the word in place"
         expect(page.locator("#verdict")).to_be_visible()
         examine(page)
         page.reload()
         expect(page.locator(".ruling .chip")).to_have_text(
-            ["confirmed as a copy", "found to be no copy", "everybody photographs this"]
+            ["confirmed as a copy", "ruled not a copy", "ruled a common picture"]
         )
     kept = seeding.rows(
         site, f"SELECT match_photo_id, ruling, ruled_by FROM match_rulings WHERE claim_id = '{claim_id}' ORDER BY 1"
@@ -103,15 +103,15 @@ def test_what_is_maybe_a_copy_is_shown_beside_the_other_picture_and_ruled_on(bro
         page.goto(f"/cases/{seeding.referral_of(site, claim_id)}")
         expect(page.get_by_text("a person compares the two").first).to_be_visible()
         shown = page.locator(".compare")
-        expect(shown).to_contain_text("maybe a copy: mirrored")
+        expect(shown).to_contain_text("possible copy · mirrored")
         expect(shown).to_contain_text("71.00%")
         for image in shown.locator(".frame img").all():
             assert image.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 320
-        expect(page.get_by_role("heading", name="photo-1.jpg")).to_contain_text("maybe a copy")
+        expect(page.get_by_role("heading", name="photo-1.jpg")).to_contain_text("possible copy")
         page.keyboard.press("t")
         expect(page.locator(".rulings")).to_have_count(1)
         page.keyboard.press("x")
-        expect(page.locator(".ruling .chip")).to_have_text("found to be no copy")
+        expect(page.locator(".ruling .chip")).to_have_text("ruled not a copy")
         examine(page)
     assert seeding.rows(site, f"SELECT ruling FROM match_rulings WHERE claim_id = '{claim_id}'") == [("reject",)]
 
@@ -124,13 +124,13 @@ def test_a_word_said_by_mistake_is_taken_back_in_place_and_another_one_said(brow
         expect(page.locator(".rulings")).to_have_count(2)
         page.evaluate("window.stayed = true")
         page.keyboard.press("x")
-        expect(page.locator(".ruling .chip")).to_have_text("人工认定不是复制")
+        expect(page.locator(".ruling .chip")).to_have_text("人工认定不是复制件")
         examine(page)
-        page.get_by_role("button", name="撤回").click()
+        page.get_by_role("button", name="撤销认定").click()
         expect(page.locator(".rulings")).to_have_count(2)
         expect(page.locator(".ruling .chip")).to_have_count(0)
         page.keyboard.press("c")
-        expect(page.locator(".ruling .chip")).to_have_text("人工认定为复制")
+        expect(page.locator(".ruling .chip")).to_have_text("人工认定为复制件")
         assert page.evaluate("window.stayed"), "the page was loaded again instead of taking the word back in place"
         page.locator("form[action$='/give-back'] button").click()
         page.goto(f"/cases/{seeding.referral_of(site, claim_id)}")
@@ -156,8 +156,8 @@ def test_of_two_people_the_second_is_told_what_the_first_said(browser: Browser, 
         )  # fmt: skip
         assert other.status_code == 201
         page.keyboard.press("c")
-        expect(page.locator(".ruling [role=status]")).to_have_text("已有人作出裁定。")
-        expect(page.locator(".ruling .chip")).to_have_text("人工认定不是复制")
+        expect(page.locator(".ruling [role=status]")).to_have_text("已有人作出认定。")
+        expect(page.locator(".ruling .chip")).to_have_text("人工认定不是复制件")
 
 
 def test_a_flood_is_looked_at_once_and_leaves_the_queue_alone(browser: Browser, site: Api) -> None:
@@ -177,16 +177,16 @@ def test_a_flood_is_looked_at_once_and_leaves_the_queue_alone(browser: Browser, 
         page.goto("/queue")
         expect(page.locator("#rows")).not_to_contain_text("suddenly appears")
         examine(page)
-        page.get_by_role("link", name="Pictures that are suddenly in many claims: 1.").click()
+        page.get_by_role("link", name="Pictures that suddenly appear in many claims: 1.").click()
         expect(page.get_by_role("heading", name="In 2 claims")).to_contain_text("1 wait for this alone")
         for image in page.locator(".flood img").all():
             assert image.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 320
         expect(page.locator(".flood img")).to_have_count(3)
         examine(page)
         page.get_by_label("Note").fill("A shop's icon.")
-        page.get_by_role("button", name="Everybody photographs this").click()
-        expect(page.get_by_role("status")).to_contain_text("Ruled common")
-        expect(page.get_by_role("heading", name="No picture waits for a ruling")).to_be_visible()
+        page.get_by_role("button", name="Common picture").click()
+        expect(page.get_by_role("status")).to_contain_text("Ruled a common picture")
+        expect(page.get_by_role("heading", name="No picture is waiting for a ruling")).to_be_visible()
         expect(page.locator("tbody")).to_contain_text("A shop's icon.")
         examine(page)
         page.goto("/queue?cause=flood")
@@ -197,5 +197,5 @@ def test_a_flood_is_looked_at_once_and_leaves_the_queue_alone(browser: Browser, 
 
 def test_floods_are_no_page_of_an_insurer(browser: Browser, site: Api) -> None:
     with a_visit(browser, site, "partner", "anshun", expected="status of 403") as page:
-        expect(page.locator("header nav")).not_to_contain_text("Floods")
+        expect(page.locator("header nav")).not_to_contain_text("Picture floods")
         assert page.goto("/floods").status == 403  # type: ignore[union-attr]
