@@ -1,5 +1,5 @@
-"""A cache of real measurements: results of `flows.vision_pool` for a file or two files are kept by SHA-256, in memory and
-in a folder that several runs may share. Missing results are measured, never invented.
+"""A cache of real measurements: results of `flows.vision_pool` for a file or two files are kept by SHA-256, in memory
+and in a folder that several runs may share. Missing results are measured, never invented.
 """
 
 from __future__ import annotations
