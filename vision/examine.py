@@ -62,7 +62,7 @@ class ExamineLimits:
 
 @dataclass(frozen=True, slots=True)
 class PhotoInstruments:
-    """What photos are measured with, loaded once a process.
+    """The models and settings that photos are measured with, loaded once a process.
 
     subjects: None if nobody asks what a photo shows. c2pa_anchors: trusted certificates, as `Decoder.credentials` takes
     them. long_edge_px: the pixels are shrunk to this.

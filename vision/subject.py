@@ -37,7 +37,7 @@ _RANGE: Final = " .. "
 
 @dataclass(frozen=True, slots=True)
 class SubjectReading:
-    """What one photo shows.
+    """The subjects of one photo.
 
     subjects: (name, probability 0..1) of every subject, likeliest first. classes: the network's likeliest classes, in
     ImageNet's words, in the same form. model: label of the classifier.

@@ -21,7 +21,7 @@ _STATES: Final = ("trusted", "untrusted", "expired", "invalid", "absent", "remot
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the credentials state.
+    """The result of reading the credentials.
 
     state: also absent if the file carries none after all, remote if they lie on a server that is not asked, unreadable
     if the manifest breaks the format. codes: what failed, in C2PA's words. source_types: IPTC's words for how the

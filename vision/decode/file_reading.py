@@ -1,4 +1,4 @@
-"""What the decoding child passes on for the signs, validated like the rest of its answer."""
+"""The decoding child's input for the signs, validated like the rest of its answer."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ _START: Final = (
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """What one file may cost. Time is CPU time: a busy machine takes longer by the clock, and no file is to blame.
+    """Limits on one file's cost. Time is CPU time: a busy machine takes longer by the clock, and no file is to blame.
 
     stall_seconds_max: a child that neither uses CPU nor waits for any is killed after so long. memory_bytes_max: what
     decoding allocates beyond the idle process. syscall_filter_required: decode nothing on a kernel without seccomp;

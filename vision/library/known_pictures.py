@@ -93,7 +93,7 @@ class KnownPictures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
-    """What a ruling on a picture of the library needs to know of it."""
+    """A picture of the library with the data that a ruling on it needs."""
 
     photo_id: str
     sha256: str

@@ -10,7 +10,7 @@ Looks = dict[str, list[tuple[int, str, float]]]
 
 @dataclass(frozen=True, slots=True)
 class SearchLimits:
-    """How many neighbours each kind of query returns, and how many of them all are returned.
+    """Limits on the neighbours that each kind of query returns, and on the candidates in total.
 
     hnsw_ef_search: breadth of the approximate search with the whole picture's descriptor, `_view` with those of its
     views, `_pdq` with the eight hashes. Descriptors that were trained to lie evenly are hard to walk through: of 60

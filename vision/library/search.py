@@ -61,7 +61,7 @@ class Candidate:
 
 
 class Nearness(NamedTuple):
-    """How near a candidate is by descriptor, in the order that ranks candidates; see `Candidate`."""
+    """Nearness of a candidate by descriptor, in the order that ranks candidates; see `Candidate`."""
 
     excess: float
     cosine: float

@@ -36,8 +36,8 @@ class NoseKeypoints:
 
 @dataclass(frozen=True, slots=True)
 class NoseAgreement:
-    """How two noses agree. inliers: matches that agree on `matrix`, float64 (2, 3), first frame to second; the identity
-    if none agree (inliers 0)."""
+    """Agreement of two noses. inliers: matches that agree on `matrix`, float64 (2, 3), first frame to second; the
+    identity if none agree (inliers 0)."""
 
     inliers: int
     matrix: npt.NDArray[np.float64]

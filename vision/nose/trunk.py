@@ -22,7 +22,7 @@ _MEAN, _STD = 0.498, 0.502
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """How a picture was placed in a square: `square = picture * scale + (left, top)`."""
+    """Placement of a picture in a square: `square = picture * scale + (left, top)`."""
 
     scale: float
     left: float
