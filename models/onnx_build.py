@@ -40,7 +40,7 @@ from models.registry import card, weights_path
 
 COPY_TRUNK: Final = "copy_trunk"
 COPY_DESCRIPTOR: Final = "copy_descriptor"
-TRUNK_PREFIX: Final = "trunk."  # of the network's tensors in that card's file
+TRUNK_PREFIX: Final = "trunk."  # prefix of the network's tensors in that card's file
 LITE0_CLASSES: Final = "lite0_classes"
 LITE0_FEATURES: Final = "lite0_features"
 NOSE_TRUNK: Final = "nose_trunk"
@@ -54,11 +54,11 @@ _BUILD_SECONDS_MAX = 300
 
 
 def ensure(name: str) -> Path:
-    """The verified ONNX file of that card, built first where it is missing: in a child process, so that torch leaves
-    no memory behind.
+    """Return the verified ONNX file of that card, building it first if it is missing: in a child process, so that torch
+    leaves no memory behind.
 
-    Raises ModelMissing, with the builder's last words, when it cannot be built; ModelCorrupt when its digest is not
-    the card's.
+    Raises ModelMissing, with the builder's last output, if it cannot be built; ModelCorrupt if its digest is not the
+    card's.
     """
     try:
         return weights_path(name)
@@ -80,7 +80,7 @@ def ensure(name: str) -> Path:
 
 
 def build() -> None:
-    """Writes every graph where its card says, each in one move.
+    """Write every graph to its card's path, each in one move.
 
     Raises ModelMissing or ModelCorrupt for the source weights and for the names of their classes, OSError for the
     folder.
@@ -97,12 +97,13 @@ def build() -> None:
 
 
 def draw(name: str) -> bytes:
-    """The graph of that name, built anew: for the recipe that writes its card."""
+    """Build the graph of that name anew, for the recipe that writes its card."""
     return _GRAPHS[name](lite0())
 
 
 def lite0() -> Any:
-    """The packaged EfficientNet-Lite0 as a torch module, ready to infer. Raises ModelMissing or ModelCorrupt."""
+    """Return the packaged EfficientNet-Lite0 as a torch module in inference mode. Raises ModelMissing or
+    ModelCorrupt."""
     import torch
     from efficientnet_lite_pytorch import EfficientNet
 
@@ -112,10 +113,10 @@ def lite0() -> Any:
 
 
 def imagenet_classes() -> list[str]:
-    """The names of ImageNet's 1,000 classes in the order of the network's outputs. Raises ModelMissing.
+    """Return the names of ImageNet's 1,000 classes in the order of the network's outputs. Raises ModelMissing.
 
-    Read out of torchvision's source without importing it: its import needs compiled operators that PyPI's build does
-    not find beside a CPU build of torch.
+    They are read from torchvision's source without importing it: its import needs compiled operators that PyPI's build
+    does not find beside a CPU build of torch.
     """
     spec = importlib.util.find_spec("torchvision")
     if spec is None or not spec.submodule_search_locations:
@@ -199,7 +200,7 @@ _GRAPHS: Final[Mapping[str, Callable[[Any], bytes]]] = {
 
 
 class _Graph:
-    """Collects nodes and weights of one graph."""
+    """Collects the nodes and weights of one graph."""
 
     def __init__(self) -> None:
         self._nodes: list[Any] = []
@@ -223,7 +224,7 @@ class _Graph:
         return name
 
     def block(self, value: str, block: Any) -> str:
-        """One inverted-residual block."""
+        """Add one inverted-residual block."""
         start = value
         if hasattr(block, "_expand_conv"):
             value = self.convolution(value, block._expand_conv, block._bn0, relu6=True)
@@ -235,7 +236,7 @@ class _Graph:
         return value
 
     def convolution(self, value: str, conv: Any, norm: Any, *, relu6: bool) -> str:
-        """Convolution with its batch norm folded in; TensorFlow's uneven `same` padding is read off the torch
+        """Add a convolution with its batch norm folded in; TensorFlow's uneven `same` padding comes from the torch
         module."""
         weight = conv.weight.detach().numpy().astype(np.float64)
         scale = norm.weight.detach().numpy().astype(np.float64) / np.sqrt(
@@ -261,7 +262,7 @@ class _Graph:
         outputs: Mapping[str, Sequence[int]],
         metadata: Mapping[str, str] | None = None,
     ) -> bytes:
-        """The checked, serialised model; shapes are without the batch, which is free."""
+        """Return the checked, serialised model. Shapes are given without the batch, whose size is free."""
         from onnx import TensorProto, checker, helper
 
         def described(values: Mapping[str, Sequence[int | str]] | Mapping[str, Sequence[int]]) -> list[Any]:

@@ -1,11 +1,12 @@
-"""Names to weights. Every model has a card, `models/cards/NAME.yaml`; weights load only if their SHA-256 is the card's.
+"""Finds a model's weights by its name. Every model has a card, `models/cards/NAME.yaml`; weights load only if their
+SHA-256 matches the card.
 
-A card's file lives in one of two places, told by its `path`:
+A card's file is in one of two places, depending on its `path`:
 
 - `weights/lite0_whitening.safetensors`: below the `models` package (trained here and committed, or built at set-up);
 - `package:MODULE/inner/path.pth`: inside an installed package, found without importing it.
 
-An operator who has better weights puts a card of the same name in another folder and passes that folder as `cards`;
+An operator with better weights puts a card of the same name into another folder and passes that folder as `cards`;
 relative paths then start at that folder's parent.
 """
 
@@ -28,7 +29,7 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """`path` as in the module docstring; `sha256` hex; `size_bytes` of the whole file."""
+    """One file of a model. `path`: as in the module docstring. `sha256`: in hex. `size_bytes`: of the whole file."""
 
     path: str
     sha256: str
@@ -37,11 +38,11 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a model is, where its files are and what was measured about it.
+    """Description of a model, with its files and measured figures.
 
-    files: by role; a model with one file calls it `weights`. how_to_get: the command or package that puts missing
-    files in place. preprocessing: what the input must look like. metrics: measured figures with the data they come
-    from. limits: what those figures do not show.
+    files: by role; a model with one file calls it `weights`. how_to_get: the command or package that puts missing files
+    in place. preprocessing: the required form of the input. metrics: measured figures with the data they come from.
+    limits: what those figures do not show.
     """
 
     name: str
@@ -59,7 +60,7 @@ class Card:
 
     @property
     def label(self) -> str:
-        """`name@` and the first 12 digits of its first file's SHA-256: what decisions and results quote."""
+        """`name@` and the first 12 digits of its first file's SHA-256, as decisions and results quote it."""
         return f"{self.name}@{next(iter(self.files.values())).sha256[:12]}"
 
 
@@ -68,12 +69,12 @@ _MAPPINGS = ("files", "preprocessing", "metrics")
 
 
 def names(cards: Path = CARDS) -> tuple[str, ...]:
-    """Every model with a card, in order of name."""
+    """Return every model with a card, ordered by name."""
     return tuple(sorted(path.stem for path in cards.glob("*.yaml")))
 
 
 def card(name: str, cards: Path = CARDS) -> Card:
-    """The card of that name. Raises UnknownModel, InvalidCard."""
+    """Return the card of that name. Raises UnknownModel, InvalidCard."""
     path = cards / f"{name}.yaml"
     if not path.is_file():
         raise UnknownModel(f"no model card {name!r}; there are: {', '.join(names(cards)) or 'none'}")
@@ -104,29 +105,29 @@ def card(name: str, cards: Path = CARDS) -> Card:
 
 
 def weights_path(name: str, role: str = "weights", cards: Path = CARDS) -> Path:
-    """The verified file of a model; reads the whole file once.
+    """Return the verified file of a model; reads the whole file once.
 
     Raises UnknownModel, InvalidCard, ModelMissing, ModelCorrupt.
     """
-    found = card(name, cards)
-    if role not in found.files:
-        raise InvalidCard(f"model {name} has no file {role!r}; it has: {', '.join(found.files)}")
-    entry = found.files[role]
-    path = _locate(found, entry)
+    card_ = card(name, cards)
+    if role not in card_.files:
+        raise InvalidCard(f"model {name} has no file {role!r}; it has: {', '.join(card_.files)}")
+    entry = card_.files[role]
+    path = _locate(card_, entry)
     if path is None or not path.is_file():
-        raise ModelMissing(f"model {name}: {entry.path} is not there. To get it: {found.how_to_get}")
+        raise ModelMissing(f"model {name}: {entry.path} is not there. To get it: {card_.how_to_get}")
     size_bytes = path.stat().st_size
     digest = sha256_of(path) if size_bytes == entry.size_bytes else "not computed"
     if digest != entry.sha256:
         raise ModelCorrupt(
             f"model {name}: {path} has {size_bytes} bytes and SHA-256 {digest}; its card says {entry.size_bytes} bytes"
-            f" and {entry.sha256}. To replace it: {found.how_to_get}"
+            f" and {entry.sha256}. To replace it: {card_.how_to_get}"
         )
     return path
 
 
 def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file, read in pieces."""
+    """Return the hex SHA-256 of a file, read in pieces."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(_READ_BYTES):
@@ -135,7 +136,7 @@ def sha256_of(path: Path) -> str:
 
 
 def write_card(card_: Card, cards: Path = CARDS) -> Path:
-    """Writes the card as YAML, as training recipes do, and returns where."""
+    """Write the card as YAML, as training recipes do, and return its path."""
     content: dict[str, Any] = {key: getattr(card_, key) for key in _TEXTS}
     content["files"] = {
         role: {"path": entry.path, "sha256": entry.sha256, "size_bytes": entry.size_bytes}
@@ -161,10 +162,10 @@ def _model_file(card_name: str, role: object, entry: object) -> ModelFile:
     return ModelFile(path, sha256, size_bytes)
 
 
-def _locate(found: Card, entry: ModelFile) -> Path | None:
-    """Where the file should be, or None when its package is not installed."""
+def _locate(card_: Card, entry: ModelFile) -> Path | None:
+    """Return the file's expected path, or None if its package is not installed."""
     if not entry.path.startswith("package:"):
-        return found.root / entry.path
+        return card_.root / entry.path
     module, _, inner = entry.path.removeprefix("package:").partition("/")
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:

@@ -52,7 +52,7 @@ class ImageRefused(VisionError):
 
     @property
     def retryable(self) -> bool:
-        """Whether asking the claimant for another file can mend it; otherwise a person should look at this one."""
+        """True if another file from the claimant can help; False if a person should look at this one."""
         return self.code not in _FOR_A_PERSON
 
     def __reduce__(self) -> tuple[type[ImageRefused], tuple[RefusalCode, str]]:
@@ -64,7 +64,7 @@ class DecoderUnavailable(VisionError):
 
 
 class ReaderUnavailable(VisionError):
-    """The OCR process could not be started or loaded. Says nothing about the page; try again later."""
+    """The OCR process could not be started or loaded. This says nothing about the page; try again later."""
 
 
 class InvalidPaperKind(VisionError):
@@ -72,11 +72,11 @@ class InvalidPaperKind(VisionError):
 
 
 class SearchTimedOut(VisionError):
-    """The library's search ran past its seconds: nothing is known about the photo, which is not the same as unseen."""
+    """The library's search exceeded its time limit: whether the photo is in the library is unknown."""
 
 
 class TemplateUnreadable(VisionError):
-    """Bytes that are no nose template of this format: damaged, cut short, of another version. Enrol the pet again."""
+    """The bytes are no nose template of this format: damaged, cut short, or of another version. Enrol the pet again."""
 
 
 class TemplatesIncompatible(VisionError):

@@ -1,10 +1,10 @@
-"""One photo, the one way: a file to a measured photo, and the photo against the pictures that a search brings up.
+"""Examines one photo: measures its file, then compares it with the pictures that a library search returns.
 
     measure -> (publish) -> vision.library.search -> against
 
-The worker and the command line both go this way. Publish and commit before the search: of two claims that send one
-photo at the same moment at least one then sees the other. What a likeness is called is not said here: probabilities and
-their proof leave this module, and `claims.copies` judges them.
+The worker and the command line both use this path. Publish and commit before the search: of two claims that send one
+photo at the same moment at least one then finds the other. This module returns probabilities and their proof;
+`claims.copies` decides what to call them.
 """
 
 from __future__ import annotations
@@ -46,9 +46,12 @@ NOT_COMPARED: Final = Unmeasured("not compared point by point")
 
 @dataclass(frozen=True, slots=True)
 class ExamineLimits:
-    """verify_max: how many candidates are compared point by point. certain_inliers: from here on the whole picture's
-    keypoints say enough, and a part's are not asked. view_excess_min: cosine excess of a part below which its keypoints
-    are not worth taking."""
+    """Limits of the comparison.
+
+    verify_max: how many candidates are compared by keypoints. certain_inliers: with this many inliers for the whole
+    picture, the matching part is not compared. view_excess_min: cosine excess of a part below which its keypoints are
+    not extracted.
+    """
 
     search: SearchLimits = field(default_factory=SearchLimits)
     geometry: GeometryLimits = field(default_factory=GeometryLimits)
@@ -59,8 +62,11 @@ class ExamineLimits:
 
 @dataclass(frozen=True, slots=True)
 class PhotoInstruments:
-    """What photos are measured with, loaded once a process. subjects: None where nobody asks what a photo shows.
-    c2pa_anchors: as of `Decoder.credentials`. long_edge_px: the pixels are shrunk to this."""
+    """The models and settings that photos are measured with, loaded once a process.
+
+    subjects: None if nobody asks what a photo shows. c2pa_anchors: trusted certificates, as `Decoder.credentials` takes
+    them. long_edge_px: the pixels are shrunk to this.
+    """
 
     decoder: Decoder
     fingerprinter: Fingerprinter
@@ -75,10 +81,10 @@ class PhotoRelation:
 
     same: "bytes" for the same file, "pixels" for the same picture in another file, "" for neither. probability:
     calibrated, 0..1, that one is a copy of the other. looks_alike: their descriptors are closer than those of 98% of
-    unrelated photos are to their nearest. inliers: keypoints that agree on one transform. transform: that transform in
-    words, from the library's picture to this photo, "" where no keypoints agree. pairs: (x, y, match_x, match_y) as
-    fractions 0..1 of the width and height of this photo and of the match. placement: the transform in numbers.
-    geometry: the same in working pixels, for whoever compares further.
+    unrelated photos are to their nearest neighbour. inliers: keypoints that agree on one transform. transform: that
+    transform in words, from the library's picture to this photo, "" if no keypoints agree. pairs: (x, y, match_x,
+    match_y) as fractions 0..1 of the width and height of this photo and of the match. placement: the transform in
+    numbers. geometry: the same in working pixels, for further comparison.
     """
 
     photo_id: str
@@ -100,11 +106,11 @@ class PhotoRelation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExaminedPhoto:
-    """One photo on its way from the decoder to the fact; its pixels are gone.
+    """One photo's measurements, from the decoder to the fact, without its pixels.
 
     width_px, height_px: the file's own, upright. preview_sha256: key of its clean preview, "" where none was kept.
-    candidates: what the search brought up, likeliest first. relations: the same pictures compared, strongest first;
-    both are empty until `against`.
+    candidates: the search's results, likeliest first. relations: the same pictures compared, strongest first; both are
+    empty until `against`.
     """
 
     fingerprint: Fingerprint
@@ -119,14 +125,15 @@ class ExaminedPhoto:
 
     @property
     def not_comparable(self) -> str:
-        """Why the photo cannot be compared with anything (all white, out of focus beyond use), "" when it can."""
+        """Why the photo cannot be compared with anything (all white, hopelessly out of focus), "" if it can."""
         return self.fingerprint.featureless
 
 
 def measure(instruments: PhotoInstruments, data: bytes, sha256: str) -> tuple[ExaminedPhoto, Picture]:
-    """Decode and measure one photo by itself. Returns it with its pixels, for a preview.
+    """Decode and measure one photo on its own. Returns it with its pixels, for a preview.
 
-    data: the file. sha256: hex, of the file. Raises ImageRefused for the file, DecoderUnavailable for the machine.
+    data: the file's bytes. sha256: of the file, in hex. Raises ImageRefused for the file, DecoderUnavailable for the
+    machine.
     """
     picture = instruments.decoder.decode(data, instruments.long_edge_px, marks=True)
     fingerprint = instruments.fingerprinter.fingerprint(picture, sha256)
@@ -145,7 +152,7 @@ def measure(instruments: PhotoInstruments, data: bytes, sha256: str) -> tuple[Ex
 def against(
     photo: ExaminedPhoto, candidates: Sequence[Candidate], subject: str, fusion: FusionModel | None = None
 ) -> ExaminedPhoto:
-    """The photo with every candidate compared. subject, fusion: as for `compare`."""
+    """Return the photo compared with every candidate. subject, fusion: as for `compare`."""
     relations = compare(photo.fingerprint, candidates, subject, fusion=fusion)
     return replace(photo, candidates=tuple(candidates), relations=relations)
 
@@ -157,10 +164,10 @@ def compare(
     limits: ExamineLimits = ExamineLimits(),
     fusion: FusionModel | None = None,
 ) -> tuple[PhotoRelation, ...]:
-    """Compare the photo with each candidate point by point; strongest first.
+    """Compare the photo with each candidate by keypoints and pixels; strongest first.
 
     subject: whose photo it is, "" for nobody's. fusion: the model fitted for the fingerprint's descriptor
-    (`Fingerprinter.fusion`); that of our own where none is given.
+    (`Fingerprinter.fusion`); our own descriptor's if None.
     """
     model = fusion or fusion_model()
     relations = [
@@ -171,38 +178,40 @@ def compare(
 
 
 def by_strength(relation: PhotoRelation) -> tuple[int, float, str]:
-    """Sort key: the same bytes, the same pixels, then by falling probability."""
+    """Sort key: same bytes first, then same pixels, then by falling probability."""
     return _BY_SAMENESS.index(relation.same), -relation.probability, relation.photo_id
 
 
 def signals(
     fingerprint: Fingerprint, candidate: Candidate, limits: ExamineLimits, *, verify: bool = True
 ) -> CopySignals:
-    """All that speaks for or against `candidate` being the photo's original; without `verify`, keypoints and pixels
-    are not compared."""
-    found, agreed, fitted = NO_GEOMETRY, NO_AGREEMENT, 0.0
+    """Return all evidence that `candidate` is the photo's original. Without `verify`, keypoints and pixels are not
+    compared."""
+    relation, agreed, fitted = NO_GEOMETRY, NO_AGREEMENT, 0.0
     if verify:
         whole = fingerprint.keypoints
-        found = geometry.relate(whole, candidate.keypoints, limits.geometry)
-        agreed = _agreement(found, fingerprint.thumbnail, whole, candidate)
+        relation = geometry.relate(whole, candidate.keypoints, limits.geometry)
+        agreed = _agreement(relation, fingerprint.thumbnail, whole, candidate)
         fitted = fit_agreement(fingerprint.thumbnail, candidate.thumbnail)
-        if candidate.view and found.inliers < limits.certain_inliers:
+        if candidate.view and relation.inliers < limits.certain_inliers:
             view = fingerprint.views[candidate.view - 1]
             fitted = max(fitted, fit_agreement(view.thumbnail, candidate.thumbnail))
             part = NO_GEOMETRY
             if candidate.cosine_excess >= limits.view_excess_min:
                 part = geometry.relate(view.keypoints, candidate.keypoints, limits.geometry)
-            if part.inliers > found.inliers:
+            if part.inliers > relation.inliers:
                 agreed = _agreement(part, view.thumbnail, view.keypoints, candidate)
-                found = geometry.placed(part, (view.box.left, view.box.top), view.factor, view.keypoints, whole)
-    return CopySignals(found, agreed, fitted, candidate.pdq_bits, candidate.cosine, candidate.cosine_excess)
+                relation = geometry.placed(part, (view.box.left, view.box.top), view.factor, view.keypoints, whole)
+    return CopySignals(relation, agreed, fitted, candidate.pdq_bits, candidate.cosine, candidate.cosine_excess)
 
 
-def _agreement(found: Geometry, thumbnail: NDArray[np.uint8], keypoints: Keypoints, candidate: Candidate) -> Agreement:
+def _agreement(
+    relation: Geometry, thumbnail: NDArray[np.uint8], keypoints: Keypoints, candidate: Candidate
+) -> Agreement:
     return agreement(
         thumbnail,
         candidate.thumbnail,
-        found,
+        relation,
         thumbnail.shape[1] / keypoints.width_px,
         candidate.thumbnail.shape[1] / candidate.keypoints.width_px,
     )
@@ -240,6 +249,6 @@ def _relation(
 
 
 def _source_scale(fingerprint: Fingerprint, candidate: Candidate) -> float:
-    """How much the files' own resolutions differ from those of the working pictures."""
+    """Return how much the files' resolutions differ, relative to those of the working pictures."""
     query_scale = fingerprint.width_px / fingerprint.keypoints.width_px
     return query_scale / (candidate.width_px / candidate.keypoints.width_px)

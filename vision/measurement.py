@@ -1,4 +1,4 @@
-"""What every measurement in vision may be instead of a value: not taken."""
+"""The result of a measurement that could not be taken."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Does a process get on? Told by the CPU it uses and by whether it waits for a CPU or a disk, not by the clock.
+"""Tells whether a process makes progress, by the CPU it uses and whether it waits for a CPU or a disk, not by the
+clock.
 
 On a busy machine the clock runs whether a process may run or not. A process that is runnable, or waits for its pages,
-is held up by others and is given its time; one that sleeps, look after look, and uses no CPU is stuck. Reads /proc;
-where there is none (no Linux), every process is taken to get on.
+is held up by others and is given time; one that sleeps and uses no CPU, check after check, is stuck. Reads /proc; on
+systems without it (no Linux), every process counts as making progress.
 """
 
 from __future__ import annotations
@@ -13,21 +14,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-LOOK_SECONDS: Final = 1.0  # between two looks that count
+LOOK_SECONDS: Final = 1.0  # between two checks that count
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _HELD_UP: Final = frozenset("RD")  # running or runnable; waiting for a disk or a page
 
 
 @dataclass(frozen=True, slots=True)
 class SignOfLife:
-    """cpu_seconds: used so far, user and system, all threads; held_up: some thread wants to run and may not."""
+    """Activity of some processes. cpu_seconds: CPU time used so far, user and system, all threads. held_up: some thread
+    is runnable or waits for a disk."""
 
     cpu_seconds: float
     held_up: bool
 
 
 def sign_of(process_ids: Iterable[int]) -> SignOfLife:
-    """What these processes show together; one that is gone shows nothing."""
+    """Return the combined activity of these processes; one that has ended adds nothing."""
     cpu_ticks = 0
     held_up = not os.path.isdir("/proc/self/task")
     for process_id in process_ids:
@@ -40,7 +42,7 @@ def sign_of(process_ids: Iterable[int]) -> SignOfLife:
 
 
 class ProcessProgress:
-    """Counts looks in a row at which nothing moved. A pause of the whole machine is one look, however long it was."""
+    """Counts consecutive checks without progress. A pause of the whole machine counts as one check, however long."""
 
     def __init__(self, looks_max: int) -> None:
         self._looks_max = looks_max
@@ -48,7 +50,7 @@ class ProcessProgress:
         self._still = 0
 
     def stalled(self, sign: SignOfLife) -> bool:
-        """Take one more look, LOOK_SECONDS after the last: True once `looks_max` in a row showed nothing."""
+        """Record one more check, LOOK_SECONDS after the last. True once `looks_max` in a row showed no progress."""
         if sign.held_up or sign.cpu_seconds != self._cpu_seconds:
             self._still = 0
         else:
@@ -58,7 +60,7 @@ class ProcessProgress:
 
 
 def _stat(path: str) -> list[str]:
-    """The fields of a stat file after the name, which may hold anything: state first."""
+    """Return the fields of a stat file after the process name (which may hold anything), beginning with the state."""
     with open(path) as file:
         return file.read().rpartition(")")[2].split()
 

@@ -1,9 +1,9 @@
-"""What a photo shows, as far as a network trained on ImageNet can tell: probabilities by subject.
+"""Subjects of a photo with their probabilities, by a network trained on ImageNet.
 
 The classifier is the packaged EfficientNet-Lite0 as published (card lite0_classes; Tan and Le, 2019). Its 1,000 classes
-are gathered into a few subjects by `vision/subjects.yaml`; a class that belongs to none is left out, so that the
-subjects' probabilities need not sum to 1. A measurement only: what a claim should show, and how sure one must be that
-a photo shows something else, is judged elsewhere.
+are gathered into a few subjects by `vision/subjects.yaml`; a class that belongs to no subject is left out, so that the
+subjects' probabilities need not sum to 1. This is a measurement only: what a claim should show, and how sure one must
+be that a photo shows something else, is judged elsewhere.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from vision.measurement import Unmeasured
 
 SUBJECTS: Final = Path(__file__).parent / "subjects.yaml"
 TOP_CLASSES: Final = 3
-# A guess, not a measurement: a seventh of the network's input edge; below it the picture is one blur to it.
+# A guess, not a measurement: a seventh of the network's input edge. A smaller picture is only a blur to the network.
 SHORT_EDGE_PX_MIN: Final = 32
 LONG_TO_SHORT_MAX: Final = 8  # squeezed into a square, a longer strip shows nothing that the network has ever seen
 _BATCH_MAX: Final = 8
@@ -37,8 +37,11 @@ _RANGE: Final = " .. "
 
 @dataclass(frozen=True, slots=True)
 class SubjectReading:
-    """subjects: (name, probability 0..1), likeliest first, every subject. classes: the likeliest classes of the
-    network, in ImageNet's words, likewise. model: label of the classifier."""
+    """The subjects of one photo.
+
+    subjects: (name, probability 0..1) of every subject, likeliest first. classes: the network's likeliest classes, in
+    ImageNet's words, in the same form. model: label of the classifier.
+    """
 
     subjects: tuple[tuple[str, float], ...]
     classes: tuple[tuple[str, float], ...]
@@ -46,7 +49,7 @@ class SubjectReading:
 
 
 class SubjectModel:
-    """Photos in, subjects out. Thread-safe. threads: of onnxruntime for one call.
+    """Classifies photos by subject. Thread-safe. threads: onnxruntime threads for one call.
 
     Raises ModelMissing or ModelCorrupt for the classifier, ValueError for a table that does not fit it.
     """
@@ -72,20 +75,20 @@ class SubjectModel:
             self._gather[list(indices), column] = 1.0
 
     def look(self, pictures: Sequence[NDArray[np.uint8]]) -> list[SubjectReading | Unmeasured]:
-        """pictures: uint8 (h, w, 3) sRGB each, any sizes."""
-        found: list[SubjectReading | Unmeasured] = [_too_small(picture) or Unmeasured("") for picture in pictures]
+        """Return one reading per picture, in order. pictures: uint8 (h, w, 3) sRGB each, any sizes."""
+        readings: list[SubjectReading | Unmeasured] = [_too_small(picture) or Unmeasured("") for picture in pictures]
         usable = [index for index, picture in enumerate(pictures) if _too_small(picture) is None]
         rows = self.probabilities([pictures[index] for index in usable])
         for index, row, sums in zip(usable, rows, self.gathered(rows), strict=True):
-            found[index] = SubjectReading(
+            readings[index] = SubjectReading(
                 subjects=_ranked(self.subjects, sums, len(self.subjects)),
                 classes=_ranked(self.classes, row, TOP_CLASSES),
                 model=self.label,
             )
-        return found
+        return readings
 
     def probabilities(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """The classifier alone: float32 (n, 1000), in the order of `classes`."""
+        """Return the class probabilities, float32 (n, 1000), in the order of `classes`."""
         out = np.empty((len(pictures), len(self.classes)), dtype=np.float32)
         for start in range(0, len(pictures), _BATCH_MAX):
             batch = np.stack([self._input(picture) for picture in pictures[start : start + _BATCH_MAX]])
@@ -93,7 +96,8 @@ class SubjectModel:
         return out
 
     def gathered(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """rows: (n, 1000), as `probabilities` gives them. Returns (n, subjects), in the order of `subjects`."""
+        """Sum class probabilities by subject. rows: (n, 1000), as `probabilities` returns them. Returns (n, subjects),
+        in the order of `subjects`."""
         return np.asarray(rows @ self._gather, dtype=np.float32)
 
     def _input(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -103,12 +107,12 @@ class SubjectModel:
 
 
 def read_table(path: Path, classes: Sequence[str]) -> Mapping[str, tuple[int, ...]]:
-    """Subject to the places of its classes. Raises ValueError for a class that is unknown or stands twice."""
+    """Return each subject with the indices of its classes. Raises ValueError for an unknown or repeated class."""
     place = {name: index for index, name in enumerate(classes)}
     content: dict[str, list[str]] = yaml.safe_load(path.read_text(encoding="utf-8"))
     single = {entry for entries in content.values() for entry in entries if _RANGE not in entry}
     owner: dict[str, str] = {}
-    found: dict[str, tuple[int, ...]] = {}
+    places: dict[str, tuple[int, ...]] = {}
     for subject, entries in content.items():
         names: list[str] = []
         for entry in entries:
@@ -123,8 +127,8 @@ def read_table(path: Path, classes: Sequence[str]) -> Mapping[str, tuple[int, ..
             if name in owner:
                 raise ValueError(f"{path.name}: {name!r} stands under {owner[name]} and under {subject}")
             owner[name] = subject
-        found[subject] = tuple(place[name] for name in names)
-    return found
+        places[subject] = tuple(place[name] for name in names)
+    return places
 
 
 def _too_small(picture: NDArray[np.uint8]) -> Unmeasured | None:
@@ -150,6 +154,6 @@ def _shared(threads: int) -> SubjectModel:
 
 
 def shared_subject_model(threads: int = 1) -> SubjectModel:
-    """One model a process and thread count: 18 MB of weights."""
+    """Return the process's one model for this thread count (18 MB of weights each)."""
     with _lock:
         return _shared(threads)

@@ -4,14 +4,14 @@
 
 After Pizzi et al., A self-supervised descriptor for image copy detection (SSCD), 2022: InfoNCE across strong edits,
 with collages as copies of all their parts, and the KoLeo term that spreads descriptors evenly. Differs from SSCD in
-what a small machine asks for: it starts from the packaged ImageNet weights and from the learnt whitening
+what a small machine requires: it starts from the packaged ImageNet weights and from the learnt whitening
 (`models/train/whitening.py`) as its last layer, keeps the batch norms' statistics, fills batches with look-alikes of
-one class, and takes further strangers from a queue of recent descriptors (Wang et al., Cross-batch memory, 2020).
+one class, and takes further negatives from a queue of recent descriptors (Wang et al., Cross-batch memory, 2020).
 
 Data: the train half of the Caltech photos (`fixtures.caltech`, by file hash) without HELD_OUT of them, on which the
-figures in between are measured. Resumable: DIR keeps a checkpoint, and the same command goes on from it. Progress goes
-to DIR/log.csv. Ends by writing weights/copy_descriptor.safetensors, its card and a row of results/copy_descriptor.csv.
-About 80 minutes on two cores; on a GPU, where there is one, minutes.
+intermediate figures are measured. Resumable: DIR keeps a checkpoint, and the same command continues from it. Progress
+goes to DIR/log.csv. Ends by writing weights/copy_descriptor.safetensors, its card and a row of
+results/copy_descriptor.csv. About 80 minutes on two cores; on a GPU, where there is one, minutes.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from vision.copies.descriptor import CROWD_NEIGHBOURS, DIMENSIONS, WHITENING, no
 
 SEED: Final = 20261122
 STEPS: Final = 700
-HELD_OUT: Final = 240  # photos, the first by file hash
+HELD_OUT: Final = 240  # photos, those first by file hash
 HELD_OUT_EDITS: Final = tuple(name for name in edits.EDITS if name != "copied")
 TEMPERATURE: Final = 0.05
 KOLEO_WEIGHT: Final = 8.0
-QUEUE: Final = 24  # batches whose first views serve as strangers
+QUEUE: Final = 24  # batches whose first views serve as negatives
 LEARNING_RATE: Final = 4e-4
 WARM_UP_STEPS: Final = 40
 WEIGHT_DECAY: Final = 1e-4
@@ -56,14 +56,15 @@ AVERAGE_DECAY: Final = 0.99
 CHECKPOINT_EVERY: Final = 25
 MEASURE_EVERY: Final = 200
 EVALUATION_PX: Final = 192  # as good as 224 on held-out photos, and a quarter cheaper
-BACKGROUND: Final = 1024  # photos whose nearness tells a look-alike from a copy
+BACKGROUND: Final = 1024  # photos whose nearness distinguishes a look-alike from a copy
 SHRINKAGE: Final = 0.1  # of the outputs' covariance towards a multiple of the identity
 RESULTS: Final = Path(__file__).parent.parent / "results" / "copy_descriptor.csv"
 WEIGHTS: Final = Path(__file__).parent.parent / "weights" / "copy_descriptor.safetensors"
 
 
 class CopyNetwork(nn.Module):
-    """pixels: float (n, 3, size, size), normalised as Lite0's card says. Returns (n, 256), rows of length 1."""
+    """The network in training. pixels: float (n, 3, size, size), normalised as Lite0's card says. Returns (n, 256),
+    rows of length 1."""
 
     def __init__(self, mean: NDArray[np.float32], projection: NDArray[np.float32]) -> None:
         super().__init__()
@@ -75,7 +76,7 @@ class CopyNetwork(nn.Module):
         return self.project(self.pooled(pixels))
 
     def pooled(self, pixels: Tensor) -> Tensor:
-        """(n, 1280), generalised means of the last feature map."""
+        """Return (n, 1280), generalised means of the last feature map."""
         features = self.trunk.extract_features(pixels).float()
         pooled: Tensor = features.clamp(min=1e-6).pow(GEM_P).mean((2, 3)).pow(1 / GEM_P)
         return pooled
@@ -85,7 +86,7 @@ class CopyNetwork(nn.Module):
 
 
 class NegativeQueue:
-    """Recent first views as strangers: their descriptors, detached, and which photo each shows."""
+    """Recent first views as negatives: their detached descriptors, and which photo each shows."""
 
     def __init__(self, batches: int) -> None:
         self._held: deque[tuple[Tensor, Tensor]] = deque(maxlen=batches)
@@ -94,7 +95,7 @@ class NegativeQueue:
         self._held.append((descriptors.detach(), photos))
 
     def all(self) -> tuple[Tensor, Tensor]:
-        """(n, 256) and (n,). Raises IndexError while empty."""
+        """Return the descriptors (n, 256) and photos (n,). Raises IndexError while empty."""
         return torch.cat([rows for rows, _ in self._held]), torch.cat([photos for _, photos in self._held])
 
     def __len__(self) -> int:
@@ -108,7 +109,7 @@ class NegativeQueue:
 
 
 def losses(descriptors: Tensor, batch: TrainingBatch, queue: NegativeQueue) -> tuple[Tensor, Tensor]:
-    """InfoNCE over every pair of copies, and KoLeo. descriptors: (2 n, 256) in the batch's order."""
+    """Return InfoNCE over every pair of copies, and KoLeo. descriptors: (2 n, 256) in the batch's order."""
     device = descriptors.device
     shows = torch.from_numpy(batch.shows).to(device).float()
     hints = torch.from_numpy(batch.shows | batch.hints).to(device).float()
@@ -132,14 +133,14 @@ def losses(descriptors: Tensor, batch: TrainingBatch, queue: NegativeQueue) -> t
 
 
 def normalised(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """uint8 (n, h, w, 3) as the network takes it."""
+    """Convert uint8 (n, h, w, 3) to the network's input."""
     value = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
     return ((value - 127.0) / 128.0).contiguous(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
 def describe(network: CopyNetwork, pictures: Sequence[NDArray[np.uint8]], device: torch.device) -> NDArray[np.float32]:
-    """Pooled features (n, 1280) of pictures of any size, at the size that the product uses."""
+    """Return pooled features (n, 1280) of pictures of any size, at the size that the product uses."""
     rows = []
     for start in range(0, len(pictures), 32):
         squares = np.stack([fit_square(picture, EVALUATION_PX) for picture in pictures[start : start + 32]])
@@ -154,9 +155,9 @@ def measure(
     photos: NDArray[np.intp],
     background: NDArray[np.float32],
 ) -> dict[str, float]:
-    """library, queries, background: descriptors. photos: (queries,), the row of the library each is a copy of.
+    """Measure recall at rank 1, and recall at 99% precision with the score normalised by the nearness of look-alikes.
 
-    Recall at rank 1, and recall at 99% precision with the score normalised by the nearness of look-alikes.
+    library, queries, background: descriptors. photos: (queries,), the row of the library that each is a copy of.
     """
     cosines = queries @ library.T
     best = cosines.argmax(axis=1)
@@ -170,7 +171,7 @@ def measure(
 
 
 class HeldOut:
-    """Copies of the photos that training never sees, to be found among them and as many training photos again."""
+    """Edited copies of photos left out of training, to be found among those photos and as many training photos."""
 
     def __init__(self, held: Sequence[NDArray[np.uint8]], trained: Sequence[NDArray[np.uint8]]) -> None:
         rng = np.random.default_rng(SEED + 1)
@@ -191,7 +192,7 @@ class HeldOut:
         device: torch.device,
         layer: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
     ) -> dict[str, float]:
-        """layer: mean and projection to use in place of the network's own."""
+        """Measure the network. layer: mean and projection to use instead of the network's own."""
         mean, projection = layer or (network.mean.detach().cpu().numpy(), network.projection.detach().cpu().numpy())
         rows = [
             whiten(describe(network, part, device), mean, projection)
@@ -201,17 +202,17 @@ class HeldOut:
 
 
 def rate(step: int) -> float:
-    """Share of the learning rate: a warm-up, then half a cosine."""
+    """Return the share of the learning rate at a step: a warm-up, then half a cosine."""
     if step < WARM_UP_STEPS:
         return (step + 1) / WARM_UP_STEPS
     return 0.5 * (1 + math.cos(math.pi * (step - WARM_UP_STEPS) / (STEPS - WARM_UP_STEPS)))
 
 
 class Training:
-    """Everything that a checkpoint holds."""
+    """The state that a checkpoint holds."""
 
     def __init__(self, network: CopyNetwork, out: Path) -> None:
-        self.network = network.eval()  # also while training: the batch norms keep their statistics
+        self.network = network.eval()  # also during training, so that the batch norms keep their statistics
         self.average = {name: value.detach().clone() for name, value in network.named_parameters()}
         self.optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
         self.queue = NegativeQueue(QUEUE)
@@ -260,7 +261,7 @@ class Training:
         return float(contrast.detach()), float(spread.detach())
 
     def averaged(self) -> CopyNetwork:
-        """The network with the running average of its weights."""
+        """Return the network with the running average of its weights."""
         mean, projection = (getattr(self.network, name).detach().cpu().numpy() for name in ("mean", "projection"))
         other = CopyNetwork(mean, projection).eval()
         other.load_state_dict({**self.network.state_dict(), **self.average})
@@ -286,7 +287,7 @@ def main() -> None:
     started = time.monotonic()
     if training.step == 0:
         _log(chosen.out, 0, 0.0, 0.0, 0.0, test.measure(training.averaged().to(device), device))
-    # Spawned, not forked: OpenCV's threads do not outlive a fork.
+    # Spawned, not forked: OpenCV's threads do not survive a fork.
     loader: DataLoader[TrainingBatch] = DataLoader(
         batches,
         batch_size=None,
@@ -308,21 +309,21 @@ def main() -> None:
 
 
 def publish(training: Training, test: HeldOut, photos: Sequence[NDArray[np.uint8]], device: torch.device) -> None:
-    """Writes the weights (half precision), their card, the graph, its card and a row of results.
+    """Write the weights (half precision), their card, the graph, its card and a row of results.
 
-    The last layer is taken as trained or whitened once more over the training photos, whichever finds more of the
-    copies of held-out photos.
+    The last layer is taken as trained or whitened once more over the training photos, whichever finds more copies of
+    held-out photos.
     """
     network = training.averaged()
-    for name, value in network.state_dict().items():  # what is stored is what is measured
+    for name, value in network.state_dict().items():  # so that the figures are those of the stored weights
         if value.dtype == torch.float32 and name not in ("mean", "projection"):
             value.copy_(value.half().float())
     network = network.to(device)
     pooled = describe(network, photos, device)
     mean, projection = (getattr(network, name).detach().cpu().numpy() for name in ("mean", "projection"))
     layers = {"as_trained": (mean, projection), "whitened": whitened(pooled, mean, projection)}
-    found = {name: test.measure(network, device, layer) for name, layer in layers.items()}
-    chosen = max(found, key=lambda name: found[name]["recall_at_p99"])
+    figures = {name: test.measure(network, device, layer) for name, layer in layers.items()}
+    chosen = max(figures, key=lambda name: figures[name]["recall_at_p99"])
     mean, projection = layers[chosen]
     rng = np.random.default_rng(SEED)
     background = whiten(pooled[rng.choice(len(pooled), BACKGROUND, replace=False)], mean, projection)
@@ -334,19 +335,19 @@ def publish(training: Training, test: HeldOut, photos: Sequence[NDArray[np.uint8
     layer = {"mean": mean, "projection": projection, "background": background.astype(np.float16)}
     save_file({**trunk, **layer}, WEIGHTS)
     WEIGHTS.chmod(0o644)
-    metrics = {"held_out_photos": HELD_OUT, "held_out_queries": len(test.queries), "chosen": chosen, **found}
+    metrics = {"held_out_photos": HELD_OUT, "held_out_queries": len(test.queries), "chosen": chosen, **figures}
     write_card(_weights_card(len(photos), metrics))
     graph = onnx_build.draw(onnx_build.COPY_TRUNK)
     write_card(_graph_card(graph))
     onnx_build.build()
-    _record(found[chosen], len(photos))
+    _record(figures[chosen], len(photos))
     print(metrics)
 
 
 def whitened(
     pooled: NDArray[np.float32], mean: NDArray[np.float32], projection: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean (1280,) and projection (1280, 256) with a PCA-whitening of its outputs folded in."""
+    """Return mean (1280,) and projection (1280, 256) with a PCA-whitening of their outputs folded in."""
     rows = normalise(pooled)
     outputs = ((rows - mean) @ projection).astype(np.float64)
     covariance = np.cov(outputs, rowvar=False)
@@ -356,7 +357,7 @@ def whitened(
 
 
 def starting_point() -> CopyNetwork:
-    """The packaged network with the learnt whitening as its last layer."""
+    """Return the packaged network with the learnt whitening as its last layer."""
     tensors = load_file(weights_path(WHITENING))
     return CopyNetwork(tensors["mean"], tensors["projection"])
 

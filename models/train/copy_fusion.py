@@ -1,9 +1,9 @@
-"""Trains the logistic model that says how likely a photo and a picture of the library are one.
+"""Trains the logistic model of the probability that a photo and a picture of the library are one.
 
     python -m models.train.copy_fusion
 
-Data: the train half of the Caltech photos (`fixtures.caltech`, known duplicates left out). Some photos are the
-library, others are unseen. Edited copies of both are searched for; every candidate that a search brings up is one
+Data: the train half of the Caltech photos (`fixtures.caltech`, known duplicates left out). Some photos form the
+library, others are unseen. Edited copies of both are searched for; every candidate that a search returns is one
 example: a copy, or a look-alike. Unseen photos are also searched for unedited, as honest claims are. Two fifths of
 the photos are held out of the fit: on them the cut-off for `edited copy` is measured, and its precision. Then it is
 raised until all but one in a thousand honest photos come through against a library of SCALE pictures made of the same
@@ -39,21 +39,23 @@ from vision.examine import ExamineLimits, signals
 
 SEED: Final = 20260118
 LIBRARY: Final = 700  # photos
-LABELS: Final = 60  # each on a photo in the library and on others that are not: one brand's parcel, two photos
+LABELS: Final = (
+    60  # each pasted on a photo in the library and on others outside it: parcels of one brand in different photos
+)
 LABEL_QUERIES: Final = 3  # a label
-SCREENSHOTS: Final = 50  # of yet other photos, in the library too: one app's screen is no copy of another
+SCREENSHOTS: Final = 50  # of further photos, also in the library: one screenshot of an app is no copy of another
 COPIED: Final = 90  # of the library's photos, each edited in every way
 UNSEEN: Final = 450  # photos outside the library, each unedited and edited in some ways
 UNSEEN_EDITS: Final = 1
 OTHERS: Final = 200  # photos to fill collages with
 HELD_OUT_SHARE: Final = 0.4
-PRECISION_MIN: Final = 0.99  # of `edited copy` on the held-out photos
+PRECISION_MIN: Final = 0.99  # precision of `edited copy` on the held-out photos
 FALSE_ACCUSATION_MAX: Final = 0.002  # share of unseen unedited photos for which anything is called a copy
-# Some hundred honest photos could not vouch for a lower one; the rule's policy choice (`claims.rules`) is the same.
+# Some hundred honest photos could not prove a lower one; the rule's policy choice (`claims.rules`) is the same.
 CUT_OFF_FLOOR: Final = 0.99
-SCALE: Final = 30_000  # pictures of the library against which honest photos are asked once more
-SCALE_ACCUSED_MAX: Final = 0.001  # share of them called a copy: some 1,400 photos resolve no smaller one
-SIMILAR_QUANTILE: Final = 0.98  # of the best cosine of unseen photos: above it they are called similar
+SCALE: Final = 30_000  # pictures of the library in which honest photos are searched once more
+SCALE_ACCUSED_MAX: Final = 0.001  # share of them called a copy: some 1,400 photos cannot resolve a smaller one
+SIMILAR_QUANTILE: Final = 0.98  # quantile of the best cosine of unseen photos: above it they are called similar
 RIDGE: Final = 1.0
 LABELLED: Final = "labelled"  # an unseen photo, unedited, that shares a label with one in the library
 RESULTS: Final = Path(__file__).parent.parent / "results" / "copy_fusion.csv"
@@ -62,7 +64,7 @@ WEIGHTS: Final = Path(__file__).parent.parent / "weights" / "copy_fusion.json"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairExample:
-    """One query and one candidate. photo: index of the photo that the query was made of."""
+    """One query with one candidate. photo: index of the photo that the query was made from."""
 
     photo: int
     edit: str  # "" for an unseen photo as it is
@@ -71,14 +73,14 @@ class PairExample:
 
     @property
     def honest(self) -> bool:
-        """Whether the query is an unseen photo as it was taken."""
+        """True if the query is an unseen photo as it was taken."""
         return self.edit in ("", LABELLED)
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """content: of the file that `vision.copies.copy_score.read_fusion` reads. figures: on the held-out photos, the
-    measured cut-off first. pairs: that it was fitted on."""
+    """Result of a fit. content: of the file that `vision.copies.copy_score.read_fusion` reads. figures: on the held-out
+    photos, the measured cut-off first. pairs: number of pairs fitted."""
 
     content: dict[str, Any]
     figures: dict[str, float]
@@ -87,14 +89,14 @@ class Fitted:
 
 def main() -> None:
     started = time.monotonic()
-    found = fitted(Fingerprinter())
-    WEIGHTS.write_text(json.dumps(found.content, indent=1) + "\n", encoding="utf-8")
-    write_card(_card(found.pairs, found.figures))
-    _record(found.figures, time.monotonic() - started)
+    result = fitted(Fingerprinter())
+    WEIGHTS.write_text(json.dumps(result.content, indent=1) + "\n", encoding="utf-8")
+    write_card(_card(result.pairs, result.figures))
+    _record(result.figures, time.monotonic() - started)
 
 
 def fitted(fingerprinter: Fingerprinter) -> Fitted:
-    """The model for this fingerprinter's descriptor."""
+    """Fit the model for this fingerprinter's descriptor."""
     rng = np.random.default_rng(SEED)
     photos = list(caltech.photos("train"))
     order = rng.permutation(len(photos))
@@ -129,48 +131,50 @@ def fitted(fingerprinter: Fingerprinter) -> Fitted:
     one_picture = caltech.train_pairs()
 
     def one_photo(index: int, other: int) -> bool:
-        """Two files of one photo in the data set: no example of a copy, and surely none of a look-alike."""
+        """True for two files of one photo in the data set: neither an edited copy nor a look-alike."""
         return min(index, other) >= 0 and frozenset((photos[index].sha256, photos[other].sha256)) in one_picture
 
     def compared(query: tuple[int, str, Pixels]) -> tuple[list[PairExample], float]:
         index, name, pixels = query
-        found = fingerprinter.fingerprint(caltech.as_picture(pixels), "")
-        candidates = [] if found.featureless else library.search(found)
-        candidates = [one for one in candidates if not one_photo(index, int(one.photo_id))]
+        fingerprint = fingerprinter.fingerprint(caltech.as_picture(pixels), "")
+        candidates = [] if fingerprint.featureless else library.search(fingerprint)
+        candidates = [candidate for candidate in candidates if not one_photo(index, int(candidate.photo_id))]
         limits = ExamineLimits()
         examples = [
-            PairExample(index, name, signals(found, one, limits).features(), one.photo_id == str(index))
-            for one in candidates[: limits.verify_max]
+            PairExample(
+                index, name, signals(fingerprint, candidate, limits).features(), candidate.photo_id == str(index)
+            )
+            for candidate in candidates[: limits.verify_max]
         ]
-        return examples, max((one.cosine for one in candidates), default=0.0)
+        return examples, max((candidate.cosine for candidate in candidates), default=0.0)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(track(pool.map(compared, asked), description="queries", total=len(asked)))
     examples = [example for part, _ in results for example in part]
-    missed = [  # copies that the search did not bring up
+    missed = [  # copies that the search did not return
         (index, name)
         for (index, name, _), (part, _) in zip(asked, results, strict=True)
         if index in library.ids and part and not any(example.copy for example in part)
     ]
     best_cosines = [cosine for (_, name, _), (part, cosine) in zip(asked, results, strict=True) if part and not name]
-    found = _fit(examples, missed, best_cosines)
+    result = _fit(examples, missed, best_cosines)
     shown = [photos[i].pixels for i in library_ids] + outside
     twins = caltech.train_twins()
     rest = [*unseen_ids, *order[LIBRARY + UNSEEN + SCREENSHOTS + OTHERS + LABELS * (1 + LABEL_QUERIES) :]]
     honest = [photos[i].pixels for i in rest if photos[i].sha256 not in twins]
-    return at_scale(found, fingerprinter, shown, honest)
+    return at_scale(result, fingerprinter, shown, honest)
 
 
-def at_scale(found: Fitted, fingerprinter: Fingerprinter, shown: list[Pixels], honest: list[Pixels]) -> Fitted:
-    """With the cut-off raised until at most SCALE_ACCUSED_MAX of the honest photos, as they were taken, are called a
-    copy of any of SCALE pictures made of the photos `shown`."""
+def at_scale(result: Fitted, fingerprinter: Fingerprinter, shown: list[Pixels], honest: list[Pixels]) -> Fitted:
+    """Raise the cut-off until at most SCALE_ACCUSED_MAX of the honest photos, as they were taken, are called a copy of
+    any of SCALE pictures made from the photos `shown`."""
     limits = ExamineLimits()
     library = MadeLibrary(shown, SCALE, SEED, limits.search)
     cores = os.cpu_count() or 1
     with Progress() as bar:
         task = bar.add_task("large library", total=SCALE)
         library.fill(fingerprinter, cores, lambda done: bar.advance(task, done))
-    fusion = fusion_of(found.content, "being fitted")
+    fusion = fusion_of(result.content, "being fitted")
 
     def surest(pixels: Pixels) -> float:
         query = fingerprinter.fingerprint(caltech.as_picture(pixels), "")
@@ -178,23 +182,23 @@ def at_scale(found: Fitted, fingerprinter: Fingerprinter, shown: list[Pixels], h
 
     with ThreadPoolExecutor(cores) as pool:
         sure = sorted(track(pool.map(surest, honest), description="honest photos", total=len(honest)), reverse=True)
-    before = found.figures["cut_off"]
+    before = result.figures["cut_off"]
     allowed = int(SCALE_ACCUSED_MAX * len(sure))
     cut = round(min(0.999, max(before, sure[allowed] + 0.001)), 3)
     print("surest honest photos at scale", [round(value, 4) for value in sure[:12]], "cut", before, "->", cut)
     figures = {
-        **found.figures,
+        **result.figures,
         "cut_off": cut,
         "scale_library": SCALE,
         "scale_honest_photos": len(honest),
         "scale_accused_at_fit": sum(value >= before for value in sure),
         "scale_accused": sum(value >= cut for value in sure),
     }
-    return replace(found, figures=figures)
+    return replace(result, figures=figures)
 
 
 def photos_after(order: NDArray[np.intp], photos: Sequence[caltech.CaltechPhoto]) -> Iterator[NDArray[np.uint8]]:
-    """Photos that nothing else uses, one after another."""
+    """Yield photos that nothing else uses."""
     return (photos[index].pixels for index in order)
 
 
@@ -234,10 +238,10 @@ def _fit(examples: list[PairExample], missed: list[tuple[int, str]], best_cosine
 
 
 def fit_monotone(features: NDArray[np.float64], copies: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
-    """Logistic regression with a ridge, in which no feature may speak against a copy: each is evidence for one.
+    """Fit a logistic regression with a ridge in which no weight is negative: each feature is evidence for a copy.
 
-    Unconstrained, features that say much the same get weights of opposite signs, and a copy that only one of them sees
-    is lost. Returns the weights (n_features,) of the features as they are, and the intercept.
+    Unconstrained, features that say much the same get weights of opposite signs, and a copy that only one of them
+    detects is lost. Returns the weights (n_features,) of the unscaled features, and the intercept.
     """
     scale = features.std(axis=0)
     scaled, sign = features / scale, np.where(copies, 1.0, -1.0)
@@ -250,14 +254,15 @@ def fit_monotone(features: NDArray[np.float64], copies: NDArray[np.bool_]) -> tu
 
     bounds = [(0.0, None)] * features.shape[1] + [(None, None)]
     start = np.zeros(features.shape[1] + 1)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 5000})
-    if not found.success:
-        raise RuntimeError(f"the fit did not converge: {found.message}")
-    return np.asarray(found.x[:-1] / scale, dtype=np.float64), float(found.x[-1])
+    optimum = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 5000})
+    if not optimum.success:
+        raise RuntimeError(f"the fit did not converge: {optimum.message}")
+    return np.asarray(optimum.x[:-1] / scale, dtype=np.float64), float(optimum.x[-1])
 
 
 def _cut_off(examples: Sequence[PairExample], probability: NDArray[np.float64]) -> float:
-    """From where on both limits hold, precision over pairs and honest photos accused; never below CUT_OFF_FLOOR."""
+    """Return the probability from which both limits hold, precision over pairs and honest photos accused; at least
+    CUT_OFF_FLOOR."""
     copies = np.array([example.copy for example in examples])
     honest = {example.photo for example in examples if example.honest}
     order = np.argsort(-probability)

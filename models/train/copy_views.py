@@ -1,7 +1,6 @@
-"""Training batches for the copy descriptor: of each photo one view nearly as it is, and one as a fraudster sends it.
+"""Training batches for the copy descriptor: one nearly unchanged view of each photo, and one as a fraudster sends it.
 
-A batch is a function of its number and the seed alone, so that an interrupted training goes on with the batches it
-would have had.
+A batch depends on its number and the seed alone, so that an interrupted training continues with the same batches.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ Pixels = NDArray[np.uint8]
 CATEGORIES_A_BATCH: Final = 8
 PHOTOS_A_CATEGORY: Final = 8
 PHOTOS_A_BATCH: Final = CATEGORIES_A_BATCH * PHOTOS_A_CATEGORY
-SIZES_PX: Final = (112, 128, 160, 192)  # of the network's input, one a batch
-PLAIN_SHARE: Final = 0.5  # of the first views that are the photo untouched
-SINGLE_SHARE: Final = 0.55  # of the second views with one edit; the others have two or three
-PASTED_SHARE: Final = 0.06  # of the second views laid onto another photo
+SIZES_PX: Final = (112, 128, 160, 192)  # sizes of the network's input, one per batch
+PLAIN_SHARE: Final = 0.5  # share of the first views that are the unchanged photo
+SINGLE_SHARE: Final = 0.55  # share of the second views with one edit; the others have two or three
+PASTED_SHARE: Final = 0.06  # share of the second views pasted onto another photo
 _GEOMETRY: Final = ("cropped_50", "cropped_25", "mirrored", "rotated_15", "rotated_90", "crop_mirror_recompress")
 _COLOUR: Final = ("recoloured", "grey", "jpeg_20", "blurred", "resized_30", "copied")
 _AROUND: Final = ("text_and_emoji", "bordered", "screenshot", "rephotographed", "collage")
@@ -34,10 +33,11 @@ _WEAK: Final = ("recoloured", "jpeg_20", "resized_30", "cropped_50", "text_and_e
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingBatch:
-    """pixels: uint8 (2 n, size, size, 3), the n first views and then the n second ones. photos: (n,) indices.
+    """One batch. pixels: uint8 (2 n, size, size, 3), the n first views and then the n second ones. photos: (n,)
+    indices.
 
-    shows: bool (2 n, n), which of the batch's photos a view is a copy of. hints: bool, the same shape, which others
-    it shows in part (the photo beneath a pasted one): neither a copy nor a stranger.
+    shows: bool (2 n, n), which of the batch's photos a view is a copy of. hints: bool, the same shape, which others it
+    shows in part (the photo beneath a pasted one): neither positives nor negatives.
     """
 
     pixels: Pixels
@@ -47,9 +47,9 @@ class TrainingBatch:
 
 
 class Batches(Dataset[TrainingBatch]):
-    """Indexed by number. photos: uint8 (h, w, 3) each. categories: the photo's class, one a photo.
+    """The batches, by number. photos: uint8 (h, w, 3) each. categories: one class per photo.
 
-    Half of what makes a copy hard to tell is the look-alike of the same class, so a batch holds several of each.
+    Copies are hard to tell from look-alikes of the same class, so a batch holds several photos of each class.
     """
 
     def __init__(self, photos: Sequence[Pixels], categories: Sequence[str], count: int, seed: int) -> None:
@@ -93,19 +93,20 @@ class Batches(Dataset[TrainingBatch]):
 
 
 def fit_square(pixels: Pixels, size_px: int) -> Pixels:
-    """As the descriptor sees a picture: squeezed to a square."""
+    """Squeeze a picture to a square, as the descriptor does."""
     return np.asarray(cv2.resize(pixels, (size_px, size_px), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def weak(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """The photo as it lies in the library: untouched, or lightly edited."""
+    """Return the photo as it lies in the library: unchanged or lightly edited."""
     if rng.random() < PLAIN_SHARE:
         return pixels
     return edits.EDITS[str(rng.choice(_WEAK))](pixels, rng, ())
 
 
 def strong(pixels: Pixels, rng: np.random.Generator, others: Sequence[Pixels]) -> tuple[Pixels, bool, bool]:
-    """An edited copy; whether it is a collage that shows the three `others`, too; whether others[0] lies beneath it."""
+    """Return an edited copy; True if it is a collage that also shows the three `others`; True if others[0] lies beneath
+    it."""
     if rng.random() < PASTED_SHARE:
         return _jpeg(pasted(pixels, others[0], rng), rng), False, True
     if rng.random() < SINGLE_SHARE:
@@ -122,7 +123,7 @@ def strong(pixels: Pixels, rng: np.random.Generator, others: Sequence[Pixels]) -
 
 
 def pasted(pixels: Pixels, beneath: Pixels, rng: np.random.Generator) -> Pixels:
-    """The photo laid onto another one, on 30% to 70% of its area."""
+    """Paste the photo onto another one, on 30% to 70% of its area."""
     height, width = beneath.shape[:2]
     share = float(rng.uniform(0.3, 0.7)) ** 0.5
     size = (max(8, int(width * share)), max(8, int(height * share)))

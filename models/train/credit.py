@@ -67,7 +67,7 @@ ATTRIBUTES: dict[str, tuple[bool, float, float]] = {
 
 
 def read(path: Path) -> tuple[dict[str, Floats], Floats, Labels]:
-    """Attributes by name, the raw columns without the personal ones (n, 20), and bad = 1."""
+    """Return attributes by name, the raw columns without the personal ones (n, 20), and the labels, bad = 1."""
     with path.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     column = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
@@ -79,7 +79,7 @@ def read(path: Path) -> tuple[dict[str, Floats], Floats, Labels]:
     paid = np.stack([column[name] for name in repaid], axis=1)
     line = np.maximum(1, column["LIMIT_BAL"])
     late = np.maximum(0, pay)
-    owed = bill[:, 1:].sum(axis=1)  # a month's repayment settles the bill of the month before
+    owed = bill[:, 1:].sum(axis=1)  # a month's repayment pays the bill of the month before
     attributes = {
         "months_late_now": late[:, 0],
         "months_late_worst_6m": late.max(axis=1),
@@ -99,7 +99,7 @@ def read(path: Path) -> tuple[dict[str, Floats], Floats, Labels]:
 
 
 def edges(values: Floats, bad: Labels, *, higher_is_better: bool) -> list[float]:
-    """Upper edges of the bins but the last, from a tree whose bad share rises or falls with the value."""
+    """Return the upper edges of all bins but the last, from a tree whose bad share rises or falls with the value."""
     tree = DecisionTreeClassifier(
         max_leaf_nodes=LEAVES_MAX,
         min_samples_leaf=LEAF_SHARE_MIN,
@@ -107,17 +107,17 @@ def edges(values: Floats, bad: Labels, *, higher_is_better: bool) -> list[float]
         monotonic_cst=[-1 if higher_is_better else 1],
         random_state=SEED,
     ).fit(values[:, None], bad)
-    # Four significant digits: an edge that a person can read; what falls on either side is counted after rounding.
-    found = {float(f"{cut:.4g}") for cut in tree.tree_.threshold[tree.tree_.feature >= 0]}
-    return sorted(found)
+    # Four significant digits, so that a person can read the edge; rows are counted on either side after rounding.
+    rounded = {float(f"{cut:.4g}") for cut in tree.tree_.threshold[tree.tree_.feature >= 0]}
+    return sorted(rounded)
 
 
 def evidence_weights(values: Floats, bad: Labels, cuts: list[float]) -> list[float]:
-    """ln(share of good / share of bad) of each bin; half a case of each kind keeps empty cells finite."""
+    """Return ln(share of good / share of bad) of each bin; half a case of each kind keeps empty cells finite."""
     place = np.searchsorted(np.array(cuts), values, side="left")
     weights = []
-    for one in range(len(cuts) + 1):
-        inside = place == one
+    for bin_index in range(len(cuts) + 1):
+        inside = place == bin_index
         good_share = (np.sum(inside & (bad == 0)) + 0.5) / (np.sum(bad == 0) + 0.5)
         bad_share = (np.sum(inside & (bad == 1)) + 0.5) / (np.sum(bad == 1) + 0.5)
         weights.append(float(np.log(good_share / bad_share)))
@@ -125,7 +125,7 @@ def evidence_weights(values: Floats, bad: Labels, cuts: list[float]) -> list[flo
 
 
 def monotone_cuts(values: Floats, bad: Labels, *, higher_is_better: bool) -> list[float]:
-    """The tree's edges less those that rounding left between two bins in the wrong order."""
+    """Return the tree's edges without those that rounding left between two bins in the wrong order."""
     cuts = edges(values, bad, higher_is_better=higher_is_better)
     while True:
         weights = evidence_weights(values, bad, cuts)
@@ -136,19 +136,19 @@ def monotone_cuts(values: Floats, bad: Labels, *, higher_is_better: bool) -> lis
 
 
 def fit(attributes: dict[str, Floats], bad: Labels) -> dict[str, Any]:
-    """The scorecard as plain data, ready to be written."""
+    """Return the scorecard as plain data, ready to be written."""
     cuts = {n: monotone_cuts(values, bad, higher_is_better=ATTRIBUTES[n][0]) for n, values in attributes.items()}
     woe = {n: evidence_weights(values, bad, cuts[n]) for n, values in attributes.items()}
     names = [n for n in attributes if cuts[n]]
     while True:
-        seen = np.stack(
+        evidence_of_rows = np.stack(
             [np.array(woe[n])[np.searchsorted(np.array(cuts[n]), attributes[n], side="left")] for n in names], axis=1
         )
-        weigh = LogisticRegression(C=1e6, max_iter=2000).fit(seen, 1 - bad)
+        weigh = LogisticRegression(C=1e6, max_iter=2000).fit(evidence_of_rows, 1 - bad)
         weights = weigh.coef_[0]
         if weights.min() >= 0:
             break
-        names.pop(int(np.argmin(weights)))  # evidence that counts backwards beside the others is noise or a double
+        names.pop(int(np.argmin(weights)))  # evidence with a reversed sign beside the others is noise or redundant
     return {
         "name": NAME,
         "version": VERSION,
@@ -161,8 +161,8 @@ def fit(attributes: dict[str, Floats], bad: Labels) -> dict[str, Any]:
                 "minimum": ATTRIBUTES[n][1],
                 "maximum": ATTRIBUTES[n][2],
                 "bins": [
-                    {"upper": upper, "points": round(FACTOR * float(weight) * one, 2)}
-                    for upper, one in zip([*cuts[n], None], woe[n], strict=True)
+                    {"upper": upper, "points": round(FACTOR * float(weight) * evidence, 2)}
+                    for upper, evidence in zip([*cuts[n], None], woe[n], strict=True)
                 ],
             }
             for n, weight in zip(names, weights, strict=True)
@@ -171,19 +171,19 @@ def fit(attributes: dict[str, Floats], bad: Labels) -> dict[str, Any]:
 
 
 def scores(card: Scorecard, attributes: dict[str, Floats]) -> Floats:
-    """The product's own score of every row, clamped as it is in use."""
-    names = [one.name for one in card.attributes]
-    found = []
+    """Return the product's own score of every row, clamped as in use."""
+    names = [attribute.name for attribute in card.attributes]
+    row_scores = []
     for values in zip(*(attributes[n].tolist() for n in names), strict=True):
         fact = score(dict(zip(names, values, strict=True)), card)
         if not isinstance(fact, CreditFact):
             raise ValueError(f"a training row has no score: {fact.reason}")
-        found.append(float(fact.score))
-    return np.array(found)
+        row_scores.append(float(fact.score))
+    return np.array(row_scores)
 
 
 def baselines(train: tuple[Floats, Labels], test: Floats) -> dict[str, Floats]:
-    """Chance of bad on `test` by other methods, fitted on the same rows."""
+    """Return the probability of bad on `test` by other methods, fitted on the same rows."""
     values, bad = train
     plain = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(values, bad)
     boosted = HistGradientBoostingClassifier(
@@ -199,23 +199,23 @@ def baselines(train: tuple[Floats, Labels], test: Floats) -> dict[str, Floats]:
 def measure(
     train: NDArray[np.int64], test: NDArray[np.int64], data: tuple[dict[str, Floats], Floats, Labels]
 ) -> dict[str, float]:
-    """AUC on `test` of every method fitted on `train`."""
+    """Return the AUC on `test` of every method fitted on `train`."""
     attributes, raw, bad = data
     card = Scorecard.from_json(json.dumps(fit({n: v[train] for n, v in attributes.items()}, bad[train])))
     own = scores(card, {n: v[test] for n, v in attributes.items()})
     matrix = np.stack(list(attributes.values()), axis=1)
-    found = {"scorecard": roc_auc_score(bad[test], -own)}
+    auc = {"scorecard": roc_auc_score(bad[test], -own)}
     for name, chance in baselines((raw[train], bad[train]), raw[test]).items():
-        found[f"{name}_raw"] = roc_auc_score(bad[test], chance)
+        auc[f"{name}_raw"] = roc_auc_score(bad[test], chance)
     for name, chance in baselines((matrix[train], bad[train]), matrix[test]).items():
         if name != "majority":
-            found[f"{name}_attributes"] = roc_auc_score(bad[test], chance)
-    return {name: float(value) for name, value in found.items()}
+            auc[f"{name}_attributes"] = roc_auc_score(bad[test], chance)
+    return {name: float(value) for name, value in auc.items()}
 
 
 def calibration(card: Scorecard, own: Floats, bad: Labels) -> dict[str, Any]:
-    """How the modelled bad share compares with the observed one, overall and by fifth of the scores."""
-    chance = np.array([card.bad_ratio(one) for one in own])
+    """Compare the modelled bad share with the observed one, overall and by fifth of the scores."""
+    chance = np.array([card.bad_ratio(value) for value in own])
     order = np.argsort(own, kind="stable")
     parts = np.array_split(order, 5)
     gaps = [abs(float(chance[part].mean() - bad[part].mean())) for part in parts]
@@ -237,8 +237,8 @@ def calibration(card: Scorecard, own: Floats, bad: Labels) -> dict[str, Any]:
 
 
 def below(own: Floats, bad: Labels) -> list[dict[str, float]]:
-    """Share of people under each score, how many of them are bad, and which share of all bad that is: to choose a
-    threshold."""
+    """Return, to choose a threshold, the share of people under each score, how many of them are bad, and which share of
+    all bad that is."""
     return [
         {
             "score": cut,
@@ -265,8 +265,8 @@ def main() -> None:
             raw[train], bad[train], groups[train]
         )
     ]
-    five_fold = {n: round(float(np.mean([one[n] for one in folds])), 4) for n in folds[0]}
-    spread = {n: round(float(np.std([one[n] for one in folds])), 4) for n in folds[0]}
+    five_fold = {n: round(float(np.mean([fold[n] for fold in folds])), 4) for n in folds[0]}
+    spread = {n: round(float(np.std([fold[n] for fold in folds])), 4) for n in folds[0]}
     holdout = {n: round(value, 4) for n, value in measure(train, held, data).items()}
 
     plain = fit({n: v[train] for n, v in attributes.items()}, bad[train])
@@ -275,7 +275,7 @@ def main() -> None:
     card = Scorecard.from_json(weights.read_bytes())
     own = scores(card, {n: v[held] for n, v in attributes.items()})
     rows = {"train": len(train), "holdout": len(held), "rows_with_a_twin": int(len(keys) - len(set(keys)))}
-    # A leak check: a column that knew the answer would order it nearly alone.
+    # A leak check: a column that contained the answer would nearly order it alone.
     single = {n: round(float(max(a := roc_auc_score(bad, v), 1 - a)), 4) for n, v in attributes.items()}
     metrics: dict[str, Any] = {
         "rows": rows,
@@ -305,7 +305,7 @@ def _write(card: Scorecard, weights: Path, metrics: dict[str, Any], data: Path) 
                 "weights": ModelFile(f"weights/{weights.name}", sha256_of(weights), weights.stat().st_size),
             },
             preprocessing={
-                "attributes": [one.name for one in card.attributes],
+                "attributes": [attribute.name for attribute in card.attributes],
                 "left_out": ["sex", "age", "marriage", "education"],
                 "money": "fen; Taiwan dollars counted at 0.25 yuan",
                 "scale": "650 at 20 good to 1 bad, 50 points double the odds, clamped to 350-950",

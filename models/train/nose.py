@@ -1,16 +1,17 @@
 """Trains the nose finder and measures the thresholds of the nose comparison, on rendered pets.
 
     python -m models.train.nose --photos ../shared/data/photos-caltech101.tar --work var/nose
- Writes models/weights/nose_print.safetensors, models/cards/nose_print.yaml and models/results/nose_print.json. Two
+
+Writes models/weights/nose_print.safetensors, models/cards/nose_print.yaml and models/results/nose_print.json. Two
 parts:
 
 1. The finder's head (mask of the rhinarium, two nostrils) is trained on renders, half of them pasted into
    photographs, and on photographs without a nose
    (Caltech 101, CC BY 4.0, classes of animals with a muzzle left out; by file hash: first byte of SHA-256 modulo 4
    is 0 to train, 1 to select).
-2. The comparison itself has nothing to train. `benchmarks.noses` measures it on calibration pets, the thresholds
-   are read off there, and the
-   figures of the card come from test pets. The seeds of the three sets are disjoint (benchmarks.noses.SPLITS).
+2. The comparison itself needs no training. `benchmarks.noses` measures it on calibration pets, which give the
+   thresholds; the figures of the card come from test pets. The seeds of the three sets are disjoint
+   (benchmarks.noses.SPLITS).
 
 Runs about 20 minutes on one core. Needs fixtures, so a checkout and not an installed wheel.
 """
@@ -49,7 +50,7 @@ RENDER_PX = 384
 EPOCHS, BATCH, LEARNING_RATE = 6, 32, 3e-3
 CHANNELS = (152, 32, 32, 24, 3)
 HEAT_CELLS = 1.0  # standard deviation of the nostrils' targets
-# Classes whose photographs may show a muzzle: neither noses nor certainly none.
+# Classes whose photographs may show a muzzle, so that they are neither noses nor certainly not.
 MUZZLES = frozenset(
     {"dalmatian", "cougar_face", "cougar_body", "Leopards", "panda", "wild_cat", "gerenuk", "llama", "okapi"}
     | {"hedgehog", "beaver", "platypus", "kangaroo", "elephant", "rhino", "bass", "emu", "koala"}
@@ -77,14 +78,15 @@ class Head(nn.Module):
         self.out = nn.Conv2d(CHANNELS[3], CHANNELS[4], 1)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(n, 152, 32, 32) -> logits (n, 3, 32, 32)."""
+        """Return logits: (n, 152, 32, 32) -> (n, 3, 32, 32)."""
         value = torch.relu(self.mix(features))
         value = torch.relu(self.middle(value))
         return torch.Tensor(self.out(torch.relu(self.last(value))))
 
 
 def photographs(archive: Path, part: int, *, muzzles: bool = False) -> list[Pixels]:
-    """Letterboxed photographs of one hash part (0..3); with `muzzles`, only of the classes that training leaves out."""
+    """Return letterboxed photographs of one hash part (0..3); with `muzzles`, only of the classes that training leaves
+    out."""
     squares = []
     with tarfile.open(archive) as tar:
         for member in tar:
@@ -102,9 +104,8 @@ def photographs(archive: Path, part: int, *, muzzles: bool = False) -> list[Pixe
 
 
 def finder_set(photos: list[Pixels], pets: range, rng: np.random.Generator) -> tuple[Pixels, Floats, Floats]:
-    """Squares uint8 (n, 256, 256, 3), masks float32 (n, 32, 32), nostrils float32 (n, 2, 2) in square pixels, -1
-    without a nose.
-    """
+    """Return squares uint8 (n, 256, 256, 3), masks float32 (n, 32, 32), nostrils float32 (n, 2, 2) in square pixels, -1
+    without a nose."""
     squares, masks, nostrils = [], [], []
     for pet in pets:
         for capture in range(CAPTURES):
@@ -131,7 +132,8 @@ def finder_set(photos: list[Pixels], pets: range, rng: np.random.Generator) -> t
 
 
 def _place(view: NoseView, background: Pixels | None, rng: np.random.Generator) -> tuple[Pixels, Floats, Floats]:
-    """A render as a square: as it is, or with a ring of its fur pasted into a photograph; its colours shifted."""
+    """Return a render as a square: alone, or with a ring of its fur pasted into a photograph; its colours are
+    shifted."""
     mask = view.mask.astype(np.float32)
     if background is None:
         scale, dx, dy = SIZE_PX / RENDER_PX, 0.0, 0.0
@@ -161,9 +163,8 @@ def _place(view: NoseView, background: Pixels | None, rng: np.random.Generator) 
 
 
 def train_finder(squares: Pixels, masks: Floats, nostrils: Floats, trunk: Trunk) -> Head:
-    """Binary cross-entropy on the mask and on Gaussian heat maps; every second square is mirrored (left and right
-    nostril then change places).
-    """
+    """Train with binary cross-entropy on the mask and on Gaussian heat maps; every second square is mirrored (left and
+    right nostril are then swapped)."""
     torch.manual_seed(SEED)
     mirror = np.random.default_rng(SEED).random(len(squares)) < 0.5
     squares = np.where(mirror[:, None, None, None], squares[:, :, ::-1], squares)
@@ -175,7 +176,7 @@ def train_finder(squares: Pixels, masks: Floats, nostrils: Floats, trunk: Trunk)
     optimiser = torch.optim.AdamW(head.parameters(), lr=LEARNING_RATE, weight_decay=1e-4)
     steps = EPOCHS * (len(features) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
-    weight = torch.tensor([1.0, 8.0, 8.0])[:, None, None]  # nostrils fill few cells
+    weight = torch.tensor([1.0, 8.0, 8.0])[:, None, None]  # nostrils fill only few cells
     for epoch in range(EPOCHS):
         order = torch.randperm(len(features))
         total = 0.0
@@ -202,7 +203,7 @@ def _features(squares: Pixels, trunk: Trunk) -> npt.NDArray[np.float16]:
 
 
 def _targets(masks: Floats, nostrils: Floats) -> Floats:
-    """(n, 3, 32, 32): mask, left heat, right heat."""
+    """Return (n, 3, 32, 32): mask, left heat, right heat."""
     ys, xs = np.mgrid[:CELLS, :CELLS]
     cells = nostrils / (SIZE_PX / CELLS) - 0.5
     squared = (xs - cells[..., 0, None, None]) ** 2 + (ys - cells[..., 1, None, None]) ** 2
@@ -211,19 +212,20 @@ def _targets(masks: Floats, nostrils: Floats) -> Floats:
 
 
 def finder_figures(finder: NoseFinder, squares: Pixels, nostrils: Floats) -> dict[str, Any]:
-    """How far off the nostrils are, of the nose's width, and how often a picture without a nose shows one."""
+    """Return the nostrils' errors, as shares of the nose's width, and how often a nose is reported in a picture without
+    one."""
     errors, missed, ghosts, without = [], 0, 0, 0
     for square, points in zip(squares, nostrils, strict=True):
-        found = finder.find(square)
+        nose = finder.find(square)
         if points[0, 0] < 0:
             without += 1
-            ghosts += found is not None and found.confidence >= CONFIDENCE_MIN
+            ghosts += nose is not None and nose.confidence >= CONFIDENCE_MIN
             continue
-        if found is None or found.confidence < CONFIDENCE_MIN:
+        if nose is None or nose.confidence < CONFIDENCE_MIN:
             missed += 1
             continue
-        got = np.asarray([found.left_nostril, found.right_nostril])
-        errors.append(float(np.hypot(*(got - points).T).mean() / found.width_px))
+        got = np.asarray([nose.left_nostril, nose.right_nostril])
+        errors.append(float(np.hypot(*(got - points).T).mean() / nose.width_px))
     return {
         "noses": len(errors) + missed,
         "missed_rate": round(missed / max(1, len(errors) + missed), 4),
@@ -235,12 +237,14 @@ def finder_figures(finder: NoseFinder, squares: Pixels, nostrils: Floats) -> dic
 
 
 def write_preliminary_card() -> None:
-    """The reader loads weights by card only, so a card has to stand before anything can be measured."""
+    """Write a card without figures: the reader loads weights by card only, so a card must exist before anything is
+    measured."""
     write_card(_card({}, "not measured yet"))
 
 
 def measure(photos: Path, trunk: Trunk) -> None:
-    """Thresholds from the calibration pets, error rates from the test pets, then card and results row."""
+    """Derive thresholds from the calibration pets and error rates from the test pets, then write card and
+    results row."""
     if not (ROOT / "cards" / "nose_print.yaml").exists():
         write_preliminary_card()
     finder = NoseFinder(trunk, load_file(str(WEIGHTS)))
@@ -281,8 +285,11 @@ def measure(photos: Path, trunk: Trunk) -> None:
 
 
 def choose(table: dict[str, dict[str, npt.NDArray[np.float64]]]) -> dict[str, Any]:
-    """Accept: above every calibration impostor by `MARGIN`, and at least as many inliers as 1 impostor in 20
-    musters. Review: where 1 owner in 500 falls below, yet never so low that half of the impostors pass for unsure.
+    """Choose the thresholds.
+
+    Accept: above every calibration impostor by `MARGIN`, and at least as many inliers as 1 impostor in 20 reaches.
+    Review: the similarity that 1 owner in 500 falls below, but never so low that half of the impostors would be
+    reviewed.
     """
     impostors = np.r_[table["litter"]["similarity"], table["stranger"]["similarity"]]
     points = np.r_[table["litter"]["inliers"], table["stranger"]["inliers"]]
@@ -297,9 +304,8 @@ def choose(table: dict[str, dict[str, npt.NDArray[np.float64]]]) -> dict[str, An
 
 
 def not_noses(archive: Path) -> dict[str, Any]:
-    """Photographs that show no nose print: how many get as far as a template. Classes with muzzles, never seen in
-    training, apart from the rest.
-    """
+    """Count how many photographs without a nose print pass as far as a template. Classes with muzzles, never used in
+    training, are counted apart."""
     reader = NoseReader()
     result: dict[str, Any] = {}
     for name, muzzles, part in (("animals_with_muzzles", True, 2), ("other_photographs", False, 2)):

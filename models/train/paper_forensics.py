@@ -1,12 +1,12 @@
-"""Trains the model that says whether a digit on a paper's picture looks changed.
+"""Trains the model that recognises changed digits on a paper's picture.
 
     python -m models.train.paper_forensics
 
-Data: rendered papers in build layouts (`fixtures.papers.forged_pages`), of each seed one honest page and one forgery by
-each method; all synthetic. Glyphs of honest pages and the forged glyphs are the examples; a forged glyph's neighbours
-are left out, since a pasted patch may cut into them. A logistic regression in which no sign may speak for a digit; the
+Data: rendered papers in build layouts (`fixtures.papers.forged_pages`), for each seed one honest page and one forgery
+by each method; all synthetic. Examples are glyphs of honest pages and the forged glyphs; a forged glyph's neighbours
+are left out, since a pasted patch may cut into them. A logistic regression in which no sign is evidence of honesty; the
 cut-off is set on scores from outside the fit (folds by seed) so that at most ACCUSED_MAX of the honest pages have a
-field above it, and a margin more. Writes weights/paper_forensics.json, its card and a row of
+field above it, plus a margin. Writes weights/paper_forensics.json, its card and a row of
 results/paper_forensics.csv. Fixed seeds; some fifteen minutes on one core.
 """
 
@@ -35,7 +35,7 @@ from vision.measurement import Unmeasured
 SEEDS: Final = range(180)
 FOLDS: Final = 5
 ACCUSED_MAX: Final = 0.005  # share of honest pages
-MARGIN: Final = 0.5  # of log odds, on top: some hundred pages do not show the worst one
+MARGIN: Final = 0.5  # of log odds, added: some hundred pages do not contain the worst one
 RIDGE: Final = 1.0
 RESULTS: Final = Path(__file__).parent.parent / "results" / "paper_forensics.csv"
 WEIGHTS: Final = Path(__file__).parent.parent / "weights" / "paper_forensics.json"
@@ -43,7 +43,8 @@ WEIGHTS: Final = Path(__file__).parent.parent / "weights" / "paper_forensics.jso
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Looked:
-    """A page's glyphs. features: (n, len(FEATURES)); forged: (n,) the changed digit; beside: in its field."""
+    """A page's glyphs. features: (n, len(FEATURES)). forged: (n,), the changed digit. beside: (n,), glyphs in its
+    field."""
 
     seed: int
     method: str
@@ -53,7 +54,7 @@ class Looked:
 
 
 def looked_at(page: ForgedPage) -> Looked:
-    """The signs of every glyph of the page's fields."""
+    """Compute the signs of every glyph of the page's fields."""
     glyphs: list[GlyphSigns] = []
     for signs in glyph_signs(page.pixels, page.boxes).values():
         if not isinstance(signs, Unmeasured):
@@ -72,34 +73,38 @@ def _is_at(glyph: GlyphSigns, page: ForgedPage) -> bool:
 
 def main() -> None:
     started = time.monotonic()
-    found = [looked_at(page) for page in track(pages(SEEDS, "build"), "pages", total=len(SEEDS) * (1 + len(METHODS)))]
-    content, figures = fit(found)
+    examined = [
+        looked_at(page) for page in track(pages(SEEDS, "build"), "pages", total=len(SEEDS) * (1 + len(METHODS)))
+    ]
+    content, figures = fit(examined)
     WEIGHTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     write_card(_card(figures))
     _record(figures, time.monotonic() - started)
     print(figures)
 
 
-def fit(found: Sequence[Looked]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The weights file's content and the figures, from outside the fit, at its cut-off."""
-    seeds = np.array([page.seed for page in found])
-    margins = np.full(len(found), -np.inf)
+def fit(examined: Sequence[Looked]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the weights file's content, and the figures from outside the fit at its cut-off."""
+    seeds = np.array([page.seed for page in examined])
+    margins = np.full(len(examined), -np.inf)
     for fold in range(FOLDS):
         held = seeds % FOLDS == fold
-        weights, intercept = fit_monotone(*_examples([page for page, out in zip(found, held, strict=True) if not out]))
+        weights, intercept = fit_monotone(
+            *_examples([page for page, out in zip(examined, held, strict=True) if not out])
+        )
         for index in np.flatnonzero(held):
-            if found[index].features.size:
-                margins[index] = float((found[index].features @ weights).max()) + intercept
-    honest = np.array([page.method == "" for page in found])
+            if examined[index].features.size:
+                margins[index] = float((examined[index].features @ weights).max()) + intercept
+    honest = np.array([page.method == "" for page in examined])
     ordered = np.sort(margins[honest])[::-1]
     cut = float(ordered[int(ACCUSED_MAX * honest.sum())]) + MARGIN
-    weights, intercept = fit_monotone(*_examples(found))
+    weights, intercept = fit_monotone(*_examples(examined))
     figures: dict[str, Any] = {
         "honest_pages": int(honest.sum()),
         "honest_accused": round(float((margins[honest] >= cut).mean()), 4),
     }
     for method in METHODS:
-        by = np.array([page.method == method for page in found])
+        by = np.array([page.method == method for page in examined])
         figures[f"caught_{method}"] = round(float((margins[by] >= cut).mean()), 4)
     content = {
         "features": list(FEATURES),
@@ -110,10 +115,10 @@ def fit(found: Sequence[Looked]) -> tuple[dict[str, Any], dict[str, Any]]:
     return content, figures
 
 
-def _examples(found: Sequence[Looked]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Glyphs of honest pages and of untouched fields, and the changed digits."""
+def _examples(examined: Sequence[Looked]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return glyphs of honest pages and of untouched fields, and the changed digits."""
     features, forged = [], []
-    for page in found:
+    for page in examined:
         kept = page.forged | ~page.beside
         features.append(page.features[kept])
         forged.append(page.forged[kept])
@@ -121,9 +126,8 @@ def _examples(found: Sequence[Looked]) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def fit_monotone(features: NDArray[np.float64], forged: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
-    """Logistic regression with a ridge and no negative weight: a deviation is never evidence of honesty. Forged glyphs
-    weigh as much as honest ones together.
-    """
+    """Fit a logistic regression with a ridge and no negative weight: a deviation is never evidence of honesty. All
+    forged glyphs together weigh as much as all honest ones."""
     scale = features.std(axis=0) + 1e-9
     scaled, sign = features / scale, np.where(forged, 1.0, -1.0)
     share = np.where(forged, 0.5 / max(1, forged.sum()), 0.5 / max(1, (~forged).sum())) * len(forged)

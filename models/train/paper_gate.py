@@ -1,15 +1,15 @@
-"""Calibrates from which confidence on a paper's reading is accepted with nobody looking.
+"""Calibrates the confidence from which a paper's reading is accepted without a person looking at it.
 
     python -m models.train.paper_gate
 
-Data: PAGES rendered papers of every kind (`fixtures.papers`, synthetic), in the layouts to build with, by phone,
-scanner and as electronic pictures; the layouts kept for testing and the scanned receipts are for measuring alone
-(`miaopei bench documents`). A reading that misses or contradicts something, or that nothing vouches for, is never
-accepted, whatever its confidence. Of the others the least sure of the fields that money rests on decides: its
-threshold, for each kind, is the lowest, from FLOOR on, at which no accepted page of the kind has one of them wrong; one
-that was not read misleads nobody. So nothing is wrong on these very pages by construction: what that is worth on
-others, the bench says. Writes weights/paper_gate.json, its card, and a row of results/paper_gate.csv. A quarter of an
-hour on two cores.
+Data: PAGES rendered papers of every kind (`fixtures.papers`, synthetic), in the build layouts, by phone, scanner and as
+electronic pictures; the layouts kept for testing and the scanned receipts are for measuring alone
+(`miaopei bench documents`). A reading that lacks or contradicts something, or has an unconfirmed field, is never
+accepted, whatever its confidence. For the others the least sure of the fields that money rests on decides: its
+threshold, for each kind, is the lowest, from FLOOR on, at which no accepted page of the kind has one of them wrong; a
+field that was not read misleads nobody. So nothing is wrong on these very pages by construction; the bench measures
+what the thresholds are worth on others. Writes weights/paper_gate.json, its card, and a row of results/paper_gate.csv.
+A quarter of an hour on two cores.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from vision.measurement import Unmeasured
 
 FIRST_SEED: Final = 40_000
 PAGES: Final = 40  # of each kind
-FLOOR: Final = 0.8  # no lower threshold: below it the words are guesses
+FLOOR: Final = 0.8  # the lowest threshold: below it the words are guesses
 MARGIN: Final = 0.002  # above the surest wrong page
 NEVER: Final = 1.01  # a confidence is at most 1
 WEIGHTS: Final = Path(__file__).parent.parent / "weights" / f"{NAME}.json"
@@ -46,7 +46,7 @@ RESULTS: Final = Path(__file__).parent.parent / "results" / f"{NAME}.csv"
 
 @dataclass(frozen=True, slots=True)
 class ReadingExample:
-    """A page that could be accepted. sure: confidence of the least sure field relied on."""
+    """A page that could be accepted. sure: confidence of its least sure relied-on field."""
 
     kind: str
     sure: float
@@ -62,13 +62,13 @@ def main() -> None:
     examples = [example for page in pages for example in examples_of(page)]
     content = fitted(examples)
     WEIGHTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    passed = [one for one in examples if one.sure >= content["kinds"][one.kind]]
+    passed = [example for example in examples if example.sure >= content["kinds"][example.kind]]
     figures = {
         "pages": len(pages),
         "fit": len(examples),
-        "fit_wrong": sum(not one.right for one in examples),
+        "fit_wrong": sum(not example.right for example in examples),
         "accepted": len(passed),
-        "accepted_wrong": sum(not one.right for one in passed),
+        "accepted_wrong": sum(not example.right for example in passed),
         "coverage": round(len(passed) / len(pages), 4),
     }
     sys.stdout.write(f"{figures}\n")
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def examples_of(page: Marked) -> list[ReadingExample]:
-    """None for a page that no confidence would let through."""
+    """Return the page as an example, none if no confidence would let it pass."""
     reading = page.reading
     if isinstance(reading, Unmeasured) or unfit_because(reading):
         return []
@@ -85,14 +85,14 @@ def examples_of(page: Marked) -> list[ReadingExample]:
 
 
 def fitted(examples: Sequence[ReadingExample]) -> dict[str, Any]:
-    """Thresholds by kind, as `vision.documents.gate.load_gate` reads them; `default` is the strictest, for kinds that
-    an insurer adds."""
-    kinds = {kind: _above_wrong([one for one in examples if one.kind == kind]) for kind in KINDS}
+    """Return the thresholds by kind, as `vision.documents.gate.load_gate` reads them; `default` is the strictest, for
+    kinds that an insurer adds."""
+    kinds = {kind: _above_wrong([example for example in examples if example.kind == kind]) for kind in KINDS}
     return {"default": max(kinds.values()), "kinds": kinds}
 
 
 def _above_wrong(examples: Sequence[ReadingExample]) -> float:
-    surest = max((one.sure + MARGIN for one in examples if not one.right), default=FLOOR)
+    surest = max((example.sure + MARGIN for example in examples if not example.right), default=FLOOR)
     return round(min(NEVER, max(FLOOR, surest)), 3)
 
 

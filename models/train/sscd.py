@@ -1,11 +1,11 @@
-"""Makes what an operator's TorchScript of SSCD needs beside it: whitening, a background of look-alikes, thresholds.
+"""Makes the files that an operator's TorchScript of SSCD needs: whitening, a background of look-alikes, thresholds.
 
     python -m models.train.sscd --torchscript sscd_disc_mixup.torchscript.pt
 
 Writes NAME.whitening.safetensors and NAME.thresholds.json beside the TorchScript, where the settings look for them. The
 network gives 512 numbers and the library's column holds 256: PCA-whitening (Jégou and Chum, 2012) over photos of the
-train half keeps the 256 directions in which they differ most. How far the covariance is shrunk is chosen by recall on
-photos that were held out. The thresholds are fitted as `models.train.copy_fusion` fits those of our own descriptor, on
+train half keeps the 256 directions in which they differ most. The shrinkage of the covariance is chosen by recall on
+held-out photos. The thresholds are fitted as `models.train.copy_fusion` fits those of our own descriptor, on
 the same photos. Fixed seed; on one core half an hour, most of it the network's. Data: `fixtures.caltech`, train half.
 """
 
@@ -56,10 +56,10 @@ def main() -> None:
     def not_yet() -> FusionModel:
         raise RuntimeError("the thresholds are being fitted")
 
-    found = copy_fusion.fitted(Fingerprinter(asked.threads, describes=Describing(model, not_yet)))
-    owned = {**found.content, "cut_off": found.figures["cut_off"], "whitening_sha256": sha256_of(whitening)}
+    fitted = copy_fusion.fitted(Fingerprinter(asked.threads, describes=Describing(model, not_yet)))
+    owned = {**fitted.content, "cut_off": fitted.figures["cut_off"], "whitening_sha256": sha256_of(whitening)}
     thresholds.write_text(json.dumps(owned, indent=1) + "\n", encoding="utf-8")
-    print(read_thresholds(thresholds, whitening).label, found.figures)
+    print(read_thresholds(thresholds, whitening).label, fitted.figures)
 
 
 def make_whitening(
@@ -70,9 +70,9 @@ def make_whitening(
     held_out: int = HELD_OUT,
     background: int = BACKGROUND,
 ) -> dict[str, float]:
-    """Writes the whitening of that network; returns the held-out figures of the one that was chosen.
+    """Write the whitening of that network; return the held-out figures of the chosen one.
 
-    photos: uint8 (h, w, 3) sRGB each, more than `held_out`, better several times 256.
+    photos: uint8 (h, w, 3) sRGB each, more than `held_out`, preferably several times 256.
     """
     rng = np.random.default_rng(SEED)
     plain = np.concatenate([network.outputs([photo]) for photo in track(photos, description="photos")])
@@ -108,7 +108,7 @@ def make_whitening(
 
 
 def fit_pca(rows: Rows, shrinkage: float) -> tuple[Rows, Rows]:
-    """rows: (n, d). Returns mean (d,) and projection (d, 256). Directions in which the rows do not vary stay small."""
+    """Return mean (d,) and projection (d, 256). rows: (n, d). Directions in which the rows do not vary stay small."""
     mean = rows.mean(axis=0)
     covariance = np.cov((rows - mean).T.astype(np.float64))
     spread = np.trace(covariance) / len(covariance)
@@ -119,9 +119,9 @@ def fit_pca(rows: Rows, shrinkage: float) -> tuple[Rows, Rows]:
 
 
 def measure(library: Rows, queries: Rows) -> dict[str, float]:
-    """library: the held-out photos first. queries: EDITS_A_PHOTO copies of each held-out photo, in order.
+    """Return recall at rank 1, and recall at 99% precision by cosine alone.
 
-    Returns recall at rank 1, and recall at 99% precision by cosine alone.
+    library: the held-out photos first. queries: EDITS_A_PHOTO copies of each held-out photo, in order.
     """
     cosines = queries @ library.T
     right = cosines.argmax(axis=1) == np.arange(len(queries)) // EDITS_A_PHOTO

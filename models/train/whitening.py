@@ -33,9 +33,9 @@ SEED: Final = 20260117
 PHOTOS_A_CATEGORY: Final = 20
 EDITS_A_PHOTO: Final = 4
 HELD_OUT: Final = 400  # photos, with their edited copies, for the figures
-BACKGROUND: Final = 1024  # photos whose nearness tells a look-alike from a copy
+BACKGROUND: Final = 1024  # photos whose nearness distinguishes a look-alike from a copy
 SHRINKAGE: Final = 0.5  # of each covariance towards a multiple of the identity: far fewer pairs than entries
-# Not the collage: three quarters of it are other photos.
+# Without the collage: three quarters of it are other photos.
 TRAIN_EDITS: Final = tuple(name for name in edits.EDITS if name not in ("copied", "collage"))
 RESULTS: Final = Path(__file__).parent.parent / "results" / "whitening.csv"
 WEIGHTS: Final = Path(__file__).parent.parent / "weights" / "lite0_whitening.safetensors"
@@ -61,22 +61,22 @@ def main() -> None:
         "pca": fit_pca(normalise(plain[used])),
         "learnt": fit_learnt(normalise(plain[used]), changed[used]),
     }
-    found = {
+    measured = {
         name: measure(whiten(plain[order], *fit), whiten(changed[held].reshape(-1, plain.shape[1]), *fit))
         for name, fit in fits.items()
     }
-    for name, figures in found.items():
+    for name, figures in measured.items():
         print(name, figures)
     mean, projection = fits["learnt"]
     background = whiten(plain[rng.choice(used, min(BACKGROUND, len(used)), replace=False)], mean, projection)
     WEIGHTS.parent.mkdir(exist_ok=True)
     save_file({"mean": mean, "projection": projection, "background": background.astype(np.float16)}, WEIGHTS)
-    write_card(_card(len(used), found))
-    _record(found, len(photos), time.monotonic() - started)
+    write_card(_card(len(used), measured))
+    _record(measured, len(photos), time.monotonic() - started)
 
 
 def fit_pca(plain: Rows) -> tuple[Rows, Rows]:
-    """plain: (n, d), rows of length 1. Returns mean (d,) and projection (d, 256) of an ordinary PCA-whitening."""
+    """Return mean (d,) and projection (d, 256) of an ordinary PCA-whitening. plain: (n, d), rows of length 1."""
     mean = plain.mean(axis=0)
     values, vectors = np.linalg.eigh(_shrunk(np.asarray(np.cov(plain.T.astype(np.float64)))))
     top = np.argsort(values)[::-1][:DIMENSIONS]
@@ -84,7 +84,10 @@ def fit_pca(plain: Rows) -> tuple[Rows, Rows]:
 
 
 def fit_learnt(plain: Rows, changed: Rows) -> tuple[Rows, Rows]:
-    """plain: (n, d), rows of length 1. changed: (n, copies, d), pooled features of each photo's edited copies."""
+    """Return mean and projection of the learnt whitening.
+
+    plain: (n, d), rows of length 1. changed: (n, copies, d), pooled features of each photo's edited copies.
+    """
     mean = plain.mean(axis=0)
     copies = normalise(changed.reshape(-1, plain.shape[1])).reshape(changed.shape)
     difference = (copies - plain[:, None]).reshape(-1, plain.shape[1]).astype(np.float64)
@@ -97,9 +100,9 @@ def fit_learnt(plain: Rows, changed: Rows) -> tuple[Rows, Rows]:
 
 
 def measure(library: Rows, queries: Rows) -> dict[str, float]:
-    """library: descriptors, the held-out photos first. queries: EDITS_A_PHOTO copies of each held-out photo, in order.
+    """Return recall at rank 1, and recall at 99% precision over the nearest neighbour of every query, by cosine alone.
 
-    Returns recall at rank 1, and recall at 99% precision over the nearest neighbour of every query, by cosine alone.
+    library: descriptors, the held-out photos first. queries: EDITS_A_PHOTO copies of each held-out photo, in order.
     """
     cosines = queries @ library.T
     nearest = cosines.argmax(axis=1)
@@ -117,7 +120,7 @@ def _shrunk(covariance: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(shrunk, dtype=np.float64)
 
 
-def _card(photos_used: int, found: dict[str, dict[str, float]]) -> Card:
+def _card(photos_used: int, measured: dict[str, dict[str, float]]) -> Card:
     return Card(
         name=descriptor.WHITENING,
         version="0.1.0",
@@ -132,21 +135,21 @@ def _card(photos_used: int, found: dict[str, dict[str, float]]) -> Card:
         },
         trained_on=f"{photos_used} photos of Caltech 101 (CC BY 4.0), train half by file hash, and {EDITS_A_PHOTO}"
         f" edited copies of each (fixtures/edits.py); background of {BACKGROUND} of them.",
-        metrics={"held_out_photos": HELD_OUT, **found},
+        metrics={"held_out_photos": HELD_OUT, **measured},
         limits="Object photos of about 300 px. Copies inside screenshots and collages are found through views, not by"
         " this alone. Descriptors of another version are not comparable: the library must be fingerprinted anew.",
         root=CARDS.parent,
     )
 
 
-def _record(found: dict[str, dict[str, float]], photos: int, seconds: float) -> None:
+def _record(measured: dict[str, dict[str, float]], photos: int, seconds: float) -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     new = not RESULTS.exists()
     with RESULTS.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         if new:
             writer.writerow(["at", "fit", "photos", "seed", "sha256", "recall_at_1", "recall_at_p99", "seconds"])
-        for name, figures in found.items():
+        for name, figures in measured.items():
             digest = sha256_of(WEIGHTS)[:12]
             row = [datetime.now(UTC).date(), name, photos, SEED, digest, *figures.values(), round(seconds)]
             writer.writerow(row)

@@ -1,4 +1,4 @@
-"""Which descriptor photos are compared by, with the thresholds that were fitted for it: our own, or an operator's."""
+"""The descriptor that photos are compared by, our own or an operator's, with the thresholds fitted for it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from vision.copies.sscd import SscdFiles, read_thresholds, shared_sscd
 
 
 class Descriptor(Protocol):
-    """What the library asks of a descriptor; see `vision.copies.descriptor.DescriptorModel`. Descriptors of another
-    `label` are not comparable."""
+    """The interface of a descriptor; see `vision.copies.descriptor.DescriptorModel`. Descriptors of another `label` are
+    not comparable."""
 
     label: str
 
@@ -27,15 +27,15 @@ class Descriptor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Describing:
-    """A descriptor and the model that turns its nearness, beside the other signals, into a probability. `fusion` may
-    raise ModelMissing or ModelCorrupt; only who judges needs it."""
+    """A descriptor with the model that combines its cosine and the other signals into a probability. `fusion` may raise
+    ModelMissing or ModelCorrupt; only judging needs it."""
 
     descriptor: Descriptor
     fusion: Callable[[], FusionModel]
 
 
 def describing(files: SscdFiles | None = None, threads: int = 1) -> Describing:
-    """Our own descriptor, or SSCD out of `files`. Raises ModelMissing or ModelCorrupt."""
+    """Return our own descriptor, or SSCD from `files`. Raises ModelMissing or ModelCorrupt."""
     if files is None:
         return Describing(shared_model(threads), fusion_model)
     model = shared_sscd(files.torchscript, files.whitening, threads)

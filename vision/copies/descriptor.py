@@ -19,23 +19,23 @@ from safetensors.numpy import load_file
 from models import onnx_build
 from models.registry import card, weights_path
 
-WHITENING = "lite0_whitening"  # of the network as packaged: where training starts, and what it is compared with
+WHITENING = "lite0_whitening"  # of the network as packaged: the start of training, and its baseline
 DIMENSIONS = 256
 CROWD_NEIGHBOURS = 6
-_BATCH_MAX = 8  # more at a time is no faster on a CPU and only costs memory
+_BATCH_MAX = 8  # a larger batch is no faster on a CPU and only costs memory
 
 
 class FeatureNetwork:
     """A network up to its pooled features, before the linear layer. Thread-safe.
 
-    threads: of onnxruntime for one call. graph: the card's name. Raises ModelMissing or ModelCorrupt.
+    threads: onnxruntime threads for one call. graph: the card's name. Raises ModelMissing or ModelCorrupt.
     """
 
     def __init__(self, threads: int = 1, graph: str = onnx_build.COPY_TRUNK) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # the arena would keep the largest batch's memory for ever
+        options.enable_cpu_mem_arena = False  # the arena would keep the largest batch's memory forever
         self._session = onnxruntime.InferenceSession(
             str(onnx_build.ensure(graph)), options, providers=["CPUExecutionProvider"]
         )
@@ -45,7 +45,7 @@ class FeatureNetwork:
         self._scale = np.float32(preprocessing["scale"])
 
     def pooled(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """pictures: uint8 (h, w, 3) sRGB each, any sizes. Returns float32 (n, 1280)."""
+        """Return the pooled features, float32 (n, 1280). pictures: uint8 (h, w, 3) sRGB each, any sizes."""
         out = np.empty((len(pictures), 1280), dtype=np.float32)
         for start in range(0, len(pictures), _BATCH_MAX):
             batch = np.stack([self._input(picture) for picture in pictures[start : start + _BATCH_MAX]])
@@ -59,7 +59,8 @@ class FeatureNetwork:
 
 
 class DescriptorModel:
-    """Photos in, L2-normalised descriptors out. Thread-safe. graph, layer: cards of the network and its linear layer.
+    """Computes L2-normalised descriptors of photos. Thread-safe. graph, layer: cards of the network and its linear
+    layer.
 
     Raises ModelMissing or ModelCorrupt.
     """
@@ -75,14 +76,14 @@ class DescriptorModel:
         self.label = f"{card(graph).label}+{card(layer).label}"
 
     def describe(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """pictures: uint8 (h, w, 3) sRGB each. Returns float32 (n, 256); each row has length 1."""
+        """Return the descriptors, float32 (n, 256); each row has length 1. pictures: uint8 (h, w, 3) sRGB each."""
         return whiten(self._network.pooled(pictures), self._mean, self._projection)
 
     def crowd(self, descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How near mere look-alikes come: for each row of (n, 256), its mean cosine with the nearest of a fixed set
-        of photos.
+        """Return, for each row of (n, 256), its mean cosine with the nearest of a fixed set of unrelated photos: how
+        near mere look-alikes come.
 
-        What exceeds it speaks for a copy: score normalisation as in Pizzi et al., SSCD, 2022.
+        What exceeds it is evidence of a copy: score normalisation as in Pizzi et al., SSCD, 2022.
         """
         nearest = np.partition(descriptors @ self._background.T, -CROWD_NEIGHBOURS, axis=1)[:, -CROWD_NEIGHBOURS:]
         return np.asarray(nearest.mean(axis=1), dtype=np.float32)
@@ -91,13 +92,13 @@ class DescriptorModel:
 def whiten(
     pooled: NDArray[np.float32], mean: NDArray[np.float32], projection: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """pooled: (n, 1280). mean: (1280,) of L2-normalised rows. projection: (1280, 256). Returns (n, 256), rows of
-    length 1."""
+    """Whiten and project. pooled: (n, 1280). mean: (1280,) of L2-normalised rows. projection: (1280, 256). Returns (n,
+    256), rows of length 1."""
     return normalise((normalise(pooled) - mean) @ projection)
 
 
 def normalise(rows: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Rows scaled to length 1; a row of zeros stays zero."""
+    """Scale rows to length 1; a row of zeros stays zero."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(lengths, 1e-12), dtype=np.float32)
 
@@ -107,8 +108,8 @@ _shared_lock = threading.Lock()
 
 
 def shared_model(threads: int = 1) -> DescriptorModel:
-    """One model a process and thread count: the network is 13 MB of weights, and sessions may be used from many
-    threads."""
+    """Return the process's one model for this thread count: the network is 13 MB of weights, and sessions may be used
+    from many threads."""
     with _shared_lock:
         if threads not in _shared:
             _shared[threads] = DescriptorModel(threads)

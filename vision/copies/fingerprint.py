@@ -1,5 +1,5 @@
-"""Everything that photos are compared by, taken from one picture in one go: exact and perceptual hashes, PDQ, the
-learnt descriptor, keypoints.
+"""Computes all that photos are compared by from one picture: exact and perceptual hashes, PDQ, the learnt descriptor,
+keypoints.
 
 pHash, dHash and wHash after imagehash (Buchner); PDQ after Davis and Rosen, The TMK+PDQF video-hashing algorithm and
 the PDQ image-hashing algorithm, 2019. What only a search needs (the eight orientations of PDQ, views inside the
@@ -35,8 +35,9 @@ PDQ_BYTES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class FingerprintLimits:
-    """pdq_quality_min: below, PDQ hashes collide (its authors drop quality <= 49). A picture with fewer keypoints than
-    `featureless_keypoints_max` and a PDQ quality below the minimum has nothing to compare by."""
+    """Limits of the fingerprint. pdq_quality_min: below it PDQ hashes collide (its authors drop quality <= 49). A
+    picture with at most `featureless_keypoints_max` keypoints and a PDQ quality below the minimum has nothing to
+    compare by."""
 
     geometry: GeometryLimits = field(default_factory=GeometryLimits)
     views: ViewLimits = field(default_factory=ViewLimits)
@@ -49,10 +50,10 @@ class FingerprintLimits:
 
 @dataclass(frozen=True, eq=False)
 class PartView:
-    """A part of the picture looked at by itself. box: in working pixels. descriptor, crowd: as of the whole picture.
+    """A part of the picture, described on its own. box: in working pixels. descriptor, crowd: as for the whole picture.
 
-    grey: uint8 (h, w), at most `view_edge_px`. Its keypoints are taken only when a candidate asks for them: most
-    parts resemble nothing.
+    grey: uint8 (h, w), at most `view_edge_px`. Its keypoints are extracted only if a candidate needs them: most parts
+    resemble nothing.
     """
 
     box: PartBox
@@ -63,12 +64,12 @@ class PartView:
 
     @property
     def factor(self) -> float:
-        """Working pixels of the whole picture a pixel of `grey`."""
+        """Working pixels of the whole picture per pixel of `grey`."""
         return self.box.width / int(self.grey.shape[1])
 
     @cached_property
     def keypoints(self) -> Keypoints:
-        """In pixels of `grey`: in a screenshot the text takes most of the whole picture's."""
+        """The part's keypoints, in pixels of `grey`. In a screenshot the text takes most of the whole picture's."""
         return geometry.extract(self.grey, self.limits.geometry, self.limits.view_keypoints)
 
     @cached_property
@@ -80,11 +81,11 @@ class PartView:
 class Fingerprint:
     """sha256, pixel_sha256: hex, of the file and of the decoded pixels. phash, dhash, whash: 64 bits each.
 
-    pdq: 32 bytes; pdq_quality 0..100; pdq_usable: whether the quality is enough to compare by. descriptor: float32
+    pdq: 32 bytes; pdq_quality 0..100; pdq_usable: the quality is enough to compare by. descriptor: float32
     (256,), length 1, comparable only with those of the same `descriptor_model`. crowd: cosine of its look-alikes
-    among pictures that have nothing to do with it. keypoints: at most 300, in working pixels. thumbnail: uint8 (h,
+    among unrelated pictures. keypoints: at most 300, in working pixels. thumbnail: uint8 (h,
     w) grey. width_px, height_px: of the source file, upright. For searching only: pdq_turned, the eight
-    orientations; views. featureless: "" or why there is nothing to compare by.
+    orientations; views. featureless: why there is nothing to compare by, or "".
     """
 
     sha256: str
@@ -108,10 +109,10 @@ class Fingerprint:
 
 
 class Fingerprinter:
-    """Thread-safe. threads: of the descriptor network, OpenCV and BLAS (those two in the whole process) for one call.
-    describes: the descriptor, our own where none is given.
+    """Computes fingerprints. Thread-safe. threads: of the descriptor network, OpenCV and BLAS (those two in the whole
+    process) for one call. describes: the descriptor, our own if None.
 
-    Raises ModelMissing or ModelCorrupt when the network's files are not what their cards say.
+    Raises ModelMissing or ModelCorrupt if the network's files do not match their cards.
     """
 
     def __init__(
@@ -123,8 +124,8 @@ class Fingerprinter:
         self.limits = limits
         self._describing = describes or describing(threads=threads)
         self._model: Descriptor = self._describing.descriptor
-        # Callers look at several photos in threads of their own: OpenCV's threads beneath those would only get in
-        # the way, and BLAS's take a second core to wait on (a third of a photo's CPU).
+        # Callers process several photos in their own threads: OpenCV's threads below those would only get in the way,
+        # and BLAS's would busy a second core with waiting (a third of a photo's CPU).
         cv2.setNumThreads(threads)
         threadpool_limits(limits=threads, user_api="blas")
 
@@ -139,29 +140,31 @@ class Fingerprinter:
 
     @property
     def fusion(self) -> FusionModel:
-        """What `vision.examine.compare` must compare these fingerprints with. Raises ModelMissing or ModelCorrupt."""
+        """Return the model that `vision.examine.compare` must use for these fingerprints. Raises ModelMissing or
+        ModelCorrupt."""
         return self._describing.fusion()
 
     def describe(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Descriptors alone, float32 (n, 256), of uint8 (h, w, 3) pictures."""
+        """Return descriptors alone, float32 (n, 256), of uint8 (h, w, 3) pictures."""
         return self._model.describe(pictures)
 
     def fingerprint(self, picture: Picture, sha256: str) -> Fingerprint:
-        """sha256: hex, of the file the picture came from."""
+        """Return the fingerprint of one picture. sha256: of the file it came from, in hex."""
         return self.fingerprint_many([(picture, sha256)])[0]
 
     def fingerprint_many(self, pictures: Sequence[tuple[Picture, str]]) -> list[Fingerprint]:
-        """Several photos (picture, sha256) at once: the network runs on all of them and their views in batches."""
-        found = [views.find(picture.pixels, self.limits.views) for picture, _ in pictures]
+        """Return the fingerprints of several photos (picture, sha256): the network runs on them and their views in
+        batches."""
+        parts = [views.find(picture.pixels, self.limits.views) for picture, _ in pictures]
         crops: list[NDArray[np.uint8]] = []
-        for (picture, _), boxes in zip(pictures, found, strict=True):
+        for (picture, _), boxes in zip(pictures, parts, strict=True):
             crops.append(picture.pixels)
             crops += [_crop(picture.pixels, box) for box in boxes]
         descriptors = self._model.describe(crops)
         crowds = self._model.crowd(descriptors)
         out: list[Fingerprint] = []
         start = 0
-        for (picture, sha256), boxes in zip(pictures, found, strict=True):
+        for (picture, sha256), boxes in zip(pictures, parts, strict=True):
             end = start + 1 + len(boxes)
             out.append(self._assemble(picture, sha256, boxes, descriptors[start:end], crowds[start:end]))
             start = end
@@ -215,13 +218,13 @@ class Fingerprinter:
 
 
 def pdq_of(work: NDArray[np.uint8]) -> tuple[bytes, int]:
-    """PDQ hash (32 bytes) and its quality (0..100) of a picture at working size."""
+    """Return the PDQ hash (32 bytes) and its quality (0..100) of a picture at working size."""
     bits, quality = pdqhash.compute(work)
     return np.packbits(np.asarray(bits, dtype=np.uint8)).tobytes(), int(quality)
 
 
 def fit(pixels: NDArray[np.uint8], edge_px_max: int) -> NDArray[np.uint8]:
-    """Scaled down so that the longer edge is at most `edge_px_max`; never up."""
+    """Scale down so that the longer edge is at most `edge_px_max`; never up."""
     height, width = pixels.shape[:2]
     scale = edge_px_max / max(height, width)
     if scale >= 1.0:

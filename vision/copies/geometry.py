@@ -1,4 +1,4 @@
-"""Do two photos show one picture? Keypoints matched, one similarity transform fitted, and the fit checked for sense.
+"""Tells whether two photos show one picture: matches keypoints, fits one similarity transform and checks the fit.
 
 SIFT after Lowe, Distinctive image features from scale-invariant keypoints, 2004; RootSIFT after Arandjelović and
 Zisserman, 2012; RANSAC after Fischler and Bolles, 1981. A mirrored photo needs no second extraction: mirroring maps
@@ -25,10 +25,10 @@ _MIRROR: Final = np.flip(_GRID, axis=0)[:, :, (-np.arange(8)) % 8].reshape(-1)
 
 @dataclass(frozen=True, slots=True)
 class GeometryLimits:
-    """What counts as one transform. Lengths in pixels of the working picture (long edge `work_edge_px`).
+    """Limits of an accepted transform. Lengths in pixels of the working picture (long edge `work_edge_px`).
 
-    The consistency limits compare each keypoint pair's own turn and scale with the fitted transform: a pair that
-    lies on the right spot but points elsewhere is chance.
+    The consistency limits compare each keypoint pair's own turn and scale with the fitted transform: a pair at the
+    right place with another direction is a coincidence.
     """
 
     work_edge_px: int = 512
@@ -41,14 +41,15 @@ class GeometryLimits:
     scale_octaves_max: float = 0.8
     scale_min: float = 0.08
     scale_max: float = 12.0
-    spread_px_min: float = 6.0  # of the inliers across their narrower direction, in both pictures
+    spread_px_min: float = 6.0  # spread of the inliers across their narrower direction, in both pictures
     pairs_max: int = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Keypoints:
-    """points: float32 (n, 4): x, y, size in working pixels, angle in degrees. descriptors: uint8 (n, 128), raw SIFT.
+    """Keypoints of one picture.
 
+    points: float32 (n, 4): x, y, size in working pixels, angle in degrees. descriptors: uint8 (n, 128), raw SIFT.
     width_px, height_px: of the working picture.
     """
 
@@ -61,20 +62,20 @@ class Keypoints:
         return len(self.points)
 
     def mirrored(self) -> Keypoints:
-        """The keypoints of the same picture mirrored left to right."""
+        """Return the keypoints of the same picture mirrored left to right."""
         points = self.points.copy()
         points[:, 0] = self.width_px - 1 - points[:, 0]
         points[:, 3] = (180.0 - points[:, 3]) % 360.0
         return Keypoints(self.width_px, self.height_px, points, self.descriptors[:, _MIRROR])
 
     def to_bytes(self) -> bytes:
-        """144 bytes a keypoint; read back by `from_bytes` on any machine."""
+        """Return 144 bytes a keypoint, which `from_bytes` reads on any machine."""
         header = _HEADER.pack(_MAGIC, len(self), self.width_px, self.height_px)
         return header + self.points.astype("<f4").tobytes() + self.descriptors.tobytes()
 
     @staticmethod
     def from_bytes(data: bytes) -> Keypoints:
-        """Raises ValueError when `data` is not what `to_bytes` wrote."""
+        """Read what `to_bytes` wrote. Raises ValueError for anything else."""
         if len(data) < _HEADER.size:
             raise ValueError("keypoints: too short")
         magic, count, width_px, height_px = _HEADER.unpack_from(data)
@@ -112,22 +113,22 @@ NO_GEOMETRY: Final = Geometry(0, 0, False, np.zeros((2, 3)), 0.0, 0.0, 0.0, 0.0,
 
 
 def extract(grey: NDArray[np.uint8], limits: GeometryLimits = GeometryLimits(), count: int = 0) -> Keypoints:
-    """grey: uint8 (h, w), clean pixels at working size. count: how many keypoints at most, 0 for
+    """Extract keypoints. grey: uint8 (h, w), clean pixels at working size. count: the most keypoints, 0 for
     `limits.keypoints_max`."""
     sift = cv2.SIFT.create(nfeatures=count or limits.keypoints_max)
-    found, descriptors = sift.detectAndCompute(grey, None)
+    detected, descriptors = sift.detectAndCompute(grey, None)
     height, width = grey.shape
     if descriptors is None:
         return Keypoints(width, height, np.empty((0, 4), np.float32), np.empty((0, 128), np.uint8))
     wanted = count or limits.keypoints_max
-    points = np.array([(k.pt[0], k.pt[1], k.size, k.angle) for k in found[:wanted]], dtype=np.float32)
+    points = np.array([(k.pt[0], k.pt[1], k.size, k.angle) for k in detected[:wanted]], dtype=np.float32)
     return Keypoints(width, height, points, descriptors[:wanted].astype(np.uint8))
 
 
 def relate(
     query: Keypoints, match: Keypoints, limits: GeometryLimits = GeometryLimits(), *, also_mirrored: bool = True
 ) -> Geometry:
-    """The best transform from `match` to `query`, straight or mirrored; NO_GEOMETRY where none makes sense."""
+    """Return the best transform from `match` to `query`, straight or mirrored; NO_GEOMETRY if none is plausible."""
     if len(query) < 3 or len(match) < 3:
         return NO_GEOMETRY
     target = _root(match.descriptors)
@@ -139,10 +140,10 @@ def relate(
 
 
 def placed(geometry: Geometry, at: tuple[float, float], factor: float, part: Keypoints, whole: Keypoints) -> Geometry:
-    """The geometry of a part of the query, in working pixels of the whole query.
+    """Return the geometry of a part of the query, converted to working pixels of the whole query.
 
-    at: left and top of the part. factor: working pixels of the whole a pixel of the part. part, whole: whose frames the
-    geometry was found in and is wanted in.
+    at: left and top of the part. factor: working pixels of the whole per pixel of the part. part, whole: keypoints
+    whose frames the geometry was found in and is converted to.
     """
     left, top = at
     if geometry.inliers == 0:
@@ -165,9 +166,9 @@ def placed(geometry: Geometry, at: tuple[float, float], factor: float, part: Key
 
 
 def describe(geometry: Geometry, source_scale: float = 1.0) -> str:
-    """The transform in words, from the original to the photo at hand.
+    """Return the transform in words, from the original to the photo at hand.
 
-    source_scale: how much the files' own resolutions differ from the working pictures' (1.0 when unknown).
+    source_scale: how much the files' own resolutions differ, relative to the working pictures' (1.0 if unknown).
     """
     words = ["mirrored"] if geometry.mirrored else []
     scale = geometry.scale * source_scale
@@ -184,7 +185,7 @@ def describe(geometry: Geometry, source_scale: float = 1.0) -> str:
 
 
 def _root(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """RootSIFT: rows of length 1 whose dot product is the Hellinger kernel."""
+    """Return RootSIFT: rows of length 1 whose dot product is the Hellinger kernel."""
     value = descriptors.astype(np.float32)
     rooted: NDArray[np.float32] = np.sqrt(value / np.maximum(value.sum(axis=1, keepdims=True), 1e-6))
     return rooted
@@ -236,7 +237,7 @@ def _fit(
 
 
 def _nearest(query: NDArray[np.float32], target: NDArray[np.float32], ratio_max: float) -> NDArray[np.intp]:
-    """Pairs (query, target) that are each other's nearest, clearly nearer than the second."""
+    """Return pairs (query, target) that are each other's nearest, clearly nearer than the second."""
     similarity = query @ target.T
     rows = np.arange(len(query))
     back = similarity.argmax(axis=0)
@@ -250,22 +251,23 @@ def _nearest(query: NDArray[np.float32], target: NDArray[np.float32], ratio_max:
 
 
 def _distinct(agree: NDArray[np.bool_], at: NDArray[np.float32], of: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """One pair a spot: SIFT gives several keypoints (of several angles) at one place, which prove nothing more."""
+    """Keep one pair per spot: SIFT gives several keypoints (with several angles) at one place, which prove nothing
+    more."""
     kept = np.zeros_like(agree)
-    seen: set[tuple[int, int]] = set()
+    taken: set[tuple[int, int]] = set()
     for index in np.flatnonzero(agree):
         spots = (
             (int(at[index, 0] / 2), int(at[index, 1] / 2)),
             (-1 - int(of[index, 0] / 2), int(of[index, 1] / 2)),
         )
-        if not any(spot in seen for spot in spots):
-            seen.update(spots)
+        if not any(spot in taken for spot in spots):
+            taken.update(spots)
             kept[index] = True
     return kept
 
 
 def _spread(points: NDArray[np.float32]) -> float:
-    """Standard deviation across the narrower direction, in pixels: near 0 when all lie on one line or spot."""
+    """Return the standard deviation across the narrower direction, in pixels: near 0 if all lie on one line or spot."""
     covariance = np.cov(points, rowvar=False)
     return math.sqrt(max(0.0, float(np.linalg.eigvalsh(covariance)[0])))
 

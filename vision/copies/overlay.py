@@ -1,8 +1,8 @@
-"""The proof of a match as one picture: both photos side by side, lines between the points that agree, the outline of
-the match in the photo, the transform in words.
+"""Draws the proof of a match as one picture: both photos side by side, lines between the points that agree, the outline
+of the match in the photo, the transform in words.
 
-Drawn from clean previews; the JPEG carries no metadata. The words are ASCII (the built-in font of Pillow, Aileron, has
-nothing else); the pages say the same in the reader's language.
+Drawn from clean previews; the JPEG carries no metadata. The words are ASCII (Pillow's built-in font, Aileron, has
+no other characters); the pages say the same in the reader's language.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ Pair = tuple[float, float, float, float]  # x, y in the photo, x, y in the match
 _PAPER: Final = (24, 26, 30)
 _INK: Final = (236, 238, 242)
 _OUTLINE: Final = (255, 196, 0)
-# Told apart by people who do not tell red from green, after Okabe and Ito, 2008.
+# Distinguishable for people who cannot tell red from green, after Okabe and Ito, 2008.
 _LINES: Final = ((86, 180, 233), (240, 228, 66), (0, 158, 115), (204, 121, 167), (230, 159, 0))
 
 
 @dataclass(frozen=True, slots=True)
 class OverlayLimits:
-    """edge_px: the longer edge of each of the two photos. pairs_max: as many lines as a person can follow."""
+    """Limits of the picture. edge_px: the longer edge of each of the two photos. pairs_max: as many lines as a person
+    can follow."""
 
     edge_px: int = 640
     margin_px: int = 14
@@ -44,8 +45,11 @@ def draw(
     words: Sequence[str],
     limits: OverlayLimits = OverlayLimits(),
 ) -> bytes:
-    """photo, match: uint8 (h, w, 3) sRGB, each any size. outline: as in `vision.copies.placement.MeasuredPlacement`, ()
-    for none. words: a line each, cut where too long. Returns a JPEG, at most 2 x edge_px + 3 margins wide."""
+    """Draw the proof. Returns a JPEG, at most 2 x edge_px + 3 margins wide.
+
+    photo, match: uint8 (h, w, 3) sRGB, each any size. outline: as in `vision.copies.placement.MeasuredPlacement`, ()
+    for none. words: one line each, truncated if too long.
+    """
     left, right = _shown(photo, limits.edge_px), _shown(match, limits.edge_px)
     margin = limits.margin_px
     top = margin
@@ -75,7 +79,7 @@ def draw(
 
 
 def pixels_of(preview: bytes) -> NDArray[np.uint8]:
-    """The pixels of a preview that the pipeline wrote itself; nothing from outside is decoded here."""
+    """Return the pixels of a preview that the pipeline wrote itself; nothing from outside is decoded here."""
     with Image.open(io.BytesIO(preview), formats=("JPEG",)) as opened:
         return np.asarray(opened.convert("RGB"), dtype=np.uint8)
 
@@ -87,7 +91,7 @@ def _shown(pixels: NDArray[np.uint8], edge_px: int) -> Image.Image:
 
 
 def _outlined(picture: Image.Image, outline: Sequence[tuple[float, float]]) -> Image.Image:
-    """With the outline drawn on it: on the picture alone, so that what lies outside is cut off."""
+    """Return a copy with the outline drawn, on the picture alone, so that what lies outside is cut off."""
     drawn = picture.copy()
     corners = [(x * picture.width, y * picture.height) for x, y in outline]
     ImageDraw.Draw(drawn).line([*corners, corners[0]], fill=_OUTLINE, width=3, joint="curve")
@@ -95,7 +99,7 @@ def _outlined(picture: Image.Image, outline: Sequence[tuple[float, float]]) -> I
 
 
 def _fitting(pen: ImageDraw.ImageDraw, line: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, room: int) -> str:
-    said = line.encode("ascii", "replace").decode()
-    while said and pen.textlength(said, font=font) > room:
-        said = said[:-4].rstrip(" .") + "..." if len(said) > 6 else ""
-    return said
+    shown = line.encode("ascii", "replace").decode()
+    while shown and pen.textlength(shown, font=font) > room:
+        shown = shown[:-4].rstrip(" .") + "..." if len(shown) > 6 else ""
+    return shown

@@ -1,9 +1,9 @@
-"""Where else to look inside a picture: without its uniform border, the photo inside an app's screenshot, the cells
+"""Finds further views inside a picture: it without its uniform border, the photo inside an app's screenshot, the cells
 of a collage.
 
-A recursive XY-cut (after Nagy and Seth, Hierarchical representation of optically scanned documents, 1984): a region
-is trimmed of uniform lines, then parted at uniform lines, or else at one straight edge across its whole width or
-height. Most photos have neither and cost only the looking.
+A recursive XY-cut (after Nagy and Seth, Hierarchical representation of optically scanned documents, 1984): a region is
+trimmed of uniform lines, then split at uniform lines, or else at one straight edge across its whole width or height.
+Most photos have neither and cost only the search.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class ViewLimits:
-    """Lengths are shares of the whole picture's edges; levels are of 255."""
+    """Limits of the search. Lengths are shares of the whole picture's edges; levels are of 255."""
 
     work_edge_px: int = 384
     uniform_levels_max: int = 14  # spread of a line that still counts as uniform
     edge_levels_min: int = 16  # step between two lines that counts at one point
-    edge_share_min: float = 0.72  # of the line's points that must step
+    edge_share_min: float = 0.72  # share of the line's points that must step
     side_ratio_min: float = 0.14  # a narrower part is a caption or a button
     area_ratio_min: float = 0.04
-    area_ratio_max: float = 0.96  # larger is the picture itself
+    area_ratio_max: float = 0.96  # a larger part counts as the picture itself
     depth_max: int = 3
     views_max: int = 8
     quarters: bool = True  # also the four quarters, whatever is in them: not every collage shows its seams
@@ -34,7 +34,7 @@ class ViewLimits:
 
 @dataclass(frozen=True, slots=True)
 class PartBox:
-    """Left, top, right, bottom in whole pixels of some picture; right and bottom exclusive."""
+    """A part of some picture: left, top, right, bottom in whole pixels; right and bottom exclusive."""
 
     left: int
     top: int
@@ -55,22 +55,22 @@ class PartBox:
 
 
 def find(pixels: NDArray[np.uint8], limits: ViewLimits = ViewLimits()) -> tuple[PartBox, ...]:
-    """pixels: uint8 (h, w, 3). Boxes in its pixels, largest first, at most `limits.views_max`; the whole picture is
-    not one of them."""
+    """Return boxes in pixels of the picture, uint8 (h, w, 3), largest first, at most `limits.views_max`; the whole
+    picture is not one of them."""
     height, width = pixels.shape[:2]
     scale = min(1.0, limits.work_edge_px / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY).astype(np.int16)
     whole = PartBox(0, 0, size[0], size[1])
-    found: list[PartBox] = []
+    boxes: list[PartBox] = []
     for box in sorted(_parts(small, whole, limits, depth=0), key=lambda box: -box.area):
         ratio = box.area / whole.area
-        if limits.area_ratio_min <= ratio <= limits.area_ratio_max and not any(_same(box, other) for other in found):
-            found.append(box)
-    del found[limits.views_max :]
-    if limits.quarters and found:
-        found += [box for box in _quarters(whole) if not any(_same(box, other) for other in found)]
-    return tuple(_scaled(box, 1 / scale, width, height) for box in found)
+        if limits.area_ratio_min <= ratio <= limits.area_ratio_max and not any(_same(box, other) for other in boxes):
+            boxes.append(box)
+    del boxes[limits.views_max :]
+    if limits.quarters and boxes:
+        boxes += [box for box in _quarters(whole) if not any(_same(box, other) for other in boxes)]
+    return tuple(_scaled(box, 1 / scale, width, height) for box in boxes)
 
 
 def _quarters(whole: PartBox) -> list[PartBox]:
@@ -79,7 +79,7 @@ def _quarters(whole: PartBox) -> list[PartBox]:
 
 
 def _parts(grey: NDArray[np.int16], box: PartBox, limits: ViewLimits, depth: int) -> Iterator[PartBox]:
-    """Regions below `box`, parents before their children."""
+    """Yield the regions inside `box`, parents before their children."""
     trimmed = _trim(grey, box, limits)
     if trimmed is None:
         return
@@ -97,7 +97,7 @@ def _parts(grey: NDArray[np.int16], box: PartBox, limits: ViewLimits, depth: int
 
 
 def _uniform(lines: NDArray[np.int16], limits: ViewLimits) -> NDArray[np.bool_]:
-    """For each row of `lines`: whether all but a hundredth of it is of one level."""
+    """Return True for each row of `lines` of which all but a hundredth is of one level."""
     ordered = np.sort(lines, axis=1, kind="stable")  # a radix sort: several times faster than numpy's percentile
     low, high = _at(ordered, 0.01), _at(ordered, 0.99)
     result: NDArray[np.bool_] = (high - low) <= limits.uniform_levels_max
@@ -105,7 +105,7 @@ def _uniform(lines: NDArray[np.int16], limits: ViewLimits) -> NDArray[np.bool_]:
 
 
 def _at(ordered: NDArray[np.int16], share: float) -> NDArray[np.float64]:
-    """Of each ordered row the value below which that share of it lies, between two of them where it falls there."""
+    """Return, for each ordered row, the quantile at that share, interpolated between neighbours."""
     place = share * (ordered.shape[1] - 1)
     before = int(place)
     after = min(before + 1, ordered.shape[1] - 1)
@@ -114,7 +114,7 @@ def _at(ordered: NDArray[np.int16], share: float) -> NDArray[np.float64]:
 
 
 def _trim(grey: NDArray[np.int16], box: PartBox, limits: ViewLimits) -> PartBox | None:
-    """Without uniform lines on any side; None when nothing is left."""
+    """Return the box without uniform lines on any side; None if nothing is left."""
     for _ in range(2):  # columns may become uniform only once the rows are gone
         region = grey[box.top : box.bottom, box.left : box.right]
         rows = np.flatnonzero(~_uniform(region, limits))
@@ -152,19 +152,19 @@ def _split(grey: NDArray[np.int16], box: PartBox, limits: ViewLimits) -> list[Pa
 
 
 def _spans(uniform: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Runs of lines that are not uniform, as (start, end)."""
+    """Return runs of lines that are not uniform, as (start, end)."""
     edges = np.diff(np.concatenate([[True], uniform, [True]]).astype(np.int8))
     return list(zip(np.flatnonzero(edges == -1).tolist(), np.flatnonzero(edges == 1).tolist(), strict=True))
 
 
 def _cut(lines: NDArray[np.int16], limits: ViewLimits) -> int:
-    """The row at which nearly the whole line steps, away from the ends; 0 when there is none."""
+    """Return the row at which nearly the whole line steps, away from the ends; 0 if there is none."""
     count = len(lines)
     margin = max(2, int(count * limits.side_ratio_min))
     if count < 2 * margin + 2:
         return 0
     steps = np.abs(lines[1:] - lines[:-1])
-    # A seam can fall between two pixel rows after scaling: take the step over two rows as well.
+    # A seam can fall between two pixel rows after scaling, so the step over two rows is tried as well.
     steps[:-1] = np.maximum(steps[:-1], np.abs(lines[2:] - lines[:-2]))
     shares = (steps >= limits.edge_levels_min).mean(axis=1)[margin - 1 : count - margin]
     best = int(shares.argmax())

@@ -1,13 +1,13 @@
 """The decoding processes: a zygote that never reads a picture, and one short-lived child of it for every file.
 
 The zygote imports Pillow and PDFium once, then waits. For each request it forks; the child lowers its own limits, reads
-one file, writes the pixels and dies. So no byte of one claim's file is ever in the memory of another's decoder, a crash
-or an exhausted limit ends that one file only, and a fork costs milliseconds where a fresh interpreter costs a quarter
-of a second.
+one file, writes the pixels and exits. So no byte of one claim's file is ever in the memory of another's decoder, a
+crash or an exhausted limit ends that one file only, and a fork costs milliseconds where a fresh interpreter costs a
+quarter of a second.
 
-Wire, SOCK_SEQPACKET messages. Request: JSON (`kind`, limits) and two descriptors, the file's bytes and the place for
-the answer. Reply: JSON (`status` as of waitpid, `stalled`, `cpu_seconds`), after any number of WORKING. The answer
-itself the child writes into the second descriptor: 8 bytes of length, that much JSON, and from HEADER_BYTES on the
+The protocol uses SOCK_SEQPACKET messages. Request: JSON (`kind`, limits) and two descriptors, one with the file's bytes
+and one for the answer. Reply: JSON (`status` as of waitpid, `stalled`, `cpu_seconds`), after any number of WORKING. The
+child writes its answer into the second descriptor: 8 bytes of length, that much JSON, and from HEADER_BYTES on the
 pixels. The zygote never parses what a child wrote.
 """
 
@@ -30,10 +30,10 @@ from vision.decode import confinement, credentials_child, pdf_pages, pixels
 from vision.progress import LOOK_SECONDS, ProcessProgress, sign_of
 
 REQUEST_BYTES_MAX: Final = 65_536
-HEADER_BYTES: Final = 65_536  # of an answer, before the pixels: room to describe 50 pages
+HEADER_BYTES: Final = 65_536  # of an answer before its pixels: enough to describe 50 pages
 EXIT_UNFORESEEN: Final = 70
 EXIT_NOT_CONFINED: Final = 71
-EXIT_NO_RESOURCES: Final = 72  # the system refused what a child needs before it has looked at any file
+EXIT_NO_RESOURCES: Final = 72  # the system refused what a child needs, before it read the file
 WORKING: Final = b'{"working":true}'
 
 _NOBODY: Final = 65_534
@@ -41,11 +41,11 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 def main(control_descriptor: int) -> None:
-    """Serve requests until the other end of the control socket closes, which is how the end of the parent is seen."""
+    """Serve requests until the other end of the control socket closes: that is how the end of the parent is noticed."""
     control = socket.socket(fileno=control_descriptor)
     libc = ctypes.CDLL(None, use_errno=True)
     gc.collect()
-    gc.freeze()  # the children share these pages: no collector should touch and so copy them
+    gc.freeze()  # the children share these pages: the collector must not touch them, which would copy them
     with contextlib.suppress(ConnectionError):  # the parent may go at any moment
         _serve(control, libc)
 
@@ -58,7 +58,7 @@ def _serve(control: socket.socket, libc: ctypes.CDLL) -> None:
             return
         request = json.loads(message)
         if request["kind"] == "credentials":
-            # Before the fork, as a child can open no module; not at the start, as few files have any.
+            # Before the fork, because a child can open no module; not at the start, because few files have credentials.
             credentials_child.load()
         pid = os.fork()
         if pid == 0:
@@ -73,14 +73,17 @@ def _serve(control: socket.socket, libc: ctypes.CDLL) -> None:
 
 
 def _wait(pid: int, stall_seconds_max: int, control: socket.socket) -> dict[str, Any] | None:
-    """How the child ended, killed for standing still or not; None when the parent has gone, and the child with it.
+    """Wait for the child and return how it ended, after killing it if it stood still; None if the parent has gone (the
+    child is killed then, too).
 
-    Its CPU time the kernel limits; by the clock it may take as long as others keep it from running.
+    The kernel limits its CPU time; by the clock it may take as long as others keep it from running.
     """
     watched = os.pidfd_open(pid)
     poll = select.poll()
     poll.register(watched, select.POLLIN)
-    poll.register(control, select.POLLIN)  # a parent that waits for its reply says nothing: this is its end closing
+    poll.register(
+        control, select.POLLIN
+    )  # the parent sends nothing while it waits, so this event means that it closed its end
     progress = ProcessProgress(stall_seconds_max)
     stalled = False
     events: set[int] = set()
@@ -112,22 +115,22 @@ def _child(request: dict[str, Any], source: int, target: int, libc: ctypes.CDLL)
         else:
             code = EXIT_NOT_CONFINED
     finally:
-        # Without the interpreter's farewell: an unforeseen error ends as a status that the parent reports.
+        # Exit without the interpreter's cleanup: an unforeseen error becomes a status that the parent reports.
         os._exit(code)
 
 
 def confine(request: dict[str, Any], libc: ctypes.CDLL) -> bool:
-    """Give up everything that decoding does not need. From here on the bytes may do what they like.
+    """Give up every right that decoding does not need. From here on the bytes may do what they like.
 
-    request: `kind`, `cpu_seconds_max`, `memory_bytes_max`, `answer_bytes_max`, `syscall_filter_required`.
-    False when the system call filter is required and this kernel has none. Raises OSError where a limit cannot be set.
+    request: `kind`, `cpu_seconds_max`, `memory_bytes_max`, `answer_bytes_max`, `syscall_filter_required`. Returns False
+    if the system call filter is required and this kernel has none. Raises OSError if a limit cannot be set.
     """
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # under memory pressure the kernel should take this process first
     with open("/proc/self/statm") as file:
         present_bytes = int(file.read().split()[0]) * resource.getpagesize()
     silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 2)  # libraries' warnings about hostile files do not belong into our log
+    os.dup2(silence, 2)  # libraries' warnings about hostile files do not belong in our log
     os.close(silence)
     if os.getuid() == 0:
         os.setgroups([])
@@ -135,7 +138,7 @@ def confine(request: dict[str, Any], libc: ctypes.CDLL) -> bool:
         os.setuid(_NOBODY)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # after setuid, which clears it
     confinement.no_new_privileges(libc)
-    # PDFium reads the system's fonts for texts that bring none; where Landlock cannot hold it to them, it goes without.
+    # PDFium reads the system's fonts for texts that embed none; if Landlock cannot restrict it to them, it gets none.
     fonts = request["kind"] == "pdf" and confinement.read_fonts_only(libc)
     limits = {
         resource.RLIMIT_CORE: 0,
@@ -146,7 +149,7 @@ def confine(request: dict[str, Any], libc: ctypes.CDLL) -> bool:
     for which, limit in limits.items():
         resource.setrlimit(which, (limit, limit))
     cpu_seconds_max = int(request["cpu_seconds_max"])
-    # SIGXCPU first, which tells the ending apart from other kills; SIGKILL a second later for whoever ignores it.
+    # SIGXCPU first, which distinguishes this ending from other kills; SIGKILL a second later if it is ignored.
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds_max, cpu_seconds_max + 1))
     return confinement.filter_system_calls(libc, fonts) or not request["syscall_filter_required"]
 
@@ -176,7 +179,7 @@ def _decoded(request: dict[str, Any], data: bytes) -> Iterator[pixels.DecodedPix
 
 
 def _write_pictures(target: int, pictures: Iterator[pixels.DecodedPixels], *, marks: bool = False) -> None:
-    """Pixels go out picture by picture, so that a long PDF needs the memory of one page."""
+    """Write the pixels picture by picture, so that a long PDF needs the memory of one page."""
     described = []
     offset = HEADER_BYTES
     for picture in pictures:

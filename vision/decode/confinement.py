@@ -1,7 +1,7 @@
-"""What a decoding child may still ask of the kernel: a seccomp allowlist, and Landlock where fonts must be read.
+"""Restricts what a decoding child may ask of the kernel: a seccomp allowlist, and Landlock where fonts must be read.
 
 Runs inside the decoding child only, before it parses a file. Both mechanisms need no privilege. System call numbers and
-structures are those of Linux' headers (asm/unistd.h, linux/seccomp.h, linux/landlock.h).
+structures are those of the Linux headers (asm/unistd.h, linux/seccomp.h, linux/landlock.h).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SECCOMP_MODE_FILTER: Final = 2
 _SECCOMP_ALLOW: Final = 0x7FFF0000
 _SECCOMP_REFUSE: Final = 0x00050000 | errno.EPERM
 
-# Memory, the clock, the descriptors that are open already, and dying. Columns: x86_64, aarch64.
+# Memory, the clock, descriptors that are already open, and exiting. Columns: x86_64, aarch64.
 _ALWAYS: Final = {
     "read": (0, 63),
     "write": (1, 64),
@@ -55,7 +55,7 @@ _ALWAYS: Final = {
     "exit": (60, 93),
     "exit_group": (231, 94),
 }
-# To find and read fonts; where they may be read, Landlock says.
+# To find and read fonts; Landlock restricts the folders.
 _FOR_FONTS: Final = {"newfstatat": (262, 79), "getdents64": (217, 61), "fcntl": (72, 25), "statx": (332, 291)}
 _OPENAT: Final = (257, 56)
 _READ_ONLY_FLAGS: Final = os.O_CLOEXEC | os.O_DIRECTORY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY
@@ -84,7 +84,8 @@ class _Program(ctypes.Structure):
 
 
 def filter_program(machine: str, fonts: bool) -> bytes:
-    """The seccomp filter for `machine` (as platform.machine() names it); b"" where its system calls are not known."""
+    """Return the seccomp filter for `machine` (as platform.machine() names it); b"" if its system calls are not
+    known."""
     if machine not in _AUDIT_ARCH:
         return b""
     column, arch = _AUDIT_ARCH[machine]
@@ -113,12 +114,13 @@ def _instruction(operation: int, jump_true: int = 0, jump_false: int = 0, value:
 
 
 def no_new_privileges(libc: ctypes.CDLL) -> None:
-    """Nothing that is executed from here on can gain rights; both mechanisms ask for this first. Raises OSError."""
+    """Prevent every later exec from gaining rights, which both mechanisms require first. Raises OSError."""
     _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
 def filter_system_calls(libc: ctypes.CDLL, fonts: bool) -> bool:
-    """Allow the listed calls only; every other one answers EPERM. False where this kernel or machine has no filter."""
+    """Allow the listed calls only; every other one answers EPERM. Returns False if this kernel or machine has no
+    filter."""
     program = filter_program(platform.machine(), fonts)
     if not program:
         return False
@@ -127,7 +129,8 @@ def filter_system_calls(libc: ctypes.CDLL, fonts: bool) -> bool:
 
 
 def read_fonts_only(libc: ctypes.CDLL) -> bool:
-    """Of the file system leave the font folders, to read. False where this kernel has no Landlock. Raises OSError."""
+    """Restrict the file system to reading the font folders. Returns False if this kernel has no Landlock. Raises
+    OSError."""
     handled = ctypes.c_uint64(_LANDLOCK_ALL_V1)
     ruleset = libc.syscall(_LANDLOCK_CREATE_RULESET, ctypes.byref(handled), ctypes.sizeof(handled), 0)
     if ruleset < 0:

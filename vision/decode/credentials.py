@@ -1,9 +1,9 @@
-"""Content credentials (C2PA) as the decoding child found them: who vouches, and whether the file is what was signed.
+"""Content credentials (C2PA) as the decoding child read them: who signed, and whether the file is what was signed.
 
-Four things are kept apart. Trusted: signed by somebody on the operator's list, and unchanged. Untrusted: unchanged,
-signed by somebody who is not on it; this says nothing against the file. Expired: unchanged as far as can be told, but
-the certificate was not valid when it was looked at or signed. Invalid: what was signed is not what the file shows now,
-or the signature is none.
+Four results are kept apart. Trusted: signed by somebody on the operator's list, and unchanged. Untrusted: unchanged,
+signed by somebody who is not on the list; this says nothing against the file. Expired: unchanged as far as can be told,
+but the certificate was not valid when it was checked or when it signed. Invalid: the file does not show what was
+signed, or the signature is not one.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ _STATES: Final = ("trusted", "untrusted", "expired", "invalid", "absent", "remot
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """state: absent where the file carries none after all, remote where they lie on a server that is not asked,
-    unreadable where the manifest follows no rule. codes: what failed, in C2PA's words. source_types: IPTC's words for
-    how the picture, or a part of it, came about. program: what wrote the manifest. signer: an organisation's name, of a
-    trusted signer only; others may be people."""
+    """The result of reading the credentials.
+
+    state: also absent if the file carries none after all, remote if they lie on a server that is not asked, unreadable
+    if the manifest breaks the format. codes: what failed, in C2PA's words. source_types: IPTC's words for how the
+    picture, or a part of it, was made. program: what wrote the manifest. signer: an organisation's name, for a trusted
+    signer only; others may be people.
+    """
 
     state: CredentialsState
     codes: tuple[str, ...] = ()
@@ -34,7 +37,7 @@ class Credentials:
 
 
 def read_credentials_answer(target: int) -> Credentials:
-    """target: descriptor of the answer. Raises ImageRefused for an answer that is none."""
+    """Read the child's answer. target: its descriptor. Raises ImageRefused for an answer that cannot be used."""
     try:
         plain = read_header(target)
         state = str(plain["state"])

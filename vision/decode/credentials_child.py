@@ -1,7 +1,7 @@
-"""Content credentials (C2PA 2.x) read and checked by c2pa-rs. Runs inside a decoding child only.
+"""Reads and checks content credentials (C2PA 2.x) with c2pa-rs. Runs inside a decoding child only.
 
 c2pa-rs may fetch remote manifests, revocation answers and trust lists. Its settings forbid all three, and the child's
-system call filter has no socket to do it with.
+system call filter allows no socket.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Final
 
-# Failures that say who signed and when, not what: a file with only these is what was signed.
+# Failures that concern the signer or the time, not the content: a file with only these is what was signed.
 _ABOUT_TIME: Final = ("signingCredential.expired", "claimSignature.outsideValidity", "timeStamp.")
 _ABOUT_TRUST: Final = ("signingCredential.untrusted", "signingCredential.ocsp", "cawg.", "timeStamp.untrusted")
 MANIFESTS_MAX: Final = 50
@@ -30,7 +30,7 @@ def load() -> None:
 
 
 def read_credentials(data: bytes, media_type: str, anchors: bytes) -> dict[str, Any]:
-    """The answer for `vision.decode.credentials`; an unreadable manifest is one, too. Raises MemoryError."""
+    """Return the answer for `vision.decode.credentials`, also for an unreadable manifest. Raises MemoryError."""
     if _library is None:
         raise RuntimeError("load() first")
     settings: dict[str, Any] = {
@@ -51,7 +51,7 @@ def read_credentials(data: bytes, media_type: str, anchors: bytes) -> dict[str, 
     active = _dict(_dict(store, "validation_results"), "activeManifest")
     codes = tuple(str(entry.get("code", "")) for entry in _list(active, "failure") if isinstance(entry, dict))
     manifest = _dict(_dict(store, "manifests"), str(store.get("active_manifest", "")))
-    programs = [one for one in _list(manifest, "claim_generator_info") if isinstance(one, dict)]
+    programs = [entry for entry in _list(manifest, "claim_generator_info") if isinstance(entry, dict)]
     program = str(programs[0].get("name", "")) if programs else str(manifest.get("claim_generator", ""))
     return _answer(
         _state(state, codes), codes, tuple(dict.fromkeys(_source_types(store))), program,
@@ -71,10 +71,10 @@ def _answer(
     }
 
 
-def _state(said: str, codes: tuple[str, ...]) -> str:
-    if said == "Trusted":
+def _state(validation: str, codes: tuple[str, ...]) -> str:
+    if validation == "Trusted":
         return "trusted"
-    if said == "Valid":
+    if validation == "Valid":
         return "untrusted"
     rest = [code for code in codes if not code.startswith(_ABOUT_TRUST)]
     if not codes or not all(code.startswith(_ABOUT_TIME) for code in rest):
@@ -89,10 +89,10 @@ def _state_of_error(words: str) -> str:
 
 
 def _source_types(store: dict[str, Any]) -> Iterator[str]:
-    """IPTC's word of every action of every manifest in the file, the active one's first."""
+    """Yield IPTC's word for every action of every manifest in the file, the active manifest's first."""
     manifests = _dict(store, "manifests")
     active = str(store.get("active_manifest", ""))
-    for label in sorted(manifests, key=lambda one: one != active)[:MANIFESTS_MAX]:
+    for label in sorted(manifests, key=lambda label: label != active)[:MANIFESTS_MAX]:
         for assertion in _list(manifests[label], "assertions"):
             if not isinstance(assertion, dict) or not str(assertion.get("label", "")).startswith("c2pa.actions"):
                 continue
@@ -103,10 +103,10 @@ def _source_types(store: dict[str, Any]) -> Iterator[str]:
 
 
 def _dict(plain: Any, name: str) -> dict[str, Any]:
-    found = plain.get(name) if isinstance(plain, dict) else None
-    return found if isinstance(found, dict) else {}
+    value = plain.get(name) if isinstance(plain, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def _list(plain: Any, name: str) -> list[Any]:
-    found = plain.get(name) if isinstance(plain, dict) else None
-    return found if isinstance(found, list) else []
+    value = plain.get(name) if isinstance(plain, dict) else None
+    return value if isinstance(value, list) else []

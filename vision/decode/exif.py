@@ -1,4 +1,4 @@
-"""When, with which software and with which camera a picture file says that it was made.
+"""Reads from EXIF when, with which software and with which camera a picture was made, by its own account.
 
 EXIF proves nothing (photos of screens carry it, messengers strip it), so these are facts for a person to read and for
 `claims` to weigh, never a verdict. Positions, serial numbers, owner names and thumbnails are dropped in the decoding
@@ -15,8 +15,7 @@ from typing import Final
 
 from vision.measurement import Unmeasured
 
-# Cameras write local time. Where the file has no OffsetTimeOriginal, China Standard Time is assumed: the claimants live
-# there.
+# Cameras write local time. Without OffsetTimeOriginal, China Standard Time is assumed: the claimants live there.
 CAMERA_ZONE_ASSUMED: Final = timezone(timedelta(hours=8))
 TEXT_CHARACTERS_MAX: Final = 120
 
@@ -30,7 +29,7 @@ _OFFSET = re.compile(r"([+-])(\d{2}):(\d{2})")
 class ExifReading:
     """EXIF facts of one file.
 
-    taken_at: DateTimeOriginal, always with a zone; `zone_known` tells whether the file named it or it was assumed.
+    taken_at: DateTimeOriginal, always with a zone; `zone_known`: the file named it, otherwise it was assumed.
     software, camera: as written by the device or editor, control characters removed, at most 120 characters.
     """
 
@@ -41,16 +40,16 @@ class ExifReading:
 
 
 def no_exif(reason: str = "the file carries no EXIF") -> ExifReading:
-    """The reading of a file without (readable) EXIF: each fact unmeasured for `reason`."""
+    """Return the reading of a file without (readable) EXIF: each fact unmeasured for `reason`."""
     nothing = Unmeasured(reason)
     return ExifReading(taken_at=nothing, software=nothing, camera=nothing)
 
 
 def exif_reading(tags: Mapping[str, str]) -> ExifReading:
-    """Facts from raw tag texts as the decoding child hands them on.
+    """Return the facts from raw tag texts as the decoding child passes them on.
 
-    tags: any of `problem`, `taken_at` ("2024:05:01 12:00:00"), `offset` ("+08:00"), `software`, `make`, `model`; a name
-        that is missing says that the file has no such tag.
+    tags: any of `problem`, `taken_at` ("2024:05:01 12:00:00"), `offset` ("+08:00"), `software`, `make`, `model`; a
+    missing name means that the file has no such tag.
     """
     if not tags:
         return no_exif()
@@ -67,7 +66,7 @@ def exif_reading(tags: Mapping[str, str]) -> ExifReading:
 
 
 def clean_text(raw: str) -> str:
-    """On one line, without control characters, at most TEXT_CHARACTERS_MAX long."""
+    """Return the text on one line, without control characters, at most TEXT_CHARACTERS_MAX long."""
     printable = "".join(character if character.isprintable() else " " for character in raw)
     return " ".join(printable.split())[:TEXT_CHARACTERS_MAX].rstrip()
 
@@ -78,22 +77,22 @@ def _camera(make: str, model: str) -> str:
 
 
 def moment(raw: str, zone: timezone) -> datetime | Unmeasured:
-    """An EXIF date ("2024:05:01 12:00:00") in `zone`."""
-    found = _WHEN.match(raw.strip())
-    if found is None:
+    """Parse an EXIF date ("2024:05:01 12:00:00") in `zone`."""
+    match = _WHEN.match(raw.strip())
+    if match is None:
         return NO_DATE if raw.strip() else Unmeasured("the EXIF has no time of taking")
-    year, month, day, hour, minute, second = (int(part) for part in found.groups())
+    year, month, day, hour, minute, second = (int(part) for part in match.groups())
     try:
         return datetime(year, month, day, hour, minute, second, tzinfo=zone)
-    except ValueError:  # 0000:00:00 00:00:00 is how cameras without a clock write "unknown"
+    except ValueError:  # cameras without a clock write 0000:00:00 00:00:00 for "unknown"
         return NO_DATE
 
 
 def _zone(raw: str) -> timezone | None:
-    found = _OFFSET.fullmatch(raw.strip())
-    if found is None:
+    match = _OFFSET.fullmatch(raw.strip())
+    if match is None:
         return None
-    sign, hours, minutes = found.group(1), int(found.group(2)), int(found.group(3))
+    sign, hours, minutes = match.group(1), int(match.group(2)), int(match.group(3))
     if hours > 14 or minutes > 59:
         return None
     offset = timedelta(hours=hours, minutes=minutes)

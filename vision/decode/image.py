@@ -1,7 +1,7 @@
 """Safe decoding: untrusted bytes in, clean pixels out.
 
-This process never parses a picture. It looks at the first bytes (`sniff`), hands the file to a decoding process with
-hard limits (`vision.decode.child`) and checks the answer as it would check any other input.
+This process never parses a picture. It checks the first bytes (`sniff`), hands the file to a decoding process with hard
+limits (`vision.decode.child`) and validates the answer like any other input.
 """
 
 from __future__ import annotations
@@ -40,9 +40,8 @@ class Picture:
         the source's size. It does not depend on `long_edge_px_max`, and stays equal when metadata is stripped or
         rewritten without recompression; lossy recompression changes it. Equal for equal versions of the decoders.
         A page of a PDF has the hash of its rendering, which does depend on `dpi`.
-    exif: what the file says about its origin (`vision.origin`). origin: what the signs need besides, when
-        asked for.
-    text_layer: of a page of a PDF, its text as the file states it; empty for pictures and for pages without any.
+    exif: what the file says about its origin (`vision.origin`). origin: further input of the signs, if asked for.
+    text_layer: the text of a PDF page as the file states it; empty for pictures and for pages without any.
     """
 
     pixels: NDArray[np.uint8]
@@ -56,7 +55,8 @@ class Picture:
 
 
 def sniff(head: bytes) -> str:
-    """Media type by the first bytes (16 are enough): image/jpeg, image/png, image/webp, application/pdf; else ""."""
+    """Return the media type by the first bytes (16 are enough): image/jpeg, image/png, image/webp, application/pdf;
+    else ""."""
     if head.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -68,10 +68,10 @@ def sniff(head: bytes) -> str:
     return ""
 
 
-# As vision.decode.strip's PIXELS_MAX, which this process must not import: it would load a decoder.
+# Equals vision.decode.strip's PIXELS_MAX, which this process must not import: it would load a decoder.
 STRIP_BYTES_MAX: Final = 1_572_864
 
-# What people send instead, to tell them by name. (first bytes, offset, name)
+# Formats that people send instead, so that the refusal can name them: (first bytes, offset, name)
 _OTHER_FORMATS: Final = (
     (b"ftyphei", 4, "a HEIC photo"),
     (b"ftypmif1", 4, "a HEIC photo"),
@@ -97,7 +97,7 @@ def _other_format(head: bytes) -> str:
 
 
 def preview_jpeg(pixels: NDArray[np.uint8], long_edge_px_max: int = 1024, quality: int = 85) -> bytes:
-    """A clean JPEG without metadata. pixels: uint8, shape (h, w, 3), sRGB."""
+    """Return a clean JPEG without metadata. pixels: uint8, shape (h, w, 3), sRGB."""
     picture = Image.fromarray(pixels)
     picture.thumbnail((long_edge_px_max, long_edge_px_max), Image.Resampling.HAMMING)
     target = io.BytesIO()
@@ -109,22 +109,22 @@ class Decoder:
     """Decodes in other processes, at most `processes` files at a time. Thread-safe; a context manager.
 
     The decoding processes start on entering (or at the first file that needs one) and end with this process, however it
-    ends. A file that kills its decoder harms no other file; a decoder that is killed from outside costs no file. Calls
+    ends. A file that kills its decoder harms no other file; if a decoder is killed from outside, no file is lost. Calls
     block until the file is done or its CPU time is up; from async code call them in a thread.
     """
 
     def __init__(self, limits: DecodeLimits | None = None, processes: int = 2) -> None:
         self.limits = limits or DecodeLimits()
-        self._lanes: queue.LifoQueue[DecoderProcess] = queue.LifoQueue()
+        self._free: queue.LifoQueue[DecoderProcess] = queue.LifoQueue()
         self._all = [DecoderProcess(self.limits) for _ in range(processes)]
-        for lane in reversed(self._all):
-            self._lanes.put(lane)
-        self._one_alone = threading.Lock()  # two that each hold a lane and wait for the other's would wait for ever
+        for process in reversed(self._all):
+            self._free.put(process)
+        self._one_alone = threading.Lock()  # two that each hold a process and wait for the other's would deadlock
         self._closed = threading.Event()
 
     def __enter__(self) -> Decoder:
-        for lane in self._all:
-            lane.launch()
+        for process in self._all:
+            process.launch()
         return self
 
     def __exit__(
@@ -134,21 +134,21 @@ class Decoder:
 
     @property
     def process_ids(self) -> tuple[int, ...]:
-        """Of the zygotes that run now."""
-        return tuple(lane.process_id for lane in self._all if lane.process_id)
+        """Process ids of the running zygotes."""
+        return tuple(process.process_id for process in self._all if process.process_id)
 
     def close(self) -> None:
-        """End the decoding processes, after the files under way."""
+        """End the decoding processes once their current files are done."""
         self._closed.set()
         for _ in self._all:
-            self._lanes.get().stop()
-        for lane in self._all:
-            self._lanes.put(lane)
+            self._free.get().stop()
+        for process in self._all:
+            self._free.put(process)
 
     def decode(self, data: bytes, long_edge_px_max: int = 1024, *, marks: bool = False) -> Picture:
-        """One JPEG, PNG or WebP (its first frame). marks: hand on what the signs of its origin need, too.
+        """Decode one JPEG, PNG or WebP (its first frame). marks: also return what the signs of its origin need.
 
-        long_edge_px_max: the picture is shrunk to this, never enlarged; a JPEG may come up to an eighth smaller, where
+        long_edge_px_max: the picture is shrunk to this, never enlarged; a JPEG may come out up to an eighth smaller, if
         its own transform scales so. Raises ImageRefused for the file, DecoderUnavailable for the machine.
         """
         media_type = self._admit(data)
@@ -165,10 +165,11 @@ class Decoder:
         return _picture(pictures[0], media_type)
 
     def credentials(self, data: bytes, anchors: bytes = b"") -> Credentials:
-        """The content credentials (C2PA) that a file carries, checked in a decoding process: no network, no disk.
+        """Return the content credentials (C2PA) that a file carries, checked in a decoding process without network or
+        disk.
 
-        anchors: PEM certificates that are trusted; without any, every signer is untrusted. Raises ImageRefused where
-        the check died or took too long, DecoderUnavailable.
+        anchors: trusted certificates in PEM; without any, every signer is untrusted. Raises ImageRefused if the check
+        failed or took too long, DecoderUnavailable.
         """
         media_type = self._admit(data)
         request = {
@@ -180,10 +181,11 @@ class Decoder:
         return self._work(anchors + data, request, read_credentials_answer)
 
     def render_pdf(self, data: bytes, dpi: int = 150, page_count_max: int | None = None) -> list[Picture]:
-        """Every page of a PDF; one with more pages than `page_count_max` (at most limits.pdf_pages_max) is refused.
+        """Render every page of a PDF; a PDF with more than `page_count_max` pages (at most limits.pdf_pages_max) is
+        refused.
 
-        A page that has more than limits.pdf_page_pixels_max at this `dpi` is rendered at less. Raises ImageRefused,
-        DecoderUnavailable.
+        A page that would have more than limits.pdf_page_pixels_max at this `dpi` is rendered at less. Raises
+        ImageRefused, DecoderUnavailable.
         """
         if self._admit(data) != "application/pdf":
             raise ImageRefused("unknown_format", "this is not a PDF")
@@ -218,35 +220,34 @@ class Decoder:
         return self._work(data, {**request, "answer_bytes_max": answer_bytes_max}, read_answer)
 
     def _work(self, data: bytes, request: Mapping[str, object], read: Callable[[int], A]) -> A:
-        """In a fresh child; where that was lost for no fault of the file, once more with nothing beside it. Raises
-        ImageRefused, DecoderUnavailable.
-        """
+        """Process the file in a fresh child; if that was lost through no fault of the file, once more with no other
+        file beside it. Raises ImageRefused, DecoderUnavailable."""
         try:
-            with self._lane() as lane:
-                return lane.work(data, request, read)
+            with self._process() as process:
+                return process.work(data, request, read)
         except ChildLost:
             try:
-                with self._alone() as lane:
-                    return lane.work(data, request, read)
+                with self._alone() as process:
+                    return process.work(data, request, read)
             except ChildLost as again:
                 raise again.judged() from again
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[DecoderProcess]:
-        """A lane, while no other works."""
+        """Lend a decoding process while no other one works."""
         with self._one_alone, contextlib.ExitStack() as held:
-            lanes = [held.enter_context(self._lane()) for _ in self._all]
-            yield lanes[0]
+            processes = [held.enter_context(self._process()) for _ in self._all]
+            yield processes[0]
 
     @contextlib.contextmanager
-    def _lane(self) -> Iterator[DecoderProcess]:
-        lane = self._lanes.get()
+    def _process(self) -> Iterator[DecoderProcess]:
+        process = self._free.get()
         try:
             if self._closed.is_set():
                 raise DecoderUnavailable("the decoder has been closed")
-            yield lane
+            yield process
         finally:
-            self._lanes.put(lane)
+            self._free.put(process)
 
 
 def _picture(decoded: Decoded, media_type: str) -> Picture:

@@ -1,4 +1,5 @@
-"""Is a JPEG all there? libjpeg fills what is missing with one colour and only warns; Pillow passes no warning on.
+"""Checks that a JPEG is complete. libjpeg fills missing parts with one colour and only warns; Pillow does not pass
+warnings on.
 
 Reads markers only (ISO/IEC 10918-1, annex B), never the entropy-coded data, so a 12-megapixel file costs about two
 milliseconds. Runs inside the decoding child only.
@@ -16,16 +17,16 @@ _DNL: Final = 0xDC
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
-# The end of entropy-coded data: a marker that is neither a stuffed zero, nor a restart, nor fill.
+# Entropy-coded data ends at a marker that is neither a stuffed zero, nor a restart, nor fill.
 _AFTER_SCAN: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 @dataclass(frozen=True, slots=True)
 class JpegStructure:
-    """single_scan: one scan carries the whole picture, so rows come out as bytes go in.
+    """Structure of a JPEG.
 
-    first_scan_end: offset of the marker that ends the first scan's data.
-    problem: "" or what is missing, in words.
+    single_scan: one scan carries the whole picture, so rows come out as bytes go in. first_scan_end: offset of the
+    marker that ends the first scan's data. problem: what is missing, in words, or "".
     """
 
     single_scan: bool
@@ -34,7 +35,8 @@ class JpegStructure:
 
 
 def examine(data: bytes) -> JpegStructure:
-    """data: a whole file that begins with SOI. Never raises; a structure that cannot be followed is a `problem`."""
+    """Return the structure of a whole file that begins with SOI. Never raises; a structure that cannot be followed is a
+    `problem`."""
     position = 2
     progressive = False
     components: tuple[int, ...] = ()
@@ -61,10 +63,10 @@ def examine(data: bytes) -> JpegStructure:
         if marker != _SOS:
             continue
         scans += 1
-        found = _AFTER_SCAN.search(data, position)
-        if found is None:
+        scan_end = _AFTER_SCAN.search(data, position)
+        if scan_end is None:
             return JpegStructure(single_scan, first_scan_end, "the end of the picture is missing")
-        position = found.start()
+        position = scan_end.start()
         listed = _note_scan(segment, progressive, refined)
         if scans == 1:
             first_scan_end = position
@@ -75,7 +77,7 @@ def examine(data: bytes) -> JpegStructure:
 
 
 def _next_marker(data: bytes, position: int) -> tuple[int, int]:
-    """(marker, offset behind it); (-1, ...) at the end of the data."""
+    """Return (marker, offset behind it); (-1, ...) at the end of the data."""
     start = data.find(b"\xff", position)
     while 0 <= start < len(data) - 1 and data[start + 1] in (0x00, 0xFF):
         start = data.find(b"\xff", start + 1)

@@ -1,4 +1,5 @@
-"""How like the picture its EXIF thumbnail is. Runs inside the decoding child only: the thumbnail never leaves it."""
+"""Measures how similar a picture is to its EXIF thumbnail. Runs inside the decoding child: the thumbnail never leaves
+it."""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ from PIL import ExifTags, Image
 
 THUMBNAIL_BYTES_MAX: Final = 65_536
 THUMBNAIL_EDGE_PX_MAX: Final = 1_024
-GRID_PX: Final = 32  # both are compared as 32 x 32 grey means: too coarse for compression and sharpening to show
+GRID_PX: Final = 32  # both are compared as 32 x 32 grey means: too coarse for compression or sharpening to matter
 SPREAD_LEVELS_MIN: Final = 4.0  # standard deviation below which a picture is flat and correlates with anything
-SAME_SHAPE: Final = 1.03  # aspect ratios this near are one shape: thumbnails have whole pixels
+SAME_SHAPE: Final = 1.03  # aspect ratios this close count as equal: thumbnails have whole pixels
 
 _TURNS: Final = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
 _BROKEN: Final = (
@@ -32,10 +33,10 @@ _BROKEN: Final = (
 
 
 def thumbnail_likeness(exif: Image.Exif, picture: Image.Image) -> str:
-    """ "likeness 0.973" (Pearson correlation, -1..1), "flat", "unreadable", or "" without a thumbnail.
+    """Return "likeness 0.973" (Pearson correlation, -1..1), "flat", "unreadable", or "" without a thumbnail.
 
-    The thumbnail may be letterboxed or cut to another shape, or stand another way up: the best of these counts, so
-    that what is left is another picture, or another part of it.
+    The thumbnail may be letterboxed, cut to another shape or turned: the best of these counts, so that a low value
+    means another picture, or another part of it.
     """
     first = exif.get_ifd(ExifTags.IFD.IFD1)
     start, length = first.get(0x0201), first.get(0x0202)
@@ -56,15 +57,16 @@ def thumbnail_likeness(exif: Image.Exif, picture: Image.Image) -> str:
 
 
 def likeness(thumbnail: Image.Image, picture: Image.Image) -> float | None:
-    """Pearson correlation of the two at GRID_PX, the best over shapes and turns; None when one of them is flat."""
-    # BOX over all pixels of a working picture costs milliseconds; its own coarse reduction first costs none.
+    """Return the Pearson correlation of the two at GRID_PX, the best over shapes and turns; None if one of them is
+    flat."""
+    # BOX over all pixels of a working picture costs milliseconds; reducing it coarsely first costs next to nothing.
     coarse = picture.reduce(max(1, min(picture.size) // (4 * GRID_PX))).convert("L")
     values = []
     for shown, whole in _aligned(thumbnail, coarse):
-        one, other = _grid(shown), _grid(whole)
-        if one is None or other is None:
+        first, second = _grid(shown), _grid(whole)
+        if first is None or second is None:
             return None
-        values.append(sum(a * b for a, b in zip(one, other, strict=True)))
+        values.append(sum(a * b for a, b in zip(first, second, strict=True)))
     return max(values)
 
 
@@ -84,7 +86,7 @@ def _shapes(thumbnail: Image.Image, picture: Image.Image) -> Iterator[tuple[Imag
 
 
 def _cut(picture: Image.Image, aspect: float) -> Image.Image:
-    """The middle of `picture` in another shape."""
+    """Crop the middle of `picture` to another aspect ratio."""
     width, height = picture.width, picture.height
     if width / height > aspect:
         width = max(1, round(height * aspect))
@@ -95,7 +97,7 @@ def _cut(picture: Image.Image, aspect: float) -> Image.Image:
 
 
 def _grid(picture: Image.Image) -> list[float] | None:
-    """Grey means with mean 0 and length 1; None when flat."""
+    """Return the grey means, scaled to mean 0 and length 1; None if flat."""
     levels = picture.resize((GRID_PX, GRID_PX), Image.Resampling.BOX).tobytes()
     mean = sum(levels) / len(levels)
     centred = [level - mean for level in levels]

@@ -1,12 +1,12 @@
-"""What a file's metadata says of how it was made, as a few short texts. Runs inside the decoding child only.
+"""Reads what a file's metadata say about how it was made, as a few short texts. Runs inside the decoding child only.
 
-Positions, serial numbers, owner names, prompts and thumbnails stay here: of a prompt only the program that wrote it
-leaves, of a thumbnail only how like the picture it is. Nothing is parsed as XML or JSON (no entity, no nesting to
-explode), and nothing is inflated beyond `TEXT_BYTES_MAX`.
+Positions, serial numbers, owner names, prompts and thumbnails stay here: of a prompt only the name of the program that
+wrote it leaves, of a thumbnail only its similarity to the picture. Nothing is parsed as XML or JSON (no entity, no
+nesting to explode), and nothing is inflated beyond `TEXT_BYTES_MAX`.
 
 Sources: PNG (W3C, third edition, 11.3.3), JPEG (ISO/IEC 10918-1 annex B), XMP part 3, IPTC IIM 4.2, IPTC's vocabulary
-Digital Source Type, C2PA 2.2 (embedding in JPEG, PNG and RIFF), GB 45438-2025 (labels of generated content), and
-the texts that the programs named write.
+Digital Source Type, C2PA 2.2 (embedding in JPEG, PNG and RIFF), GB 45438-2025 (labels of generated content), and the
+texts that the programs named write.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from PIL import Image
 
 from vision.decode.likeness import thumbnail_likeness
 
-TEXT_BYTES_MAX: Final = 262_144  # of one text; an XMP packet of a camera has some 3 kB, of an editor up to 100
+TEXT_BYTES_MAX: Final = 262_144  # of one text; a camera's XMP packet has some 3 kB, an editor's up to 100
 SEGMENTS_MAX: Final = 2_000
 MARK_CHARACTERS_MAX: Final = 160
 
@@ -29,10 +29,10 @@ _PHOTOSHOP: Final = b"Photoshop 3.0\0"
 _SOURCE_TYPE: Final = re.compile(rb"digitalsourcetype/([A-Za-z]{4,60})")
 _CREATOR_TOOL: Final = re.compile(rb"""CreatorTool\s{0,9}(?:=\s{0,9}["']|>)([^"'<]{1,160})""")
 _REMOTE_MANIFEST: Final = re.compile(rb"""dcterms:provenance\s{0,9}(?:=\s{0,9}["']|>)\s{0,9}https?://""")
-# The label that GB 45438-2025 asks for: {"AIGC": {"Label": "1", ...}}, in XMP also with its quotes escaped.
+# The label that GB 45438-2025 requires: {"AIGC": {"Label": "1", ...}}, in XMP also with escaped quotes.
 _AIGC_LABEL: Final = re.compile(rb"""AIGC.{0,40}?Label(?:["']|&quot;|\s|:|=){1,12}([123])""", re.DOTALL)
 
-# (the text's key or "", what its beginning holds, the program)
+# (key of the text or "", pattern of its beginning, program)
 _PROMPTS: Final = (
     ("parameters", rb"(?s)Steps: \d+,.{0,200}?(?:Sampler|CFG scale)", "Stable Diffusion web UI"),
     ("prompt", rb'"class_type"', "ComfyUI"),
@@ -51,13 +51,14 @@ _IN_COMMENTS: Final = (
 
 
 def read_marks(data: bytes, media_type: str, exif: Image.Exif | None, small: Image.Image) -> dict[str, str]:
-    """Any of the names below, each with a text of at most MARK_CHARACTERS_MAX.
+    """Return any of the marks below, each a text of at most MARK_CHARACTERS_MAX.
 
     data: the whole file. small: the decoded picture, not yet turned upright.
-    modified_at, digitized_at: as in the file. gps_days_off: between GPS and camera date. processing_software,
+
+    modified_at, digitized_at: as in the file. gps_days_off: days between GPS and camera date. processing_software,
     creator_tool, png_software, program: names of programs. generator: the program whose prompt is in the file.
-    source_type: IPTC's word. aigc_label: 1, 2 or 3. c2pa: "embedded" or "remote". thumbnail: "likeness 0.97", or
-    why there is none to compare.
+    source_type: IPTC's word. aigc_label: 1, 2 or 3. c2pa: "embedded" or "remote". thumbnail: "likeness 0.97", or why
+    there is none to compare.
     """
     marks: dict[str, str] = {}
     texts = _texts(data, media_type)
@@ -83,12 +84,12 @@ def _put(marks: dict[str, str], name: str, text: str) -> None:
 
 
 def _read_xmp(text: bytes, marks: dict[str, str]) -> None:
-    if found := _SOURCE_TYPE.search(text):
-        _put(marks, "source_type", found[1].decode("ascii"))
-    if found := _CREATOR_TOOL.search(text):
-        _put(marks, "creator_tool", found[1].decode("utf-8", "replace"))
-    if found := _AIGC_LABEL.search(text):
-        _put(marks, "aigc_label", found[1].decode("ascii"))
+    if match := _SOURCE_TYPE.search(text):
+        _put(marks, "source_type", match[1].decode("ascii"))
+    if match := _CREATOR_TOOL.search(text):
+        _put(marks, "creator_tool", match[1].decode("utf-8", "replace"))
+    if match := _AIGC_LABEL.search(text):
+        _put(marks, "aigc_label", match[1].decode("ascii"))
     if _REMOTE_MANIFEST.search(text):
         _put(marks, "c2pa", "remote")
 
@@ -98,15 +99,15 @@ def _read_comment(text: bytes, marks: dict[str, str]) -> None:
     for pattern, program in _IN_COMMENTS:
         if pattern.search(plain):
             _put(marks, "generator", program)
-    if found := _AIGC_LABEL.search(plain):
-        _put(marks, "aigc_label", found[1].decode("ascii"))
+    if match := _AIGC_LABEL.search(plain):
+        _put(marks, "aigc_label", match[1].decode("ascii"))
 
 
 def _read_png_text(key: str, text: bytes, marks: dict[str, str]) -> None:
     if key == "Software":
         _put(marks, "png_software", text[:MARK_CHARACTERS_MAX].decode("utf-8", "replace"))
-    if key == "AIGC" and (found := re.search(rb"""Label\W{1,8}([123])""", text)):
-        _put(marks, "aigc_label", found[1].decode("ascii"))
+    if key == "AIGC" and (match := re.search(rb"""Label\W{1,8}([123])""", text)):
+        _put(marks, "aigc_label", match[1].decode("ascii"))
     for name, pattern, program in _PROMPTS:
         if key == name and re.search(pattern, text):
             _put(marks, "generator", program)
@@ -129,21 +130,21 @@ def _read_exif(exif: Image.Exif, small: Image.Image, marks: dict[str, str]) -> N
 
 
 def _gps_days_off(taken: str, gps_date: str) -> str:
-    """Whole days between the camera's date and that of the satellites; "" where one is missing. UTC and local time
+    """Return the whole days between the camera's date and the satellites'; "" if one is missing. UTC and local time
     differ by up to one."""
     days = []
     for text in (taken, gps_date):
-        found = re.match(r"(\d{4}):(\d{2}):(\d{2})", text)
-        if not found:
+        match = re.match(r"(\d{4}):(\d{2}):(\d{2})", text)
+        if not match:
             return ""
-        year, month, day = (int(part) for part in found.groups())
+        year, month, day = (int(part) for part in match.groups())
         days.append(year * 372 + month * 31 + day if 1 <= month <= 12 and 1 <= day <= 31 else 0)
     return str(abs(days[0] - days[1])) if all(days) else ""
 
 
 def tag_text(value: Any) -> str:
-    """A text tag up to its end, at most 300 characters; "" for anything else. Pillow reads all bytes as Latin-1, and
-    programs write UTF-8."""
+    """Return a text tag up to its terminator, at most 300 characters; "" for anything else. Pillow reads all bytes as
+    Latin-1, while programs write UTF-8."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     if not isinstance(value, str):
@@ -156,7 +157,8 @@ def tag_text(value: Any) -> str:
 
 
 def _texts(data: bytes, media_type: str) -> Iterator[tuple[str, bytes]]:
-    """(key, text) of every piece of text metadata: xmp, iptc, comment, c2pa (no text), or a PNG text's own key."""
+    """Yield (key, text) of every piece of text metadata: xmp, iptc, comment, c2pa (no text), or a PNG text's
+    own key."""
     if media_type == "image/jpeg":
         return _jpeg_texts(data)
     return _png_texts(data) if media_type == "image/png" else _riff_texts(data)
@@ -188,7 +190,7 @@ def _jpeg_texts(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _iptc_program(segment: bytes) -> str:
-    """Dataset 2:65, Originating Program."""
+    """Return dataset 2:65, Originating Program."""
     at = segment.find(b"\x1c\x02\x41")
     if at < 0:
         return ""

@@ -1,4 +1,4 @@
-"""Untrusted PDF bytes to page pictures and their text, with PDFium. Runs inside the decoding child only."""
+"""Renders untrusted PDF bytes to page pictures with their text, by PDFium. Runs inside the decoding child only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _MISSING_PASSWORD: Final = {pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY}
 
 
 def render(data: bytes, dpi: int, page_count_max: int, page_pixels_max: int) -> Iterator[DecodedPixels]:
-    """Pages in order, each at `dpi`, or at less where the page would pass `page_pixels_max`. Raises Refused."""
+    """Yield the pages in order, each at `dpi`, or at less if the page would exceed `page_pixels_max`. Raises
+    Refused."""
     try:
         document = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
@@ -30,7 +31,7 @@ def render(data: bytes, dpi: int, page_count_max: int, page_pixels_max: int) -> 
         raise PictureRefused(
             "pdf_broken", "the PDF cannot be read; send it again or send photos of the pages"
         ) from None
-    # With an owner password alone a file opens unasked, yet it is encrypted and says what may be done with it.
+    # With an owner password alone a file opens without one, yet it is encrypted and restricts its use.
     if pdfium.FPDF_GetSecurityHandlerRevision(document.raw) != -1:
         raise PictureRefused("pdf_encrypted", "the PDF is protected; send it without protection")
     page_count = len(document)
@@ -52,7 +53,7 @@ def _page(document: pypdfium2.PdfDocument, number: int, dpi: int, page_pixels_ma
         pixels = width_points * height_points * scale * scale
         if pixels > page_pixels_max:
             scale *= (page_pixels_max / pixels) ** 0.5
-        # Annotations are drawn (stamps and seals often are ones); forms are not set up, so nothing of a form runs.
+        # Annotations are drawn (stamps and seals often are annotations); forms are not set up, so no form code runs.
         bitmap = page.render(scale=scale, may_draw_forms=False, draw_annots=True, rev_byteorder=True)
         picture = bitmap.to_pil().convert("RGB")
         layer = _text_layer(page, picture.width, picture.height)
@@ -71,17 +72,17 @@ def _page(document: pypdfium2.PdfDocument, number: int, dpi: int, page_pixels_ma
     )
 
 
-_UTF_16: Final = codecs.lookup("utf-16-le").decode  # found before the fork: the child can open no module
-# A gap as wide as this many heights begins another run: columns of a table are not one text.
+_UTF_16: Final = codecs.lookup("utf-16-le").decode  # looked up before the fork: the child can open no module
+# A gap this many heights wide begins another run: columns of a table are not one text.
 _GAP_HEIGHTS: Final = 0.9
 
 
 def _text_layer(page: pypdfium2.PdfPage, width_px: int, height_px: int) -> bytes:
-    """The characters of the page as runs in lines, as `vision.decode.text_layer.read_layer` reads them; b"" without
-    any."""
+    """Return the characters of the page as runs in lines, in the form that `vision.decode.text_layer.read_layer` reads;
+    b"" if there are none."""
     text = page.get_textpage()
     count = pdfium.FPDFText_CountChars(text.raw)
-    around = pdfium.FS_RECTF()  # of a character with its advance, in points from the page's lower left
+    around = pdfium.FS_RECTF()  # box of a character with its advance, in points from the page's lower left
     corner = (ctypes.c_int(), ctypes.c_int())
 
     def place(x: float, y: float) -> tuple[int, int]:
@@ -120,7 +121,7 @@ def _text_layer(page: pypdfium2.PdfPage, width_px: int, height_px: int) -> bytes
 
 
 def _goes_on(box: list[int], at: list[int]) -> bool:
-    """Whether a character stands right of a run, on its line and close by."""
+    """True if a character stands right of a run, on its line and close by."""
     height = max(1, box[3] - box[1], at[3] - at[1])
     level = min(box[3], at[3]) - max(box[1], at[1])
     return level > 0 and -0.5 * height <= at[0] - box[2] <= _GAP_HEIGHTS * height

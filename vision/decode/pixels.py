@@ -1,4 +1,4 @@
-"""Untrusted picture bytes to clean pixels, with Pillow alone. Runs inside the decoding child only."""
+"""Decodes untrusted picture bytes to clean pixels, with Pillow alone. Runs inside the decoding child only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-# Every plugin a decode may touch is imported before the fork: the child can open no file any more, not even a module.
+# Every plugin that a decode may use is imported before the fork: the child can open no file, not even a module.
 from PIL import (
     Image,
     ImageCms,
@@ -31,16 +31,16 @@ from vision.decode.strip import Strip, top_strip
 
 PRELOADED: Final = (JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
 Image.preinit()  # Image.open would import these at its first call
-# Explicit, and never "MPO": Pillow registers it only once it has met one, and answers a bare KeyError before.
+# Explicit, and never "MPO": Pillow registers it only after it has opened one, and raises a bare KeyError before.
 FORMATS: Final = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
 
 # The canonical decode behind `pixel_sha256`: see `vision.decode.image.Picture`. Changing either constant changes every
 # hash.
 CANONICAL_LONG_EDGE_PX: Final = 1024
-# A JPEG scaled by its own transform to at least this share of the wanted edge needs no second resize (4032 px / 4 is
-# 1008 px, for 1024 wanted).
+# A JPEG that its own transform scales to at least this share of the wanted edge needs no second resize (4032 px / 4
+# is 1008 px, with 1024 wanted).
 SCALED_SHARE_MIN: Final = 0.875
-# Rows that libjpeg may hold back until it sees the end marker: the last block rows, for smoothing across their borders.
+# Rows that libjpeg may hold back until the end marker: the last block rows, for smoothing across their borders.
 _ROWS_LATE_MAX: Final = 48
 
 # What Pillow's parsers raise on broken files, gathered from its sources and from fuzzing.
@@ -68,8 +68,8 @@ class PictureRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DecodedPixels:
-    """pixels: RGB bytes, row by row, width_px * height_px * 3 long. source_*: of the file, after orientation. marks,
-    strip: for the signs of `vision.origin`, when asked for."""
+    """A decoded picture in plain bytes. pixels: RGB, row by row, width_px * height_px * 3 long. source_*: of the file,
+    after orientation. marks, strip: for the signs of `vision.origin`, if asked for."""
 
     pixels: bytes
     width_px: int
@@ -80,7 +80,7 @@ class DecodedPixels:
     exif: dict[str, str] = field(default_factory=dict)
     marks: dict[str, str] = field(default_factory=dict)
     strip: Strip | None = None
-    text_layer: bytes = b""  # of a PDF's page: `vision.decode.text_layer`
+    text_layer: bytes = b""  # text of a PDF page: `vision.decode.text_layer`
 
 
 def prepare(pixels_max: int) -> None:
@@ -94,8 +94,8 @@ def prepare(pixels_max: int) -> None:
 def decode(
     data: bytes, media_type: str, long_edge_px_max: int, pixels_max: int, *, marks: bool = False
 ) -> DecodedPixels:
-    """One picture. marks: read what the signs of its origin need, too. Raises Refused; MemoryError when the process's
-    limit is met."""
+    """Decode one picture. marks: also read what the signs of its origin need. Raises Refused; MemoryError at the
+    process's memory limit."""
     picture, source = _open(data, media_type, pixels_max)
     source_width_px, source_height_px = picture.size
     structure = _whole_jpeg(data) if media_type == "image/jpeg" else None
@@ -108,7 +108,7 @@ def decode(
         canonical, source = _open(data, media_type, pixels_max)
         _load(canonical, canonical_scale, source, structure, media_type)
     pixel_sha256 = _pixel_sha256(canonical, (source_width_px, source_height_px))
-    exif, orientation = _exif(picture)  # after loading: a PNG may carry its EXIF behind the pixels
+    exif, orientation = _exif(picture)  # after loading: a PNG may have its EXIF behind the pixels
     small = _shrink(_eight_bits(picture), long_edge_px_max)
     upright = _upright(_srgb(small, profile), orientation)
     if orientation in (5, 6, 7, 8):
@@ -127,7 +127,8 @@ def decode(
 
 
 def _marks(data: bytes, media_type: str, picture: Image.Image, small: Image.Image) -> dict[str, str]:
-    """A picture that decodes is not refused for its metadata: what cannot be read is told as a `problem`."""
+    """Read the marks. A picture that decodes is not refused for its metadata: unreadable metadata become a
+    `problem`."""
     try:
         return read_marks(data, media_type, picture.getexif(), small)
     except (*BROKEN, RecursionError) as error:
@@ -178,7 +179,7 @@ def _load(picture: Image.Image, scale: int, source: _Source, structure: JpegStru
 
 
 def _damaged(data: bytes, media_type: str, error: BaseException) -> PictureRefused:
-    # Pillow's own words for a header it cannot read name an object of ours by its address.
+    # Pillow's message for an unreadable header contains the address of one of our objects.
     unread = isinstance(error, UnidentifiedImageError)
     words = "its header cannot be read" if unread else (str(error) or type(error).__name__)[:200]
     code = "truncated" if "truncated" in words.lower() or _ends_early(data, media_type) else "broken"
@@ -210,9 +211,9 @@ class _Source(io.BytesIO):
 
 
 def _watch_rows(picture: Image.Image, source: _Source, structure: JpegStructure, scale: int) -> None:
-    """Refuse a JPEG whose data ends early but is closed as if it were whole: libjpeg fills the rest and only warns.
+    """Refuse a JPEG whose data ends early but which is closed as if complete: libjpeg fills the rest and only warns.
 
-    Where one scan carries the picture, rows come out as data goes in. One row near the bottom is painted beforehand
+    If one scan carries the picture, rows come out as data goes in. One row near the bottom is painted beforehand
     with a pattern; when all data has gone in, and before the end marker that makes libjpeg fill up, the pattern must
     have been overwritten.
     """
@@ -232,7 +233,8 @@ def _watch_rows(picture: Image.Image, source: _Source, structure: JpegStructure,
 
 
 def _scale(size: tuple[int, int], long_edge_px_max: int, structure: JpegStructure | None) -> int:
-    """1, 2, 4 or 8: by how much a JPEG is scaled down while decoding, the most that keeps about the wanted edge."""
+    """Return the factor (1, 2, 4 or 8) that shrinks a JPEG while decoding: the largest that keeps about the wanted
+    edge."""
     if structure is None:
         return 1
     return next(
@@ -241,7 +243,8 @@ def _scale(size: tuple[int, int], long_edge_px_max: int, structure: JpegStructur
 
 
 def _pixel_sha256(picture: Image.Image, source_size: tuple[int, int]) -> str:
-    """SHA-256 over the source's size and the canonical decode as 8-bit RGB, in strips to make no second whole copy."""
+    """Return the SHA-256 over the source's size and the canonical decode as 8-bit RGB, computed in strips to avoid a
+    second whole copy."""
     digest = hashlib.sha256(b"miaopei canonical pixels 1\0" + struct.pack(">II", *source_size))
     rows = max(1, 2_000_000 // max(1, picture.width))
     for top in range(0, picture.height, rows):
@@ -252,7 +255,7 @@ def _pixel_sha256(picture: Image.Image, source_size: tuple[int, int]) -> str:
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """One of L, RGB, RGBA, CMYK, at 8 bits a channel."""
+    """Convert to one of L, RGB, RGBA, CMYK, at 8 bits a channel."""
     if picture.mode.startswith("I"):  # 16-bit grey: keep the high byte instead of clipping
         return picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     if "transparency" in picture.info or picture.mode in {"LA", "La", "PA", "RGBa", "RGBA"}:
@@ -281,7 +284,7 @@ def _shrink(picture: Image.Image, long_edge_px_max: int) -> Image.Image:
 
 
 def _srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """8-bit sRGB. A profile that cannot be used is passed over: viewers do the same."""
+    """Convert to 8-bit sRGB. An unusable profile is ignored, as viewers do."""
     flat = _rgb(picture) if picture.mode == "RGBA" else picture
     if not profile:
         return _rgb(flat)
@@ -317,7 +320,8 @@ def _upright(picture: Image.Image, orientation: int) -> Image.Image:
 
 
 def _exif(picture: Image.Image) -> tuple[dict[str, str], int]:
-    """The few tags that may leave (never position, serial numbers, names, thumbnails), and the orientation 1-8."""
+    """Return the few tags that may leave (never position, serial numbers, names, thumbnails), and the
+    orientation 1-8."""
     try:
         exif = picture.getexif()
         if not exif:

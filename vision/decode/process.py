@@ -1,6 +1,8 @@
-"""The parent's side of the decoding processes: start them, hand a file over, judge how it ended, check the answer.
+"""The parent's side of the decoding processes: starts them, hands a file over, judges how it ended, validates the
+answer.
 
-Imports no decoder: what a file contains is known here only as the child's answer, checked like any other input.
+Imports no decoder: a file's content is known here only through the child's answer, which is validated like any other
+input.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from vision.progress import LOOK_SECONDS, ProcessProgress, sign_of
 A = TypeVar("A")
 
 MIB: Final = 1024 * 1024
-# As in vision.decode.child, which this process must not import: it would load the decoders.
+# Equal to those in vision.decode.child, which this process must not import: it would load the decoders.
 HEADER_BYTES: Final = 65_536
 EXIT_NOT_CONFINED: Final = 71
 EXIT_NO_RESOURCES: Final = 72
@@ -38,7 +40,7 @@ WORKING: Final = b'{"working":true}'
 
 _REPLY_BYTES_MAX: Final = 65_536
 FROM_OUTSIDE: Final = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
-_EDGE_PX_MAX: Final = 50_000_000  # one row of as many pixels as are ever allowed
+_EDGE_PX_MAX: Final = 50_000_000  # a single row of the most pixels that are ever allowed
 _ROOT: Final = Path(__file__).resolve().parents[2]
 ANSWER_ERRORS: Final = (
     ValueError,
@@ -56,11 +58,11 @@ _START: Final = (
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """What one file may cost. Time is CPU time: a busy machine takes longer by the clock, and no file is to blame.
+    """Limits on one file's cost. Time is CPU time: a busy machine takes longer by the clock, and no file is to blame.
 
-    stall_seconds_max: a child that neither uses CPU nor waits for any is ended after so long. memory_bytes_max counts
-    what decoding allocates beyond the idle process. syscall_filter_required: decode nothing on a kernel without
-    seccomp; without it the other limits still hold.
+    stall_seconds_max: a child that neither uses CPU nor waits for any is killed after so long. memory_bytes_max: what
+    decoding allocates beyond the idle process. syscall_filter_required: decode nothing on a kernel without seccomp;
+    without it the other limits still hold.
     """
 
     file_bytes_max: int = 25 * MIB
@@ -77,7 +79,7 @@ class DecodeLimits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """One picture as a child handed it over, checked. Fields as in `vision.decode.image.Picture`."""
+    """One picture as a child returned it, validated. Fields as in `vision.decode.image.Picture`."""
 
     pixels: NDArray[np.uint8]
     source_width_px: int
@@ -89,9 +91,9 @@ class Decoded:
 
 
 class ChildLost(Exception):
-    """The child did not get to the file's end, and none of its own limits is why: killed from outside, or by the
-    kernel for want of memory; or it stood still. In a fresh child, with nothing beside it, the file has another try.
-    """
+    """The child did not finish the file, and none of its own limits is the reason: it was killed from outside, or by
+    the kernel for want of memory, or it stood still. The file gets another try in a fresh child with no other beside
+    it."""
 
     def __init__(self, reason: str, *, stalled: bool = False) -> None:
         super().__init__(reason)
@@ -99,14 +101,15 @@ class ChildLost(Exception):
         self.stalled = stalled
 
     def judged(self) -> ImageRefused | DecoderUnavailable:
-        """What a second loss says: only the file makes a child stand still twice; only the machine loses it twice."""
+        """Return the error after a second loss: only the file makes a child stand still twice; only the machine loses
+        it twice."""
         if self.stalled:
             return ImageRefused("decode_timeout", "the decoder stood still on this file")
         return DecoderUnavailable(f"{self.reason}, twice; is the machine out of memory?")
 
 
 class DecoderProcess:
-    """One zygote and the socket to it; used by one thread at a time."""
+    """One zygote and the socket to it. Used by one thread at a time."""
 
     def __init__(self, limits: DecodeLimits) -> None:
         self._limits = limits
@@ -116,17 +119,17 @@ class DecoderProcess:
 
     @property
     def process_id(self) -> int:
-        """Of the zygote; 0 before it was first needed and after `stop`."""
+        """The zygote's process id; 0 before it is first needed and after `stop`."""
         return self._process.pid if self._process is not None else 0
 
     def launch(self) -> None:
-        """Start the zygote, if none lives, without waiting until it is ready."""
+        """Start the zygote, unless one lives, without waiting until it is ready."""
         if self._control is not None and self._process is not None and self._process.poll() is None:
             return
         self.kill()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # -I: neither PYTHONPATH nor the working directory decide what the decoder imports. The environment is bare: no
-        # secret of ours is in it. Its own session: a Ctrl-C in a terminal is for us to handle.
+        # -I: neither PYTHONPATH nor the working directory decide what the decoder imports. The environment is bare, so
+        # that it holds none of our secrets. Its own session: a Ctrl-C in a terminal is for us to handle.
         command = [sys.executable, "-I", "-c", _START, str(_ROOT), str(theirs.fileno())]
         environment = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
         with theirs:
@@ -136,7 +139,7 @@ class DecoderProcess:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # a traceback of the decoder's quotes the file
+                stderr=subprocess.DEVNULL,  # the decoder's tracebacks quote the file
                 cwd="/",
                 start_new_session=True,
             )
@@ -144,7 +147,7 @@ class DecoderProcess:
         self._ready = False
 
     def stop(self) -> None:
-        """Let the zygote end: it does when its socket closes, and takes a child under way with it."""
+        """Let the zygote end: it exits when its socket closes, and kills a child in progress."""
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -157,7 +160,7 @@ class DecoderProcess:
             self._process = None
 
     def kill(self) -> None:
-        """End a zygote that does not answer."""
+        """Kill a zygote that does not answer."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
@@ -165,12 +168,11 @@ class DecoderProcess:
 
     def run(self, data: bytes, request: Mapping[str, object]) -> list[Decoded]:
         """Decode `data` in a fresh child. Raises ImageRefused for the file, DecoderUnavailable for the machine, and
-        ChildLost where that is not known yet.
-        """
+        ChildLost if the cause is not yet known."""
         return self.work(data, request, read_answer)
 
     def work(self, data: bytes, request: Mapping[str, object], read: Callable[[int], A]) -> A:
-        """`data` worked on in a fresh child, and its answer as `read` checks it. Raises as `run` does."""
+        """Process `data` in a fresh child and return its answer as `read` validates it. Raises as `run` does."""
         limits = self._limits
         cpu_seconds_max = {
             "pdf": limits.pdf_cpu_seconds_max,
@@ -196,12 +198,12 @@ class DecoderProcess:
             os.close(target)
 
     def _ask(self, message: bytes, source: int, target: int) -> dict[str, Any]:
-        # A zygote that was killed from outside is replaced once; a second death is the machine's trouble.
+        # A zygote that was killed from outside is replaced once; a second death is the machine's fault.
         for _attempt in range(2):
             try:
                 control = self._started()
                 socket.send_fds(control, [message], [source, target])
-                reply = self._heard(control, "the decoding process does not answer")
+                reply = self._receive(control, "the decoding process does not answer")
             except ConnectionError:
                 reply = b""
             if reply:
@@ -215,16 +217,16 @@ class DecoderProcess:
         if control is None or process is None:
             raise DecoderUnavailable("the decoding process was stopped")
         if not self._ready:
-            if not self._heard(control, "the decoding process does not get ready"):
+            if not self._receive(control, "the decoding process does not get ready"):
                 self.kill()
                 raise DecoderUnavailable(f"the decoding process did not start (exit status {process.returncode})")
             self._ready = True
         return control
 
-    def _heard(self, control: socket.socket, otherwise: str) -> bytes:
-        """What the zygote says, b"" when it is gone, waited for as long as it gets on. It says that a child works every
-        second or so, and ends one that stands still: its silence is its own.
-        """
+    def _receive(self, control: socket.socket, otherwise: str) -> bytes:
+        """Return the zygote's next message, b"" if it is gone, waiting as long as it makes progress. The zygote reports
+        every second or so that a child works, and kills a child that stands still; so if it is silent, it is itself
+        stuck."""
         progress = ProcessProgress(self._limits.stall_seconds_max)
         control.settimeout(LOOK_SECONDS)
         while True:
@@ -247,7 +249,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _check_ending(reply: Mapping[str, Any], cpu_seconds_max: int) -> None:
-    """Turn how the child ended into an error, unless it ended well."""
+    """Raise the error that fits how the child ended; return if it ended well."""
     if reply["stalled"]:
         raise ChildLost("the decoder stood still", stalled=True)
     status = int(reply["status"])
@@ -261,17 +263,17 @@ def _check_ending(reply: Mapping[str, Any], cpu_seconds_max: int) -> None:
     spent = float(reply["cpu_seconds"]) >= cpu_seconds_max - 0.1
     if killer == signal.SIGXCPU or (killer == signal.SIGKILL and spent):
         raise ImageRefused("decode_timeout", f"decoding took more than {cpu_seconds_max} s of CPU")
-    if killer in FROM_OUTSIDE:  # none of its limits sends these: somebody did, or the kernel for want of memory
+    if killer in FROM_OUTSIDE:  # its own limits do not send these: somebody did, or the kernel for want of memory
         raise ChildLost(f"the decoder was killed ({signal.Signals(killer).name})")
     ending = f"signal {signal.Signals(killer).name}" if killer else f"exit status {os.waitstatus_to_exitcode(status)}"
     raise ImageRefused("decode_crashed", f"the decoder died on this file ({ending})")
 
 
 def read_answer(target: int) -> list[Decoded]:
-    """Check what the child wrote: a taken-over decoder may write anything, and gets through pixels and short texts.
+    """Validate what the child wrote: a compromised decoder may write anything, but only pixels and short texts pass.
 
-    target: descriptor of the answer, laid out as `vision.decode.child` says. Raises ImageRefused: the child's, or
-    for an answer that is none.
+    target: descriptor of the answer, laid out as `vision.decode.child` says. Raises ImageRefused, either the child's
+    own or for an unusable answer.
     """
     try:
         answer = read_header(target)
@@ -294,7 +296,8 @@ def read_answer(target: int) -> list[Decoded]:
 
 
 def read_header(target: int) -> dict[str, Any]:
-    """The JSON object of an answer. Raises ImageRefused for a refusal, one of ANSWER_ERRORS for what is no answer."""
+    """Return the JSON object of an answer. Raises ImageRefused for a refusal, one of ANSWER_ERRORS for an unusable
+    answer."""
     (length,) = struct.unpack(">Q", os.pread(target, 8, 0))
     if length > HEADER_BYTES - 8:
         raise ValueError("header too long")

@@ -1,8 +1,8 @@
-"""The top of a JPEG at full size, in grey: what is needed to see how often it was compressed. Runs inside the decoding
-child only.
+"""Decodes the top of a JPEG at full size, in grey, to tell how often it was compressed. Runs inside the decoding child
+only.
 
-libjpeg decodes as many rows as the frame header promises. A copy of the file that promises fewer costs only those: of
-12 megapixels the top 128 rows are half of one.
+libjpeg decodes as many rows as the frame header promises. A copy of the file that promises fewer costs only those: the
+top 128 rows of 12 megapixels are half of one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ _FRAME_SEARCH_BYTES: Final = 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """levels: grey, row by row. quantisation: the luminance table of the file, 64 steps in natural order."""
+    """The top of a JPEG. levels: grey, row by row. quantisation: the file's luminance table, 64 steps in
+    natural order."""
 
     levels: bytes
     width_px: int
@@ -30,7 +31,8 @@ class Strip:
 
 
 def top_strip(data: bytes) -> Strip | None:
-    """None for a file that is not a baseline JPEG of luminance and colour with all in one scan, or is too narrow."""
+    """Return the strip; None if the file is not a baseline JPEG of luminance and colour in one scan, or is too
+    narrow."""
     at = _baseline_frame(data)
     if at < 0:
         return None
@@ -53,7 +55,7 @@ def top_strip(data: bytes) -> Strip | None:
 
 
 def _baseline_frame(data: bytes) -> int:
-    """Offset of the marker SOF0; -1 where another frame or none is found before the picture begins."""
+    """Return the offset of the marker SOF0; -1 if another frame or none comes before the picture begins."""
     position = 2
     while position < min(len(data), _FRAME_SEARCH_BYTES):
         start = data.find(b"\xff", position)

@@ -1,4 +1,5 @@
-"""The text that a PDF carries beside its picture. Whoever made the file wrote it, so it is compared, never believed."""
+"""The text that a PDF carries besides its picture. Whoever made the file wrote it, so it is compared, never
+believed."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 LINES_MAX: Final = 2_000
-CHARACTERS_MAX: Final = 20_000  # of one page; a bill has about 1,500
-#: Of one page's layer as the decoding child hands it over: at most four bytes a character, and five numbers a line.
+CHARACTERS_MAX: Final = 20_000  # on one page; a bill has about 1,500
+#: Size of one page's layer from the decoding child: at most four bytes a character, and five numbers a line.
 BYTES_MAX: Final = 6 * CHARACTERS_MAX + 80 * LINES_MAX
 
 
@@ -25,7 +26,8 @@ class LayerLine:
 
 @dataclass(frozen=True, slots=True)
 class TextLayer:
-    """Of one page. complete: False where it has more than is read; then nothing may be concluded from it."""
+    """The text layer of one page. complete: False if the page has more text than is read; then nothing may be concluded
+    from it."""
 
     lines: tuple[LayerLine, ...] = ()
     complete: bool = True
@@ -35,7 +37,7 @@ NO_LAYER: Final = TextLayer()
 
 
 def read_layer(answer: bytes) -> TextLayer:
-    """What the decoding child wrote, checked like any other input. Raises ValueError, TypeError or KeyError."""
+    """Validate and return what the decoding child wrote. Raises ValueError, TypeError or KeyError."""
     plain = json.loads(answer)
     if len(plain["lines"]) > LINES_MAX or sum(len(line[0]) for line in plain["lines"]) > CHARACTERS_MAX:
         raise ValueError("a text layer over its limits")

@@ -1,4 +1,4 @@
-"""Whether a reading is good enough to be relied on with nobody looking."""
+"""Decides whether a reading can be relied on without a person looking at it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME: Final = "paper_gate"
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """By kind the confidence that the least sure of the fields relied on must have; `default` for kinds that an insurer
+    """Confidence that the least sure of the relied-on fields must have, by kind; `default` for kinds that an insurer
     added."""
 
     kinds: Mapping[str, float]
@@ -29,7 +29,7 @@ class Gate:
 
 @cache
 def load_gate() -> Gate:
-    """As the card paper_gate has it. Raises models.errors.ModelMissing, ModelCorrupt."""
+    """Load the gate from the weights of card paper_gate. Raises models.errors.ModelMissing, ModelCorrupt."""
     path = weights_path(NAME)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -38,7 +38,7 @@ def load_gate() -> Gate:
         raise ModelCorrupt(f"model {NAME}: {path} does not read as thresholds: {error!r}") from error
 
 
-#: The fields that a check proves when it holds: their digits would not add up, or not be printed twice, by chance.
+#: The fields that a check proves if it holds: digits do not add up, and are not printed twice, by chance.
 PROVEN: Final[Mapping[str, tuple[str, ...]]] = {
     "items_sum_to_total": ("total_minor",),
     "capital_amount_equals_total": ("capital_total_minor", "total_minor"),
@@ -54,40 +54,42 @@ PROVEN: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-#: The fields whose characters a code states besides the print, where its check holds. Not that they are the right ones:
-#: of two bar codes either may agree.
+#: The fields whose characters a code states besides the print, if its check holds. It does not prove that they are the
+#: right ones: of two bar codes either may agree.
 CODED: Final = ("number", "tracking_number")
 
 
 def confidence(reading: PaperReading) -> float:
-    """Of the least sure of the fields relied on; 0 where there is none."""
+    """Return the confidence of the least sure of the relied-on fields; 0 if there is none."""
     return min((field.confidence for field in reading.fields if field.name in reading.relied_on), default=0.0)
 
 
 def accepted(reading: PaperReading, gate: Gate | None = None) -> bool:
-    """Whether the fields that money rests on may be taken as read: the kind is known beyond doubt, nothing required is
-    missing or refused, no check fails, each is read alike by two models or proven by the paper's own sums, none is in
-    doubt, and the least sure of them reaches the confidence of its kind.
+    """True if the fields that money rests on may be taken as read: the kind is known beyond doubt, nothing required is
+    missing or refused, no check fails, each is read identically by two models or proven by the paper's own sums, no
+    reason stands against any, and the least sure of them reaches the confidence of its kind.
 
-    What share of accepted papers has one of them wrong: the card paper_gate.
+    The card paper_gate states the share of accepted papers that have one of them wrong.
     """
     return not_accepted_because(reading, gate) == ""
 
 
 def not_accepted_because(reading: PaperReading, gate: Gate | None = None) -> str:
-    """Why a reading is not accepted, the first reason in words for a person; "" where it is."""
-    found = unfit_because(reading)
-    if found:
-        return found
+    """Return why a reading is not accepted, the first reason in words for a person; "" if it is."""
+    reason = unfit_because(reading)
+    if reason:
+        return reason
     needed = (gate if gate is not None else load_gate()).threshold(reading.kind)
-    least = min((field for field in reading.fields if field.name in reading.relied_on), key=lambda one: one.confidence)
+    least = min(
+        (field for field in reading.fields if field.name in reading.relied_on), key=lambda field: field.confidence
+    )
     if least.confidence >= needed:
         return ""
     return f"{least.name} was read at a confidence of {least.confidence:.3f}, below {needed:.3f}"
 
 
 def unfit_because(reading: PaperReading) -> str:
-    """The part that no confidence makes up for."""
+    """Return why a reading is not accepted at any confidence, "" if its confidence decides."""
     if reading.kind == UNKNOWN or not any(field.name in reading.relied_on for field in reading.fields):
         return "the kind of paper is not known"
     if reading.rival_kind:
@@ -100,7 +102,7 @@ def unfit_because(reading: PaperReading) -> str:
     if failed is not None:
         return f"{failed.name}: {failed.detail}"
     unproven = _unproven(reading)
-    doubtful = next((one for one in reading.doubtful if one.name in unproven), None)
+    doubtful = next((field for field in reading.doubtful if field.name in unproven), None)
     if doubtful is not None:
         return f"{doubtful.name}: {doubtful.reason}"
     once = read_once(reading)
@@ -108,13 +110,12 @@ def unfit_because(reading: PaperReading) -> str:
 
 
 def read_once(reading: PaperReading) -> tuple[str, ...]:
-    """Of the fields relied on, those whose characters nothing vouches for but one model: no other model has read them
-    alike, no sum proves them and no code states them."""
+    """Return the required fields confirmed by neither a second model, a sum nor a code."""
     coded = CODED if any(check.name == "code_matches_text" and check.passed for check in reading.checks) else ()
     return tuple(name for name in _unproven(reading) if name not in reading.alike and name not in coded)
 
 
 def _unproven(reading: PaperReading) -> tuple[str, ...]:
-    """Of the fields relied on, those that no check of the paper's own sums proves."""
+    """Return the relied-on fields that no check of the paper's own sums proves."""
     proven = {name for check in reading.checks if check.passed for name in PROVEN.get(check.name, ())}
     return tuple(name for name in reading.relied_on if reading.value(name) and name not in proven)

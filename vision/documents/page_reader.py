@@ -1,4 +1,4 @@
-"""All looks at one page by one OCR process: the cheapest first, and no more than are needed to read it."""
+"""Reads one page by one OCR process, in as few attempts as it takes, the cheapest first."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from vision.documents.ocr.views import (
     without_red,
 )
 from vision.documents.parse import parse, parse_as
-from vision.documents.reconcile import alike, best, merit, settled
+from vision.documents.reconcile import best, confirmed_by_another_model, merit, settled
 from vision.documents.several import several_papers
 from vision.documents.text.layout import rows_of
 from vision.documents.text.page import UNKNOWN, FieldReading, PageBox, PageText, PaperCode, PaperReading, TextLine
@@ -38,16 +38,16 @@ TINY, SMALL = "tiny", "small"
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """When a page counts as unreadable, and which passes over it there are.
+    """Limits of readable pages and of the further attempts to read one.
 
-    characters_min: fewer, and there is no paper to read. confidence_min: mean over characters; below it the words are
+    characters_min: with fewer there is no paper to read. confidence_min: mean over characters; below it the words are
     guesses.
     upside_down_confidence: below it the page is tried the other way up (upright pages reach 0.97, turned ones 0.65).
-    settled_confidence_min: of every field relied on, from which the page is not read with its red ink, too.
-    red_share_min: share of red pixels from which red ink is lifted off. smear_px: edge width from which blur is named
+    settled_confidence_min: if every relied-on field reaches it, the page is not read once more with its red ink.
+    red_share_min: share of red pixels from which red ink is removed. smear_px: edge width from which blur is named
     as the cause (in focus: 7 at most).
     askew_min (`outlines.skew`), fall_degrees_min: a page that could not be read whole as it lies is laid flat or
-    levelled from there on.
+    levelled from these on.
     """
 
     characters_min: int = 8
@@ -62,9 +62,9 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Look:
-    """An upright view of the page, the same with red ink lifted off (the same again where there is none), what the
-    tiny model reads there, and what that comes to."""
+class _Attempt:
+    """One attempt at the page. plain: an upright view of it. view: the same without red ink (the same again if there is
+    none). lines: what the tiny model reads there. reading: the paper that the lines amount to."""
 
     plain: PageView
     view: PageView
@@ -73,7 +73,7 @@ class _Look:
 
 
 class PageReader:
-    """One page. `cpu_seconds` counts what its passes cost the OCR process."""
+    """Reads one page. `cpu_seconds` counts what its attempts cost the OCR process."""
 
     def __init__(
         self,
@@ -95,58 +95,56 @@ class PageReader:
         self.cpu_seconds = 0.0
 
     def read(self) -> PaperReading | Unmeasured:
-        """The tiny model finds how the page lies, and both models read it: what one of them reads surely and the sums
-        of the paper do not prove, a name, a number, a date, nobody vouches for. Raises PageLost, ReaderUnavailable.
-        """
+        """Find with the tiny model how the page lies, then read it with both models: a name, number or date that only
+        one model has read, however surely, and that the sums of the paper do not prove, is unconfirmed. Raises
+        PageLost, ReaderUnavailable."""
         papers = outlines(self._picture.pixels)
         self._codes = self._codes_on(self._picture)
-        look = self._best_look(papers)
-        refused = self._unreadable(look.lines) or self._two_papers(look, papers)
+        attempt = self._best_attempt(papers)
+        refused = self._unreadable(attempt.lines) or self._two_papers(attempt, papers)
         if refused is not None:
             return refused
-        readings = [look.reading]
-        # The plain view last: what is printed in red stands only there.
-        for view in (look.view, look.plain) if self._red else (look.view,):
+        readings = [attempt.reading]
+        # The plain view comes last: only it shows what is printed in red.
+        for view in (attempt.view, attempt.plain) if self._red else (attempt.view,):
             readings.append(self._parsed(self._lines(view, SMALL), view, SMALL))
             if self._settled(readings[-1]):
-                return self._compared(readings[-1], look, readings)
-        return self._compared(best(readings, self._today, self._catalogue), look, readings)
+                return self._compared(readings[-1], attempt, readings)
+        return self._compared(best(readings, self._today, self._catalogue), attempt, readings)
 
-    def _compared(self, chosen: PaperReading, look: _Look, readings: Sequence[PaperReading]) -> PaperReading:
-        """With what both models read alike. The tiny model reads the page with its red ink as well where that helps: a
-        name under a seal stands only there.
-        """
+    def _compared(self, chosen: PaperReading, attempt: _Attempt, readings: Sequence[PaperReading]) -> PaperReading:
+        """Return the reading with the fields that both models read identically. The tiny model also reads the page with
+        its red ink if that helps: only there a name under a seal can be read."""
         if chosen.kind == UNKNOWN:
             return chosen
         others = list(readings)
-        if look.reading.kind != chosen.kind:
-            others.append(self._taken_as(chosen.kind, look.lines, look.view))
-        compared = replace(chosen, alike=alike(chosen, others))
+        if attempt.reading.kind != chosen.kind:
+            others.append(self._taken_as(chosen.kind, attempt.lines, attempt.view))
+        compared = replace(chosen, alike=confirmed_by_another_model(chosen, others))
         if self._red and read_once(compared):
-            others.append(self._taken_as(chosen.kind, self._lines(look.plain, TINY), look.plain))
-        return replace(chosen, alike=alike(chosen, others))
+            others.append(self._taken_as(chosen.kind, self._lines(attempt.plain, TINY), attempt.plain))
+        return replace(chosen, alike=confirmed_by_another_model(chosen, others))
 
     def _taken_as(self, kind: str, lines: Sequence[TextLine], view: PageView) -> PaperReading:
-        """What the tiny model read of the fields of that kind, whichever its own words point to."""
+        """Read the tiny model's lines as a paper of that kind, whichever kind its own words point to."""
         page = self._page(lines, view, TINY)
         return parse_as(self._catalogue[kind], rows_of(page), page, self._today, self._codes)
 
-    def _best_look(self, papers: Sequence[Quad]) -> _Look:
-        """The page as it lies; laid flat by its outline, or levelled by its lines, where that reads better. What lies
-        straight enough to be read whole is never resampled.
-        """
-        first = chosen = self._look(self._picture)
+    def _best_attempt(self, papers: Sequence[Quad]) -> _Attempt:
+        """Return the attempt that reads best: the page as it lies, laid flat by its outline, or levelled by its lines.
+        A page that lies straight enough to be read whole is never resampled."""
+        first = chosen = self._attempt(self._picture)
         if self._read_whole(first.reading):
             return first
         for view in self._alternatives(first, papers):
-            other = self._look(view)
+            other = self._attempt(view)
             if _rank(other) > _rank(chosen):
                 chosen = other
             if self._read_whole(chosen.reading):
                 break
         return chosen
 
-    def _alternatives(self, first: _Look, papers: Sequence[Quad]) -> Iterator[PageView]:
+    def _alternatives(self, first: _Attempt, papers: Sequence[Quad]) -> Iterator[PageView]:
         if len(papers) == 1 and skew(papers[0]) > self._quality.askew_min:
             flat = flattened(self._picture, papers[0])
             self._codes = self._codes or self._codes_on(flat)
@@ -156,33 +154,32 @@ class PageReader:
             yield levelled(first.plain, fall)
 
     def _read_whole(self, reading: PaperReading) -> bool:
-        """Nothing that another view could add: what would settle it is there, or, for kinds that nothing settles, what
-        they require.
-        """
+        """True if another view could add nothing: what would settle the reading is there, or, for kinds that nothing
+        settles, what they require."""
         if reading.kind != UNKNOWN and self._catalogue[reading.kind].settled_by is None:
             return not reading.missing_fields and all(check.passed for check in reading.checks)
         return settled(reading, 0.0, self._catalogue)
 
-    def _look(self, frame: PageView) -> _Look:
-        """The frame turned so that its print stands upright."""
+    def _attempt(self, frame: PageView) -> _Attempt:
+        """Read the frame turned so that its print stands upright."""
 
-        def look(quarter_turns: int) -> tuple[PageView, PageView, list[TextLine]]:
+        def read_turned(quarter_turns: int) -> tuple[PageView, PageView, list[TextLine]]:
             plain_view = turned(frame, quarter_turns) if quarter_turns else frame
             view = without_red(plain_view) if self._red else plain_view
             return plain_view, view, self._lines(view, TINY)
 
-        first = look(0)
+        first = read_turned(0)
         lines = first[2]
         turns: tuple[int, ...] = ()
         if upright_share(lines) > 0.5:
             turns = (1, 3)
         elif _characters(lines) >= self._quality.characters_min:
             turns = (2,) if _confidence(lines) < self._quality.upside_down_confidence else ()
-        options = [first, *(look(quarter_turns) for quarter_turns in turns)]
+        options = [first, *(read_turned(quarter_turns) for quarter_turns in turns)]
         plain_view, view, lines = max(
             options, key=lambda option: _confidence(option[2]) * (1 - upright_share(option[2]))
         )
-        return _Look(plain_view, view, lines, self._parsed(lines, view, TINY))
+        return _Attempt(plain_view, view, lines, self._parsed(lines, view, TINY))
 
     def _lines(self, view: PageView, model: str) -> list[TextLine]:
         lines, cpu_seconds = self._worker.read(view.pixels, model)
@@ -190,10 +187,10 @@ class PageReader:
         return in_one_script(lines)
 
     def _codes_on(self, view: PageView) -> tuple[PaperCode, ...]:
-        found, cpu_seconds = self._worker.codes(view.pixels)
+        codes, cpu_seconds = self._worker.codes(view.pixels)
         self.cpu_seconds += cpu_seconds
         return tuple(
-            PaperCode(code.symbology, code.text, _around(self._on_picture(view, code.corners))) for code in found
+            PaperCode(code.symbology, code.text, _around(self._on_picture(view, code.corners))) for code in codes
         )
 
     def _page(self, lines: Sequence[TextLine], view: PageView, model: str) -> PageText:
@@ -207,7 +204,7 @@ class PageReader:
         return replace(reading, fields=tuple(self._moved(field, view) for field in reading.fields))
 
     def _moved(self, field: FieldReading, view: PageView) -> FieldReading:
-        """With its box on the picture as it was sent."""
+        """Return the field with its box on the picture as it was sent."""
         height, width = view.pixels.shape[:2]
         box = field.box
         corners = field.corners or (
@@ -217,42 +214,44 @@ class PageReader:
         return replace(field, box=_around(points), corners=points)
 
     def _on_picture(self, view: PageView, points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-        """Points of the view, in pixels, as fractions of the picture."""
+        """Map points of the view, in pixels, to fractions of the picture."""
         height, width = self._picture.pixels.shape[:2]
         return tuple((round(x / width, 5), round(y / height, 5)) for x, y in view.back(points))
 
     def _settled(self, reading: PaperReading) -> bool:
         return settled(reading, self._quality.settled_confidence_min, self._catalogue)
 
-    def _two_papers(self, look: _Look, papers: Sequence[Quad]) -> Unmeasured | None:
-        """Fields of two papers must never be mixed, so neither is read."""
-        onto_view = np.linalg.inv(look.view.to_picture)
+    def _two_papers(self, attempt: _Attempt, papers: Sequence[Quad]) -> Unmeasured | None:
+        """Refuse two papers in one picture: their fields must never be mixed, so neither is read."""
+        onto_view = np.linalg.inv(attempt.view.to_picture)
         regions = [_mapped(onto_view, quad) for quad in papers if len(papers) > 1]
-        found = several_papers(self._page(look.lines, look.view, TINY), self._today, self._catalogue, regions)
-        return Unmeasured(f"there are two papers in the picture ({found}); photograph one at a time") if found else None
+        kinds = several_papers(self._page(attempt.lines, attempt.view, TINY), self._today, self._catalogue, regions)
+        return Unmeasured(f"there are two papers in the picture ({kinds}); photograph one at a time") if kinds else None
 
     def _unreadable(self, lines: Sequence[TextLine]) -> Unmeasured | None:
-        """Why nothing can be read, or None when there is text to work with."""
+        """Return why nothing can be read, or None if there is text to work with."""
         pixels = self._picture.pixels
         characters, confidence = _characters(lines), _confidence(lines)
         if characters >= self._quality.characters_min and confidence >= self._quality.confidence_min:
             return None
-        seen = f"{characters} characters at a mean confidence of {confidence:.2f}" if characters else "no text"
+        shown = f"{characters} characters at a mean confidence of {confidence:.2f}" if characters else "no text"
         width = edge_width_px(pixels)
         if self._quality.smear_px <= width < float("inf"):
             return Unmeasured(
-                f"too blurred to read: edges are {width:.0f} px wide, {seen}; hold still and let the camera focus"
+                f"too blurred to read: edges are {width:.0f} px wide, {shown}; hold still and let the camera focus"
             )
         luma = float(np.percentile(pixels, 95))
         if luma < self._quality.dark_luma:
             return Unmeasured(
-                f"too dark to read: the brightest parts are at {luma:.0f} of 255, {seen}; take the photo in more light"
+                f"too dark to read: the brightest parts are at {luma:.0f} of 255, {shown}; take the photo in more light"
             )
-        return Unmeasured(f"no readable print was found: {seen}; send a photo of the whole paper, upright and in focus")
+        return Unmeasured(
+            f"no readable print was found: {shown}; send a photo of the whole paper, upright and in focus"
+        )
 
 
-def _rank(look: _Look) -> tuple[float, ...]:
-    return (*merit(look.reading), _confidence(look.lines))
+def _rank(attempt: _Attempt) -> tuple[float, ...]:
+    return (*merit(attempt.reading), _confidence(attempt.lines))
 
 
 def _characters(lines: Sequence[TextLine]) -> int:
@@ -260,13 +259,13 @@ def _characters(lines: Sequence[TextLine]) -> int:
 
 
 def _confidence(lines: Sequence[TextLine]) -> float:
-    """Mean over characters, 0 when there are none."""
+    """Return the mean over characters, 0 if there are none."""
     characters = _characters(lines)
     return sum(line.confidence * len(line.text) for line in lines) / characters if characters else 0.0
 
 
 def _around(points: Sequence[tuple[float, float]]) -> PageBox:
-    """The upright box around points, kept on the picture."""
+    """Return the upright box around points, clipped to the picture."""
     xs = [min(1.0, max(0.0, x)) for x, _ in points]
     ys = [min(1.0, max(0.0, y)) for _, y in points]
     return PageBox(round(min(xs), 4), round(min(ys), 4), round(max(xs), 4), round(max(ys), 4))

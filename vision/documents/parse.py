@@ -1,4 +1,5 @@
-"""From the lines of a page to a reading of the paper: kind, fields, items, checks. Pure; the engine is elsewhere."""
+"""Turns the lines of a page into a reading of the paper: kind, fields, items, checks. Pure; the OCR engine is
+elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from datetime import date
 from vision.documents.checks.agreement import checks
 from vision.documents.fields.engine import extract
 from vision.documents.fields.items import items
-from vision.documents.fields.review import doubtful
+from vision.documents.fields.review import fields_to_review
 from vision.documents.kinds.catalogue import Catalogue, PaperKind
 from vision.documents.kinds.classify import candidates
 from vision.documents.text.layout import Row, rows_of
@@ -17,7 +18,7 @@ from vision.documents.text.page import UNKNOWN, FieldReading, PageText, PaperCod
 
 
 def parse(page: PageText, today: date, catalogue: Catalogue, codes: Sequence[PaperCode] = ()) -> PaperReading:
-    """The reading of one page. `today` is for the check that the paper is not dated in the future."""
+    """Return the reading of one page. `today` is for the check that the paper is not dated in the future."""
     rows = rows_of(page)
     first, rivals = candidates([row.text for row in rows], catalogue)
     taken = {name: parse_as(catalogue[name], rows, page, today, codes) for name in (*first, *rivals)}
@@ -25,20 +26,20 @@ def parse(page: PageText, today: date, catalogue: Catalogue, codes: Sequence[Pap
     if len(chosen) != 1:
         return unknown(rows, page.model, codes)
     reading = taken.pop(chosen[0])
-    # Where all is there that this kind requires, a kind that lacks something was not meant.
+    # If this kind has all that it requires, a kind that lacks something was not meant.
     rival = next((name for name in taken if not (_whole(reading) and taken[name].missing_fields)), "")
     return replace(reading, rival_kind=rival)
 
 
 def _whole(reading: PaperReading) -> bool:
-    """Whether all that the kind requires is there, is believed and adds up."""
+    """True if all that the kind requires is there, is believed and adds up."""
     return not (reading.missing_fields or reading.refused) and all(check.passed for check in reading.checks)
 
 
 def parse_as(
     kind: PaperKind, rows: Sequence[Row], page: PageText, today: date, codes: Sequence[PaperCode] = ()
 ) -> PaperReading:
-    """The reading of `page`, whose rows these are, taken for a paper of that kind."""
+    """Return the reading of `page`, whose rows these are, taken as a paper of that kind."""
     fields, refused = extract(rows, kind)
     lines = items(rows, kind)
     names = {field.name for field in fields}
@@ -56,16 +57,16 @@ def parse_as(
         keys=kind.keys,
         may_show=tuple(kind.fields),
         relied_on=tuple(dict.fromkeys((*kind.money, *kind.required))),
-        doubtful=doubtful(kind, rows, fields),
+        doubtful=fields_to_review(kind, rows, fields),
     )
 
 
 def unknown(rows: Sequence[Row], model: str, codes: Sequence[PaperCode] = ()) -> PaperReading:
-    """What is left of a page of no known kind: its lines and codes."""
+    """Return the reading of a page of no known kind: its lines and codes."""
     lines = tuple(row.text for row in rows)
     return PaperReading(UNKNOWN, (), (), (), lines, 0.0, (), model, codes=tuple(codes))
 
 
 def money_confidence(kind: PaperKind, fields: Sequence[FieldReading]) -> float:
-    """The least confidence among the fields that money rests on, 0 when none of them was found."""
+    """Return the least confidence among the fields that money rests on, 0 if none of them was read."""
     return min((field.confidence for field in fields if field.name in kind.money), default=0.0)

@@ -1,6 +1,5 @@
-"""Reads papers: OCR in processes of its own, tiny model first, the small one and other views of the page where the
-reading does not add up (`vision.documents.page_reader`).
-"""
+"""Reads papers: OCR runs in separate processes, the tiny model first, the small one and other views of the page if the
+reading does not add up (`vision.documents.page_reader`)."""
 
 from __future__ import annotations
 
@@ -30,9 +29,9 @@ from vision.measurement import Unmeasured
 
 @dataclass(frozen=True, slots=True)
 class ReaderLimits:
-    """What reading one page may cost, and when its process is replaced.
+    """Limits on the cost of reading one page, and on the age and size of its process.
 
-    page_cpu_seconds_max: of one pass over the page; a page takes up to four. stall_seconds_max: a process that neither
+    page_cpu_seconds_max: for one attempt at a page; a page takes up to four. stall_seconds_max: a process that neither
     uses CPU nor waits for any is killed after so long. memory_bytes_max: resident size at which a process is killed;
     recycle_memory_bytes: at which it is replaced after its page (the engine's memory grows).
     detection_edge_px_max: the page is scaled to this for finding lines; characters are read at full size.
@@ -49,7 +48,7 @@ class ReaderLimits:
     threads: int = 1
 
     def pool(self) -> PoolLimits:
-        """The part that concerns processes."""
+        """Return the limits that concern processes."""
         worker = WorkerLimits(
             self.start_cpu_seconds_max, self.page_cpu_seconds_max, self.stall_seconds_max, self.memory_bytes_max
         )
@@ -57,20 +56,20 @@ class ReaderLimits:
 
 
 def _short(card_name: str) -> str:
-    """tiny of pp-ocrv6-tiny: how requests to the OCR process call a model."""
+    """Return tiny of pp-ocrv6-tiny: the name that requests to the OCR process use."""
     return card_name.rsplit("-", 1)[1]
 
 
-#: Another look at the page as it was sent, for what only its pixels can tell. None where it cannot.
+#: A check of the page as it was sent, for what only its pixels can tell. Returns None if they cannot.
 PageCheck = Callable[[Pixels, PaperReading], CheckReading | None]
 
 
 class Reader:
     """Thread-safe context manager over `processes` OCR processes; each reads one page at a time, further pages wait.
 
-    `today` gives the date against which a paper's date is judged. `catalogue`: the kinds that are known, ours unless
-    given. `page_checks` are made of every paper of a known kind, after everything else. Raises
-    models.errors.ModelMissing or ModelCorrupt when the model folders are not in order, before any process starts.
+    `today` returns the date against which a paper's date is judged. `catalogue`: the known kinds, ours if None.
+    `page_checks` are made for every paper of a known kind, after everything else. Raises models.errors.ModelMissing
+    or ModelCorrupt if the model folders are incomplete or damaged, before any process starts.
     """
 
     def __init__(
@@ -110,30 +109,30 @@ class Reader:
         self.close()
 
     def close(self) -> None:
-        """Ends all processes."""
+        """End all processes."""
         self._pool.close()
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Of the running OCR processes, for metrics."""
+        """Process ids of the running OCR processes, for metrics."""
         return self._pool.pids
 
     @property
     def cpu_seconds(self) -> float:
-        """Spent on pages so far, by all OCR processes, loading not counted."""
+        """CPU time spent on pages so far by all OCR processes, without loading."""
         with self._lock:
             return self._cpu_seconds
 
     def warm(self) -> None:
-        """Starts every process and waits until its models are loaded. Raises ReaderUnavailable."""
+        """Start every process and wait until its models are loaded. Raises ReaderUnavailable."""
         self._pool.warm()
 
     def read(self, picture: Picture) -> PaperReading | Unmeasured:
-        """The paper in `picture` (decode it with a long edge of about 1,600 px), or why it cannot be read.
+        """Return the paper in `picture` (decode it with a long edge of about 1,600 px), or why it cannot be read.
 
         Unmeasured: too small, blurred, dark, no print, two papers, or its OCR process hit a limit or crashed on it. A
-        process that was lost for no fault of the page is replaced, and the page read again with nothing beside it.
-        Raises ReaderUnavailable when no process can be had, or that one is lost, too.
+        process that was lost through no fault of the page is replaced, and the page is read again with no other beside
+        it. Raises ReaderUnavailable if no process can be had, or if that one is lost, too.
         """
         height, width = picture.pixels.shape[:2]
         if min(height, width) < self._limits.short_edge_px_min:
@@ -141,39 +140,42 @@ class Reader:
                 f"too small to read: {width} x {height} px; take the photo closer, with the whole page in it"
             )
         try:
-            found = self._twice(picture)
+            reading = self._twice(picture)
         except PageLost as error:
             return Unmeasured(f"the page could not be read to its end: {error.reason}")
-        return found if isinstance(found, Unmeasured) or found.kind == UNKNOWN else self._checked(found, picture)
+        return (
+            reading if isinstance(reading, Unmeasured) or reading.kind == UNKNOWN else self._checked(reading, picture)
+        )
 
     def _twice(self, picture: Picture) -> PaperReading | Unmeasured:
-        """Raises PageLost for the page, ReaderUnavailable for the machine."""
+        """Read the page, and once more if its process was lost through no fault of it. Raises PageLost for the page,
+        ReaderUnavailable for the machine."""
         try:
             with self._pool.lend() as worker:
-                return self._passes(self._passes_of(worker, picture))
+                return self._read_page(self._page_reader(worker, picture))
         except PageLost as lost:
             if not lost.again:
                 raise
         try:
             with self._pool.lend_alone() as worker:
-                return self._passes(self._passes_of(worker, picture))
+                return self._read_page(self._page_reader(worker, picture))
         except PageLost as lost:
             if lost.again and not lost.stalled:
                 raise ReaderUnavailable(f"{lost.reason}, twice; is the machine out of memory?") from lost
             raise
 
-    def _passes_of(self, worker: Worker, picture: Picture) -> PageReader:
+    def _page_reader(self, worker: Worker, picture: Picture) -> PageReader:
         return PageReader(worker, picture.pixels, self._quality, self._labels, self._today(), self._catalogue)
 
-    def _passes(self, passes: PageReader) -> PaperReading | Unmeasured:
+    def _read_page(self, page_reader: PageReader) -> PaperReading | Unmeasured:
         try:
-            return passes.read()
+            return page_reader.read()
         finally:
             with self._lock:
-                self._cpu_seconds += passes.cpu_seconds
+                self._cpu_seconds += page_reader.cpu_seconds
 
     def _checked(self, reading: PaperReading, picture: Picture) -> PaperReading:
-        """With the checks that need more than the page's own text."""
+        """Return the reading with the checks that need more than the page's own text."""
         height, width = picture.pixels.shape[:2]
         kind = self._catalogue[reading.kind]
         today = self._today()

@@ -1,4 +1,4 @@
-"""Whether one picture shows two papers. Of two, fields could come from both, so neither is read."""
+"""Detects two papers in one picture. Their fields could be mixed up, so neither is read."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from vision.documents.text.normalise import plain
 from vision.documents.text.page import UNKNOWN, PageText, PaperReading, TextLine
 
 _GUTTERS_MAX = 8
-_SHARE_MIN = 0.2  # of the characters, on either side of a gutter
+_SHARE_MIN = 0.2  # share of the characters on either side of a gutter
 
 
 def several_papers(
     page: PageText, today: date, catalogue: Catalogue, regions: Sequence[npt.NDArray[np.float32]] = ()
 ) -> str:
-    """What the two papers are, "" where there is one paper or none.
+    """Return the kinds of the two papers, "" if there is only one paper or none.
 
     The page is cut along every wide gutter between its lines, across and down, and both parts are read; so are
-    `regions` (four corners each, pixels of the page), where outlines were seen. Two parts that are each a whole paper,
+    `regions` (four corners each, pixels of the page), where outlines were found. Two parts that are each a whole paper,
     of different kinds or with different numbers, are two papers.
     """
     titles = re.compile("|".join(f"(?:{kind.title})" for kind in catalogue.values()), re.IGNORECASE)
-    for one, other in (*_halves(page), *_in_regions(page, regions)):
-        if not all(any(titles.search(plain(line.text)) for line in part.lines) for part in (one, other)):
+    for parts in (*_halves(page), *_in_regions(page, regions)):
+        if not all(any(titles.search(plain(line.text)) for line in part.lines) for part in parts):
             continue
-        first, second = parse(one, today, catalogue), parse(other, today, catalogue)
+        first, second = (parse(part, today, catalogue) for part in parts)
         if _whole(first, catalogue) and _whole(second, catalogue) and _differ(first, second):
             return f"{first.kind} and {second.kind}"
     return ""
 
 
 def _whole(reading: PaperReading, catalogue: Catalogue) -> bool:
-    """Headed as its kind is, and with everything that the kind requires, but for one field at most, each where nothing
-    speaks against it: half a receipt has another sum for its total."""
+    """True if the part has its kind's title and all that the kind requires, except at most one field, with nothing that
+    speaks against any: half a receipt has another sum as its total."""
     if reading.kind == UNKNOWN or reading.doubtful or len(reading.missing_fields) > 1:
         return False
     kind = catalogue[reading.kind]
@@ -49,13 +49,13 @@ def _whole(reading: PaperReading, catalogue: Catalogue) -> bool:
     return titled and (not kind.keys or any(all(reading.value(name) for name in key) for key in kind.keys))
 
 
-def _differ(one: PaperReading, other: PaperReading) -> bool:
-    if one.kind != other.kind:
-        return not one.missing_fields and not other.missing_fields
-    names = one.keys[0] if one.keys else tuple(field.name for field in one.fields)
+def _differ(first: PaperReading, second: PaperReading) -> bool:
+    if first.kind != second.kind:
+        return not first.missing_fields and not second.missing_fields
+    names = first.keys[0] if first.keys else tuple(field.name for field in first.fields)
     return any(
-        one.value(name) and other.value(name) and one.value(name) != other.value(name) for name in names
-    ) and all(one.value(name) for name in names)
+        first.value(name) and second.value(name) and first.value(name) != second.value(name) for name in names
+    ) and all(first.value(name) for name in names)
 
 
 def _halves(page: PageText) -> Iterator[tuple[PageText, PageText]]:

@@ -1,9 +1,9 @@
-"""The negative bank: pictures that everybody photographs, and parts that unrelated photos share (a courier's label, a
-shop's icon). A proven match is explained by it when all that the two photos share lies where both show the same thing
-of the bank; it then stays on record, and refers nobody by itself.
+"""Known pictures: those that everybody photographs, and parts that unrelated photos share (a courier's label, a shop's
+icon). A known picture explains a proven match if all that the two photos share lies where both show the same part of
+it; the match then stays on record, but does not refer anybody on its own.
 
-Fails closed. What agrees outside of the common part, or cannot be looked at, is a copy; a photo's own bytes and pixels
-are excused only when a person said so of exactly that picture.
+Fails closed. Agreement outside of the known part, or an outside that cannot be compared, means a copy; a photo's own
+bytes and pixels are excused only if a person said so of exactly that picture.
 """
 
 from __future__ import annotations
@@ -27,15 +27,18 @@ _BLOCK_ROWS: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class CommonLimits:
-    """Measured by `benchmarks.commons` on Caltech 101 photos that share a pasted label; the figures are its output.
+    """Limits of learning and explaining, measured by `benchmarks.commons` on Caltech 101 photos that share a pasted
+    label; the figures are its output.
 
-    inliers_min: keypoints of the common part that each of the two photos must show. explained_share_min: of the
-    agreeing points, that must lie on it. reach_ratio: how far outside its hull a point still lies on it, as a share of
-    the hull's size. outside_ratio_min: of the photo's area, covered by the match outside of the common part, that must
-    be there to be looked at. outside_agreement_max: pixels that agree more than this outside are a copy's.
-    candidates_max: pictures of the bank compared point by point for one match. votes_min, likeness_min: descriptors
-    (cosine of RootSIFT) that bring a picture up at all. bank_max: pictures looked through; what is beyond excuses
-    nobody. learn_share_min: of the other photos, that must agree on a point for it to be common.
+    inliers_min: keypoints of the known part that each of the two photos must show. explained_share_min: share of the
+    agreeing points that must lie on it. reach_ratio: how far outside its hull a point still lies on it, as a share of
+    the hull's size. apart_ratio_max: how far apart the two ends of a pair may lie on it, as a share of the same.
+    outside_ratio_min: share of the photo's area that the match must cover outside of the known part, to be comparable
+    there. outside_agreement_max: if the pixels outside agree more than this, the match is a copy. candidates_max: known
+    pictures compared by keypoints for one match. votes_min, likeness_min: how many descriptors must be that similar
+    (cosine of RootSIFT) for a picture to be a candidate. bank_max: how many known pictures are used, the newest first;
+    the others excuse nobody. learn_share_min: share of the other photos that must agree on a point for it to be learnt.
+    learn_photos_max: other photos compared while learning.
     """
 
     inliers_min: int = 8
@@ -54,8 +57,8 @@ class CommonLimits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Common:
-    """One picture of the bank. keypoints: of what is common, in the working pixels of the picture that it lies in.
-    sha256, pixel_sha256: "" unless the whole picture is common."""
+    """One known picture. keypoints: those of the known part, in the working pixels of the picture that shows it.
+    sha256, pixel_sha256: "" unless the whole picture is known."""
 
     common_id: str
     source: str  # ruling, imported
@@ -70,27 +73,27 @@ class Common:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KnownPictures:
-    """The bank in memory. version: changes whenever the table does. descriptors: uint8 (n, 128), owners: int (n,), the
-    picture that each descriptor is of."""
+    """The known pictures in memory. version: changes whenever the table does. descriptors: uint8 (n, 128). owners: int
+    (n,), index of the picture that each descriptor belongs to."""
 
     version: str
-    commons: tuple[Common, ...]
+    pictures: tuple[Common, ...]
     descriptors: NDArray[np.uint8]
     owners: NDArray[np.intp]
 
     def exact(self, sha256: str, pixel_sha256: str) -> str:
-        """The common picture that has these bytes or pixels, "" for none."""
-        found = (
-            one.common_id
-            for one in self.commons
-            if one.whole and (one.pixel_sha256 == pixel_sha256 or one.sha256 == sha256)
+        """Return the id of the known picture with these bytes or pixels, "" if there is none."""
+        matches = (
+            picture.common_id
+            for picture in self.pictures
+            if picture.whole and (picture.pixel_sha256 == pixel_sha256 or picture.sha256 == sha256)
         )
-        return next(found, "")
+        return next(matches, "")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
-    """Of a picture of the library: what a ruling on it needs."""
+    """A picture of the library with the data that a ruling on it needs."""
 
     photo_id: str
     sha256: str
@@ -120,7 +123,7 @@ _FORGET: Final = text(
 
 
 async def known(conn: AsyncConnection, photo_ids: Sequence[str]) -> dict[str, Known]:
-    """The library's pictures of these ids; those that have gone are missing."""
+    """Return the library's pictures with these ids; those that no longer exist are missing."""
     rows = await conn.execute(
         text(
             "SELECT photo_id, sha256, pixel_sha256, preview_sha256, keypoints FROM library_photos"
@@ -137,7 +140,7 @@ async def known(conn: AsyncConnection, photo_ids: Sequence[str]) -> dict[str, Kn
 
 
 async def pixels(conn: AsyncConnection, photo_ids: Sequence[str]) -> dict[str, str]:
-    """Photo id to the hash of its pixels; those that have gone are missing."""
+    """Return the pixel hash of each photo id; photos that no longer exist are missing."""
     rows = await conn.execute(
         text("SELECT photo_id, pixel_sha256 FROM library_photos WHERE photo_id = ANY(CAST(:ids AS text[]))"),
         {"ids": list(photo_ids)},
@@ -146,35 +149,34 @@ async def pixels(conn: AsyncConnection, photo_ids: Sequence[str]) -> dict[str, s
 
 
 async def version(conn: AsyncConnection) -> str:
-    """Changes whenever the bank does."""
+    """Return the version of the known pictures; it changes whenever the table does."""
     row = (await conn.execute(text("SELECT count(*) AS n, coalesce(max(seq), 0) AS last FROM library_commons"))).one()
     return f"{row.n}:{row.last}"
 
 
 async def load(conn: AsyncConnection, limits: CommonLimits = CommonLimits()) -> KnownPictures:
-    """The newest `limits.bank_max` pictures of the bank."""
-    found = await version(conn)
-    commons = tuple(await every(conn, limit=limits.bank_max))
-    return assemble(commons, found)
+    """Return the newest `limits.bank_max` known pictures."""
+    current_version = await version(conn)
+    return assemble(await every(conn, limit=limits.bank_max), current_version)
 
 
-def assemble(commons: Sequence[Common], found: str = "") -> KnownPictures:
-    """A bank of these pictures. found: its version."""
-    counts = [len(one.keypoints) for one in commons]
-    owners = np.repeat(np.arange(len(commons)), counts) if commons else np.empty(0, np.intp)
-    stacked = [one.keypoints.descriptors for one in commons]
+def assemble(pictures: Sequence[Common], table_version: str = "") -> KnownPictures:
+    """Put these pictures together as the known pictures in memory."""
+    counts = [len(picture.keypoints) for picture in pictures]
+    owners = np.repeat(np.arange(len(pictures)), counts) if pictures else np.empty(0, np.intp)
+    stacked = [picture.keypoints.descriptors for picture in pictures]
     descriptors = np.concatenate(stacked) if stacked else np.empty((0, 128), np.uint8)
-    return KnownPictures(found, tuple(commons), descriptors, owners)
+    return KnownPictures(table_version, tuple(pictures), descriptors, owners)
 
 
 async def every(conn: AsyncConnection, *, limit: int = 1000) -> list[Common]:
-    """The bank's pictures, newest first."""
+    """Return the known pictures, newest first."""
     rows = await conn.execute(text("SELECT * FROM library_commons ORDER BY seq DESC LIMIT :n"), {"n": limit})
     return [_common(row) for row in rows]
 
 
 async def add(conn: AsyncConnection, common: Common) -> bool:
-    """Whether it is new; one that is there under its id stays as it is. The caller commits."""
+    """Add a known picture. Returns False if its id is already there; that one stays as it is. The caller commits."""
     values = {
         name: getattr(common, name)
         for name in ("common_id", "source", "whole", "reference", "preview_sha256", "sha256", "pixel_sha256")
@@ -184,20 +186,20 @@ async def add(conn: AsyncConnection, common: Common) -> bool:
 
 
 async def remove(conn: AsyncConnection, common_id: str) -> bool:
-    """Take a picture out of the bank again; whether it was there."""
+    """Remove a known picture. Returns False if it was not there."""
     gone = await conn.execute(text("DELETE FROM library_commons WHERE common_id = :id"), {"id": common_id})
     return gone.rowcount == 1
 
 
 async def forget_claim(conn: AsyncConnection, claim_id: str) -> int:
-    """Erase what was learnt from this claim's photos; before they leave the library themselves."""
+    """Erase what was learnt from this claim's photos. Call it before the photos themselves leave the library."""
     if not claim_id:
         raise ValueError("forget_claim needs a claim id")
     return (await conn.execute(_FORGET, {"claim_id": claim_id})).rowcount
 
 
 def imported(fingerprint: Fingerprint, reference: str, preview_sha256: str) -> Common:
-    """A whole picture that an operator says everybody has."""
+    """Return a whole known picture that an operator says everybody has."""
     return Common(
         common_id=f"common:{fingerprint.sha256}",
         source="imported",
@@ -214,13 +216,13 @@ def imported(fingerprint: Fingerprint, reference: str, preview_sha256: str) -> C
 def learn(
     common_id: str, base: Known, others: Sequence[Known], limits: CommonLimits = CommonLimits()
 ) -> Common | Unmeasured:
-    """What `base` shares with these other pictures, by a person's word.
+    """Return what `base` shares with these other pictures, as a person's ruling said.
 
-    The whole of it when at least half of them are that very picture, pixel for pixel; else the points on which at least
-    `limits.learn_share_min` of the others agree with it. Unmeasured when they share too little to be told again.
+    The whole picture if at least half of the others have the same pixels; otherwise the points on which at least
+    `limits.learn_share_min` of the others agree with it. Unmeasured if they share too little to be recognised again.
     """
-    same = sum(one.pixel_sha256 == base.pixel_sha256 for one in others)
-    ids = (base.photo_id, *(one.photo_id for one in others))
+    same = sum(other.pixel_sha256 == base.pixel_sha256 for other in others)
+    ids = (base.photo_id, *(other.photo_id for other in others))
     made = Common(common_id, "ruling", False, ids, "", base.preview_sha256, "", "", base.keypoints)
     if others and same * 2 >= len(others):
         return replace(made, whole=True, sha256=base.sha256, pixel_sha256=base.pixel_sha256)
@@ -228,8 +230,8 @@ def learn(
     agreeing = np.zeros(len(base.keypoints), np.intp)
     every_pair = GeometryLimits(pairs_max=len(base.keypoints) + 1)
     for other in compared:
-        found = relate(other.keypoints, base.keypoints, every_pair)
-        agreeing += _near(base.keypoints, [(x, y) for _, _, x, y in found.pairs])
+        relation = relate(other.keypoints, base.keypoints, every_pair)
+        agreeing += _near(base.keypoints, [(x, y) for _, _, x, y in relation.pairs])
     kept = agreeing >= max(1.0, limits.learn_share_min * len(compared))
     kept &= _together(base.keypoints.points[:, :2], kept)
     if int(kept.sum()) < limits.inliers_min:
@@ -242,59 +244,61 @@ def explain(
     fingerprint: Fingerprint,
     match: Keypoints,
     match_thumbnail: NDArray[np.uint8],
-    found: Geometry,
-    bank: KnownPictures,
+    relation: Geometry,
+    known_pictures: KnownPictures,
     limits: CommonLimits = CommonLimits(),
 ) -> str:
-    """The picture of the bank that explains an edited copy, "" when none does.
+    """Return the id of the known picture that explains an edited copy, "" if none does.
 
-    found: the transform from the match to the photo, in working pixels.
+    relation: the transform from the match to the photo, in working pixels.
     """
-    if found.inliers == 0 or not found.pairs or not bank.commons:
+    if relation.inliers == 0 or not relation.pairs or not known_pictures.pictures:
         return ""
-    for common in _brought_up(match, found, bank, limits):
-        in_match = relate(match, common.keypoints)
+    for picture in _candidates(match, relation, known_pictures, limits):
+        in_match = relate(match, picture.keypoints)
         if in_match.inliers < limits.inliers_min:
             continue
-        in_photo = relate(fingerprint.keypoints, common.keypoints)
+        in_photo = relate(fingerprint.keypoints, picture.keypoints)
         if in_photo.inliers < limits.inliers_min:
             continue
-        spots = np.ascontiguousarray(common.keypoints.points[:, :2])
+        spots = np.ascontiguousarray(picture.keypoints.points[:, :2])
         hull = np.asarray(cv2.convexHull(spots), dtype=np.float32)
-        if _explained(fingerprint.keypoints, match, found, in_photo, in_match, hull, limits) and not _agrees_outside(
-            fingerprint, match, match_thumbnail, found, in_photo, hull, limits
+        if _explained(fingerprint.keypoints, match, relation, in_photo, in_match, hull, limits) and not _agrees_outside(
+            fingerprint, match, match_thumbnail, relation, in_photo, hull, limits
         ):
-            return common.common_id
+            return picture.common_id
     return ""
 
 
-def _brought_up(match: Keypoints, found: Geometry, bank: KnownPictures, limits: CommonLimits) -> list[Common]:
-    """Pictures of the bank that have the agreeing points' descriptors, the likeliest first."""
-    at = _near(match, [(x, y) for _, _, x, y in found.pairs]).astype(bool)
+def _candidates(
+    match: Keypoints, relation: Geometry, known_pictures: KnownPictures, limits: CommonLimits
+) -> list[Common]:
+    """Return the known pictures that share descriptors with the agreeing points, likeliest first."""
+    at = _near(match, [(x, y) for _, _, x, y in relation.pairs]).astype(bool)
     asked = _root(match.descriptors[at])
-    votes = np.zeros(len(bank.commons), np.intp)
-    for start in range(0, len(bank.descriptors), _BLOCK_ROWS):
-        likeness = asked @ _root(bank.descriptors[start : start + _BLOCK_ROWS]).T
-        # Each picture is asked by itself: a label that is in the bank twice must not outvote itself.
-        owners = bank.owners[start : start + _BLOCK_ROWS]  # in order: each picture's rows lie together
+    votes = np.zeros(len(known_pictures.pictures), np.intp)
+    for start in range(0, len(known_pictures.descriptors), _BLOCK_ROWS):
+        likeness = asked @ _root(known_pictures.descriptors[start : start + _BLOCK_ROWS]).T
+        # Each picture is asked by itself: a label that is known twice must not outvote itself.
+        owners = known_pictures.owners[start : start + _BLOCK_ROWS]  # in order: each picture's rows lie together
         firsts = np.flatnonzero(np.diff(owners, prepend=-1))
         nearest = np.maximum.reduceat(likeness, firsts, axis=1)
         votes[owners[firsts]] += (nearest >= limits.likeness_min).sum(axis=0)
     ranked = [int(index) for index in np.argsort(-votes, kind="stable") if votes[index] >= limits.votes_min]
-    return [bank.commons[index] for index in ranked[: limits.candidates_max]]
+    return [known_pictures.pictures[index] for index in ranked[: limits.candidates_max]]
 
 
 def _explained(
     photo: Keypoints,
     match: Keypoints,
-    found: Geometry,
+    relation: Geometry,
     in_photo: Geometry,
     in_match: Geometry,
     hull: NDArray[np.float32],
     limits: CommonLimits,
 ) -> bool:
-    """Whether both ends of (nearly) every agreeing pair lie on the same spot of the common part."""
-    pairs = np.array(found.pairs, dtype=np.float64)
+    """True if both ends of (nearly) every agreeing pair lie on the same spot of the known part."""
+    pairs = np.array(relation.pairs, dtype=np.float64)
     ends = (
         _back(pairs[:, :2] * (photo.width_px, photo.height_px), photo, in_photo),
         _back(pairs[:, 2:] * (match.width_px, match.height_px), match, in_match),
@@ -313,16 +317,16 @@ def _agrees_outside(
     fingerprint: Fingerprint,
     match: Keypoints,
     match_thumbnail: NDArray[np.uint8],
-    found: Geometry,
+    relation: Geometry,
     in_photo: Geometry,
     hull: NDArray[np.float32],
     limits: CommonLimits,
 ) -> bool:
-    """Whether the two photos agree where the common part is not; so, too, when there is too little to tell."""
+    """True if the two photos agree outside of the known part, or if there is too little outside to tell."""
     photo, thumbnail = fingerprint.keypoints, fingerprint.thumbnail
     height, width = thumbnail.shape
     ratio, match_ratio = width / photo.width_px, match_thumbnail.shape[1] / match.width_px
-    laid = found.matrix.copy()
+    laid = relation.matrix.copy()
     laid[:, :2] *= ratio / match_ratio
     laid[:, 2] *= ratio
     shrink = float(np.hypot(laid[0, 0], laid[1, 0]))
@@ -332,25 +336,25 @@ def _agrees_outside(
         smooth = np.asarray(cv2.GaussianBlur(smooth, (0, 0), sigma), dtype=np.float32)
     moved = np.asarray(cv2.warpAffine(smooth, laid, (width, height), flags=cv2.INTER_LINEAR), dtype=np.float32)
     covered = cv2.warpAffine(np.ones(match_thumbnail.shape, np.uint8), laid, (width, height), flags=cv2.INTER_NEAREST)
-    seen = thumbnail.astype(np.float32)
-    if found.mirrored:
-        seen = np.ascontiguousarray(seen[:, ::-1])
+    shown = thumbnail.astype(np.float32)
+    if relation.mirrored:
+        shown = np.ascontiguousarray(shown[:, ::-1])
     region = (hull[:, 0, :] @ in_photo.matrix[:, :2].T + in_photo.matrix[:, 2]) * ratio
-    if found.mirrored != in_photo.mirrored:
+    if relation.mirrored != in_photo.mirrored:
         region[:, 0] = width - 1 - region[:, 0]
-    common = np.zeros((height, width), np.uint8)
-    cv2.fillConvexPoly(common, np.rint(region).astype(np.int32), 1)
-    edge = max(3, round(limits.reach_ratio * float(np.sqrt(max(1, int(common.sum()))))))
-    common = np.asarray(cv2.dilate(common, np.ones((2 * edge + 1, 2 * edge + 1), np.uint8)))
-    outside = (covered > 0) & (common == 0)
+    known_part = np.zeros((height, width), np.uint8)
+    cv2.fillConvexPoly(known_part, np.rint(region).astype(np.int32), 1)
+    edge = max(3, round(limits.reach_ratio * float(np.sqrt(max(1, int(known_part.sum()))))))
+    known_part = np.asarray(cv2.dilate(known_part, np.ones((2 * edge + 1, 2 * edge + 1), np.uint8)))
+    outside = (covered > 0) & (known_part == 0)
     if outside.mean() < limits.outside_ratio_min:
         return True
-    agreement = _correlation(seen, moved, outside)
+    agreement = _correlation(shown, moved, outside)
     return isinstance(agreement, Unmeasured) or agreement > limits.outside_agreement_max
 
 
 def _correlation(a: NDArray[np.float32], b: NDArray[np.float32], where: NDArray[np.bool_]) -> float | Unmeasured:
-    """Mean local correlation of 9 x 9 windows, -1..1, weighted by how much there is to see in them."""
+    """Return the mean correlation of 9 x 9 windows, -1..1, weighted by their contrast."""
     window = (9, 9)
     a, b = np.asarray(cv2.GaussianBlur(a, (0, 0), 0.8)), np.asarray(cv2.GaussianBlur(b, (0, 0), 0.8))
     mean_a, mean_b = cv2.blur(a, window), cv2.blur(b, window)
@@ -366,7 +370,7 @@ def _correlation(a: NDArray[np.float32], b: NDArray[np.float32], where: NDArray[
 
 
 def _near(keypoints: Keypoints, fractions: Sequence[tuple[float, float]]) -> NDArray[np.intp]:
-    """For each keypoint 1 where one of the points (fractions of the frame) lies on it, else 0."""
+    """Return 1 for each keypoint that lies on one of the points (fractions of the frame), else 0."""
     if not fractions or not len(keypoints):
         return np.zeros(len(keypoints), np.intp)
     points = np.array(fractions, dtype=np.float64) * (keypoints.width_px, keypoints.height_px)
@@ -376,7 +380,7 @@ def _near(keypoints: Keypoints, fractions: Sequence[tuple[float, float]]) -> NDA
 
 
 def _together(points: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Without stray points: one wrong pair far off would stretch the common part over the whole picture."""
+    """Drop stray points: one wrong pair far away would stretch the known part over the whole picture."""
     if not kept.any():
         return kept
     chosen = points[kept]
@@ -386,18 +390,18 @@ def _together(points: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[n
     return close
 
 
-def _back(points: NDArray[np.float64], frame: Keypoints, found: Geometry) -> NDArray[np.float64]:
-    """Working pixels of a photo to working pixels of the common picture."""
+def _back(points: NDArray[np.float64], frame: Keypoints, relation: Geometry) -> NDArray[np.float64]:
+    """Map working pixels of a photo to working pixels of the known picture."""
     at = points.copy()
-    if found.mirrored:
+    if relation.mirrored:
         at[:, 0] = frame.width_px - 1 - at[:, 0]
-    inverse = np.asarray(cv2.invertAffineTransform(found.matrix), dtype=np.float64)
+    inverse = np.asarray(cv2.invertAffineTransform(relation.matrix), dtype=np.float64)
     back: NDArray[np.float64] = at @ inverse[:, :2].T + inverse[:, 2]
     return back
 
 
 def _root(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """RootSIFT, as `vision.copies.geometry` compares."""
+    """Return RootSIFT descriptors, as `vision.copies.geometry` compares them."""
     value = descriptors.astype(np.float32)
     rooted: NDArray[np.float32] = np.sqrt(value / np.maximum(value.sum(axis=1, keepdims=True), 1e-6))
     return rooted

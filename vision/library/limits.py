@@ -1,24 +1,24 @@
-"""How far a search of the library goes, and the form of its findings: the same in PostgreSQL and in memory."""
+"""Limits of a library search and the form of its results, the same in PostgreSQL and in memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# By way of looking (exact, descriptor, pdq): (number of the look from 1, photo_id, cosine or bits).
+# By kind of query (exact, descriptor, pdq): (number of the query from 1, photo_id, cosine or bits).
 Looks = dict[str, list[tuple[int, str, float]]]
 
 
 @dataclass(frozen=True, slots=True)
 class SearchLimits:
-    """How many neighbours each way of looking brings, and how many of them all are returned.
+    """Limits on the neighbours that each kind of query returns, and on the candidates in total.
 
     hnsw_ef_search: breadth of the approximate search with the whole picture's descriptor, `_view` with those of its
     views, `_pdq` with the eight hashes. Descriptors that were trained to lie evenly are hard to walk through: of 60
     edited copies among 100,000 drawn photos, 80 found the original of 93%, 200 and 320 of 97%, 500 of 98%
-    (docs/decisions/0006-library-index.md). Neighbours filtered out (the claim's own photos) are made up for by
-    pgvector's iterative scan, up to `hnsw_scan_tuples_max`. newest: so many of the rows written last are compared one
-    by one, because the graph may have no way to them: where many near-copies arrive at once, rows link to one another
-    only. seconds_max: of each statement, then SearchTimedOut.
+    (docs/decisions/0006-library-index.md). Neighbours that are filtered out (the claim's own photos) are replaced by
+    pgvector's iterative scan, up to `hnsw_scan_tuples_max`. newest: how many of the rows written last are compared one
+    by one, because the graph may have no path to them: if many near-copies arrive at once, rows link only to one
+    another. seconds_max: time limit of each statement, then SearchTimedOut.
     """
 
     exact_max: int = 20

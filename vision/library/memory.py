@@ -1,14 +1,15 @@
-"""A copy of what the library is searched by, in the memory of one process; PostgreSQL stays the truth.
+"""A copy of the library's search data in the memory of one process; PostgreSQL stays the truth.
 
-It may be missing at any time (still loading, too large, the database restarted): `vision.library.search` then asks
-PostgreSQL's own indexes. Where it answers, it answers for everything that was committed before the search began:
+The copy may be missing at any time (still loading, too large, the database restarted): `vision.library.search` then
+uses PostgreSQL's own indexes. If the copy answers, it covers everything that was committed before the search began:
 
-- Each row carries the transaction that wrote it (`written_by`, by a trigger). Before a search, one statement brings
-  all rows whose transaction the snapshot of the statement before could not see, in whatever order they were committed.
-- Rows that were erased or written anew stay in memory until they are found out: whatever comes up is read again from
-  the table, and a row that is no longer there, or not in this version, is buried and the candidates are ranked again.
-  Buried rows are not counted among the nearest, so they crowd out nobody. Blocks with many of them are made anew, and
-  the whole copy is read again once a day, so that nothing erased stays in memory for longer.
+- Each row carries the transaction that wrote it (`written_by`, set by a trigger). Before a search, one statement
+  fetches all rows whose transaction the previous statement's snapshot could not see, in whatever order they were
+  committed.
+- Rows that were erased or rewritten stay in memory until a search returns them: every result is read again from the
+  table, and a row that is gone, or has another version there, is marked as buried and the candidates are ranked again.
+  Buried rows do not count among the nearest, so they displace no other row. Blocks with many buried rows are rebuilt,
+  and the whole copy is read again once a day, so that nothing erased stays in memory for longer.
 """
 
 from __future__ import annotations
@@ -41,15 +42,18 @@ from vision.library.scan import PDQ_BYTES, Block, Rows, ScanHit, ScanLimits, Sca
 log = structlog.get_logger(__name__)
 # asyncpg raises errors of its own while a connection is opened: to a server that is starting up, for example.
 AWAY: Final = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-_SPARE: Final = 32  # more rows a look than are ranked: those that turn out to be gone are made up for
+_SPARE: Final = 32  # rows that each query returns beyond those ranked, to replace rows that turn out to be gone
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryLimits:
-    """bytes_max: of the copy; while it is read again, twice as much for a moment; 0: no copy. threads: that scan.
-    fetch_seconds: in which what is new must have come. look_seconds: between looks at what to load, refresh or tidy;
-    refused_minutes: after it was too large. again_hours: after that the whole copy is read again. load_rows: read at
-    once. buried_max: rows of a block that may be buried before it is made anew."""
+    """Limits of the copy in memory.
+
+    bytes_max: size of the copy; it takes twice as much for a moment while it is read again; 0: no copy. threads:
+    threads that scan. fetch_seconds: time in which new rows must have arrived. look_seconds: between checks whether to
+    load, refresh or tidy. refused_minutes: pause after the copy was too large. again_hours: age at which the whole copy
+    is read again. load_rows: rows read at once. buried_max: buried rows that a block may hold before it is rebuilt.
+    """
 
     bytes_max: int = 2 * 2**30
     threads: int = 2
@@ -64,7 +68,7 @@ class MemoryLimits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Held:
-    """snapshot: everything that it can see is in the blocks. server: when the server was started; another one may have
+    """The copy. snapshot: all that it can see is in the blocks. server: start time of the server; another one may have
     another history."""
 
     blocks: tuple[Block, ...]
@@ -85,7 +89,7 @@ _COLUMNS: Final = """
     p.photo_id, CAST(CAST(p.written_by AS text) AS bigint), p.owner_claim, p.descriptor_model,
     halfvec_send(p.descriptor), bit_send(p.pdq)
 """
-# A row from a restored dump may name a transaction of the future: it was there when the copy was loaded.
+# A row from a restored dump may name a future transaction: it was there when the copy was loaded.
 _NEWS: Final = text(
     f"""
     SELECT CAST(pg_current_snapshot() AS text) AS snapshot, pg_postmaster_start_time() AS server, {_COLUMNS}
@@ -108,25 +112,26 @@ class TooLarge(Exception):
 
 
 class Memory:
-    """Belongs to the event loop that `memory` was entered on; scans on threads of its own."""
+    """The copy with its loading and searching. Belongs to the event loop that `memory` was entered on; scans on its own
+    threads."""
 
     def __init__(self, engine: AsyncEngine, model: str, limits: MemoryLimits) -> None:
         self._engine, self._model, self._limits = engine, model, limits
         self._pool = ThreadPoolExecutor(limits.threads, "library", initializer=faiss.omp_set_num_threads, initargs=(1,))
         self._slow = ThreadPoolExecutor(1, "library-load", initializer=faiss.omp_set_num_threads, initargs=(1,))
         self.answered = 0  # searches, since the process began
-        self.settled = asyncio.Event()  # once the copy was loaded, or was found to be too large or not wanted
+        self.settled = asyncio.Event()  # set once the copy was loaded, or turned out to be too large or not wanted
         self._held: _Held | None = None
-        self._changing = asyncio.Lock()  # of `_held`
+        self._changing = asyncio.Lock()  # guards changes of `_held`
         self._conn: AsyncConnection | None = None
         self._fetching: asyncio.Task[_Held | None] | None = None
         self._next: asyncio.Task[_Held | None] | None = None
         self._closing = threading.Event()
-        self._not_before = 0.0  # time.monotonic, of the next loading
+        self._not_before = 0.0  # time.monotonic of the next loading
 
     @property
     def rows(self) -> int:
-        """How many are held, buried ones included; 0 while there is no copy."""
+        """Number of rows held, buried ones included; 0 while there is no copy."""
         return self._held.rows if self._held is not None else 0
 
     @property
@@ -138,13 +143,13 @@ class Memory:
         return len(self._held.blocks) if self._held is not None else 0
 
     def answers(self, fingerprint: Fingerprint) -> bool:
-        """Whether there is a copy, and of this fingerprint's descriptor."""
+        """True if there is a copy made with this fingerprint's descriptor."""
         usable = fingerprint.descriptor_model == self._model and not fingerprint.featureless
         return self._held is not None and usable
 
     async def recall(self, fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits) -> Recalled | None:
-        """The nearest rows by descriptor and PDQ, of all that was committed before the call; None when PostgreSQL must
-        be asked. Raises SearchTimedOut."""
+        """Return the nearest rows by descriptor and PDQ among all that was committed before the call; None if
+        PostgreSQL must be asked instead. Raises SearchTimedOut."""
         if not self.answers(fingerprint):
             return None
         try:
@@ -163,7 +168,7 @@ class Memory:
         return Recalled(by_descriptor, by_pdq, query)
 
     async def keep(self, stop: asyncio.Event) -> None:
-        """Load the copy and keep it in order, until `stop`."""
+        """Load the copy and keep it in order until `stop` is set."""
         stopped = asyncio.create_task(stop.wait())
         stopped.add_done_callback(lambda _: self._closing.set())  # a million rows are not waited for
         try:
@@ -178,7 +183,7 @@ class Memory:
             stopped.cancel()
 
     async def look_after(self) -> None:
-        """One round of `keep`: load, read again, refresh, tidy, whichever is due."""
+        """Run one round of `keep`: load, read again, refresh or tidy, whichever is due."""
         held = self._held
         if held is None or time.monotonic() - held.loaded_at > self._limits.again_hours * 3600:
             await self._load()
@@ -220,20 +225,23 @@ class Memory:
         return await loop.run_in_executor(self._pool, gather, parts, query, limits)
 
     async def _refreshed(self) -> _Held | None:
-        """The copy with all that was committed before the call. Searches that wait at once share one statement."""
+        """Return the copy with all that was committed before the call. Searches that wait at the same time share one
+        statement."""
         if self._next is None:
             self._next = asyncio.create_task(self._fetched_after(self._fetching))
-            self._next.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, if nobody waits
+            self._next.add_done_callback(
+                lambda done: done.cancelled() or done.exception()
+            )  # retrieves the exception even if nobody waits
         return await asyncio.shield(self._next)
 
     async def _fetched_after(self, earlier: asyncio.Task[_Held | None] | None) -> _Held | None:
         if earlier is not None:
             await asyncio.wait([earlier])
-        self._fetching, self._next = self._next, None  # from here on, whoever comes needs another one
+        self._fetching, self._next = self._next, None  # later callers need another statement
         try:
             async with self._changing:
                 await self._fetch()
-                return self._held  # not later: what is loaded meanwhile may know less
+                return self._held  # read it now: a copy that is loaded meanwhile may know less
         finally:
             if self._fetching is asyncio.current_task():
                 self._fetching = None
@@ -270,7 +278,7 @@ class Memory:
             log.warning("the library in memory has grown beyond its limit: it is read again")
 
     async def _tidy(self) -> None:
-        """Small blocks become one, and blocks that hold many buried rows are made anew without them."""
+        """Merge small blocks, and rebuild blocks that hold many buried rows without them."""
         loop = asyncio.get_running_loop()
         while (held := self._held) is not None:
             due = _due(held.blocks, self._limits)
@@ -296,13 +304,14 @@ class Memory:
 
 @asynccontextmanager
 async def memory(dsn: str, model: str, limits: MemoryLimits = MemoryLimits()) -> AsyncIterator[Memory]:
-    """Empty at first; `Memory.keep` fills it. dsn: postgresql+asyncpg://. model: label of the descriptor in use."""
+    """Open the copy, empty at first; `Memory.keep` fills it. dsn: postgresql+asyncpg://. model: label of the descriptor
+    in use."""
     engine = create_async_engine(
         dsn,
         hide_parameters=True,
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
-        # Without statistics (just restored, just imported) the planner would read the whole table for what is new.
+        # Without statistics (just restored, just imported) the planner would read the whole table to find new rows.
         connect_args={
             "server_settings": {"application_name": "miaopei-library", "enable_seqscan": "off", "jit": "off"}
         },
@@ -316,51 +325,50 @@ async def memory(dsn: str, model: str, limits: MemoryLimits = MemoryLimits()) ->
 
 
 class Recalled:
-    """What came up in one search."""
+    """The results of one search in memory."""
 
     def __init__(self, by_descriptor: list[list[ScanHit]], by_pdq: list[list[ScanHit]], query: ScanQuery) -> None:
         self._ways = {"descriptor": by_descriptor, "pdq": by_pdq}
         self._depths = {"descriptor": query.depth, "pdq": query.depth_pdq}
 
     def looks(self) -> Looks:
-        """By way of looking, as `vision.library.search` ranks them; buried rows are left out."""
+        """Return the results by kind of query, as `vision.library.search` ranks them, without buried rows."""
         return {
             way: [
-                (number, one.photo_id, one.value)
-                for number, found in enumerate(looks, 1)
-                for one in found
-                if not one.block.buried[one.row]
+                (number, hit.photo_id, hit.value)
+                for number, hits in enumerate(looks, 1)
+                for hit in hits
+                if not hit.block.buried[hit.row]
             ]
             for way, looks in self._ways.items()
         }
 
     def outdated(self, photo_ids: Sequence[str], versions: dict[str, int]) -> bool:
-        """Whether one of these that came up here is gone or was written anew. versions: of those that are there."""
+        """True if one of these photos came up here and is gone or was rewritten. versions: of the photos that still
+        exist."""
         asked = set(photo_ids)
-        return any(one.photo_id in asked and versions.get(one.photo_id) != one.version for one in self._living())
+        return any(hit.photo_id in asked and versions.get(hit.photo_id) != hit.version for hit in self._living())
 
     async def bury(self, conn: AsyncConnection) -> bool:
-        """Bury all that came up and is not in the table in this version. Whether the library must be looked through
-        again: a row was written anew, or of one look so many are gone that too few are left."""
+        """Bury all results that are not in the table in this version. Returns True if the library must be searched
+        again: a row was rewritten, or so many results of one query are gone that too few are left."""
         living = self._living()
-        rows = await conn.execute(_VERSIONS, {"ids": list({one.photo_id for one in living})})
+        rows = await conn.execute(_VERSIONS, {"ids": list({hit.photo_id for hit in living})})
         versions = {str(row.photo_id): int(row.version) for row in rows}
         anew = False
-        for one in living:
-            if versions.get(one.photo_id) != one.version:
-                one.block.buried[one.row] = True
-                anew |= one.photo_id in versions
+        for hit in living:
+            if versions.get(hit.photo_id) != hit.version:
+                hit.block.buried[hit.row] = True
+                anew |= hit.photo_id in versions
         return anew or any(
-            len(found) == self._depths[way]
-            and sum(not one.block.buried[one.row] for one in found) <= self._depths[way] - _SPARE
+            len(hits) == self._depths[way]
+            and sum(not hit.block.buried[hit.row] for hit in hits) <= self._depths[way] - _SPARE
             for way, looks in self._ways.items()
-            for found in looks
+            for hits in looks
         )
 
     def _living(self) -> list[ScanHit]:
-        return [
-            one for looks in self._ways.values() for found in looks for one in found if not one.block.buried[one.row]
-        ]
+        return [hit for looks in self._ways.values() for hits in looks for hit in hits if not hit.block.buried[hit.row]]
 
 
 def _query(fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits) -> ScanQuery:
@@ -384,12 +392,12 @@ def _query(fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits) -
     )
 
 
-def _rows(found: Sequence[Sequence[Any]], model: str) -> Rows:
-    """Rows of the table (`_COLUMNS`), at least one, as arrays."""
-    photo_ids, versions, owners, models, descriptors, hashes = zip(*found, strict=True)
+def _rows(records: Sequence[Sequence[Any]], model: str) -> Rows:
+    """Return rows of the table (`_COLUMNS`; at least one) as arrays."""
+    photo_ids, versions, owners, models, descriptors, hashes = zip(*records, strict=True)
     described = [n for n, value in enumerate(descriptors) if value is not None and models[n] == model]
     hashed = [n for n, value in enumerate(hashes) if value is not None]
-    # As PostgreSQL sends them: halfvec after two 16-bit integers, bits after a 32-bit one; big endian.
+    # Formats that PostgreSQL sends: halfvec after two 16-bit integers, bits after a 32-bit one; big endian.
     halves = np.frombuffer(b"".join(descriptors[n] for n in described), ">f2").reshape(-1, DIMENSIONS + 2)
     bits = np.frombuffer(b"".join(hashes[n] for n in hashed), np.uint8).reshape(-1, PDQ_BYTES + 4)
     return Rows(
@@ -404,9 +412,10 @@ def _rows(found: Sequence[Sequence[Any]], model: str) -> Rows:
 
 
 async def _loaded(url: URL, model: str, limits: MemoryLimits, closing: threading.Event) -> _Held | None:
-    """The whole library, streamed, as one transaction sees it; None when `closing` is set.
-    Runs on a thread and a loop of its own: turning a million rows into arrays would make searches wait. Raises
-    TooLarge."""
+    """Read the whole library, streamed, as one transaction sees it; None if `closing` is set.
+
+    Runs on its own thread and loop: turning a million rows into arrays would make searches wait. Raises TooLarge.
+    """
     began, told = time.monotonic(), time.monotonic()
     engine = create_async_engine(url, hide_parameters=True, poolclass=NullPool, isolation_level="REPEATABLE READ")
     blocks: list[Block] = []
@@ -415,7 +424,7 @@ async def _loaded(url: URL, model: str, limits: MemoryLimits, closing: threading
     try:
         async with engine.connect() as conn:
             await conn.execute(text("SET LOCAL statement_timeout = 0"))
-            seen = (await conn.execute(_SNAPSHOT)).one()
+            visible = (await conn.execute(_SNAPSHOT)).one()
             driver = (await conn.get_raw_connection()).driver_connection
             assert driver is not None
             cursor = await driver.cursor(_ALL)  # within the transaction that SQLAlchemy began
@@ -438,12 +447,12 @@ async def _loaded(url: URL, model: str, limits: MemoryLimits, closing: threading
                 blocks.append(Block(Rows.joined(parts), limits.scan))
     finally:
         await engine.dispose()
-    return _Held(tuple(blocks), seen.snapshot, seen.server, time.monotonic())
+    return _Held(tuple(blocks), visible.snapshot, visible.server, time.monotonic())
 
 
 def _due(blocks: Sequence[Block], limits: MemoryLimits) -> list[Block]:
-    """Blocks to be made into one: one with too many buried rows, or neighbours in size that fit together, so that there
-    are few blocks and each row is moved only a few times."""
+    """Return blocks to be merged into one: a block with too many buried rows, or neighbours of small size, so that
+    there are few blocks and each row is moved only a few times."""
     for block in blocks:
         if int(block.buried.sum()) > min(limits.buried_max, len(block) // 2):
             return [block]

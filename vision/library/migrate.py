@@ -1,4 +1,4 @@
-"""The schema of the library, as `api.migrations` brings it up to date; independent of the claims' store's.
+"""Migration of the library's schema, as `api.migrations` applies it; independent of the claims store's.
 
 The server must offer the extension `vector` (pgvector 0.8 or later), and the user must be allowed to create it once.
 """

@@ -1,5 +1,5 @@
-"""Pictures of the library whose descriptor another model made: they are found by bytes and PDQ only, not by likeness,
-until they are described anew."""
+"""Pictures of the library whose descriptor another model made. Until they are described anew they are found by bytes
+and PDQ only, not by descriptor."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ _DESCRIBE: Final = text(
 
 @dataclass(frozen=True, slots=True)
 class OutdatedPhoto:
-    """sha256: of the original file. preview_sha256: of its clean JPEG, "" where there is none."""
+    """A picture to describe anew. sha256: of the original file. preview_sha256: of its clean JPEG, "" if it has
+    none."""
 
     photo_id: str
     sha256: str
@@ -38,12 +39,12 @@ class OutdatedPhoto:
 
 
 async def described_by(conn: AsyncConnection) -> dict[str, int]:
-    """How many pictures each descriptor model has described. Reads the whole table."""
+    """Return how many pictures each descriptor model has described. Reads the whole table."""
     return {str(row.descriptor_model): int(row.photos) for row in await conn.execute(_COUNT)}
 
 
 async def outdated(conn: AsyncConnection, label: str, after: str, count: int) -> list[OutdatedPhoto]:
-    """The next pictures, in order of id, that another model than `label` described."""
+    """Return the next pictures, ordered by id, that another model than `label` described."""
     rows = await conn.execute(_OUTDATED, {"label": label, "after": after, "count": count})
     return [OutdatedPhoto(row.photo_id, row.sha256, row.preview_sha256) for row in rows]
 
@@ -51,7 +52,8 @@ async def outdated(conn: AsyncConnection, label: str, after: str, count: int) ->
 async def describe_anew(
     conn: AsyncConnection, label: str, photo_ids: Sequence[str], descriptors: NDArray[np.float32]
 ) -> int:
-    """descriptors: (n, 256), a row a picture. Returns how many were still there. The caller commits."""
+    """Store new descriptors, float32 (n, 256), one row a picture. Returns how many pictures still existed. The caller
+    commits."""
     rows: list[Mapping[str, str]] = [
         {"photo_id": photo_id, "descriptor": vector_text(row), "label": label}
         for photo_id, row in zip(photo_ids, descriptors, strict=True)

@@ -1,4 +1,4 @@
-"""Putting photos into the library and taking them out."""
+"""Puts photos into the library and takes them out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LibraryPhoto:
     preview_sha256: str = ""
 
 
-# Casts go through text, so that no codec has to be registered on whatever connection the caller has.
+# Casts go through text, so that no codec has to be registered on the caller's connection.
 _INSERT: Final = text(
     """
     INSERT INTO library_photos (
@@ -55,28 +55,29 @@ _REMOVE: Final = text("DELETE FROM library_photos WHERE owner_claim = :claim_id 
 
 
 async def publish(conn: AsyncConnection, photos: Sequence[LibraryPhoto]) -> None:
-    """Inserts the photos; one already there under its id stays as it is. The caller commits, and only then searches.
+    """Insert the photos; one that is already there under its id stays as it is. The caller commits and only then
+    searches.
 
-    A picture of low PDQ quality is not found by PDQ; a featureless one only by its bytes and pixels.
+    A picture of low PDQ quality is not found by PDQ; a featureless one is found by its bytes and pixels only.
     """
     if photos:
         await conn.execute(_INSERT, [_row(photo) for photo in photos])
 
 
 async def remove_claim(conn: AsyncConnection, claim_id: str) -> int:
-    """Takes a claim's photos out, as erasure and withdrawal do. Returns how many there were. The caller commits."""
+    """Remove a claim's photos, for erasure and withdrawal. Returns how many there were. The caller commits."""
     if not claim_id:
         raise ValueError("remove_claim needs a claim id: an empty one would name every web and stock picture")
     return (await conn.execute(_REMOVE, {"claim_id": claim_id})).rowcount
 
 
 def vector_text(vector: NDArray[np.float32]) -> str:
-    """As pgvector reads it. Five decimals are finer than half precision near 1."""
+    """Return the vector as pgvector reads it. Five decimals are finer than half precision near 1."""
     return "[" + ",".join(f"{value:.5f}" for value in vector) + "]"
 
 
 def bits_text(data: bytes) -> str:
-    """Bytes as the text of a PostgreSQL bit string."""
+    """Return bytes as the text of a PostgreSQL bit string."""
     return "x" + data.hex()
 
 
@@ -85,8 +86,8 @@ def _signed(value: int) -> int:
 
 
 def _row(photo: LibraryPhoto) -> dict[str, Any]:
-    found = photo.fingerprint
-    height, width = found.thumbnail.shape
+    fingerprint = photo.fingerprint
+    height, width = fingerprint.thumbnail.shape
     return {
         "photo_id": photo.photo_id,
         "source": photo.source,
@@ -94,19 +95,19 @@ def _row(photo: LibraryPhoto) -> dict[str, Any]:
         "owner_subject": photo.owner_subject,
         "reference": photo.reference,
         "preview_sha256": photo.preview_sha256,
-        "sha256": found.sha256,
-        "pixel_sha256": found.pixel_sha256,
-        "phash": _signed(found.phash),
-        "dhash": _signed(found.dhash),
-        "whash": _signed(found.whash),
-        "pdq": bits_text(found.pdq) if found.pdq_usable else None,
-        "pdq_quality": found.pdq_quality,
-        "descriptor": None if found.featureless else vector_text(found.descriptor),
-        "descriptor_model": found.descriptor_model,
-        "keypoints": found.keypoints.to_bytes(),
-        "thumbnail": zlib.compress(found.thumbnail.tobytes(), 1),
+        "sha256": fingerprint.sha256,
+        "pixel_sha256": fingerprint.pixel_sha256,
+        "phash": _signed(fingerprint.phash),
+        "dhash": _signed(fingerprint.dhash),
+        "whash": _signed(fingerprint.whash),
+        "pdq": bits_text(fingerprint.pdq) if fingerprint.pdq_usable else None,
+        "pdq_quality": fingerprint.pdq_quality,
+        "descriptor": None if fingerprint.featureless else vector_text(fingerprint.descriptor),
+        "descriptor_model": fingerprint.descriptor_model,
+        "keypoints": fingerprint.keypoints.to_bytes(),
+        "thumbnail": zlib.compress(fingerprint.thumbnail.tobytes(), 1),
         "thumbnail_width": width,
         "thumbnail_height": height,
-        "width_px": found.width_px,
-        "height_px": found.height_px,
+        "width_px": fingerprint.width_px,
+        "height_px": fingerprint.height_px,
     }

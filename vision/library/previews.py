@@ -1,4 +1,4 @@
-"""Which previews the library names: what must stay in the evidence store."""
+"""Previews that the library refers to and that must stay in the evidence store."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _IN_USE: Final = text(
 
 
 async def previews_in_use(conn: AsyncConnection, sha256s: Sequence[str]) -> frozenset[str]:
-    """Those of `sha256s` (keys in the evidence store) that are the preview of a picture in the library or its negative
-    bank."""
+    """Return those of `sha256s` (keys in the evidence store) that are the preview of a picture in the library or of a
+    known picture."""
     if not sha256s:
         return frozenset()
     return frozenset((await conn.execute(_IN_USE, {"sha256s": list(sha256s)})).scalars())

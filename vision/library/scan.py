@@ -1,8 +1,8 @@
-"""Every row of the library compared in memory: blocks of rows that never change, and the nearest among them.
+"""Compares every row of the library in memory: blocks of rows that never change, and the nearest rows among them.
 
-A descriptor is looked for twice: first by one bit a dimension (RaBitQ, Gao and Long, SIGMOD 2024, as faiss has it: 40
-bytes a row, the query at 8 bits), then those that come out nearest are compared exactly, in the half precision that
-the database holds. PDQ hashes are compared bit by bit, all of them. Plain functions over arrays; no I/O.
+A descriptor is searched in two steps: first by one bit a dimension (RaBitQ, Gao and Long, SIGMOD 2024, as implemented
+by faiss: 40 bytes a row, the query at 8 bits), then the nearest by that estimate are compared exactly, in the half
+precision that the database holds. PDQ hashes are all compared bit by bit. Plain functions over arrays; no I/O.
 """
 
 from __future__ import annotations
@@ -23,15 +23,18 @@ Floats = NDArray[np.float32]
 Bits = NDArray[np.uint8]
 PDQ_BYTES: Final = PDQ_BITS // 8
 _CODED_AT_ONCE: Final = 50_000
-_ROW_BYTES_OVER: Final = 16 + 8 + 8 + 1 + 4 + 4  # head of the id, version, owner, buried, two numbers
+_ROW_BYTES_OVER: Final = 16 + 8 + 8 + 1 + 4 + 4  # header of the id, version, owner, buried, two row numbers
 
 
 @dataclass(frozen=True, slots=True)
 class ScanLimits:
-    """kept, kept_view: nearest by one bit a dimension that are compared exactly, for the whole picture and for a part.
-    Of a million drawn rows 500 hold 96.5% of the ten nearest, 1,000 98.6%, 2,000 99.3%, 4,000 99.7%
-    (docs/decisions/0006-library-index.md). exact_rows_max: a block of so many is compared exactly at once.
-    block_rows_max: rows of one block, which one thread scans."""
+    """Limits of the scan.
+
+    kept, kept_view: rows nearest by one bit a dimension that are then compared exactly, for the whole picture and for a
+    part. Of a million drawn rows 500 hold 96.5% of the ten nearest, 1,000 98.6%, 2,000 99.3%, 4,000 99.7%
+    (docs/decisions/0006-library-index.md). exact_rows_max: a block of at most so many rows is compared exactly at once.
+    block_rows_max: rows of one block, which one thread scans.
+    """
 
     kept: int = 3000
     kept_view: int = 500
@@ -41,10 +44,12 @@ class ScanLimits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """What a search compares by. photo_ids: (n,) text. versions: int64 (n,), the transaction that wrote the row.
-    owners: int64 (n,), `owner_hash` of its claim. described: int32 (m,), the numbers of the rows that have a
-    descriptor of the model in use. descriptors: float16 (m, 256). hashed: int32 (k,), the rows that have a PDQ hash.
-    hashes: uint8 (k, 32)."""
+    """The search data of library rows.
+
+    photo_ids: (n,) text. versions: int64 (n,), the transaction that wrote the row. owners: int64 (n,), `owner_hash` of
+    its claim. described: int32 (m,), numbers of the rows that have a descriptor of the model in use. descriptors:
+    float16 (m, 256). hashed: int32 (k,), numbers of the rows that have a PDQ hash. hashes: uint8 (k, 32).
+    """
 
     photo_ids: NDArray[Any]
     versions: NDArray[np.int64]
@@ -59,13 +64,13 @@ class Rows:
 
     @property
     def bytes(self) -> int:
-        """In memory, once they are a block."""
+        """Memory that the rows take once they are a block."""
         ids = int(np.strings.str_len(self.photo_ids).sum()) if len(self) else 0
         coded = len(self.described) * (DIMENSIONS // 8 + 8)
         return len(self) * _ROW_BYTES_OVER + ids + self.descriptors.nbytes + coded + self.hashes.nbytes
 
     def without(self, gone: NDArray[np.bool_]) -> Rows:
-        """The others, in the same order. gone: bool (n,)."""
+        """Return the rows that are not `gone`, in the same order. gone: bool (n,)."""
         numbers = (np.cumsum(~gone) - 1).astype(np.int32)
         with_descriptor, with_hash = ~gone[self.described], ~gone[self.hashed]
         return Rows(
@@ -80,7 +85,7 @@ class Rows:
 
     @staticmethod
     def joined(parts: Sequence[Rows]) -> Rows:
-        """One after another; at least one part."""
+        """Concatenate at least one part, in order."""
         starts = np.cumsum([0, *(len(part) for part in parts)])
         return Rows(
             np.concatenate([part.photo_ids for part in parts]),
@@ -96,13 +101,13 @@ class Rows:
 
 
 def owner_hash(claim_id: str) -> int:
-    """64 bits of a claim's id, in this process only: Python seeds it anew in each, so nobody can make two agree."""
+    """Return a 64-bit hash of a claim's id. Python seeds it anew in each process, so nobody can construct two ids that
+    collide."""
     return hash(claim_id)
 
 
 class Block:
-    """Rows with what they are scanned by. `buried` may be set by any thread, and is never unset; nothing else
-    changes."""
+    """Rows with their search index. Any thread may set `buried`, which is never unset; nothing else changes."""
 
     def __init__(self, rows: Rows, limits: ScanLimits) -> None:
         self.rows = rows
@@ -118,18 +123,18 @@ class Block:
         return len(self.rows)
 
     def living(self) -> Rows:
-        """The rows that are not buried."""
+        """Return the rows that are not buried."""
         return self.rows.without(self.buried.copy())
 
     def hidden(self, owner: int | None) -> NDArray[np.bool_]:
-        """bool (n,): buried, or the owner's own."""
+        """Return bool (n,): True for rows that are buried or the owner's own."""
         hidden = self.buried.copy()
         if owner is not None:
             hidden |= self.rows.owners == owner
         return hidden
 
     def by_descriptor(self, queries: Floats, kept: int, hidden: NDArray[np.bool_]) -> list[NearRows]:
-        """For each query, at most `kept` rows, in no order, that are not hidden. queries: (q, 256), length 1."""
+        """Return, for each query, at most `kept` rows that are not hidden, in no order. queries: (q, 256), length 1."""
         rows = self.rows
         if not len(rows.described) or not len(queries):
             return [_NO_ROWS] * len(queries)
@@ -137,18 +142,18 @@ class Block:
             shown = np.flatnonzero(~hidden[rows.described])
             cosines = queries @ _unit(rows.descriptors[shown]).T
             return [NearRows(shown, -row, row) for row in cosines]
-        # As many more as are hidden: they cannot take the place of what counts.
+        # Ask for as many more as are hidden, so that hidden rows displace no others.
         count = min(len(rows.described), kept + int(hidden.sum()))
-        distances, found = self._codes.search(queries @ _rotation(), count)
+        distances, neighbours = self._codes.search(queries @ _rotation(), count)
         near = []
-        for distance, places in zip(distances, found, strict=True):
+        for distance, places in zip(distances, neighbours, strict=True):
             shown = places >= 0
             shown[shown] = ~hidden[rows.described[places[shown]]]
             near.append(NearRows(places[shown][:kept], distance[shown][:kept], None))
         return near
 
     def by_pdq(self, queries: Bits, depth: int, bits_max: int, hidden: NDArray[np.bool_]) -> list[list[ScanHit]]:
-        """For each query the nearest `depth` hashes that are not hidden, nearest first. queries: (q, 32)."""
+        """Return, for each query, the `depth` nearest hashes that are not hidden, nearest first. queries: (q, 32)."""
         if not len(self.rows.hashed) or not len(queries):
             return [[] for _ in queries]
         count = min(len(self.rows.hashed), depth + int(hidden.sum()))
@@ -161,14 +166,14 @@ class Block:
         return near
 
     def cosines(self, places: NDArray[np.int64], query: Floats) -> Floats:
-        """(k,), of the descriptors at these places with the query."""
+        """Return the cosines (k,) of the descriptors at these places with the query."""
         descriptors = self.rows.descriptors[places].astype(np.float32)
         lengths = np.sqrt(np.einsum("ij,ij->i", descriptors, descriptors))
         return np.asarray(descriptors @ query / np.maximum(lengths, 1e-12), np.float32)
 
 
 class ScanHit(NamedTuple):
-    """value: cosine, or bits. row: its number in the block."""
+    """One result. value: cosine, or bits. row: its number in the block."""
 
     value: float
     block: Block
@@ -184,8 +189,8 @@ class ScanHit(NamedTuple):
 
 
 class NearRows(NamedTuple):
-    """places: among a block's descriptors. distances: float32, comparable between blocks; the smaller the nearer.
-    cosines: where they are known already."""
+    """Candidates of one block for one query. places: among the block's descriptors. distances: float32, comparable
+    between blocks, smaller is nearer. cosines: if they are already known."""
 
     places: NDArray[np.int64]
     distances: Floats
@@ -197,8 +202,8 @@ _NO_ROWS: Final = NearRows(np.empty(0, np.int64), np.empty(0, np.float32), np.em
 
 @dataclass(frozen=True, slots=True)
 class ScanQuery:
-    """One search. whole: (1, 256). views: (v, 256). hashes: (h, 32). owner: whose rows are left out. depth,
-    depth_pdq: rows that each look brings."""
+    """One search. whole: (1, 256). views: (v, 256). hashes: (h, 32). owner: whose rows are left out. depth, depth_pdq:
+    rows that each query returns."""
 
     whole: Floats
     views: Floats
@@ -211,15 +216,15 @@ class ScanQuery:
 
 @dataclass(slots=True)
 class Scanned:
-    """One block's share of a search."""
+    """One block's results of a search."""
 
     block: Block
-    near: list[NearRows]  # by look: the whole picture, then its views
+    near: list[NearRows]  # by query: the whole picture, then its views
     pdq: list[list[ScanHit]] = field(default_factory=list)
 
 
 def scan(block: Block, query: ScanQuery, limits: ScanLimits) -> Scanned:
-    """Everything that a search asks of one block."""
+    """Search one block."""
     hidden = block.hidden(query.owner)
     near = block.by_descriptor(query.whole, limits.kept, hidden) + block.by_descriptor(
         query.views, limits.kept_view, hidden
@@ -230,7 +235,7 @@ def scan(block: Block, query: ScanQuery, limits: ScanLimits) -> Scanned:
 def gather(
     parts: Sequence[Scanned], query: ScanQuery, limits: ScanLimits
 ) -> tuple[list[list[ScanHit]], list[list[ScanHit]]]:
-    """The blocks' shares together: by look, the nearest by descriptor (greatest cosine first) and by PDQ (fewest bits
+    """Merge the blocks' results: by query, the nearest by descriptor (greatest cosine first) and by PDQ (fewest bits
     first)."""
     vectors = np.concatenate([query.whole, query.views])
     by_descriptor = [
@@ -243,7 +248,7 @@ def gather(
         for look, vector in enumerate(vectors)
     ]
     by_pdq = [
-        sorted((one for part in parts for one in part.pdq[look]), key=lambda one: one.value)[: query.depth_pdq]
+        sorted((hit for part in parts for hit in part.pdq[look]), key=lambda hit: hit.value)[: query.depth_pdq]
         for look in range(len(query.hashes))
     ]
     return by_descriptor, by_pdq
@@ -265,14 +270,14 @@ def _nearest(near: Sequence[tuple[Block, NearRows]], vector: Floats, kept: int, 
         best += [
             ScanHit(value, block, number) for value, number in zip(cosines.tolist(), numbers.tolist(), strict=True)
         ]
-    best.sort(key=lambda one: -one.value)
+    best.sort(key=lambda hit: -hit.value)
     return best[:depth]
 
 
 def _coded(descriptors: NDArray[np.float16]) -> Any:
     codes = faiss.IndexRaBitQFastScan(DIMENSIONS, faiss.METRIC_L2)
     rotation = _rotation()
-    # Its training takes the mean, nothing else: an evenly taken sample has it.
+    # Training computes only the mean: an evenly drawn sample gives it.
     codes.train(_unit(descriptors[:: max(1, len(descriptors) // _CODED_AT_ONCE)]) @ rotation)
     for start in range(0, len(descriptors), _CODED_AT_ONCE):
         codes.add(_unit(descriptors[start : start + _CODED_AT_ONCE]) @ rotation)
@@ -281,13 +286,14 @@ def _coded(descriptors: NDArray[np.float16]) -> Any:
 
 @cache
 def _rotation() -> Floats:
-    """A rotation drawn once for all: the codes' error bound holds for directions that know nothing of the axes."""
+    """Return a rotation drawn once for all: the codes' error bound holds for directions independent of the axes."""
     drawn = np.random.default_rng(20261124).normal(size=(DIMENSIONS, DIMENSIONS))
     return np.ascontiguousarray(np.linalg.qr(drawn)[0], np.float32)
 
 
 def _unit(rows: NDArray[np.float16]) -> Floats:
-    """In float32 and of length 1: half precision changes lengths a little, and the database divides by them."""
+    """Return the rows in float32 with length 1: half precision changes lengths a little, and the database divides by
+    them."""
     wide = rows.astype(np.float32)
     wide /= np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
     return wide

@@ -1,4 +1,4 @@
-"""Finding the library's pictures that a photo might be a copy of. Signals only: `vision.examine` turns them into
+"""Finds the library's pictures that a photo might be a copy of. Returns signals only: `vision.examine` turns them into
 probabilities."""
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from vision.copies.fingerprint import Fingerprint
 from vision.copies.geometry import Keypoints
 from vision.errors import SearchTimedOut
 from vision.library.limits import Looks
-from vision.library.limits import SearchLimits as SearchLimits  # `vision.examine` takes it from here
+from vision.library.limits import SearchLimits as SearchLimits  # re-exported for `vision.examine`
 from vision.library.photos import Source, bits_text, vector_text
 
-if TYPE_CHECKING:  # it loads faiss, which only a worker needs
+if TYPE_CHECKING:  # memory loads faiss, which only a worker needs
     from vision.library.memory import Memory, Recalled
 
 _QUERY_CANCELED: Final = "57014"  # SQLSTATE
-_ROUNDS_MAX: Final = 5  # of a search in memory in which more and more turns out to be gone; then PostgreSQL answers
+_ROUNDS_MAX: Final = 5  # rounds of a search in memory in which results turn out to be gone; then PostgreSQL answers
 _LIMITS: Final = SearchLimits()
-NO_PDQ: Final = 256  # bits: as far as can be; also where either picture has no usable PDQ
+NO_PDQ: Final = 256  # bits: the greatest distance; also used if either picture has no usable PDQ
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A picture of the library with what speaks for it.
+    """A picture of the library with the signals that it may be the original.
 
     pdq_bits: Hamming distance of the nearest of eight orientations, 256 where not comparable. cosine: of the
     descriptors, the best over the whole picture and its views. cosine_excess: how far that is above the cosine of
-    mere look-alikes (`vision.copies.descriptor.DescriptorModel.crowd`). view: which of them that was, 0 for the whole
-    picture, k for its k-th view.
+    mere look-alikes (`vision.copies.descriptor.DescriptorModel.crowd`). view: the one
+    that gave the best, 0 for the whole picture, k for its k-th view.
     """
 
     photo_id: str
@@ -61,15 +61,15 @@ class Candidate:
 
 
 class Nearness(NamedTuple):
-    """How near a candidate is by descriptor, in the order that candidates are ranked by; see `Candidate`."""
+    """Nearness of a candidate by descriptor, in the order that ranks candidates; see `Candidate`."""
 
     excess: float
     cosine: float
     view: int
 
 
-# One statement for every way of looking. Texts become vectors once, outside the lateral join: inside, a sequential
-# scan would parse them anew for every row. The breadth of each look is set by the subquery `set` just before its own
+# One statement for every kind of query. Texts become vectors once, outside the lateral join: inside, a sequential
+# scan would parse them anew for every row. The breadth of each query is set by the subquery `set` just before its own
 # index scan: the scan's vector comes out of that subquery, and OFFSET 0 keeps the planner from merging the two. Limits
 # stand in the text and not in parameters, so that a plan made once for all values still knows to stop early.
 # A web or stock picture has owner_claim '' and so is never excluded: no claim has an empty id.
@@ -120,7 +120,7 @@ _FIND: Final = """
         FROM newest WHERE pdq IS NOT NULL ORDER BY pdq <~> q.hash LIMIT {by_pdq}
     ) AS n
 """
-# Relaxed order: the rows are sorted here anyway, and strict order throws away what a second round finds too late.
+# Relaxed order: the rows are sorted here anyway, and strict order drops rows that a second round finds late.
 _SETTINGS: Final = text(
     """
     SELECT set_config('statement_timeout', :milliseconds, true),
@@ -147,19 +147,19 @@ async def search(
     limits: SearchLimits = _LIMITS,
     memory: Memory | None = None,
 ) -> list[Candidate]:
-    """Candidates, likeliest first: exact matches, then by descriptor and PDQ. A featureless picture has only exact
-    ones.
+    """Return candidates, likeliest first: exact matches, then by descriptor and PDQ. A featureless picture has only
+    exact matches.
 
     Sees whatever was committed before the call. Sets pgvector's search settings and the statement timeout for the rest
-    of the caller's transaction. exclude_claim: that claim's own photos are left out; "" excludes none. memory: looks
-    for what is near while it can; the database's own indexes do otherwise. Raises SearchTimedOut, and the transaction
-    is then of no further use.
+    of the caller's transaction. exclude_claim: that claim's own photos are left out; "" excludes none. memory: used for
+    near matches while it has a copy; otherwise the database's own indexes are. Raises SearchTimedOut, and the
+    transaction is then of no further use.
     """
     try:
         if memory is not None and memory.answers(fingerprint):
-            found = await _remembered(conn, fingerprint, exclude_claim, limits, memory)
-            if found is not None:
-                return found
+            remembered = await _remembered(conn, fingerprint, exclude_claim, limits, memory)
+            if remembered is not None:
+                return remembered
         looks = await _look(conn, fingerprint, exclude_claim, limits)
         wanted, cosines = _ranked(looks, fingerprint, limits)
         rows = await _read(conn, wanted)
@@ -174,7 +174,7 @@ async def search(
 async def _remembered(
     conn: AsyncConnection, fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits, memory: Memory
 ) -> list[Candidate] | None:
-    """As `search`, with what is near looked for in memory; None when memory cannot say."""
+    """Search with the near matches taken from memory; None if memory cannot answer."""
     exact, recalled = await _both(conn, fingerprint, exclude_claim, limits, memory)
     for _ in range(_ROUNDS_MAX):
         if recalled is None:
@@ -191,7 +191,7 @@ async def _remembered(
 async def _both(
     conn: AsyncConnection, fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits, memory: Memory
 ) -> tuple[Looks, Recalled | None]:
-    """The exact matches from the database, and at the same time the near ones from memory."""
+    """Return the exact matches from the database and, run at the same time, the near matches from memory."""
     recalling = asyncio.ensure_future(memory.recall(fingerprint, exclude_claim, limits))
     try:
         exact = await _look(conn, fingerprint, exclude_claim, limits, near=False)
@@ -202,7 +202,7 @@ async def _both(
 
 
 def _ranked(looks: Looks, fingerprint: Fingerprint, limits: SearchLimits) -> tuple[list[str], dict[str, Nearness]]:
-    """Ids of the candidates, likeliest first, and how near those are that came up by descriptor."""
+    """Return the candidates' ids, likeliest first, and the nearness of those found by descriptor."""
     exact = [photo_id for _, photo_id, _ in sorted(looks["exact"])]
     cosines = _by_descriptor(looks["descriptor"], fingerprint, limits)
     bits: dict[str, int] = {}
@@ -215,7 +215,7 @@ def _ranked(looks: Looks, fingerprint: Fingerprint, limits: SearchLimits) -> tup
 
 
 async def _read(conn: AsyncConnection, photo_ids: Sequence[str]) -> dict[str, Any]:
-    """The rows that are there."""
+    """Return the rows that still exist, by photo id."""
     if not photo_ids:
         return {}
     return {str(row.photo_id): row for row in await conn.execute(_ROWS, {"ids": list(photo_ids)})}
@@ -224,7 +224,7 @@ async def _read(conn: AsyncConnection, photo_ids: Sequence[str]) -> dict[str, An
 async def _look(
     conn: AsyncConnection, fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits, *, near: bool = True
 ) -> Looks:
-    """What the database finds. near: by descriptor and PDQ as well."""
+    """Query the database. near: by descriptor and PDQ as well as exactly."""
     await conn.execute(
         _SETTINGS, {"milliseconds": str(int(limits.seconds_max * 1000)), "scan": str(limits.hnsw_scan_tuples_max)}
     )
@@ -232,7 +232,7 @@ async def _look(
     if near and not fingerprint.featureless:
         vectors = [fingerprint.descriptor, *(view.descriptor for view in fingerprint.views)]
         hashes = list(fingerprint.pdq_turned) if fingerprint.pdq_usable else []
-    found = await conn.execute(
+    rows = await conn.execute(
         _statement(limits.exact_max, limits.by_descriptor, limits.by_pdq, limits.newest),
         {
             "claim": exclude_claim or "\n",  # an id that no row has: '' would exclude web and stock
@@ -247,11 +247,11 @@ async def _look(
             "pdq_breadth": str(limits.hnsw_ef_search_pdq),
         },
     )
-    # What both the index and the comparison of the newest rows bring counts once.
+    # A row that both the index and the comparison of the newest rows return counts once.
     looks: dict[str, dict[tuple[int, str], float]] = {"exact": {}, "descriptor": {}, "pdq": {}}
-    for row in found:
+    for row in rows:
         looks[row.way][int(row.look), str(row.photo_id)] = float(row.value)
-    return {way: [(look, photo_id, value) for (look, photo_id), value in seen.items()] for way, seen in looks.items()}
+    return {way: [(look, photo_id, value) for (look, photo_id), value in hits.items()] for way, hits in looks.items()}
 
 
 @cache
@@ -262,25 +262,25 @@ def _statement(exact_max: int, by_descriptor: int, by_pdq: int, newest: int) -> 
 
 
 def _by_descriptor(
-    found: Sequence[tuple[int, str, float]], fingerprint: Fingerprint, limits: SearchLimits
+    hits: Sequence[tuple[int, str, float]], fingerprint: Fingerprint, limits: SearchLimits
 ) -> dict[str, Nearness]:
-    """By photo_id, the best over the whole picture and its views."""
+    """Return each photo's best nearness over the whole picture and its views, by photo_id."""
     crowds = [fingerprint.crowd, *(view.crowd for view in fingerprint.views)]
     by_view: dict[int, list[tuple[str, float]]] = {}
-    for view, photo_id, cosine in found:
+    for view, photo_id, cosine in hits:
         by_view.setdefault(view, []).append((photo_id, cosine))
     best: dict[str, Nearness] = {}
     for view, neighbours in by_view.items():
         neighbours.sort(key=lambda item: -item[1])
         keep = limits.by_descriptor if view == 1 else limits.by_view
         for photo_id, cosine in neighbours[:keep]:
-            seen = Nearness(cosine - crowds[view - 1], cosine, view - 1)
-            best[photo_id] = max(best.get(photo_id, seen), seen)
+            nearness_of_view = Nearness(cosine - crowds[view - 1], cosine, view - 1)
+            best[photo_id] = max(best.get(photo_id, nearness_of_view), nearness_of_view)
     return best
 
 
 def pdq_bits(fingerprint: Fingerprint, pdq: bytes) -> int:
-    """Hamming distance of the nearest of the photo's eight orientations to a library picture's hash."""
+    """Return the Hamming distance of a library picture's hash to the nearest of the photo's eight orientations."""
     if not fingerprint.pdq_usable:
         return NO_PDQ
     other = np.frombuffer(pdq, dtype=np.uint8)
@@ -288,8 +288,8 @@ def pdq_bits(fingerprint: Fingerprint, pdq: bytes) -> int:
     return int(np.bitwise_count(turned ^ other).sum(axis=1).min())
 
 
-def candidate_from(photo_id: str, found: Fingerprint, fingerprint: Fingerprint, seen: Nearness) -> Candidate:
-    """A candidate made of a fingerprint in memory, for measuring without a database."""
+def candidate_from(photo_id: str, picture: Fingerprint, fingerprint: Fingerprint, near: Nearness) -> Candidate:
+    """Return a candidate made of a fingerprint in memory, for measuring without a database."""
     return Candidate(
         photo_id=photo_id,
         source="stock",
@@ -297,33 +297,33 @@ def candidate_from(photo_id: str, found: Fingerprint, fingerprint: Fingerprint, 
         owner_subject="",
         reference="",
         preview_sha256="",
-        same_bytes=found.sha256 == fingerprint.sha256,
-        same_pixels=found.pixel_sha256 == fingerprint.pixel_sha256,
-        pdq_bits=pdq_bits(fingerprint, found.pdq) if found.pdq_usable else NO_PDQ,
-        cosine=seen.cosine,
-        cosine_excess=seen.excess,
-        view=seen.view,
-        keypoints=found.keypoints,
-        thumbnail=found.thumbnail,
-        width_px=found.width_px,
-        height_px=found.height_px,
+        same_bytes=picture.sha256 == fingerprint.sha256,
+        same_pixels=picture.pixel_sha256 == fingerprint.pixel_sha256,
+        pdq_bits=pdq_bits(fingerprint, picture.pdq) if picture.pdq_usable else NO_PDQ,
+        cosine=near.cosine,
+        cosine_excess=near.excess,
+        view=near.view,
+        keypoints=picture.keypoints,
+        thumbnail=picture.thumbnail,
+        width_px=picture.width_px,
+        height_px=picture.height_px,
     )
 
 
 def nearness(fingerprint: Fingerprint, descriptor: NDArray[np.float32]) -> Nearness:
-    """Of a picture with that descriptor, the best over the whole query and its views."""
+    """Return the best nearness of a picture with that descriptor over the whole query and its views."""
     parts = [
         (fingerprint.descriptor, fingerprint.crowd),
         *((view.descriptor, view.crowd) for view in fingerprint.views),
     ]
-    cosines = [(float(seen @ descriptor), crowd) for seen, crowd in parts]
+    cosines = [(float(part @ descriptor), crowd) for part, crowd in parts]
     return max(Nearness(cosine - crowd, cosine, view) for view, (cosine, crowd) in enumerate(cosines))
 
 
 def _candidate(row: Any, fingerprint: Fingerprint, cosines: dict[str, Nearness]) -> Candidate:
-    seen = cosines.get(row.photo_id, Nearness(0.0, 0.0, 0))
+    near = cosines.get(row.photo_id, Nearness(0.0, 0.0, 0))
     if row.photo_id not in cosines and row.descriptor and row.descriptor_model == fingerprint.descriptor_model:
-        seen = nearness(fingerprint, np.array(row.descriptor.strip("[]").split(","), dtype=np.float32))
+        near = nearness(fingerprint, np.array(row.descriptor.strip("[]").split(","), dtype=np.float32))
     grey = np.frombuffer(zlib.decompress(row.thumbnail), dtype=np.uint8)
     return Candidate(
         photo_id=row.photo_id,
@@ -335,9 +335,9 @@ def _candidate(row: Any, fingerprint: Fingerprint, cosines: dict[str, Nearness])
         same_bytes=row.sha256 == fingerprint.sha256,
         same_pixels=row.pixel_sha256 == fingerprint.pixel_sha256,
         pdq_bits=NO_PDQ if row.pdq is None else pdq_bits(fingerprint, int(row.pdq, 2).to_bytes(32, "big")),
-        cosine=seen.cosine,
-        cosine_excess=seen.excess,
-        view=seen.view,
+        cosine=near.cosine,
+        cosine_excess=near.excess,
+        view=near.view,
         keypoints=Keypoints.from_bytes(row.keypoints),
         thumbnail=grey.reshape(row.thumbnail_height, row.thumbnail_width),
         width_px=row.width_px,

@@ -1,7 +1,8 @@
-"""The photo library: every known picture, from claims, the web and stock, with what it is searched by.
+"""The tables of the photo library: every picture from claims, the web and stock with its search data, and the known
+pictures.
 
-The table lies in the claims' database, so that a claim's photos are published and deleted in the claims' own
-transactions, but knows nothing of claims except opaque ids.
+They lie in the claims' database, so that a claim's photos are published and deleted in the claims' own transactions,
+but know nothing of claims except opaque ids.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ HNSW: Final = {"m": 16, "ef_construction": 96}
 
 
 class Xid8(UserDefinedType[int]):
-    """PostgreSQL's number of a transaction, which never comes again."""
+    """PostgreSQL's number of a transaction, which is never reused."""
 
     cache_ok = True
 
@@ -48,7 +49,7 @@ class Xid8(UserDefinedType[int]):
 library_photos = Table(
     "library_photos",
     metadata,
-    Column("photo_id", Text, primary_key=True),  # of the evidence, or source and digest for an imported picture
+    Column("photo_id", Text, primary_key=True),  # id of the evidence, or source and digest of an imported picture
     Column("source", Text, nullable=False),  # claim, web, stock
     Column("owner_claim", Text, nullable=False, server_default=""),
     Column("owner_subject", Text, nullable=False, server_default=""),  # the claimant, opaque here
@@ -95,21 +96,21 @@ library_photos = Table(
     ),
 )
 
-# The negative bank: pictures, and parts that pictures share, that everybody photographs. `whole`: a person said it of
+# The known pictures: pictures, and parts that pictures share, that everybody photographs. `whole`: a person said it of
 # this very picture, so its bytes and pixels are excused, too; otherwise only what the keypoints show.
 library_commons = Table(
     "library_commons",
     metadata,
-    Column("common_id", Text, primary_key=True),  # of the ruling or the flood, or a digest for an imported picture
+    Column("common_id", Text, primary_key=True),  # id of the ruling or the flood, or digest of an imported picture
     Column("seq", BigInteger, Identity(always=True), nullable=False),
     Column("source", Text, nullable=False),  # ruling, imported
     Column("whole", Boolean, nullable=False),
-    Column("photo_ids", ARRAY(Text), nullable=False),  # of the library's pictures it was learnt from
+    Column("photo_ids", ARRAY(Text), nullable=False),  # ids of the library's pictures it was learnt from
     Column("reference", Text, nullable=False, server_default=""),  # file name of an imported one
     Column("preview_sha256", Text, nullable=False, server_default=""),
     Column("sha256", Text, nullable=False, server_default=""),
     Column("pixel_sha256", Text, nullable=False, server_default=""),
-    Column("keypoints", LargeBinary, nullable=False),  # of what is common, in the frame of the picture it lies in
+    Column("keypoints", LargeBinary, nullable=False),  # those of the known part, in the frame of the picture it lies in
     Column("added_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     CheckConstraint("source IN ('ruling', 'imported')", name="source_known"),
     CheckConstraint("whole = (pixel_sha256 <> '')", name="whole_has_pixels"),

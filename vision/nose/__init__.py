@@ -1,4 +1,4 @@
-"""Pets by their nose: find it, check the capture, keep a template, compare 1:1."""
+"""Identifies pets by their nose: finds it, checks the capture, keeps a template, compares 1:1."""
 
 from vision.nose.capture import CaptureLimits, CaptureQuality
 from vision.nose.compare import EnrolmentLimits, NoseComparison, check_enrolment, compare

@@ -1,4 +1,4 @@
-"""One frame for every nose: the nostrils lie at fixed places, so that two photos can be laid over each other."""
+"""Maps every nose into one frame with the nostrils at fixed places, so that two photos can be laid over each other."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 
 FRAME_PX = 320
-NOSTRIL_DISTANCE = 0.37  # of the frame; the whole rhinarium then just fits
+NOSTRIL_DISTANCE = 0.37  # share of the frame; the whole rhinarium then just fits
 NOSTRIL_ROW = 0.48
 
 
-def frame_matrix(found: NoseFound) -> Floats:
-    """Similarity transform (2, 3) from picture pixels to frame pixels."""
-    left, right = np.asarray(found.left_nostril), np.asarray(found.right_nostril)
+def frame_matrix(nose: NoseFound) -> Floats:
+    """Return the similarity transform (2, 3) from picture pixels to frame pixels."""
+    left, right = np.asarray(nose.left_nostril), np.asarray(nose.right_nostril)
     across = right - left
     scale = NOSTRIL_DISTANCE * FRAME_PX / float(np.hypot(*across))
     angle = -np.arctan2(across[1], across[0])
@@ -28,9 +28,8 @@ def frame_matrix(found: NoseFound) -> Floats:
 
 
 def into_frame(pixels: Pixels, matrix: Floats) -> Pixels:
-    """uint8 (h, w, 3) -> uint8 (FRAME_PX, FRAME_PX, 3). Reduced by averaging first where the photo is much larger,
-    or beads would alias.
-    """
+    """Warp uint8 (h, w, 3) to uint8 (FRAME_PX, FRAME_PX, 3). A much larger photo is first reduced by averaging, or the
+    beads would alias."""
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if scale < 0.6:
         factor = scale / 0.8

@@ -1,6 +1,5 @@
-"""Capture gates: is this photo good enough to tell one nose from another? Each refusal says what is wrong and what
-to do, for the person holding the phone.
-"""
+"""Capture gates: whether a photo is good enough to tell one nose from another. Each refusal tells the person holding
+the phone what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -18,24 +17,24 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class CaptureLimits:
-    """Gates of a nose photo; ratios are shares of the nose's visible surface. Where each comes from: docs/noses.md."""
+    """Gates of a nose photo; ratios are shares of the nose's visible surface. docs/noses.md gives the source of
+    each."""
 
-    confidence_min: float = 0.35  # of the finder, 0..1
+    confidence_min: float = 0.35  # the finder's confidence, 0..1
     width_px_min: int = 200
-    picture_luma_min: float = 30.0  # brightest twentieth of the whole picture, of 255
+    picture_luma_min: float = 30.0  # 95th percentile of the whole picture, of 255
     sharpness_min: float = 0.235
     glare_ratio_max: float = 0.08
     coverage_ratio_min: float = 0.60
-    bright_luma_min: float = 45.0  # the brightest tenth of the nose, of 255
+    bright_luma_min: float = 45.0  # 90th percentile of the nose, of 255
     contrast_luma_min: float = 4.0  # standard deviation of the detail, grey levels
-    turn_ratio_max: float = 0.16  # how far the nostrils' middle lies off the nose's middle, of its width
+    turn_ratio_max: float = 0.16  # offset of the nostrils' middle from the nose's middle, as a share of its width
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureQuality:
-    """What the gates look at. sharpness: slope of the beads in the most blurred direction against their contrast.
-    turn_ratio: 0 is frontal.
-    """
+    """The measurements that the gates judge. sharpness: slope of the beads in the most blurred direction, divided by
+    their contrast. turn_ratio: 0 is frontal."""
 
     width_px: float
     sharpness: float
@@ -46,29 +45,28 @@ class CaptureQuality:
     turn_ratio: float
 
 
-def measure(frame: Pixels, mask: Floats, found: NoseFound) -> CaptureQuality:
-    """frame: the aligned nose, uint8 (320, 320, 3); mask: float32 (320, 320), probability of rhinarium in that
-    frame.
-    """
+def measure(frame: Pixels, mask: Floats, nose: NoseFound) -> CaptureQuality:
+    """Measure the capture. frame: the aligned nose, uint8 (320, 320, 3). mask: float32 (320, 320), probability of
+    rhinarium in that frame."""
     inside = mask > 0.5
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
     luma = grey[inside]
-    smooth = cv2.GaussianBlur(grey, (0, 0), 1.0)  # takes the sensor's noise away
+    smooth = cv2.GaussianBlur(grey, (0, 0), 1.0)  # removes the sensor's noise
     beads = smooth - cv2.GaussianBlur(grey, (0, 0), 7.0)
     core = cv2.erode(inside.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
     core = core if core.any() else inside
     contrast = float(beads[core].std())
-    # Crumbs, grass and cloth differ from the nose in colour; brightness is left to light and glare.
+    # Crumbs, grass and cloth differ from the nose in colour; brightness is left to the gates for light and glare.
     lab = cv2.cvtColor(frame, cv2.COLOR_RGB2LAB).astype(np.float32)[..., 1:]
     usual = np.median(lab[inside], axis=0)
-    alike = np.linalg.norm(lab - usual, axis=2) < 20
+    skin_coloured = np.linalg.norm(lab - usual, axis=2) < 20
     columns = np.flatnonzero(inside.any(axis=0))
     middle = (columns[0] + columns[-1]) / 2
     return CaptureQuality(
-        width_px=found.width_px,
+        width_px=nose.width_px,
         sharpness=_least_slope(np.asarray(smooth, np.float32), core) / max(contrast, 1.0),
         glare_ratio=float((luma >= 245).mean()),
-        coverage_ratio=float((alike & inside).sum() / inside.sum()),
+        coverage_ratio=float((skin_coloured & inside).sum() / inside.sum()),
         bright_luma=float(np.percentile(luma, 90)),
         contrast_luma=contrast,
         turn_ratio=abs(float(middle) - frame.shape[1] / 2) / max(1.0, float(columns[-1] - columns[0])),
@@ -76,16 +74,15 @@ def measure(frame: Pixels, mask: Floats, found: NoseFound) -> CaptureQuality:
 
 
 def _least_slope(smooth: Floats, core: npt.NDArray[np.bool_]) -> float:
-    """Root mean square slope, grey levels a pixel, in the direction where it is least: a smear keeps the slopes across
-    it and takes those along it.
-    """
+    """Return the root mean square slope, grey levels a pixel, in the direction where it is least: a smear keeps the
+    slopes across it and removes those along it."""
     across, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0)[core] / 8, cv2.Sobel(smooth, cv2.CV_32F, 0, 1)[core] / 8
     xx, yy, xy = float((across**2).mean()), float((down**2).mean()), float((across * down).mean())
     return float(np.sqrt(max(0.0, (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy))))
 
 
 def refusal(quality: CaptureQuality, limits: CaptureLimits) -> str:
-    """What is wrong with the photo, in words for the claimant; "" when it will do."""
+    """Return what is wrong with the photo, in words for the claimant; "" if it is good enough."""
     if quality.width_px < limits.width_px_min:
         return (
             f"nose too small: {quality.width_px:.0f} pixels wide, at least {limits.width_px_min} are needed; "

@@ -1,6 +1,5 @@
-"""One nose photo against the enrolment of one pet, and whether photos make an enrolment. Measurements only: accept,
-review and reject are claims' rules.
-"""
+"""Compares one nose photo with the enrolment of one pet, and checks whether photos make an enrolment. Measurements
+only: accept, review and reject are claims' rules."""
 
 from __future__ import annotations
 
@@ -19,10 +18,9 @@ ENROLMENT_MIN = 3
 
 @dataclass(frozen=True, slots=True)
 class NoseComparison:
-    """similarity: -1..1, mean normalised correlation of the bead pattern with the best enrolled template. inliers:
-    keypoints that agree with one template on one transform, the most of any. templates: how many could be compared.
-    model: label of the card that made the templates.
-    """
+    """A comparison with one enrolment. similarity: -1..1, mean normalised correlation of the bead pattern with the best
+    enrolled template. inliers: the most keypoints that agree with any one template on one transform. templates: how
+    many could be compared. model: label of the card that made the templates."""
 
     similarity: float
     inliers: int
@@ -32,11 +30,11 @@ class NoseComparison:
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentLimits:
-    """photos_min: photos that must agree. similarity_min: what any photo must reach with its best partner
-    (measured: docs/noses.md).
+    """Limits of an enrolment.
 
-    same_capture_similarity: above this, two photos are the same photo saved again: two captures of one nose never
-    came as close.
+    photos_min: photos that must agree. similarity_min: similarity that each photo must reach with its best partner
+    (measured: docs/noses.md). same_capture_similarity: above this, two photos are the same photo saved again: two
+    captures of one nose never came as close.
     """
 
     photos_min: int = ENROLMENT_MIN
@@ -45,10 +43,9 @@ class EnrolmentLimits:
 
 
 def compare(probe: NoseTemplate, enrolled: Sequence[NoseTemplate]) -> NoseComparison | Unmeasured:
-    """1:1 verification. Raises TemplatesIncompatible when models differ.
+    """Verify 1:1. Raises TemplatesIncompatible if the models differ.
 
-    Unmeasured without an enrolment, and where too little of the nose is visible in the probe and in every template
-    alike.
+    Unmeasured without an enrolment, and if too little of the nose is visible in the probe and every template alike.
     """
     if not enrolled:
         return Unmeasured("no enrolment: this pet's nose was never recorded")
@@ -68,28 +65,26 @@ def compare(probe: NoseTemplate, enrolled: Sequence[NoseTemplate]) -> NoseCompar
 
 
 def compare_pair(first: NoseTemplate, second: NoseTemplate) -> tuple[float, int] | None:
-    """Similarity (-1..1) and inliers of two photos; None when too little is visible in both."""
+    """Return similarity (-1..1) and inliers of two photos; None if too little is visible in both."""
     if first.model != second.model:
         raise TemplatesIncompatible(
             f"nose templates of {first.model} and {second.model} cannot be compared; enrol the pet again"
         )
     agreement = keypoints.agree(first.keypoints, second.keypoints)
-    # The nostrils align most pairs; where yaw or a lifted lip has moved them, the keypoints do. Neither start is always
-    # better.
+    # The nostrils align most pairs; if yaw or a lifted lip moved them, keypoints do. Neither start is always better.
     starts = [np.eye(2, 3)]
     if agreement.inliers >= pattern.INLIERS_TRUSTED:
         starts.append(agreement.matrix)
-    found = [pattern.correlate(first.pattern, second.pattern, start) for start in starts]
-    similarities = [similarity for similarity in found if similarity is not None]
+    correlations = [pattern.correlate(first.pattern, second.pattern, start) for start in starts]
+    similarities = [similarity for similarity in correlations if similarity is not None]
     return (max(similarities), agreement.inliers) if similarities else None
 
 
 def check_enrolment(
     templates: Sequence[NoseTemplate], photo_sha256s: Sequence[str], limits: EnrolmentLimits | None = None
 ) -> list[str]:
-    """What stands against enrolling these photos as one pet, in words; empty when nothing does. `photo_sha256s`:
-    one per template, same order.
-    """
+    """Return what speaks against enrolling these photos as one pet, in words; empty if nothing does. `photo_sha256s`:
+    one per template, same order."""
     limits = limits or EnrolmentLimits()
     if len(templates) != len(photo_sha256s):
         raise ValueError(f"{len(templates)} templates but {len(photo_sha256s)} photo digests")

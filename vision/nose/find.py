@@ -1,6 +1,5 @@
-"""Where the nose is: a mask of the rhinarium and the two nostrils, from a small head on the frozen trunk (card
-`nose_print`).
-"""
+"""Finds the nose: a mask of the rhinarium and the two nostrils, by a small head on the frozen trunk (card
+`nose_print`)."""
 
 from __future__ import annotations
 
@@ -33,14 +32,13 @@ class NoseFound:
     right_nostril: tuple[float, float]
     width_px: float
     confidence: float
-    area_ratio: float  # of the square
+    area_ratio: float  # share of the square
     mask: Floats
     box: Letterbox
 
     def mask_in(self, matrix: Floats, size_px: int) -> Floats:
-        """The mask carried into a frame whose `matrix` (2, 3) maps picture pixels to frame pixels; float32
-        (size_px, size_px), 0..1.
-        """
+        """Return the mask warped into a frame whose `matrix` (2, 3) maps picture pixels to frame pixels; float32
+        (size_px, size_px), 0..1."""
         cell = CELL_PX / self.box.scale
         # Cell centres in picture pixels: ((i + 0.5) * 8 - left) / scale.
         to_picture = np.array(
@@ -56,14 +54,15 @@ class NoseFound:
 
 
 class NoseFinder:
-    """Thread-safe. `weights`: name.weight (out, in, k, k) and name.bias for the layers mix, middle, last and out."""
+    """Finds noses. Thread-safe. `weights`: name.weight (out, in, k, k) and name.bias for the layers mix, middle, last
+    and out."""
 
     def __init__(self, trunk: Trunk, weights: Mapping[str, Floats]) -> None:
         self._trunk = trunk
         self._layers = [(weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in _LAYERS]
 
     def find(self, pixels: Pixels) -> NoseFound | None:
-        """The nose of a picture, uint8 (h, w, 3) sRGB; None when no place looks like one."""
+        """Return the nose in a picture, uint8 (h, w, 3) sRGB; None if no place looks like one."""
         square, box = letterbox(pixels)
         maps = self.maps(square)
         mask, left_map, right_map = maps
@@ -79,7 +78,7 @@ class NoseFinder:
         across = across / np.linalg.norm(across)
         rows, columns = np.nonzero(mask > 0.5)
         along = columns * across[0] + rows * across[1]
-        # Cells are wide: the border lies where the mask falls through one half, taken from the soft sum of one row.
+        # Cells are wide: the border is where the mask falls below one half, computed from the soft sum of one row.
         width_cells = float(np.percentile(along, 99) - np.percentile(along, 1) + 1)
         points = [((x + 0.5) * CELL_PX, (y + 0.5) * CELL_PX) for x, y in (left, right)]
         left_px, right_px = (((x - box.left) / box.scale, (y - box.top) / box.scale) for x, y in points)
@@ -94,7 +93,8 @@ class NoseFinder:
         )
 
     def maps(self, square: Pixels) -> Floats:
-        """uint8 (256, 256, 3) -> float32 (3, 32, 32): probabilities of rhinarium, left nostril, right nostril."""
+        """Return probabilities of rhinarium, left nostril, right nostril: uint8 (256, 256, 3) -> float32 (3,
+        32, 32)."""
         fine, coarse = self._trunk.features(square[None])
         value = stack(fine, coarse)[0]
         for index, (weight, bias) in enumerate(self._layers):
@@ -105,9 +105,8 @@ class NoseFinder:
 
 
 def stack(fine: Floats, coarse: Floats) -> Floats:
-    """Both outputs of the trunk on the fine grid: (n, 40, 32, 32), (n, 112, 16, 16) -> (n, 152, 32, 32), divided by
-    4 to be of order one.
-    """
+    """Put both outputs of the trunk on the fine grid: (n, 40, 32, 32), (n, 112, 16, 16) -> (n, 152, 32, 32), divided by
+    4 to be of order one."""
     grown = np.stack(
         [cv2.resize(item.transpose(1, 2, 0), (CELLS, CELLS), interpolation=cv2.INTER_LINEAR) for item in coarse]
     )
@@ -115,7 +114,7 @@ def stack(fine: Floats, coarse: Floats) -> Floats:
 
 
 def _component(mask: Floats, middle: tuple[float, float]) -> Floats:
-    """Only the patch of the mask that lies between the nostrils (x, y, in cells); what lies elsewhere is no nose."""
+    """Keep only the patch of the mask between the nostrils (x, y, in cells); patches elsewhere are no nose."""
     count, labels = cv2.connectedComponents((mask > 0.5).astype(np.uint8))
     if count == 1:
         return np.zeros_like(mask)
@@ -127,7 +126,7 @@ def _component(mask: Floats, middle: tuple[float, float]) -> Floats:
 
 
 def _convolve(value: Floats, weight: Floats, bias: Floats) -> Floats:
-    """Plain `same` convolution, (c, h, w) with (o, c, k, k) -> (o, h, w); k is 1 or 3."""
+    """Convolve with `same` padding, (c, h, w) with (o, c, k, k) -> (o, h, w); k is 1 or 3."""
     out, _, kernel, _ = weight.shape
     height, width = value.shape[1:]
     reach = kernel // 2
@@ -141,7 +140,8 @@ def _convolve(value: Floats, weight: Floats, bias: Floats) -> Floats:
 
 
 def _peak(heat: Floats) -> tuple[tuple[float, float], float]:
-    """Sub-cell place (x, y, in cells) and height of the strongest peak: centre of mass of the 5 x 5 cells around it."""
+    """Return sub-cell place (x, y, in cells) and height of the strongest peak: centre of mass of the 5 x 5 cells around
+    it."""
     row, column = divmod(int(heat.argmax()), heat.shape[1])
     top, left = max(0, row - 2), max(0, column - 2)
     window = heat[top : row + 3, left : column + 3].astype(np.float64)

@@ -1,5 +1,6 @@
 """Keypoints of a nose in its frame: RootSIFT on CLAHE, mutual ratio matches, one similarity transform by RANSAC.
- RootSIFT after Arandjelovic and Zisserman, 2012. Inliers vouch for sameness; their absence says little (blur and
+
+RootSIFT after Arandjelovic and Zisserman, 2012. Inliers are evidence of sameness; their absence says little (blur and
 wetness remove keypoints).
 """
 
@@ -18,7 +19,7 @@ Bytes = npt.NDArray[np.uint8]
 
 KEYPOINTS_MAX = 300
 RATIO = 0.85
-NEAR = 0.15 * FRAME_PX  # the frame is already aligned: a match further off than this is another bead
+NEAR = 0.15 * FRAME_PX  # the frame is already aligned: a match farther away than this is another bead
 RANSAC_PX = 6.0
 SCALE_MIN, SCALE_MAX = 0.8, 1.25
 _DESCRIPTOR_SCALE = 512.0  # RootSIFT entries lie well below one half
@@ -26,7 +27,8 @@ _DESCRIPTOR_SCALE = 512.0  # RootSIFT entries lie well below one half
 
 @dataclass(frozen=True, slots=True)
 class NoseKeypoints:
-    """points: float32 (n, 2), frame pixels, to 1/64 px. descriptors: uint8 (n, 128), RootSIFT times 512."""
+    """Keypoints of one nose. points: float32 (n, 2), frame pixels, to 1/64 px. descriptors: uint8 (n, 128), RootSIFT
+    times 512."""
 
     points: Floats
     descriptors: Bytes
@@ -34,37 +36,35 @@ class NoseKeypoints:
 
 @dataclass(frozen=True, slots=True)
 class NoseAgreement:
-    """inliers: matches that agree on `matrix`, float64 (2, 3), first frame to second; the identity when nothing
-    agrees (inliers 0).
-    """
+    """Agreement of two noses. inliers: matches that agree on `matrix`, float64 (2, 3), first frame to second; the
+    identity if none agree (inliers 0)."""
 
     inliers: int
     matrix: npt.NDArray[np.float64]
 
 
 def extract(grey: Bytes, inside: npt.NDArray[np.bool_]) -> NoseKeypoints:
-    """The strongest 300 keypoints of a frame, grey uint8 (320, 320), within `inside`. Strongest first; none is
-    allowed.
-    """
+    """Return the strongest 300 keypoints within `inside` of a frame, grey uint8 (320, 320), strongest first; there may
+    be none."""
     even = cv2.createCLAHE(3.0, (8, 8)).apply(grey)
     sift = cv2.SIFT_create(nfeatures=3 * KEYPOINTS_MAX, contrastThreshold=0.01, edgeThreshold=20)  # type: ignore[attr-defined]
-    found, raw = sift.detectAndCompute(even, inside.astype(np.uint8))
-    if raw is None or not found:
+    detected, raw = sift.detectAndCompute(even, inside.astype(np.uint8))
+    if raw is None or not detected:
         return NoseKeypoints(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
-    order = np.argsort([-point.response for point in found], kind="stable")[:KEYPOINTS_MAX]
-    points = np.asarray([found[index].pt for index in order], np.float32)
+    order = np.argsort([-point.response for point in detected], kind="stable")[:KEYPOINTS_MAX]
+    points = np.asarray([detected[index].pt for index in order], np.float32)
     points = np.asarray(np.clip(np.round(points * 64), 0, FRAME_PX * 64) / 64, np.float32)
     root = np.sqrt(raw[order] / np.maximum(raw[order].sum(axis=1, keepdims=True), 1e-6))
     return NoseKeypoints(points, np.clip(np.round(root * _DESCRIPTOR_SCALE), 0, 255).astype(np.uint8))
 
 
 def agree(first: NoseKeypoints, second: NoseKeypoints) -> NoseAgreement:
-    """How many keypoints of two noses lie on one similarity transform. Deterministic."""
+    """Count the keypoints of two noses that agree on one similarity transform. Deterministic."""
     none = NoseAgreement(0, np.eye(2, 3))
     if len(first.points) < 4 or len(second.points) < 4:
         return none
-    one, two = _unit(first.descriptors), _unit(second.descriptors)
-    distance = np.sqrt(np.maximum(2 - 2 * (one @ two.T), 0))
+    similarity = _unit(first.descriptors) @ _unit(second.descriptors).T
+    distance = np.sqrt(np.maximum(2 - 2 * similarity, 0))
     apart = np.hypot(*(first.points[:, None, axis] - second.points[None, :, axis] for axis in (0, 1)))
     distance = np.where(apart < NEAR, distance, 9.0)
     rows = np.arange(len(distance))
@@ -72,7 +72,7 @@ def agree(first: NoseKeypoints, second: NoseKeypoints) -> NoseAgreement:
     best = distance[rows, nearest]
     others = distance.copy()
     others[rows, nearest] = 9.0
-    # Where the neighbourhood holds no second candidate, an ordinary distance of strangers stands in for it.
+    # If the neighbourhood holds no second candidate, a typical distance between strangers stands in for it.
     keep = (best < RATIO * np.minimum(others.min(axis=1), 1.2)) & (distance.argmin(axis=0)[nearest] == rows)
     chosen = np.flatnonzero(keep)
     if len(chosen) < 3:

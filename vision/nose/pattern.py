@@ -1,10 +1,10 @@
-"""The bead pattern of a nose and how well two of them correlate after the skin has been laid flat on each other.
- A pattern is the frame's brightness, freed of slow shading and of local contrast, at 144 px. Comparing goes from
-coarse to fine: blocks of one are looked for near their place in the other, a smooth (quadratic) displacement is
-fitted to where they were found and undone, twice; then small blocks are correlated with hardly any freedom left.
-Two photos of one nose end near 0.6, two noses near 0.33: little freedom remains to find chance likeness in. The
-idea is that of block matching in palm and finger prints (band-limited correlation; Ito et al., 2004), without a
-trained part.
+"""The bead pattern of a nose, and how well two patterns correlate once one is registered to the other.
+
+A pattern is the frame's brightness, without slow shading and normalised for local contrast, at 144 px. Comparing goes
+from coarse to fine: blocks of one pattern are searched near their place in the other, a smooth (quadratic) displacement
+is fitted to their shifts and undone, twice; then small blocks are correlated with hardly any freedom left. Two photos
+of one nose end near 0.6, two noses near 0.33: with so little freedom, chance likeness stays low. The idea is block
+matching as for palm and finger prints (band-limited correlation; Ito et al., 2004), without a trained part.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 
 PATTERN_PX = 144
-INLIERS_TRUSTED = 4  # from here on the keypoints' transform is a second start of the registration
+INLIERS_TRUSTED = 4  # with so many inliers, the keypoints' transform is a second start of the registration
 COARSE_PX, COARSE_REACH = 28, 7
 FINE_PX, FINE_REACH = 20, 2
 BLOCKS_MIN = 6
@@ -30,17 +30,17 @@ _QUANTUM = 50.0  # contrast 2.5 becomes 125
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """values: int8 (144, 144), local contrast times 50, 0 outside the nose. inside: bool (144, 144)."""
+    """A bead pattern. values: int8 (144, 144), local contrast times 50, 0 outside the nose. inside: bool (144, 144)."""
 
     values: npt.NDArray[np.int8]
     inside: npt.NDArray[np.bool_]
 
 
 def extract(grey: Bytes, inside: npt.NDArray[np.bool_]) -> Pattern:
-    """From a frame: grey uint8 (320, 320), inside bool (320, 320)."""
+    """Extract the pattern from a frame: grey uint8 (320, 320), inside bool (320, 320)."""
     light = grey.astype(np.float32)
     detail = cv2.GaussianBlur(light, (0, 0), 1.0) - cv2.GaussianBlur(light, (0, 0), 7)
-    spread = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 9)) + 3  # 3 grey levels: noise is not blown up
+    spread = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 9)) + 3  # 3 grey levels keep noise from being amplified
     contrast = np.clip(detail / spread, -2.5, 2.5) * inside
     small = cv2.resize(np.asarray(contrast, np.float32), (PATTERN_PX, PATTERN_PX), interpolation=cv2.INTER_AREA)
     cover = cv2.resize(inside.astype(np.float32), (PATTERN_PX, PATTERN_PX), interpolation=cv2.INTER_AREA)
@@ -48,7 +48,7 @@ def extract(grey: Bytes, inside: npt.NDArray[np.bool_]) -> Pattern:
 
 
 def correlate(first: Pattern, second: Pattern, matrix: npt.NDArray[np.float64]) -> float | None:
-    """-1..1, the mean normalised correlation of small blocks; None when fewer than 6 blocks are visible in both.
+    """Return the mean normalised correlation of small blocks, -1..1; None if fewer than 6 blocks are visible in both.
 
     matrix: (2, 3), first frame to second frame in frame pixels, the start of the registration.
     """
@@ -80,7 +80,8 @@ def _warp(field: Floats, map_x: Floats, map_y: Floats) -> Floats:
 
 
 def _blocks(fixed: Floats, fixed_inside: Floats, moved: Floats, moved_inside: Floats, size: int, reach: int) -> Floats:
-    """Best shift of every visible block: rows of centre x, centre y, shift x, shift y, correlation. Shape (n, 5)."""
+    """Return the best shift of every visible block, (n, 5): rows of centre x, centre y, shift x, shift y,
+    correlation."""
     rows = []
     for top in range(reach, PATTERN_PX - size - reach + 1, size // 2):
         for left in range(reach, PATTERN_PX - size - reach + 1, size // 2):
@@ -95,14 +96,13 @@ def _blocks(fixed: Floats, fixed_inside: Floats, moved: Floats, moved_inside: Fl
 
 
 def _smooth_shift(blocks: Floats, xs: Floats, ys: Floats) -> Floats:
-    """Quadratic displacement field (h, w, 2) fitted to the blocks' shifts; blocks that disagree lose weight
-    (Cauchy, 1.5 px).
-    """
+    """Return the quadratic displacement field (h, w, 2) fitted to the blocks' shifts; blocks that disagree lose weight
+    (Cauchy, 1.5 px)."""
     basis = _basis(blocks[:, 0], blocks[:, 1])
     trust = np.clip(blocks[:, 4], 0.05, 1).astype(np.float64) ** 2
     weight = trust
     ridge = 0.3 * np.eye(basis.shape[1])
-    ridge[0, 0] *= 0.01  # a common shift costs nothing, bending does
+    ridge[0, 0] *= 0.01  # a common shift is hardly penalised, bending is
     for _ in range(6):
         root = np.sqrt(weight)[:, None]
         left = np.vstack([basis * root, ridge])

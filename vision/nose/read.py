@@ -1,4 +1,4 @@
-"""From a photo to a nose template, or to the reason why not."""
+"""Turns a photo into a nose template, or into the reason why it cannot be used."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from vision.nose.template import NoseTemplate
 from vision.nose.trunk import Trunk
 
 NAME = "nose_print"
-NOSTRIL_LUMA = 0.45  # of the nose's median: darker than this is a hole, not skin
-MASK_SHARE_MIN = 0.15  # of the frame: two dark dots without a nose around them are no nose
-NOSE_AREA_MIN = 0.03  # of the square: so large a patch of rhinarium without clear nostrils is a nose that is hidden
+NOSTRIL_LUMA = 0.45  # share of the nose's median: darker than this is a hole, not skin
+MASK_SHARE_MIN = 0.15  # share of the frame: two dark dots without a nose around them are no nose
+NOSE_AREA_MIN = 0.03  # share of the square: such a large patch of rhinarium without clear nostrils is a hidden nose
 _HIDDEN = (
     "nose partly covered: its two nostrils cannot both be seen; wipe it, keep hands and toys away "
     "and photograph it from straight ahead"
@@ -35,9 +35,8 @@ _NO_NOSE = (
 
 
 class NoseReader:
-    """Reads nose photos. Thread-safe, holds no picture. Raises ModelMissing or ModelCorrupt when a model file
-    cannot be had.
-    """
+    """Reads nose photos. Thread-safe, keeps no picture. Raises ModelMissing or ModelCorrupt for a missing or broken
+    model file."""
 
     def __init__(self, limits: CaptureLimits | None = None, *, threads: int = 1, cards: Path = registry.CARDS) -> None:
         self._limits = limits or CaptureLimits()
@@ -54,13 +53,12 @@ class NoseReader:
         return None
 
     def template(self, picture: Picture) -> NoseTemplate | Unmeasured:
-        """The template of the nose in the picture (decode it with a long edge of about 1,024 px), or what is wrong
-        with the photo.
-        """
+        """Return the template of the nose in the picture (decode it with a long edge of about 1,024 px), or what is
+        wrong with the photo."""
         return self.read_pixels(picture.pixels)
 
     def read_pixels(self, pixels: Pixels) -> NoseTemplate | Unmeasured:
-        """As `template`, from uint8 (h, w, 3) sRGB."""
+        """Do the same as `template` with uint8 (h, w, 3) sRGB."""
         examined = self.examine(pixels)
         if isinstance(examined, Unmeasured):
             return examined
@@ -69,12 +67,12 @@ class NoseReader:
         return Unmeasured(reason) if reason else template
 
     def examine(self, pixels: Pixels) -> tuple[NoseTemplate, CaptureQuality] | Unmeasured:
-        """Template and quality before the gates judge; Unmeasured only where there is no nose to look at."""
+        """Return template and quality before the gates judge; Unmeasured only if there is no nose to examine."""
         aligned = self.align(pixels)
         if isinstance(aligned, Unmeasured):
             return aligned
-        frame, mask, found = aligned
-        quality = measure(frame, mask, found)
+        frame, mask, nose = aligned
+        quality = measure(frame, mask, nose)
         grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
         inside = skin(grey, mask)
         template = NoseTemplate(
@@ -88,30 +86,30 @@ class NoseReader:
         return template, quality
 
     def align(self, pixels: Pixels) -> tuple[Pixels, Floats, NoseFound] | Unmeasured:
-        """The nose in its frame, uint8 (320, 320, 3); the mask there, float32 (320, 320); and where it was found."""
+        """Return the nose in its frame, uint8 (320, 320, 3); the mask there, float32 (320, 320); and its place in the
+        picture."""
         brightest = float(np.percentile(pixels[::4, ::4].max(axis=2), 95))
         if brightest < self._limits.picture_luma_min:
             return Unmeasured(
                 f"too dark: the brightest twentieth of the picture is at {brightest:.0f} of 255, "
                 f"at least {self._limits.picture_luma_min:.0f} is needed; turn towards a window or switch on a light"
             )
-        found = self._finder.find(pixels)
-        if found is None:
+        nose = self._finder.find(pixels)
+        if nose is None:
             return Unmeasured(_NO_NOSE)
-        if found.confidence < self._limits.confidence_min:
-            return Unmeasured(_HIDDEN if found.area_ratio >= NOSE_AREA_MIN else _NO_NOSE)
-        matrix = frame_matrix(found)
+        if nose.confidence < self._limits.confidence_min:
+            return Unmeasured(_HIDDEN if nose.area_ratio >= NOSE_AREA_MIN else _NO_NOSE)
+        matrix = frame_matrix(nose)
         frame = into_frame(pixels, matrix)
-        mask = found.mask_in(matrix, frame.shape[0])
+        mask = nose.mask_in(matrix, frame.shape[0])
         if float((mask > 0.5).mean()) < MASK_SHARE_MIN:
             return Unmeasured(_NO_NOSE)
-        return frame, mask, found
+        return frame, mask, nose
 
 
 def skin(grey: Pixels, mask: Floats) -> npt.NDArray[np.bool_]:
-    """The part of the frame that shows beads: inside the rhinarium, off its rim, outside the nostrils (litter-mates
-    share those). bool (320, 320).
-    """
+    """Return the part of the frame that shows beads, bool (320, 320): inside the rhinarium, off its rim, outside the
+    nostrils (litter-mates share those)."""
     inside = cv2.erode((mask > 0.5).astype(np.uint8), np.ones((9, 9), np.uint8))
     smooth = cv2.GaussianBlur(grey, (0, 0), 6)
     typical = float(np.median(smooth[inside > 0])) if inside.any() else 0.0

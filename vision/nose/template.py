@@ -1,6 +1,5 @@
-"""What is kept of a nose photo: bead pattern and keypoints, in a fixed byte layout. Nobody can enrol or verify with
-a damaged or foreign template.
-"""
+"""The stored template of a nose photo: bead pattern and keypoints, in a fixed byte layout. A damaged or foreign
+template can be used neither to enrol nor to verify."""
 
 from __future__ import annotations
 
@@ -34,7 +33,8 @@ class NoseTemplate:
     glare_ratio: float
 
     def to_bytes(self) -> bytes:
-        """Header, pattern (int8), mask (bits), points (uint16, 1/64 px), descriptors (uint8), CRC-32 of all that."""
+        """Return header, pattern (int8), mask (bits), points (uint16, 1/64 px), descriptors (uint8), CRC-32 of all
+        that."""
         label = self.model.encode("ascii")
         if len(label) > 40:
             raise ValueError(f"model label {self.model!r} is longer than 40 characters")
@@ -51,7 +51,7 @@ class NoseTemplate:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> NoseTemplate:
-        """Raises TemplateUnreadable for anything that `to_bytes` of this format did not write."""
+        """Read what `to_bytes` wrote. Raises TemplateUnreadable for anything else."""
         if len(data) < _HEADER.size + 4 or data[:4] != _MAGIC:
             raise TemplateUnreadable("not a nose template")
         _, version, count, label, width_px, sharpness, glare_ratio = _HEADER.unpack_from(data)

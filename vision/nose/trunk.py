@@ -1,6 +1,5 @@
-"""The convolutional trunk shared by finding and describing: card `nose_trunk`, run by onnxruntime
-(`models.onnx_build` builds the file).
-"""
+"""The convolutional trunk shared by finding and describing: card `nose_trunk`, run by onnxruntime (`models.onnx_build`
+builds the file)."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ _MEAN, _STD = 0.498, 0.502
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """How a picture was put into a square: `square = picture * scale + (left, top)`."""
+    """Placement of a picture in a square: `square = picture * scale + (left, top)`."""
 
     scale: float
     left: float
@@ -31,7 +30,7 @@ class Letterbox:
 
 
 def letterbox(pixels: Pixels, size_px: int = SIZE_PX) -> tuple[Pixels, Letterbox]:
-    """The whole picture in a grey square, aspect ratio kept. uint8 (h, w, 3) -> uint8 (size_px, size_px, 3)."""
+    """Put the whole picture into a grey square, aspect ratio kept. uint8 (h, w, 3) -> uint8 (size_px, size_px, 3)."""
     height, width = pixels.shape[:2]
     scale = size_px / max(height, width)
     new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
@@ -43,7 +42,8 @@ def letterbox(pixels: Pixels, size_px: int = SIZE_PX) -> tuple[Pixels, Letterbox
 
 
 class Trunk:
-    """Thread-safe. `threads` is onnxruntime's own; raises ModelMissing or ModelCorrupt when the file cannot be had."""
+    """The network. Thread-safe. `threads`: onnxruntime's own. Raises ModelMissing or ModelCorrupt for a missing or
+    broken file."""
 
     def __init__(self, path: Path | None = None, *, threads: int = 1) -> None:
         options = onnxruntime.SessionOptions()
@@ -54,7 +54,8 @@ class Trunk:
         )
 
     def features(self, squares: Pixels) -> tuple[Floats, Floats]:
-        """uint8 (n, 256, 256, 3) -> fine float32 (n, 40, 32, 32), coarse float32 (n, 112, 16, 16)."""
+        """Return the features: uint8 (n, 256, 256, 3) -> fine float32 (n, 40, 32, 32), coarse float32 (n, 112,
+        16, 16)."""
         if squares.ndim != 4 or squares.shape[1:] != (SIZE_PX, SIZE_PX, 3):
             raise ValueError(f"squares must have shape (n, {SIZE_PX}, {SIZE_PX}, 3), got {squares.shape}")
         batch = (squares.astype(np.float32) / 255 - _MEAN) / _STD

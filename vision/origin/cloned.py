@@ -1,7 +1,7 @@
-"""A part of the picture that appears in it twice: keypoints compared with those of the same picture.
+"""Finds a part of the picture that appears in it twice, by comparing its keypoints with one another.
 
 After Amerini et al., A SIFT-based forensic method for copy-move attack detection, 2011: nearest neighbours among a
-picture's own keypoints, clearly nearer than the next, agreeing on one transform over a distance.
+picture's own keypoints, clearly nearer than the second nearest, that agree on one transform over a distance.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vision.copies.geometry import Keypoints
 
 @dataclass(frozen=True, slots=True)
 class CloneLimits:
-    """Distances as shares of the longer edge."""
+    """Limits of the search; distances are shares of the longer edge."""
 
     ratio_max: float = 0.6  # against the second neighbour elsewhere; a repeated form has many near neighbours
     distance_max: float = 0.45  # of RootSIFT descriptors (0..1.41): pasted pixels are nearly the same
@@ -29,14 +29,14 @@ class CloneLimits:
 
 @dataclass(frozen=True, slots=True)
 class Clone:
-    """points: distinct places that agree on one transform, 0 without any. apart: how far it moves them."""
+    """A repeated part. points: distinct places that agree on one transform, 0 if none. apart: how far it moves them."""
 
     points: int
     apart: float
 
 
 def clone(keypoints: Keypoints, limits: CloneLimits = CloneLimits()) -> Clone:
-    """The strongest repetition in one picture."""
+    """Return the strongest repetition in one picture."""
     nothing = Clone(0, 0.0)
     if len(keypoints) < 2 * limits.pairs_min:
         return nothing
@@ -67,7 +67,8 @@ def clone(keypoints: Keypoints, limits: CloneLimits = CloneLimits()) -> Clone:
 def _pairs(
     similarity: NDArray[np.float32], places: NDArray[np.float32], limits: CloneLimits, edge: float
 ) -> NDArray[np.intp]:
-    """Pairs of keypoints that are each other's nearest elsewhere, clearly nearer than the next place; each once."""
+    """Return pairs of keypoints that are each other's nearest elsewhere, clearly nearer than the next place; each pair
+    once."""
     rows = np.arange(len(similarity))
     first = similarity.argmax(axis=1)
     nearest = similarity[rows, first]
@@ -77,6 +78,6 @@ def _pairs(
     second = elsewhere.max(axis=1)
     distance, runner_up = (np.sqrt(np.maximum(2.0 - 2.0 * value, 0.0)) for value in (nearest, second))
     keep = (distance <= limits.distance_max) & (distance < limits.ratio_max * runner_up)
-    # One direction of each pair, the same for all of one patch: by the order of reading.
+    # Keep one direction of each pair, the same for a whole patch: in reading order.
     order = (places[:, 1] * 4096 + places[:, 0]) < (places[first, 1] * 4096 + places[first, 0])
     return np.stack([rows[keep & order], first[keep & order]], axis=1)

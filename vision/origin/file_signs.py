@@ -1,6 +1,6 @@
-"""Signs that a file's metadata carry: editing software, dates, the thumbnail, marks of generators, credentials.
+"""Signs in a file's metadata: editing software, dates, the thumbnail, marks of generators, credentials.
 
-A file without metadata shows none of them: messengers strip it, and that is no sign of anything.
+A file without metadata shows none of them. Messengers strip metadata, so its absence is no sign of anything.
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ _LABELS: Final = {"1": "labelled_generated", "2": "labelled_maybe", "3": "labell
 
 @dataclass(frozen=True, slots=True)
 class FileSignLimits:
-    """dates_apart_days_max: zones and clocks set wrong put a file's dates a day apart; beyond, one of them is not the
-    camera's. A choice, not a measurement: no collection of files straight from phones was at hand.
-    gps_days_apart_max: likewise, between the camera's date and the satellites', which is UTC and may be an old fix.
+    """Thresholds of the metadata signs.
+
+    dates_apart_days_max: wrong time zones and clocks put a file's dates up to a day apart; if they differ by more, one
+    of them is not the camera's. A choice, not a measurement: no collection of files straight from phones was at hand.
+    gps_days_apart_max: the same between the camera's date and the satellites', which is UTC and may be an old fix.
     thumbnail_likeness_min: see docs/provenance.md.
     """
 
@@ -49,7 +51,7 @@ def file_signs(
     credentials: Credentials | Unmeasured | None,
     limits: FileSignLimits = FileSignLimits(),
 ) -> tuple[Sign, ...]:
-    """credentials: None where the file has none; Unmeasured where the check died."""
+    """Return every sign in the metadata. credentials: None if the file has none; Unmeasured if the check failed."""
     marks = reading.marks
     if not reading.looked:
         return (*(not_applicable(kind, "not_looked") for kind in _OF_METADATA), credentials_sign(marks, credentials))
@@ -115,13 +117,13 @@ def _dates(exif: ExifReading, marks: Mapping[str, str], limits: FileSignLimits) 
 
 def _thumbnail(marks: Mapping[str, str], limits: FileSignLimits) -> Sign:
     kind = OriginSignKind.EXIF_THUMBNAIL
-    said = marks.get("thumbnail", "")
-    if not said:
+    mark = marks.get("thumbnail", "")
+    if not mark:
         return not_applicable(kind, "no_thumbnail")
-    if not said.startswith("likeness "):
-        return not_applicable(kind, "thumbnail_flat" if said == "flat" else "thumbnail_unreadable")
+    if not mark.startswith("likeness "):
+        return not_applicable(kind, "thumbnail_flat" if mark == "flat" else "thumbnail_unreadable")
     try:
-        score = min(1.0, max(-1.0, float(said.removeprefix("likeness "))))
+        score = min(1.0, max(-1.0, float(mark.removeprefix("likeness "))))
     except ValueError:
         return crashed(kind, "thumbnail_no_number")
     if score < limits.thumbnail_likeness_min:
@@ -138,10 +140,10 @@ def _generator(exif: ExifReading, marks: Mapping[str, str], credentials: Credent
     if named := [name for name in _names(exif, marks) if generator(name)]:
         return Sign(kind, "found", "generated", (_written_by(named),))
     signed = credentials.source_types if isinstance(credentials, Credentials) else ()
-    said = [*signed, marks.get("source_type", "")]
-    if made := [one for one in said if one in _GENERATED]:
+    source_types = [*signed, marks.get("source_type", "")]
+    if made := [source_type for source_type in source_types if source_type in _GENERATED]:
         return Sign(kind, "found", "generated", (("made_how", made[0]),))
-    if worked := [one for one in said if one in _RETOUCHED]:
+    if worked := [source_type for source_type in source_types if source_type in _RETOUCHED]:
         return Sign(kind, "found", "retouched", (("done_to_it", worked[0]),))
     return Sign(kind, "not_found", "", (("no_generator",),))
 

@@ -1,4 +1,4 @@
-"""An app's screen: paper of one exact colour in bands across the whole width, with lines of text in them."""
+"""Recognises an app's screen: background of one exact colour in bands across the whole width, with lines of text."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ class FrameLimits:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """paper: share of the picture in its most frequent colour. empty_rows, text_rows: shares of the rows. lines: runs
-    of text rows between empty ones. margins: share of the rows whose first and last pixels are paper. body: share of
-    the rows in the longest run that is not paper: the photo shown. aspect: height by width."""
+    """Layout of a picture as a screen.
+
+    paper: share of the picture in its most frequent colour, called paper. empty_rows, text_rows: shares of the rows.
+    lines: runs of text rows between empty rows. margins: share of the rows that begin and end with paper. body: share
+    of the rows in the longest run that is not paper (the photo shown). aspect: height divided by width.
+    """
 
     paper: float
     empty_rows: float
@@ -33,7 +36,7 @@ class Frame:
 
 
 def frame(pixels: NDArray[np.uint8], limits: FrameLimits = FrameLimits()) -> Frame:
-    """pixels: uint8 (h, w, 3)."""
+    """Measure the layout. pixels: uint8 (h, w, 3)."""
     height, width = pixels.shape[:2]
     scale = min(1.0, limits.work_edge_px / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -65,7 +68,7 @@ def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _lines(empty: NDArray[np.bool_], text: NDArray[np.bool_]) -> int:
-    """Runs of text rows with an empty row before and behind them."""
+    """Count runs of text rows with an empty row before and after them."""
     last = len(text)
     return sum(start > 0 and end < last and bool(empty[start - 1]) and bool(empty[end]) for start, end in _runs(text))
 

@@ -1,4 +1,4 @@
-"""Signs that the pixels show, with the thresholds behind them."""
+"""Signs in the pixels, with their thresholds."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from vision.origin.words import Phrase
 
 @dataclass(frozen=True, slots=True)
 class PixelSignLimits:
-    """Thresholds, fitted on the train half of Caltech 101 and pictures made from it (docs/provenance.md): synthetic
-    positives, so that they say how the measure behaves, not how often fraud is found."""
+    """Thresholds, fitted on the train half of Caltech 101 and pictures made from it (docs/provenance.md): the
+    positives are synthetic, so they show how the measure behaves, not how often fraud is found."""
 
     frame: FrameLimits = field(default_factory=FrameLimits)
     moire: MoireLimits = field(default_factory=MoireLimits)
@@ -28,14 +28,14 @@ class PixelSignLimits:
     moire_luma: float = 4.4
     moire_red: float = 3.3
     moire_blue: float = 3.5
-    unevenness_min: float = 25.0  # above every one of 287 single compressions of the train half (18 at most)
+    unevenness_min: float = 25.0  # the 287 single compressions of the train half reach 18 at most
     clone_points_min: int = 4
 
 
 def pixel_signs(
     picture: Picture, keypoints: Keypoints, limits: PixelSignLimits = PixelSignLimits()
 ) -> tuple[Sign, ...]:
-    """keypoints: of the picture, as its fingerprint has them."""
+    """Return every sign that the pixels give. keypoints: those of the picture, from its fingerprint."""
     return (
         _screenshot(picture, limits),
         _recapture(picture, limits),
@@ -45,11 +45,11 @@ def pixel_signs(
 
 
 def _screenshot(picture: Picture, limits: PixelSignLimits) -> Sign:
-    found = frame(picture.pixels, limits.frame)
-    lines: Phrase = ("text_lines", f"{found.lines}", f"{100 * found.empty_rows:.0f}")
-    if found.lines >= limits.text_lines_min and found.empty_rows >= limits.empty_rows_min:
-        return Sign(OriginSignKind.SCREENSHOT, "found", "app_screen", (("app_screen",), lines), float(found.lines))
-    return Sign(OriginSignKind.SCREENSHOT, "not_found", "", (lines,), float(found.lines))
+    layout = frame(picture.pixels, limits.frame)
+    lines: Phrase = ("text_lines", f"{layout.lines}", f"{100 * layout.empty_rows:.0f}")
+    if layout.lines >= limits.text_lines_min and layout.empty_rows >= limits.empty_rows_min:
+        return Sign(OriginSignKind.SCREENSHOT, "found", "app_screen", (("app_screen",), lines), float(layout.lines))
+    return Sign(OriginSignKind.SCREENSHOT, "not_found", "", (lines,), float(layout.lines))
 
 
 def _recapture(picture: Picture, limits: PixelSignLimits) -> Sign:
@@ -63,7 +63,7 @@ def _recapture(picture: Picture, limits: PixelSignLimits) -> Sign:
 
 
 def moire_score(luma: float, red: float, blue: float, limits: PixelSignLimits) -> float:
-    """The strongest of the three peaks, each as a share of its threshold."""
+    """Return the strongest of the three peaks, each divided by its threshold."""
     return max(luma / limits.moire_luma, red / limits.moire_red, blue / limits.moire_blue)
 
 
@@ -84,8 +84,8 @@ def _copy_move(keypoints: Keypoints, limits: PixelSignLimits) -> Sign:
     kind = OriginSignKind.COPY_MOVE
     if len(keypoints) < 2 * limits.clone_points_min:
         return not_applicable(kind, "too_few_points")
-    found = clone(keypoints, limits.clone)
-    if found.points >= limits.clone_points_min:
-        part: Phrase = ("repeated_part", f"{found.points}", f"{100 * found.apart:.0f}")
-        return Sign(kind, "found", "repeated_part", (part,), float(found.points))
-    return Sign(kind, "not_found", "", (("no_repeated_part",),), float(found.points))
+    repetition = clone(keypoints, limits.clone)
+    if repetition.points >= limits.clone_points_min:
+        part: Phrase = ("repeated_part", f"{repetition.points}", f"{100 * repetition.apart:.0f}")
+        return Sign(kind, "found", "repeated_part", (part,), float(repetition.points))
+    return Sign(kind, "not_found", "", (("no_repeated_part",),), float(repetition.points))

@@ -1,7 +1,7 @@
 """Names of programs that edit or generate pictures, as they write them into files.
 
-Lists, not measurements: what they do not name is not found. Names of cameras' own software must not match any
-(tests/vision/origin/test_file_signs.py has those of the common makers).
+These are lists, not measurements: a program that is not listed is not recognised. No name may match that of a camera's
+own software (tests/vision/origin/test_file_signs.py has those of the common makers).
 """
 
 from __future__ import annotations

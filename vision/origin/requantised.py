@@ -1,5 +1,4 @@
-"""Was a JPEG compressed before it was compressed as it is now? The first quantisation leaves its steps in the second's
-histograms.
+"""Detects a JPEG that was compressed before: the first quantisation leaves its steps in the histograms of the second.
 
 After Popescu and Farid, Statistical tools for digital forensics, 2004: multiples of the first step fall into the bins
 of the second unevenly, so that single bins stand out of a curve that is otherwise smooth.
@@ -13,32 +12,32 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct
 
-# The lowest frequencies (row, column) beside the mean: they have the values to make a histogram of.
+# The lowest frequencies (row, column) besides the mean: they have enough values for a histogram.
 _FREQUENCIES = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (2, 1), (1, 2), (0, 3), (3, 0))
 
 
 @dataclass(frozen=True, slots=True)
 class RequantisedLimits:
     blocks_min: int = 300
-    blocks_max: int = 4_000  # evenly drawn: more cost time and change nothing
+    blocks_max: int = 4_000  # drawn evenly; more cost time and change nothing
     bins: int = 24
-    count_min: float = 12.0  # a bin that expects fewer says nothing
+    count_min: float = 12.0  # bins with a lower expected count are left out
     bins_min: int = 4
-    strongest: int = 3  # frequencies whose unevenness counts: the others may have the same step twice
+    strongest: int = 3  # frequencies that count: the others may have had the same step twice
 
 
 def unevenness(
     strip: NDArray[np.uint8], quantisation: tuple[int, ...], limits: RequantisedLimits = RequantisedLimits()
 ) -> float | None:
-    """Mean squared deviation of bins from their neighbours' mean, in units of its variance under one compression: about
-    1 without an earlier one. None where there is too little to count.
+    """Return the mean squared deviation of bins from their neighbours' mean, in units of its variance under one
+    compression: about 1 if there was no earlier one. None if there are too few values.
 
     strip: uint8 (h, w), grey at full size from a corner of the block grid. quantisation: 64 steps in natural order.
     """
     height, width = (edge // 8 * 8 for edge in strip.shape)
     blocks = strip[:height, :width].reshape(height // 8, 8, width // 8, 8).swapaxes(1, 2).reshape(-1, 64)
     blocks = blocks[:: max(1, len(blocks) // limits.blocks_max)]
-    # Blocks cut off at white or black are not what was quantised.
+    # Blocks clipped at white or black no longer have the values that were quantised.
     usable = blocks[(blocks.min(axis=1) > 0) & (blocks.max(axis=1) < 255)]
     if len(usable) < limits.blocks_min:
         return None
@@ -63,7 +62,7 @@ def _uneven(values: NDArray[np.float32], limits: RequantisedLimits) -> float | N
     histogram = np.bincount(np.abs(values).astype(np.int64).clip(0, limits.bins + 1), minlength=limits.bins + 2)
     counts = histogram[1 : limits.bins + 1].astype(np.float64)
     before, here, behind = counts[:-2], counts[1:-1], counts[2:]
-    # The histogram of one compression falls like an exponential: the geometric mean of the neighbours is its own value.
+    # The histogram of one compression falls exponentially: each bin is the geometric mean of its neighbours.
     expected = np.sqrt((before + 1.0) * (behind + 1.0))
     enough = np.maximum(expected, here) >= limits.count_min
     if int(enough.sum()) < limits.bins_min:

@@ -1,7 +1,7 @@
-"""A sign: one thing that a file says or shows about its origin. None proves anything by itself.
+"""A sign: one fact that a file states or shows about its origin. No sign proves anything on its own.
 
-What each was tested on, how often it is found where it should be and how often on ordinary photos: docs/provenance.md,
-`miaopei bench provenance`.
+docs/provenance.md says what each was tested on, how often it is found where it should be and how often on ordinary
+photos (`miaopei bench provenance`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SignState = Literal["found", "not_found", "unmeasured"]
 
 
 class OriginSignKind(StrEnum):
-    """What was looked for."""
+    """The kind of sign that was looked for."""
 
     EXIF_SOFTWARE = "exif_software"  # the file names an editing program
     EXIF_DATES = "exif_dates"  # the file's own dates contradict one another
@@ -29,15 +29,18 @@ class OriginSignKind(StrEnum):
     COPY_MOVE = "copy_move"  # a part of the picture appears twice
 
 
-CRASHED: Final = "crashed"  # value of an unmeasured sign whose check died: an attack or a defect of ours
+CRASHED: Final = "crashed"  # value of an unmeasured sign whose check failed: an attack or a defect of ours
 NOT_APPLICABLE: Final = "not_applicable"  # value of an unmeasured sign for which the file has nothing to look at
 
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """value: a stable word, of `found` which kind it is, of `unmeasured` CRASHED or NOT_APPLICABLE, else "". said: what
-    an adjuster reads, as phrases that have words in every language. score: the measure behind it, in units of its own
-    (docs/provenance.md); None where there is none."""
+    """One sign with its result.
+
+    value: a stable code. With the state `found`, which variant was found; with `unmeasured`, CRASHED or NOT_APPLICABLE;
+    else "". said: the explanation for an adjuster, as phrases that are translated into every language. score: the
+    underlying measure in its own units (docs/provenance.md), None if there is none.
+    """
 
     kind: OriginSignKind
     state: SignState
@@ -47,15 +50,15 @@ class Sign:
 
     @property
     def detail(self) -> str:
-        """What it says, in English."""
+        """The explanation in English."""
         return english(self.said)
 
 
 def not_applicable(kind: OriginSignKind, *why: str) -> Sign:
-    """why: a phrase."""
+    """Return an unmeasured sign for which the file has nothing to examine. why: a phrase."""
     return Sign(kind, "unmeasured", NOT_APPLICABLE, (why,))
 
 
 def crashed(kind: OriginSignKind, *why: str) -> Sign:
-    """why: a phrase."""
+    """Return an unmeasured sign whose check failed. why: a phrase."""
     return Sign(kind, "unmeasured", CRASHED, (why,))

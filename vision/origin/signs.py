@@ -1,4 +1,4 @@
-"""All signs of one photo: what its file says, and what its pixels show."""
+"""All signs of one photo: those in its file's metadata and those in its pixels."""
 
 from __future__ import annotations
 
@@ -29,22 +29,23 @@ def look_for_signs(
     anchors: bytes = b"",
     limits: SignLimits = SignLimits(),
 ) -> tuple[Sign, ...]:
-    """One sign of every kind that is looked for, in the order of the kinds.
+    """Return one sign of every kind that is looked for, in the order of the kinds.
 
-    data: the file. picture: decoded from it with `marks=True`. anchors: as of `Decoder.credentials`. Raises
-    DecoderUnavailable; a check that dies on the file is an unmeasured sign.
+    data: the file. picture: decoded from it with `marks=True`. anchors: as `Decoder.credentials` takes them. Raises
+    DecoderUnavailable; a check that fails on the file gives an unmeasured sign.
     """
-    found = (
+    signs = (
         *file_signs(picture.exif, picture.origin, read_credentials(decoder, data, picture, anchors), limits.file),
         *pixel_signs(picture, fingerprint.keypoints, limits.pixels),
     )
-    return tuple(sorted(found, key=lambda sign: sign.kind))
+    return tuple(sorted(signs, key=lambda sign: sign.kind))
 
 
 def read_credentials(
     decoder: Decoder, data: bytes, picture: Picture, anchors: bytes
 ) -> Credentials | Unmeasured | None:
-    """None where the file has none embedded; Unmeasured where the check died. Raises DecoderUnavailable."""
+    """Return the embedded credentials, None if the file has none, Unmeasured if the check failed. Raises
+    DecoderUnavailable."""
     if picture.origin.marks.get("c2pa") != "embedded":
         return None
     try:

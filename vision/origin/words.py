@@ -1,6 +1,6 @@
-"""What a sign says, as phrases: a stable code each with its values, and the English of every code.
+"""Phrases of the signs: a stable code with its values, and the English text of every code.
 
-Other languages have words for the same codes (`claims.texts`); a test holds the two tables together.
+Other languages have texts for the same codes (`claims.texts`); a test keeps the two tables in step.
 """
 
 from __future__ import annotations
@@ -67,5 +67,5 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
 
 
 def english(phrases: tuple[Phrase, ...]) -> str:
-    """The phrases as one text. Raises KeyError for a code that has no words."""
+    """Return the phrases as one text. Raises KeyError for a code without a text."""
     return ", ".join(ENGLISH[code].format(*values) for code, *values in phrases)

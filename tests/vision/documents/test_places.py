@@ -259,7 +259,7 @@ def test_a_sort_of_hospital_is_no_hospitals_name(page_of: Any) -> None:
     ],
 )  # fmt: skip
 def test_what_looks_like_a_name(name: str, doubted: bool) -> None:
-    assert bool(names.doubt(name)) == doubted
+    assert bool(names.unlike_a_name(name)) == doubted
 
 
 def test_a_form_of_address_is_no_part_of_a_name() -> None:

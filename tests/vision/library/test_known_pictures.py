@@ -78,7 +78,7 @@ def bank(shop: Shop) -> KnownPictures:
 
 
 def test_only_what_the_photos_share_is_learnt(shop: Shop, bank: KnownPictures) -> None:
-    (learnt,) = bank.commons
+    (learnt,) = bank.pictures
     scene = data.chelsea()
     changed = (shop.pixels[0] != scene).any(axis=2)
     at = learnt.keypoints.points[:, :2] * (scene.shape[1] / learnt.keypoints.width_px)
@@ -149,8 +149,8 @@ async def test_the_bank_is_kept_read_back_and_forgotten_with_the_claim(
         mine = LibraryPhoto("p1", "claim", shop.photos[1], owner_claim="c1", owner_subject="li")
         await publish(conn, [mine])
         before = await known_pictures.version(conn)
-        assert await known_pictures.add(conn, bank.commons[0])
-        assert not await known_pictures.add(conn, bank.commons[0])
+        assert await known_pictures.add(conn, bank.pictures[0])
+        assert not await known_pictures.add(conn, bank.pictures[0])
         icon = known_pictures.imported(shop.see(shop.label), "icon.png", "")
         assert await known_pictures.add(conn, icon)
     async with engine.connect() as conn:

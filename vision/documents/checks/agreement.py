@@ -1,4 +1,4 @@
-"""What must agree within one paper. A check is made only when both of its sides were read."""
+"""Checks of what must agree within one paper. A check is made only if both of its sides were read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def checks(
     today: date,
     codes: Sequence[PaperCode] = (),
 ) -> list[CheckReading]:
-    """Every check that applies, in a fixed order. Amounts are compared to the minor unit."""
+    """Return every check that applies, in a fixed order. Amounts are compared to the minor unit."""
     values = {field.name: field.value for field in fields}
     made = [_CHOSEN[name](values, items, kind) for name in kind.checks]
     made += [_dates(values, kind, today), code_check(kind, values, codes)]
@@ -90,7 +90,8 @@ def _discount(values: Mapping[str, str], _items: Sequence[ItemReading], _kind: P
 
 
 def _stay(values: Mapping[str, str], _items: Sequence[ItemReading], _kind: PaperKind) -> CheckReading | None:
-    """The day of admission counts, that of discharge does not; a stay within one day is one day."""
+    """Check the days of a stay: the day of admission counts, that of discharge does not; a stay within one day is one
+    day."""
     if "admitted_date" not in values or "discharged_date" not in values:
         return None
     nights = (date.fromisoformat(values["discharged_date"]) - date.fromisoformat(values["admitted_date"])).days
@@ -104,12 +105,12 @@ def _stay(values: Mapping[str, str], _items: Sequence[ItemReading], _kind: Paper
 
 
 def _dates(values: Mapping[str, str], kind: PaperKind, today: date) -> CheckReading | None:
-    found = {name: date.fromisoformat(values[name]) for name in kind.dates() if name in values}
-    if not found:
+    read = {name: date.fromisoformat(values[name]) for name in kind.dates() if name in values}
+    if not read:
         return None
     latest = today + timedelta(days=_AHEAD_DAYS_MAX)
-    wrong = {name: day for name, day in found.items() if not _EARLIEST <= day <= latest}
-    shown = wrong or found
+    wrong = {name: day for name, day in read.items() if not _EARLIEST <= day <= latest}
+    shown = wrong or read
     words = ", ".join(
         f"{'dated' if name == 'date' else name.removesuffix('_date')} {day.isoformat()}" for name, day in shown.items()
     )

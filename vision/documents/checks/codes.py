@@ -1,6 +1,6 @@
-"""QR and bar codes against the printed text. Decoding is the OCR process's (`vision.documents.ocr.child`).
+"""Compares QR and bar codes with the printed text. Decoding is done by the OCR process (`vision.documents.ocr.child`).
 
-A code is plain text that anybody can print: that it agrees proves that a paper is consistent, not that it is genuine.
+A code is plain text that anybody can print: if it agrees, the paper is consistent, which does not prove it genuine.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vision.documents.kinds.catalogue import PaperKind
 from vision.documents.text.normalise import AMOUNT_MINOR_END, tracking_key
 from vision.documents.text.page import CheckReading, PaperCode
 
-# 01,TYPE,CODE,NUMBER,AMOUNT,YYYYMMDD,CHECKCODE,CRC, as the tax authority's invoices print it.
+# 01,TYPE,CODE,NUMBER,AMOUNT,YYYYMMDD,CHECKCODE,CRC, as printed on the tax authority's invoices.
 _FISCAL = re.compile(
     r"01,(?P<type>\d{2}),(?P<code>\d{0,12}),(?P<number>\d{8,20}),(?P<amount>\d{1,11}(?:\.\d{1,2})?),(?P<day>\d{8}),"
     r"(?P<check>[0-9A-Za-z]{0,32}),(?P<crc>[0-9A-Fa-f]{0,8}),?",
@@ -29,7 +29,7 @@ _NUMBER_CHARACTERS_MIN = 8
 
 @dataclass(frozen=True, slots=True)
 class FiscalCode:
-    """What the QR code of an invoice states. code and check are "" on the newest type."""
+    """The content of an invoice's QR code. code and check are "" on the newest type."""
 
     type: str
     code: str
@@ -39,26 +39,27 @@ class FiscalCode:
 
 
 def fiscal(text: str) -> FiscalCode | None:
-    """The payload of an invoice's QR code, None for any other text: no field may be missing, odd or out of range."""
-    found = _FISCAL.fullmatch(text.strip())
-    if found is None:
+    """Return the content of an invoice's QR code, None for any other text: no field may be missing, malformed or out of
+    range."""
+    match = _FISCAL.fullmatch(text.strip())
+    if match is None:
         return None
-    digits = found["day"]
+    digits = match["day"]
     try:
         day = date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
     except ValueError:
         return None
-    whole, _, fraction = found["amount"].partition(".")
+    whole, _, fraction = match["amount"].partition(".")
     amount_minor = int(whole) * 100 + int((fraction + "00")[:2])
     if amount_minor >= AMOUNT_MINOR_END:
         return None
-    if found["type"] == WHOLE_AMOUNT_TYPE and (found["code"] or len(found["number"]) != 20):
+    if match["type"] == WHOLE_AMOUNT_TYPE and (match["code"] or len(match["number"]) != 20):
         return None
-    return FiscalCode(found["type"], found["code"], found["number"], amount_minor, day)
+    return FiscalCode(match["type"], match["code"], match["number"], amount_minor, day)
 
 
 def code_check(kind: PaperKind, values: Mapping[str, str], codes: Sequence[PaperCode]) -> CheckReading | None:
-    """code_matches_text, None where no code states anything that was also read in print."""
+    """Return code_matches_text, None if no code states anything that was also read in print."""
     if "tracking_number" in kind.fields:
         return _tracking(values, codes)
     stated = [payload for code in codes if (payload := fiscal(code.text)) is not None]
@@ -70,7 +71,8 @@ def code_check(kind: PaperKind, values: Mapping[str, str], codes: Sequence[Paper
 
 
 def _mentioned(values: Mapping[str, str], codes: Sequence[PaperCode]) -> CheckReading | None:
-    """Other codes lead to a web page. One that has the paper's number in it agrees; one that has not says nothing."""
+    """Check the other codes, which lead to a web page: one that contains the paper's number agrees; any other says
+    nothing."""
     name = "number" if "number" in values else "order_number"
     printed = values.get(name, "")
     if len(printed) >= _NUMBER_CHARACTERS_MIN and any(
@@ -81,7 +83,7 @@ def _mentioned(values: Mapping[str, str], codes: Sequence[PaperCode]) -> CheckRe
 
 
 def _sides(values: Mapping[str, str], payload: FiscalCode) -> list[tuple[str, str, str]]:
-    """(name, as coded, as printed) of everything that both state."""
+    """Return (name, coded value, printed value) of all that both state."""
     amount = "total_minor" if payload.type == WHOLE_AMOUNT_TYPE or "net_minor" not in values else "net_minor"
     if payload.type != WHOLE_AMOUNT_TYPE and amount == "total_minor" and "tax_minor" in values:
         amount = ""  # the amount before tax was not read: nothing to compare
@@ -92,9 +94,8 @@ def _sides(values: Mapping[str, str], payload: FiscalCode) -> list[tuple[str, st
 
 
 def _tracking(values: Mapping[str, str], codes: Sequence[PaperCode]) -> CheckReading | None:
-    """A bar code of a slip carries its number, or that of the order; a QR code may carry anything, and counts only
-    where it has the number in it. Short bar codes are those of routes and sorting.
-    """
+    """Check the codes of a delivery slip. A bar code carries the slip's number or the order's; a QR code may carry
+    anything and counts only if it contains the number. Short bar codes are those of routes and sorting."""
     printed = values.get("tracking_number", "")
     if not printed:
         return None

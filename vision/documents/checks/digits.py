@@ -1,4 +1,4 @@
-"""The check `digits_look_untouched`: the amounts and dates of a paper, as its pixels show them."""
+"""The check `digits_look_untouched`: whether the pixels of a paper's amounts and dates look changed."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def digits_check(
     model: ForensicModel | None = None,
     limits: ForensicLimits | None = None,
 ) -> CheckReading | None:
-    """Whether a digit of an amount in figures or of a date looks changed; None when none could be looked at.
+    """Check whether a digit of an amount in figures or of a date looks changed; None if none could be examined.
 
-    pixels: uint8 (h, w, 3) sRGB, the picture that was read. The detail names the most suspicious digit, where it
-    stands (fractions of the picture) and what spoke most against it.
+    pixels: uint8 (h, w, 3) sRGB, the picture that was read. The detail names the most suspicious digit, its place
+    (fractions of the picture) and the strongest sign against it.
     """
     bounds = limits if limits is not None else ForensicLimits()
     boxes: dict[str, Box] = {}
@@ -55,5 +55,5 @@ def digits_check(
 
 
 def looked_at(name: str) -> bool:
-    """Whether a field of that name is an amount in figures or a date: what a forger changes."""
+    """True if a field of that name is an amount in figures or a date: what a forger changes."""
     return (name.endswith("_minor") and not name.startswith("capital")) or name == "date" or name.endswith("_date")

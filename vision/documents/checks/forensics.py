@@ -1,13 +1,13 @@
-"""Do the digits of an amount or a date look as if they had been changed on the picture?
+"""Detects digits of an amount or a date that look as if they had been changed on the picture.
 
 Each glyph of a field is compared with up to `references_max` glyphs of like size around it, on seven signs that an edit
 leaves: noise of the paper around it, sharpness of its edges, depth and tint of its ink, a step in the paper's
 brightness, a trace of another JPEG history (ghosts: Farid, "Exposing digital forgeries from JPEG ghosts", 2009), and a
-twin on the same picture that is more alike than two prints of one digit are (copy-move). A logistic model weighs them;
-its cut-off is set so that honest pages are not accused (card paper_forensics). Trained by
+twin on the same picture that is more similar than two prints of one digit are (copy-move). A logistic model weighs
+them; its cut-off is set so that honest pages are not accused (card paper_forensics). Trained by
 `models/train/paper_forensics.py`.
 
-Only pixels are looked at. A picture drawn by a computer and never photographed has no noise and honest twins: there the
+Only pixels are examined. A picture drawn by a computer and never photographed has no noise and honest twins: there the
 signs say little. A picture resized after the edit has lost the JPEG trace.
 """
 
@@ -33,8 +33,8 @@ SIGNS: Final = ("noise", "sharpness", "ink", "tint", "paper_step", "ghost", "twi
 FEATURES: Final = (*SIGNS, *(f"log_{sign}" for sign in SIGNS), "sum_above_3")
 _GHOST_QUALITIES: Final = (50, 58, 65, 70, 75, 80, 85, 90, 95)
 
-# Least spread of noise, sharpness (both logarithms), ink (share), tint and paper step (levels): below it, neighbours
-# that happen to be all alike would make any glyph stand out.
+# Least spread of noise, sharpness (both logarithms), ink (share), tint and paper step (levels): with a smaller one,
+# neighbours that happen to be all alike would make any glyph stand out.
 _SPREAD_FLOORS: Final = np.array([0.15, 0.08, 0.03, 3.0, 3.0])
 _GHOST_SPREAD_FLOOR: Final = 0.08
 
@@ -46,11 +46,11 @@ _Rect = tuple[int, int, int, int]  # x, y, width, height in pixels
 
 @dataclass(frozen=True, slots=True)
 class ForensicLimits:
-    """Lengths in pixels of the picture; heights of glyphs.
+    """Limits of the examination. Lengths in pixels of the picture; heights are those of glyphs.
 
-    edge_px_max: a larger picture is refused, since shrinking it here would wipe out what is looked for.
-    reference_height_ratio: least and most height of a glyph to compare with, as a share of the field's. contrast_min:
-    of print against paper, 0..1. red_share_max: of a glyph's surroundings; beyond it a seal lies over it.
+    edge_px_max: a larger picture is refused, since shrinking it here would wipe out the traces. reference_height_ratio:
+    least and most height of a glyph to compare with, as a share of the field's. contrast_min: of print against paper,
+    0..1. red_share_max: red share of a glyph's surroundings; above it a seal covers the glyph.
     """
 
     edge_px_max: int = 6000
@@ -70,25 +70,24 @@ class ForensicLimits:
 
 @dataclass(frozen=True, slots=True)
 class GlyphSigns:
-    """field: the one it belongs to. box: in pixels. z: (len(SIGNS),), robust deviations from its neighbours, 0 to
-    z_max.
-    """
+    """Signs of one glyph. field: the field it belongs to. box: in pixels. z: (len(SIGNS),), robust deviations from its
+    neighbours, 0 to z_max."""
 
     field: str
     box: Box
     z: tuple[float, ...]
 
     def features(self) -> npt.NDArray[np.float64]:
-        """In the order of FEATURES."""
+        """Return the features in the order of FEATURES."""
         z = np.array(self.z, dtype=np.float64)
         return np.concatenate([z, np.log1p(z), [np.maximum(0.0, z - 3.0).sum()]])
 
 
 @dataclass(frozen=True, slots=True)
 class DigitsLook:
-    """found: a digit of the field looks changed. score: 0..1 of the most suspicious digit, found from the model's
-    cut-off on. at: that digit's box as fractions of the picture. sign: what spoke most against it, one of SIGNS.
-    """
+    """Result for one field. found: a digit looks changed. score: 0..1 of the most suspicious digit; found from the
+    model's cut-off on. at: that digit's box as fractions of the picture. sign: the strongest sign against it, one of
+    SIGNS."""
 
     found: bool
     score: float
@@ -99,7 +98,7 @@ class DigitsLook:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ForensicModel:
-    """weights (len(FEATURES),) and intercept of the logistic model; score_min: from where on a digit looks changed."""
+    """The logistic model: weights (len(FEATURES),) and intercept. score_min: score from which a digit looks changed."""
 
     weights: npt.NDArray[np.float64]
     intercept: float
@@ -107,24 +106,24 @@ class ForensicModel:
     label: str
 
     def score(self, signs: GlyphSigns) -> float:
-        """0..1."""
+        """Return the probability, 0..1, that the glyph was changed."""
         margin = float(self.weights @ signs.features()) + self.intercept
         return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, margin))))
 
 
 @cache
 def forensic_model() -> ForensicModel:
-    """The trained model. Raises ModelMissing, ModelCorrupt, ValueError when it was trained on other features."""
+    """Return the trained model. Raises ModelMissing, ModelCorrupt, ValueError if it was trained on other features."""
     return read_model(weights_path(NAME), card(NAME).label)
 
 
 def read_model(path: Path, label: str) -> ForensicModel:
-    """A model as the recipe writes it. Raises ValueError, KeyError when it is none for these features."""
+    """Read a model as the recipe writes it. Raises ValueError, KeyError if it does not fit these features."""
     return model_of(json.loads(path.read_text(encoding="utf-8")), label)
 
 
 def model_of(content: Mapping[str, Any], label: str) -> ForensicModel:
-    """The same, of the file's JSON object."""
+    """Return the model in the file's JSON object; as `read_model`."""
     if tuple(content["features"]) != FEATURES:
         raise ValueError(f"the model was trained on other features: {content['features']}")
     weights = np.array(content["weights"], dtype=np.float64)
@@ -138,10 +137,10 @@ def digits_look(
     model: ForensicModel | None = None,
     limits: ForensicLimits | None = None,
 ) -> dict[str, DigitsLook | Unmeasured]:
-    """What is to be said of each field, by its name.
+    """Return the result of each field, by its name.
 
     pixels: uint8 (h, w, 3) sRGB as decoded, not rescaled. boxes: of the fields' values, as fractions 0..1 of the
-    picture. Raises ValueError on a box that is none, or more fields than `fields_max`.
+    picture. Raises ValueError for an invalid box, or more fields than `fields_max`.
     """
     weighed = model if model is not None else forensic_model()
     height, width = pixels.shape[:2]
@@ -161,7 +160,7 @@ def digits_look(
 def glyph_signs(
     pixels: Pixels, boxes: Mapping[str, Box], limits: ForensicLimits | None = None
 ) -> dict[str, list[GlyphSigns] | Unmeasured]:
-    """The signs of every glyph of every field; what `digits_look` weighs. Arguments and errors as there."""
+    """Return the signs of every glyph of every field, which `digits_look` weighs. Arguments and errors as there."""
     bounds = limits if limits is not None else ForensicLimits()
     height, width = pixels.shape[:2]
     if len(boxes) > bounds.fields_max:
@@ -196,7 +195,9 @@ class _Page:
         )
         self._by_polarity: dict[bool, tuple[Floats, list[_Rect]]] = {}
         self._ghosts: Floats | None = None
-        self._sums: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None  # of luma and of its square
+        self._sums: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = (
+            None  # cumulative sums of luma and of its square
+        )
         self._known: dict[tuple[str, _Rect], npt.NDArray[np.float64]] = {}  # fields share their neighbours
 
     def field(self, name: str, box: Box) -> list[GlyphSigns] | Unmeasured:
@@ -222,7 +223,7 @@ class _Page:
         return self._compared(name, ink, clear[: self.limits.glyphs_per_field_max], references, every)
 
     def _glyphs(self, light_ink: bool) -> tuple[Floats, list[_Rect]]:
-        """Ink 0..1 of every pixel, and the boxes of connected print."""
+        """Return the ink 0..1 of every pixel, and the boxes of connected print."""
         if light_ink not in self._by_polarity:
             luma = 255.0 - self.luma if light_ink else self.luma
             small = cv2.resize(luma, (max(1, self.width // 8), max(1, self.height // 8)), interpolation=cv2.INTER_AREA)
@@ -247,7 +248,8 @@ class _Page:
         return self._by_polarity[light_ink]
 
     def _own(self, ink: Floats, box: _Rect) -> list[_Rect]:
-        """The field's glyphs. Where print is faint its own contrast decides; runs of joined digits are cut evenly."""
+        """Return the field's glyphs. If print is faint, its own contrast decides; runs of joined digits are cut
+        evenly."""
         x0, y0, x1, y1 = box
         margin = max(2, (y1 - y0) // 6)
         top, left = max(6, y0 - margin), max(6, x0 - margin)
@@ -258,7 +260,7 @@ class _Page:
         if cut < self.limits.contrast_min / 2:
             return []
         _, _, stats, _ = cv2.connectedComponentsWithStats((part > cut).astype(np.uint8), connectivity=8)
-        found: list[_Rect] = []
+        glyphs: list[_Rect] = []
         for x, y, w, h, _ in stats[1:]:
             middle_x, middle_y = left + x + w / 2, top + y + h / 2
             if (
@@ -270,15 +272,15 @@ class _Page:
                 continue
             parts = max(1, round(w / (0.62 * h))) if w > 1.05 * h else 1
             step = w / parts
-            found += [(left + int(x + i * step), top + int(y), max(2, round(step)), int(h)) for i in range(parts)]
-        return sorted(found)
+            glyphs += [(left + int(x + i * step), top + int(y), max(2, round(step)), int(h)) for i in range(parts)]
+        return sorted(glyphs)
 
     def _red_share(self, rect: _Rect) -> float:
         x, y, w, h = rect
         return float(self.red[y - 4 : y + h + 4, x - 4 : x + w + 4].mean())
 
     def _references(self, every: Sequence[_Rect], own: Sequence[_Rect], tall: float) -> list[_Rect]:
-        """Glyphs of like size, nearest first, none of them under a seal."""
+        """Return glyphs of similar size, nearest first, none of them under a seal."""
         low, high = (ratio * tall for ratio in self.limits.reference_height_ratio)
         middle_x = float(np.mean([x + w / 2 for x, _, w, _ in own]))
         middle_y = float(np.mean([y + h / 2 for _, y, _, h in own]))
@@ -311,7 +313,7 @@ class _Page:
         return self._known[what, rect]
 
     def _local(self, ink: Floats, rect: _Rect) -> list[float]:
-        """Noise, sharpness, ink, tint and paper step of one glyph."""
+        """Return noise, sharpness, ink, tint and paper step of one glyph."""
         x, y, w, h = rect
         pad = 3
         region = (slice(y - pad, y + h + pad), slice(x - pad, x + w + pad))
@@ -337,7 +339,7 @@ class _Page:
         return [noise, sharpness, contrast, float(tint), step]
 
     def _ghost(self, own: Sequence[_Rect], references: Sequence[_Rect]) -> npt.NDArray[np.float64]:
-        """How far a glyph's loss under recompression, over qualities, lies above its neighbours' at any of them."""
+        """Return, over all qualities, the most by which a glyph's loss under recompression exceeds its neighbours'."""
         if self._ghosts is None:
             source = np.clip(self.luma, 0, 255).round().astype(np.uint8)
             stack = []
@@ -363,7 +365,7 @@ class _Page:
     def _twin(
         self, own: Sequence[_Rect], references: Sequence[_Rect], every: Sequence[_Rect]
     ) -> npt.NDArray[np.float64]:
-        """By how much (log) the nearest patch on the page is nearer than the nearest of most other glyphs are."""
+        """Return by how much (log) a glyph's nearest patch on the page is nearer than that of most other glyphs."""
         candidates = [r for r in every if r[3] <= 2 * references[0][3]][: 40 * self.limits.twin_candidates_max]
 
         def nearest(rect: _Rect) -> npt.NDArray[np.float64]:
@@ -374,7 +376,7 @@ class _Page:
         return np.array([max(0.0, floor - self._nearest(rect, candidates)) * 4 for rect in own])
 
     def _nearest(self, rect: _Rect, candidates: Sequence[_Rect]) -> float:
-        """log of the least mean squared difference to another patch of that size, shifted by up to 2 px."""
+        """Return the log of the least mean squared difference to another patch of that size, shifted by up to 2 px."""
         x, y, w, h = rect
         own = self.luma[y - 1 : y + h + 1, x - 1 : x + w + 1]
         own = own - own.mean()
@@ -401,7 +403,7 @@ class _Page:
         return math.log(least + 0.5)
 
     def _variances(self, places: npt.NDArray[np.intp], high: int, wide: int) -> npt.NDArray[np.float64]:
-        """Of patches of that size at (top, left) and up to 4 px further: (n, 5, 5)."""
+        """Return the variance of patches of that size at (top, left) and up to 4 px further: (n, 5, 5)."""
         if self._sums is None:
             sums = cv2.integral2(self.luma, sdepth=cv2.CV_64F, sqdepth=cv2.CV_64F)
             self._sums = np.asarray(sums[0], dtype=np.float64), np.asarray(sums[1], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The text layer of a PDF against its picture: what a program reads must be what a person sees."""
+"""Compares the text layer of a PDF with its picture: a program must read what a person sees."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LAYER_MODEL = "text layer"
 
 
 def layer_page(layer: TextLayer, width_px: int, height_px: int) -> PageText:
-    """The layer as lines on a page, as if it had been read off one."""
+    """Return the layer as lines on a page, as if they had been read by OCR."""
     lines = tuple(
         TextLine(line.text, 1.0, ((left, top), (right, top), (right, bottom), (left, bottom)))
         for line in layer.lines
@@ -32,7 +32,7 @@ def layer_check(
     height_px: int,
     parsed: Callable[[PageText], PaperReading],
 ) -> CheckReading | None:
-    """text_layer_matches_picture, over the kind's required fields and those that money rests on, where both were read.
+    """Return text_layer_matches_picture for the required fields and those that money rests on, if both sides were read.
 
     parsed: reads a page of text as a paper of that kind. None without a layer, or with one that has none of the fields.
     The picture's values stay: they are what a person sees. A layer too long to be read fails, as it could say anything
@@ -44,7 +44,7 @@ def layer_check(
         return None
     stated = parsed(layer_page(layer, width_px, height_px))
     compared = [name for name in dict.fromkeys((*kind.required, *kind.money)) if reading.value(name)]
-    refused = {one.name: one.reason for one in stated.refused}
+    refused = {field.name: field.reason for field in stated.refused}
     both = [name for name in compared if stated.value(name) or name in refused]
     if not both:
         return None
@@ -59,5 +59,5 @@ def layer_check(
 
 
 def _folded(value: str) -> str:
-    """Letters and digits alone, in one case."""
+    """Return letters and digits alone, case-folded."""
     return re.sub(r"[\W_]+", "", plain(value)).casefold()

@@ -1,4 +1,4 @@
-"""Capital numerals (大写金额) of Chinese bills to minor units."""
+"""Converts capital numerals (大写金额) of Chinese bills to minor units."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _IN_TEXT = re.compile(rf"[{CHARACTERS}\s]*[元圆圓园角分][{CHARACTERS}\s]*"
 
 
 def find(text: str) -> tuple[int, int]:
-    """Where the longest run that looks like a capital amount stands in `text`; (0, 0) when there is none."""
+    """Return the span of the longest run in `text` that looks like a capital amount; (0, 0) if there is none."""
     runs = [match.span() for match in _IN_TEXT.finditer(text)]
     return max(runs, key=lambda span: span[1] - span[0], default=(0, 0))
 
 
 def parse(text: str) -> int | Unmeasured:
-    """Minor units of an amount such as 壹仟零贰拾元伍角整; 人民币 before it is allowed, spaces are ignored.
+    """Parse an amount such as 壹仟零贰拾元伍角整 to minor units; 人民币 before it is allowed, spaces are ignored.
 
     Strict: units must descend, a digit needs its unit, 角 and 分 hold one digit each. Anything else is Unmeasured,
-    because an amount guessed from half of its characters would defeat the check that it is for.
+    because an amount guessed from half of its characters would defeat the check that needs it.
     """
     cleaned = re.sub(r"\s", "", text).translate(_SAME).removeprefix("人民币").removesuffix("整")
     if not cleaned:
@@ -42,14 +42,14 @@ def parse(text: str) -> int | Unmeasured:
     yuan = _whole(whole) if mark else 0
     if isinstance(yuan, Unmeasured):
         return yuan
-    found = re.fullmatch(rf"零?(?:([{''.join(_DIGITS)}])角)?零?(?:([{''.join(_DIGITS)}])分)?", rest)
-    if found is None or (not mark and not rest):
+    match = re.fullmatch(rf"零?(?:([{''.join(_DIGITS)}])角)?零?(?:([{''.join(_DIGITS)}])分)?", rest)
+    if match is None or (not mark and not rest):
         return Unmeasured(f"not a capital amount: {text!r}")
-    return yuan * 100 + _DIGITS.get(found[1] or "零", 0) * 10 + _DIGITS.get(found[2] or "零", 0)
+    return yuan * 100 + _DIGITS.get(match[1] or "零", 0) * 10 + _DIGITS.get(match[2] or "零", 0)
 
 
 def _whole(text: str) -> int | Unmeasured:
-    """Whole yuan: sections of up to four places, each followed by 亿, 万 or nothing, in that order."""
+    """Parse whole yuan: sections of up to four places, each followed by 亿, 万 or nothing, in that order."""
     if not text:
         return Unmeasured("no number before 元")
     total = 0

@@ -1,4 +1,4 @@
-"""From rows of text to the fields that a kind describes. Knows formats, not papers."""
+"""Extracts the fields that a kind describes from rows of text. Knows formats, not papers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from vision.documents.fields import capital, receipt
 from vision.documents.fields.formats import BARE_WEIGHT, SHAPES, tracking_without_label
-from vision.documents.fields.names import doubt
+from vision.documents.fields.names import unlike_a_name
 from vision.documents.fields.values import FieldResult, date_by_rule, from_found, unlabelled_dates
 from vision.documents.kinds.catalogue import FieldLabel, FieldRule, PaperKind
 from vision.documents.text.layout import PLACE, FoundText, Row, ahead, beside, labelled, piece, under
@@ -16,28 +16,28 @@ from vision.documents.text.page import FieldReading, PageBox, RefusedField
 from vision.documents.text.parts import OTHER_PART, parts
 from vision.measurement import Unmeasured
 
-_Look = Callable[[Sequence[Row], FieldLabel, str], list[FoundText]]
-# How headings end, and no name or text that a field holds.
+_Search = Callable[[Sequence[Row], FieldLabel, str], list[FoundText]]
+# Endings of headings, which no name or text in a field has.
 _LABEL_END = re.compile(
     r"(?:日期|时间|名称|编号|号码|批号|签[名字章]|盖章|电话|地址|住址|金额|数量|备注|证明|信息|资料|详情|情况|说明|须知|方式|意见|建议|医嘱|要求)$"
 )
-# A sentence goes on (患者双眼红痒、流泪); behind a name comes the sex, if anything.
+# Marks that a sentence goes on (患者双眼红痒、流泪); a name is followed by the sex, if by anything.
 _GOES_ON = re.compile(r"、|,(?!\s?(?:性别|[男女\d]))")
-# Headings that stand beside those which a kind asks for.
+# Headings that stand beside those that a kind asks for.
 _COMMON_HEADING = re.compile(
     r"(?:性\s{0,3}别|年\s{0,3}龄|科\s?[室别]|床\s?[号位]|病\s{0,3}区|民\s{0,3}族|职\s{0,3}业|医\s?[生师]|费\s{0,3}别|[住就]院号|门诊号|病[历案]号|处\s{0,3}理|治\s{0,3}疗|登记号|人员类[别型]"
     r"|(?:医保|患者)类[别型]|结算方式|进店\S{0,2}|联系(?:商家|客服|卖家)|单\s{0,3}位|规\s{0,3}格|单\s{0,3}价|品\s?[种系]|种\s{0,3}类|体\s{0,3}重|毛\s{0,3}色|序\s{0,3}号|[\u4e00-\u9fff]{1,3}员|签?章|(?:纳税人识别|统一社会信用|开户行).*)\W*"
 )
-# Long numbers that are not the carrier's.
+# Labels of long numbers that are not the carrier's.
 _OTHER_NUMBER = re.compile(r"订单|身份证|客服|电话|[账帐]号|卡号")
 
 
 def extract(rows: Sequence[Row], kind: PaperKind) -> tuple[list[FieldReading], list[RefusedField]]:
-    """Every field found, at most one a name, in the kind's order; and those that were found and not believed."""
+    """Return every field, at most one a name, in the kind's order; and those that were read but not believed."""
     outcomes: list[FieldResult] = receipt.fields(rows) if kind.extractor == "till_receipt" else []
     headings, parts_headed = _headed(kind)
-    found = {name: _find(rows, name, rule, headings, parts_headed) for name, rule in kind.fields.items()}
-    outcomes += [_unclaimed(rows, kind, name, one, found) for name, one in found.items()]
+    by_name = {name: _find(rows, name, rule, headings, parts_headed) for name, rule in kind.fields.items()}
+    outcomes += [_unclaimed(rows, kind, name, outcome, by_name) for name, outcome in by_name.items()]
     return (
         [outcome for outcome in outcomes if isinstance(outcome, FieldReading)],
         [outcome for outcome in outcomes if isinstance(outcome, RefusedField)],
@@ -45,19 +45,20 @@ def extract(rows: Sequence[Row], kind: PaperKind) -> tuple[list[FieldReading], l
 
 
 def _unclaimed(
-    rows: Sequence[Row], kind: PaperKind, name: str, outcome: FieldResult, found: Mapping[str, FieldResult]
+    rows: Sequence[Row], kind: PaperKind, name: str, outcome: FieldResult, by_name: Mapping[str, FieldResult]
 ) -> FieldResult:
-    """A date that was found without its label, and is another field's by its label, gives way to the next."""
+    """Replace a date that was found without its label, but belongs to another field by that one's label, by the next
+    date."""
     if not isinstance(outcome, FieldReading) or kind.fields[name].format != "date" or not kind.fields[name].anywhere:
         return outcome
-    claimed = claimed_dates(kind, name, [one for one in found.values() if isinstance(one, FieldReading)])
+    claimed = claimed_dates(kind, name, [other for other in by_name.values() if isinstance(other, FieldReading)])
     if outcome.box not in claimed:
         return outcome
     return next(unlabelled_dates(rows, name, claimed), None)
 
 
 def claimed_dates(kind: PaperKind, name: str, fields: Sequence[FieldReading]) -> frozenset[PageBox]:
-    """Where the dates of other fields stand, those that are found by their labels alone."""
+    """Return the places of dates that other fields found by their labels alone."""
     return frozenset(
         field.box
         for field in fields
@@ -69,12 +70,12 @@ def claimed_dates(kind: PaperKind, name: str, fields: Sequence[FieldReading]) ->
 
 
 def by_rule(rows: Sequence[Row], kind: PaperKind, name: str, rule: FieldRule) -> FieldResult:
-    """The field of that name by `rule`, on a paper of that kind; None where it is not found."""
+    """Return the field of that name by `rule`, on a paper of that kind; None if it is not there."""
     return _find(rows, name, rule, *_headed(kind))
 
 
 def _headed(kind: PaperKind) -> tuple[re.Pattern[str], tuple[str, ...]]:
-    """What is a label on a paper of that kind, and what heads the parts that it looks into."""
+    """Return what is a label on a paper of that kind, and the headings of the parts that it searches."""
     labels = [label for rule in kind.fields.values() for label in rule.labels]
     headings = re.compile("|".join(f"(?:{label.label})" for label in labels))
     return headings, (*dict.fromkeys(label.within for label in labels if label.within), OTHER_PART)
@@ -87,29 +88,31 @@ def _find(
         return None
     if rule.format in _FINDERS:
         return _FINDERS[rule.format](rows, name, rule)
-    found = _by_shape(rows, name, rule, headings, parts_headed)
-    return _weight_by_heading(rows, name, rule) if found is None and rule.format == "weight" else found
+    field = _by_shape(rows, name, rule, headings, parts_headed)
+    return _weight_by_heading(rows, name, rule) if field is None and rule.format == "weight" else field
 
 
 def _where(rows: Sequence[Row], label: FieldLabel, parts_headed: Sequence[str]) -> Sequence[Sequence[Row]]:
-    """The page, or those parts of it that a label counts in. parts_headed: what any part of the kind is headed by."""
+    """Return the whole page, or the parts of it that a label counts in. parts_headed: headings of all parts of the
+    kind."""
     return parts(rows, label.within, parts_headed) if label.within else [rows]
 
 
 def _candidates(rows: Sequence[Row], label: FieldLabel, pattern: str) -> list[FoundText]:
-    """Values right of the label, or left of it."""
+    """Return values right of the label, or left of it."""
     if label.before:
         return ahead(rows, label.label, pattern)
     if label.in_row:
         return _in_row(rows, label, pattern)
-    found = labelled(rows, label.label, pattern)
-    if label.of and len(found) != label.of:
+    values = labelled(rows, label.label, pattern)
+    if label.of and len(values) != label.of:
         return []
-    return found[label.nth - 1 :] if label.nth > 1 or label.of else [*found, *beside(rows, label.label, pattern)]
+    return values[label.nth - 1 :] if label.nth > 1 or label.of else [*values, *beside(rows, label.label, pattern)]
 
 
 def _under(rows: Sequence[Row], label: FieldLabel, pattern: str) -> list[FoundText]:
-    """Values under the label; of several side by side the right-hand ones count (`FieldLabel.nth`), so none."""
+    """Return values under the label. If the values stand side by side (`FieldLabel.nth`), only those right of it count,
+    so none."""
     return [] if label.in_row or label.before or label.nth > 1 or label.of else under(rows, label.label, pattern)
 
 
@@ -126,22 +129,21 @@ def _in_row(rows: Sequence[Row], label: FieldLabel, pattern: str) -> list[FoundT
 def _by_shape(
     rows: Sequence[Row], name: str, rule: FieldRule, headings: re.Pattern[str], parts_headed: Sequence[str]
 ) -> FieldResult:
-    """The first value beside any of the labels, or else under one, the labels tried in order. What is itself a label is
-    the heading of another column.
-    """
+    """Return the first value beside any of the labels, or else under one, trying the labels in order. A value that is
+    itself a label is the heading of another column."""
     shape = SHAPES[rule.format]
     pattern = shape.pattern(rule)
     if rule.once:
-        values = {shape.value(found.text) for found in _candidates(rows, rule.labels[0], pattern)}
+        values = {shape.value(hit.text) for hit in _candidates(rows, rule.labels[0], pattern)}
         told = sorted(value for value in values if isinstance(value, str) and value)
         if len(told) > 1:
             return RefusedField(name, f"two of them on one paper: {told[0]} and {told[1]}")
-    doubted: FieldResult = None
+    unlikely: FieldResult = None
     for outcome in _told(rows, name, rule, headings, parts_headed, (_candidates, _under)):
-        if isinstance(outcome, RefusedField) or rule.format != "name" or not doubt(outcome.value):
+        if isinstance(outcome, RefusedField) or rule.format != "name" or not unlike_a_name(outcome.value):
             return outcome
-        doubted = doubted or outcome  # another label may stand beside a name
-    return doubted or (next(unlabelled(rows, name, rule), None) if rule.anywhere else None)
+        unlikely = unlikely or outcome  # another label may stand beside a name
+    return unlikely or (next(unlabelled(rows, name, rule), None) if rule.anywhere else None)
 
 
 def _told(
@@ -150,52 +152,52 @@ def _told(
     rule: FieldRule,
     headings: re.Pattern[str],
     parts_headed: Sequence[str],
-    looks: Sequence[_Look],
+    searches: Sequence[_Search],
 ) -> Iterator[FieldReading | RefusedField]:
-    """Every value beside a label of the field, and every one under a label, the surest label first."""
+    """Yield every value beside a label of the field, and every one under a label, the surest label first."""
     shape = SHAPES[rule.format]
     pattern = shape.pattern(rule)
-    for look in looks:
+    for search in searches:
         for label in rule.labels:
-            for found in (one for part in _where(rows, label, parts_headed) for one in look(part, label, pattern)):
-                value = shape.value(found.text)
+            for hit in (hit for part in _where(rows, label, parts_headed) for hit in search(part, label, pattern)):
+                value = shape.value(hit.text)
                 if isinstance(value, Unmeasured):
                     yield RefusedField(name, value.reason)  # another amount of the page would be a guess
                     continue
-                if rule.format == "name" and (PLACE.fullmatch(found.text) or _GOES_ON.match(found.behind)):
+                if rule.format == "name" and (PLACE.fullmatch(hit.text) or _GOES_ON.match(hit.behind)):
                     continue
-                if value and not (rule.format in ("name", "text") and _heads(found, headings)):
-                    yield from_found(name, found, value)
+                if value and not (rule.format in ("name", "text") and _heads(hit, headings)):
+                    yield from_found(name, hit, value)
 
 
 def texts_told(rows: Sequence[Row], kind: PaperKind, name: str, rule: FieldRule) -> frozenset[str]:
-    """All that stands beside the surest label of a text that a paper of that kind has."""
+    """Return all texts beside the surest label that has any on this paper."""
     headings, parts_headed = _headed(kind)
     for label in rule.labels:
         one_label = rule.model_copy(update={"labels": (label,)})
         told = _told(rows, name, one_label, headings, parts_headed, (_candidates,))
-        texts = frozenset(one.value for one in told if isinstance(one, FieldReading))
+        texts = frozenset(field.value for field in told if isinstance(field, FieldReading))
         if texts:
             return texts
     return frozenset()
 
 
-def _heads(found: FoundText, headings: re.Pattern[str]) -> bool:
-    """Whether a text is a label or the rest of one, not a value: a single character, one of the kind's labels, what
-    ends as labels do, or what a colon follows."""
+def _heads(hit: FoundText, headings: re.Pattern[str]) -> bool:
+    """True if a text is a label or the rest of one, not a value: a single character, one of the kind's labels, a text
+    that ends as labels do, or one followed by a colon."""
     if (
-        len(found.text) < 2
-        or headings.match(found.text)
-        or _LABEL_END.search(found.text)
-        or _COMMON_HEADING.fullmatch(found.text)
+        len(hit.text) < 2
+        or headings.match(hit.text)
+        or _LABEL_END.search(hit.text)
+        or _COMMON_HEADING.fullmatch(hit.text)
     ):
         return True
-    return found.behind.lstrip(" ")[:1] == ":"
+    return hit.behind.lstrip(" ")[:1] == ":"
 
 
 def unlabelled(rows: Sequence[Row], name: str, rule: FieldRule) -> Iterator[FieldReading]:
-    """Every value that its format tells by itself, in reading order. Of tracking numbers those that are long enough
-    and that no other label claims."""
+    """Yield every value that its format identifies without a label, in reading order. Tracking numbers must be long
+    enough and not belong to another label."""
     shape, tracking = SHAPES[rule.format], rule.format == "tracking_number"
     pattern = shape.pattern(rule)
     if tracking:
@@ -210,11 +212,11 @@ def unlabelled(rows: Sequence[Row], name: str, rule: FieldRule) -> Iterator[Fiel
 
 
 def _choice(rows: Sequence[Row], name: str, rule: FieldRule) -> FieldResult:
-    """The first value, in reading order, whose pattern stands beside a label or anywhere."""
+    """Return the first value, in reading order, whose pattern stands beside a label or anywhere."""
     for label in rule.labels:
         for value, pattern in rule.values.items():
-            for found in _candidates(rows, label, pattern) or _under(rows, label, pattern):
-                return from_found(name, found, value)
+            for hit in _candidates(rows, label, pattern) or _under(rows, label, pattern):
+                return from_found(name, hit, value)
     for index, row in enumerate(rows if rule.anywhere else ()):
         for value, pattern in rule.values.items():
             match = re.search(pattern, row.text)
@@ -224,19 +226,19 @@ def _choice(rows: Sequence[Row], name: str, rule: FieldRule) -> FieldResult:
 
 
 def _weight_by_heading(rows: Sequence[Row], name: str, rule: FieldRule) -> FieldResult:
-    """A bare number beside or under a label that states the unit: 重量(kg)  1.20."""
+    """Return a bare number beside or under a label that states the unit: 重量(kg) 1.20."""
     for label in rule.labels:
         for unit in ("kg", "公斤", "千克", "g", "克"):
             stated = label.model_copy(update={"label": rf"(?:{label.label})\s?[(\[/]\s?{unit}\s?[)\]]?(?![^\W\d_])"})
-            for found in _candidates(rows, stated, BARE_WEIGHT) or _under(rows, stated, BARE_WEIGHT):
-                value = SHAPES["weight"].value(found.text + unit)
+            for hit in _candidates(rows, stated, BARE_WEIGHT) or _under(rows, stated, BARE_WEIGHT):
+                value = SHAPES["weight"].value(hit.text + unit)
                 if isinstance(value, str):
-                    return from_found(name, found, value)
+                    return from_found(name, hit, value)
     return None
 
 
 def _capital(rows: Sequence[Row], name: str, rule: FieldRule) -> FieldResult:
-    """The first run of capital numerals that is an amount: right of a label in its row, or alone."""
+    """Return the first run of capital numerals that is an amount: right of a label in its row, or alone."""
     labels = "|".join(label.label for label in rule.labels)
     for index, row in enumerate(rows):
         mark = re.search(labels, row.text, re.IGNORECASE) if labels else None

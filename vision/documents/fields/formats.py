@@ -1,4 +1,4 @@
-"""The formats of fields: what a value looks like on paper, and what becomes of it. Kinds name them."""
+"""The formats of fields: patterns of the values on paper, and how they are normalised. Kinds refer to them by name."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from vision.documents.kinds.catalogue import FieldRule
 from vision.documents.text.normalise import AMOUNT, CURRENCY, amount_minor, number_key, tracking_key, weight_g
 from vision.measurement import Unmeasured
 
-# Words that stand behind a name with no space between, and are no part of it.
+# Words that follow a name without a space and are no part of it.
 _AFTER_NAMES = "性别|年龄|医保|电话|手机|地址|科室|人员|病历|住院|门诊|身份|联系"
 _CHINESE_NAME = rf"[\u3400-\u9fff·*]{{2,6}}?(?=[\s\x00-\x29\x2b-\x7f、《》〈〉“”…]|$|{_AFTER_NAMES})"
 _LATIN_NAME = r"[A-Za-z](?>[A-Za-z .'-]{1,30})(?![^\x00-\x7f\u3400-\u9fff、。])"
-# Any other script, emoji included: up to the next gap between cells or mark.
+# Any other script, emoji included, up to the next mark or gap between cells.
 _OTHER_NAME = r"(?=[^\s:;,()|]*[^\x00-\x7f\u3400-\u9fff·*、。])[^\s:;,()|\d](?:[^\s:;,()|]| (?=[^\s]))" + r"{0,38}"
 _NAME = rf"{_CHINESE_NAME}|{_LATIN_NAME}|{_OTHER_NAME}"
 
 _TRACKING = r"[A-Z]{0,4}\s?[\dO](?:[\s-]?[\dO]){9,19}"
-#: Without its unit.
+#: A weight without its unit.
 BARE_WEIGHT: Final = r"\d+(?:\s?\.\s?\d+)?"
 _MOBILE = re.compile(r"1[3-9]\d{9}")
-# What kind of institution it is (医疗机构类型: 综合医院), not which.
+# Types of institution (医疗机构类型: 综合医院), not names.
 _SORT_OF_INSTITUTION = re.compile(
     "(?:综合|专科|公立|民营|私立|定点|医保|中医|中西医结合|妇幼|儿童|[一二三]级|[甲乙丙]等|基层|社区|宠物|动物|兽医|性|类)*"
     "(?:医院|卫生服务中心|卫生服务站|保健院|卫生院|诊所|门诊部|医疗中心|诊疗中心)"
@@ -33,9 +33,9 @@ _SORT_OF_INSTITUTION = re.compile(
 _WORD = r"[^\W\d_]"
 
 
-# Behind the name of a buyer that is no firm.
+# Marks behind the name of a buyer that is no firm.
 _PRIVATE = re.compile(r"\s?\((?:个人|自然人)\)$")
-# Before the first of several (1. 高血压病).
+# Number before the first of several (1. 高血压病).
 _FIRST_OF_SEVERAL = r"[(]?\d{1,2}\s?[.、)]\s?(?=[^\W\d])"
 
 
@@ -80,15 +80,15 @@ def _weight_value(text: str) -> str | Unmeasured:
 
 
 def tracking_without_label(text: str) -> bool:
-    """Whether a number is long enough for a tracking number, and is no mobile telephone's."""
+    """True if a number is long enough for a tracking number, and is no mobile telephone number."""
     key = tracking_key(text)
     return len(re.sub(r"\D", "", key)) >= 11 and _MOBILE.fullmatch(key) is None
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """pattern: regular expression of the value as printed. value: of what it matched; "" for nothing, Unmeasured for
-    what is not believed."""
+    """A format. pattern: regular expression of the value as printed. value: normalises what it matched; "" for nothing,
+    Unmeasured for a value that is not believed."""
 
     pattern: Callable[[FieldRule], str]
     value: Callable[[str], str | Unmeasured]

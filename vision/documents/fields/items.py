@@ -1,4 +1,4 @@
-"""The lines of a bill."""
+"""Reads the lines of a bill."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from vision.documents.text.parts import OTHER_PART
 _UNITS = frozenset("次盒瓶支袋片项张个粒贴日天组套件人份剂付")
 _CLASS_HEADING = r"类别|等级|类型|甲乙"
 _SUM_OF_SOME = r"\W*[小合总共]\s{0,3}计\W*"
-# A further column of amounts: what of each the patient bears.
+# A further column of amounts: the share that the patient pays.
 _OF_THE_AMOUNT = r"其中|自[付费理]"
 
-# What the reader makes of a lone class character, by what was printed; only looked up below a class heading.
+# Readings of a lone class character, with the printed one; used only below a class heading.
 _CLASSES = {
     "甲": "甲",
     "申": "甲",
@@ -35,7 +35,7 @@ _CLASSES = {
 
 
 def items(rows: Sequence[Row], kind: PaperKind) -> list[ItemReading]:
-    """What stands between the heading and the totals. Empty when there is no such heading, or the kind has no items.
+    """Return the lines between the heading and the totals; empty if there is no such heading, or the kind has no items.
 
     A row that states one of the kind's amounts (a label alone in its cell or with its amount) belongs to the totals,
     whatever else ends the table.
@@ -51,7 +51,7 @@ def items(rows: Sequence[Row], kind: PaperKind) -> list[ItemReading]:
     class_middles = [_middle(cell) for cell in head.cells if re.search(_CLASS_HEADING, cell.text)]
     column = _amount_column(head, table) if len(blocks) == 1 else None
     sums = _sums(kind)
-    found = []
+    lines = []
     for row in below:
         if re.search(table.end, row.text, re.IGNORECASE) or any(sums.fullmatch(cell.text) for cell in row.cells):
             break
@@ -59,13 +59,13 @@ def items(rows: Sequence[Row], kind: PaperKind) -> list[ItemReading]:
             cells = [cell for cell in row.cells if left <= _middle(cell) < right]
             item = _item(cells, class_middles if table.classes else (), column)
             if item is not None and not re.fullmatch(_SUM_OF_SOME, item.text):
-                found.append(item)
-    return found
+                lines.append(item)
+    return lines
 
 
 def _without_part_beside(rows: Sequence[Row]) -> list[Row]:
-    """The rows of a table, the first its heading, without another part of the paper that stands right of it (结算信息)
-    and has a heading in the same row."""
+    """Return the rows of a table, the first its heading, without another part of the paper that stands right of it
+    (结算信息) and has its heading in the same row."""
     edge = next((last.right for last, cell in pairwise(rows[0].cells) if re.fullmatch(OTHER_PART, cell.text)), None)
     if edge is None:
         return list(rows)
@@ -93,7 +93,7 @@ def _middle(cell: Cell) -> float:
 
 
 def _blocks(heading: Row, table: ItemTable) -> list[tuple[float, float]]:
-    """(left, right) of each column of items: a heading with two columns of amounts means two items a row."""
+    """Return (left, right) of each column of items: a heading with two columns of amounts means two items a row."""
     everything = [(float("-inf"), float("inf"))]
     if table.amount_column:
         return everything
@@ -110,8 +110,8 @@ def _blocks(heading: Row, table: ItemTable) -> list[tuple[float, float]]:
 
 
 def _amount_column(heading: Row, table: ItemTable) -> float | None:
-    """Middle of the heading's word for the amount, by character position in its cell; None where the amount is the
-    last of its row anyway."""
+    """Return the middle of the heading's word for the amount, by character position in its cell; None if the amount is
+    the last of its row anyway."""
     for cell in heading.cells:
         match = re.search(table.amount, cell.text)
         if match:
@@ -123,7 +123,7 @@ def _amount_column(heading: Row, table: ItemTable) -> float | None:
 
 
 def _item(cells: Sequence[Cell], class_middles: Sequence[float], column: float | None) -> ItemReading | None:
-    priced = [(cell, found) for cell in cells if (found := amounts(cell.text, decimals_required=True))]
+    priced = [(cell, spans_of_cell) for cell in cells if (spans_of_cell := amounts(cell.text, decimals_required=True))]
     if not priced:
         return None
     cell_of_amount, spans = (

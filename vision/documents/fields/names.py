@@ -1,7 +1,7 @@
-"""What a person's name looks like on a Chinese paper, to tell it from the word that happens to stand in its place.
+"""Recognises a person's name on a Chinese paper, to tell it from a word that happens to stand in its place.
 
-Surnames after the Hundred Family Surnames (Song dynasty) with today's common ones; a rare surname is a reason to let a
-person look, never to refuse a paper.
+Surnames after the Hundred Family Surnames (Song dynasty) with today's common ones; a rare surname is a reason for a
+person to look, never to refuse a paper.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TWO_CHARACTERS: Final = frozenset(
         "仲孙钟离鲜于闾丘赫连公羊万俟濮阳宗政",
     )
 )
-# They begin with a surname and stand where a name does: the place that a parcel goes to, the rest of a heading.
+# Words that begin with a surname and stand where a name does: the place of a delivery, the rest of a heading.
 _NO_NAMES: Final = frozenset(
     re.findall(
         "..",
@@ -41,13 +41,13 @@ _LATIN_WORD: Final = re.compile(r"[A-Za-z.'-]+")
 
 
 def person(text: str) -> str:
-    """The name without the form of address behind it; 李先生 alone is all that there is of it, and stays."""
+    """Return the name without the form of address behind it; 李先生 alone is left as it is."""
     return _HONORIFIC.sub("", text.strip())
 
 
-def doubt(name: str) -> str:
-    """Why a text beside a person's label may be something else, "" where it looks like a name. Names of other scripts
-    are not judged."""
+def unlike_a_name(name: str) -> str:
+    """Return why a text beside a person's label may not be a name, "" if it looks like one. Names in other scripts are
+    not judged."""
     if _LATIN_WORD.fullmatch(name):
         return f"{name} is one word in Latin letters, as labels are"
     if not _CHINESE.fullmatch(name) or "*" in name or "·" in name:

@@ -1,4 +1,4 @@
-"""Merchant, address, date and total of a till receipt, English or Chinese."""
+"""Reads merchant, address, date and total of a till receipt, English or Chinese."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vision.documents.text.normalise import AMOUNT, amount_minor, amounts
 from vision.documents.text.page import FieldReading, RefusedField
 from vision.measurement import Unmeasured
 
-# Words of a total and how surely the amount beside them is what was paid. The first pattern that matches a row
+# Words for a total, with how surely the amount beside them is what was paid. The first pattern that matches a row
 # counts; -1: the row states another sum.
 _TOTAL_WORDS: tuple[tuple[str, int], ...] = (
     (r"SUB\s?-?\s?T[O0]TA[LI]|小计|TAXABLE|ROUND\w*\s?ADJ", -1),
@@ -42,13 +42,13 @@ _COMPANY_END = re.compile(
     re.IGNORECASE,
 )
 _COMPANY_FORM = re.compile(r"\b(?:SDN|BHD|S/B|ENTERPRISE|TRADING|COMPANY|CO)\b|\(.*", re.IGNORECASE)
-_OWN_WORDS_MIN = 8  # letters beside the legal form that make a row a name by itself
+_OWN_WORDS_MIN = 8  # letters besides the legal form that make a row a complete name
 _NOT_COMPANY = re.compile(
     r"TAX\s?INVOICE|^\W*(?:INVOICE|RECEIPT|CASH\s?(?:BILL|RECEIPT|SALES)|WELCOME|THANK|POSTED|COPY|DUPLICATE)|欢迎|小票|销售单"
     r"|^\W*\d{4,}|FOR\s?SHOPPING",
     re.IGNORECASE,
 )
-# Registration and tax numbers, telephones: what stands between the merchant's name and the list.
+# Registration and tax numbers, telephones: rows between the merchant's name and the list.
 _REGISTRATION = re.compile(
     r"\b(?:GST|SST|REG|ROC|BRN|BR\sNO|CO\.?\s?NO|COMPANY\s?NO|TEL|TE1|PHONE|FAX|MOBILE|H/?P|E-?MAIL|WWW|HOTLINE)\b"
     r"|^\W*\(?\d{5,7}-?[A-Z]\)?\W*$|电话|\+?\d{2,4}\s?-\s?\d{3,4}\s?\d{3,4}",
@@ -77,14 +77,14 @@ _PAID = re.compile(
     r"|现金|收现|付款|实[付收]|微信|支付宝|银行卡|刷卡|储值|云闪付|银联|数字人民币|扫码支付",
     re.IGNORECASE,
 )
-_SUMS_MAX = 5  # above the total, that it may be made of
+_SUMS_MAX = 5  # sums above the total that it may consist of
 _HEADER_ROWS_MAX = 12
 _NAME_ROWS_MAX = 3
 _ADDRESS_ROWS_MAX = 6
 
 
 def fields(rows: Sequence[Row]) -> list[FieldResult]:
-    """Company, address, date and total; None for each that is not found."""
+    """Return company, address, date and total; None for each that is not there."""
     company = _company(rows)
     return [
         company[0] if company else None,
@@ -95,7 +95,7 @@ def fields(rows: Sequence[Row]) -> list[FieldResult]:
 
 
 def _too_much(rows: Sequence[Row]) -> RefusedField | None:
-    """A total that is out of this world is not made up for by another sum of the receipt."""
+    """Refuse an absurdly large total instead of taking another sum of the receipt."""
     for row in rows:
         strength, word_end = _strength(row.text)
         if strength < _SURE_TOTAL:
@@ -110,7 +110,7 @@ def _too_much(rows: Sequence[Row]) -> RefusedField | None:
 @dataclass(frozen=True, slots=True)
 class _Statement:
     """An amount beside a word that may mean the total. strength: as in `_TOTAL_WORDS`, more after the rounding line.
-    row: of the word; at, start, end: where the amount stands."""
+    row: row of the word. at, start, end: place of the amount."""
 
     strength: int
     row: int
@@ -121,10 +121,10 @@ class _Statement:
 
 
 def _statements(rows: Sequence[Row]) -> list[_Statement]:
-    found: list[_Statement] = []
+    statements: list[_Statement] = []
     rounded = False
     for index, row in enumerate(rows):
-        if found and _TAX_SUMMARY.search(row.text):
+        if statements and _TAX_SUMMARY.search(row.text):
             break
         strength, word_end = _strength(row.text)
         if _ROUNDING.search(row.text):
@@ -139,47 +139,50 @@ def _statements(rows: Sequence[Row]) -> list[_Statement]:
                 continue
             spans = [span for span in _amounts(rows[at]) if at != index or span[0] >= word_end]
             if spans:
-                found.append(_Statement(strength, index, at, *spans[-1]))
+                statements.append(_Statement(strength, index, at, *spans[-1]))
                 break
-    return [one for one in found if one.minor > 0]
+    return [statement for statement in statements if statement.minor > 0]
 
 
 def _total(rows: Sequence[Row]) -> FieldReading | None:
-    """The amount beside the word that most surely means the total; of equals the one further down, where rounding and
-    tax are in.
+    """Return the amount beside the word that most surely means the total; of equal ones the lowest, which includes
+    rounding and tax.
 
-    When cash given less change comes to another candidate, that one is taken: it is what left the customer's purse.
+    If cash given less change equals another candidate, that one is taken: it is what the customer paid.
     """
     cash, change = _tendered(rows)
     paid = cash - change if cash and cash >= change else 0
     stated = _statements(rows)
     if not stated:
         return None
-    best = max(stated, key=lambda one: (one.strength + (4 if paid and paid == one.minor else 0), one.at))
+    best = max(
+        stated,
+        key=lambda statement: (statement.strength + (4 if paid and paid == statement.minor else 0), statement.at),
+    )
     return from_found("total_minor", piece(rows, best.at, best.start, best.end), str(best.minor))
 
 
 def total_words() -> list[str]:
-    """Regular expressions of the words that surely mean the total."""
+    """Return regular expressions of the words that surely mean the total."""
     return [pattern for pattern, strength in _TOTAL_WORDS if strength >= _SURE_TOTAL]
 
 
 def unconfirmed(rows: Sequence[Row], total_minor: int) -> str:
-    """Why a total may be another sum of the receipt, "" where the receipt states it a second way: cash less change, the
-    same amount beside another word of a total or a payment, the lines above it, or two or three sums above it (net and
-    tax, a sum and its rounding).
+    """Return why a total may be another sum of the receipt, "" if the receipt states it a second way: cash less change,
+    the same amount beside another word for a total or a payment, the lines above it, or two or three sums above it (net
+    and tax, a sum and its rounding).
 
-    A rounding or a larger amount below it speaks against all of them: it is not what was paid.
+    A rounding or a larger amount below it overrides all of them: then it is not what was paid.
     """
     stated = _statements(rows)
-    at = max((one.at for one in stated if one.minor == total_minor), default=-1)
+    at = max((statement.at for statement in stated if statement.minor == total_minor), default=-1)
     if at < 0:
         return "the receipt states it nowhere else"
     cash, change = _tendered(rows)
     against = _stated_since(rows[at + 1 :], total_minor)
     if against:
         return f"not the last sum of the receipt: {against[:60]}"
-    places = {one.row for one in stated if one.minor == total_minor}
+    places = {statement.row for statement in stated if statement.minor == total_minor}
     places |= {index for index, row in enumerate(rows) if _PAID.search(row.text) and total_minor in _minors(row)}
     if len(places) > 1 or (cash and cash - change == total_minor):
         return ""
@@ -189,7 +192,8 @@ def unconfirmed(rows: Sequence[Row], total_minor: int) -> str:
 
 
 def _stated_since(below: Sequence[Row], total_minor: int) -> str:
-    """The row that rounds the total or states a larger one, "" for none. Cash given is larger; so is a sum of it."""
+    """Return the row that rounds the total or states a larger one, "" if none does. Cash given is larger; so is a sum
+    of it."""
     given = {total_minor + minor for row in below if _CHANGE.search(row.text) for minor in _minors(row)}
     for row in below:
         if _TAX_SUMMARY.search(row.text):
@@ -203,7 +207,7 @@ def _stated_since(below: Sequence[Row], total_minor: int) -> str:
 
 
 def _lines_sum(rows: Sequence[Row], total_minor: int) -> bool:
-    """Whether the last amounts of the rows right above the first total, or above its subtotal, come to it."""
+    """True if the last amounts of the rows right above the first total, or above its subtotal, add up to it."""
     come_to = 0
     for row in reversed(rows[: _first_sum(rows)]):
         come_to += _minors(row)[-1] if _amounts(row) else 0
@@ -213,7 +217,7 @@ def _lines_sum(rows: Sequence[Row], total_minor: int) -> bool:
 
 
 def _sums_sum(rows: Sequence[Row], at: int, total_minor: int) -> bool:
-    """Whether two or three of the last sums above the row come to the total; a rounding may be printed without its
+    """True if two or three of the last sums above the row add up to the total; a rounding may be printed without its
     sign."""
     sums: list[tuple[int, ...]] = []
     for row in rows[_first_sum(rows) : at]:
@@ -230,7 +234,7 @@ def _sums_sum(rows: Sequence[Row], at: int, total_minor: int) -> bool:
 
 
 def _first_sum(rows: Sequence[Row]) -> int:
-    """The first row that states a total or a subtotal; their number where none does."""
+    """Return the index of the first row that states a total or a subtotal; the number of rows if none does."""
     return next(
         (at for at, row in enumerate(rows) if _strength(row.text)[0] not in (0, 1, 3) and _amounts(row)), len(rows)
     )
@@ -245,18 +249,17 @@ def _amounts(row: Row) -> list[tuple[int, int, int]]:
 
 
 def _strength(text: str) -> tuple[int, int]:
-    """(how surely the row states the total, where its word ends): 0 for no such word, -1 for a row that states
-    another sum.
-    """
+    """Return (how surely the row states the total, end of its word): 0 for no such word, -1 for a row that states
+    another sum."""
     for pattern, strength in _TOTAL_WORDS:
-        found = re.search(pattern, text, re.IGNORECASE)
-        if found:
-            return strength, found.end() if strength > 0 else 0
+        match = re.search(pattern, text, re.IGNORECASE)
+        if match:
+            return strength, match.end() if strength > 0 else 0
     return 0, 0
 
 
 def _tendered(rows: Sequence[Row]) -> tuple[int, int]:
-    """(cash given, change) in minor units, zeros where not both are stated."""
+    """Return (cash given, change) in minor units, zeros unless both are stated."""
     cash = change = -1
     for row in rows:
         spans = _amounts(row)
@@ -270,7 +273,7 @@ def _tendered(rows: Sequence[Row]) -> tuple[int, int]:
 
 
 def _company(rows: Sequence[Row]) -> tuple[FieldReading, int] | None:
-    """The merchant and the row its name ends in: the rows on top of the address and the registration numbers."""
+    """Return the merchant and the row its name ends in: the rows above the address and the registration numbers."""
     chosen: list[int] = []
     for index, row in enumerate(rows[:_HEADER_ROWS_MAX]):
         if _letters(row.text) < 4 or _NOT_COMPANY.search(row.text):
@@ -289,15 +292,15 @@ def _company(rows: Sequence[Row]) -> tuple[FieldReading, int] | None:
         return None
     own_words = _letters(_COMPANY_FORM.sub("", rows[chosen[-1]].text))
     if _COMPANY_END.search(_without_registration(rows[chosen[-1]].text)) and own_words >= _OWN_WORDS_MIN:
-        chosen = chosen[-1:]  # a whole name in one row: what stands above it was written there later
+        chosen = chosen[-1:]  # a complete name in one row: rows above it were added later
     pieces = [piece(rows, index, 0, len(rows[index].text)) for index in chosen]
     name = " ".join(_without_registration(rows[index].text) for index in chosen)
-    confidence = min(one.confidence for one in pieces)
-    return FieldReading("company", name, round(confidence, 4), union([one.box for one in pieces])), chosen[-1]
+    confidence = min(part.confidence for part in pieces)
+    return FieldReading("company", name, round(confidence, 4), union([part.box for part in pieces])), chosen[-1]
 
 
 def _without_registration(text: str) -> str:
-    """Without the registration number in brackets that many firms print beside the name."""
+    """Remove the registration number in brackets that many firms print beside the name."""
     return re.sub(r"\s*\([^()]*\d{4,}[^()]*\)?\s*$", "", re.sub(r"\b5/[8B]\b|\bS/8\b", "S/B", text)).strip()
 
 
@@ -326,5 +329,5 @@ def _address(rows: Sequence[Row], begin: int) -> FieldReading | None:
         posted = posted or re.search(r"(?<!LOT )\b\d{5}(?!\d)", text) is not None
     if not pieces:
         return None
-    confidence = min(one.confidence for one in pieces)
-    return FieldReading("address", " ".join(texts), round(confidence, 4), union([one.box for one in pieces]))
+    confidence = min(part.confidence for part in pieces)
+    return FieldReading("address", " ".join(texts), round(confidence, 4), union([part.box for part in pieces]))

@@ -1,7 +1,8 @@
-"""Fields that were read well and yet may come from the wrong place of the page: nobody relies on them unseen.
+"""Field review: finds fields that were read well but may come from the wrong place of the page, so that a person must
+check them.
 
-A recogniser's confidence is of characters. Nothing in it says that a date is the bill's and not the patient's birthday,
-so here the page is asked for what would tell: a label, a second statement of the same sum, the look of a name.
+A recogniser's confidence is about characters. It does not tell whether a date is the bill's or the patient's birthday,
+so the page is searched for evidence: a label, a second statement of the same sum, a plausible name.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from vision.documents.text.layout import Row
 from vision.documents.text.page import FieldReading, RefusedField
 
 
-def doubtful(kind: PaperKind, rows: Sequence[Row], fields: Sequence[FieldReading]) -> tuple[RefusedField, ...]:
-    """Those of `fields` with why each may not be what it seems."""
-    found = [RefusedField(field.name, reason) for field in fields if (reason := _doubt(kind, rows, fields, field))]
-    return tuple(found)
+def fields_to_review(kind: PaperKind, rows: Sequence[Row], fields: Sequence[FieldReading]) -> tuple[RefusedField, ...]:
+    """Return those of `fields` that a person must check, each with the reason."""
+    reviewed = ((field.name, _reason(kind, rows, fields, field)) for field in fields)
+    return tuple(RefusedField(name, reason) for name, reason in reviewed if reason)
 
 
-def _doubt(kind: PaperKind, rows: Sequence[Row], fields: Sequence[FieldReading], field: FieldReading) -> str:
+def _reason(kind: PaperKind, rows: Sequence[Row], fields: Sequence[FieldReading], field: FieldReading) -> str:
     if kind.extractor == "till_receipt":
         if field.name == "total_minor":
             return receipt.unconfirmed(rows, int(field.value))
@@ -32,20 +33,20 @@ def _doubt(kind: PaperKind, rows: Sequence[Row], fields: Sequence[FieldReading],
     if rule is None:
         return ""
     if rule.format == "name":
-        return names.doubt(field.value) or _of_another(kind, fields, field)
+        return names.unlike_a_name(field.value) or _read_twice(kind, fields, field)
     if rule.format in ("date", "tracking_number"):
         return _unlabelled(kind, rows, fields, field, rule)
-    return _of_others(kind, rows, field, rule) if rule.format == "text" else ""
+    return _ambiguous(kind, rows, field, rule) if rule.format == "text" else ""
 
 
-def _of_others(kind: PaperKind, rows: Sequence[Row], field: FieldReading, rule: FieldRule) -> str:
-    """Of two alike (名称 ... 名称), which one is meant: their order is a custom, and not every paper keeps to it. Of a
-    text that a paper states in two ways, which, or what of a sentence."""
+def _ambiguous(kind: PaperKind, rows: Sequence[Row], field: FieldReading, rule: FieldRule) -> str:
+    """Return why a text may be the wrong one of several: two labels are the same (名称 ... 名称), whose order is a
+    custom that not every paper keeps to; or the paper states the text in two ways."""
     surer = tuple(label for label in rule.labels if label.of < 2 or label.in_row)
     by_labels = rule.model_copy(update={"labels": surer})
     if len(surer) < len(rule.labels):
-        found = by_rule(rows, kind, field.name, by_labels)
-        if not isinstance(found, FieldReading) or found.value != field.value:
+        labelled = by_rule(rows, kind, field.name, by_labels)
+        if not isinstance(labelled, FieldReading) or labelled.value != field.value:
             return f"{field.value} is told from its like by its place alone"
     for text in sorted(texts_told(rows, kind, field.name, by_labels)):
         if text not in field.value and field.value not in text:
@@ -53,8 +54,9 @@ def _of_others(kind: PaperKind, rows: Sequence[Row], field: FieldReading, rule: 
     return ""
 
 
-def _of_another(kind: PaperKind, fields: Sequence[FieldReading], field: FieldReading) -> str:
-    """One person in two parts of a paper: one of the two was most likely read from the other's place."""
+def _read_twice(kind: PaperKind, fields: Sequence[FieldReading], field: FieldReading) -> str:
+    """Return why a name may be wrong: another part of the paper has the same person, so one was probably read from the
+    other's place."""
     for other in fields:
         rule = kind.fields.get(other.name)
         if other.name != field.name and rule is not None and rule.format == "name" and other.value == field.value:
@@ -65,12 +67,13 @@ def _of_another(kind: PaperKind, fields: Sequence[FieldReading], field: FieldRea
 def _unlabelled(
     kind: PaperKind, rows: Sequence[Row], fields: Sequence[FieldReading], field: FieldReading, rule: FieldRule
 ) -> str:
-    """Of several dates, or of several long numbers, none of which stands beside a known label, any may be meant."""
+    """Return why a date or long number may be the wrong one: there are several, and none stands beside a known
+    label."""
     if by_rule(rows, kind, field.name, rule.model_copy(update={"anywhere": False})) is not None:
         return ""
     if rule.format == "date":
         claimed = claimed_dates(kind, field.name, fields)
-        days = {one.value for one in unlabelled_dates(rows, field.name, claimed)}
+        days = {date.value for date in unlabelled_dates(rows, field.name, claimed)}
         return f"{len(days)} dates stand on the paper and none beside its label" if len(days) > 1 else ""
-    numbers = {one.value for one in unlabelled(rows, field.name, rule)}
+    numbers = {number.value for number in unlabelled(rows, field.name, rule)}
     return f"{len(numbers)} long numbers stand on the paper and none beside a label of it" if len(numbers) > 1 else ""

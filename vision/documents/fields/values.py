@@ -1,4 +1,4 @@
-"""From a piece of text to a field; and dates, which every kind of paper prints."""
+"""Makes fields of pieces of text, and reads dates, which every kind of paper prints."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _BETWEEN_CHARACTERS_MAX = 6
 FieldResult = FieldReading | RefusedField | None
 
 
-def from_found(name: str, found: FoundText, value: str = "") -> FieldReading:
-    """The field of that piece of text; `value` where it differs from the text itself."""
-    return FieldReading(name, value or found.text, round(found.confidence, 4), found.box, found.corners)
+def from_found(name: str, hit: FoundText, value: str = "") -> FieldReading:
+    """Return the field of that piece of text; `value` if it differs from the text itself."""
+    return FieldReading(name, value or hit.text, round(hit.confidence, 4), hit.box, hit.corners)
 
 
 def date_by_rule(rows: Sequence[Row], name: str, rule: FieldRule) -> FieldResult:
-    """The date right of one of the labels, or under one; with `anywhere` else one with a time of day beside it, else
-    the first."""
+    """Return the date right of one of the labels, or under one; with `anywhere`, else one with a time of day beside it,
+    else the first."""
     for label in rule.labels:
         for index, text, offset in _after(rows, label.label):
-            found = [span for span in dates(text) if not _words_between(text, span[0])]
+            valid = [span for span in dates(text) if not _words_between(text, span[0])]
             wrong = [span for span in impossible_dates(text) if not _words_between(text, span[0])]
-            if wrong and (not found or wrong[0][0] < found[0][0]):
+            if wrong and (not valid or wrong[0][0] < valid[0][0]):
                 return RefusedField(name, f"{text[slice(*wrong[0])]} is no day of the calendar")
-            row = _span_of_dates(text, found)
+            row = _span_of_dates(text, valid)
             if len(row) >= label.nth and (not label.of or len(row) == label.of):
                 start, end, day = row[label.nth - 1]
                 return from_found(name, piece(rows, index, offset + start, offset + end), day.isoformat())
@@ -40,9 +40,9 @@ def date_by_rule(rows: Sequence[Row], name: str, rule: FieldRule) -> FieldResult
     return next(unlabelled_dates(rows, name), None) if rule.anywhere else None
 
 
-def _span_of_dates(text: str, found: Sequence[tuple[int, int, date]]) -> list[tuple[int, int, date]]:
-    """The first date and those joined to it: from one 至 another, with a few characters between."""
-    joined = list(found[:1])
+def _span_of_dates(text: str, valid: Sequence[tuple[int, int, date]]) -> list[tuple[int, int, date]]:
+    """Return the first date and those joined to it: from one 至 another, with a few characters between."""
+    joined = list(valid[:1])
     for start, end, day in dates(text):
         if joined and start >= joined[-1][1] and start - joined[-1][1] <= _BETWEEN_CHARACTERS_MAX:
             joined.append((start, end, day))
@@ -50,7 +50,7 @@ def _span_of_dates(text: str, found: Sequence[tuple[int, int, date]]) -> list[tu
 
 
 def _after(rows: Sequence[Row], label: str) -> Iterator[tuple[int, str, int]]:
-    """(row, what stands right of the label in it, where that begins) for every row with the label."""
+    """Yield (row, text right of the label, its offset) for every row with the label."""
     for index, row in enumerate(rows):
         mark = re.search(label, row.text, re.IGNORECASE)
         if mark is not None:
@@ -58,18 +58,18 @@ def _after(rows: Sequence[Row], label: str) -> Iterator[tuple[int, str, int]]:
 
 
 def _words_between(text: str, end: int) -> bool:
-    """Whether another label stands before: what follows it is not this one's."""
+    """True if other words stand in between: what follows them does not belong to the label."""
     return re.search(r"[\u4e00-\u9fff]{2}", text[:end]) is not None
 
 
 def unlabelled_dates(rows: Sequence[Row], name: str, claimed: Collection[PageBox] = ()) -> Iterator[FieldReading]:
-    """The dates with a time of day beside them; all where none has one. claimed: places of dates that stand beside the
-    labels of other fields, and are none of these."""
-    found = [
+    """Yield the dates with a time of day beside them, or all dates if none has one. claimed: places of dates that stand
+    beside the labels of other fields and are left out."""
+    dated = [
         (row, from_found(name, piece(rows, index, start, end), day.isoformat()))
         for index, row in enumerate(rows)
         for start, end, day in dates(row.text)
     ]
-    free = [(row, field) for row, field in found if field.box not in claimed]
+    free = [(row, field) for row, field in dated if field.box not in claimed]
     timed = [field for row, field in free if re.search(r"\d{1,2}:\d{2}", row.text)]
     return iter(timed or [field for _, field in free])

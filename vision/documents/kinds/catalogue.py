@@ -1,7 +1,7 @@
-"""Kinds of papers, declared in YAML: one short file a kind, ours in `vision/documents/kinds`, an insurer's in a folder
-of theirs. docs/papers.md says how to write one.
+"""Kinds of papers, declared in YAML: one short file a kind, ours in `vision/documents/kinds`, an insurer's in its own
+folder. docs/papers.md explains how to write one.
 
-A file says which words point to the kind, which fields it has and beside which labels they stand, what is required,
+A file states which words point to the kind, which fields it has and beside which labels they stand, what is required,
 what money rests on, and which checks hold within the paper. `vision.documents.fields.engine` turns rows of text into
 fields by it. Files are read once, when a reader is made; a mistake in one is an error that names the file and the key.
 """
@@ -38,9 +38,9 @@ Format = Literal[
     "weight",
     "count",  # 5天
 ]
-# How a name ends says what its values look like, to everybody who reads it.
+# The ending of a name says what its values look like.
 _FORMATS_BY_ENDING: Final = (("_minor", ("amount", "capital_amount")), ("_g", ("weight",)), ("date", ("date",)))
-# The fields that a check compares. Those of the reader itself (codes, text layer, date) need no particular ones.
+# The fields that a check compares. The reader's own checks (codes, text layer, date) need no particular fields.
 _COMPARED: Final[Mapping[str, tuple[str, ...]]] = {
     "items_sum_to_total": ("total_minor",),
     "capital_amount_equals_total": ("capital_total_minor", "total_minor"),
@@ -49,12 +49,12 @@ _COMPARED: Final[Mapping[str, tuple[str, ...]]] = {
     "price_less_discount_equals_total": ("price_minor", "discount_minor", "total_minor"),
     "stay_days_match_dates": ("admitted_date", "discharged_date", "stay_days"),
 }
-#: Checks that a kind chooses. The others are made of every paper.
+#: Checks that a kind chooses. The others are made for every paper.
 CHOSEN_CHECKS: Final = tuple(_COMPARED)
 
 
 def _expression(pattern: str) -> str:
-    """A regular expression that compiles, and does not match nothing at all."""
+    """Return the pattern if it compiles and cannot match the empty string."""
     if len(pattern) > PATTERN_CHARACTERS_MAX:
         raise ValueError(f"a pattern of {len(pattern)} characters; at most {PATTERN_CHARACTERS_MAX}")
     try:
@@ -66,8 +66,8 @@ def _expression(pattern: str) -> str:
     return pattern
 
 
-# What an expression is made of: an escaped character, a set of them, a look behind (of fixed width), characters of a
-# word, and whatever else, one by one.
+# Tokens of an expression: an escaped character, a set of characters, a look behind (of fixed width), characters of a
+# word, and any other character on its own.
 _SET = r"\[\^?\]?(?:\\.|[^\]\\])*\]"
 _TOKEN = re.compile(
     rf"\\.|{_SET}|\(\?<[=!](?:\\.|{_SET}|[^()\\])*\)|(?P<word>[\u4e00-\u9fff]{{2,}}(?![?*+{{]))|.", re.DOTALL
@@ -75,9 +75,9 @@ _TOKEN = re.compile(
 
 
 def set_wide(pattern: str) -> str:
-    """The expression of a label or heading, also found where its words are set wide (品  种) and the reader made cells
-    of their characters: the first then stands by itself, so that no word ends in another cell (发货  物品 is no 货物).
-    """
+    """Extend the expression of a label or heading to match words that are set wide (品 种), which the reader splits
+    into one cell per character: the first must then stand alone, so that no word ends in another cell (发货 物品 is no
+    货物)."""
 
     def widened(token: re.Match[str]) -> str:
         word = token["word"]
@@ -96,10 +96,12 @@ class _Entry(BaseModel):
 
 
 class FieldLabel(_Entry):
-    """nth: which of the values beside this label, from 1, in reading order. of: only where there are so many.
-    in_row: nth and of count the values right of the label in one row, whatever stands between (合计  100.00  13.00).
-    within: only in the part of the paper below such a heading, in its column (姓名 below 收件信息).
-    before: the value stands left of it in the same cell (张三 收).
+    """One label and how its value is found.
+
+    nth: which of the values beside this label, from 1, in reading order. of: only if there are so many. in_row: nth and
+    of count the values right of the label in one row, whatever stands between (合计 100.00 13.00). within: only in the
+    part of the paper below such a heading, in its column (姓名 below 收件信息). before: the value stands left of it in
+    the same cell (张三 收).
     """
 
     label: WideExpression
@@ -121,14 +123,13 @@ def _label(entry: object) -> object:
 
 
 class FieldRule(_Entry):
-    """How one field is found. `labels` are tried in order; its value stands right of a label in the same row, or
+    """Rule for finding one field. `labels` are tried in order; the value stands right of a label in the same row, or
     else under one.
 
-    anywhere: or without a label, where the format tells by itself.
-    endings: of an institution. digits: least and most of a number. values: of a choice, each with the pattern that
-    means it. spaces: a text may have spaces inside. minus: the amount may be printed with a minus before it, as
-    discounts are, and counts without it. once: a paper has the first label once; two values beside it are of two
-    papers, and neither is taken.
+    anywhere: also without a label, if the format identifies the value. endings: of an institution. digits: least and
+    most digits of a number. values: of a choice, each with the pattern that means it. spaces: a text may contain
+    spaces. minus: the amount may be printed with a minus before it, as discounts are, and counts without it. once: a
+    paper has the first label once; two different values beside it come from two papers, and neither is taken.
     """
 
     format: Format
@@ -157,9 +158,9 @@ class FieldRule(_Entry):
 class ItemTable(_Entry):
     """The lines of a bill, between a heading with `amount` in it and the totals.
 
-    names: what heads the column of names. amount: the column of amounts. end: a row that is no item any more.
-    amount_column: the amount is the one below its heading, not the last of its row. classes: 甲乙丙 stand in a column
-    or before the name. sums_to: the field that the amounts add up to.
+    names: heading of the column of names. amount: heading of the column of amounts. end: a row that is no item any
+    more. amount_column: the amount is the one below its heading, not the last of its row. classes: 甲乙丙 stand in a
+    column or before the name. sums_to: the field that the amounts add up to.
     """
 
     names: Expression = "项目|名称|收费"
@@ -171,19 +172,19 @@ class ItemTable(_Entry):
 
 
 class Settled(_Entry):
-    """What must hold, or be there, for the fast model's reading to be enough."""
+    """Conditions under which the fast model's reading suffices."""
 
     checks: tuple[CheckName, ...] = ()
     fields: tuple[FieldName, ...] = ()
 
 
 class PaperKind(_Entry):
-    """One kind. words: pattern and weight of what points to it (or, below zero, away from it), each counted once;
-    see `vision.documents.kinds.classify`. title: what only such a paper is headed by.
+    """One kind. words: pattern and weight of words that point to it (or, below zero, away from it), each counted once;
+    see `vision.documents.kinds.classify`. title: a heading that only such a paper has.
 
-    keys: fields in which two such papers in one picture differ; each entry is enough by itself, and is one of the keys
-    that the insurer's half of the kind names. extractor: `labels`, or the
-    name of code that finds the fields where labels do not tell.
+    keys: fields that differ between two such papers in one picture; each entry is enough on its own, and is one of the
+    keys that the insurer's half of the kind names. extractor: `labels`, or the name of code that finds the fields if
+    labels are not enough.
     """
 
     kind: FieldName
@@ -236,7 +237,7 @@ Catalogue = Mapping[str, PaperKind]
 
 
 def read_kind(path: Path) -> PaperKind:
-    """One kind from its file. Raises InvalidPaperKind."""
+    """Read one kind from its file. Raises InvalidPaperKind."""
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise InvalidPaperKind(f"{path}: more than {FILE_BYTES_MAX} bytes")
@@ -251,8 +252,8 @@ def read_kind(path: Path) -> PaperKind:
         described = PaperKind.model_validate(content)
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(str(part) for part in one['loc'] if part != '[key]') or 'the file'}: {one['msg']}"
-            for one in error.errors(include_url=False, include_input=False)
+            f"{'.'.join(str(part) for part in problem['loc'] if part != '[key]') or 'the file'}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
         )
         raise InvalidPaperKind(f"{path}: {wrong}") from error
     if described.kind != path.stem:
@@ -261,21 +262,20 @@ def read_kind(path: Path) -> PaperKind:
 
 
 def load_catalogue(further: Path | None = None) -> Catalogue:
-    """Our kinds, and those of the folder `further`, by name. Raises InvalidPaperKind, also for a folder that is not
-    there, for one without a kind, and for a kind that is there already.
-    """
+    """Return our kinds and those of the folder `further`, by name. Raises InvalidPaperKind for an invalid kind, a
+    missing folder, a folder without a kind, or a kind that exists already."""
     if further is not None and not further.is_dir():
         raise InvalidPaperKind(f"{further}: there is no such folder of kinds")
-    found: dict[str, PaperKind] = {}
+    kinds: dict[str, PaperKind] = {}
     for folder in (OURS, *([further] if further is not None else [])):
         files = sorted(folder.glob("*.yaml"))
         if not files:
             raise InvalidPaperKind(f"{folder}: no kind in it (a kind is a file KIND.yaml)")
         for path in files:
             described = read_kind(path)
-            if described.kind in found:
+            if described.kind in kinds:
                 raise InvalidPaperKind(f"{path}: kind: {described.kind!r} is there already")
-            found[described.kind] = described
-    if len(found) > KINDS_MAX:
+            kinds[described.kind] = described
+    if len(kinds) > KINDS_MAX:
         raise InvalidPaperKind(f"{further}: more than {KINDS_MAX} kinds")
-    return MappingProxyType(found)
+    return MappingProxyType(kinds)

@@ -1,4 +1,4 @@
-"""Which kind of paper a page is, from its words."""
+"""Classifies a page by its words."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Final
 from vision.documents.kinds.catalogue import Catalogue
 
 TITLE_WEIGHT: Final = 4
-#: One title, or two words that lean the same way; below it a page is of no kind.
+#: One title, or two words that point the same way; with less a page is of no kind.
 SCORE_MIN: Final = 4
-#: Of the best score, from which another kind is a rival. Of 368 papers in layouts to build with one reaches it.
+#: Share of the best score from which another kind is a rival. Of 368 papers in the build layouts one reaches it.
 RIVAL_RATIO: Final = 0.65
 _SUM: Final = re.compile(r"\d\s?\.\s?\d{2}(?!\d)|[¥$]\s{0,2}\d|\d\s?[元圆]")
 
 
 def scores(lines: Sequence[str], catalogue: Catalogue) -> Mapping[str, int]:
-    """How much in normalised `lines` points to each kind: the weights of its words that are there, and its title's."""
+    """Return, for each kind, how much in normalised `lines` points to it: the weights of its words that occur, and its
+    title's."""
     text = "\n".join(lines).upper()
     return {
         name: TITLE_WEIGHT * bool(re.search(kind.title, text, re.IGNORECASE))
@@ -27,10 +28,9 @@ def scores(lines: Sequence[str], catalogue: Catalogue) -> Mapping[str, int]:
 
 
 def candidates(lines: Sequence[str], catalogue: Catalogue) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The kinds whose words weigh most, more than one where they draw and none where there are too few words; and
-    their rivals: the other kinds that the words point to nearly as much, the likeliest first. A page without any amount
-    is of no kind that requires one.
-    """
+    """Return the kinds whose words weigh most (several if they tie, none if there are too few words), and their rivals:
+    the other kinds that the words point to nearly as much, likeliest first. A page without any amount is of no kind
+    that requires one."""
     sums = any(_SUM.search(line) for line in lines)
     weighed = {
         name: score

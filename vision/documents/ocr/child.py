@@ -1,7 +1,7 @@
 """The OCR process: `python -P child.py CONFIG`, spoken to over its standard input and output by
 `vision.documents.reader`.
 
-It holds the engine, reads one page at a time and touches no network: every attempt to connect or to resolve a name
+It holds the engine, reads one page at a time and uses no network: every attempt to connect or to resolve a name
 raises. CONFIG is JSON: models_dir, engines ({short name: [detection model, recognition model]}), threads,
 detection_edge_px_max.
 
@@ -25,20 +25,20 @@ NETWORK_EVENTS = frozenset(
 )
 
 
-#: In the place of a model's name: decode QR and bar codes.
+#: Sent instead of a model's name: decode QR and bar codes.
 CODES = "codes"
 CODES_MAX = 16
 CODE_CHARACTERS_MAX = 1_000
-# What papers carry. Weaker symbologies (ITF, Codabar) are found in any pattern of lines.
+# Symbologies that papers carry. Weaker ones (ITF, Codabar) match any pattern of lines.
 SYMBOLOGIES = ("QRCode", "DataMatrix", "Code128", "Code39", "EAN13")
 
 
 class NetworkForbidden(RuntimeError):
-    """Something in the OCR process tried to reach the network."""
+    """Something in the OCR process tried to use the network."""
 
 
 def forbid_network() -> None:
-    """From here on this process cannot open a connection from Python; the hook cannot be taken off again."""
+    """Prevent this process from opening a connection from Python, for good; the hook cannot be removed."""
 
     def refuse(event: str, arguments: tuple[Any, ...]) -> None:
         if event in NETWORK_EVENTS:
@@ -48,13 +48,13 @@ def forbid_network() -> None:
 
 
 def frame_head(header: dict[str, Any], payload_bytes: int = 0) -> bytes:
-    """What goes before a payload of that many bytes."""
+    """Return what precedes a payload of that many bytes."""
     encoded = json.dumps(header | {"payload_bytes": payload_bytes}, ensure_ascii=False).encode()
     return len(encoded).to_bytes(4, "big") + encoded
 
 
 def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
-    """The next frame, or None when the other side closed."""
+    """Return the next frame, or None if the other side closed."""
     prefix = stream.read(4)
     if len(prefix) < 4:
         return None
@@ -62,9 +62,9 @@ def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
     return header, stream.read(header["payload_bytes"])
 
 
-#: What the engine imports and never calls here, with the names that it takes from each. `modelscope` downloads models,
-#: which must never happen, and imports torch: 190 MB of memory and 1.6 s of CPU a process. The others serve tables,
-#: time series, anomalies, face search and a web client: with what they import in turn, 70 MB and 2 s of CPU.
+#: Modules that the engine imports and never calls here, with the names that it takes from each. `modelscope` downloads
+#: models, which must never happen, and imports torch: 190 MB of memory and 1.6 s of CPU a process. The others serve
+#: tables, time series, anomalies, face search and a web client: with what they import in turn, 70 MB and 2 s of CPU.
 UNUSED: dict[str, tuple[str, ...]] = {
     "aiohttp": (),
     "faiss": (),
@@ -77,7 +77,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
 
 
 def without_unused() -> None:
-    """Puts modules whose names are None in the place of what the engine imports for nothing; calling one fails."""
+    """Replace modules that the engine imports but never uses by ones whose names are None; calling one fails."""
     for name, members in UNUSED.items():
         empty = ModuleType(name)
         for member in members:
@@ -99,7 +99,7 @@ def _engines(config: dict[str, Any]) -> dict[str, Any]:
             device="cpu",
             engine="onnxruntime",
             # Without the arena, and line by line, memory stays at half (540 instead of 1,110 MB after 40 pages) for the
-            # same CPU time: the arena keeps the largest buffers of every width it ever saw.
+            # same CPU time: the arena keeps the largest buffers of every width that it had to hold.
             engine_config={
                 "intra_op_num_threads": config["threads"],
                 "enable_cpu_mem_arena": False,
@@ -116,7 +116,7 @@ def _engines(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def decode_codes(pixels: Any) -> list[list[Any]]:
-    """[symbology, text, four corners] of every code in `pixels` (uint8 (h, w, 3), sRGB), at most CODES_MAX."""
+    """Return [symbology, text, four corners] of every code in `pixels` (uint8 (h, w, 3), sRGB), at most CODES_MAX."""
     import numpy as np
     import zxingcpp
 
@@ -125,14 +125,14 @@ def decode_codes(pixels: Any) -> list[list[Any]]:
     grey = np.ascontiguousarray(
         (pixels.astype(np.uint16) @ np.array([77, 151, 28], dtype=np.uint16) >> 8).astype(np.uint8)
     )
-    found = []
+    codes = []
     for code in zxingcpp.read_barcodes(grey, formats=formats, text_mode=zxingcpp.TextMode.Plain)[:CODES_MAX]:
         place = code.position
         corners = [place.top_left, place.top_right, place.bottom_right, place.bottom_left]
         text = code.text[:CODE_CHARACTERS_MAX]
         symbology = str(code.format).replace(" ", "")
-        found.append([symbology, text, [[float(corner.x), float(corner.y)] for corner in corners]])
-    return found
+        codes.append([symbology, text, [[float(corner.x), float(corner.y)] for corner in corners]])
+    return codes
 
 
 def _reply(replies: BinaryIO, header: dict[str, Any]) -> None:
@@ -142,7 +142,7 @@ def _reply(replies: BinaryIO, header: dict[str, Any]) -> None:
 
 def main() -> int:
     config = json.loads(sys.argv[1])
-    # The engine prints to standard output; frames go over a copy of it that nothing else knows.
+    # The engine prints to standard output; frames go over a copy of it that nothing else uses.
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     requests = sys.stdin.buffer
@@ -152,7 +152,7 @@ def main() -> int:
 
     engines = _engines(config)
     for engine in engines.values():
-        # The first page through a session pays for its buffers: pay before anybody waits.
+        # The first page through a session allocates its buffers: do that before anybody waits.
         engine.predict(np.full((64, 256, 3), 255, dtype=np.uint8))
     _reply(replies, {"ready": True})
     while (frame := read_frame(requests)) is not None:

@@ -1,4 +1,4 @@
-"""Pieces of a page, upright, for a person to look at beside the value that was read there."""
+"""Crops pieces of a page, upright, for a person to check beside the value that was read there."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from vision.decode.image import preview_jpeg
 from vision.documents.ocr.views import Pixels
 from vision.documents.text.page import FieldReading, PageBox
 
-MARGIN = 0.6  # of the field's height, on every side: a crop without surroundings cannot be judged
+MARGIN = 0.6  # share of the field's height, on every side: a crop without surroundings cannot be judged
 LONG_EDGE_PX_MAX = 1024
 _SHORT_EDGE_PX_MIN = 4
 
 
 def crop(pixels: Pixels, field: FieldReading, margin: float = MARGIN) -> bytes:
-    """The piece of the page that a field was read from, as a JPEG without metadata.
+    """Return the piece of the page that a field was read from, as a JPEG without metadata.
 
-    pixels: uint8 (h, w, 3), the picture as it was read (`vision.decode.image.Picture.pixels`). Where the page lay
-    turned or askew in it, the piece is turned and straightened by the field's corners; otherwise it is the field's
-    box.
+    pixels: uint8 (h, w, 3), the picture as it was read (`vision.decode.image.Picture.pixels`). If the page lay turned
+    or askew in it, the piece is turned and straightened by the field's corners; otherwise it is the field's box.
     """
     height, width = pixels.shape[:2]
     corners = np.array(field.corners or _corners(field.box), dtype=np.float64) * (width, height)

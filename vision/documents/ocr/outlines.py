@@ -1,4 +1,4 @@
-"""The outline of a paper in a photo of it: four corners, or nothing where one cannot be sure."""
+"""Finds the outline of a paper in a photo of it: four corners, or nothing if they are not certain."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Quad = npt.NDArray[np.float32]  # (4, 2): corners in pixels, clockwise, from the
 
 @dataclass(frozen=True, slots=True)
 class OutlineLimits:
-    """When four corners are surely those of a paper.
+    """Limits from which four corners are certainly those of a paper.
 
-    long_edge_px: the picture is looked at in this size. levels: cuts of brightness that are tried. area_ratio_min: of
-    the whole picture. fill_ratio_min: how much of the four corners the bright (or dark) patch fills. angle_degrees_max:
-    how far a corner may be from square. contrast_min: grey levels between inside and outside, along each side.
-    border_ratio_min: from the picture's edge; a paper that touches it is cut off, and not sure.
+    long_edge_px: size in which the picture is examined. levels: brightness thresholds that are tried. area_ratio_min:
+    share of the whole picture. fill_ratio_min: share of the four corners' area that the bright (or dark) patch fills.
+    angle_degrees_max: how far a corner may be from square. contrast_min: grey levels between inside and outside, along
+    each side. border_ratio_min: distance from the picture's edge; a paper that touches it is cut off, and not certain.
     """
 
     long_edge_px: int = 640
@@ -36,43 +36,42 @@ LIMITS = OutlineLimits()
 
 
 def outlines(pixels: Pixels, limits: OutlineLimits = LIMITS) -> list[Quad]:
-    """Papers that stand out from what they lie on, the largest first, none inside or across another.
+    """Return papers that stand out from their background, largest first, none inside or across another.
 
-    pixels: uint8 (h, w, 3). Patches of one brightness are cut out at several levels, and those of four sides kept that
-    fill their corners and stand out along every side.
+    pixels: uint8 (h, w, 3). Patches of one brightness are cut out at several levels; four-sided patches that fill their
+    corners and stand out along every side are kept.
     """
     height, width = pixels.shape[:2]
     scale = min(1.0, limits.long_edge_px / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     grey = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    # Print is closed over: a patch is the paper, not the letters on it.
+    # Close over the print, so that a patch is the paper and not the letters on it.
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (15, 15))
     smooth = np.asarray(cv2.GaussianBlur(cv2.morphologyEx(grey, cv2.MORPH_CLOSE, kernel), (5, 5), 0), dtype=np.uint8)
-    found: list[tuple[float, Quad]] = []
+    quads: list[tuple[float, Quad]] = []
     for level in _levels(smooth, limits.levels):
         mask = (smooth > level).astype(np.uint8)
         for contour in cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
             quad = _quad(np.asarray(contour, dtype=np.int32), size, limits)
             if quad is not None and _stands_out(smooth, quad, limits.contrast_min):
-                found.append((float(cv2.contourArea(quad)), quad))
+                quads.append((float(cv2.contourArea(quad)), quad))
     kept: list[Quad] = []
-    for _, quad in sorted(found, key=lambda pair: -pair[0]):
+    for _, quad in sorted(quads, key=lambda pair: -pair[0]):
         if all(_shared_area(quad, other) == 0 for other in kept):
             kept.append(quad)
     return [quad / np.float32(scale) for quad in kept]
 
 
 def skew(quad: Quad) -> float:
-    """How far the four corners are from an upright rectangle: the farthest corner's distance from the rectangle around
-    them, in lengths of its longer side.
-    """
+    """Return how far the four corners are from an upright rectangle: the largest distance of a corner from the
+    rectangle around them, as a share of its longer side."""
     low, high = quad.min(axis=0), quad.max(axis=0)
     box = np.array([low, [high[0], low[1]], high, [low[0], high[1]]])
     return float(np.linalg.norm(quad - box, axis=1).max() / max(high - low))
 
 
 def area_ratio(quad: Quad, pixels: Pixels) -> float:
-    """Share of the picture."""
+    """Return the share of the picture."""
     return float(cv2.contourArea(quad)) / float(pixels.shape[0] * pixels.shape[1])
 
 
@@ -102,8 +101,8 @@ def _quad(contour: npt.NDArray[np.int32], size: tuple[int, int], limits: Outline
     if not limits.fill_ratio_min <= filled <= 2 - limits.fill_ratio_min:
         return None
     for index in range(4):
-        one, two = quad[index - 1] - quad[index], quad[(index + 1) % 4] - quad[index]
-        cosine = float(one @ two) / max(1e-6, float(np.linalg.norm(one) * np.linalg.norm(two)))
+        before, after = quad[index - 1] - quad[index], quad[(index + 1) % 4] - quad[index]
+        cosine = float(before @ after) / max(1e-6, float(np.linalg.norm(before) * np.linalg.norm(after)))
         if abs(np.degrees(np.arccos(np.clip(cosine, -1, 1))) - 90) > limits.angle_degrees_max:
             return None
     return quad
@@ -117,7 +116,7 @@ def _clockwise(corners: Quad) -> Quad:
 
 
 def _stands_out(grey: npt.NDArray[np.uint8], quad: Quad, contrast_min: float) -> bool:
-    """Brighter inside than outside along most of every side."""
+    """True if it is brighter inside than outside along most of every side."""
     middle = quad.mean(axis=0)
     height, width = grey.shape
     steps = np.linspace(0.08, 0.92, 25)[:, None]
@@ -140,5 +139,5 @@ def _stands_out(grey: npt.NDArray[np.uint8], quad: Quad, contrast_min: float) ->
     return True
 
 
-def _shared_area(one: Quad, other: Quad) -> float:
-    return float(cv2.intersectConvexConvex(one, other)[0])
+def _shared_area(first: Quad, second: Quad) -> float:
+    return float(cv2.intersectConvexConvex(first, second)[0])

@@ -1,4 +1,4 @@
-"""A fixed number of OCR processes: lent to one page at a time, replaced when they broke or are worn."""
+"""A fixed number of OCR processes: each is lent to one page at a time and replaced when broken or worn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from vision.errors import ReaderUnavailable
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """recycle_*: a process is replaced once it read that many pages or grew to that size (the engine leaks)."""
+    """Limits of the pool. recycle_*: a process is replaced after so many pages or at that size (the engine leaks
+    memory)."""
 
     worker: WorkerLimits
     recycle_memory_bytes: int
@@ -25,7 +26,7 @@ class PoolLimits:
 
 
 class Pool:
-    """Thread-safe. A place holds a running process or None until one is needed."""
+    """The OCR processes. Thread-safe. A place holds a running process, or None until one is needed."""
 
     def __init__(self, config: Mapping[str, Any], limits: PoolLimits, processes: int) -> None:
         if processes < 1:
@@ -35,7 +36,7 @@ class Pool:
         self._processes = processes
         self._scratch = tempfile.TemporaryDirectory(prefix="miaopei-ocr-", ignore_cleanup_errors=True)
         self._lock = threading.Lock()
-        self._one_alone = threading.Lock()  # whoever takes every place: two would each wait for the other's
+        self._one_alone = threading.Lock()  # held while taking every place: two takers would each wait for the other's
         self._closed = False
         self._running: set[Worker] = set()
         self._places: queue.LifoQueue[Worker | None] = queue.LifoQueue()
@@ -44,12 +45,12 @@ class Pool:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Of the running processes."""
+        """Process ids of the running processes."""
         with self._lock:
             return tuple(worker.pid for worker in self._running)
 
     def warm(self) -> None:
-        """Starts every process and waits until all can read. Raises ReaderUnavailable."""
+        """Start every process and wait until all are ready. Raises ReaderUnavailable."""
         with self._one_alone:
             self._warm()
 
@@ -72,16 +73,17 @@ class Pool:
 
     @contextmanager
     def lend(self) -> Iterator[Worker]:
-        """A process for one page. Whatever is raised meanwhile ends it, so no later page meets a half-read pipe.
+        """Lend a process for one page. Any error meanwhile ends the process, so that no later page meets a half-read
+        pipe.
 
-        Raises ReaderUnavailable when none starts.
+        Raises ReaderUnavailable if none starts.
         """
         with self._lent(self._take()) as worker:
             yield worker
 
     @contextmanager
     def lend_alone(self) -> Iterator[Worker]:
-        """A fresh process for one page, with no other page being read meanwhile. Raises ReaderUnavailable."""
+        """Lend a fresh process for one page while no other page is being read. Raises ReaderUnavailable."""
         places: list[Worker | None] = []
         with self._one_alone:
             try:
@@ -114,7 +116,7 @@ class Pool:
             self._places.put(worker)
 
     def close(self) -> None:
-        """Ends every process; a page being read is lost to its reader."""
+        """End every process; the reader of a page in progress loses it."""
         with self._lock:
             self._closed = True
             running = tuple(self._running)
@@ -123,7 +125,7 @@ class Pool:
         self._scratch.cleanup()
 
     def _take(self) -> Worker | None:
-        # Without a limit: every page under way has one of CPU time, so that its place becomes free.
+        # Waits without a limit: every page in progress has a limit of CPU time, so its place becomes free.
         place = self._places.get()
         if place is not None and not place.alive():
             self._end(place)  # it died between two pages

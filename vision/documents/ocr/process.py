@@ -1,6 +1,6 @@
-"""One OCR process from the parent's side: started, spoken to under limits of CPU time and memory, killed when it breaks
-one or stands still. The clock is no limit: on a busy machine a page takes as long as the process is kept from running.
-"""
+"""One OCR process from the parent's side: started, given requests under limits of CPU time and memory, killed if it
+breaks one or stands still. The clock is no limit: on a busy machine a page takes as long as the process is kept from
+running."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _POLL_SECONDS = 0.05
 _REPLY_BYTES_MAX = 16 << 20
 
 
-# Last words of a process that the machine gave no memory; its own limit is kept from here (`_Watch`).
+# Last output of a process that got no memory from the machine; its own limit is enforced from here (`_Watch`).
 _NO_MEMORY = ("MemoryError", "bad_alloc", "Cannot allocate memory")
 
 
 class PageLost(Exception):
-    """This page's process was killed or died; it is gone, other pages are not touched.
+    """The page's process was killed or died; it is gone, other pages are not affected.
 
-    reason: which limit. again: none of the page's own, as far as is known: it was killed from outside, or by the kernel
-    for want of memory, or it stood still (stalled).
+    reason: which limit. again: as far as is known none of the page's own limits is the cause: it was killed from
+    outside, or by the kernel for want of memory, or it stood still (stalled).
     """
 
     def __init__(self, reason: str, *, again: bool = False, stalled: bool = False) -> None:
@@ -52,9 +52,8 @@ class PageLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
-    """start_cpu_seconds_max covers import and loading; page_cpu_seconds_max one request; stall_seconds_max: neither
-    using CPU nor waiting for any; memory is the process's resident size.
-    """
+    """Limits of one process. start_cpu_seconds_max: for import and loading. page_cpu_seconds_max: for one request.
+    stall_seconds_max: time of neither using CPU nor waiting for any. memory: the process's resident size."""
 
     start_cpu_seconds_max: float
     page_cpu_seconds_max: float
@@ -63,7 +62,7 @@ class WorkerLimits:
 
 
 class _Watch:
-    """What a process may still use for what it does now."""
+    """The limits of a process's current task."""
 
     def __init__(self, process_id: int, cpu_seconds_max: float, stall_seconds_max: int) -> None:
         self._process_id = process_id
@@ -84,7 +83,7 @@ class _Watch:
 
 @dataclass(frozen=True, slots=True)
 class FoundCode:
-    """A code as decoded: corners in pixels, clockwise from its own top left."""
+    """A decoded code. corners: in pixels, clockwise from its own top left."""
 
     symbology: str
     text: str
@@ -92,7 +91,7 @@ class FoundCode:
 
 
 class Worker:
-    """A running OCR process. Not thread-safe: one thread speaks to it at a time."""
+    """A running OCR process. Not thread-safe: one thread uses it at a time."""
 
     def __init__(self, config: Mapping[str, Any], limits: WorkerLimits, cache_dir: Path) -> None:
         self._limits = limits
@@ -101,7 +100,7 @@ class Worker:
         self.pages_read = 0
         self._log = (cache_dir / f"ocr-{time.monotonic_ns()}.log").open("wb")
         self._process = subprocess.Popen(
-            # The file by itself: as a module of its package it would first import all that reads papers.
+            # Run the file itself: as a module of its package it would first import all that reads papers.
             [sys.executable, "-P", child.__file__, json.dumps(dict(config))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -119,14 +118,14 @@ class Worker:
         return self._process.poll() is None
 
     def memory_bytes(self) -> int:
-        """Resident size, 0 when the process is gone."""
+        """Return the resident size, 0 if the process is gone."""
         try:
             return int(psutil.Process(self.pid).memory_info().rss)
         except psutil.NoSuchProcess:
             return 0
 
     def wait_ready(self) -> None:
-        """Blocks until the models are loaded, as long as the process gets on with it. Raises ReaderUnavailable."""
+        """Block until the models are loaded, as long as the process makes progress. Raises ReaderUnavailable."""
         if self._ready:
             return
         try:
@@ -139,9 +138,8 @@ class Worker:
         self._ready = True
 
     def read(self, pixels: npt.NDArray[np.uint8], model: str) -> tuple[list[TextLine], float]:
-        """Lines of `pixels` (h, w, 3) sRGB by the model of that short name, and CPU seconds spent. Raises PageLost,
-        ReaderUnavailable.
-        """
+        """Return the lines of `pixels` (h, w, 3) sRGB by the model of that short name, and CPU seconds spent. Raises
+        PageLost, ReaderUnavailable."""
         header = self._ask(pixels, model, "reading a page")
         self.pages_read += 1
         lines = [
@@ -151,13 +149,13 @@ class Worker:
         return lines, float(header["cpu_seconds"])
 
     def codes(self, pixels: npt.NDArray[np.uint8]) -> tuple[list[FoundCode], float]:
-        """QR and bar codes in `pixels`, and CPU seconds spent. Raises PageLost, ReaderUnavailable."""
+        """Return QR and bar codes in `pixels`, and CPU seconds spent. Raises PageLost, ReaderUnavailable."""
         header = self._ask(pixels, CODES, "looking for codes")
-        found = [
+        codes = [
             FoundCode(str(symbology), str(text)[:CODE_CHARACTERS_MAX], cast(Corners, tuple((x, y) for x, y in corners)))
             for symbology, text, corners in header["codes"][:CODES_MAX]
         ]
-        return found, float(header["cpu_seconds"])
+        return codes, float(header["cpu_seconds"])
 
     def _ask(self, pixels: npt.NDArray[np.uint8], model: str, doing: str) -> dict[str, Any]:
         self.wait_ready()
@@ -172,7 +170,7 @@ class Worker:
         return _Watch(self.pid, cpu_seconds_max, self._limits.stall_seconds_max)
 
     def kill(self) -> None:
-        """Ends the process now; safe to call twice."""
+        """End the process now; safe to call twice."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
@@ -227,9 +225,8 @@ class Worker:
             raise PageLost(f"the OCR process stood still {doing}", stalled=True)
 
     def _died(self, doing: str) -> PageLost:
-        """It closed its end. By a signal that no fault of its own sends, or for want of memory: no fault of the
-        page's.
-        """
+        """Return the error for a process that closed its end. It is not the page's fault if a signal from outside or
+        lack of memory ended it."""
         code = self._process.wait()
         outside = -code in FROM_OUTSIDE or any(words in self._last_words() for words in _NO_MEMORY)
         self.kill()
@@ -250,7 +247,8 @@ class Worker:
 
 
 def _environment(cache_dir: Path) -> dict[str, str]:
-    """Nothing of ours but what the process needs: no secrets, no proxies; downloads and their checks switched off."""
+    """Return only the variables that the process needs: no secrets, no proxies; downloads and their checks switched
+    off."""
     kept = {
         name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ
     }

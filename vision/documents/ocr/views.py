@@ -1,6 +1,5 @@
-"""Other looks at one picture that may read better: turned, laid flat, levelled, or without red ink. Every view knows
-the way back: points found on it map to the picture.
-"""
+"""Further views of one picture that may read better: turned, laid flat, levelled, or without red ink. Every view can
+map its points back to the picture."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ Pixels = npt.NDArray[np.uint8]
 Matrix = npt.NDArray[np.float64]
 Corners = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
 
-# Brightness as a share of the paper's: print lies below the one, red ink in the red channel above the other.
+# Brightness as a share of the paper's: print lies below the first, red ink in the red channel above the second.
 _INK_BLACK = 0.2
 _PAPER_WHITE = 0.8
 _LONG_EDGE_PX = 1600
@@ -29,24 +28,25 @@ _ENLARGE_MAX = 2.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PageView:
-    """`pixels` uint8 (h, w, 3). `to_picture`: 3 x 3, maps a point (x, y, 1) of the view to pixels of the picture."""
+    """A view. `pixels`: uint8 (h, w, 3). `to_picture`: 3 x 3, maps a point (x, y, 1) of the view to pixels of the
+    picture."""
 
     pixels: Pixels
     to_picture: Matrix
 
     def back(self, points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-        """Points of the view in pixels as points of the picture."""
+        """Map points of the view, in pixels, to the picture."""
         mapped = self.to_picture @ np.array([[x, y, 1.0] for x, y in points]).T
         return tuple((float(x), float(y)) for x, y in (mapped[:2] / mapped[2]).T)
 
 
 def whole(pixels: Pixels) -> PageView:
-    """The picture as it is."""
+    """Return the picture as it is."""
     return PageView(pixels, np.eye(3))
 
 
 def turned(view: PageView, quarter_turns: int) -> PageView:
-    """The view turned counter-clockwise by quarters."""
+    """Return the view turned counter-clockwise by quarters."""
     height, width = view.pixels.shape[:2]
     back = (
         [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
@@ -59,9 +59,8 @@ def turned(view: PageView, quarter_turns: int) -> PageView:
 
 
 def flattened(view: PageView, corners: npt.NDArray[np.float32]) -> PageView:
-    """What lies inside four corners (float32 (4, 2), pixels of the view, clockwise), as a rectangle as wide and high as
-    the mean of its opposite sides, enlarged at most twice to the size in which pages are read.
-    """
+    """Return the inside of four corners (float32 (4, 2), pixels of the view, clockwise) as a rectangle as wide and high
+    as the mean of its opposite sides, enlarged at most twice to the size in which pages are read."""
     top, right, bottom, left = (float(np.linalg.norm(corners[(i + 1) % 4] - corners[i])) for i in range(4))
     wide, high = (top + bottom) / 2, (left + right) / 2
     scale = min(_ENLARGE_MAX, max(1.0, _LONG_EDGE_PX / max(wide, high)))
@@ -73,7 +72,8 @@ def flattened(view: PageView, corners: npt.NDArray[np.float32]) -> PageView:
 
 
 def levelled(view: PageView, degrees: float) -> PageView:
-    """The view turned so that lines that fall by so many degrees (clockwise) lie level; nothing is cut off."""
+    """Return the view turned so that lines that fall by so many degrees (clockwise) become level; nothing is
+    cut off."""
     height, width = view.pixels.shape[:2]
     angle = math.radians(degrees)
     cosine, sine = math.cos(angle), math.sin(angle)
@@ -92,9 +92,8 @@ def levelled(view: PageView, degrees: float) -> PageView:
 
 
 def fall_degrees(lines: Sequence[TextLine]) -> float:
-    """By how much lines of text fall (clockwise from level), the median by width of those six times as wide as high;
-    0 without any.
-    """
+    """Return by how much lines of text fall (clockwise from level): the median, weighted by width, of lines at least
+    six times as wide as high; 0 without any."""
     angles, widths = [], []
     for line in lines:
         (x0, y0), (x1, y1), _, (x3, y3) = line.corners
@@ -110,9 +109,8 @@ def fall_degrees(lines: Sequence[TextLine]) -> float:
 
 
 def upright_share(lines: Sequence[TextLine]) -> float:
-    """Share (by characters) of lines of three characters or more that stand upright: near 1 on a page that lies on
-    its side.
-    """
+    """Return the share (by characters) of lines of three or more characters that stand upright: near 1 on a page lying
+    on its side."""
     upright = total = 0
     for line in lines:
         if len(line.text) < 3:
@@ -126,17 +124,17 @@ def upright_share(lines: Sequence[TextLine]) -> float:
 
 
 def red_share(pixels: Pixels) -> float:
-    """Share of pixels with red ink: clearly more red than green and blue."""
+    """Return the share of pixels with red ink: clearly more red than green and blue."""
     sampled = pixels[::4, ::4].astype(np.int16)
     red, green, blue = sampled[..., 0], sampled[..., 1], sampled[..., 2]
     return float(np.mean((red - np.maximum(green, blue)) > 40))
 
 
 def without_red(view: PageView) -> PageView:
-    """Lifts a red seal off the print below it.
+    """Remove a red seal from the print below it.
 
-    In the red channel, red ink is nearly as bright as paper and black print stays black. Dividing by the paper's own
-    brightness around takes out shadows, so that one cut between ink and seal serves the whole page.
+    In the red channel, red ink is nearly as bright as paper and black print stays black. Dividing by the brightness of
+    the surrounding paper removes shadows, so that one threshold between ink and seal works for the whole page.
     """
     red = Image.fromarray(np.ascontiguousarray(view.pixels[..., 0]))
     small = red.resize((max(1, red.width // 8), max(1, red.height // 8)), Image.Resampling.BOX)
@@ -148,11 +146,11 @@ def without_red(view: PageView) -> PageView:
 
 
 def edge_width_px(pixels: Pixels) -> float:
-    """About how many pixels the sharpest edges take from dark to light: 2 to 7 in focus, from 9 on hardly readable.
+    """Estimate how many pixels the sharpest edges take from dark to light: 2 to 7 in focus, from 9 on hardly readable.
 
-    The range of brightness (1st to 99th percentile) over the steepest step (99.9th percentile of the difference of
-    neighbours), both on means of 4 x 4 pixels, so that sensor noise does not pass for sharpness. Infinite on a page of
-    one brightness.
+    The range of brightness (1st to 99th percentile) divided by the steepest step (99.9th percentile of the difference
+    of neighbours), both on means of 4 x 4 pixels, so that sensor noise does not pass for sharpness. Infinite on a page
+    of one brightness.
     """
     block = 4
     height, width = (side // block * block for side in pixels.shape[:2])

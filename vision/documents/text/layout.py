@@ -1,4 +1,4 @@
-"""From loose lines to rows: levels a tilted page, groups lines side by side, and finds values by their labels."""
+"""Arranges loose lines into rows: levels a tilted page, groups lines side by side, and finds values by their labels."""
 
 from __future__ import annotations
 
@@ -16,35 +16,34 @@ from vision.documents.text.page import PageBox, PageText, Points, TextLine
 
 # Between two lines of one row: wide enough that no label pattern runs from one into the other.
 GAP = "  "
-# A Chinese label's translation: in its cell, before a colon, the end of the cell or a value in Chinese (主人 Owner: ,
+# Translation of a Chinese label: in its cell, before a colon, the end of the cell or a value in Chinese (主人 Owner: ,
 # 收件人/TO , 宠物名 Name 豆豆).
 GLOSS = (
     r"(?>(?<=[\u4e00-\u9fff)]) ?(?:[/|(] ?)?[A-Za-z](?:[A-Za-z.'&/-]| (?! )){0,28}[A-Za-z.]\)?"
     r"(?=\s?:|\s{2}|$|\s?[\u4e00-\u9fff]))?+"
 )
-# What a label's amounts are counted in: 运费(元), 重量/kg.
+# Unit of a label's amounts: 运费(元), 重量/kg.
 _UNIT = r"(?:\s?[(\[/]\s?(?:人民币|RMB|CNY|¥|元|公斤|千克|克|kg|g)\s?[)\]]?(?![^\W\d_]))?+"
-# What closes a label that stands in brackets or before a rule ([收件人] 李雷, 收件人 | 李雷).
+# End of a label that stands in brackets or before a vertical line ([收件人] 李雷, 收件人 | 李雷).
 _CLOSED = r"\s?[\])]?\s*[:;|]?"
-_MARKS = "()[]:;,"  # as wide as a character where they were printed so; `plain` made them narrow
+_MARKS = "()[]:;,"  # full width if they were printed so; `plain` made them narrow
 _SHORT_LABEL = re.compile(r"[\u3400-\u9fff]{2,8}\s?:?")
 _TRANSLATION = re.compile(r"[A-Za-z][A-Za-z .'&/-]{1,29}\s?:?")
 _CHARACTER = re.compile(r"[\u3400-\u9fff]")
-#: Where somebody lives: the first line of an address stands where a name may.
+#: Words of an address: its first line may stand where a name does.
 PLACE: Final = re.compile(r"[\u4e00-\u9fff]{2,}(?:省|市|区|县)")
 _LINE_MAX = 2.5  # heights from one line of a block to the next
 _NEARER = 0.8
 _ROW_OVERLAP_MIN = 0.5  # of the smaller height
-_BELOW_MAX = 2.5  # heights of a heading down to what it heads
+_BELOW_MAX = 2.5  # heights from a heading down to its values
 _ROWS_BETWEEN_MAX = 3
 _FALL_MIN = 0.05  # of its length: about three degrees
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A line on the levelled page: lengths in pixels, `text` normalised, `box` on the picture as it was read; its
-    corners too, in fractions, where it falls so much that the box is much larger.
-    """
+    """A line on the levelled page: lengths in pixels, `text` normalised, `box` on the picture as it was read; also its
+    corners, in fractions, if it falls so much that the box is much larger."""
 
     text: str
     confidence: float
@@ -68,7 +67,7 @@ class Row:
         return sum(cell.middle for cell in self.cells) / len(self.cells)
 
     def spans(self) -> Iterable[tuple[int, int, Cell]]:
-        """(start, end) of every cell in `text`."""
+        """Yield (start, end, cell) of every cell in `text`."""
         start = 0
         for cell in self.cells:
             yield start, start + len(cell.text), cell
@@ -76,7 +75,7 @@ class Row:
 
 
 def row_of(cells: tuple[Cell, ...]) -> Row:
-    """The row of these cells, which stand from left to right."""
+    """Return the row of these cells, which stand from left to right."""
     return Row(cells, GAP.join(cell.text for cell in cells))
 
 
@@ -88,12 +87,13 @@ class FoundText:
     confidence: float
     box: PageBox
     row: int  # index of its row
-    behind: str  # what stands behind it in the row
+    behind: str  # the text that follows it in the row
     corners: Points = ()  # of a line that falls, as of Cell
 
 
 def rows_of(page: PageText) -> tuple[Row, ...]:
-    """Rows from top to bottom. Lines that stand upright (a turned page, a bar code's edge) count like any other."""
+    """Return rows from top to bottom. Lines that stand upright (a turned page, a bar code's edge) count like
+    any other."""
     lines = [part for line in page.lines if plain(line.text) for part in _unstacked(line)]
     if not lines:
         return ()
@@ -113,18 +113,18 @@ def rows_of(page: PageText) -> tuple[Row, ...]:
 
 
 def _with_translations(cells: Sequence[Cell]) -> list[Cell]:
-    """A label and its translation on the line below it become one cell (姓名 above Name), if something stands right of
-    the two: a label has a value."""
+    """Merge a label with its translation on the line below it (姓名 above Name), if something stands right of the two:
+    a label has a value."""
     translations = [cell for cell in cells if _TRANSLATION.fullmatch(cell.text)]
-    found, joined = [], set()
+    merged, joined = [], set()
     for upper in cells:
         if translations and _SHORT_LABEL.fullmatch(upper.text):
-            lower = next((one for one in translations if _is_under(upper, one)), None)
-            if lower is not None and any(_is_right_of(upper, lower, one) for one in cells):
+            lower = next((below for below in translations if _is_under(upper, below)), None)
+            if lower is not None and any(_is_right_of(upper, lower, value) for value in cells):
                 joined.add(lower)
                 upper = _joined(upper, lower)
-        found.append(upper)
-    return sorted((one for one in found if one not in joined), key=lambda cell: cell.middle)
+        merged.append(upper)
+    return sorted((cell for cell in merged if cell not in joined), key=lambda cell: cell.middle)
 
 
 def _is_under(upper: Cell, lower: Cell) -> bool:
@@ -136,7 +136,7 @@ def _is_under(upper: Cell, lower: Cell) -> bool:
 
 
 def _is_right_of(upper: Cell, lower: Cell, value: Cell) -> bool:
-    """In the line of either, or between them."""
+    """True if the value is in the line of either label, or between them."""
     past = max(upper.right, lower.right) - 0.5 * upper.height
     return value.left > past and upper.middle - 0.5 * upper.height < value.middle < lower.middle + 0.5 * upper.height
 
@@ -160,7 +160,8 @@ def _same_row(group: Sequence[Cell], cell: Cell) -> bool:
 
 
 def _unstacked(line: TextLine) -> list[TextLine]:
-    """One line, or one for each character where a narrow column's cells were read as one upright line (乙 above 丙)."""
+    """Return the line, or one line for each character if the cells of a narrow column were read as one upright line (乙
+    above 丙)."""
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = line.corners
     text = plain(line.text)
     across, down = math.hypot(x1 - x0, y1 - y0), math.hypot(x3 - x0, y3 - y0)
@@ -184,9 +185,8 @@ def _unstacked(line: TextLine) -> list[TextLine]:
 
 
 def _slopes(lines: Sequence[TextLine], height_px: int) -> tuple[float, float]:
-    """Slope of the text as a + b * (y / height): b takes up the perspective. Fitted to the wide lines, weighted by
-    their width.
-    """
+    """Fit the slope of the text as a + b * (y / height), where b takes up the perspective, to the wide lines, weighted
+    by their width."""
     rows, slopes, weights = [], [], []
     for line in lines:
         (x0, y0), (x1, y1), (x2, y2), (x3, y3) = line.corners
@@ -247,7 +247,8 @@ def _box(left: float, top: float, right: float, bottom: float, page: PageText) -
 
 
 def piece(rows: Sequence[Row], row_index: int, start: int, end: int) -> FoundText:
-    """The text from `start` to `end` of a row, and the part of the page it stands on, by the widths of print."""
+    """Return the text from `start` to `end` of a row, with the part of the page that it stands on, by the widths of
+    print."""
     row = rows[row_index]
     boxes: list[PageBox] = []
     corners: list[Points] = []
@@ -277,18 +278,18 @@ def piece(rows: Sequence[Row], row_index: int, start: int, end: int) -> FoundTex
 
 
 def _edges(text: str) -> list[float]:
-    """Where its characters begin and end as printed, as shares of its length: Chinese characters and the marks beside
-    them are twice as wide as figures and letters."""
+    """Return where the characters begin and end as printed, as shares of the text's length: Chinese characters and the
+    marks beside them are twice as wide as figures and letters."""
     widths = [
-        1.0 if _CHARACTER.match(one) or (one in _MARKS and _CHARACTER.search(text[max(0, at - 1) : at + 2])) else 0.5
-        for at, one in enumerate(text)
+        1.0 if _CHARACTER.match(mark) or (mark in _MARKS and _CHARACTER.search(text[max(0, at - 1) : at + 2])) else 0.5
+        for at, mark in enumerate(text)
     ]
     whole = sum(widths) or 1.0
     return [0.0, *(so_far / whole for so_far in accumulate(widths))]
 
 
 def _stretch(corners: Points, low: float, high: float) -> Points:
-    """The part of a line between two shares of its length."""
+    """Return the part of a line between two shares of its length."""
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners
 
     def top(share: float) -> tuple[float, float]:
@@ -301,7 +302,7 @@ def _stretch(corners: Points, low: float, high: float) -> Points:
 
 
 def union(boxes: Sequence[PageBox]) -> PageBox:
-    """The smallest box around all of them."""
+    """Return the smallest box around all of them."""
     return PageBox(
         min(box.left for box in boxes),
         min(box.top for box in boxes),
@@ -311,35 +312,35 @@ def union(boxes: Sequence[PageBox]) -> PageBox:
 
 
 def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -> list[FoundText]:
-    """Every value that stands right of its label in one row, in reading order.
+    """Return every value that stands right of its label in one row, in reading order.
 
     label, value: regular expressions; between them a colon, space or opening quotation mark may stand, and with `gap`
-    also the space between two cells; a translation of the label before them. The value is the part matched by `value`.
-    A label gives nothing of itself back to the value (名 of 名称).
+    also the space between two cells; before those a translation of the label. The value is the part matched by `value`.
+    A label returns nothing of itself to the value (名 of 名称).
     """
     between = rf"{_UNIT}{GLOSS}{_CLOSED}\s{{0,{2 + len(GAP) if gap else 1}}}[“\"《]?"
     pattern = re.compile(rf"(?>{label}){between}(?P<value>{value})", re.IGNORECASE)
-    found = []
+    values = []
     for index, row in enumerate(rows):
         for match in pattern.finditer(row.text):
             if match["value"].strip() and not _in_prose(row.text, match):
-                found.append(piece(rows, index, *match.span("value")))
-    return found
+                values.append(piece(rows, index, *match.span("value")))
+    return values
 
 
 def _in_prose(text: str, labelled: re.Match[str]) -> bool:
-    """Whether a label is a word of a sentence (经收件人或其代理人签收): characters before and behind it, and nothing
+    """True if a label is a word of a sentence (经收件人或其代理人签收): characters before and behind it, and nothing
     between."""
     before = text[max(0, labelled.start() - 1) : labelled.start()]
     return (
-        all(_CHARACTER.match(one) for one in (before, labelled["value"]))
+        all(_CHARACTER.match(around) for around in (before, labelled["value"]))
         and _CHARACTER.match(text[labelled.start("value") - 1]) is not None
     )
 
 
 def ahead(rows: Sequence[Row], label: str, value: str) -> list[FoundText]:
-    """Every value that stands directly left of its label in one cell, in reading order (张三 收): with a gap between
-    them, the label may as well be that of the next cell."""
+    """Return every value that stands directly left of its label in one cell, in reading order (张三 收). With a gap
+    between them, the label could be that of the next cell."""
     pattern = re.compile(rf"(?<![^\W\d_])(?P<value>{value})\s?(?:{label})", re.IGNORECASE)
     return [
         piece(rows, index, *match.span("value"))
@@ -349,10 +350,9 @@ def ahead(rows: Sequence[Row], label: str, value: str) -> list[FoundText]:
 
 
 def beside(rows: Sequence[Row], label: str, value: str) -> list[FoundText]:
-    """Every value that begins a row right of a label which stands between the lines it belongs to, or before another
-    of them: a mark beside a party's name and address. The nearer of the lines around it counts.
-    """
-    found = []
+    """Return every value that begins a row right of a label which stands between the lines it belongs to, or before one
+    of them: a mark beside a party's name and address. The nearer of the lines around it counts."""
+    values = []
     alone = re.compile(rf"\W*(?:{label})\W*", re.IGNORECASE)
     wanted = re.compile(rf"\s*(?P<value>{value})", re.IGNORECASE)
     for index, row in enumerate(rows):
@@ -361,14 +361,14 @@ def beside(rows: Sequence[Row], label: str, value: str) -> list[FoundText]:
         for at in _lines_around(rows, index):
             hit = wanted.match(rows[at].text)
             if hit is not None and hit["value"].strip():
-                found.append(piece(rows, at, *hit.span("value")))
+                values.append(piece(rows, at, *hit.span("value")))
                 break
-    return found
+    return values
 
 
 def _lines_around(rows: Sequence[Row], index: int) -> list[int]:
-    """The rows above and below a mark whose text begins right of it, the nearer first. Where the mark stands before an
-    address they must be in line with that; two equally near, and either may be another party's."""
+    """Return the rows above and below a mark whose text begins right of it, the nearer first. If the mark stands before
+    an address they must be in line with that; if two are equally near, either may be another party's."""
     mark, *rest = rows[index].cells
     if rest and not PLACE.match(rest[0].text):
         return []
@@ -387,7 +387,7 @@ def _lines_around(rows: Sequence[Row], index: int) -> list[int]:
 
 
 def _followed(row: Row, end: int) -> bool:
-    """Whether more than a colon or brackets stands behind a label in its cell: then it heads nothing."""
+    """True if more than a colon or brackets follows a label in its cell: then it heads nothing."""
     rest = next((row.text[end:stop] for start, stop, _ in row.spans() if start <= end <= stop), "")
     translation = re.compile(GLOSS).match(row.text, end)
     rest = rest[len(translation[0]) :] if translation is not None else rest
@@ -395,10 +395,9 @@ def _followed(row: Row, end: int) -> bool:
 
 
 def under(rows: Sequence[Row], label: str, value: str) -> list[FoundText]:
-    """Every value that begins a cell of the row below its label: at least half of the narrower of the two lies under
-    the other, as in a table with a heading, or each is alone in its row.
-    """
-    found = []
+    """Return every value that begins a cell of the row below its label: at least half of the narrower of the two lies
+    under the other, as in a table with a heading, or each is alone in its row."""
+    values = []
     wanted = re.compile(rf"\s*(?P<value>{value})", re.IGNORECASE)
     for index, row in enumerate(rows[:-1]):
         for match in re.finditer(rf"(?>{label}){_UNIT}", row.text, re.IGNORECASE):
@@ -412,8 +411,8 @@ def under(rows: Sequence[Row], label: str, value: str) -> list[FoundText]:
                     continue
                 hit = wanted.match(rows[below].text, start, end)
                 if hit is not None and hit["value"].strip():
-                    found.append(piece(rows, below, *hit.span("value")))
-    return found
+                    values.append(piece(rows, below, *hit.span("value")))
+    return values
 
 
 def _in_column(head: PageBox, box: PageBox) -> bool:
@@ -422,8 +421,8 @@ def _in_column(head: PageBox, box: PageBox) -> bool:
 
 
 def _first_below(rows: Sequence[Row], index: int, head: PageBox) -> int:
-    """The row that a heading heads: the next, or one soon after it with anything in the heading's column, where the
-    next has only what stands beside the table."""
+    """Return the row that a heading heads: the next, or one soon after it that has something in the heading's column,
+    if the next has only what stands beside the table."""
     end = head.bottom + _BELOW_MAX * (head.bottom - head.top)
     for below in range(index + 1, min(len(rows), index + 1 + _ROWS_BETWEEN_MAX)):
         cells = rows[below].cells

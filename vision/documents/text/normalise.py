@@ -1,4 +1,5 @@
-"""Text of papers to values: widths, amounts, dates, weights. All but `plain` take text that went through it."""
+"""Normalises text of papers to values: widths, amounts, dates, weights. All but `plain` take text that went
+through it."""
 
 from __future__ import annotations
 
@@ -11,47 +12,47 @@ from typing import Final
 from vision.measurement import Unmeasured
 
 _ONE_KIND = str.maketrans("–—−‐，。【】〔〕「」│┃", "----,.[][][]||")
-# They print nothing, and turn the order of what stands after them: a name must look to a person as it compares.
+# Invisible characters that reverse the text after them: a name must look to a person as it compares.
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\u00ad]")
 
-#: An amount from here on (ten thousand million, in units of the currency) is of something else, or an attack.
+#: An amount this large (ten thousand million, in units of the currency) is something else, or an attack.
 AMOUNT_MINOR_END: Final = 10**12
 
-# One, then groups of three after commas, or plain digits; a fraction of one or two digits. Spaces inside come from
-# the reader.
+# One to three digits, then groups of three after commas, or plain digits; a fraction of one or two digits. Spaces
+# inside come from the reader.
 AMOUNT: Final = r"(?:\d{1,3}(?:\s?,\s?\d{3})+|\d+)(?:\s?\.\s?\d{1,2})?(?!\d)"
-#: What may stand before it.
+#: What may stand before an amount.
 CURRENCY: Final = r"(?:¥|Y(?=\s?\d)|RM|\$|CNY|RMB|人民币)"
 _AMOUNT = re.compile(r"(?<!\d)" + AMOUNT)
 
 
 def plain(text: str) -> str:
-    """NFKC (full-width digits, ：, ￥ become ASCII ones or ¥), one kind of dash and bracket, single spaces, and nothing
-    that only turns the writing direction.
-    """
+    """Normalise: NFKC (full-width digits, ：, ￥ become ASCII ones or ¥), one kind of dash and bracket, single spaces,
+    no characters that only turn the writing direction."""
     shown = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
     return re.sub(r"\s+", " ", shown.translate(_ONE_KIND)).strip()
 
 
-# One Chinese character after another, each by itself; a mark of one character (收 张三) has a name behind it.
+# Single Chinese characters one after another; a mark of one character (收 张三) has a name behind it.
 _SPACED_OUT = re.compile(r"(?<![^\W\d_])(?![收寄] [^件货方])[\u3400-\u9fff](?: [\u3400-\u9fff])+(?![^\W\d_])")
 
 
 def unspaced(text: str) -> str:
-    """`text`, which went through `plain`, without spaces that set words wide: 收 件 人:李 雷 becomes 收件人:李雷."""
+    """Return `text`, which went through `plain`, without spaces that set words wide: 收 件 人:李 雷 becomes
+    收件人:李雷."""
     return _SPACED_OUT.sub(lambda run: run[0].replace(" ", ""), text)
 
 
 def amount_minor(text: str) -> int | Unmeasured:
-    """The amount at the start of `text`, in minor units: "1,234.50" gives 123450, "12.5" 1250, "¥7" 700."""
-    found = re.match(rf"\s*{CURRENCY}?\s*\.?\s*({AMOUNT})", text, re.IGNORECASE)
-    if found is None:
+    """Parse the amount at the start of `text` to minor units: "1,234.50" gives 123450, "12.5" 1250, "¥7" 700."""
+    match = re.match(rf"\s*{CURRENCY}?\s*\.?\s*({AMOUNT})", text, re.IGNORECASE)
+    if match is None:
         return Unmeasured(f"no amount at the start of {text!r}")
-    whole, _, fraction = re.sub(r"[\s,]", "", found.group(1)).partition(".")
-    if len(whole.lstrip("0")) > 12:  # before int(): nobody's digits are worth more work than this
-        return Unmeasured(_too_much(found.group(1)))
+    whole, _, fraction = re.sub(r"[\s,]", "", match.group(1)).partition(".")
+    if len(whole.lstrip("0")) > 12:  # before int(), which takes long for very many digits
+        return Unmeasured(_too_much(match.group(1)))
     minor = int(whole) * 100 + int((fraction + "00")[:2])
-    return minor if minor < AMOUNT_MINOR_END else Unmeasured(_too_much(found.group(1)))
+    return minor if minor < AMOUNT_MINOR_END else Unmeasured(_too_much(match.group(1)))
 
 
 def _too_much(text: str) -> str:
@@ -79,7 +80,7 @@ _IN_CHINESE = re.compile(
 
 
 def _in_chinese(text: str) -> int:
-    """九 is 9, 十一 11, 三十 30."""
+    """Parse a Chinese number: 九 is 9, 十一 11, 三十 30."""
     tens, mark, ones = text.partition("十")
     if not mark:
         return _ZH_DIGITS[text] if len(text) == 1 else -1
@@ -96,7 +97,8 @@ def _day(year: int, month: int, day: int) -> date | None:
 
 
 def _attempts(text: str) -> Iterator[tuple[int, int, tuple[tuple[int, int, int], ...]]]:
-    """Whatever is written like a date, as (start, end, years, months and days it may mean in order of likelihood)."""
+    """Yield everything written like a date, as (start, end, years, months and days it may mean in order of
+    likelihood)."""
     for match in _IN_CHINESE.finditer(text):
         year = int("".join(str(_ZH_DIGITS[character]) for character in match[1]))
         yield (*match.span(), ((year, _in_chinese(match[2]), _in_chinese(match[3])),))
@@ -115,24 +117,23 @@ def _attempts(text: str) -> Iterator[tuple[int, int, tuple[tuple[int, int, int],
 
 
 def dates(text: str) -> list[tuple[int, int, date]]:
-    """Every date in `text` as (start, end, date), in order.
+    """Return every date in `text` as (start, end, date), in order.
 
-    Day before month where both orders are possible (12/03/2018 is 12 March); month first only where nothing else is.
+    Day before month if both orders are possible (12/03/2018 is 12 March); month first only if nothing else is.
     """
-    found: list[tuple[int, int, date]] = []
+    spans: list[tuple[int, int, date]] = []
     for start, end, attempts in _attempts(text):
-        if any(start < other_end and other < end for other, other_end, _ in found):
+        if any(start < other_end and other < end for other, other_end, _ in spans):
             continue
         day = next((day for attempt in attempts if (day := _day(*attempt)) is not None), None)
         if day is not None:
-            found.append((start, end, day))
-    return sorted(found)
+            spans.append((start, end, day))
+    return sorted(spans)
 
 
 def impossible_dates(text: str) -> list[tuple[int, int]]:
-    """(start, end) of what is written like a date with its year in full, and is no day of the calendar: 29 February
-    2026.
-    """
+    """Return (start, end) of everything written like a date with its full year that is no day of the calendar: 29
+    February 2026."""
     real = dates(text)
     return sorted(
         {
@@ -149,34 +150,35 @@ _GRAMS = {"kg": 1000, "千克": 1000, "公斤": 1000, "g": 1, "克": 1, "斤": 5
 
 
 def weight_g(text: str) -> int | Unmeasured:
-    """The first weight in `text`, in grams; a unit must stand beside the number."""
-    found = _WEIGHT.search(text)
-    if found is None:
+    """Return the first weight in `text`, in grams; a unit must stand beside the number."""
+    match = _WEIGHT.search(text)
+    if match is None:
         return Unmeasured(f"no weight with a unit in {text!r}")
-    return round(float(found[1].replace(" ", "")) * _GRAMS[found[2].lower()])
+    return round(float(match[1].replace(" ", "")) * _GRAMS[match[2].lower()])
 
 
 def amounts(text: str, decimals_required: bool = False) -> list[tuple[int, int, int]]:
-    """Every amount in `text` as (start, end, minor units); `decimals_required` leaves out counts and codes."""
-    found = []
+    """Return every amount in `text` as (start, end, minor units); `decimals_required` leaves out counts and codes."""
+    spans = []
     for match in _AMOUNT.finditer(text):
         if decimals_required and not re.search(r"\.\s?\d{2}$", match[0]):
             continue
         minor = amount_minor(match[0])
         if not isinstance(minor, Unmeasured):
-            found.append((match.start(), match.end(), minor))
-    return found
+            spans.append((match.start(), match.end(), minor))
+    return spans
 
 
 def number_key(text: str) -> str:
-    """A paper number as the key that claims are compared by: capitals and digits, an O among digits read as 0."""
+    """Return a paper number as the key that claims are compared by: capitals and digits, an O among digits read
+    as 0."""
     letters = re.match(r"[A-Z]*?(?=[\dO]{4})", text.upper())
     prefix = letters[0] if letters else ""
     return prefix + re.sub(r"[^0-9A-Z]", "", text.upper()[len(prefix) :]).replace("O", "0")
 
 
 def tracking_key(text: str) -> str:
-    """Letters and digits only; the letter O after the first digit is a misread 0."""
+    """Return letters and digits only; the letter O after the first digit is a misread 0."""
     compact = re.sub(r"[^0-9A-Z]", "", text.upper())
     letters = re.match(r"[A-Z]*?(?=[\dO]{6})", compact)
     prefix = letters[0] if letters else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-#: The kind of a page whose words point to none, or to several. Every other is a file
+#: The kind of a page whose words point to none, or to several. Every other kind is a file
 #: (`vision.documents.kinds.catalogue`).
 UNKNOWN: Final = "unknown"
 
@@ -14,7 +14,7 @@ Points = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class PageBox:
-    """Left, top, right, bottom as fractions (0..1) of the page."""
+    """A box: left, top, right, bottom as fractions (0..1) of the page."""
 
     left: float
     top: float
@@ -24,7 +24,7 @@ class PageBox:
 
 @dataclass(frozen=True, slots=True)
 class TextLine:
-    """One line as the engine found it.
+    """One line as the engine read it.
 
     corners: four (x, y) in pixels of the picture read, clockwise from the text's own top left. confidence: 0..1, the
     mean over the line's characters.
@@ -37,7 +37,7 @@ class TextLine:
 
 @dataclass(frozen=True, slots=True)
 class PageText:
-    """All lines of one picture of `width_px` by `height_px`; `model` is the card's label of what read it."""
+    """All lines of one picture of `width_px` by `height_px`; `model`: label of the card that read it."""
 
     width_px: int
     height_px: int
@@ -50,8 +50,9 @@ class FieldReading:
     """A field: `value` normalised (ISO dates, minor units as digits); `confidence` is the least of the lines it was
     read from.
 
-    box: on the picture as it was sent, whichever way the page lay in it. corners: the same piece of paper more closely,
-    four (x, y) fractions of the picture, clockwise from the text's own top left; empty where the box is as close.
+    box: on the picture as it was sent, whichever way the page lay in it. corners: the same piece of paper more
+    precisely, four (x, y) fractions of the picture, clockwise from the text's own top left; empty if the box is just as
+    precise.
     """
 
     name: str
@@ -63,7 +64,7 @@ class FieldReading:
 
 @dataclass(frozen=True, slots=True)
 class RefusedField:
-    """A field, and why what the paper prints for it is not taken for a value, or not relied on."""
+    """A field, and why the printed text is not taken as its value, or not relied on."""
 
     name: str
     reason: str
@@ -71,7 +72,7 @@ class RefusedField:
 
 @dataclass(frozen=True, slots=True)
 class PaperCode:
-    """A QR or bar code that was decoded. symbology: as zxing names it, such as QRCode or Code128."""
+    """A decoded QR or bar code. symbology: as zxing names it, such as QRCode or Code128."""
 
     symbology: str
     text: str
@@ -80,7 +81,7 @@ class PaperCode:
 
 @dataclass(frozen=True, slots=True)
 class ItemReading:
-    """One line of a bill. `item_class` is 甲, 乙, 丙, 自费 or "" where the paper does not say."""
+    """One line of a bill. `item_class` is 甲, 乙, 丙, 自费 or "" if the paper does not say."""
 
     text: str
     item_class: str
@@ -103,9 +104,8 @@ CheckName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class CheckReading:
-    """What agrees, or does not, within one paper; `detail` shows both sides. A check whose sides were not both read is
-    absent.
-    """
+    """An agreement or contradiction within one paper; `detail` shows both sides. A check whose sides were not both read
+    is absent."""
 
     name: CheckName
     passed: bool
@@ -117,12 +117,12 @@ class PaperReading:
     """One paper as read.
 
     kind: the name of a kind in the catalogue, or UNKNOWN. lines: the normalised text of each line, top to bottom.
-    read_confidence: the least confidence among the money-relevant fields of the kind, 0 when none of them was found:
-    then nothing is known of the amount. missing_fields: required for the kind, not found. refused: found, and not
-    believed. keys: names of fields that tell this paper from every other, in one or several ways. relied_on: fields
-    that money or a required answer rests on. alike: those of them that readings by two models have alike. may_show:
-    names of all fields of the kind. doubtful: read, and maybe from the wrong place. rival_kind: that the words point to
-    nearly as much, "" for none.
+    read_confidence: the least confidence among the money-relevant fields of the kind, 0 if none of them was read: then
+    nothing is known of the amount. missing_fields: required for the kind, not read. refused: read but not believed.
+    keys: names of fields that tell this paper from every other, in one or several ways. relied_on: fields that money or
+    a required answer rests on. alike: those of them that two models read identically. may_show: names of all fields of
+    the kind. doubtful: read, but possibly from the wrong place. rival_kind: another kind that the words point to nearly
+    as much, "" for none.
     """
 
     kind: str
@@ -143,9 +143,9 @@ class PaperReading:
     rival_kind: str = ""
 
     def field(self, name: str) -> FieldReading | None:
-        """The field of that name, None when the paper does not show it."""
+        """Return the field of that name, None if the paper does not show it."""
         return next((field for field in self.fields if field.name == name), None)
 
     def value(self, field_name: str) -> str:
-        """The field's value, or "" when the paper does not show it."""
+        """Return the field's value, or "" if the paper does not show it."""
         return next((field.value for field in self.fields if field.name == field_name), "")

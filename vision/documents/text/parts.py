@@ -1,4 +1,4 @@
-"""Parts of a paper that a heading names: what stands below it in its column, or beside one that is written upright."""
+"""Finds parts of a paper that a heading names: what stands below it in its column, or beside an upright heading."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Final
 from vision.documents.text.layout import GLOSS, Cell, Row, row_of
 
 _ROWS_MAX: Final = 6  # below a heading
-_REACH: Final = 3.0  # characters above and below an upright heading that its part may begin and end
+_REACH: Final = 3.0  # character heights above and below an upright heading within which its part may begin and end
 _ADORNED = re.compile(r"^[\W_]+|[\W_]+$")
 _NO_ROW: Final = Row((), "")
-#: A part of the paper that ends the one above or beside it, besides those that a kind looks into.
+#: Headings of parts that end the one above or beside them, besides those that a kind searches.
 OTHER_PART: Final = r"\S{0,8}(?:信息|资料|详情|情况|结算)"
 
 
 def parts(rows: Sequence[Row], heading: str, headings: Sequence[str]) -> list[list[Row]]:
-    """For every such heading its part of the page: as many rows as `rows`, with nothing but what stands in the part.
+    """Return, for every such heading, its part of the page: as many rows as `rows`, with only what stands in the part.
 
-    heading, headings: regular expressions of a whole cell, this one's and those of all parts that the kind looks into.
+    heading, headings: regular expressions of a whole cell, this one's and those of all parts that the kind searches.
     """
     own = re.compile(rf"(?:{heading}){GLOSS}", re.IGNORECASE)
     every = re.compile(rf"(?:{'|'.join(headings)}){GLOSS}", re.IGNORECASE)
@@ -29,14 +29,14 @@ def parts(rows: Sequence[Row], heading: str, headings: Sequence[str]) -> list[li
 
 
 def _bare(text: str) -> str:
-    """A heading without what adorns it: [收件人], ■ 收件信息:"""
+    """Return a heading without its decoration: [收件人], ■ 收件信息:"""
     return _ADORNED.sub("", text)
 
 
 def _below(rows: Sequence[Row], own: re.Pattern[str], every: re.Pattern[str]) -> list[list[Row]]:
-    """The rows below a heading, down to the next one there. A column reaches from its heading to that of the next one
-    in the same row, and the first from the left edge."""
-    found = []
+    """Return the rows below a heading, down to the next heading there. A column reaches from its heading to that of the
+    next one in the same row, and the first from the left edge."""
+    below = []
     for index, row in enumerate(rows):
         for number, cell in enumerate(row.cells):
             text = _bare(cell.text)
@@ -46,12 +46,12 @@ def _below(rows: Sequence[Row], own: re.Pattern[str], every: re.Pattern[str]) ->
             right = row.cells[number + 1].left - cell.height if number + 1 < len(row.cells) else math.inf
             part = [_NO_ROW] * len(rows)
             for at in range(index + 1, min(len(rows), index + 1 + _ROWS_MAX)):
-                cells = tuple(one for one in rows[at].cells if left <= one.left < right)
-                if any(every.fullmatch(_bare(one.text)) for one in cells):
+                cells = tuple(other for other in rows[at].cells if left <= other.left < right)
+                if any(every.fullmatch(_bare(other.text)) for other in cells):
                     break
                 part[at] = row_of(cells)
-            found.append(part)
-    return found
+            below.append(part)
+    return below
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,45 +83,49 @@ class _Upright:
 
 
 def _beside(rows: Sequence[Row], own: re.Pattern[str], every: re.Pattern[str]) -> list[list[Row]]:
-    """What stands right of an upright heading: nearer to it than to the next one above and below, and left of the next
-    one beside it."""
-    uprights = [one for stack in _stacks(rows) for one in _words(stack, every)]
-    found = []
-    for one in uprights:
-        if own.fullmatch(one.text) is None:
+    """Return what stands right of an upright heading: nearer to it than to the next one above and below, and left of
+    the next one beside it."""
+    uprights = [heading for stack in _stacks(rows) for heading in _words(stack, every)]
+    beside = []
+    for upright in uprights:
+        if own.fullmatch(upright.text) is None:
             continue
-        column = [other for other in uprights if other.left < one.right and one.left < other.right]
-        above = [(other.bottom + one.top) / 2 for other in column if other.bottom < one.top]
-        below = [(other.top + one.bottom) / 2 for other in column if other.top > one.bottom]
-        top, bottom = max([one.top - one.reach, *above]), min([one.bottom + one.reach, *below])
+        column = [other for other in uprights if other.left < upright.right and upright.left < other.right]
+        above = [(other.bottom + upright.top) / 2 for other in column if other.bottom < upright.top]
+        below = [(other.top + upright.bottom) / 2 for other in column if other.top > upright.bottom]
+        top, bottom = max([upright.top - upright.reach, *above]), min([upright.bottom + upright.reach, *below])
         right = min(
-            (other.left for other in uprights if other.left > one.right and other.top < bottom and top < other.bottom),
+            (
+                other.left
+                for other in uprights
+                if other.left > upright.right and other.top < bottom and top < other.bottom
+            ),
             default=math.inf,
         )
-        found.append(
+        beside.append(
             [
                 row_of(
                     tuple(
                         c
                         for c in row.cells
-                        if one.right <= c.left + c.height
+                        if upright.right <= c.left + c.height
                         and c.left < right
                         and top < c.middle < bottom
-                        and c not in one.cells
+                        and c not in upright.cells
                     )
                 )
                 for row in rows
             ]
         )
-    return found
+    return beside
 
 
 def _stacks(rows: Sequence[Row]) -> list[list[Cell]]:
-    """Single Chinese characters that stand one below another, from top to bottom."""
+    """Return stacks of single Chinese characters that stand one below another, from top to bottom."""
     alone = [cell for row in rows for cell in row.cells if re.fullmatch(r"[\u3400-\u9fff]", _bare(cell.text))]
-    found: list[list[Cell]] = []
-    for cell in sorted(alone, key=lambda one: one.middle):
-        for stack in found:
+    stacks: list[list[Cell]] = []
+    for cell in sorted(alone, key=lambda cell: cell.middle):
+        for stack in stacks:
             last = stack[-1]
             apart = abs(last.left + last.right - cell.left - cell.right) / 2
             size = max(last.height, cell.height)
@@ -129,12 +133,12 @@ def _stacks(rows: Sequence[Row]) -> list[list[Cell]]:
                 stack.append(cell)
                 break
         else:
-            found.append([cell])
-    return found
+            stacks.append([cell])
+    return stacks
 
 
 def _words(stack: Sequence[Cell], every: re.Pattern[str]) -> list[_Upright]:
-    """The headings that a stack is made of; none where anything else is in it."""
+    """Return the headings that a stack consists of; none if it contains anything else."""
     text = "".join(_bare(cell.text) for cell in stack)
     words = [match.span() for match in every.finditer(text)]
     if "".join(text[start:end] for start, end in words) != text:

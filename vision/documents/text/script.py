@@ -1,6 +1,6 @@
-"""One script a paper: what the recogniser reads as a traditional character on a paper in simplified ones is its slip.
+"""Keeps a paper in one script: a traditional character on a paper in simplified ones is the recogniser's mistake.
 
-Conversion by OpenCC (Kuo et al.), character by character. A paper that is in traditional characters is left as it is.
+Conversion by OpenCC (Kuo et al.), character by character. A paper in traditional characters is left as it is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import opencc
 
 from vision.documents.text.page import TextLine
 
-_SURE_RATIO: Final = 3  # characters that only simplified writing has, a traditional one
+_SURE_RATIO: Final = 3  # characters that only simplified writing has, for each traditional one
 
 
 @cache
@@ -23,7 +23,8 @@ def _converter(name: str) -> opencc.OpenCC:
 
 
 def in_one_script(lines: Sequence[TextLine]) -> list[TextLine]:
-    """The lines, in simplified characters where nearly all of those that tell are such."""
+    """Return the lines, converted to simplified characters if nearly all characters that differ between the scripts are
+    simplified."""
     texts = [line.text for line in lines]
     simplified = [_same_length(text, _converter("t2s").convert(text)) for text in texts]
     strange = _differing(texts, simplified)

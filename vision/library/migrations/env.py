@@ -1,4 +1,4 @@
-"""Run by Alembic. Connection, tables and version table come from whoever runs it (`api.migrations.config`)."""
+"""Run by Alembic. Connection, tables and version table come from the caller (`api.migrations.config`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The negative bank: what everybody photographs.
+"""The known pictures: what everybody photographs.
 
 Frozen: later changes of `vision.library.tables` come as revisions of their own.
 """

@@ -1,7 +1,7 @@
-"""Which transaction wrote each row: what a copy of the library in memory asks for before it answers.
+"""Records which transaction wrote each row: a copy of the library in memory asks for it before it answers.
 
 The column is filled by a trigger, so that no writer (publishing, describing anew, a restored dump) can forget it. Rows
-that are there already get the lowest number a transaction can have: everybody has seen them. No row is rewritten.
+that exist already get the lowest number a transaction can have: every snapshot sees it. No row is rewritten.
 
 Frozen: later changes of `vision.library.tables` come as revisions of their own.
 """
