@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from claims.catalogue import CATALOGUE
+from claims.formulas.registry import FORMULAS
 from tests.grown import grown, run_in
 
 FORMULA = '''"""`fixed_amount`: the same sum whenever the event is covered."""
@@ -41,7 +42,10 @@ FORMULA = Formula(
 )
 '''
 REGISTERED = (
-    ("import paper_total, stated_amount\n", "import fixed_amount, paper_total, stated_amount\n"),
+    (
+        "from claims.formulas.formula import Formula\n",
+        "from claims.formulas import fixed_amount\nfrom claims.formulas.formula import Formula\n",
+    ),
     ("            paper_total.FORMULA,\n", "            paper_total.FORMULA,\n            fixed_amount.FORMULA,\n"),
 )
 WORDS = {
@@ -122,7 +126,8 @@ def test_its_terms_are_checked_when_the_product_is_read_and_its_name_when_it_is_
         assert "days" in run_in(tree, code)
         unregister(tree)
         refused = run_in(tree, code)
-    assert "product fresh_food_fixed: no benefit formula 'fixed_amount'; known: paper_total, stated_amount" in refused
+    known = ", ".join(sorted(FORMULAS))
+    assert f"product fresh_food_fixed: no benefit formula 'fixed_amount'; known: {known}" in refused
 
 
 def unregister(tree: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from claims.catalogue import CATALOGUE, load_catalogue, product_of, read_product
 from claims.errors import InvalidProduct, UnknownProduct
+from claims.formulas.registry import FORMULAS
 from claims.product import Product
 from claims.wire import canonical, from_plain
 
@@ -63,7 +64,7 @@ def test_unknown_product_names_those_there_are() -> None:
         ("photos_min: 1", "photos_min: 0", "on words alone"),
         ("photos_min: 1", "photos: 1", "photos"),
         ("benefit: stated_amount", "benefit: paper_total", "papers_min"),
-        ("benefit: stated_amount", "benefit: by_the_moon", "'by_the_moon'; known: paper_total, stated_amount"),
+        ("benefit: stated_amount", "benefit: by_the_moon", f"'by_the_moon'; known: {', '.join(sorted(FORMULAS))}"),
         ("benefit: stated_amount", "benefit: stated_amount\nterms: {rounds_once: true}", "rounds_once"),
         ("  waiting:", "  wating:", "clauses missing: waiting"),
         ("waiting_days: 0", "waiting_days: [", "fresh_food_rot"),

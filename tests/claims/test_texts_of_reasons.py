@@ -40,6 +40,7 @@ from claims.evidence import (
     UnmeasuredPhoto,
 )
 from claims.formulas.paper_total import FORMULA
+from claims.fraud.signals.registry import SIGNALS
 from claims.judge import papers
 from claims.product import Product
 from claims.readings import reasons as reason_values
@@ -275,7 +276,7 @@ def judged() -> Iterator[Case]:
     yield pet.with_facts(noses=())
     yield pet.with_policy(pet_id="")
     yield pet.with_facts(noses=(replace(nose(), templates=0),))
-    for key in ("device", "payee", "address", "merchant", "claimant"):
+    for key in SIGNALS:
         yield food.with_facts(fraud=FraudFact(counts(**{key: (99, 80)})))
     yield food.with_facts(fraud=FraudFact(()))
     yield food.with_facts(fraud=UnmeasuredFact("not counted", retryable=False))

@@ -148,7 +148,7 @@ def test_a_photo_that_shows_another_thing_is_asked_for_again_and_a_fitting_one_i
         await register(sandbox, policy)
         asked = await send(sandbox, policy, [FileToSend("photo", "cat.jpg", demo_world.sample_photo("chelsea.png"))])
         async with ApiClient(sandbox.api_url, sandbox.token(Role.CLAIMANT, policy.claimant_id)) as claimant:
-            fitting = [FileToSend("photo", "coffee.jpg", demo_world.sample_photo("coffee.png"))]
+            fitting = [FileToSend("photo", "flower.jpg", demo_world.sample_photo("flower.jpg"))]
             await claimant.upload(f"/v1/claims/{asked['id']}/evidence", fitting)
             settled = await claimant.wait_while(
                 asked["id"], frozenset({"submitted", "awaiting_information"}), timeout_seconds=DECIDED_SECONDS_MAX

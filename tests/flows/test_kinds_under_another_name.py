@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from vision.documents.catalogue import OURS, Catalogue, PaperKind
-from vision.documents.page import Box, PaperField, PaperReading
 
 from claims import paper_kind
 from claims.catalogue import load_catalogue
@@ -32,6 +30,8 @@ from fixtures.cases import INSURED, NOW, Case, in_order
 from flows.evidence import paper_fact
 from flows.kinds import check_halves
 from vision.documents import load_catalogue as read_kinds
+from vision.documents.kinds.catalogue import OURS, Catalogue, PaperKind
+from vision.documents.text.page import FieldReading, PageBox, PaperReading
 
 KINDS = tuple(sorted(read_kinds()))
 SEEDS = 24
@@ -84,10 +84,10 @@ class House:
 
 def reading_of(described: PaperKind, values: dict[str, str], confidence: float) -> PaperReading:
     shown = {name: value for name, value in values.items() if name in described.fields and value}
-    box = Box(0.1, 0.1, 0.5, 0.2)
+    box = PageBox(0.1, 0.1, 0.5, 0.2)
     return PaperReading(
         kind=described.kind,
-        fields=tuple(PaperField(name, value, confidence, box) for name, value in shown.items()),
+        fields=tuple(FieldReading(name, value, confidence, box) for name, value in shown.items()),
         items=(),
         checks=(),
         lines=(),

@@ -99,7 +99,10 @@ KIND = RailKind(name="wallet", settings=WalletSettings, open=WalletRail)
 '''
 CHANGED = {
     "flows/rails/registry.py": (
-        ("from flows.rails import http\n", "from flows.rails import http, wallet\n"),
+        (
+            "from flows.rails.rail import ChosenRail",
+            "from flows.rails import wallet\nfrom flows.rails.rail import ChosenRail",
+        ),
         ("            http.KIND,\n", "            http.KIND,\n            wallet.KIND,\n"),
     )
 }

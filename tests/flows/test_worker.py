@@ -257,7 +257,8 @@ async def test_a_worker_killed_in_the_middle_of_a_batch_loses_no_claim_and_pays_
     world: Any, bank: Any, photograph: Any, wait_until: Any
 ) -> None:
     claims = [await world.photo_claim(f"claimant-{n}", photograph(20 + n)) for n in range(12)]
-    code = _WORKER.format(config=world.worker_config(), bank=world.settle_config(bank.url))
+    settling = world.settle_config(bank.url)
+    code = _WORKER.format(config=world.worker_config(), bank_url=bank.url, store=settling.store, lease=settling.lease)
 
     async def some() -> bool:
         return sum(status != "submitted" for status in (await world.statuses()).values()) >= 2
@@ -296,13 +297,16 @@ import asyncio, dataclasses, os
 from pathlib import Path, PosixPath
 from flows import settle, worker
 from flows.config import *
+from flows.rails.registry import chosen
 
+rail = chosen("http", {{"url": {bank_url!r}, "token": "bank-token", "reply_timeout_seconds": 1}})
+bank = SettleConfig("settle-1", {store!r}, rail, lease={lease!r})
 config = dataclasses.replace({config!r}, name=f"worker-{{os.getpid()}}")
 
 async def both():
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(settle.run({bank!r}, stop))
+        group.create_task(settle.run(bank, stop))
         group.create_task(worker.run(config, stop))
 
 asyncio.run(both())

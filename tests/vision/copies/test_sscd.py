@@ -166,7 +166,8 @@ def test_a_descriptor_that_needs_a_higher_cut_off_than_the_rules_have_is_refused
     for stated in ({"cut_off": RULES.photo_copied_min}, {"copy_probability_min": RULES.photo_copied_min}):
         assert describes(with_cut_off(made, path, **stated)).fusion().label.startswith("sscd_fusion@")
     for name in ("cut_off", "copy_probability_min"):
-        with pytest.raises(CutOffTooLow, match=r"of 0\.995, and the rules"):
-            describes(with_cut_off(made, path, **{name: 0.995}))
+        above = round((1 + RULES.photo_copied_min) / 2, 4)
+        with pytest.raises(CutOffTooLow, match=rf"of {above:g}, and the rules"):
+            describes(with_cut_off(made, path, **{name: above}))
     with pytest.raises(ModelCorrupt, match="states no measured cut-off"):
         describes(with_cut_off(made, path))
