@@ -75,7 +75,11 @@ class PayoutRail(Protocol):
         ...
 
     async def ask(self, payout_id: str) -> Paid | Refused | NotKnown | Unclear:
-        """Ask for the state of a payout. Never moves money."""
+        """Ask for the state of a payout. Never moves money.
+
+        A refusal given by `send` counts only when this repeats it; a rail that cannot repeat one answers Unclear, since
+        NotKnown would leave the payout open.
+        """
         ...
 
     def payments(self) -> AsyncIterator[Paid]:
