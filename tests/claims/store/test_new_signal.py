@@ -110,7 +110,7 @@ async def test_a_signal_in_a_file_of_its_own_is_counted_and_judged(world: Any, d
         "outcome": "refer",
         "first": "words_repeated",
         "words": [
-            "多人用相同的文字描述事故：7 天内 2 人提出 3 件申请（限 7 天内至多 1 人、2 件申请）",
+            "多人用相同的文字描述事故：7 天内 2 人申请 3 件（限 7 天内不超过 1 人、2 件）",
             "the same words in many claims: 3 claims of 2 people in 7 days"
             " (limit: at most 2 claims of 1 person in 7 days)",
         ],
