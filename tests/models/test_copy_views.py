@@ -40,6 +40,8 @@ def test_every_view_shows_its_own_photo_and_a_collage_three_more(batches: Batche
         assert batch.shows[np.arange(2 * count), np.tile(np.arange(count), 2)].all()
         assert not (batch.shows & batch.hints).any()
         shown |= set(batch.shows[count:].sum(axis=1).tolist())
+        if number >= 2 and shown == {1, 4}:
+            break
     assert shown == {1, 4}
 
 
