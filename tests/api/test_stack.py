@@ -188,9 +188,9 @@ def test_processes_go_when_their_starter_is_killed(tmp_path: Path) -> None:
     code = f"""
 import os, sys, time
 from pathlib import Path
-from api.process import Command, Process
-child = Process(Command("c", [sys.executable, "-c", "import time; time.sleep(9999)"], lambda: True), dict(os.environ),
-                Path({str(tmp_path)!r}) / "c.log", Path("."))
+from api.process import ChildCommand, ChildProcess
+command = ChildCommand("c", [sys.executable, "-c", "import time; time.sleep(9999)"], lambda: True)
+child = ChildProcess(command, dict(os.environ), Path({str(tmp_path)!r}) / "c.log", Path("."))
 child.start()
 print(child.pid, flush=True)
 time.sleep(100_000)
