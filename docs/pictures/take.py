@@ -25,7 +25,7 @@ def main(url: str, token: str) -> None:
         page.goto(f"{url}/sign-in")
         page.fill("#token", token)
         page.click("button.primary")
-        page.locator(".cases tr", has_text="edited_copy").filter(has_text="another claimant").first.locator(
+        page.locator(".cases tr", has_text="edited copy").filter(has_text="another claimant").first.locator(
             ".open"
         ).click()
         page.wait_for_load_state("networkidle")
