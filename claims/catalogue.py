@@ -13,7 +13,7 @@ import yaml
 from claims.errors import InvalidProduct, UnknownFormula, UnknownProduct
 from claims.formulas.registry import checked
 from claims.product import Product
-from claims.texts import DEFAULT, required_in_terms
+from claims.texts import DEFAULT
 
 CATALOGUE = Path(__file__).parent / "products"
 
@@ -28,8 +28,8 @@ def read_product(text: str, key: str) -> Product:
     if product.key != key:
         raise InvalidProduct(f"product {key}: its file says key {product.key!r}")
     for words in (product.name, product.summary, *product.perils.values(), *product.clauses.values()):
-        if absent := required_in_terms() - words.languages:
-            missing = f"no words in {', '.join(sorted(absent))} for {words.in_language(DEFAULT)!r}"
+        if absent := words.missing_languages:
+            missing = f"no words in {', '.join(absent)} for {words.in_language(DEFAULT)!r}"
             raise InvalidProduct(f"product {key}: {missing}")
     return product
 

@@ -22,7 +22,6 @@ from claims.errors import InvalidPaperTerms
 from claims.evidence import KIND_PATTERN, UNKNOWN_KIND
 from claims.paper_traits import Comparison, NotBefore, PaperTraits, SameAs, SameField
 from claims.product import Text
-from claims.texts import required_in_terms
 
 OURS: Final = Path(__file__).parent / "paper_kinds"
 #: Where an insurer's folder of kinds has this half of them.
@@ -175,8 +174,8 @@ def read_terms(path: Path) -> PaperTerms:
         raise InvalidPaperTerms(f"{path}: {wrong}") from error
     if file.kind != path.stem:
         raise InvalidPaperTerms(f"{path}: kind: the file describes {file.kind!r}; its name must be the kind's")
-    if absent := required_in_terms() - file.title.languages:
-        raise InvalidPaperTerms(f"{path}: title: no words in {', '.join(sorted(absent))}")
+    if absent := file.title.missing_languages:
+        raise InvalidPaperTerms(f"{path}: title: no words in {', '.join(absent)}")
     return _terms(file, path)
 
 

@@ -14,7 +14,7 @@ from claims.currencies import is_known
 from claims.evidence import KIND_PATTERN, UNKNOWN_KIND
 from claims.money import Money
 from claims.subject import Subject
-from claims.texts import DEFAULT, Language
+from claims.texts import DEFAULT, Language, required_in_terms
 
 ItemClass = Literal["甲", "乙", "丙", "own", ""]
 BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
@@ -77,6 +77,11 @@ class Text(Terms):
     @property
     def languages(self) -> frozenset[Language]:
         return frozenset(self.__pydantic_extra__)
+
+    @property
+    def missing_languages(self) -> tuple[Language, ...]:
+        """Languages that every file of the terms must have and this text lacks, in order."""
+        return tuple(sorted(required_in_terms() - self.languages))
 
     def in_language(self, language: Language) -> str:
         """Return the words in that language, else in the default one."""

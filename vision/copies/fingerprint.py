@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import cv2
 import imagehash
@@ -29,8 +29,6 @@ from vision.copies.views import PartBox, ViewLimits
 
 if TYPE_CHECKING:
     from vision.decode.image import Picture
-
-PDQ_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
