@@ -19,9 +19,14 @@ class PrefectConfig:
 
     The client's timeout is short and it never retries by itself: a slow Prefect may cost a claim these seconds once,
     then the probe keeps runs untracked for `retry_after_seconds`.
+
+    api_key: key of a server with accounts, sent as a bearer token. auth_string: `user:password` of a server behind
+    basic auth. At most one of the two; both are secrets.
     """
 
     api_url: str = ""
+    api_key: str = field(default="", repr=False)
+    auth_string: str = field(default="", repr=False)
     probe_timeout_seconds: float = 1.0
     probe_every_seconds: float = 5.0  # how long a good probe is believed
     retry_after_seconds: float = 10.0  # how long a failure keeps runs untracked

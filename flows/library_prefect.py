@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import os
 import pickle
 import threading
 from collections import deque
@@ -17,19 +16,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flows.errors import ImportStopped
-from flows.library import BatchReport, ImportBatch, ImportTarget, Tools, opened
-
-# Read by Prefect at its first import: without it, a call without a server would start a server of its own.
-os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
-os.environ.setdefault("DO_NOT_TRACK", "1")
-os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
-
 from prefect import Flow, Task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from flows.errors import ImportStopped
+from flows.library import BatchReport, ImportBatch, ImportTarget, Tools, opened
 
 _tools: dict[ImportTarget, Tools] = {}
 _tools_lock = threading.Lock()

@@ -7,25 +7,12 @@ A task for every claim would cost several requests each; a run costs four reques
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
-
-from claims.faults import fault
-from flows.config import PrefectConfig
-from flows.errors import RunLost, WorkFailed
-from flows.runs import RunLabel, Work
-
-# Read by Prefect at its first import. Without the first, a call without a server would start a server of its own; the
-# second keeps a process from sending anything about itself anywhere.
-os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "false")
-os.environ.setdefault("DO_NOT_TRACK", "1")
-os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # our own log reports it once, without the traceback
-
 from prefect import Flow
 from prefect.artifacts import acreate_table_artifact
 from prefect.client.orchestration import PrefectClient
@@ -33,17 +20,13 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import AsyncClientContext
 from prefect.exceptions import ObjectNotFound, PrefectException, PrefectSignal
 from prefect.flow_engine import run_flow
-from prefect.settings import (
-    PREFECT_API_REQUEST_TIMEOUT,
-    PREFECT_API_TLS_INSECURE_SKIP_VERIFY,
-    PREFECT_API_URL,
-    PREFECT_CLIENT_MAX_RETRIES,
-    PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED,
-    PREFECT_EVENTS_WORKER_MAX_QUEUE_SIZE,
-    PREFECT_LOGGING_TO_API_ENABLED,
-    temporary_settings,
-)
 from prefect.states import Completed, Crashed
+
+from claims.faults import fault
+from flows.config import PrefectConfig
+from flows.errors import RunLost, WorkFailed
+from flows.prefect_server import client_settings
+from flows.runs import RunLabel, Work
 
 T = TypeVar("T")
 
@@ -132,16 +115,6 @@ class PrefectRuns:
 @contextlib.asynccontextmanager
 async def prefect_runs(config: PrefectConfig) -> AsyncIterator[PrefectRuns]:
     """Open one client, with Prefect's settings, for the life of a process; no request is made before the first run."""
-    settings = {
-        PREFECT_API_URL: config.api_url,
-        PREFECT_API_REQUEST_TIMEOUT: config.request_timeout_seconds,
-        PREFECT_CLIENT_MAX_RETRIES: 0,
-        PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False,
-        PREFECT_EVENTS_WORKER_MAX_QUEUE_SIZE: config.events_queue_max,
-        # Over plain HTTP no certificate is looked at; yet each client that the engine makes would load them all.
-        PREFECT_API_TLS_INSECURE_SKIP_VERIFY: config.api_url.startswith("http://"),
-        PREFECT_LOGGING_TO_API_ENABLED: False,  # a claim's log lines stay in our own log
-    }
-    with temporary_settings(settings):
+    with client_settings(config):
         async with AsyncClientContext() as clients:
             yield PrefectRuns(clients.client)
