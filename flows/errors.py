@@ -13,7 +13,7 @@ FlowsError
 ├── RunLost                   the Prefect server lost a run; the work itself is not affected
 ├── ChangedTooOften           the facts of a claim were out of date again at every attempt to decide it
 ├── KillsWorkers              processes died again and again with this claim alone in hand
-└── WorkFailed                what Prefect is told of work that failed: kind and place, none of its words
+└── TaskTimedOut              a task of a flow took longer than it declares
 
 Which errors are our machines' trouble and no fault of the claim's: `flows.trouble`.
 """
@@ -61,7 +61,7 @@ class ImportStopped(FlowsError): ...
 class RunLost(FlowsError): ...
 
 
-class WorkFailed(FlowsError): ...
+class TaskTimedOut(FlowsError): ...
 
 
 class ChangedTooOften(FlowsError): ...
