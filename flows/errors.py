@@ -12,6 +12,7 @@ FlowsError
 ├── ImportStopped             batches of a library import fail one after another: it is not the pictures' doing
 ├── RunLost                   the Prefect server lost a run; the work itself is not affected
 ├── ChangedTooOften           the facts of a claim were out of date again at every attempt to decide it
+├── NotDue                    a claim that cannot be leased on demand now, with the reason in words
 ├── KillsWorkers              processes died again and again with this claim alone in hand
 └── TaskTimedOut              a task of a flow took longer than it declares
 
@@ -65,6 +66,9 @@ class TaskTimedOut(FlowsError): ...
 
 
 class ChangedTooOften(FlowsError): ...
+
+
+class NotDue(FlowsError): ...
 
 
 class KillsWorkers(FlowsError): ...

@@ -17,12 +17,14 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from flows.declaring import TaskOptions
-from flows.run_record import CallStep, RunRecord, TaskCall
+from flows.run_record import SHOWN_AS, CallStep, RunRecord, TaskCall
 
 _TYPES: Final = {
     "Running": "RUNNING", "Retrying": "RUNNING", "AwaitingRetry": "SCHEDULED", "Completed": "COMPLETED",
-    "Cached": "COMPLETED", "Failed": "FAILED",
+    "Cached": "COMPLETED", "Failed": "FAILED", **dict.fromkeys(SHOWN_AS.values(), "CANCELLED"),
 }  # fmt: skip
+_ENDED: Final = ("COMPLETED", "FAILED", "CANCELLED")
+_LEVELS: Final = {"COMPLETED": 20, "CANCELLED": 30, "FAILED": 40}
 NAMED_MAX: Final = 10  # failed items that a batch's task run names
 Json = dict[str, Any]
 
@@ -45,7 +47,7 @@ class ReportedTask:
 
     @property
     def ended(self) -> bool:
-        return _TYPES[self.steps[-1].state] in ("COMPLETED", "FAILED")
+        return _TYPES[self.steps[-1].state] in _ENDED
 
 
 @dataclass(slots=True)
@@ -105,8 +107,9 @@ class RunReport:
             if task.ended and task.id not in self._said:
                 self._said.add(task.id)
                 last = task.steps[-1]
-                level = 40 if _TYPES[last.state] == "FAILED" else 20
-                lines.append((last.at, level, f"{task.name}: {last.state}, {_words(task)}", task.id))
+                lines.append(
+                    (last.at, _LEVELS[_TYPES[last.state]], f"{task.name}: {last.state}, {_words(task)}", task.id)
+                )
         if done and (dropped := self.record.lines_dropped):
             lines.append((self.record.now(), 30, f"{dropped} further lines are in our own log only", None))
         if done and (dropped := self.record.calls_dropped):
@@ -147,9 +150,9 @@ class RunReport:
         step = task.steps[number]
         kind = _TYPES[step.state]
         before = task.steps[number - 1] if number else None
-        ended = kind in ("COMPLETED", "FAILED")
+        ended = kind in _ENDED
         words = _words(task) if ended and not step.words else step.words
-        state = {"type": kind, "name": step.state, "message": words or None, "state_details": {}, "data": None}
+        state: Json = {"type": kind, "name": step.state, "message": words or None, "state_details": {}, "data": None}
         task_run: Json = {
             "name": task.name, "task_key": task.task.key, "dynamic_key": task.dynamic_key,
             "tags": list(task.task.tags), "run_count": task.run_count, "flow_run_run_count": 1,

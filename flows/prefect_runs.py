@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
 import httpx
@@ -30,7 +30,7 @@ from flows.errors import RunLost
 from flows.prefect_reports import Json, RunReport, batch_page
 from flows.prefect_server import client_settings
 from flows.run_record import RunRecord
-from flows.runs import Page, RunLabel, Summary, Work, artifact_key
+from flows.runs import OURS, Page, RunLabel, Summary, Work, artifact_key
 
 T = TypeVar("T")
 
@@ -61,6 +61,7 @@ class PrefectRuns:
         self._client = client
         self._config = config
         self._flows: dict[str, _KnownFlow] = {}
+        self._shown: set[UUID] = set()  # runs that this process is showing now
         self._unended: dict[UUID, State[object]] = {}  # ends of runs that did not reach the server
 
     async def show(self, label: RunLabel, work: Work[T]) -> None:
@@ -71,8 +72,9 @@ class PrefectRuns:
         except SERVER_ERRORS as error:
             raise RunLost(fault(error)) from error
         work.shown = True
-        await work.linked(str(report.run_id))
+        self._shown.add(report.run_id)
         try:
+            await work.linked(str(report.run_id))
             while not await work.ended(self._config.report_seconds):
                 await self._tell(report, done=False)
             await self._finish(report, label, work)
@@ -81,8 +83,12 @@ class PrefectRuns:
             if len(self._unended) < UNENDED_MAX:
                 self._unended[report.run_id] = _end(work)
             raise RunLost(fault(error)) from error
+        finally:
+            self._shown.discard(report.run_id)
 
     async def mark_lost(self, run_id: str) -> None:
+        if UUID(run_id) in self._shown:
+            return  # not lost: its end is being reported
         try:
             run = await self._client.read_flow_run(UUID(run_id))
             if run.state is not None and run.state.type in (StateType.RUNNING, StateType.PENDING):
@@ -110,11 +116,11 @@ class PrefectRuns:
             "flow_id": str(flow.id),
             "deployment_id": str(flow.deployment_id) if flow.deployment_id is not None else None,
             "parameters": {label.parameter: list(label.items)},
-            "tags": list(label.tags),
+            "tags": [OURS, *label.tags],
             "labels": {"miaopei.trace_id": record.trace_id},
             "state": {"type": state.type.value, "name": state.name},
         }
-        run_id = UUID((await self._post("/flow_runs/", body)).json()["id"])
+        run_id = _id_in(await self._post("/flow_runs/", body))
         log.info("a run is shown", flow=label.flow, run_id=str(run_id), trace_id=record.trace_id)
         items = len(label.items)
         graphs = items <= self._config.graph_items_max
@@ -123,19 +129,12 @@ class PrefectRuns:
     async def _flow(self, name: str) -> _KnownFlow:
         flow = self._flows.get(name)
         if flow is None:
-            response = await self._post("/flows/", {"name": name})
-            flow = self._flows[name] = _KnownFlow(UUID(response.json()["id"]))
+            flow = self._flows[name] = _KnownFlow(_id_in(await self._post("/flows/", {"name": name})))
         if time.monotonic() - flow.looked_at > self._config.deployment_seconds:
             flow.looked_at = time.monotonic()
-            try:
-                path = f"/deployments/name/{DEPLOYMENT.format(flow=name)}"
-                flow.deployment_id = UUID((await self._client.request("GET", path)).json()["id"])  # type: ignore[arg-type]
-            except ObjectNotFound:
-                flow.deployment_id = None
-            except httpx.HTTPStatusError as error:
-                if error.response.status_code != httpx.codes.NOT_FOUND:
-                    raise
-                flow.deployment_id = None
+            path = f"/deployments/name/{DEPLOYMENT.format(flow=name)}"
+            response = await self._send("GET", path, needed=False)
+            flow.deployment_id = _id_in(response) if response.is_success else None
         return flow
 
     async def _tell(self, report: RunReport, *, done: bool) -> None:
@@ -173,17 +172,23 @@ class PrefectRuns:
         await self._post("/artifacts/", body, needed=False)
 
     async def _post(self, path: str, body: Any, *, needed: bool = True) -> httpx.Response:
+        return await self._send("POST", path, body, needed=needed)
+
+    async def _send(
+        self, method: Literal["GET", "POST"], path: str, body: Any = None, *, needed: bool = True
+    ) -> httpx.Response:
         """Send, again a few times where the server answers with an error of its own. needed: False for what the run can
         do without; the answer is then the refusal."""
         for left in reversed(range(self._config.report_tries_max)):
             try:
-                return await self._client.request("POST", path, json=body)  # type: ignore[arg-type]
+                return await self._client.request(method, path, json=body)  # type: ignore[arg-type]
             except httpx.HTTPStatusError as error:
                 response, theirs = error.response, error.response.is_server_error
                 if not theirs or not left:
                     if needed:
                         raise
-                    log.warning("prefect refused a part of a run", part=path, code=response.status_code)
+                    if response.status_code != httpx.codes.NOT_FOUND:
+                        log.warning("prefect refused a part of a run", part=path, code=response.status_code)
                     return response
             await asyncio.sleep(TRY_AGAIN_SECONDS)
         raise RunLost("no tries are allowed")
@@ -194,6 +199,14 @@ class PrefectRuns:
             with contextlib.suppress(ObjectNotFound):
                 await self._client.set_flow_run_state(run_id, state, force=True)
             self._unended.pop(run_id, None)
+
+
+def _id_in(response: httpx.Response) -> UUID:
+    """Returns the id of what was created. Raises RunLost for an answer that is none of Prefect's."""
+    try:
+        return UUID(response.json()["id"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunLost("the answer has no id") from error
 
 
 def _end(work: Work[Any]) -> State[object]:

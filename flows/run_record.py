@@ -31,6 +31,20 @@ LINE_VALUES: Final = (
 )  # fmt: skip
 
 
+# Errors, by the name of their class, that end a task without it having failed, and the state that Prefect shows then:
+# the work is put off or held, somebody else has it, or what it rests on has changed meanwhile.
+SHOWN_AS: Final = {
+    "Postponed": "Postponed",
+    "Held": "Held",
+    "LeaseLost": "TakenOver",
+    "CopyPaid": "OutOfDate",
+    "CoverSpent": "OutOfDate",
+    "OrderSpent": "OutOfDate",
+    "FloodRuled": "OutOfDate",
+    "CancelledError": "Stopped",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class RecordLimits:
     """Limits on the record of one run. What is beyond them is counted, and the count is shown."""
@@ -165,10 +179,10 @@ def calling(task: TaskOptions) -> Iterator[TaskCall | None]:
     try:
         yield call
         state = "Cached" if call.stored else "Completed"
-    except GeneratorExit:
-        raise
     except BaseException as error:
-        state, words = "Failed", fault(error)
+        names = [kind.__name__ for kind in type(error).__mro__]
+        state = next((SHOWN_AS[name] for name in names if name in SHOWN_AS), "Failed")
+        words = fault(error)
         raise
     finally:
         _call.reset(token)

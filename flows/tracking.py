@@ -105,6 +105,10 @@ class Tracker:
             if work.task.done():
                 self.tally.around_seconds += max(0.0, time.perf_counter() - began - work.seconds)
 
+    async def warm(self) -> bool:
+        """Ask now whether the server answers, so that the first run need not; returns the answer."""
+        return self._runs is not None and await self._reachable()
+
     async def close(self) -> None:
         """Give the runs that are still being reported a while, then leave them: no process hangs on Prefect."""
         if self._showing:
