@@ -43,7 +43,8 @@ def claim_page(
         lines += ["", "Models: " + ", ".join(f"`{model}`" for model in decision.models)]
     if public_url:
         lines += ["", *_links(public_url.rstrip("/"), claim.id, recorded, photos)]
-    return "\n".join([*lines, "", f"Our own log: `trace_id={record.trace_id}`"])
+    sent = f", of the claim's intake `trace_id={new.file.trace_id}`" if new.file.trace_id else ""
+    return "\n".join([*lines, "", f"Our own log of this run: `trace_id={record.trace_id}`{sent}"])
 
 
 def _ids(recorded: DecisionRecorded) -> tuple[tuple[str, str], ...]:
