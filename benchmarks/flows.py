@@ -3,9 +3,9 @@
 Claims with four 12 Mpx photos, put into the store directly and adjudicated in this process, in batches of 1 and of 64,
 once with a real Prefect server that is shown every run and once without. prefect_share: the part of the time under load
 that is gone with Prefect. idle_p95_growth: how much longer a claim that has the machine to itself takes, at the 95th
-percentile, 0.1 for a tenth. server_cpu_ms_per_claim: CPU of Prefect's server (without its PostgreSQL) for a claim of a
-batch of one, and client_cpu_ms_per_claim what this process spends on telling it; both on claims without photos, since
-photos cost a thousand times as much.
+percentile, 0.1 for a tenth. server_cpu_ms_per_claim: CPU of Prefect's server (without its PostgreSQL, and without what it
+spends when nobody asks) for a claim of a batch of one, and client_cpu_ms_per_claim what this process spends on telling
+it; both on claims without photos, which cost fifty times as much.
 
 The photos are made as for `miaopei bench throughput`; claimants and policies are invented.
 """
@@ -70,6 +70,7 @@ class _Shop:
     prefect: PrefectConfig
     prefect_process: psutil.Process
     photos: Sequence[Path]
+    idle_cpu_share: float = 0.0  # of Prefect's server when nobody asks
     databases: int = 0
     taken: int = 0
 
@@ -80,7 +81,18 @@ class _Shop:
         self.server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
         return self.server.dsn(name)
 
-    def server_cpu_seconds(self) -> float:
+    def busy_cpu_seconds(self) -> float:
+        """Returns the CPU seconds of Prefect's server so far, without what it spends anyway."""
+        return self._cpu_seconds() - self.idle_cpu_share * time.monotonic()
+
+    def rest(self) -> None:
+        """Measure what Prefect's server spends when nobody asks."""
+        time.sleep(10.0)  # it has just started
+        began, spent = time.monotonic(), self._cpu_seconds()
+        time.sleep(10.0)
+        self.idle_cpu_share = (self._cpu_seconds() - spent) / (time.monotonic() - began)
+
+    def _cpu_seconds(self) -> float:
         processes = [self.prefect_process, *self.prefect_process.children(recursive=True)]
         return sum(sum(process.cpu_times()[:2]) for process in processes)
 
@@ -168,7 +180,7 @@ async def _play(
             context = StageContext(engine, shop.vision, scorecard)
             work = Adjudication(context, tracker, LeaseLimits(), CLAIMS_AT_ONCE)
             queue = ClaimQueue(engine, "bench", 600.0)
-            server, client, began = shop.server_cpu_seconds(), time.process_time(), time.perf_counter()
+            server, client, began = shop.busy_cpu_seconds(), time.process_time(), time.perf_counter()
             while leases := await queue.lease(batch):
                 each = time.perf_counter()
                 await work.work(LeasedBatch(leases))
@@ -180,7 +192,7 @@ async def _play(
         measured.client_cpu_seconds = time.process_time() - client
         if shown:
             measured.task_runs = await _settled(config) - before
-            measured.server_cpu_seconds = shop.server_cpu_seconds() - server
+            measured.server_cpu_seconds = shop.busy_cpu_seconds() - server
     finally:
         await engine.dispose()
     return measured
@@ -242,7 +254,9 @@ def _open(folder: Path, photos: Sequence[Path]) -> Iterator[_Shop]:
         config = replace(worker_config(settings), store=StoreConfig("", (folder / "evidence").as_uri()))
         with open_prefect(settings, server.dsn("postgres")) as api_url, vision_pool(config) as vision:
             vision.warm_photos()
-            yield _Shop(server, folder, vision, PrefectConfig(api_url=api_url), _server_process(), photos)
+            shop = _Shop(server, folder, vision, PrefectConfig(api_url=api_url), _server_process(), photos)
+            shop.rest()
+            yield shop
 
 
 def _server_process() -> psutil.Process:

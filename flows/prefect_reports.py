@@ -55,7 +55,6 @@ class RunReport:
     """What of a run was reported already. graphs: True for a graph of tasks for each item, False for one for all."""
 
     flow: str
-    flow_id: UUID
     run_id: UUID
     run_name: str
     record: RunRecord
@@ -182,8 +181,7 @@ class RunReport:
                     "prefect.resource.id": f"prefect.flow-run.{self.run_id}",
                     "prefect.resource.role": "flow-run",
                     "prefect.resource.name": self.run_name,
-                },
-                {"prefect.resource.id": f"prefect.flow.{self.flow_id}", "prefect.resource.role": "flow"},
+                }
             ],
             "payload": {
                 "intended": {"from": _TYPES[before.state] if before else None, "to": kind},

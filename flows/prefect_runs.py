@@ -124,7 +124,7 @@ class PrefectRuns:
         log.info("a run is shown", flow=label.flow, run_id=str(run_id), trace_id=record.trace_id)
         items = len(label.items)
         graphs = items <= self._config.graph_items_max
-        return RunReport(label.flow, flow.id, run_id, label.run, record, items, graphs)
+        return RunReport(label.flow, run_id, label.run, record, items, graphs)
 
     async def _flow(self, name: str) -> _KnownFlow:
         flow = self._flows.get(name)
