@@ -3,9 +3,9 @@
 Claims with four 12 Mpx photos, put into the store directly and adjudicated in this process, in batches of 1 and of 64,
 once with a real Prefect server that is shown every run and once without. prefect_share: the part of the time under load
 that is gone with Prefect. idle_p95_growth: how much longer a claim that has the machine to itself takes, at the 95th
-percentile, 0.1 for a tenth. server_cpu_ms_per_claim: CPU of Prefect's server (without its PostgreSQL, and without what it
-spends when nobody asks) for a claim of a batch of one, and client_cpu_ms_per_claim what this process spends on telling
-it; both on claims without photos, which cost fifty times as much.
+percentile, 0.1 for a tenth. server_cpu_ms_per_claim: CPU of Prefect's server (without its PostgreSQL, and without what
+it spends when nobody asks) for a claim of a batch of one, and client_cpu_ms_per_claim what this process spends on
+telling it; both on claims without photos.
 
 The photos are made as for `miaopei bench throughput`; claimants and policies are invented.
 """

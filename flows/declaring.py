@@ -16,24 +16,10 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from flows import run_record
 from flows.errors import TaskTimedOut
+from flows.run_record import TaskOptions
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class TaskOptions:
-    """The declaration of a task. key: tells this task from others of its flow. retries: further runs within one call,
-    each after `retry_delay_seconds`, where `retry_if` says so of the error. timeout_seconds: of one run; None for
-    none."""
-
-    name: str
-    key: str
-    description: str = ""
-    tags: tuple[str, ...] = ()
-    retries: int = 0
-    retry_delay_seconds: float = 0.0
-    timeout_seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from flows.declaring import TaskOptions
-from flows.run_record import SHOWN_AS, CallStep, RunRecord, TaskCall
+from flows.run_record import SHOWN_AS, CallStep, RunRecord, TaskCall, TaskOptions
 
 _TYPES: Final = {
     "Running": "RUNNING", "Retrying": "RUNNING", "AwaitingRetry": "SCHEDULED", "Completed": "COMPLETED",

@@ -160,8 +160,8 @@ class PrefectRuns:
         if not report.graphs:
             failed = [str(row.get("claim") or row.get("key")) + ": postponed" for row in summary.rows
                       if row.get("outcome") == "postponed"]  # fmt: skip
-            page = batch_page(report.record, summary.message, failed)
-            pages = [Page(artifact_key(label.artifact_key, "page"), page, summary.message)]
+            whole = batch_page(report.record, summary.message, failed)
+            pages = [Page(artifact_key(label.artifact_key, "page"), whole, summary.message)]
         for page in pages:
             await self._artifact(report, "markdown", page.key, page.markdown, page.description)
 

@@ -15,13 +15,10 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from claims.faults import fault
-
-if TYPE_CHECKING:
-    from flows.declaring import TaskOptions
 
 # The values of our own log lines that a run's log repeats, in this order. All are ids, codes, numbers, or errors in the
 # words of `claims.faults`; a name that is not here stays in our own log.
@@ -52,6 +49,21 @@ class RecordLimits:
     calls_max: int = 2_048
     lines_max: int = 500
     line_characters_max: int = 400
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """The declaration of a task. key: tells this task from others of its flow. retries: further runs within one call,
+    each after `retry_delay_seconds`, where `retry_if` says so of the error. timeout_seconds: of one run; None for
+    none."""
+
+    name: str
+    key: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    retries: int = 0
+    retry_delay_seconds: float = 0.0
+    timeout_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,12 @@ from claims.store.away import is_away
 from claims.store.engine import connect
 from claims.store.outbox import Message
 from flows.config import LeaseLimits, PrefectConfig, StoreConfig
-from flows.declaring import DeclaredTask, TaskOptions
+from flows.declaring import DeclaredTask
 from flows.drain import STORE_AWAY, Drain, LeasedBatch, backoff_seconds
 from flows.errors import Postponed
 from flows.process import live, stopping
 from flows.queues import OutboxQueue, utc_now
-from flows.run_record import add_line, working_on
+from flows.run_record import TaskOptions, add_line, working_on
 from flows.runs import Row, RunLabel, artifact_key, summarise
 from flows.tracking import Tracker, tracking
 

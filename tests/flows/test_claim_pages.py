@@ -14,8 +14,7 @@ from claims.money import Money
 from claims.store import adjudication
 from claims.store.recording import DecisionRecorded, NewDecision
 from flows.claim_pages import claim_page
-from flows.declaring import TaskOptions
-from flows.run_record import RunRecord
+from flows.run_record import RunRecord, TaskOptions
 
 pytestmark = pytest.mark.anyio
 WORD = "KANARI"
