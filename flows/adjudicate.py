@@ -57,7 +57,7 @@ from flows.declaring import flow, task
 from flows.drain import STORE_AWAY, LeasedBatch, backoff_seconds
 from flows.errors import ChangedTooOften, KillsWorkers
 from flows.run_record import current_record, spent, taken_from_store, working_on
-from flows.runs import Page, Row, RunLabel, Summary, artifact_key, summarise
+from flows.runs import Row, RunLabel, RunPage, Summary, artifact_key, summarise
 from flows.stage_context import StageContext
 from flows.stages import STAGES, PhotoFacts
 from flows.tracking import Tracker
@@ -81,7 +81,7 @@ class StageProgress:
 
 
 @dataclass(slots=True)
-class Case:
+class CaseInHand:
     """A leased claim on its way through the flow.
 
     stored: results of stages that an earlier lease finished. facts: by stage. looked_after: claims paid meanwhile,
@@ -97,7 +97,7 @@ class Case:
     looked_after: set[str] = field(default_factory=set)
 
 
-async def _stage(case: Case, name: str) -> None:
+async def _stage(case: CaseInHand, name: str) -> None:
     """Add a stage's facts: as an earlier lease stored them, else computed, and stored for whoever leases next."""
     case.progress.stage = name
     look, kept = STAGES[name]
@@ -127,31 +127,31 @@ async def _stage(case: Case, name: str) -> None:
     retry_on=STORE_AWAY,
     retry_if=is_away,
 )
-async def cover(case: Case) -> None:
+async def cover(case: CaseInHand) -> None:
     """Read what the policy has paid and promised already."""
     await _stage(case, "cover")
 
 
 @task(name="photos", tags=["vision"], timeout_seconds=1_800)
-async def photos(case: Case) -> None:
+async def photos(case: CaseInHand) -> None:
     """Publish every photo's fingerprint, then look for its copies and for signs of its origin."""
     await _stage(case, "photos")
 
 
 @task(name="papers", tags=["ocr"], timeout_seconds=3_600)
-async def papers(case: Case) -> None:
+async def papers(case: CaseInHand) -> None:
     """Read every paper, publish its number, and look for other claims with it."""
     await _stage(case, "papers")
 
 
 @task(name="nose", tags=["vision"], timeout_seconds=1_800)
-async def nose(case: Case) -> None:
+async def nose(case: CaseInHand) -> None:
     """Compare nose photos with the enrolment of the insured pet."""
     await _stage(case, "nose")
 
 
 @task(name="credit", tags=["scorecard"], timeout_seconds=120)
-async def credit(case: Case) -> None:
+async def credit(case: CaseInHand) -> None:
     """Score the claimant's credit by the attributes that the platform supplied."""
     await _stage(case, "credit")
 
@@ -165,7 +165,7 @@ async def credit(case: Case) -> None:
     retry_on=STORE_AWAY,
     retry_if=is_away,
 )
-async def fraud(case: Case) -> None:
+async def fraud(case: CaseInHand) -> None:
     """Count claims that share a device, an account, an address, a merchant or the claimant."""
     await _stage(case, "fraud")
 
@@ -179,13 +179,13 @@ async def fraud(case: Case) -> None:
     retry_on=STORE_AWAY,
     retry_if=is_away,
 )
-async def repeats(case: Case) -> None:
+async def repeats(case: CaseInHand) -> None:
     """Look for other claims for the same order or about the same event."""
     await _stage(case, "repeats")
 
 
 @task(name="decide", tags=["rules"], timeout_seconds=120)
-async def decide(case: Case) -> NewDecision:
+async def decide(case: CaseInHand) -> NewDecision:
     """Turn the facts into a decision, by the rules."""
     case.progress.stage = "decide"
     context, file = case.context, case.file
@@ -210,7 +210,7 @@ async def decide(case: Case) -> NewDecision:
 
 # Without a timeout: the store's answer to a commit is waited for.
 @task(name="record", tags=["store", "money"])
-async def record(case: Case, new: NewDecision) -> DecisionRecorded:
+async def record(case: CaseInHand, new: NewDecision) -> DecisionRecorded:
     """Record the decision with everything that follows from it, in one transaction."""
     async with case.context.engine.begin() as conn:
         return await recording.record_decision(conn, new)
@@ -221,7 +221,7 @@ async def record(case: Case, new: NewDecision) -> DecisionRecorded:
     tags=["claims"],
     tasks=[cover, photos, papers, nose, credit, fraud, repeats, decide, record],
 )
-async def adjudicate(case: Case) -> tuple[NewDecision, DecisionRecorded]:
+async def adjudicate(case: CaseInHand) -> tuple[NewDecision, DecisionRecorded]:
     """Decide a claim on its evidence, and record the decision.
 
     Raises ChangedTooOften, LeaseLost, Conflict, InvalidTransition, and whatever a task raises.
@@ -391,7 +391,7 @@ class Adjudication:
         if lease.deaths >= self.limits.deaths_max:
             progress.stage = "lease"
             raise KillsWorkers(f"{lease.deaths} processes died with this claim alone in hand")
-        case = Case(self.context, lease, file, done, progress)
+        case = CaseInHand(self.context, lease, file, done, progress)
         return self._told(*await adjudicate(case), case.facts.get("photos", ()))
 
     def _told(self, new: NewDecision, recorded: DecisionRecorded, photo_facts: PhotoFacts = ()) -> _Told:
@@ -466,7 +466,7 @@ class Adjudication:
         decision = judging.could_not_check(unchecked)
         now = self.context.now()
         new = NewDecision(lease, file, decision, canonical(unchecked), now, ACTOR, product.partner)
-        return self._told(new, await record(Case(self.context, lease, file, {}), new))
+        return self._told(new, await record(CaseInHand(self.context, lease, file, {}), new))
 
     async def _finish(self, lease: Lease) -> None:
         """Close the job of a claim that was withdrawn or went on to another round: nothing is left to do."""
@@ -481,7 +481,7 @@ class Adjudication:
 
 def _summary(results: Sequence[ClaimResult]) -> Summary:
     pages = [
-        Page(artifact_key("claim", result.claim_id, "page"), result.markdown, f"{result.claim_id}: {result.outcome}")
+        RunPage(artifact_key("claim", result.claim_id, "page"), result.markdown, f"{result.claim_id}: {result.outcome}")
         for result in results
         if result.markdown
     ]

@@ -30,7 +30,7 @@ from flows.errors import RunLost
 from flows.prefect_reports import Json, RunReport, batch_page
 from flows.prefect_server import client_settings
 from flows.run_record import RunRecord
-from flows.runs import OURS, Page, RunLabel, Summary, Work, artifact_key
+from flows.runs import OURS, RunLabel, RunPage, Summary, Work, artifact_key
 
 T = TypeVar("T")
 
@@ -156,12 +156,12 @@ class PrefectRuns:
         """Leave the run's artifacts: its table, and a page for each item or one for all."""
         rows = json.dumps(list(summary.rows)[:ARTIFACT_ROWS_MAX], ensure_ascii=False)
         await self._artifact(report, "table", label.artifact_key, rows, summary.message)
-        pages: Sequence[Page] = summary.pages
+        pages: Sequence[RunPage] = summary.pages
         if not report.graphs:
             failed = [str(row.get("claim") or row.get("key")) + ": postponed" for row in summary.rows
                       if row.get("outcome") == "postponed"]  # fmt: skip
             whole = batch_page(report.record, summary.message, failed)
-            pages = [Page(artifact_key(label.artifact_key, "page"), whole, summary.message)]
+            pages = [RunPage(artifact_key(label.artifact_key, "page"), whole, summary.message)]
         for page in pages:
             await self._artifact(report, "markdown", page.key, page.markdown, page.description)
 

@@ -34,7 +34,7 @@ class RunLabel:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class RunPage:
     """A Markdown page that a run leaves. key: as `artifact_key` makes it."""
 
     key: str
@@ -48,7 +48,7 @@ class Summary:
 
     message: str
     rows: Sequence[Row]
-    pages: Sequence[Page] = ()
+    pages: Sequence[RunPage] = ()
 
 
 class RunResult(Protocol):
@@ -60,7 +60,7 @@ class RunResult(Protocol):
     def row(self) -> Row: ...
 
 
-def summarise(results: Sequence[RunResult], pages: Sequence[Page] = ()) -> Summary:
+def summarise(results: Sequence[RunResult], pages: Sequence[RunPage] = ()) -> Summary:
     """Returns the counts by outcome, a row for each result, and the pages."""
     counts = Counter(result.outcome for result in results)
     message = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
