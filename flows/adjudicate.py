@@ -51,13 +51,12 @@ from claims.store.recording import DecisionRecorded, NewDecision
 from claims.store.stage_results import StageResult
 from claims.store.tables import claims
 from claims.wire import canonical
-from flows.claim_pages import claim_page
+from flows.claim_pages import ClaimResult, claim_page, claims_label, claims_summary
 from flows.config import LeaseLimits
 from flows.declaring import flow, task
 from flows.drain import STORE_AWAY, LeasedBatch, backoff_seconds
 from flows.errors import ChangedTooOften, KillsWorkers
 from flows.run_record import current_record, spent, taken_from_store, working_on
-from flows.runs import Row, RunLabel, RunPage, Summary, artifact_key, summarise
 from flows.stage_context import StageContext
 from flows.stages import STAGES, PhotoFacts
 from flows.tracking import Tracker
@@ -267,27 +266,6 @@ def _models(context: StageContext, facts: Facts) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimResult:
-    """The outcome of one claim, as the flow run's table shows it, and its page in Markdown ("" for none)."""
-
-    claim_id: str
-    outcome: str
-    amount: str
-    reason: str
-    seconds: float
-    markdown: str = ""
-
-    def row(self) -> Row:
-        return {
-            "claim": self.claim_id,
-            "outcome": self.outcome,
-            "amount": self.amount,
-            "first reason": self.reason,
-            "seconds": round(self.seconds, 3),
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class _Told:
     """How a claim came out, in words for the log and the run's table."""
 
@@ -322,7 +300,7 @@ class Adjudication:
         async def linked(run_id: str) -> None:
             await self._link(batch.leases, run_id)
 
-        return await self.tracker.run(_label(batch.leases), body, _summary, linked)
+        return await self.tracker.run(claims_label(batch.leases), body, claims_summary, linked)
 
     async def _batch(self, batch: LeasedBatch[Lease]) -> Sequence[ClaimResult]:
         places = asyncio.Semaphore(self.claims_at_once)
@@ -477,28 +455,6 @@ class Adjudication:
             return
         except STORE_AWAY as error:
             log.warning("the lease runs out by itself", claim=lease.claim_id, error=error)
-
-
-def _summary(results: Sequence[ClaimResult]) -> Summary:
-    pages = [
-        RunPage(artifact_key("claim", result.claim_id, "page"), result.markdown, f"{result.claim_id}: {result.outcome}")
-        for result in results
-        if result.markdown
-    ]
-    return summarise(results, pages)
-
-
-def _label(leases: Sequence[Lease]) -> RunLabel:
-    ids = tuple(lease.claim_id for lease in leases)
-    single = len(ids) == 1
-    return RunLabel(
-        flow="adjudicate",
-        run=f"claim {ids[0]}" if single else f"batch of {len(ids)} from {ids[0]}",
-        tags=(*(f"claim:{claim}" for claim in ids), *(() if single else ("batch",))),
-        items=ids,
-        artifact_key=artifact_key("claim", ids[0]) if single else "adjudicate-batch",
-        parameter="claim_ids",
-    )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ from claims.paper_kind import load_paper_kinds
 from claims.store import adjudication, queue
 from claims.store.engine import connect
 from claims.store.queue import Lease
-from flows.adjudicate import Adjudication, ClaimResult
+from flows.adjudicate import Adjudication
+from flows.claim_pages import ClaimResult
 from flows.config import WorkerConfig
 from flows.drain import Drain, LeasedBatch
 from flows.errors import NotDue

@@ -1,18 +1,42 @@
-"""A claim's page in Prefect: Markdown, for operators. Codes, amounts, seconds and links; no name, no file's name and no
+"""The presentation of claims' runs in Prefect: label, table, and a page for each claim in Markdown. Codes, amounts, seconds and links; no name, no file's name and no
 words of people. What the links lead to is shown by our own pages to those who may see it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from claims.currencies import with_code
 from claims.decision import Outcome
 from claims.evidence import PhotoFact, UnmeasuredPhoto
+from claims.store.queue import Lease
 from claims.store.recording import DecisionRecorded, NewDecision
 from flows.run_record import RunRecord, TaskCall
+from flows.runs import Row, RunLabel, RunPage, Summary, artifact_key, summarise
 
 _STATES = {"Cached": "stored before", "Completed": "done", "Failed": "failed", "Running": "under way"}
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimResult:
+    """The outcome of one claim, as the flow run's table shows it, and its page in Markdown ("" for none)."""
+
+    claim_id: str
+    outcome: str
+    amount: str
+    reason: str
+    seconds: float
+    markdown: str = ""
+
+    def row(self) -> Row:
+        return {
+            "claim": self.claim_id,
+            "outcome": self.outcome,
+            "amount": self.amount,
+            "first reason": self.reason,
+            "seconds": round(self.seconds, 3),
+        }
 
 
 def claim_page(
@@ -80,3 +104,27 @@ def _links(
         f"[The case]({case}), for those who may see it",
         *(f"- [proof of match {number}]({url})" for number, url in enumerate(proofs, start=1)),
     ]
+
+
+def claims_summary(results: Sequence[ClaimResult]) -> Summary:
+    """Returns what stays of a run in Prefect: the counts by outcome, a row for each claim, and a page for each."""
+    pages = [
+        RunPage(artifact_key("claim", result.claim_id, "page"), result.markdown, f"{result.claim_id}: {result.outcome}")
+        for result in results
+        if result.markdown
+    ]
+    return summarise(results, pages)
+
+
+def claims_label(leases: Sequence[Lease]) -> RunLabel:
+    """Returns the presentation of a batch's run."""
+    ids = tuple(lease.claim_id for lease in leases)
+    single = len(ids) == 1
+    return RunLabel(
+        flow="adjudicate",
+        run=f"claim {ids[0]}" if single else f"batch of {len(ids)} from {ids[0]}",
+        tags=(*(f"claim:{claim}" for claim in ids), *(() if single else ("batch",))),
+        items=ids,
+        artifact_key=artifact_key("claim", ids[0]) if single else "adjudicate-batch",
+        parameter="claim_ids",
+    )
