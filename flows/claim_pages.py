@@ -1,5 +1,8 @@
-"""The presentation of claims' runs in Prefect: label, table, and a page for each claim in Markdown. Codes, amounts, seconds and links; no name, no file's name and no
-words of people. What the links lead to is shown by our own pages to those who may see it."""
+"""The presentation of claims' runs in Prefect: label, table, and a page for each claim in Markdown.
+
+Codes, amounts, seconds and links, for operators; no name, no file's name and no words of people. What the links lead to
+is shown by our own pages to those who may see it.
+"""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from prefect import Flow
 from sqlalchemy import select, update
 
 from claims.claim import Status
@@ -26,6 +27,8 @@ from flows import adjudicate, settle
 from flows.config import LeaseLimits, PrefectConfig
 from flows.declaring import task
 from flows.drain import LeasedBatch
+from flows.prefect_server import client_settings
+from flows.progress import ProgressArtifact
 from flows.queues import ClaimQueue, utc_now
 from flows.run_record import taken_from_store, working_on
 from flows.runs import RunLabel, Summary
@@ -319,6 +322,20 @@ async def test_a_payouts_run_has_a_task_and_logs(
     (pay,) = await whole(shown, run["id"], 1, wait_until)
     assert (pay["name"], pay["state_name"]) == ("pay", "Completed")
     assert any(line["message"] == f"{payout_id}: paid" for line in await shown.logs(run["id"]))
+
+
+async def test_a_long_flow_shows_its_progress(prefect_api_url: str, shown: Shown) -> None:
+    def long() -> None:
+        progress = ProgressArtifact("a-long-flow", "Parts that are done", every_seconds=0.0)
+        progress(1, 4)
+        progress(4, 4)
+
+    ProgressArtifact("outside", "of any run")(1, 4)
+    with client_settings(prefect(prefect_api_url)):
+        await asyncio.to_thread(Flow(long, name="long", persist_result=False))
+    (artifact,) = await shown.ask("/artifacts/filter", artifacts={"key": {"any_": ["a-long-flow", "outside"]}})
+    assert (artifact["type"], artifact["data"]) == ("progress", 100.0)
+    assert artifact["flow_run_id"]
 
 
 class _Unsteady(BaseHTTPRequestHandler):
