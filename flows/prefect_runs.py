@@ -63,6 +63,7 @@ class PrefectRuns:
         self._flows: dict[str, _KnownFlow] = {}
         self._shown: set[UUID] = set()  # runs that this process is showing now
         self._unended: dict[UUID, State[object]] = {}  # ends of runs that did not reach the server
+        self._ending = asyncio.Lock()
 
     async def show(self, label: RunLabel, work: Work[T]) -> None:
         record = work.record or RunRecord(self._config.record)
@@ -194,11 +195,14 @@ class PrefectRuns:
         raise RunLost("no tries are allowed")
 
     async def _end_runs(self) -> None:
-        """Tell the server, once it is back, how the runs ended that it lost."""
-        for run_id, state in list(self._unended.items()):
-            with contextlib.suppress(ObjectNotFound):
-                await self._client.set_flow_run_state(run_id, state, force=True)
-            self._unended.pop(run_id, None)
+        """Tell the server, once it is back, how the runs ended that it lost; one of the runs shown at once does so."""
+        if self._ending.locked():
+            return
+        async with self._ending:
+            for run_id, state in list(self._unended.items()):
+                with contextlib.suppress(ObjectNotFound):
+                    await self._client.set_flow_run_state(run_id, state, force=True)
+                self._unended.pop(run_id, None)
 
 
 def _id_in(response: httpx.Response) -> UUID:
