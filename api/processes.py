@@ -44,6 +44,7 @@ def worker_config(settings: Settings) -> WorkerConfig:
         paper_kinds=settings.paper_kinds,
         descriptor=descriptor_config(settings),
         c2pa_anchors=c2pa_anchors(settings),
+        public_url=settings.public_url,
         prefect=PrefectConfig(api_url=settings.prefect_api_url),
         lease=LeaseLimits(
             batch_max=work.batch_max,

@@ -276,6 +276,14 @@ class Stack:
         return lambda: run_apart(reports()) >= count
 
 
+# Events and task runs are written a batch at a time, at least once a second, and not in a transaction each.
+_IN_BATCHES: Final = {
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
+}
+
+
 def _prefect(database: str, ready_seconds_max: float) -> tuple[ChildCommand, str]:
     """Returns the command of Prefect's server on a free port over its own database, and its address."""
     port = free_port()
@@ -287,6 +295,7 @@ def _prefect(database: str, ready_seconds_max: float) -> tuple[ChildCommand, str
         environment={
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
             "PREFECT_SERVER_DATABASE_TIMEOUT": "30",
+            **_IN_BATCHES,
             "PREFECT_API_URL": api_url,
         },
         ready_seconds_max=ready_seconds_max,

@@ -88,7 +88,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     idle, load = (IDLE_CLAIMS_QUICK, LOAD_CLAIMS_QUICK) if quick else (IDLE_CLAIMS, LOAD_CLAIMS)
     folder = Path(tempfile.mkdtemp(prefix="miaopei-throughput-"))
     try:
-        photos = _photos(folder / "photos", (idle + load) * PHOTOS_PER_CLAIM)
+        photos = made_photos(folder / "photos", (idle + load) * PHOTOS_PER_CLAIM)
         bytes_per_claim = sum(path.stat().st_size for path in photos) * PHOTOS_PER_CLAIM / len(photos)
         with PeakMemory() as memory:
             tracked = _measure(folder / "tracked", photos, idle, load, prefect=True)
@@ -137,7 +137,8 @@ class _Measured:
     outcomes: dict[str, int]
 
 
-def _photos(folder: Path, count: int) -> list[Path]:
+def made_photos(folder: Path, count: int) -> list[Path]:
+    """Returns the files of so many photos as a phone takes them, each of another subject, made in this folder."""
     folder.mkdir(parents=True)
     sources = distinct_sources(ARCHIVE, count, SEED)
     paths = [folder / f"{index:04d}.jpg" for index in range(count)]

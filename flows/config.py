@@ -10,6 +10,7 @@ from pathlib import Path
 from claims.floods import FloodLimits
 from claims.store.scrubbing import ScrubLimits
 from flows.rails.rail import ChosenRail
+from flows.run_record import RecordLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,15 @@ class PrefectConfig:
     retry_after_seconds: float = 10.0  # how long a failure keeps runs untracked
     request_timeout_seconds: float = 5.0
     events_queue_max: int = 1_000  # state events waiting for a server that is away; more are dropped
+    # Items of a run up to which each has its own graph of tasks and its own page. Above it one task run a stage stands
+    # for the whole batch: each task run costs the server about 5 ms of CPU.
+    graph_items_max: int = 4
+    record: RecordLimits = field(default_factory=RecordLimits)
+    report_seconds: float = 5.0  # between reports of a run that takes long
+    report_tries_max: int = 3  # of one request of a report that the server answers with an error of its own
+    shown_at_once_max: int = 16  # runs being shown; further ones go on untracked
+    close_seconds: float = 5.0  # for runs still being reported when the process ends
+    deployment_seconds: float = 60.0  # between looks for the deployment that runs of a flow belong to
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +134,7 @@ class WorkerConfig:
     paper_kinds: Path | None = None  # a folder of further kinds of papers
     descriptor: DescriptorConfig | None = None  # our own
     c2pa_anchors: bytes = b""  # PEM certificates whose content credentials are trusted; none: every signer is unknown
+    public_url: str = ""  # of our own API, for links on a claim's page in Prefect; "" for no links
     prefect: PrefectConfig = field(default_factory=PrefectConfig)
     lease: LeaseLimits = field(default_factory=LeaseLimits)
     # Enrolments are rare and nobody waits for them: polled seldom, one batch at a time.

@@ -12,8 +12,9 @@ FlowsError
 ├── ImportStopped             batches of a library import fail one after another: it is not the pictures' doing
 ├── RunLost                   the Prefect server lost a run; the work itself is not affected
 ├── ChangedTooOften           the facts of a claim were out of date again at every attempt to decide it
+├── NotDue                    a claim that cannot be leased on demand now, with the reason in words
 ├── KillsWorkers              processes died again and again with this claim alone in hand
-└── WorkFailed                what Prefect is told of work that failed: kind and place, none of its words
+└── TaskTimedOut              a task of a flow took longer than it declares
 
 Which errors are our machines' trouble and no fault of the claim's: `flows.trouble`.
 """
@@ -61,10 +62,13 @@ class ImportStopped(FlowsError): ...
 class RunLost(FlowsError): ...
 
 
-class WorkFailed(FlowsError): ...
+class TaskTimedOut(FlowsError): ...
 
 
 class ChangedTooOften(FlowsError): ...
+
+
+class NotDue(FlowsError): ...
 
 
 class KillsWorkers(FlowsError): ...

@@ -24,6 +24,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.errors import ImportStopped
 from flows.library import BatchReport, ImportBatch, ImportTarget, Tools, opened
+from flows.progress import ProgressArtifact
 
 _tools: dict[ImportTarget, Tools] = {}
 _tools_lock = threading.Lock()
@@ -57,9 +58,10 @@ def _tools_here(target: ImportTarget) -> Tools:
 
 class InPrefect:
     """Runs batches on Prefect's task runners. api_url: address of a Prefect server. workers: batches worked on at
-    once."""
+    once. bytes_total: of all sources, for the run's progress artifact; 0 shows none."""
 
-    def __init__(self, task_runner: TaskRunner[Any], api_url: str, workers: int) -> None:
+    def __init__(self, task_runner: TaskRunner[Any], api_url: str, workers: int, bytes_total: int = 0) -> None:
+        self._bytes_total = bytes_total
         self._task_runner = task_runner
         self._api_url = api_url
         self._workers = workers
@@ -67,7 +69,14 @@ class InPrefect:
     def __call__(
         self, target: ImportTarget, batches: Iterable[ImportBatch], done: Callable[[ImportBatch, BatchReport], None]
     ) -> None:
-        work = _Work(target, batches, done, self._workers * target.limits.batches_waiting_max)
+        progress = ProgressArtifact("library-import", "Bytes of the sources that are in the library")
+
+        def counted(batch: ImportBatch, report: BatchReport) -> None:
+            done(batch, report)
+            if self._bytes_total:
+                progress(batch.position, self._bytes_total)
+
+        work = _Work(target, batches, counted, self._workers * target.limits.batches_waiting_max)
         flow = Flow(
             _import_library, name="import library", task_runner=self._task_runner, persist_result=False,
             validate_parameters=False,

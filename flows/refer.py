@@ -104,9 +104,9 @@ async def run(config: ReferConfig, stop: asyncio.Event | None = None) -> None:
         async with httpx.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False) as client:
             deliver = Delivery(engine, client, config.partners, config.public_url).deliver
             if config.tips is None:
-                yield Duty(deliver)
+                yield Duty(deliver, task="deliver")
             else:
                 keeper = TipKeeper(engine, config.tips, client)
-                yield Duty(deliver, beside=[keeper.keep(stop)], figures=keeper.report)
+                yield Duty(deliver, task="deliver", beside=[keeper.keep(stop)], figures=keeper.report)
 
     await send_until_stopped("refer", config, duty, stop)

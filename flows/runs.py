@@ -10,31 +10,45 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+import structlog
+
 from claims.faults import fault
-from flows.errors import WorkFailed
+from flows.run_record import RunRecord, record_here
 
 T = TypeVar("T")
+OURS = "miaopei"  # the tag of every run of ours, by which retention and sweeps tell them from other people's
 Row = dict[str, str | int | float]
 
 
 @dataclass(frozen=True, slots=True)
 class RunLabel:
-    """The presentation of one run. `items` is the run's only parameter; `artifact_key` comes from the function
-    below."""
+    """The presentation of one run. `items` is the run's only parameter, under the name `parameter`; `artifact_key`
+    comes from the function below."""
 
     flow: str
     run: str
     tags: tuple[str, ...]
     items: tuple[str, ...]
     artifact_key: str
+    parameter: str = "items"
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """A Markdown page that a run leaves. key: as `artifact_key` makes it."""
+
+    key: str
+    markdown: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The record of a finished run that stays in Prefect: one line, and a table."""
+    """The record of a finished run that stays in Prefect: one line, a table, and pages."""
 
     message: str
     rows: Sequence[Row]
+    pages: Sequence[RunPage] = ()
 
 
 class RunResult(Protocol):
@@ -46,17 +60,18 @@ class RunResult(Protocol):
     def row(self) -> Row: ...
 
 
-def summarise(results: Sequence[RunResult]) -> Summary:
-    """Returns the counts by outcome, and a row for each result."""
+def summarise(results: Sequence[RunResult], pages: Sequence[RunPage] = ()) -> Summary:
+    """Returns the counts by outcome, a row for each result, and the pages."""
     counts = Counter(result.outcome for result in results)
     message = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
-    return Summary(message, [result.row() for result in results])
+    return Summary(message, [result.row() for result in results], pages)
 
 
 class Work(Generic[T]):
     """A coroutine under way and its result, kept apart from what Prefect makes of the run.
 
-    It starts at once: neither a slow server nor one that hangs until a timeout delays a claim.
+    It starts at once: neither a slow server nor one that hangs until a timeout delays a claim. record: where its calls
+    and lines are kept; None for nowhere.
     """
 
     def __init__(
@@ -64,13 +79,15 @@ class Work(Generic[T]):
         body: Callable[[], Coroutine[Any, Any, T]],
         summarise: Callable[[T], Summary],
         linked: Callable[[str], Awaitable[None]],
+        record: RunRecord | None = None,
     ) -> None:
         self._summarise = summarise
-        self._linked = linked
+        self.linked = linked
+        self.record = record
         self._began = time.perf_counter()
         self._ended = self._began
         self.shown = False
-        self.task = asyncio.create_task(body())
+        self.task = asyncio.create_task(_recorded(body, record))
         self.task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[T]) -> None:  # noqa: ARG002  (a callback's shape)
@@ -81,30 +98,41 @@ class Work(Generic[T]):
         return self._ended - self._began
 
     @property
-    def finished(self) -> bool:
-        """True once the work has ended without an error."""
-        return self.task.done() and not self.task.cancelled() and self.task.exception() is None
+    def stopped(self) -> bool:
+        """True once the work was cancelled before its end."""
+        return self.task.done() and self.task.cancelled()
 
-    async def call(self, run_id: str) -> None:
-        """Run the body of a flow run: link it, then await the work to its end."""
-        self.shown = True
-        await self._linked(run_id)
-        await asyncio.wait([self.task])
+    @property
+    def failure(self) -> str:
+        """Returns kind and place of the error that ended the work, "" for none. No words: Prefect would keep them."""
+        if not self.task.done() or self.task.cancelled():
+            return ""
         error = self.task.exception()
-        if error is not None:
-            # Prefect shows the words of what ends a run, and its server keeps them.
-            raise WorkFailed(fault(error)) from None
+        return fault(error) if error is not None else ""
+
+    async def ended(self, seconds: float | None = None) -> bool:
+        """Wait for the work, at most so long; returns True once it has ended, however it did."""
+        await asyncio.wait([self.task], timeout=seconds)
+        return self.task.done()
 
     def summary(self) -> Summary:
         return self._summarise(self.task.result())
+
+
+async def _recorded(body: Callable[[], Coroutine[Any, Any, T]], record: RunRecord | None) -> T:
+    # In a task's own context: nothing of it is left to whoever started the work.
+    record_here(record)
+    if record is not None:
+        structlog.contextvars.bind_contextvars(trace_id=record.trace_id)
+    return await body()
 
 
 class Runs(Protocol):
     """A place that shows runs. Every method raises RunLost, and nothing else of its own, when the server fails."""
 
     async def show(self, label: RunLabel, work: Work[T]) -> None:
-        """Await the work inside a run, which is shown as failed where the work fails. The work's own errors are not
-        raised here: whoever awaits the work has them."""
+        """Show the run until the work has ended, as failed where the work fails. The work's own errors are not raised
+        here: whoever awaits the work has them."""
         ...
 
     async def mark_lost(self, run_id: str) -> None:

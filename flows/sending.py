@@ -4,6 +4,7 @@ handled on its own so that none holds up another."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -21,10 +22,12 @@ from claims.store.away import is_away
 from claims.store.engine import connect
 from claims.store.outbox import Message
 from flows.config import LeaseLimits, PrefectConfig, StoreConfig
+from flows.declaring import DeclaredTask
 from flows.drain import STORE_AWAY, Drain, LeasedBatch, backoff_seconds
 from flows.errors import Postponed
 from flows.process import live, stopping
 from flows.queues import OutboxQueue, utc_now
+from flows.run_record import TaskOptions, add_line, working_on
 from flows.runs import Row, RunLabel, artifact_key, summarise
 from flows.tracking import Tracker, tracking
 
@@ -63,6 +66,7 @@ class Sending:
     handle: Callable[[Message], Awaitable[tuple[str, str]]]
     limits: LeaseLimits
     about: str = "claim"  # what `{about}_id` in a message's payload names, for tags
+    task: str = "handle"  # the name of the flow's only task
 
     async def work(self, batch: LeasedBatch[Message]) -> None:
         async def body() -> Sequence[MessageResult]:
@@ -72,17 +76,20 @@ class Sending:
 
     async def _one(self, batch: LeasedBatch[Message], message: Message) -> MessageResult:
         began = time.perf_counter()
-        outcome, detail = await self._guarded(message)
+        with working_on(message.key):
+            outcome, detail = await self._guarded(message)
         batch.close(message)
+        level = logging.WARNING if outcome == "postponed" else logging.INFO
+        add_line(level, f"{message.key}: {outcome}")
         return MessageResult(message.key, self._subject(message), outcome, detail, time.perf_counter() - began)
 
     async def _guarded(self, message: Message) -> tuple[str, str]:
         # A task, so that whatever it raises is an outcome to record and not an end of the others.
-        task = asyncio.ensure_future(self.handle(message))
-        await asyncio.wait([task])
-        error = task.exception()
+        handling = asyncio.ensure_future(self._declared()(message))
+        await asyncio.wait([handling])
+        error = handling.exception()
         if error is None:
-            return task.result()
+            return handling.result()
         if isinstance(error, LeaseLost):
             return "taken over", ""
         if not isinstance(error, Postponed) and not is_away(error):
@@ -90,6 +97,10 @@ class Sending:
         words = str(error) if isinstance(error, Postponed) else fault(error)
         await self._postpone(message, words, error.wait_seconds if isinstance(error, Postponed) else 0.0)
         return "postponed", words[:200]
+
+    def _declared(self) -> DeclaredTask[[Message], tuple[str, str]]:
+        """Returns the flow's only task. Retries are the queue's, which puts a message off."""
+        return DeclaredTask(self.handle, TaskOptions(self.task, f"{self.flow}.{self.task}", tags=(self.flow,)))
 
     async def _postpone(self, message: Message, words: str, wait_seconds: float) -> None:
         """Put the message off. It is never given up by a counter, as it carries money or a referral; the operator page
@@ -125,6 +136,7 @@ class Duty:
     topic adds to the process's report."""
 
     handle: Callable[[Message], Awaitable[tuple[str, str]]]
+    task: str = "handle"  # the name of the task, as Prefect shows it
     beside: Sequence[Coroutine[Any, Any, None]] = ()
     figures: Callable[[], Mapping[str, object]] = dict
 
@@ -157,7 +169,7 @@ async def send_until_stopped(
     engine = connect(config.store.dsn, pool_size=config.store.pool_size)
     try:
         async with tracking(config.prefect) as tracker, duty(engine, stop) as given, stopping(stop, [wake]):
-            sending = Sending(topic, engine, tracker, given.handle, config.lease)
+            sending = Sending(topic, engine, tracker, given.handle, config.lease, task=given.task)
             queue = OutboxQueue(engine, topic, config.name, config.lease.lease_seconds)
             drain = Drain(topic, queue, sending.work, config.lease, stop, wake)
 

@@ -200,6 +200,6 @@ async def run(config: SettleConfig, stop: asyncio.Event | None = None) -> None:
     async def duty(engine: AsyncEngine, stop: asyncio.Event) -> AsyncIterator[Duty]:
         async with config.rail.open() as rail:
             timer = by_timer(Reconciler(engine, rail), config.reconcile_seconds, stop)
-            yield Duty(Settlement(engine, rail).settle, beside=[timer])
+            yield Duty(Settlement(engine, rail).settle, task="pay", beside=[timer])
 
     await send_until_stopped("settle", config, duty, stop)

@@ -1,7 +1,8 @@
 """Runs shown in Prefect, or run without it: the same plain function either way.
 
 Prefect shows and schedules; it is never the authority on a claim's state or on money. So the work is done exactly once
-here, whatever happens to the server: a run that cannot be registered is run untracked, and a server that dies in the
+here, at once, and nobody waits for what Prefect makes of it: runs are registered and reported beside the work
+(docs/decisions/0031-tasks-are-reported.md). A run that cannot be registered is untracked, and a server that dies in the
 middle of a run loses the picture of it, not the result (docs/decisions/0004-prefect-shows.md).
 """
 
@@ -19,6 +20,7 @@ import structlog
 
 from flows.config import PrefectConfig
 from flows.errors import RunLost
+from flows.run_record import RunRecord, collect
 from flows.runs import RunLabel, Runs, Summary, Work
 
 T = TypeVar("T")
@@ -28,7 +30,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Tally:
-    """Seconds and runs since the process started; `around_seconds` is how much longer runs took than their work."""
+    """Seconds and runs since the process started; `around_seconds` is how much longer runs were reported than worked
+    on. Nobody waits for that."""
 
     tracked: int = 0
     untracked: int = 0
@@ -49,6 +52,7 @@ class Tracker:
         self._runs = runs
         self._healthy = False
         self._known_until = 0.0  # on the monotonic clock
+        self._showing: set[asyncio.Task[None]] = set()
         self.tally = Tally()
 
     @property
@@ -63,28 +67,57 @@ class Tracker:
         summarise: Callable[[T], Summary],
         linked: Callable[[str], Awaitable[None]] = _unlinked,
     ) -> T:
-        """Call `body` once and return what it returns; `linked` is told the id of its flow run, if it gets one.
+        """Call `body` once and return what it returns; `linked` is told the id of its flow run, if it gets one, which
+        may be after `body` has ended.
 
         The body's own errors are raised; Prefect's are logged and never reach the caller.
         """
-        began = time.perf_counter()
-        work = Work(body, summarise, linked)
+        record = RunRecord(self._config.record) if self._runs is not None else None
+        work = Work(body, summarise, linked, record)
+        if self._runs is None:
+            self.tally.untracked += 1
+        elif len(self._showing) >= self._config.shown_at_once_max:
+            self.tally.untracked += 1
+            log.warning("a run is not shown: prefect is behind", flow=label.flow, run=label.run)
+        else:
+            showing = asyncio.create_task(self._show(self._runs, label, work))
+            self._showing.add(showing)
+            showing.add_done_callback(self._showing.discard)
         try:
-            if self._runs is not None and await self._reachable():
-                try:
-                    await self._runs.show(label, work)
-                except RunLost as error:
-                    self._lost()
-                    log.warning("prefect lost a run", flow=label.flow, run=label.run, shown=work.shown, error=error)
             return await work.task
         finally:
             if not work.task.done():
                 work.task.cancel()
                 await asyncio.wait([work.task])
+            self.tally.work_seconds += work.seconds
+
+    async def _show(self, runs: Runs, label: RunLabel, work: Work[Any]) -> None:
+        began = time.perf_counter()
+        try:
+            if await self._reachable():
+                await runs.show(label, work)
+        except RunLost as error:
+            self._lost()
+            log.warning("prefect lost a run", flow=label.flow, run=label.run, shown=work.shown, error=error)
+        finally:
             self.tally.tracked += work.shown
             self.tally.untracked += not work.shown
-            self.tally.work_seconds += work.seconds
-            self.tally.around_seconds += time.perf_counter() - began - work.seconds
+            if work.task.done():
+                self.tally.around_seconds += max(0.0, time.perf_counter() - began - work.seconds)
+
+    async def warm(self) -> bool:
+        """Ask now whether the server answers, so that the first run need not; returns the answer."""
+        return self._runs is not None and await self._reachable()
+
+    async def close(self) -> None:
+        """Give the runs that are still being reported a while, then leave them: no process hangs on Prefect."""
+        if self._showing:
+            await asyncio.wait(self._showing, timeout=self._config.close_seconds)
+        for showing in (left := list(self._showing)):
+            showing.cancel()
+        if left:
+            await asyncio.wait(left)
+            log.warning("runs are left unreported", count=len(left))
 
     async def mark_lost(self, run_id: str) -> None:
         """Show a run as crashed whose process died: nobody else would ever end it."""
@@ -128,5 +161,18 @@ async def tracking(config: PrefectConfig) -> AsyncIterator[Tracker]:
         # Imported here: more than a second that a process without a server need not spend.
         from flows.prefect_runs import prefect_runs
 
+        collecting_lines()
         async with prefect_runs(config) as runs:
-            yield Tracker(config, probe, runs)
+            tracker = Tracker(config, probe, runs)
+            try:
+                yield tracker
+            finally:
+                await tracker.close()
+
+
+def collecting_lines() -> None:
+    """Have this process's log repeat its lines about a run in the run's record, before anything else is done to
+    them."""
+    processors = structlog.get_config()["processors"]
+    if collect not in processors:
+        structlog.configure(processors=[collect, *processors])

@@ -69,14 +69,26 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                 context = StageContext(
                     engine, vision, scorecard, floods=config.floods, memory=library, paper_kinds=paper_kinds
                 )
-                adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once)
+                adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once, config.public_url)
                 queue = ClaimQueue(engine, config.name, config.lease.lease_seconds)
                 drain = Drain("adjudicate", queue, adjudication.work, config.lease, stop, wake)
                 enrolling = Sending(
-                    "enrol", engine, tracker, Enrolling(engine, vision).enrol, config.enrol_lease, about="pet"
+                    "enrol",
+                    engine,
+                    tracker,
+                    Enrolling(engine, vision).enrol,
+                    config.enrol_lease,
+                    about="pet",
+                    task="enrol",
                 )
                 learning = Sending(
-                    "teach", engine, tracker, RulingLearner(engine).learn, config.enrol_lease, about="claim"
+                    "teach",
+                    engine,
+                    tracker,
+                    RulingLearner(engine).learn,
+                    config.enrol_lease,
+                    about="claim",
+                    task="learn",
                 )
                 words = OutboxQueue(engine, "teach", config.name, config.enrol_lease.lease_seconds)
                 teach = Drain("teach", words, learning.work, config.enrol_lease, stop, teach_wake)

@@ -20,6 +20,7 @@ NAMES = (
     "decisions",
     "throughput",
     "library",
+    "flows",
 )
 
 

@@ -63,7 +63,7 @@ async def import_folder(
         with open_prefect(settings, dsn) as api_url:
             from flows.library_prefect import InPrefect, task_runner
 
-            in_prefect = InPrefect(task_runner(runner, workers, address), api_url, workers)
+            in_prefect = InPrefect(task_runner(runner, workers, address), api_url, workers, total)
             return import_pictures(target, sources, in_prefect, advance=moved, stop=stop)
 
     began = time.monotonic()

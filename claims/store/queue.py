@@ -46,6 +46,18 @@ class Lease:
     deaths: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class JobStanding:
+    """Where a job stands. state: due, leased, done or dead; waits_for: the resource that was missing, "" for none."""
+
+    state: str
+    due_at: datetime
+    leased_by: str
+    leased_until: datetime | None
+    failures: int
+    waits_for: str
+
+
 async def put(conn: AsyncConnection, claim_id: str, round_number: int, now: datetime) -> None:
     """Make the claim due, once for each round: a second call changes nothing."""
     await _JOBS.put(conn, now, claim_id=claim_id, round=round_number)
@@ -77,6 +89,23 @@ async def lease_alone(conn: AsyncConnection, owner: str, lease_seconds: float, n
     changed = {"alone": True, "deaths": deaths}
     rows = await _JOBS.take(conn, owner, 1, lease_seconds, now, suspect, first=[deaths], **changed)
     return [_lease(row) for row in rows]
+
+
+async def lease_claim(
+    conn: AsyncConnection, owner: str, claim_id: str, lease_seconds: float, now: datetime
+) -> Lease | None:
+    """Lease this claim for an owner that works on nothing else meanwhile; None where it is not due, or somebody has it.
+    Commit before working on it."""
+    rows = await _JOBS.take(conn, owner, 1, lease_seconds, now, jobs.c.claim_id == claim_id)
+    return _lease(rows[0]) if rows else None
+
+
+async def newest_job(conn: AsyncConnection, claim_id: str) -> JobStanding | None:
+    """Return where the job of the claim's newest round stands, None for a claim that never was due."""
+    columns = (jobs.c.state, jobs.c.due_at, jobs.c.leased_by, jobs.c.leased_until, jobs.c.failures, jobs.c.waits_for)
+    rows = await conn.execute(select(*columns).where(jobs.c.claim_id == claim_id).order_by(jobs.c.id.desc()).limit(1))
+    row = rows.first()
+    return JobStanding(*row) if row is not None else None
 
 
 async def alone_due(conn: AsyncConnection, now: datetime) -> int:
