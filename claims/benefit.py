@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from claims.claim import Claim
 from claims.decision import BenefitLine
 from claims.evidence import CoverFact, PaperFact, RepeatFact, UnmeasuredFact
+from claims.insured_claim import InsuredClaim
 from claims.money import Money, share
 from claims.paper_meaning import traits_of
 from claims.policy import Policy
@@ -33,13 +34,23 @@ class Given:
     that can be lost. repeats: what other claims were paid for the order.
     """
 
-    claim: Claim
-    policy: Policy
-    product: Product
+    insured: InsuredClaim
     cover: CoverFact
     papers: Sequence[PaperFact]
     prices: Sequence[PaperFact] = ()
     repeats: RepeatFact = RepeatFact()  # noqa: RUF009  (immutable)
+
+    @property
+    def claim(self) -> Claim:
+        return self.insured.claim
+
+    @property
+    def policy(self) -> Policy:
+        return self.insured.policy
+
+    @property
+    def product(self) -> Product:
+        return self.insured.product
 
 
 @dataclass(frozen=True, slots=True)

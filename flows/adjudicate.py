@@ -230,7 +230,7 @@ class Adjudication:
         )
         product = product_of(file.claim.product)
         now = self.context.now()
-        judged = (file.claim, file.policy, product, facts, RULES, now, self._models(facts))
+        judged = (file.under(product), facts, RULES, now, self._models(facts))
         decision = judging.decide(*judged)
         inputs, recorded_at = judging.inputs(*judged), self.context.now()
         return await self._record(

@@ -252,16 +252,6 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     return "".join(filled).strip()
 
 
-def slots(template: str) -> frozenset[str]:
-    """Return the names of the slots that a template has."""
-    return frozenset(re.findall(r"\{(\w+)\}", template))
-
-
-def slots_outside(template: str) -> frozenset[str]:
-    """Return the slots outside of all brackets: they would leave a hole where nothing can be said."""
-    return frozenset(piece.name for piece in _parsed(template).pieces if isinstance(piece, _Slot))
-
-
 @cache
 def _parsed(template: str) -> _Part:
     """Parse a template. Raises ValueError where brackets do not match."""

@@ -59,7 +59,7 @@ from claims.decide import inputs, replay
 from fixtures.cases import NOW, RULES, in_order
 case = in_order("fresh_food_fixed", claimed_minor=8_000)
 decision = case.decision()
-recorded = inputs(case.claim, case.policy, case.product, case.facts, RULES, NOW)
+recorded = inputs(case.insured, case.facts, RULES, NOW)
 again = json.loads(replay(recorded))
 print(json.dumps({
     "outcome": decision.outcome,

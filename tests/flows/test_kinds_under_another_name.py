@@ -157,7 +157,7 @@ def decided(
     """Returns the inputs of the decision, and the decision."""
     facts = tuple(house.paper(*paper) for paper in papers)
     case = replace(case, product=renamed(case.product, house)).with_facts(papers=facts)
-    return inputs(case.claim, case.policy, case.product, case.facts, RULES, NOW), case.decision()
+    return inputs(case.insured, case.facts, RULES, NOW), case.decision()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -201,7 +201,7 @@ FAULTS: Final = (
         (
             Edit(
                 "claims/store/recording.py",
-                "    await repeats.check_unpaid(conn, claim, *terms, new.paid_elsewhere, RULES, "
+                "    await repeats.check_unpaid(conn, insured, payout, new.paid_elsewhere, RULES, "
                 "by_rules=new.lease is not None)\n",
                 "",
             ),
