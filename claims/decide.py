@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, assert_never
 
-from claims.benefit import Benefit, Given, cover_deductible_left
+from claims.benefit import Benefit, Given, cover_deductible_left, line
+from claims.benefit_lines import CLAIMED, LOSS, PAYOUT, SET_BY_PERSON
 from claims.claim import Claim
 from claims.decision import BenefitLine, Decision, Outcome, Reason
 from claims.errors import InputsErased, InvalidDecision, OrderValuePaid, UnknownRules
@@ -173,9 +174,9 @@ def person_decision(person: PersonInputs) -> Decision:
         case _:
             assert_never(outcome)
     lines = (
-        BenefitLine("claimed", person.claim.amount, ""),
-        BenefitLine("set_by_person", payout, ""),
-        BenefitLine("payout", payout, ""),
+        line(CLAIMED, person.claim.amount),
+        line(SET_BY_PERSON, payout),
+        line(PAYOUT, payout),
     )
     return Decision(outcome, payout, lines, (why,), person.rules.version, (), person.now, person.subject)
 
@@ -274,7 +275,7 @@ def _why_nothing(product: Product, benefit: Benefit, nothing: str) -> Reason:
     ground = formula.ground_for_nothing(product, terms, benefit)
     if ground is not None:
         return ground
-    loss = next(line.amount.minor for line in benefit.lines if line.label == "loss")
+    loss = next(row.amount.minor for row in benefit.lines if row.label == LOSS.label)
     value = f"{loss} {product.currency}"
     return reason("below_deductible", value, nothing, clause=product.clauses["deductible"].number)
 
@@ -291,5 +292,5 @@ def _decision(
     outcome = ordered[0].pulls
     payout = due if outcome is Outcome.PAY else replace(due, minor=0)
     if lines:
-        lines = (*lines, BenefitLine("payout", payout, ""))
+        lines = (*lines, line(PAYOUT, payout))
     return Decision(outcome, payout, lines, ordered, rules.version, models, now, "rules")

@@ -8,10 +8,14 @@ and of a suspicion only that a person is looking, so that nobody learns whose ph
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import assert_never
 
 from claims import currencies
+from claims.benefit_lines import Slot
 from claims.claim import Status
 from claims.decision import BenefitLine, Decision, Ground, Outcome, Reason
+from claims.formulas.registry import LINES
 from claims.money import Money
 from claims.product import Product
 from claims.readings.measured import COMPARED, NOT_VOUCHED, UNSCORED, defect
@@ -73,44 +77,53 @@ def benefit_text(line: BenefitLine, lang: Language) -> str:
 
 
 def _benefit_label(line: BenefitLine, lang: Language) -> str:
-    label, words = texts(lang)[f"benefits.{line.label}"], ""
-    if line.label == "co_pay" and line.detail:
-        words = texts(lang)["benefit.co_pay"].format(**_co_pay(line, lang))
-    elif line.label in ("paper_total", "insurance_paid", "hospital_excluded", "order_price") and line.detail:
-        words = line.detail
-    elif line.label == "days_counted":
-        words = DAYS(line.detail, TextReader(lang)) or ""
+    label, words = texts(lang)[f"benefits.{line.label}"], _beside(line, lang)
     return texts(lang)["benefit.label"].format(label=label, words=words) if words else label
 
 
-def _co_pay(line: BenefitLine, lang: Language) -> dict[str, str]:
-    """Return class, percent, and a word on the hospital, from "乙 8000" or "乙 6000 undesignated"."""
-    item_class, rate, *undesignated = line.detail.split()
-    return {
-        "item_class": texts(lang).label("item_classes", item_class),
-        "percent": f"{int(rate) / 100:g}",
-        "where": texts(lang)["benefit.undesignated"] if undesignated else "",
-    }
+def _beside(line: BenefitLine, lang: Language) -> str:
+    """Return the words in brackets beside the line's label."""
+    beside = LINES[line.label].beside
+    if not beside or not line.detail:
+        return ""
+    return (beside if "{" in beside else texts(lang)[beside]).format(**_values(line, lang))
 
 
 def _sentence(line: BenefitLine, lang: Language) -> str:
     """Return the words shown under a line for the claimant."""
-    sentence, values = texts(lang)[f"benefit_sentences.{line.label}"], dict[str, str]()
+    sentence = texts(lang)[f"benefit_sentences.{line.label}"]
     if not line.detail and slots(sentence):
         return ""  # an erased claim's
-    if line.label == "co_pay":
-        values = _co_pay(line, lang)
-    elif line.label in ("day_limit", "allowance"):
-        days, _, per_day = line.detail.partition(" ")
-        values = {
-            "days": DAYS(days, TextReader(lang)) or "",
-            "per_day": money_text(Money(int(per_day), line.amount.currency)),
-        }
-    elif line.label == "days_counted":
-        values["days"] = DAYS(line.detail, TextReader(lang)) or ""
-    elif line.label in ("per_claim_limit", "limit_left", "claimed_limit"):
-        values["ceiling"] = money_text(Money(int(line.detail), line.amount.currency))
-    return sentence.format(name=line.detail, **values)
+    return sentence.format(**_values(line, lang))
+
+
+def _values(line: BenefitLine, lang: Language) -> dict[str, str]:
+    """Return the words of each slot of the line's kind, from the detail; "" where the detail has no part for it."""
+    of_kind = LINES[line.label].slots
+    parts = [line.detail] if len(of_kind) == 1 else line.detail.split()
+    return {
+        slot.name: _slot_text(slot, part, line.amount.currency, lang) if part else ""
+        for slot, part in zip_longest(of_kind, parts[: len(of_kind)], fillvalue="")
+        if isinstance(slot, Slot)
+    }
+
+
+def _slot_text(slot: Slot, part: str, currency: str, lang: Language) -> str:
+    match slot.form:
+        case "name":
+            return part
+        case "days":
+            return DAYS(part, TextReader(lang)) or ""
+        case "minor":
+            return money_text(Money(int(part), currency))
+        case "share":
+            return f"{int(part) / 100:g}"
+        case "code":
+            return texts(lang).label(slot.texts, part)
+        case "word":
+            return texts(lang)[slot.texts]
+        case _:
+            assert_never(slot.form)
 
 
 def paper_kind_text(kind: str, lang: Language) -> str:

@@ -30,6 +30,7 @@ from fixtures.cases import INSURED, NOW, Case, in_order
 from flows.evidence import paper_fact
 from flows.kinds import check_halves
 from vision.documents import load_catalogue as read_kinds
+from vision.documents.gate import ReadPage
 from vision.documents.kinds.catalogue import OURS, Catalogue, PaperKind
 from vision.documents.text.page import FieldReading, PageBox, PaperReading
 
@@ -79,7 +80,7 @@ class House:
         row = EvidenceRow(
             evidence_id, f"{evidence_id}.jpg", EvidenceKind.PAPER, "image/jpeg", 1, "1" * 64, "", 1, datetime.now(UTC)
         )
-        return replace(paper_fact(row, reading, (), self.means), accepted=True, not_accepted_because="")
+        return paper_fact(row, ReadPage(reading, ""), (), self.means)
 
 
 def reading_of(described: PaperKind, values: dict[str, str], confidence: float) -> PaperReading:
