@@ -17,6 +17,7 @@ from claims.claim import Status
 from claims.decision import BenefitLine, Decision, Ground, Outcome, Reason
 from claims.formulas.registry import LINES
 from claims.money import Money
+from claims.paper_kind import PaperKinds
 from claims.product import Product
 from claims.readings.measured import COMPARED, NOT_VOUCHED, UNSCORED, defect
 from claims.readings.papers import kind_title
@@ -25,24 +26,30 @@ from claims.readings.strings import TextReader, fill
 from claims.texts import Language, slots, texts
 
 
-def reason_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
+def reason_text(reason: Reason, lang: Language, product: Product | None = None, kinds: PaperKinds | None = None) -> str:
     """Return one sentence for adjusters and operators. product: the terms, which name perils; without them a peril
-    stays unnamed. Raises KeyError for a code without texts (a test checks that there is none)."""
-    return _filled(texts(lang)[f"reasons.{reason.code}"], reason, TextReader(lang, product))
+    stays unnamed. kinds: the installation's kinds of paper, which have titles; None for the product's own.
+
+    Raises KeyError for a code without texts (a test checks that there is none)."""
+    return _filled(texts(lang)[f"reasons.{reason.code}"], reason, _reader(lang, product, kinds))
 
 
-def claimant_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
+def claimant_text(
+    reason: Reason, lang: Language, product: Product | None = None, kinds: PaperKinds | None = None
+) -> str:
     """Return one sentence for the claimant. It reveals nothing about other people or about how a copy was found."""
     if reason.ground is Ground.SUSPICION:
         return texts(lang)["claimant.looking"]
     words = texts(lang).get("claimant_reasons", reason.code) or texts(lang)[f"reasons.{reason.code}"]
-    return _filled(words, reason, TextReader(lang, product))
+    return _filled(words, reason, _reader(lang, product, kinds))
 
 
-def claimant_texts(decision: Decision, lang: Language, product: Product | None = None) -> tuple[str, ...]:
+def claimant_texts(
+    decision: Decision, lang: Language, product: Product | None = None, kinds: PaperKinds | None = None
+) -> tuple[str, ...]:
     """Return what a claimant reads about a decision: the reasons that carried it, without repeating a sentence."""
     carried = [reason for reason in decision.reasons if reason.pulls is decision.outcome]
-    return tuple(dict.fromkeys(claimant_text(reason, lang, product) for reason in carried))
+    return tuple(dict.fromkeys(claimant_text(reason, lang, product, kinds) for reason in carried))
 
 
 def status_text(status: Status, lang: Language) -> str:
@@ -126,9 +133,10 @@ def _slot_text(slot: Slot, part: str, currency: str, lang: Language) -> str:
             assert_never(slot.form)
 
 
-def paper_kind_text(kind: str, lang: Language) -> str:
-    """Return the title of a kind of paper. The name of a kind that an insurer added is returned as it is."""
-    return kind_title(kind, TextReader(lang)) or kind.replace("_", " ")
+def paper_kind_text(kind: str, lang: Language, kinds: PaperKinds | None = None) -> str:
+    """Return the title of a kind of paper. The name of a kind that the installation no longer has is returned as it
+    is."""
+    return kind_title(kind, _reader(lang, None, kinds)) or kind.replace("_", " ")
 
 
 def field_text(name: str, lang: Language) -> str:
@@ -161,9 +169,9 @@ def money_text(amount: Money) -> str:
     return currencies.written(amount.minor, amount.currency)
 
 
-def detail_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
+def detail_text(reason: Reason, lang: Language, product: Product | None = None, kinds: PaperKinds | None = None) -> str:
     """Return the reason's detail in words; "" where it has none, or none meant for people."""
-    return said(reason, TextReader(lang, product)).get("detail", "")
+    return said(reason, _reader(lang, product, kinds)).get("detail", "")
 
 
 def unusable_text(reason: str, lang: Language) -> str:
@@ -171,9 +179,9 @@ def unusable_text(reason: str, lang: Language) -> str:
     return defect(reason, TextReader(lang)) or ""
 
 
-def not_vouched_text(because: str, lang: Language) -> str:
+def not_vouched_text(because: str, lang: Language, kinds: PaperKinds | None = None) -> str:
     """Return in words why a paper is not vouched for; "" where another version wrote it."""
-    return NOT_VOUCHED(because, TextReader(lang)) or ""
+    return NOT_VOUCHED(because, _reader(lang, None, kinds)) or ""
 
 
 def compared_text(detail: str, lang: Language) -> str:
@@ -194,6 +202,10 @@ def transform_text(transform: str, lang: Language) -> str:
 def bin_text(label: str, lang: Language) -> str:
     """Return the range of a credit attribute in words; "" where another version wrote it."""
     return BIN(label, TextReader(lang)) or ""
+
+
+def _reader(lang: Language, product: Product | None, kinds: PaperKinds | None) -> TextReader:
+    return TextReader(lang, product) if kinds is None else TextReader(lang, product, kinds)
 
 
 def _filled(words: str, reason: Reason, reader: TextReader) -> str:
