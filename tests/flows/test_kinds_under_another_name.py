@@ -8,6 +8,7 @@ and not, the kind paid on, asked for or welcome.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -106,10 +107,9 @@ def copied(folder: Path, kind: str, name: str) -> House:
     (folder / "claims").mkdir()
     for ours, theirs in ((OURS, folder), (paper_kind.OURS, folder / "claims")):
         described = (ours / f"{kind}.yaml").read_text(encoding="utf-8")
-        assert f"\nkind: {kind}\n" in described
-        theirs.joinpath(f"{name}.yaml").write_text(
-            described.replace(f"\nkind: {kind}\n", f"\nkind: {name}\n"), encoding="utf-8"
-        )
+        described, changes = re.subn(rf"(?m)^kind: {kind}$", f"kind: {name}", described)
+        assert changes == 1
+        theirs.joinpath(f"{name}.yaml").write_text(described, encoding="utf-8")
     return House(read_kinds(folder), load_paper_kinds(folder), kind, name)
 
 
