@@ -70,7 +70,7 @@ def show(result: dict[str, Any]) -> None:
 
 
 def _inputs(case: Case) -> bytes:
-    return judging.inputs(case.claim, case.policy, case.product, case.facts, RULES, case.now)
+    return judging.inputs(case.insured, case.facts, RULES, case.now)
 
 
 def _replays(case: Case, decision: Decision) -> bool:

@@ -26,6 +26,7 @@ from benchmarks.report import figures_table, machine
 from fixtures.papers.forge import METHODS
 from fixtures.papers.forged_pages import JOURNEYS, Box, ForgedPage, pages, real_receipts
 from vision.documents.checks.forensics import DigitsLook, Pixels, digits_look
+from vision.lifetime import end_with_parent
 
 SROIE_TAR: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "receipts-sroie-dev.tar"
 FIRST_SEED: Final = 20_000
@@ -47,7 +48,9 @@ class MarkedPage:
 def run(*, quick: bool = False) -> dict[str, Any]:
     """Returns the figures; names every accused page on standard error."""
     seeds = range(FIRST_SEED, FIRST_SEED + (SEEDS_QUICK if quick else SEEDS))
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        os.cpu_count(), get_context("spawn"), initializer=end_with_parent, initargs=(os.getpid(),)
+    ) as pool:
         rendered = [mark for marks in pool.map(_of_seed, seeds) for mark in marks]
     honest = [mark for mark in rendered if mark.page.method == ""]
     ela_min = float(np.quantile([mark.ela for mark in honest], 1 - ACCUSED_MAX, method="higher"))

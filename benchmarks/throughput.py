@@ -37,6 +37,7 @@ from api.settings import Settings
 from benchmarks.report import machine
 from fixtures import demo_world
 from fixtures.phone_photos import distinct_sources, phone_photo
+from vision.lifetime import end_with_parent
 
 PHOTOS_PER_CLAIM = 4
 IDLE_CLAIMS, IDLE_CLAIMS_QUICK = 20, 3
@@ -142,7 +143,7 @@ def made_photos(folder: Path, count: int) -> list[Path]:
     folder.mkdir(parents=True)
     sources = distinct_sources(ARCHIVE, count, SEED)
     paths = [folder / f"{index:04d}.jpg" for index in range(count)]
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(initializer=end_with_parent, initargs=(os.getpid(),)) as pool:
         made = pool.map(phone_photo, (data for _, data in sources), range(SEED, SEED + count), chunksize=4)
         for path, data in track(
             zip(paths, made, strict=True), "making photos", total=count, console=Console(stderr=True)

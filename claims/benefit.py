@@ -14,9 +14,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from claims.benefit_lines import (
+    CLAIMED_LIMIT,
+    CO_PAY,
+    DEDUCTIBLE,
+    DEDUCTIBLE_COVER,
+    DUE,
+    LIMIT_LEFT,
+    LOSS,
+    OTHER_INSURANCE,
+    PER_CLAIM_LIMIT,
+    LineKind,
+)
 from claims.claim import Claim
 from claims.decision import BenefitLine
 from claims.evidence import CoverFact, PaperFact, RepeatFact, UnmeasuredFact
+from claims.insured_claim import InsuredClaim
 from claims.money import Money, share
 from claims.paper_meaning import traits_of
 from claims.policy import Policy
@@ -33,13 +46,23 @@ class Given:
     that can be lost. repeats: what other claims were paid for the order.
     """
 
-    claim: Claim
-    policy: Policy
-    product: Product
+    insured: InsuredClaim
     cover: CoverFact
     papers: Sequence[PaperFact]
     prices: Sequence[PaperFact] = ()
     repeats: RepeatFact = RepeatFact()  # noqa: RUF009  (immutable)
+
+    @property
+    def claim(self) -> Claim:
+        return self.insured.claim
+
+    @property
+    def policy(self) -> Policy:
+        return self.insured.policy
+
+    @property
+    def product(self) -> Product:
+        return self.insured.product
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +120,9 @@ def own_cost(paper: PaperFact) -> int | UnmeasuredFact:
     return min(total, cash) if isinstance(cash, int) else insured
 
 
-def line(label: str, amount: Money, detail: str = "") -> BenefitLine:
-    """Return one row of the calculation; the words of its label are `benefits` in `claims/texts`."""
-    return BenefitLine(label, amount, detail)
+def line(kind: LineKind, amount: Money, detail: str = "") -> BenefitLine:
+    """Return one row of the calculation. detail: the parts that the kind's slots are filled from."""
+    return BenefitLine(kind.label, amount, detail)
 
 
 def cost_part(
@@ -114,21 +137,21 @@ def claimable(given: Given, cost: Sequence[CostPart]) -> tuple[tuple[CostPart, .
     claim, lines = given.claim, []
     left = reduced(cost, max(0, claim.other_insurance_minor), least_covered_first)
     if taken := total_minor(left) - total_minor(cost):
-        lines.append(line("other_insurance", given.product.money(taken)))
+        lines.append(line(OTHER_INSURANCE, given.product.money(taken)))
     return reduced(left, max(0, total_minor(left) - max(0, claim.amount.minor)), least_covered_first), lines
 
 
 def after_deductibles(given: Given, loss: tuple[CostPart, ...]) -> tuple[tuple[CostPart, ...], Lines]:
     """Return the line `loss`, and what is left of the loss after the deductibles of the claim and of the cover."""
     product = given.product
-    lines = [line("loss", product.money(total_minor(loss)))]
-    for label, minor in (
-        ("deductible", product.deductible_minor),
-        ("deductible_cover", cover_deductible_left(product, given.cover)),
+    lines = [line(LOSS, product.money(total_minor(loss)))]
+    for kind, minor in (
+        (DEDUCTIBLE, product.deductible_minor),
+        (DEDUCTIBLE_COVER, cover_deductible_left(product, given.cover)),
     ):
         left = reduced(loss, minor, least_covered_first)
         if borne := total_minor(left) - total_minor(loss):
-            lines.append(line(label, product.money(borne)))
+            lines.append(line(kind, product.money(borne)))
         loss = left
     return loss, lines
 
@@ -145,9 +168,9 @@ def insurers_share(product: Product, loss: Sequence[CostPart], *, rounds_once: b
             minor = share(product.money(part.minor), part.rate).minor
         paid += minor
         if minor != part.minor:
-            # "own 0": the class and the insurer's share, for the line's text
+            # "own 0": the class and the insurer's share
             detail = f"{part.item_class or '-'} {part.rate}" + ("" if part.designated else " undesignated")
-            lines.append(line("co_pay", product.money(minor - part.minor), detail))
+            lines.append(line(CO_PAY, product.money(minor - part.minor), detail))
     return product.money(paid), lines
 
 
@@ -156,15 +179,15 @@ def within_limits(given: Given, due: Money, *, beside_loss: bool = False) -> Ben
 
     beside_loss: `due` includes something on top of the loss, and is still cut to what is asked for.
     """
-    ceilings = [("per_claim_limit", given.product.per_claim_max), ("limit_left", limit_left(given.policy, given.cover))]
+    ceilings = [(PER_CLAIM_LIMIT, given.product.per_claim_max), (LIMIT_LEFT, limit_left(given.policy, given.cover))]
     if beside_loss:
-        ceilings.append(("claimed_limit", given.product.money(max(0, given.claim.amount.minor))))
+        ceilings.append((CLAIMED_LIMIT, given.product.money(max(0, given.claim.amount.minor))))
     lines = []
-    for label, ceiling in ceilings:
+    for kind, ceiling in ceilings:
         if ceiling < due:
-            lines.append(line(label, ceiling - due, str(ceiling.minor)))
+            lines.append(line(kind, ceiling - due, str(ceiling.minor)))
             due = ceiling
-    return Benefit(due, (*lines, line("due", due)))
+    return Benefit(due, (*lines, line(DUE, due)))
 
 
 def least_covered_first(parts: Iterable[CostPart]) -> list[CostPart]:

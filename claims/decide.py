@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, assert_never
 
-from claims.benefit import Benefit, Given, cover_deductible_left
+from claims.benefit import Benefit, Given, cover_deductible_left, line
+from claims.benefit_lines import CLAIMED, LOSS, PAYOUT, SET_BY_PERSON
 from claims.claim import Claim
 from claims.decision import BenefitLine, Decision, Outcome, Reason
 from claims.errors import InputsErased, InvalidDecision, OrderValuePaid, UnknownRules
 from claims.evidence import Facts, UnmeasuredFact
 from claims.formulas.registry import calculate, formula_of, with_terms
+from claims.insured_claim import InsuredClaim
 from claims.judge import cover, credit, nose, papers, photos, repeats, subject, velocity
 from claims.money import Money, smallest
 from claims.orders import order_left
@@ -40,10 +42,18 @@ class RulesInputs:
     models: tuple[str, ...]
     by: Literal["rules"] = "rules"
 
+    @property
+    def insured(self) -> InsuredClaim:
+        return InsuredClaim(self.claim, self.policy, self.product)
+
 
 @dataclass(frozen=True, slots=True)
 class PersonInputs:
-    """Everything that a person's decision depends on."""
+    """Everything that a person's decision depends on.
+
+    payout, note, subject: what the person said, and who it was. paid_to_date_minor: what the policy has paid already;
+    order_paid_minor: what other claims were paid for the order.
+    """
 
     claim: Claim
     policy: Policy
@@ -57,6 +67,10 @@ class PersonInputs:
     paid_to_date_minor: int
     by: Literal["person"] = "person"
     order_paid_minor: int = 0
+
+    @property
+    def insured(self) -> InsuredClaim:
+        return InsuredClaim(self.claim, self.policy, self.product)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,25 +89,24 @@ class UncheckedInputs:
 
 
 def decide(
-    claim: Claim,
-    policy: Policy,
-    product: Product,
+    insured: InsuredClaim,
     facts: Facts,
     rules: Rules,
     now: datetime,
     models: tuple[str, ...] = (),
 ) -> Decision:
     """Return the automatic decision. `models` names every model whose measurement is among the facts."""
-    mismatches = cover.mismatches(claim, policy, product, facts.cover)
+    claim, policy, product = insured.claim, insured.policy, insured.product
+    mismatches = cover.mismatches(insured, facts.cover)
     if mismatches:
         return _decision(mismatches, (), product.money(0), rules, now, models)
     asked = facts.cover.rounds_asked
     photos_needed, papers_needed = _needed(product, facts, rules)
     reasons = [
-        *cover.judge(claim, policy, product, facts.cover, rules),
+        *cover.judge(insured, facts.cover, rules),
         *photos.judge(claim, product, facts.photos, rules, needed=photos_needed),
         *subject.judge(product, facts.photos, rules, needed=photos_needed),
-        *papers.judge(claim, policy, product, facts.papers, rules, needed=papers_needed, rounds_asked=asked),
+        *papers.judge(insured, facts.papers, rules, needed=papers_needed, rounds_asked=asked),
         *nose.judge(policy, product, facts.noses, rules),
         *velocity.judge_counts(claim, facts.fraud, rules),
         *credit.judge_credit(facts.credit, facts.fraud, rules),
@@ -101,9 +114,7 @@ def decide(
     ]
     benefit = calculate(
         Given(
-            claim,
-            policy,
-            product,
+            insured,
             facts.cover,
             papers.to_pay_on(product, facts.papers, rules),
             prices=papers.prices(product, facts.papers, rules),
@@ -128,34 +139,22 @@ def could_not_check(unchecked: UncheckedInputs) -> Decision:
     return Decision(Outcome.REFER, zero, (), (why,), unchecked.rules.version, (), unchecked.now, "rules")
 
 
-def person_decision(
-    claim: Claim,
-    policy: Policy,
-    product: Product,
-    outcome: Outcome,
-    payout: Money,
-    note: str,
-    subject: str,
-    rules: Rules,
-    now: datetime,
-    *,
-    paid_to_date_minor: int = 0,
-    order_paid_minor: int = 0,
-) -> Decision:
+def person_decision(person: PersonInputs) -> Decision:
     """Return an adjuster's decision: PAY up to what the contract can owe, DECLINE or ASK with words to the claimant.
 
-    A person may weigh evidence, not widen the contract: never more than claimed, than the limits, than what is left of
-    the sum insured after `paid_to_date_minor`, or of the order's value after `order_paid_minor`. Raises
-    InvalidDecision, OrderValuePaid where the order alone forbids it, and CurrencyMismatch for a payout in another
-    currency.
+    The inputs are `claims.wire.canonical(person)`. A person may weigh evidence, not widen the contract: never more than
+    claimed, than the limits, than what is left of the sum insured after `paid_to_date_minor`, or of the order's value
+    after `order_paid_minor`. Raises InvalidDecision, OrderValuePaid where the order alone forbids it, and
+    CurrencyMismatch for a payout in another currency.
     """
-    if not subject.strip():
+    outcome, payout, note = person.outcome, person.payout, person.note
+    if not person.subject.strip():
         raise InvalidDecision("a person's decision names the person")
     match outcome:
         case Outcome.PAY:
-            limit = person_limit(claim, policy, product, paid_to_date_minor, order_paid_minor)
-            if payout > limit and payout <= person_limit(claim, policy, product, paid_to_date_minor):
-                raise OrderValuePaid(f"{order_paid_minor} were paid for the order; left are {limit.minor}")
+            limit = person_limit(person.insured, person.paid_to_date_minor, person.order_paid_minor)
+            if payout > limit and payout <= person_limit(person.insured, person.paid_to_date_minor):
+                raise OrderValuePaid(f"{person.order_paid_minor} were paid for the order; left are {limit.minor}")
             if not payout.minor > 0 or not payout <= limit:
                 raise InvalidDecision(f"payout must be above 0 and at most {limit.minor}, got {payout.minor}")
             why = reason(
@@ -175,17 +174,16 @@ def person_decision(
         case _:
             assert_never(outcome)
     lines = (
-        BenefitLine("claimed", claim.amount, ""),
-        BenefitLine("set_by_person", payout, ""),
-        BenefitLine("payout", payout, ""),
+        line(CLAIMED, person.claim.amount),
+        line(SET_BY_PERSON, payout),
+        line(PAYOUT, payout),
     )
-    return Decision(outcome, payout, lines, (why,), rules.version, (), now, subject)
+    return Decision(outcome, payout, lines, (why,), person.rules.version, (), person.now, person.subject)
 
 
-def person_limit(
-    claim: Claim, policy: Policy, product: Product, paid_to_date_minor: int, order_paid_minor: int = 0
-) -> Money:
+def person_limit(insured: InsuredClaim, paid_to_date_minor: int, order_paid_minor: int = 0) -> Money:
     """Return the most that a person may approve. order_paid_minor: what other claims were paid for the order."""
+    claim, policy, product = insured.claim, insured.policy, insured.product
     left = product.money(max(0, policy.sum_insured.minor - max(0, paid_to_date_minor)))
     limit = smallest(claim.amount, product.per_claim_max, policy.sum_insured, left)
     of_order = order_left(policy, product, order_paid_minor)
@@ -196,39 +194,14 @@ def person_limit(
 
 
 def inputs(
-    claim: Claim,
-    policy: Policy,
-    product: Product,
+    insured: InsuredClaim,
     facts: Facts,
     rules: Rules,
     now: datetime,
     models: tuple[str, ...] = (),
 ) -> bytes:
     """Return everything `decide` takes as canonical JSON, which a replay needs."""
-    return canonical(RulesInputs(claim, policy, product, facts, rules, now, models))
-
-
-def person_inputs(
-    claim: Claim,
-    policy: Policy,
-    product: Product,
-    outcome: Outcome,
-    payout: Money,
-    note: str,
-    subject: str,
-    rules: Rules,
-    now: datetime,
-    *,
-    paid_to_date_minor: int = 0,
-    order_paid_minor: int = 0,
-) -> bytes:
-    """Return everything `person_decision` takes as canonical JSON, which a replay needs."""
-    return canonical(
-        PersonInputs(
-            claim, policy, product, outcome, payout, note, subject, rules, now, paid_to_date_minor,
-            order_paid_minor=order_paid_minor,
-        )
-    )  # fmt: skip
+    return canonical(RulesInputs(insured.claim, insured.policy, insured.product, facts, rules, now, models))
 
 
 def replay(recorded: bytes) -> bytes:
@@ -243,19 +216,14 @@ def replay(recorded: bytes) -> bytes:
     if isinstance(plain, dict) and plain.get("by") == "person":
         person = from_plain(PersonInputs, plain)
         _check_code(person.rules)
-        decision = person_decision(
-            person.claim, person.policy, person.product, person.outcome, person.payout, person.note, person.subject,
-            person.rules, person.now, paid_to_date_minor=person.paid_to_date_minor,
-            order_paid_minor=person.order_paid_minor,
-        )  # fmt: skip
-        return canonical(decision)
+        return canonical(person_decision(person))
     if isinstance(plain, dict) and plain.get("by") == "unchecked":
         unchecked = from_plain(UncheckedInputs, plain)
         _check_code(unchecked.rules)
         return canonical(could_not_check(unchecked))
     read = from_plain(RulesInputs, plain)
     _check_code(read.rules)
-    return canonical(decide(read.claim, read.policy, read.product, read.facts, read.rules, read.now, read.models))
+    return canonical(decide(read.insured, read.facts, read.rules, read.now, read.models))
 
 
 def _check_code(rules: Rules) -> None:
@@ -307,7 +275,7 @@ def _why_nothing(product: Product, benefit: Benefit, nothing: str) -> Reason:
     ground = formula.ground_for_nothing(product, terms, benefit)
     if ground is not None:
         return ground
-    loss = next(line.amount.minor for line in benefit.lines if line.label == "loss")
+    loss = next(row.amount.minor for row in benefit.lines if row.label == LOSS.label)
     value = f"{loss} {product.currency}"
     return reason("below_deductible", value, nothing, clause=product.clauses["deductible"].number)
 
@@ -324,5 +292,5 @@ def _decision(
     outcome = ordered[0].pulls
     payout = due if outcome is Outcome.PAY else replace(due, minor=0)
     if lines:
-        lines = (*lines, BenefitLine("payout", payout, ""))
+        lines = (*lines, line(PAYOUT, payout))
     return Decision(outcome, payout, lines, ordered, rules.version, models, now, "rules")

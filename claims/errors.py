@@ -9,6 +9,7 @@ ClaimsError
 ├── InvalidProduct          a product file that breaks its own schema
 ├── InvalidTexts            a catalogue of texts that lacks a key, or fills one otherwise than the default language
 ├── UnknownFormula          a product names a benefit formula that is not registered
+├── InvalidLineKind         a formula makes a line that it does not declare, or declares one otherwise than another
 ├── UnknownSignal           a limit names a fraud signal that is not registered
 ├── InvalidSignal           a fraud signal counts claims by what no claim states
 ├── InvalidPaperTerms       the insurer's half of a kind of paper that breaks its own schema
@@ -74,6 +75,9 @@ class InvalidTexts(ClaimsError): ...
 
 
 class UnknownFormula(ClaimsError): ...
+
+
+class InvalidLineKind(ClaimsError): ...
 
 
 class UnknownSignal(ClaimsError): ...

@@ -8,11 +8,16 @@ and of a suspicion only that a person is looking, so that nobody learns whose ph
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import assert_never
 
 from claims import currencies
+from claims.benefit_lines import Slot
 from claims.claim import Status
 from claims.decision import BenefitLine, Decision, Ground, Outcome, Reason
+from claims.formulas.registry import LINES
 from claims.money import Money
+from claims.paper_kind import PaperKinds
 from claims.product import Product
 from claims.readings.measured import COMPARED, NOT_VOUCHED, UNSCORED, defect
 from claims.readings.papers import kind_title
@@ -21,24 +26,30 @@ from claims.readings.strings import TextReader, fill
 from claims.texts import Language, slots, texts
 
 
-def reason_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
+def reason_text(reason: Reason, lang: Language, product: Product | None = None, kinds: PaperKinds | None = None) -> str:
     """Return one sentence for adjusters and operators. product: the terms, which name perils; without them a peril
-    stays unnamed. Raises KeyError for a code without texts (a test checks that there is none)."""
-    return _filled(texts(lang)[f"reasons.{reason.code}"], reason, TextReader(lang, product))
+    stays unnamed. kinds: the installation's kinds of paper, which have titles; None for the product's own.
+
+    Raises KeyError for a code without texts (a test checks that there is none)."""
+    return _filled(texts(lang)[f"reasons.{reason.code}"], reason, _reader(lang, product, kinds))
 
 
-def claimant_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
+def claimant_text(
+    reason: Reason, lang: Language, product: Product | None = None, kinds: PaperKinds | None = None
+) -> str:
     """Return one sentence for the claimant. It reveals nothing about other people or about how a copy was found."""
     if reason.ground is Ground.SUSPICION:
         return texts(lang)["claimant.looking"]
     words = texts(lang).get("claimant_reasons", reason.code) or texts(lang)[f"reasons.{reason.code}"]
-    return _filled(words, reason, TextReader(lang, product))
+    return _filled(words, reason, _reader(lang, product, kinds))
 
 
-def claimant_texts(decision: Decision, lang: Language, product: Product | None = None) -> tuple[str, ...]:
+def claimant_texts(
+    decision: Decision, lang: Language, product: Product | None = None, kinds: PaperKinds | None = None
+) -> tuple[str, ...]:
     """Return what a claimant reads about a decision: the reasons that carried it, without repeating a sentence."""
     carried = [reason for reason in decision.reasons if reason.pulls is decision.outcome]
-    return tuple(dict.fromkeys(claimant_text(reason, lang, product) for reason in carried))
+    return tuple(dict.fromkeys(claimant_text(reason, lang, product, kinds) for reason in carried))
 
 
 def status_text(status: Status, lang: Language) -> str:
@@ -73,49 +84,59 @@ def benefit_text(line: BenefitLine, lang: Language) -> str:
 
 
 def _benefit_label(line: BenefitLine, lang: Language) -> str:
-    label, words = texts(lang)[f"benefits.{line.label}"], ""
-    if line.label == "co_pay" and line.detail:
-        words = texts(lang)["benefit.co_pay"].format(**_co_pay(line, lang))
-    elif line.label in ("paper_total", "insurance_paid", "hospital_excluded", "order_price") and line.detail:
-        words = line.detail
-    elif line.label == "days_counted":
-        words = DAYS(line.detail, TextReader(lang)) or ""
+    label, words = texts(lang)[f"benefits.{line.label}"], _beside(line, lang)
     return texts(lang)["benefit.label"].format(label=label, words=words) if words else label
 
 
-def _co_pay(line: BenefitLine, lang: Language) -> dict[str, str]:
-    """Return class, percent, and a word on the hospital, from "乙 8000" or "乙 6000 undesignated"."""
-    item_class, rate, *undesignated = line.detail.split()
-    return {
-        "item_class": texts(lang).label("item_classes", item_class),
-        "percent": f"{int(rate) / 100:g}",
-        "where": texts(lang)["benefit.undesignated"] if undesignated else "",
-    }
+def _beside(line: BenefitLine, lang: Language) -> str:
+    """Return the words in brackets beside the line's label."""
+    beside = LINES[line.label].beside
+    if not beside or not line.detail:
+        return ""
+    return (beside if "{" in beside else texts(lang)[beside]).format(**_values(line, lang))
 
 
 def _sentence(line: BenefitLine, lang: Language) -> str:
     """Return the words shown under a line for the claimant."""
-    sentence, values = texts(lang)[f"benefit_sentences.{line.label}"], dict[str, str]()
+    sentence = texts(lang)[f"benefit_sentences.{line.label}"]
     if not line.detail and slots(sentence):
         return ""  # an erased claim's
-    if line.label == "co_pay":
-        values = _co_pay(line, lang)
-    elif line.label in ("day_limit", "allowance"):
-        days, _, per_day = line.detail.partition(" ")
-        values = {
-            "days": DAYS(days, TextReader(lang)) or "",
-            "per_day": money_text(Money(int(per_day), line.amount.currency)),
-        }
-    elif line.label == "days_counted":
-        values["days"] = DAYS(line.detail, TextReader(lang)) or ""
-    elif line.label in ("per_claim_limit", "limit_left", "claimed_limit"):
-        values["ceiling"] = money_text(Money(int(line.detail), line.amount.currency))
-    return sentence.format(name=line.detail, **values)
+    return sentence.format(**_values(line, lang))
 
 
-def paper_kind_text(kind: str, lang: Language) -> str:
-    """Return the title of a kind of paper. The name of a kind that an insurer added is returned as it is."""
-    return kind_title(kind, TextReader(lang)) or kind.replace("_", " ")
+def _values(line: BenefitLine, lang: Language) -> dict[str, str]:
+    """Return the words of each slot of the line's kind, from the detail; "" where the detail has no part for it."""
+    of_kind = LINES[line.label].slots
+    parts = [line.detail] if len(of_kind) == 1 else line.detail.split()
+    return {
+        slot.name: _slot_text(slot, part, line.amount.currency, lang) if part else ""
+        for slot, part in zip_longest(of_kind, parts[: len(of_kind)], fillvalue="")
+        if isinstance(slot, Slot)
+    }
+
+
+def _slot_text(slot: Slot, part: str, currency: str, lang: Language) -> str:
+    match slot.form:
+        case "name":
+            return part
+        case "days":
+            return DAYS(part, TextReader(lang)) or ""
+        case "minor":
+            return money_text(Money(int(part), currency))
+        case "share":
+            return f"{int(part) / 100:g}"
+        case "code":
+            return texts(lang).label(slot.texts, part)
+        case "word":
+            return texts(lang)[slot.texts]
+        case _:
+            assert_never(slot.form)
+
+
+def paper_kind_text(kind: str, lang: Language, kinds: PaperKinds | None = None) -> str:
+    """Return the title of a kind of paper. The name of a kind that the installation no longer has is returned as it
+    is."""
+    return kind_title(kind, _reader(lang, None, kinds)) or kind.replace("_", " ")
 
 
 def field_text(name: str, lang: Language) -> str:
@@ -148,9 +169,9 @@ def money_text(amount: Money) -> str:
     return currencies.written(amount.minor, amount.currency)
 
 
-def detail_text(reason: Reason, lang: Language, product: Product | None = None) -> str:
+def detail_text(reason: Reason, lang: Language, product: Product | None = None, kinds: PaperKinds | None = None) -> str:
     """Return the reason's detail in words; "" where it has none, or none meant for people."""
-    return said(reason, TextReader(lang, product)).get("detail", "")
+    return said(reason, _reader(lang, product, kinds)).get("detail", "")
 
 
 def unusable_text(reason: str, lang: Language) -> str:
@@ -158,9 +179,9 @@ def unusable_text(reason: str, lang: Language) -> str:
     return defect(reason, TextReader(lang)) or ""
 
 
-def not_vouched_text(because: str, lang: Language) -> str:
+def not_vouched_text(because: str, lang: Language, kinds: PaperKinds | None = None) -> str:
     """Return in words why a paper is not vouched for; "" where another version wrote it."""
-    return NOT_VOUCHED(because, TextReader(lang)) or ""
+    return NOT_VOUCHED(because, _reader(lang, None, kinds)) or ""
 
 
 def compared_text(detail: str, lang: Language) -> str:
@@ -181,6 +202,10 @@ def transform_text(transform: str, lang: Language) -> str:
 def bin_text(label: str, lang: Language) -> str:
     """Return the range of a credit attribute in words; "" where another version wrote it."""
     return BIN(label, TextReader(lang)) or ""
+
+
+def _reader(lang: Language, product: Product | None, kinds: PaperKinds | None) -> TextReader:
+    return TextReader(lang, product) if kinds is None else TextReader(lang, product, kinds)
 
 
 def _filled(words: str, reason: Reason, reader: TextReader) -> str:

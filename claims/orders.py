@@ -10,8 +10,11 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from claims.benefit import amount_on
+from claims.evidence import PaperFact
 from claims.money import Money
 from claims.paper_keys import normalised
+from claims.paper_meaning import traits_of
 from claims.policy import Policy
 from claims.product import Product
 
@@ -26,6 +29,14 @@ def order_key(number: str, merchant_id: str = "") -> str:
         return ""
     shop = normalised(merchant_id) if len(plain) < ALONE_CHARACTERS_MIN else ""
     return hashlib.sha256(f"order:{shop}|{plain}".encode()).hexdigest()
+
+
+def order_on(paper: PaperFact, merchant_id: str) -> tuple[str, int]:
+    """Return the key of the order that a paper shows, "" for none, and the price paid for it, 0 where the reading is
+    not accepted."""
+    price = traits_of(paper).price
+    total = amount_on(paper, price) if price and paper.accepted else 0
+    return order_key(paper.value("order_number"), merchant_id), total if isinstance(total, int) else 0
 
 
 def order_left(policy: Policy, product: Product, order_paid_minor: int, order_price_minor: int = 0) -> Money | None:

@@ -199,7 +199,7 @@ async def decide(case: CaseInHand) -> NewDecision:
     )
     product = product_of(file.claim.product)
     now = context.now()
-    judged = (file.claim, file.policy, product, facts, RULES, now, _models(context, facts))
+    judged = (file.under(product), facts, RULES, now, _models(context, facts))
     decision = judging.decide(*judged)
     inputs, recorded_at = judging.inputs(*judged), context.now()
     return NewDecision(

@@ -39,7 +39,7 @@ from claims.store.adjudication import EvidenceRow
 from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
 from vision import measurement
 from vision.copies import placement
-from vision.documents import gate
+from vision.documents.gate import ReadPage
 from vision.documents.text.page import PaperReading
 from vision.errors import ImageRefused
 from vision.examine import ExaminedPhoto, PhotoRelation
@@ -144,12 +144,10 @@ def refused_photo(row: EvidenceRow, refusal: ImageRefused | measurement.Unmeasur
     return UnmeasuredPhoto(row.id, row.name, row.sha256, *_words(refusal))
 
 
-def paper_fact(
-    row: EvidenceRow, reading: PaperReading, claimed_before: tuple[str, ...], kinds: PaperKinds
-) -> PaperFact:
+def paper_fact(row: EvidenceRow, page: ReadPage, claimed_before: tuple[str, ...], kinds: PaperKinds) -> PaperFact:
     """Turn one page of a paper into a fact. `claimed_before`: ids of other claims with this paper. `kinds`: the
     insurer's half of every kind that the reader knows; what it says of this paper's kind travels with the fact."""
-    why_not = gate.not_accepted_because(reading)
+    reading = page.reading
     return PaperFact(
         evidence_id=row.id,
         name=row.name,
@@ -172,8 +170,8 @@ def paper_fact(
         read_confidence=reading.read_confidence,
         missing_fields=reading.missing_fields,
         number_claimed_before=claimed_before,
-        accepted=not why_not,
-        not_accepted_because=why_not,
+        accepted=not page.not_accepted_because,
+        not_accepted_because=page.not_accepted_because,
         identities=paper_identities(reading, kinds),
         doubts=tuple(FieldDoubt(field.name, field.reason) for field in reading.refused),
         places_in_doubt=tuple(FieldDoubt(field.name, field.reason) for field in reading.doubtful),

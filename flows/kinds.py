@@ -4,10 +4,13 @@ could never be paid, or would be paid wrongly."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
 
 from claims.formulas.registry import formula_of, with_terms
 from claims.paper_kind import PaperKinds, PaperTerms
+from claims.paper_traits import PaperTraits
 from claims.product import Product
 from flows.errors import PaperHalvesDiffer, UnknownPaperKind
 from vision.documents.kinds.catalogue import Catalogue, PaperKind
@@ -29,36 +32,50 @@ def check_kinds(products: Mapping[str, Product], catalogue: Catalogue, kinds: Pa
         raise UnknownPaperKind(
             f"{'; '.join(wrong)}: the reader knows {', '.join(sorted(known))}. A kind is two YAML files {_WHERE}"
         )
-    blind = [
-        f"{key} pays on {kind}"
-        for key, product in sorted(products.items())
-        if product.evidence.patient_is_insured and formula_of(product).pays_on_papers
-        for kind in product.evidence.papers
-        if not kinds[kind].traits.state_paid
-    ]
-    if blind:
-        raise UnknownPaperKind(
-            f"{'; '.join(blind)}, which cannot show insurance_paid_minor: what the state insurance paid would be paid"
-            " again. Describe the field in the reader's half of the kind and name it under state_insurance in the"
-            " insurer's half (docs/papers.md)"
-        )
-    dayless = [
-        f"{key} pays on {kind}"
-        for key, product in sorted(products.items())
-        if _counts_days(product)
-        for kind in product.evidence.papers
-        if not kinds[kind].traits.stay
-    ]
-    if dayless:
-        raise UnknownPaperKind(
-            f"{'; '.join(dayless)}, which shows no days of a stay: name its fields under stay in the insurer's half of"
-            " the kind (docs/papers.md)"
-        )
+    for need in _NEEDS:
+        paid_blindly = [
+            f"{key} pays on {kind}"
+            for key, product in sorted(products.items())
+            if need.of(product)
+            for kind in product.evidence.papers
+            if not need.shown(kinds[kind].traits)
+        ]
+        if paid_blindly:
+            raise UnknownPaperKind(f"{'; '.join(paid_blindly)}, {need.otherwise}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """What some products need every kind that they pay on to show. otherwise: what is wrong with a kind that does not
+    show it, and what to do."""
+
+    of: Callable[[Product], bool]
+    shown: Callable[[PaperTraits], bool]
+    otherwise: str
+
+
+def _pays_beside_the_state(product: Product) -> bool:
+    return product.evidence.patient_is_insured and formula_of(product).pays_on_papers
 
 
 def _counts_days(product: Product) -> bool:
     formula, terms = with_terms(product)
     return formula.counts_days(terms)
+
+
+_NEEDS: Final = (
+    _Need(
+        _pays_beside_the_state,
+        lambda traits: bool(traits.state_paid),
+        "which cannot show insurance_paid_minor: what the state insurance paid would be paid again. Describe the field"
+        " in the reader's half of the kind and name it under state_insurance in the insurer's half (docs/papers.md)",
+    ),
+    _Need(
+        _counts_days,
+        lambda traits: bool(traits.stay),
+        "which shows no days of a stay: name its fields under stay in the insurer's half of the kind (docs/papers.md)",
+    ),
+)
 
 
 def check_halves(catalogue: Catalogue, kinds: PaperKinds) -> None:

@@ -19,12 +19,11 @@ from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims import credit as scoring
-from claims.benefit import amount_on
+from claims import paper_pages
 from claims.catalogue import product_of
 from claims.claim import EvidenceKind
 from claims.errors import InFlight, StoreError
 from claims.evidence import (
-    UNKNOWN_KIND,
     CoverFact,
     CreditFact,
     FraudFact,
@@ -37,16 +36,15 @@ from claims.evidence import (
     UnmeasuredPaper,
     UnmeasuredPhoto,
 )
-from claims.orders import order_key
-from claims.paper_meaning import traits_of
+from claims.orders import order_on
 from claims.rules import RULES
 from claims.store import adjudication, counts, erasure, holding, noses, papers
 from claims.store import repeats as repeated
 from claims.store.adjudication import ClaimFile, EvidenceRow
 from flows import evidence, matches
 from flows.stage_context import StageContext
-from flows.vision_pool import SeenPaper, Stopwatch
-from vision.documents.text.page import PaperReading
+from flows.vision_pool import ReadPaper, Stopwatch
+from vision.documents.gate import ReadPage
 from vision.errors import ImageRefused
 from vision.examine import ExaminedPhoto
 from vision.library import LibraryPhoto, publish, search
@@ -115,25 +113,25 @@ async def paper_facts(context: StageContext, file: ClaimFile, watch: Stopwatch) 
     papers_read = await asyncio.gather(*(vision.compute(watch, vision.paper, row) for row in rows))
     pages = [(row, page) for row, paper in zip(rows, papers_read, strict=True) for page in _pages(paper)]
     kinds = context.paper_kinds
-    read = [page for _, page in pages if isinstance(page, PaperReading)]
-    identities = {id(page): evidence.paper_identities(page, kinds) for page in read}
+    read = [page for _, page in pages if isinstance(page, ReadPage)]
+    identities = {id(page): evidence.paper_identities(page.reading, kinds) for page in read}
     numbers = [(identity, row.id) for row, page in pages for identity in identities.get(id(page), ())]
-    previews = [paper.preview_sha256 for paper in papers_read if isinstance(paper, SeenPaper)]
+    previews = [paper.preview_sha256 for paper in papers_read if isinstance(paper, ReadPaper)]
     async with _writing(context, file, previews) as conn:
         for row, paper in zip(rows, papers_read, strict=True):
-            if isinstance(paper, SeenPaper):
+            if isinstance(paper, ReadPaper):
                 await adjudication.set_preview(conn, row.id, paper.preview_sha256)
         await papers.publish_numbers(conn, file.claim.id, numbers, context.now())
     async with context.engine.connect() as conn:
         before = await papers.claims_with_number(conn, [key for key, _ in numbers], exclude_claim=file.claim.id)
     facts = tuple(
         evidence.paper_fact(row, page, _others(before, identities[id(page)]), kinds)
-        if isinstance(page, PaperReading)
+        if isinstance(page, ReadPage)
         else evidence.refused_paper(row, page)
         for row, page in pages
     )
     async with _writing(context, file, ()) as conn:
-        orders = [_order(file, fact) for fact in facts if isinstance(fact, PaperFact)]
+        orders = [order_on(fact, file.claim.merchant_id) for fact in facts if isinstance(fact, PaperFact)]
         await repeated.publish_orders(conn, file.claim.id, orders, context.now())
     return facts
 
@@ -229,14 +227,6 @@ def _others(before: Mapping[str, tuple[str, ...]], keys: Sequence[str]) -> tuple
     return tuple(dict.fromkeys(claim for key in keys for claim in before.get(key, ())))
 
 
-def _order(file: ClaimFile, paper: PaperFact) -> tuple[str, int]:
-    """Returns the key of the order that a paper shows, "" for none, and the price paid for it, 0 where the reading is
-    not accepted."""
-    price = traits_of(paper).price
-    total = amount_on(paper, price) if price and paper.accepted else 0
-    return order_key(paper.value("order_number"), file.claim.merchant_id), total if isinstance(total, int) else 0
-
-
 def _of_kind(file: ClaimFile, kind: EvidenceKind) -> list[EvidenceRow]:
     return [row for row in file.evidence if row.kind is kind]
 
@@ -257,10 +247,9 @@ def _library_photo(file: ClaimFile, row: EvidenceRow, photo: ExaminedPhoto) -> L
     )
 
 
-def _pages(paper: SeenPaper | ImageRefused) -> tuple[PaperReading | NotMeasured | ImageRefused, ...]:
-    """Returns the pages that are papers, or the first page where none is: the back of a bill, or its cover letter, is
-    no second bill."""
+def _pages(paper: ReadPaper | ImageRefused) -> tuple[ReadPage | NotMeasured | ImageRefused, ...]:
     if isinstance(paper, ImageRefused):
         return (paper,)
-    known = tuple(page for page in paper.pages if isinstance(page, PaperReading) and page.kind != UNKNOWN_KIND)
-    return known or paper.pages[:1]
+    return paper_pages.counting(
+        [(page, page.reading.kind if isinstance(page, ReadPage) else "") for page in paper.pages]
+    )

@@ -34,7 +34,7 @@ from vision.copies.geometry import Geometry
 from vision.copies.sscd import SscdFiles, measured_cut_off
 from vision.decode.image import Decoder, Picture, preview_jpeg, sniff
 from vision.documents import Reader, load_catalogue
-from vision.documents.text.page import PaperReading
+from vision.documents.gate import ReadPage, gated
 from vision.errors import ImageRefused
 from vision.examine import ExaminedPhoto, PhotoInstruments
 from vision.library import Candidate, known_pictures
@@ -47,15 +47,15 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class SeenPaper:
+class ReadPaper:
     """A paper page by page, and the preview of its first page."""
 
-    pages: tuple[PaperReading | measurement.Unmeasured, ...]
+    pages: tuple[ReadPage | measurement.Unmeasured, ...]
     preview_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
-class SeenNose:
+class MeasuredNose:
     """A nose photo's template, or what is wrong with the photo."""
 
     template: NoseTemplate | measurement.Unmeasured
@@ -148,7 +148,7 @@ class VisionPool:
         words = [match.transform, f"probability {match.probability:.4f}, {match.inliers} points agree"]
         return self._blobs.put(overlay.draw(photo, other, pairs, outline, words))
 
-    def paper(self, row: EvidenceRow) -> SeenPaper | ImageRefused:
+    def paper(self, row: EvidenceRow) -> ReadPaper | ImageRefused:
         """Read every page of a PDF, or the single page of a photo."""
         data = self._blobs.read(row.sha256)
         try:
@@ -158,15 +158,20 @@ class VisionPool:
                 pictures = [self._decoder.decode(data, self._config.paper_long_edge_px)]
         except ImageRefused as refusal:
             return refusal
-        pages = tuple(self._reader.read(picture) for picture in pictures)
-        return SeenPaper(pages, self._preview(pictures[0]))
+        return ReadPaper(tuple(self._page(picture) for picture in pictures), self._preview(pictures[0]))
 
-    def nose(self, sha256: str) -> SeenNose | ImageRefused:
+    def _page(self, picture: Picture) -> ReadPage | measurement.Unmeasured:
+        reading = self._reader.read(picture)
+        if isinstance(reading, measurement.Unmeasured):
+            return reading
+        return gated(reading)
+
+    def nose(self, sha256: str) -> MeasuredNose | ImageRefused:
         try:
             picture = self._decoder.decode(self._blobs.read(sha256), self._config.nose_long_edge_px)
         except ImageRefused as refusal:
             return refusal
-        return SeenNose(self._noses.template(picture), self._preview(picture))
+        return MeasuredNose(self._noses.template(picture), self._preview(picture))
 
     def compare_nose(self, probe: NoseTemplate, enrolled: Sequence[bytes]) -> NoseComparison | measurement.Unmeasured:
         """Compare a nose with a pet's enrolled templates. Raises TemplateUnreadable or TemplatesIncompatible for an

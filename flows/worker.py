@@ -53,14 +53,14 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
     paper_kinds = load_paper_kinds(config.paper_kinds)
     check_kinds(load_catalogue(), read_kinds(config.paper_kinds), paper_kinds)
     stop, wake = stop or asyncio.Event(), asyncio.Event()
-    enrol_wake, teach_wake = asyncio.Event(), asyncio.Event()
+    enrol_wake, learn_wake = asyncio.Event(), asyncio.Event()
     engine = connect(config.store.dsn, pool_size=config.store.pool_size)
     scorecard = Scorecard.from_json(weights_path("credit_scorecard").read_bytes())
     try:
         with vision_pool(config) as vision:
             async with (
                 tracking(config.prefect) as tracker,
-                stopping(stop, [wake, enrol_wake, teach_wake]),
+                stopping(stop, [wake, enrol_wake, learn_wake]),
                 AsyncExitStack() as held,
             ):
                 await asyncio.to_thread(vision.warm_photos)
@@ -82,7 +82,7 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     task="enrol",
                 )
                 learning = Sending(
-                    "teach",
+                    "learn",
                     engine,
                     tracker,
                     RulingLearner(engine).learn,
@@ -90,8 +90,8 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     about="claim",
                     task="learn",
                 )
-                words = OutboxQueue(engine, "teach", config.name, config.enrol_lease.lease_seconds)
-                teach = Drain("teach", words, learning.work, config.enrol_lease, stop, teach_wake)
+                words = OutboxQueue(engine, "learn", config.name, config.enrol_lease.lease_seconds)
+                learn = Drain("learn", words, learning.work, config.enrol_lease, stop, learn_wake)
                 enrolments = OutboxQueue(engine, "enrol", config.name, config.enrol_lease.lease_seconds)
                 enrol = Drain("enrol", enrolments, enrolling.work, config.enrol_lease, stop, enrol_wake)
 
@@ -120,7 +120,7 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     await _either(library.settled, stop)  # its search is exact, PostgreSQL's graph is not
                     log.info("ready", process=config.name, cores=config.cores, library_rows=library.rows)
                     await live(
-                        engine, config.name, "worker", [drain, enrol, teach], stop, report, config.lease.report_seconds
+                        engine, config.name, "worker", [drain, enrol, learn], stop, report, config.lease.report_seconds
                     )
     finally:
         await engine.dispose()

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.commands.opening import JsonFlag, console, fail, operator, print_json, settings, with_store
+from api.commands.opening import JsonFlag, console, fail, operator, paper_kinds, print_json, settings, with_store
 from claims.errors import InFlight, InputsErased, NotFound
 
 claims_app = typer.Typer(no_args_is_help=True, help="Claims and their decisions")
@@ -61,6 +61,7 @@ def show(claim_id: str, language: Language = "", as_json: JsonFlag = False) -> N
     lang = language or DEFAULT
     if lang not in languages():
         raise fail(f"the language is {' or '.join(languages())}")
+    kinds = paper_kinds(settings())
 
     async def work(conn: AsyncConnection) -> None:
         view = await claim_view(conn, claim_id)
@@ -84,7 +85,7 @@ def show(claim_id: str, language: Language = "", as_json: JsonFlag = False) -> N
             )
             table = Table("reason", "in words")
             for reason in made.reasons:
-                table.add_row(reason.code, reason_text(reason, lang, product))
+                table.add_row(reason.code, reason_text(reason, lang, product, kinds))
             console.print(table)
             for line in made.benefit:
                 console.print(f"  {benefit_text(line, lang)}", highlight=False)

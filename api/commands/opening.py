@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.settings import Settings
 
 if TYPE_CHECKING:
+    from claims.paper_kind import PaperKinds
     from flows.config import SettleConfig
 
 T = TypeVar("T")
@@ -46,6 +47,17 @@ def settings() -> Settings:
 def operator() -> str:
     """Returns the name of the user who runs the command, for the audit chain."""
     return f"operator:{getpass.getuser()}"
+
+
+def paper_kinds(config: Settings) -> PaperKinds:
+    """Returns the insurer's half of every kind of paper. Exits with the file and the key that are wrong."""
+    from claims.errors import InvalidPaperTerms
+    from claims.paper_kind import load_paper_kinds
+
+    try:
+        return load_paper_kinds(config.paper_kinds)
+    except InvalidPaperTerms as error:
+        raise fail(f"wrong settings: MIAOPEI_PAPER_KINDS: {error}") from error
 
 
 def settling(config: Settings) -> SettleConfig:

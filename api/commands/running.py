@@ -7,7 +7,7 @@ import asyncio
 import typer
 
 from api import logs
-from api.commands.opening import JsonFlag, console, error_console, fail, settings, settling
+from api.commands.opening import JsonFlag, console, error_console, fail, paper_kinds, settings, settling
 
 
 def up() -> None:
@@ -20,7 +20,9 @@ def up() -> None:
         console.print(f"logs       {stack.logs}\nCtrl-C stops everything.", highlight=False)
 
     config = settings()
-    settling(config)  # a wrong rail is refused here, not by a process that dies again and again
+    # A wrong rail or kind of paper is refused here, not by a process that dies again and again.
+    settling(config)
+    paper_kinds(config)
     error_console.print("starting PostgreSQL, Prefect, API, worker, settle and refer", highlight=False)
     try:
         Stack(config).run(started)
@@ -32,7 +34,9 @@ def api() -> None:
     """Serve the HTTP API and the pages."""
     from api.serve import serve
 
-    serve(settings())
+    config = settings()
+    paper_kinds(config)
+    serve(config)
 
 
 def worker() -> None:

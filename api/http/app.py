@@ -22,6 +22,7 @@ from api.http.routes import claims, evidence, floods, health, insured, matches, 
 from api.http.schemas.claims import ClaimRequest
 from api.settings import Settings
 from claims.catalogue import load_catalogue
+from claims.paper_kind import load_paper_kinds
 from claims.store.blobs import BlobStore
 from claims.store.engine import connect
 
@@ -44,6 +45,7 @@ def create_app(settings: Settings, now: Callable[[], datetime] = utc_now) -> Fas
             engine=engine,
             blobs=BlobStore(settings.evidence_url),
             catalogue=load_catalogue(),
+            paper_kinds=load_paper_kinds(settings.paper_kinds),
             keys=tokens.KeyRing(settings.token_key, settings.token_keys_old, settings.home),
             rates=Rates(settings.http, app.state.metrics),
             now=now,

@@ -14,6 +14,7 @@ from api.http.rates import Rates
 from api.http.tokens import KeyRing
 from api.limits import HttpLimits
 from api.settings import Settings
+from claims.paper_kind import PaperKinds
 from claims.product import Product
 from claims.store.blobs import BlobStore
 
@@ -27,6 +28,7 @@ class Context:
     engine: AsyncEngine
     blobs: BlobStore
     catalogue: Mapping[str, Product]
+    paper_kinds: PaperKinds
     keys: KeyRing
     rates: Rates
     now: Callable[[], datetime]

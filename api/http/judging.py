@@ -9,13 +9,15 @@ from api.http.repeats import KeyedRequest, Reply
 from api.http.schemas.work import VerdictRequest, VerdictTaken
 from api.http.tokens import Role
 from claims import explain
-from claims.decide import person_decision, person_inputs
+from claims.decide import PersonInputs, person_decision
 from claims.decision import Outcome
 from claims.errors import CopyPaid, RecoveryNeeded, RepeatPaid
 from claims.money import Money
 from claims.rules import RULES
-from claims.store import adjudication, counts, recording, repeats
+from claims.store import adjudication, counts, repeats
+from claims.store.recording import JudgedReferral, decide_referral
 from claims.store.referrals import Referral
+from claims.wire import canonical
 
 _OUTCOMES = {"approve": Outcome.PAY, "refuse": Outcome.DECLINE, "ask": Outcome.ASK}
 
@@ -33,26 +35,37 @@ async def judge(conn: AsyncConnection, sent: KeyedRequest, referral: Referral, v
     product = context.catalogue[file.claim.product]
     outcome = _OUTCOMES[verdict.verdict]
     payout = Money(verdict.amount_minor or 0, verdict.currency or product.currency)
-    terms = (file.claim, file.policy, product, outcome, payout, verdict.note, sent.actor, RULES, now)
     of_order = (await repeats.sharing(conn, file.claim, product, RULES)).order_paid_minor
-    decision = person_decision(*terms, paid_to_date_minor=cover.paid_to_date_minor, order_paid_minor=of_order)
-    inputs = person_inputs(*terms, paid_to_date_minor=cover.paid_to_date_minor, order_paid_minor=of_order)
+    person = PersonInputs(
+        claim=file.claim,
+        policy=file.policy,
+        product=product,
+        outcome=outcome,
+        payout=payout,
+        note=verdict.note,
+        subject=sent.actor,
+        rules=RULES,
+        now=now,
+        paid_to_date_minor=cover.paid_to_date_minor,
+        order_paid_minor=of_order,
+    )
+    decision = person_decision(person)
+    judged = JudgedReferral(
+        referral_id=referral.id,
+        file=file,
+        decision=decision,
+        inputs=canonical(person),
+        now=now,
+        actor=sent.actor,
+        subject=principal.subject,
+        verdict=verdict.verdict,
+        note=verdict.note,
+        partner=principal.partner,
+        although_copy_paid=verdict.although_copy_paid,
+        recover=verdict.recover,
+    )
     try:
-        recorded = await recording.decide_referral(
-            conn,
-            referral.id,
-            file,
-            decision,
-            inputs,
-            now,
-            actor=sent.actor,
-            subject=principal.subject,
-            verdict=verdict.verdict,
-            note=verdict.note,
-            partner=principal.partner,
-            although_copy_paid=verdict.although_copy_paid,
-            recover=verdict.recover,
-        )
+        recorded = await decide_referral(conn, judged)
     except RecoveryNeeded as error:
         paid, due = (explain.money_text(Money(minor, payout.currency)) for minor in (error.paid_minor, error.due_minor))
         words = (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from urllib.parse import quote
 
+from api.http.context import Context
 from api.http.languages import Lang
 from api.http.schemas import claims as wire
 from api.http.schemas import insured, work
@@ -13,6 +13,7 @@ from claims import explain
 from claims.claim import Status
 from claims.decision import Decision, Ground, Reason
 from claims.disclosure import for_outsiders
+from claims.paper_kind import PaperKinds
 from claims.policy import Policy
 from claims.product import Product
 from claims.store.adjudication import EvidenceRow
@@ -21,10 +22,10 @@ from claims.store.views import ClaimDetail, ClaimSummary, QueueEntry
 from claims.store.waiting import Counts
 
 
-def claim(view: ClaimDetail, catalogue: Mapping[str, Product], principal: Principal, lang: Lang) -> wire.ClaimView:
+def claim(view: ClaimDetail, context: Context, principal: Principal, lang: Lang) -> wire.ClaimView:
     """Returns the claim as `principal` may see it."""
     row, newest = view.claim, view.decision
-    product = catalogue.get(row.product)
+    product = context.catalogue.get(row.product)
     return wire.ClaimView(
         id=row.id,
         status=row.status,
@@ -55,7 +56,7 @@ def claim(view: ClaimDetail, catalogue: Mapping[str, Product], principal: Princi
             )
             for entry in view.timeline
         ],
-        decision=decision(newest.decision, product, principal, lang) if newest is not None else None,
+        decision=None if newest is None else decision(newest.decision, product, context.paper_kinds, principal, lang),
         payouts=[
             wire.PayoutView(
                 id=payout.id,
@@ -100,14 +101,16 @@ def evidence(claim_id: str, file: EvidenceRow) -> wire.Evidence:
     )
 
 
-def decision(decided: Decision, product: Product | None, principal: Principal, lang: Lang) -> wire.DecisionView:
+def decision(
+    decided: Decision, product: Product | None, kinds: PaperKinds, principal: Principal, lang: Lang
+) -> wire.DecisionView:
     by_rules = decided.decided_by == "rules"
     return wire.DecisionView(
         outcome=decided.outcome,
         outcome_text=explain.outcome_text(decided.outcome, lang),
         payout_minor=decided.payout.minor,
         currency=decided.payout.currency,
-        reasons=[_reason(reason, product, principal, lang) for reason in decided.reasons],
+        reasons=[_reason(reason, product, kinds, principal, lang) for reason in decided.reasons],
         benefit=[
             wire.BenefitView(
                 code=line.label,
@@ -156,7 +159,7 @@ def claim_row(row: ClaimSummary, lang: Lang) -> wire.ClaimRow:
     )
 
 
-def queue_row(row: QueueEntry, catalogue: Mapping[str, Product], lang: Lang) -> work.QueueRow:
+def queue_row(row: QueueEntry, context: Context, lang: Lang) -> work.QueueRow:
     first = _first_reason(row.decision)
     return work.QueueRow(
         referral_id=row.referral.id,
@@ -168,9 +171,7 @@ def queue_row(row: QueueEntry, catalogue: Mapping[str, Product], lang: Lang) -> 
         amount_minor=row.claim.amount.minor,
         currency=row.claim.amount.currency,
         first_reason=first.code if first is not None else "",
-        first_reason_text=explain.reason_text(first, lang, catalogue.get(row.claim.product))
-        if first is not None
-        else "",
+        first_reason_text=_first_reason_text(first, row, context, lang),
         assigned_to=row.referral.assigned_to,
         due_at=row.referral.due_at,
         created_at=row.referral.created_at,
@@ -191,7 +192,7 @@ def queue_counts(counted: Counts) -> work.QueueCounts:
     )
 
 
-def referral_row(row: QueueEntry, catalogue: Mapping[str, Product], lang: Lang) -> work.ReferralRow:
+def referral_row(row: QueueEntry, context: Context, lang: Lang) -> work.ReferralRow:
     first = _first_reason(row.decision)
     first = for_outsiders(first) if first is not None else None
     return work.ReferralRow(
@@ -203,9 +204,7 @@ def referral_row(row: QueueEntry, catalogue: Mapping[str, Product], lang: Lang) 
         amount_minor=row.claim.amount.minor,
         currency=row.claim.amount.currency,
         first_reason=first.code if first is not None else "",
-        first_reason_text=explain.reason_text(first, lang, catalogue.get(row.claim.product))
-        if first is not None
-        else "",
+        first_reason_text=_first_reason_text(first, row, context, lang),
         due_at=row.referral.due_at,
         created_at=row.referral.created_at,
         claim_href=f"/v1/claims/{row.claim.id}",
@@ -233,7 +232,15 @@ def _first_reason(decided: Decision | None) -> Reason | None:
     return decided.reasons[0] if decided is not None and decided.reasons else None
 
 
-def _reason(reason: Reason, product: Product | None, principal: Principal, lang: Lang) -> wire.ReasonView:
+def _first_reason_text(first: Reason | None, row: QueueEntry, context: Context, lang: Lang) -> str:
+    if first is None:
+        return ""
+    return explain.reason_text(first, lang, context.catalogue.get(row.claim.product), context.paper_kinds)
+
+
+def _reason(
+    reason: Reason, product: Product | None, kinds: PaperKinds, principal: Principal, lang: Lang
+) -> wire.ReasonView:
     """Returns the reason as `principal` may see it: a claimant sees nothing of a suspicion that could concern other
     people, nor how near a threshold was."""
     to_claimant = principal.role is Role.CLAIMANT
@@ -242,16 +249,16 @@ def _reason(reason: Reason, product: Product | None, principal: Principal, lang:
     hidden = to_claimant and reason.ground is Ground.SUSPICION
     return wire.ReasonView(
         code=reason.code,
-        text=explain.claimant_text(reason, lang, product)
+        text=explain.claimant_text(reason, lang, product, kinds)
         if to_claimant
-        else explain.reason_text(reason, lang, product),
+        else explain.reason_text(reason, lang, product, kinds),
         ground=reason.ground,
         pulls=reason.pulls,
         value="" if hidden else reason.value,
         threshold="" if hidden else reason.threshold,
         evidence_id=reason.evidence_id,
         clause=reason.clause,
-        detail="" if hidden else explain.detail_text(reason, lang, product),
+        detail="" if hidden else explain.detail_text(reason, lang, product, kinds),
     )
 
 

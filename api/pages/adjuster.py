@@ -250,7 +250,7 @@ async def _queue(visit: Visit) -> dict[str, Any]:
             "row": row,
             "product": product_name(context.catalogue, row.claim.product, lang),
             "reason": explain.reason_text(
-                shown(row.decision.reasons[0]), lang, context.catalogue.get(row.claim.product)
+                shown(row.decision.reasons[0]), lang, context.catalogue.get(row.claim.product), context.paper_kinds
             )
             if row.decision is not None
             else "",
@@ -298,10 +298,10 @@ async def _case(visit: Visit, referral_id: str) -> dict[str, Any]:
         if case.view.claim.peril in case.product.perils
         else case.view.claim.peril,
         "reason_text": lambda reason: explain.reason_text(
-            for_outsiders(reason) if case.outsider else reason, lang, case.product
+            for_outsiders(reason) if case.outsider else reason, lang, case.product, context.paper_kinds
         ),
         "detail_text": lambda reason: explain.detail_text(
-            for_outsiders(reason) if case.outsider else reason, lang, case.product
+            for_outsiders(reason) if case.outsider else reason, lang, case.product, context.paper_kinds
         ),
         "explain": explain,
         "sign_kind": lambda kind: signs.kind_text(kind, lang),
@@ -309,7 +309,8 @@ async def _case(visit: Visit, referral_id: str) -> dict[str, Any]:
         "outcome_text": lambda outcome: explain.outcome_text(outcome, lang),
         "status_text": lambda status: explain.status_text(status, lang),
         "explained": explain.explanation(case.recorded.row.decision, lang) if case.recorded is not None else (),
-        "kind_text": lambda kind: explain.paper_kind_text(kind, lang),
+        "kind_text": lambda kind: explain.paper_kind_text(kind, lang, context.paper_kinds),
+        "not_vouched_text": lambda because: explain.not_vouched_text(because, lang, context.paper_kinds),
         "field_text": lambda name: explain.field_text(name, lang),
         "doubtful_fields": case.doubtful_fields,
         "clause_text": lambda number: case.product.clause_text(number, lang),

@@ -28,6 +28,7 @@ from claims.evidence import (
     UnmeasuredPaper,
     UnmeasuredPhoto,
 )
+from claims.insured_claim import InsuredClaim
 from claims.judge.papers import doubtful_fields
 from claims.money import Money, smallest
 from claims.product import Product
@@ -143,7 +144,7 @@ async def load(
     cover = await counts.cover(conn, referral.claim_id)
     file = await adjudication.load(conn, referral.claim_id)
     of_order = (await repeats.sharing(conn, file.claim, product, RULES)).order_paid_minor
-    limit = person_limit(file.claim, view.policy, product, cover.paid_to_date_minor, of_order)
+    limit = person_limit(InsuredClaim(file.claim, view.policy, product), cover.paid_to_date_minor, of_order)
     lines = recorded.row.decision.benefit if recorded is not None else ()
     calculated = next((line.amount for line in lines if line.label == "due"), view.claim.amount)
     due = smallest(calculated, limit) if calculated.minor > 0 else limit

@@ -166,7 +166,7 @@ async def _shown(visit: Visit, claim_id: str) -> dict[str, Any]:
         "product": product,
         "product_name": product_name(context.catalogue, view.claim.product, lang),
         "decision": decision,
-        "why": explain.claimant_texts(decision, lang, product) if decision is not None else (),
+        "why": explain.claimant_texts(decision, lang, product, context.paper_kinds) if decision is not None else (),
         "clauses": clauses,
         "benefit": _benefit(view, decision, lang),
         "status_text": lambda status: explain.status_text(status, lang),

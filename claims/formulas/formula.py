@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from claims.benefit import Benefit, Given
+from claims.benefit_lines import LineKind
 from claims.decision import Reason
 from claims.evidence import PaperFact, UnmeasuredFact
 from claims.product import Product, Terms
@@ -54,6 +55,7 @@ class Formula(Generic[TermsT]):
     ground_for_nothing: the plain contract ground on which nothing is due, None for that of the deductible.
     pays_beside_loss: something may be due even where no loss is left.
     counts_days: the papers must show the days of a stay.
+    lines: the kinds of line that it adds to those that all formulas share.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Formula(Generic[TermsT]):
     ground_for_nothing: Callable[[Product, TermsT, Benefit], Reason | None] = _no_ground
     pays_beside_loss: Callable[[TermsT], bool] = _never
     counts_days: Callable[[TermsT], bool] = _never
+    lines: tuple[LineKind, ...] = ()
 
     def terms_of(self, product: Product) -> TermsT:
         """Return the product's terms as this formula reads them. Raises pydantic.ValidationError, a ValueError."""

@@ -22,6 +22,7 @@ from claims.benefit import (
     reduced,
     within_limits,
 )
+from claims.benefit_lines import CLAIMED, LOSS, LineKind, Slot
 from claims.decision import Reason
 from claims.evidence import PaperFact, UnmeasuredFact
 from claims.formulas.formula import Formula
@@ -39,6 +40,17 @@ _CODE_BY_LISTING: Mapping[hospitals.HospitalListing, str] = {
 }
 
 
+_NAME = (Slot("name", "name"),)
+_BY_DAY = (Slot("days", "days"), Slot("per_day", "minor"))
+
+PAPER_TOTAL = LineKind("paper_total", _NAME, beside="{name}")
+INSURANCE_PAID = LineKind("insurance_paid", _NAME, beside="{name}")
+HOSPITAL_EXCLUDED = LineKind("hospital_excluded", _NAME, beside="{name}")
+DAYS_COUNTED = LineKind("days_counted", (Slot("days", "days"),), beside="{days}")
+DAY_LIMIT = LineKind("day_limit", _BY_DAY)
+ALLOWANCE = LineKind("allowance", _BY_DAY)
+
+
 class PaperTotalTerms(HospitalTerms):
     """Terms of bills that are paid by class and hospital.
 
@@ -52,7 +64,7 @@ class PaperTotalTerms(HospitalTerms):
 
 
 def calculate(given: Given, terms: PaperTotalTerms) -> Benefit | UnmeasuredFact:
-    product, lines = given.product, [line("claimed", given.claim.amount)]
+    product, lines = given.product, [line(CLAIMED, given.claim.amount)]
     read = _cost(given, terms)
     if isinstance(read, UnmeasuredFact):
         return read
@@ -63,7 +75,7 @@ def calculate(given: Given, terms: PaperTotalTerms) -> Benefit | UnmeasuredFact:
     loss, elsewhere = claimable(given, cost)
     lines += [*shown, *elsewhere]
     if terms.stay is not None:
-        lines.append(line("days_counted", product.money(0), str(days)))
+        lines.append(line(DAYS_COUNTED, product.money(0), str(days)))
     left, deducted = after_deductibles(given, loss)
     due, borne = insurers_share(product, left, rounds_once=terms.rounds_once)
     lines += [*deducted, *borne]
@@ -117,11 +129,11 @@ def notes(terms: PaperTotalTerms, papers: Sequence[PaperFact]) -> list[Reason]:
 def ground_for_nothing(product: Product, terms: PaperTotalTerms, benefit: Benefit) -> Reason | None:
     """Return a ground if there are only bills of excluded hospitals, or no day of the stay is left."""
     lines = {row.label: row for row in benefit.lines}
-    loss = lines["loss"].amount.minor
-    if loss == 0 and "hospital_excluded" in lines:
+    loss = lines[LOSS.label].amount.minor
+    if loss == 0 and HOSPITAL_EXCLUDED.label in lines:
         clause = product.clauses[HOSPITALS_CLAUSE].number
-        return reason("hospital_excluded", lines["hospital_excluded"].detail, "not excluded", clause=clause)
-    if terms.stay is not None and loss > 0 and lines["days_counted"].detail == "0":
+        return reason("hospital_excluded", lines[HOSPITAL_EXCLUDED.label].detail, "not excluded", clause=clause)
+    if terms.stay is not None and loss > 0 and lines[DAYS_COUNTED.label].detail == "0":
         clause = product.clauses["limit"].number
         return reason("days_exhausted", "0 days", f"<= {terms.stay.days_max} days", clause=clause)
     return None
@@ -149,12 +161,12 @@ def _cost(given: Given, terms: PaperTotalTerms) -> tuple[tuple[CostPart, ...], L
             return total
         if isinstance(own, UnmeasuredFact):
             return own
-        lines.append(line("paper_total", product.money(total), paper.name))
+        lines.append(line(PAPER_TOTAL, product.money(total), paper.name))
         if own < total:
-            lines.append(line("insurance_paid", product.money(own - total), paper.name))
+            lines.append(line(INSURANCE_PAID, product.money(own - total), paper.name))
         listing = hospitals.listing(terms, paper)
         if listing == "excluded":
-            lines.append(line("hospital_excluded", product.money(-own), paper.name))
+            lines.append(line(HOSPITAL_EXCLUDED, product.money(-own), paper.name))
             continue
         designated = listing == "designated"
         for part in reduced(_by_class(product, terms, paper, total, designated), total - own, best_covered_first):
@@ -191,11 +203,11 @@ def _by_days(product: Product, stay: Stay, due: Money, days: int) -> tuple[Money
     if stay.day_limit_minor is not None:
         ceiling = product.money(days * stay.day_limit_minor)
         if ceiling < due:
-            lines.append(line("day_limit", ceiling - due, f"{days} {stay.day_limit_minor}"))
+            lines.append(line(DAY_LIMIT, ceiling - due, f"{days} {stay.day_limit_minor}"))
             due = ceiling
     if days and stay.allowance_day_minor:
         allowance = product.money(days * stay.allowance_day_minor)
-        lines.append(line("allowance", allowance, f"{days} {stay.allowance_day_minor}"))
+        lines.append(line(ALLOWANCE, allowance, f"{days} {stay.allowance_day_minor}"))
         due = due + allowance
     return due, lines
 
@@ -212,4 +224,5 @@ FORMULA = Formula(
     ground_for_nothing=ground_for_nothing,
     pays_beside_loss=pays_beside_loss,
     counts_days=counts_days,
+    lines=(PAPER_TOTAL, INSURANCE_PAID, HOSPITAL_EXCLUDED, DAYS_COUNTED, DAY_LIMIT, ALLOWANCE),
 )

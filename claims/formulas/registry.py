@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from claims.benefit import Benefit, Given
-from claims.errors import UnknownFormula
+from claims.benefit_lines import SHARED, LineKind
+from claims.errors import InvalidLineKind, UnknownFormula
 from claims.evidence import UnmeasuredFact
 from claims.formulas import paper_total, stated_amount
 from claims.formulas.formula import Formula
@@ -22,6 +23,21 @@ FORMULAS: Mapping[str, Formula[Any]] = MappingProxyType(
         )
     }
 )
+
+
+def _lines() -> Mapping[str, LineKind]:
+    kinds: dict[str, LineKind] = {kind.label: kind for kind in SHARED}
+    for formula in FORMULAS.values():
+        for kind in formula.lines:
+            if kinds.setdefault(kind.label, kind) != kind:
+                raise InvalidLineKind(
+                    f"benefit formula {formula.name}: line {kind.label!r} is declared otherwise elsewhere"
+                )
+    return MappingProxyType(kinds)
+
+
+# Every kind of line that a calculation may have, by its label.
+LINES = _lines()
 
 
 def formula_of(product: Product) -> Formula[Any]:
@@ -42,10 +58,24 @@ def with_terms(product: Product) -> tuple[Formula[Any], Terms]:
 
 
 def calculate(given: Given) -> Benefit | UnmeasuredFact:
-    """Return what is due by the product's formula. Unmeasured when it pays on papers and none shows what it takes."""
+    """Return what is due by the product's formula. Unmeasured when it pays on papers and none shows what it takes.
+
+    Raises InvalidLineKind for a line that the formula does not declare.
+    """
     formula, terms = with_terms(given.product)
     benefit: Benefit | UnmeasuredFact = formula.calculate(given, terms)
+    if isinstance(benefit, Benefit):
+        _check_declared(formula, benefit)
     return benefit
+
+
+def _check_declared(formula: Formula[Any], benefit: Benefit) -> None:
+    own = {kind.label for kind in (*SHARED, *formula.lines)}
+    if undeclared := [line.label for line in benefit.lines if line.label not in own]:
+        raise InvalidLineKind(
+            f"benefit formula {formula.name}: line {', '.join(map(repr, undeclared))} is not among its `lines`, so"
+            " nobody could be told what it means"
+        )
 
 
 def checked(product: Product) -> Product:

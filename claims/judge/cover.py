@@ -10,6 +10,7 @@ from claims.claim import Claim
 from claims.decision import Reason
 from claims.evidence import CoverFact
 from claims.formulas.registry import formula_of
+from claims.insured_claim import InsuredClaim
 from claims.policy import Policy
 from claims.product import Product
 from claims.reasons import reason
@@ -41,9 +42,10 @@ def last_covered_day(policy: Policy, product: Product) -> date:
     return local_date(last, product)
 
 
-def mismatches(claim: Claim, policy: Policy, product: Product, cover: CoverFact) -> list[Reason]:
+def mismatches(insured: InsuredClaim, cover: CoverFact) -> list[Reason]:
     """Return a reason for each record that does not belong with the others. No amount can be trusted then, so a person
     looks; none of this is the claimant's doing."""
+    claim, policy, product = insured.claim, insured.policy, insured.product
     reasons = []
     if (claim.product, claim.policy_id, claim.claimant_id) != (product.key, policy.id, policy.claimant_id) or (
         policy.product != product.key
@@ -57,8 +59,9 @@ def mismatches(claim: Claim, policy: Policy, product: Product, cover: CoverFact)
     return reasons
 
 
-def judge(claim: Claim, policy: Policy, product: Product, cover: CoverFact, rules: Rules) -> list[Reason]:
+def judge(insured: InsuredClaim, cover: CoverFact, rules: Rules) -> list[Reason]:
     """Return CONTRACT reasons where the terms exclude the event, else `cover_in_force`."""
+    claim, policy, product = insured.claim, insured.policy, insured.product
     clauses = product.clauses
     reasons = []
     if claim.peril not in product.perils:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 
 from claims.benefit import amount_on, own_cost
-from claims.claim import Claim
 from claims.decision import Ground, Reason
 from claims.evidence import PaperFact, UnmeasuredFact, UnmeasuredPaper
 from claims.formulas.registry import formula_of, with_terms
+from claims.insured_claim import InsuredClaim
 from claims.judge import agreement
 from claims.judge.cover import first_covered_day, last_covered_day, local_date
 from claims.names import masked, same_name
@@ -71,9 +71,7 @@ def prices(product: Product, papers: Papers, rules: Rules) -> tuple[PaperFact, .
 
 
 def judge(
-    claim: Claim,
-    policy: Policy,
-    product: Product,
+    insured: InsuredClaim,
     papers: Papers,
     rules: Rules,
     *,
@@ -82,6 +80,7 @@ def judge(
 ) -> list[Reason]:
     """Return the reasons of all papers. `needed`: how many papers this claim must bring. The claimant is told once
     about papers that could not be used; after that, the others decide."""
+    claim, policy, product = insured.claim, insured.policy, insured.product
     sound = _sound(product, product.evidence.papers, papers, rules)
     proofs = proving(product, papers, rules)
     reasons: list[Reason] = []
@@ -98,7 +97,7 @@ def judge(
             problems = _problems(product, paper, rules)
             raised = _suspicions(policy, product, paper, rules)
             if not problems:
-                raised += _contradictions(claim, policy, product, paper)
+                raised += _contradictions(insured, paper)
                 problems = _vouched(paper, rules)
         reasons += raised
         reasons += [
@@ -286,7 +285,8 @@ def _suspicions(policy: Policy, product: Product, paper: PaperFact, rules: Rules
     return reasons
 
 
-def _contradictions(claim: Claim, policy: Policy, product: Product, paper: PaperFact) -> list[Reason]:
+def _contradictions(insured: InsuredClaim, paper: PaperFact) -> list[Reason]:
+    claim, policy, product = insured.claim, insured.policy, insured.product
     reasons = [_failed(check.name, check.detail, paper.evidence_id) for check in paper.checks if not check.passed]
     for name in traits_of(paper).within_cover:
         shown = _date(paper.value(name))

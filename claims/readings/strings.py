@@ -11,24 +11,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 
 from claims import currencies
 from claims.errors import InvalidMoney
+from claims.paper_kind import PaperKinds, load_paper_kinds
 from claims.product import Product
 from claims.texts import DEFAULT, Language, Texts, texts
 
 
 @dataclass(frozen=True, slots=True)
 class TextReader:
-    """The reader: the language, and the terms that name perils and tell currency and time zone, where they are
-    known."""
+    """The reader: the language, the terms that name perils and tell currency and time zone, where they are known, and
+    the kinds of paper, which have titles: the product's own, unless an installation has more."""
 
     lang: Language
     product: Product | None = None
+    kinds: PaperKinds = field(default_factory=load_paper_kinds)
 
     @property
     def texts(self) -> Texts:
@@ -250,16 +252,6 @@ def fill(template: str, values: Mapping[str, str]) -> str:
         for piece in _parsed(template).pieces
     ]
     return "".join(filled).strip()
-
-
-def slots(template: str) -> frozenset[str]:
-    """Return the names of the slots that a template has."""
-    return frozenset(re.findall(r"\{(\w+)\}", template))
-
-
-def slots_outside(template: str) -> frozenset[str]:
-    """Return the slots outside of all brackets: they would leave a hole where nothing can be said."""
-    return frozenset(piece.name for piece in _parsed(template).pieces if isinstance(piece, _Slot))
 
 
 @cache

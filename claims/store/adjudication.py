@@ -13,8 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.claim import Claim, EvidenceKind, Status
 from claims.errors import Conflict, NotFound
+from claims.insured_claim import InsuredClaim
 from claims.money import Money
 from claims.policy import Policy
+from claims.product import Product
 from claims.store.tables import claimants, claims, evidence, policies
 
 
@@ -48,6 +50,10 @@ class ClaimFile:
     claimant_name: str
     credit_attributes: Mapping[str, Any]
     trace_id: str
+
+    def under(self, product: Product) -> InsuredClaim:
+        """Return the claim with its policy, under the product's terms."""
+        return InsuredClaim(self.claim, self.policy, product)
 
 
 async def load(conn: AsyncConnection, claim_id: str) -> ClaimFile:

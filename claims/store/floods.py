@@ -25,7 +25,7 @@ from claims.store.tables import claims, flood_claims, floods, photo_sightings
 from claims.store.tables import referrals as referral_rows
 
 FloodRuling = Literal["common", "copies"]
-ACTOR: Final = "flow:teach"
+ACTOR: Final = "flow:learn"
 _LOCK: Final = 0x666C6F64
 _FLOODS: Final = uuid.UUID("9d6b1f58-3b6f-5c0e-8f1c-6a1f8f0f0b3d")
 
@@ -206,7 +206,7 @@ async def rule(
         .where(floods.c.id == flood_id)
         .values(state="ruled", ruling=ruling, note=note, ruled_by=actor, ruled_at=now)
     )
-    await outbox.put(conn, "teach", flood_id, {"kind": "flood", "flood_id": flood_id, "ruling": ruling}, now)
+    await outbox.put(conn, "learn", flood_id, {"kind": "flood", "flood_id": flood_id, "ruling": ruling}, now)
     await audit.append(conn, actor, "flood.ruled", flood_id, {"ruling": ruling, "note": note}, now)
     return await get(conn, flood_id)
 

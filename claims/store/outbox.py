@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from claims.store.leasing import WorkBacklog, WorkTable
 from claims.store.tables import outbox
 
-Topic = Literal["settle", "refer", "enrol", "teach"]
+Topic = Literal["settle", "refer", "enrol", "learn"]
 _OUTBOX: Final = WorkTable(outbox, unique=("topic", "key"))
 # Raising LeaseLost, as `WorkTable` says.
 hold = _OUTBOX.hold

@@ -119,41 +119,50 @@ async def record_decision(conn: AsyncConnection, new: NewDecision) -> DecisionRe
     return DecisionRecorded(decision_id, status, payout_id, referral_id, recovery_id)
 
 
-async def decide_referral(
-    conn: AsyncConnection,
-    referral_id: str,
-    file: ClaimFile,
-    decision: Decision,
-    inputs: bytes,
-    now: datetime,
-    *,
-    actor: str,
-    subject: str,
-    verdict: referrals.Verdict,
-    note: str,
-    partner: str | None = None,
-    although_copy_paid: bool = False,
-    recover: bool = False,
-) -> DecisionRecorded:
+@dataclass(frozen=True, slots=True)
+class JudgedReferral:
+    """A person's verdict on a referral, with the decision that follows from it.
+
+    partner: given when the person belongs to a partner insurer; another's referral is NotFound. although_copy_paid: the
+    person knows that another claim with the same photo, paper, order or event was paid. recover: see NewDecision.
+    """
+
+    referral_id: str
+    file: ClaimFile
+    decision: Decision
+    inputs: bytes
+    now: datetime
+    actor: str
+    subject: str
+    verdict: referrals.Verdict
+    note: str
+    partner: str | None = None
+    although_copy_paid: bool = False
+    recover: bool = False
+
+
+async def decide_referral(conn: AsyncConnection, judged: JudgedReferral) -> DecisionRecorded:
     """Record a person's verdict on a referral and the decision that follows from it. Of two at once one wins, the other
     gets Conflict.
 
-    partner: given when the person belongs to a partner insurer; another's referral is NotFound. although_copy_paid: the
-    person knows that another claim with the same photo, paper, order or event was paid; otherwise CopyPaid. Of two
-    people who approve two such claims at the same moment one is told. Raises what `record_decision` raises.
+    Raises what `record_decision` raises, CopyPaid unless the person knows (`although_copy_paid`); of two people who
+    approve two such claims at the same moment one is told.
     """
+    file = judged.file
     sharing = await links.sharing(conn, file.claim.id)
     await statuses.lock_all(conn, (file.claim.id, *sharing))
     known: tuple[str, ...] = ()
-    if although_copy_paid:
+    if judged.although_copy_paid:
         same = await repeats.paid(conn, file.claim, product_of(file.claim.product), RULES)
         known = (*await links.paid(conn, file.claim.id), *same)
-    settled = await referrals.settle(conn, referral_id, subject, verdict, note, now, partner=partner)
+    settled = await referrals.settle(
+        conn, judged.referral_id, judged.subject, judged.verdict, judged.note, judged.now, partner=judged.partner
+    )
     if settled.claim_id != file.claim.id:
-        raise NotFound(f"referral {referral_id} is not about claim {file.claim.id}")
+        raise NotFound(f"referral {judged.referral_id} is not about claim {file.claim.id}")
     new = NewDecision(
-        None, file, decision, inputs, now, actor, partner=settled.partner, note=note, paid_elsewhere=known,
-        recover=recover,
+        None, file, judged.decision, judged.inputs, judged.now, judged.actor, partner=settled.partner,
+        note=judged.note, paid_elsewhere=known, recover=judged.recover,
     )  # fmt: skip
     return await record_decision(conn, new)
 
@@ -238,14 +247,14 @@ async def _promise(
 ) -> str:
     """Promise the money, unless something that the decision rests on has changed meanwhile. Returns the id of the
     payout, "" where nothing is left for the bank."""
-    claim, policy, payout = new.claim, new.file.policy, new.decision.payout
+    claim, payout = new.claim, new.decision.payout
     await findings.check_not_stopped(conn, claim.id)
     await links.check_unpaid(conn, claim.id, new.paid_elsewhere)
     await repeats.lock_orders(conn, claim.id)
-    await promises.check_cover(conn, policy, pay_minor)
+    await promises.check_cover(conn, new.file.policy, pay_minor)
     await promises.check_terms(conn, claim.id, counted)
-    terms = (policy, product_of(claim.product), payout)
-    await repeats.check_unpaid(conn, claim, *terms, new.paid_elsewhere, RULES, by_rules=new.lease is not None)
+    insured = new.file.under(product_of(claim.product))
+    await repeats.check_unpaid(conn, insured, payout, new.paid_elsewhere, RULES, by_rules=new.lease is not None)
     due = Money(pay_minor, payout.currency)
     return await recoveries.pay(conn, claim, decision_id, due, new.now, actor=new.actor)
 

@@ -102,7 +102,7 @@ async def count_of_claim(conn: AsyncConnection, claim_id: str) -> int:
 
 
 async def hand_on(
-    conn: AsyncConnection, referral_id: str, now: datetime, *, sla: timedelta = SLA, actor: str = "flow:teach"
+    conn: AsyncConnection, referral_id: str, now: datetime, *, sla: timedelta = SLA, actor: str = "flow:learn"
 ) -> bool:
     """Turn the referral of a claim that waited for a flood into an ordinary one: its time begins, and the partner is
     told. Returns False when it is no longer open."""

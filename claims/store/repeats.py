@@ -17,11 +17,11 @@ from claims.claim import Claim, Status
 from claims.errors import OrderSpent, RepeatPaid
 from claims.events import same_event
 from claims.evidence import OtherIdentity, RepeatFact, SharingClaim
+from claims.insured_claim import InsuredClaim
 from claims.judge.repeats import beyond_event, beyond_order
 from claims.money import Money
 from claims.names import same_person_name
 from claims.orders import order_key, order_left
-from claims.policy import Policy
 from claims.product import Product
 from claims.rules import Rules
 from claims.store import payouts
@@ -113,9 +113,7 @@ async def lock_orders(conn: AsyncConnection, claim_id: str) -> None:
 
 async def check_unpaid(
     conn: AsyncConnection,
-    claim: Claim,
-    policy: Policy,
-    product: Product,
+    insured: InsuredClaim,
     due: Money,
     known: Collection[str],
     rules: Rules,
@@ -128,7 +126,8 @@ async def check_unpaid(
     may know better. Raises RepeatPaid when another claim for the order or about the event was paid and the terms allow
     no further one, OrderSpent when all together would be more than the order's value.
     """
-    repeats = await sharing(conn, claim, product, rules)
+    product = insured.product
+    repeats = await sharing(conn, insured.claim, product, rules)
     beyond = _paid(product, repeats)
     unknown = tuple(claim_id for claim_id in beyond if claim_id not in known)
     if unknown:
@@ -136,7 +135,7 @@ async def check_unpaid(
             f"money was promised already for the same order or event, in claim {', '.join(unknown)}", unknown
         )
     price = repeats.order_price_minor if by_rules else 0
-    left = order_left(policy, product, repeats.order_paid_minor, price)
+    left = order_left(insured.policy, product, repeats.order_paid_minor, price)
     if repeats.order_paid_minor and left is not None and due > left:
         raise OrderSpent(f"of the order's value {left.minor} minor units are left, {due.minor} would be paid")
 

@@ -1,7 +1,7 @@
 """Rulings: what people say about two pictures, kept until it is taken back, and looked up when the two meet again.
 
 A ruling is about the pair, whichever was sent first, and about every file with the same pixels. The pixels' hashes are
-known to the photo library alone, so the worker that learns from a ruling (topic `teach`) fills them in.
+known to the photo library alone, so the worker that learns from a ruling (topic `learn`) fills them in.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ async def rule(
     )
     if fresh.first() is None:
         raise RuledAlready(f"{photo_id} and {match_photo_id} were ruled on before")
-    await outbox.put(conn, "teach", ruling_id, {"kind": "pair", "claim_id": claim_id, "ruling_id": ruling_id}, now)
+    await outbox.put(conn, "learn", ruling_id, {"kind": "pair", "claim_id": claim_id, "ruling_id": ruling_id}, now)
     content = {"photo_id": photo_id, "match_photo_id": match_photo_id, "ruling": ruling, "note": note}
     await audit.append(conn, actor, "match.ruled", claim_id, content, now)
     return made
@@ -108,7 +108,7 @@ async def take_back(
         raise NotFound(f"claim {claim_id} has no ruling {ruling_id}")
     gone = _ruling(row)
     message = {"kind": "taken_back", "claim_id": claim_id, "ruling_id": ruling_id}
-    await outbox.put(conn, "teach", f"{ruling_id}:taken_back", message, now)
+    await outbox.put(conn, "learn", f"{ruling_id}:taken_back", message, now)
     content = {
         "photo_id": gone.photo_id,
         "match_photo_id": gone.match_photo_id,

@@ -20,7 +20,7 @@ amounts = st.integers(0, 2_000_000)
 
 
 def given_of(case: Case, papers: tuple[PaperFact, ...] = ()) -> Given:
-    return Given(case.claim, case.policy, case.product, case.facts.cover, papers)
+    return Given(case.insured, case.facts.cover, papers)
 
 
 def benefit_of(case: Case, papers: tuple[PaperFact, ...] = ()) -> Benefit:

@@ -36,8 +36,7 @@ class Drawn:
     papers: tuple[PaperFact, ...]
 
     def benefit(self) -> Benefit:
-        claim, policy, product = self.case.claim, self.case.policy, self.case.product
-        benefit = calculate(Given(claim, policy, product, self.case.facts.cover, self.papers))
+        benefit = calculate(Given(self.case.insured, self.case.facts.cover, self.papers))
         assert isinstance(benefit, Benefit)
         return benefit
 
@@ -299,7 +298,7 @@ def test_goods_are_paid_up_to_the_order_the_value_and_what_others_left(
 ) -> None:
     case = in_order("parcel_damage", claimed_minor=claimed).with_policy(insured_value=yuan(value))
     case = case.with_claim(other_insurance_minor=other)
-    benefit = calculate(Given(case.claim, case.policy, case.product, case.facts.cover, (), prices=(order(paid),)))
+    benefit = calculate(Given(case.insured, case.facts.cover, (), prices=(order(paid),)))
     assert isinstance(benefit, Benefit)
     assert benefit.due.minor == max(0, max(0, min(claimed, value, paid) - other) - case.product.deductible_minor)
 
@@ -345,5 +344,5 @@ def test_the_same_stay_off_the_list_pays_less_and_says_why() -> None:
 @pytest.mark.parametrize("days", [("2026-11-19", "2026-11-12"), ("2026-11-12", ""), ("2020-01-01", "2026-11-19")])
 def test_a_stay_whose_days_cannot_be_counted_has_no_benefit(days: tuple[str, str]) -> None:
     case = in_order("inpatient_medical")
-    benefit = calculate(Given(case.claim, case.policy, case.product, case.facts.cover, (stay(days=days),)))
+    benefit = calculate(Given(case.insured, case.facts.cover, (stay(days=days),)))
     assert isinstance(benefit, UnmeasuredFact)

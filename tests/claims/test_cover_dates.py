@@ -48,7 +48,7 @@ def test_any_cover_and_any_event_are_judged(
 ) -> None:
     assume(starts_at < ends_at)
     case = moved(in_order(product.key), starts_at, ends_at, occurred_at)
-    reasons = cover.judge(case.claim, case.policy, case.product, case.facts.cover, RULES)
+    reasons = cover.judge(case.insured, case.facts.cover, RULES)
     codes = {reason.code for reason in reasons}
     begun, over = starts_at <= occurred_at, occurred_at >= ends_at
     assert ("cover_not_begun" in codes) is not begun
@@ -74,4 +74,4 @@ def moved(case: Case, starts_at: datetime, ends_at: datetime, occurred_at: datet
 
 
 def decided(case: Case) -> Outcome:
-    return decisions.decide(case.claim, case.policy, case.product, case.facts, RULES, NOW).outcome
+    return decisions.decide(case.insured, case.facts, RULES, NOW).outcome

@@ -124,11 +124,11 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def inputs(case: Case) -> bytes:
-    return decisions.inputs(case.claim, case.policy, case.product, case.facts, RULES, case.now, ("photo@1", "nose@2"))
+    return decisions.inputs(case.insured, case.facts, RULES, case.now, ("photo@1", "nose@2"))
 
 
 def decided(case: Case) -> Decision:
-    return decisions.decide(case.claim, case.policy, case.product, case.facts, RULES, case.now, ("photo@1", "nose@2"))
+    return decisions.decide(case.insured, case.facts, RULES, case.now, ("photo@1", "nose@2"))
 
 
 @given(cases())
@@ -224,7 +224,7 @@ def test_claim_that_could_not_be_checked_goes_to_a_person_and_replays() -> None:
 def test_inputs_judged_by_other_code_are_not_replayed() -> None:
     case = in_order("fresh_food_rot")
     other = replace(RULES, code=RULES.code + 1)
-    recorded = decisions.inputs(case.claim, case.policy, case.product, case.facts, other, NOW.astimezone(UTC))
+    recorded = decisions.inputs(case.insured, case.facts, other, NOW.astimezone(UTC))
     with pytest.raises(UnknownRules, match="code 2"):
         decisions.replay(recorded)
 
@@ -233,6 +233,6 @@ def test_decision_of_last_year_replays_with_its_own_thresholds() -> None:
     case = in_order("fresh_food_rot", claimed_minor=20_000)
     strict = replace(RULES, version="0.9", auto_pay_share_unscored=100)
     case = case.with_facts(credit=UnmeasuredFact("none", retryable=False))
-    recorded = decisions.inputs(case.claim, case.policy, case.product, case.facts, strict, NOW)
+    recorded = decisions.inputs(case.insured, case.facts, strict, NOW)
     assert json.loads(decisions.replay(recorded))["outcome"] == "refer"
     assert case.decision(replace(RULES, auto_pay_share_unscored=10_000)).outcome is Outcome.PAY

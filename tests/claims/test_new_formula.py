@@ -14,8 +14,12 @@ FORMULA = '''"""`fixed_amount`: the same sum whenever the event is covered."""
 from __future__ import annotations
 
 from claims.benefit import Benefit, Given, after_deductibles, claimable, cost_part, insurers_share, line, within_limits
+from claims.benefit_lines import CLAIMED, LineKind, Slot
 from claims.formulas.formula import Formula
 from claims.product import MinorUnits, Terms
+
+
+FIXED_AMOUNT = LineKind("fixed_amount", (Slot("days", "days"), Slot("agreed", "minor")), beside="{days}")
 
 
 class FixedAmountTerms(Terms):
@@ -29,7 +33,8 @@ def calculate(given: Given, terms: FixedAmountTerms) -> Benefit:
     left, deducted = after_deductibles(given, loss)
     due, borne = insurers_share(product, left)
     limited = within_limits(given, due)
-    stated = (line("claimed", given.claim.amount), line("fixed_amount", product.money(terms.amount_minor)))
+    fixed = line(FIXED_AMOUNT, product.money(terms.amount_minor), f"1 {terms.amount_minor}")
+    stated = (line(CLAIMED, given.claim.amount), fixed)
     return Benefit(limited.due, (*stated, *elsewhere, *deducted, *borne, *limited.lines))
 
 
@@ -39,6 +44,7 @@ FORMULA = Formula(
     calculate=calculate,
     pays_on_papers=False,
     limited_to_insured_value=False,
+    lines=(FIXED_AMOUNT,),
 )
 '''
 REGISTERED = (
@@ -49,8 +55,8 @@ REGISTERED = (
     ("            paper_total.FORMULA,\n", "            paper_total.FORMULA,\n            fixed_amount.FORMULA,\n"),
 )
 WORDS = {
-    "zh": ("定额给付", "按约定的金额给付。"),
-    "en": ("fixed amount", "The amount that was agreed."),
+    "zh": ("定额给付", "按约定的 {agreed} 给付。"),
+    "en": ("fixed amount", "The {agreed} that were agreed."),
 }
 PROGRAM = """
 import json
@@ -59,13 +65,13 @@ from claims.decide import inputs, replay
 from fixtures.cases import NOW, RULES, in_order
 case = in_order("fresh_food_fixed", claimed_minor=8_000)
 decision = case.decision()
-recorded = inputs(case.claim, case.policy, case.product, case.facts, RULES, NOW)
+recorded = inputs(case.insured, case.facts, RULES, NOW)
 again = json.loads(replay(recorded))
 print(json.dumps({
     "outcome": decision.outcome,
     "payout": decision.payout.minor,
     "lines": [[line.label, line.amount.minor] for line in decision.benefit],
-    "words": [[row.words for row in explain.explanation(decision, lang)] for lang in ("zh", "en")],
+    "words": [[[row.label, row.words] for row in explain.explanation(decision, lang)] for lang in ("zh", "en")],
     "replayed": again["payout"]["minor"],
     "less": in_order("fresh_food_fixed", claimed_minor=1_000).decision().payout.minor,
 }))
@@ -110,8 +116,8 @@ def test_a_formula_in_a_file_of_its_own_decides_a_claim_to_the_end() -> None:
         "replayed": 2_500,
         "less": 1_000,
     }
-    assert words[0][1] == "按约定的金额给付。"
-    assert words[1][1] == "The amount that was agreed."
+    assert words[0][1] == ["定额给付（1 天）", "按约定的 ¥25.00 给付。"]
+    assert words[1][1] == ["fixed amount (1 day)", "The ¥25.00 that were agreed."]
 
 
 def test_its_terms_are_checked_when_the_product_is_read_and_its_name_when_it_is_not_registered() -> None:
@@ -128,6 +134,20 @@ def test_its_terms_are_checked_when_the_product_is_read_and_its_name_when_it_is_
         refused = run_in(tree, code)
     known = ", ".join(sorted(FORMULAS))
     assert f"product fresh_food_fixed: no benefit formula 'fixed_amount'; known: {known}" in refused
+
+
+def test_a_line_that_it_does_not_declare_is_refused_before_anybody_is_paid_by_it() -> None:
+    undeclared = FORMULA.replace("    lines=(FIXED_AMOUNT,),\n", "")
+    new = {
+        "claims/formulas/fixed_amount.py": undeclared,
+        "claims/products/fresh_food_fixed.yaml": product("terms: {amount_minor: 2500}\n"),
+    }
+    code = (
+        "from claims.errors import InvalidLineKind\nfrom fixtures.cases import in_order\n"
+        "try:\n    in_order('fresh_food_fixed').decision()\nexcept InvalidLineKind as error:\n    print(error)\n"
+    )
+    with grown(new, changed()) as tree:
+        assert "benefit formula fixed_amount: line 'fixed_amount' is not among its `lines`" in run_in(tree, code)
 
 
 def unregister(tree: Path) -> None:

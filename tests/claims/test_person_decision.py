@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from claims import decide as decisions
-from claims.decide import person_decision, person_limit
+from claims.decide import PersonInputs, person_decision, person_limit
 from claims.decision import Decision, Ground, Outcome
 from claims.errors import CurrencyMismatch, InvalidDecision
 from claims.money import Money
@@ -16,12 +16,14 @@ from fixtures.cases import NOW, in_order, yuan
 CASE = in_order("parcel_damage", claimed_minor=20_000)
 
 
+def stated(outcome: Outcome, payout: Money, note: str, subject: str, paid: int = 0) -> PersonInputs:
+    return PersonInputs(CASE.claim, CASE.policy, CASE.product, outcome, payout, note, subject, RULES, NOW, paid)
+
+
 def by_person(
     outcome: Outcome, minor: int, note: str = "seen", subject: str = "adjuster:li", paid: int = 0
 ) -> Decision:
-    return person_decision(
-        CASE.claim, CASE.policy, CASE.product, outcome, yuan(minor), note, subject, RULES, NOW, paid_to_date_minor=paid
-    )
+    return person_decision(stated(outcome, yuan(minor), note, subject, paid))
 
 
 def test_person_approves_up_to_the_claim() -> None:
@@ -40,10 +42,10 @@ def test_person_cannot_pay_more_than_the_contract_can_owe(minor: int, paid: int)
 
 def test_limit_is_the_lowest_of_claim_product_value_and_what_is_left() -> None:
     case = in_order("parcel_damage", claimed_minor=900_000)
-    assert person_limit(case.claim, case.policy, case.product, 0) == yuan(30_000)  # the insured value
+    assert person_limit(case.insured, 0) == yuan(30_000)  # the insured value
     medical = in_order("outpatient_medical", claimed_minor=900_000)
-    assert person_limit(medical.claim, medical.policy, medical.product, 0) == yuan(500_000)  # a claim's limit
-    assert person_limit(medical.claim, medical.policy, medical.product, 1_999_000) == yuan(1_000)
+    assert person_limit(medical.insured, 0) == yuan(500_000)  # a claim's limit
+    assert person_limit(medical.insured, 1_999_000) == yuan(1_000)
 
 
 def test_refusal_and_question_need_words_and_pay_nothing() -> None:
@@ -65,15 +67,10 @@ def test_person_is_named_and_does_not_refer_on() -> None:
 
 def test_payout_in_another_currency_is_refused() -> None:
     with pytest.raises(CurrencyMismatch):
-        person_decision(
-            CASE.claim, CASE.policy, CASE.product, Outcome.PAY, Money(100, "USD"), "", "adjuster:li", RULES, NOW
-        )
+        person_decision(stated(Outcome.PAY, Money(100, "USD"), "", "adjuster:li"))
 
 
 def test_persons_decision_replays_byte_for_byte() -> None:
     for outcome, minor in ((Outcome.PAY, 12_345), (Outcome.DECLINE, 0), (Outcome.ASK, 0)):
-        recorded = decisions.person_inputs(
-            CASE.claim, CASE.policy, CASE.product, outcome, yuan(minor), "看过了", "adjuster:li", RULES, NOW,
-            paid_to_date_minor=7,
-        )  # fmt: skip
+        recorded = canonical(stated(outcome, yuan(minor), "看过了", "adjuster:li", 7))
         assert decisions.replay(recorded) == canonical(by_person(outcome, minor, "看过了", paid=7))

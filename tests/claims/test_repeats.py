@@ -10,7 +10,7 @@ import pytest
 from claims import decide
 from claims.catalogue import load_catalogue, paying_for_the_same, read_product
 from claims.claim import Status, standing_decision
-from claims.decide import person_decision, person_limit
+from claims.decide import PersonInputs, person_decision, person_limit
 from claims.decision import Decision, Outcome
 from claims.errors import InvalidDecision, InvalidProduct, OrderValuePaid
 from claims.events import same_event
@@ -19,6 +19,7 @@ from claims.names import masked, same_name, same_person_name
 from claims.orders import order_key, order_left
 from claims.policy import widens
 from claims.rules import RULES
+from claims.wire import canonical
 from fixtures.cases import INSURED, NOW, Case, in_order, match, order, paper, photo, slip, yuan
 
 FOOD = in_order("fresh_food_rot")
@@ -96,13 +97,16 @@ def test_what_is_left_of_an_order_is_its_value_or_its_price_less_what_was_paid()
 
 
 def test_a_person_approves_no_more_than_is_left_of_the_order() -> None:
-    terms = (FOOD.claim, FOOD.policy, FOOD.product)
-    assert person_limit(*terms, 0, 25_000) == yuan(5_000)
+    assert person_limit(FOOD.insured, 0, 25_000) == yuan(5_000)
+
+    def approval(minor: int, order_paid_minor: int) -> PersonInputs:
+        return PersonInputs(
+            FOOD.claim, FOOD.policy, FOOD.product, Outcome.PAY, yuan(minor), "", "adjuster:li", RULES, NOW, 0,
+            order_paid_minor=order_paid_minor,
+        )  # fmt: skip
 
     def approve(minor: int, order_paid_minor: int) -> Decision:
-        return person_decision(
-            *terms, Outcome.PAY, yuan(minor), "", "adjuster:li", RULES, NOW, order_paid_minor=order_paid_minor
-        )
+        return person_decision(approval(minor, order_paid_minor))
 
     assert approve(5_000, 25_000).payout == yuan(5_000)
     for minor, paid in ((5_001, 25_000), (1, 30_000)):
@@ -111,10 +115,7 @@ def test_a_person_approves_no_more_than_is_left_of_the_order() -> None:
     with pytest.raises(InvalidDecision) as refused:
         approve(8_001, 0)  # more than was claimed: the order has nothing to do with it
     assert not isinstance(refused.value, OrderValuePaid)
-    recorded = decide.person_inputs(
-        *terms, Outcome.PAY, yuan(5_000), "", "adjuster:li", RULES, NOW, order_paid_minor=25_000
-    )
-    assert b'"<= 5000 CNY"' in decide.replay(recorded)
+    assert b'"<= 5000 CNY"' in decide.replay(canonical(approval(5_000, 25_000)))
 
 
 def test_events_are_one_by_their_times_and_by_what_was_ordered() -> None:

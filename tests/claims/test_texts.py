@@ -23,12 +23,13 @@ from claims.claim import Status
 from claims.decision import Outcome
 from claims.errors import InvalidTexts
 from claims.evidence import MatchOwner, PhotoVerdict, SignKind
+from claims.formulas.registry import LINES
 from claims.fraud.signals.registry import SIGNALS
 from claims.judge.papers import CODE_BY_CHECK
 from claims.product import ItemClass
 from claims.reasons import CODES
 from claims.subject import Subject
-from claims.texts import DEFAULT, FOLDER, catalogues, languages, problems, texts
+from claims.texts import DEFAULT, FOLDER, catalogues, languages, problems, slots, texts
 from flows.stages import STAGES
 from models.train.credit import ATTRIBUTES
 from vision.documents.kinds.catalogue import load_catalogue as kinds_read
@@ -37,14 +38,17 @@ from vision.origin.words import ENGLISH
 
 CLAIMS = Path(claims.__file__).parent
 ROOT = CLAIMS.parent
-ASKING = [CLAIMS / "explain.py", FOLDER / "__init__.py", *(CLAIMS / "readings").glob("*.py")]
+ASKING = [
+    CLAIMS / "explain.py",
+    CLAIMS / "benefit_lines.py",
+    FOLDER / "__init__.py",
+    *(CLAIMS / "readings").glob("*.py"),
+]
 SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in ASKING)
 FIELDS_READ = {name for kind in kinds_read().values() for name in kind.fields}
 SCORED = {
     entry["name"] for entry in json.loads((ROOT / "models/weights/credit_scorecard.json").read_text())["attributes"]
 }
-CALCULATING = (CLAIMS / "benefit.py", CLAIMS / "decide.py", *sorted((CLAIMS / "formulas").glob("*.py")))
-BENEFITS = set(re.findall(r'"([a-z_]+)"', "".join(file.read_text() for file in CALCULATING)))
 
 # Groups whose names are codes of facts, and those codes. A group named here is asked for as a whole.
 GROUPS: dict[str, set[str]] = {
@@ -62,6 +66,8 @@ GROUPS: dict[str, set[str]] = {
     # Recorded by earlier versions: "noses".
     "stages": {*STAGES, "load", "lease", "decide", "noses"},
     "shared": set(SIGNALS),
+    "benefits": set(LINES),
+    "benefit_sentences": set(LINES),
     "item_classes": {*get_args(ItemClass), "-"} - {""},
     # Not read from papers, and compared with them: what the claimant stated.
     "paper_fields": FIELDS_READ | {"occurred_at", "payee", "device"},
@@ -69,8 +75,6 @@ GROUPS: dict[str, set[str]] = {
 SUBSETS = {
     "claimant_reasons": set(CODES),
     "credit": set(ATTRIBUTES),
-    "benefits": BENEFITS,
-    "benefit_sentences": BENEFITS,
 }
 
 
@@ -100,7 +104,15 @@ def test_groups_that_are_asked_for_by_a_code_of_a_fact_have_a_text_for_each_and_
     for group, codes in SUBSETS.items():
         assert set(texts(DEFAULT).names(group)) <= codes, group
     assert set(texts(DEFAULT).names("credit")) >= SCORED
-    assert set(texts(DEFAULT).names("benefits")) == set(texts(DEFAULT).names("benefit_sentences"))
+
+
+def test_a_lines_texts_have_no_slots_but_those_that_its_kind_fills() -> None:
+    for kind in LINES.values():
+        filled = {slot.name for slot in kind.slots}
+        beside = kind.beside if "{" in kind.beside or not kind.beside else texts(DEFAULT)[kind.beside]
+        for words in (texts(DEFAULT)[f"benefit_sentences.{kind.label}"], beside):
+            assert slots(words) <= filled, f"{kind.label}: {words}"
+        assert slots(texts(DEFAULT)[f"benefits.{kind.label}"]) == frozenset(), kind.label
 
 
 def test_every_language_has_the_keys_and_slots_of_the_default_one() -> None:

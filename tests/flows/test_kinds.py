@@ -22,6 +22,7 @@ from flows.errors import PaperHalvesDiffer, UnknownPaperKind
 from flows.evidence import paper_fact
 from flows.kinds import check_halves, check_kinds
 from vision.documents import load_catalogue as read_kinds
+from vision.documents.gate import ReadPage
 from vision.documents.kinds.catalogue import OURS, PaperKind
 from vision.documents.parse import parse
 from vision.documents.text.page import PageText, TextLine
@@ -76,7 +77,7 @@ def read(catalogue: Mapping[str, PaperKind], kinds: PaperKinds, name: str) -> Pa
     reading = parse(PageText(1400, 700, tuple(lines), "test@0"), TODAY, catalogue)
     assert reading.kind == name
     row = EvidenceRow("paper-0", "bill.jpg", EvidenceKind.PAPER, "image/jpeg", 1, "1" * 64, "", 1, datetime.now(UTC))
-    return replace(paper_fact(row, reading, (), kinds), accepted=True, not_accepted_because="")
+    return paper_fact(row, ReadPage(reading, ""), (), kinds)
 
 
 def decided(paper: PaperFact) -> Decision:

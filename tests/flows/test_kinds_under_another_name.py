@@ -8,6 +8,7 @@ and not, the kind paid on, asked for or welcome.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from fixtures.cases import INSURED, NOW, Case, in_order
 from flows.evidence import paper_fact
 from flows.kinds import check_halves
 from vision.documents import load_catalogue as read_kinds
+from vision.documents.gate import ReadPage
 from vision.documents.kinds.catalogue import OURS, Catalogue, PaperKind
 from vision.documents.text.page import FieldReading, PageBox, PaperReading
 
@@ -79,7 +81,7 @@ class House:
         row = EvidenceRow(
             evidence_id, f"{evidence_id}.jpg", EvidenceKind.PAPER, "image/jpeg", 1, "1" * 64, "", 1, datetime.now(UTC)
         )
-        return replace(paper_fact(row, reading, (), self.means), accepted=True, not_accepted_because="")
+        return paper_fact(row, ReadPage(reading, ""), (), self.means)
 
 
 def reading_of(described: PaperKind, values: dict[str, str], confidence: float) -> PaperReading:
@@ -105,10 +107,9 @@ def copied(folder: Path, kind: str, name: str) -> House:
     (folder / "claims").mkdir()
     for ours, theirs in ((OURS, folder), (paper_kind.OURS, folder / "claims")):
         described = (ours / f"{kind}.yaml").read_text(encoding="utf-8")
-        assert f"\nkind: {kind}\n" in described
-        theirs.joinpath(f"{name}.yaml").write_text(
-            described.replace(f"\nkind: {kind}\n", f"\nkind: {name}\n"), encoding="utf-8"
-        )
+        described, changes = re.subn(rf"(?m)^kind: {kind}$", f"kind: {name}", described)
+        assert changes == 1
+        theirs.joinpath(f"{name}.yaml").write_text(described, encoding="utf-8")
     return House(read_kinds(folder), load_paper_kinds(folder), kind, name)
 
 
@@ -157,7 +158,7 @@ def decided(
     """Returns the inputs of the decision, and the decision."""
     facts = tuple(house.paper(*paper) for paper in papers)
     case = replace(case, product=renamed(case.product, house)).with_facts(papers=facts)
-    return inputs(case.claim, case.policy, case.product, case.facts, RULES, NOW), case.decision()
+    return inputs(case.insured, case.facts, RULES, NOW), case.decision()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -68,11 +68,11 @@ async def working(shop: Any, eyes: VisionPool) -> AsyncIterator[None]:
         scorecard = Scorecard.from_json(weights_path("credit_scorecard").read_bytes())
         context = StageContext(shop.engine, eyes, scorecard, floods=LIMITS)
         adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once)
-        learning = Sending("teach", shop.engine, tracker, RulingLearner(shop.engine).learn, config.lease)
+        learning = Sending("learn", shop.engine, tracker, RulingLearner(shop.engine).learn, config.lease)
         seconds = config.lease.lease_seconds
         drains: list[Drain[Any]] = [
             Drain("a", ClaimQueue(shop.engine, "w", seconds), adjudication.work, config.lease, stop, wakes[0]),
-            Drain("t", OutboxQueue(shop.engine, "teach", "w", seconds), learning.work, config.lease, stop, wakes[1]),
+            Drain("t", OutboxQueue(shop.engine, "learn", "w", seconds), learning.work, config.lease, stop, wakes[1]),
         ]
         tasks = [asyncio.create_task(drain.run()) for drain in drains]
         try:
@@ -88,7 +88,7 @@ async def settled(shop: Any) -> bool:
     """True if nothing is due: every claim is decided, every ruling learnt from."""
     async with shop.engine.connect() as conn:
         learning = await conn.execute(
-            select(outbox.c.id).where(outbox.c.topic == "teach", outbox.c.state.in_(("due", "leased")))
+            select(outbox.c.id).where(outbox.c.topic == "learn", outbox.c.state.in_(("due", "leased")))
         )
         if learning.first() is not None:
             return False
@@ -394,5 +394,5 @@ async def test_a_word_taken_back_before_it_was_learnt_from_teaches_nothing(
         await wait_until(lambda: settled(shop))
     async with shop.engine.connect() as conn:
         assert await known_pictures.every(conn) == []
-        left = await conn.execute(select(outbox.c.state).where(outbox.c.topic == "teach"))
+        left = await conn.execute(select(outbox.c.state).where(outbox.c.topic == "learn"))
         assert set(left.scalars()) == {"done"}

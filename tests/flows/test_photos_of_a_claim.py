@@ -65,7 +65,7 @@ async def judged_photos(shop: Any, eyes: VisionPool, claim_id: str) -> tuple[Pho
     covered: CoverFact = await cover(context, file, watch)
     facts = Facts(covered, photo_facts, (), (), UnmeasuredFact("not scored"), await fraud(context, file, watch))
     product = product_of(file.claim.product)
-    return photo_facts, decide(file.claim, file.policy, product, facts, RULES, utc_now()), watch
+    return photo_facts, decide(file.under(product), facts, RULES, utc_now()), watch
 
 
 def as_photos(files: list[bytes]) -> dict[str, tuple[EvidenceKind, bytes]]:

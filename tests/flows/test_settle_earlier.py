@@ -38,9 +38,20 @@ async def decide(world: Any, claim_id: str, minor: int, outcome: Outcome = Outco
         referral = await open_referral(conn, claim_id)
         file = await adjudication.load(conn, claim_id)
         return await recording.decide_referral(
-            conn, referral.id, file, decision, b"{}", now,
-            actor="adjuster:li", subject="li", verdict=verdict, note="n", **options,
-        )  # fmt: skip
+            conn,
+            recording.JudgedReferral(
+                referral.id,
+                file,
+                decision,
+                b"{}",
+                now,
+                actor="adjuster:li",
+                subject="li",
+                verdict=verdict,
+                note="n",
+                **options,
+            ),
+        )
 
 
 async def state(world: Any, payout_id: str) -> str:

@@ -62,9 +62,19 @@ async def approve(world: Any, referral_id: str, claim_id: str, minor: int) -> No
         async with world.engine.begin() as conn:
             file = await adjudication.load(conn, claim_id)
             await recording.decide_referral(
-                conn, referral_id, file, decision, b"{}", now,
-                actor="adjuster:li", subject="li", verdict="approve", note="",
-            )  # fmt: skip
+                conn,
+                recording.JudgedReferral(
+                    referral_id,
+                    file,
+                    decision,
+                    b"{}",
+                    now,
+                    actor="adjuster:li",
+                    subject="li",
+                    verdict="approve",
+                    note="",
+                ),
+            )
     except ClaimStopped:
         return  # until bank and books agree
 

@@ -20,7 +20,7 @@ from claims.evidence import PhotoMatch
 from claims.store.adjudication import EvidenceRow
 from claims.store.blobs import BlobStore
 from flows.config import StoreConfig, WorkerConfig
-from flows.vision_pool import SeenPaper, Stopwatch, VisionPool, vision_pool
+from flows.vision_pool import ReadPaper, Stopwatch, VisionPool, vision_pool
 from models.ocr_build import default_target
 from vision.copies.fingerprint import Fingerprint
 from vision.errors import ImageRefused
@@ -62,7 +62,7 @@ class Remembering:
             self._blobs.put(preview)
         return photo  # type: ignore[no-any-return]
 
-    def paper(self, row: EvidenceRow) -> SeenPaper | ImageRefused:
+    def paper(self, row: EvidenceRow) -> ReadPaper | ImageRefused:
         self._blobs.read(row.sha256)
         paper, preview = self._once(f"paper-{row.sha256}", lambda: self._with_preview(self.real().paper(row)))
         if preview:

@@ -180,7 +180,7 @@ FAULTS: Final = (
     Fault(
         "cover-not-checked-again",
         "of two claims that are decided at once both use the same rest of a cover",
-        (Edit("claims/store/recording.py", "    await promises.check_cover(conn, policy, pay_minor)\n", ""),),
+        (Edit("claims/store/recording.py", "    await promises.check_cover(conn, new.file.policy, pay_minor)\n", ""),),
         ("cover_overpaid",),
     ),
     Fault(
@@ -201,7 +201,7 @@ FAULTS: Final = (
         (
             Edit(
                 "claims/store/recording.py",
-                "    await repeats.check_unpaid(conn, claim, *terms, new.paid_elsewhere, RULES, "
+                "    await repeats.check_unpaid(conn, insured, payout, new.paid_elsewhere, RULES, "
                 "by_rules=new.lease is not None)\n",
                 "",
             ),

@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 from vision.decode import confinement, credentials_child, pdf_pages, pixels
+from vision.lifetime import end_with_parent
 from vision.progress import LOOK_SECONDS, ProcessProgress, sign_of
 
 REQUEST_BYTES_MAX: Final = 65_536
@@ -37,11 +38,12 @@ EXIT_NO_RESOURCES: Final = 72  # the system refused what a child needs, before i
 WORKING: Final = b'{"working":true}'
 
 _NOBODY: Final = 65_534
-_PR_SET_PDEATHSIG: Final = 1
 
 
-def main(control_descriptor: int) -> None:
-    """Serve requests until the other end of the control socket closes: that is how the end of the parent is noticed."""
+def main(control_descriptor: int, parent_id: int) -> None:
+    """Serve requests until the other end of the control socket closes, or the process `parent_id` ends, which started
+    this one."""
+    end_with_parent(parent_id)
     control = socket.socket(fileno=control_descriptor)
     libc = ctypes.CDLL(None, use_errno=True)
     gc.collect()
@@ -51,6 +53,7 @@ def main(control_descriptor: int) -> None:
 
 
 def _serve(control: socket.socket, libc: ctypes.CDLL) -> None:
+    zygote_id = os.getpid()
     control.send(b'{"ready":true}')
     while True:
         message, descriptors, _flags, _address = socket.recv_fds(control, REQUEST_BYTES_MAX, 2)
@@ -63,7 +66,7 @@ def _serve(control: socket.socket, libc: ctypes.CDLL) -> None:
         pid = os.fork()
         if pid == 0:
             control.close()
-            _child(request, descriptors[0], descriptors[1], libc)
+            _child(request, descriptors[0], descriptors[1], libc, zygote_id)
         for descriptor in descriptors:
             os.close(descriptor)
         ending = _wait(pid, int(request["stall_seconds_max"]), control)
@@ -101,13 +104,13 @@ def _wait(pid: int, stall_seconds_max: int, control: socket.socket) -> dict[str,
     return {"status": status, "stalled": stalled, "cpu_seconds": usage.ru_utime + usage.ru_stime}
 
 
-def _child(request: dict[str, Any], source: int, target: int, libc: ctypes.CDLL) -> NoReturn:
+def _child(request: dict[str, Any], source: int, target: int, libc: ctypes.CDLL, zygote_id: int) -> NoReturn:
     code = EXIT_NO_RESOURCES
     try:
         with os.fdopen(source, "rb", closefd=False) as file:
             file.seek(0)
             data = file.read()
-        confined = confine(request, libc)
+        confined = confine(request, libc, zygote_id)
         code = EXIT_UNFORESEEN
         if confined:
             _answer(request, data, target)
@@ -119,11 +122,12 @@ def _child(request: dict[str, Any], source: int, target: int, libc: ctypes.CDLL)
         os._exit(code)
 
 
-def confine(request: dict[str, Any], libc: ctypes.CDLL) -> bool:
+def confine(request: dict[str, Any], libc: ctypes.CDLL, parent_id: int) -> bool:
     """Give up every right that decoding does not need. From here on the bytes may do what they like.
 
-    request: `kind`, `cpu_seconds_max`, `memory_bytes_max`, `answer_bytes_max`, `syscall_filter_required`. Returns False
-    if the system call filter is required and this kernel has none. Raises OSError if a limit cannot be set.
+    request: `kind`, `cpu_seconds_max`, `memory_bytes_max`, `answer_bytes_max`, `syscall_filter_required`.
+    parent_id: the process with which this one ends. Returns False if the system call filter is required and this kernel
+    has none. Raises OSError if a limit cannot be set.
     """
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # under memory pressure the kernel should take this process first
@@ -136,7 +140,7 @@ def confine(request: dict[str, Any], libc: ctypes.CDLL) -> bool:
         os.setgroups([])
         os.setgid(_NOBODY)
         os.setuid(_NOBODY)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # after setuid, which clears it
+    end_with_parent(parent_id)  # after setuid, which clears it
     confinement.no_new_privileges(libc)
     # PDFium reads the system's fonts for texts that embed none; if Landlock cannot restrict it to them, it gets none.
     fonts = request["kind"] == "pdf" and confinement.read_fonts_only(libc)

@@ -27,6 +27,7 @@ from vision.decode.exif import ExifReading, exif_reading
 from vision.decode.file_reading import NOT_LOOKED, FileReading, read_marks_answer, strip_shape
 from vision.decode.text_layer import BYTES_MAX, NO_LAYER, TextLayer, read_layer
 from vision.errors import REFUSAL_CODES, DecoderUnavailable, ImageRefused, RefusalCode
+from vision.lifetime import in_lasting_thread
 from vision.progress import LOOK_SECONDS, ProcessProgress, sign_of
 
 A = TypeVar("A")
@@ -52,7 +53,8 @@ ANSWER_ERRORS: Final = (
     struct.error,
 )
 _START: Final = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from vision.decode.child import main; main(int(sys.argv[2]))"
+    "import sys; sys.path.insert(0, sys.argv[1]); from vision.decode.child import main;"
+    " main(int(sys.argv[2]), int(sys.argv[3]))"
 )
 
 
@@ -130,18 +132,20 @@ class DecoderProcess:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # -I: neither PYTHONPATH nor the working directory decide what the decoder imports. The environment is bare, so
         # that it holds none of our secrets. Its own session: a Ctrl-C in a terminal is for us to handle.
-        command = [sys.executable, "-I", "-c", _START, str(_ROOT), str(theirs.fileno())]
+        command = [sys.executable, "-I", "-c", _START, str(_ROOT), str(theirs.fileno()), str(os.getpid())]
         environment = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
         with theirs:
-            self._process = subprocess.Popen(
-                command,
-                env=environment,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # the decoder's tracebacks quote the file
-                cwd="/",
-                start_new_session=True,
+            self._process = in_lasting_thread(
+                lambda: subprocess.Popen(
+                    command,
+                    env=environment,
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,  # the decoder's tracebacks quote the file
+                    cwd="/",
+                    start_new_session=True,
+                )
             )
         self._control = ours
         self._ready = False

@@ -88,6 +88,19 @@ def not_accepted_because(reading: PaperReading, gate: Gate | None = None) -> str
     return f"{least.name} was read at a confidence of {least.confidence:.3f}, below {needed:.3f}"
 
 
+@dataclass(frozen=True, slots=True)
+class ReadPage:
+    """One page as read. not_accepted_because: why the reader does not vouch for the reading, "" where it does."""
+
+    reading: PaperReading
+    not_accepted_because: str
+
+
+def gated(reading: PaperReading) -> ReadPage:
+    """Return the reading with what the gate says of it. Raises as `load_gate` does."""
+    return ReadPage(reading, not_accepted_because(reading))
+
+
 def unfit_because(reading: PaperReading) -> str:
     """Return why a reading is not accepted at any confidence, "" if its confidence decides."""
     if reading.kind == UNKNOWN or not any(field.name in reading.relied_on for field in reading.fields):

@@ -164,7 +164,7 @@ async def list_claims(
 async def get_claim(context: Ctx, principal: Party, lang: Language, claim_id: Id) -> wire.ClaimView:
     async with context.engine.connect() as conn:
         view = await views.claim_view(conn, claim_id, **scope(principal))
-    return showing.claim(view, context.catalogue, principal, lang)
+    return showing.claim(view, context, principal, lang)
 
 
 @router.post(

@@ -55,7 +55,7 @@ async def get_queue(
         rows = await views.queue_rows(conn, wanted, context.now(), limit=limit, offset=offset)
         counted = await waiting.counts(conn, wanted, context.now())
     return wire.Queue(
-        cases=[showing.queue_row(row, context.catalogue, lang) for row in rows],
+        cases=[showing.queue_row(row, context, lang) for row in rows],
         fitting=counted.fitting,
         counts=showing.queue_counts(counted),
     )

@@ -42,7 +42,7 @@ async def list_referrals(
         rows = await views.queue_rows(conn, wanted, context.now(), limit=limit, offset=offset)
         counted = await waiting.counts(conn, wanted, context.now())
     return wire.ReferralList(
-        referrals=[showing.referral_row(row, context.catalogue, lang) for row in rows], fitting=counted.fitting
+        referrals=[showing.referral_row(row, context, lang) for row in rows], fitting=counted.fitting
     )
 
 

@@ -63,8 +63,8 @@ outbox = Table(
     "outbox",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("topic", Text, nullable=False),  # settle, refer
-    Column("key", Text, nullable=False),  # payout id or referral id
+    Column("topic", Text, nullable=False),  # settle, refer, enrol, learn
+    Column("key", Text, nullable=False),  # the id of the payout, referral, pet, ruling or flood
     Column("payload", JSONB, nullable=False),
     Column("state", Text, nullable=False),  # due, leased, done, dead
     time_column("due_at"),

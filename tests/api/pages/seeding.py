@@ -149,7 +149,7 @@ def record(
         if facts_of is not None:
             facts = replace(facts, **facts_of(file, preview))
         product = product_of(file.claim.product)
-        terms = (file.claim, file.policy, product, facts, RULES, now, ("copy_fusion@4eaee48eac95",))
+        terms = (file.under(product), facts, RULES, now, ("copy_fusion@4eaee48eac95",))
         decision = decide.decide(*terms)
         await recording.record_decision(
             conn,

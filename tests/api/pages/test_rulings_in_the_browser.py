@@ -191,7 +191,7 @@ def test_a_flood_is_looked_at_once_and_leaves_the_queue_alone(browser: Browser, 
         examine(page)
         page.goto("/queue?cause=flood")
         expect(page.locator(".cases tbody tr")).to_have_count(1)
-    told = seeding.rows(site, f"SELECT payload ->> 'ruling' FROM outbox WHERE topic = 'teach' AND key = '{flood_id}'")
+    told = seeding.rows(site, f"SELECT payload ->> 'ruling' FROM outbox WHERE topic = 'learn' AND key = '{flood_id}'")
     assert told == [("common",)]
 
 

@@ -216,16 +216,18 @@ async def _judge(
         file = await adjudication.load(conn, claim_id)
         return await recording.decide_referral(
             conn,
-            referral_id,
-            file,
-            world.decision(outcome, minor, by=subject),
-            b"{}",
-            world.now,
-            actor=f"adjuster:{subject}",
-            subject=subject,
-            verdict=verdict,
-            note="看过了",
-            partner=partner,
+            recording.JudgedReferral(
+                referral_id,
+                file,
+                world.decision(outcome, minor, by=subject),
+                b"{}",
+                world.now,
+                actor=f"adjuster:{subject}",
+                subject=subject,
+                verdict=verdict,
+                note="看过了",
+                partner=partner,
+            ),
         )
 
 

@@ -109,9 +109,20 @@ class Life:
             file = await adjudication.load(conn, claim_id)
             waiting_one = await open_referral(conn, claim_id)
             return await recording.decide_referral(
-                conn, waiting_one.id, file, world.decision(outcome, minor, "adjuster:li"), b"{}", world.now,
-                actor="adjuster:li", subject="li", verdict=verdict, note="looked at", recover=recover,
-            )  # fmt: skip
+                conn,
+                recording.JudgedReferral(
+                    waiting_one.id,
+                    file,
+                    world.decision(outcome, minor, "adjuster:li"),
+                    b"{}",
+                    world.now,
+                    actor="adjuster:li",
+                    subject="li",
+                    verdict=verdict,
+                    note="looked at",
+                    recover=recover,
+                ),
+            )
 
         return await self.step(f"verdict: {verdict}{' and recover' if recover else ''}", work)
 

@@ -86,7 +86,7 @@ class Case:
             cover = CoverFact(0, "CNY", 0, claim.occurred_at.date())
             fraud = FraudFact(await counts.window_counts(conn, self.id))
             facts = Facts(cover, photos, papers_, (), NOTHING, fraud)
-            terms = (file.claim, file.policy, product_of("fresh_food_rot"), facts, RULES, world.now)
+            terms = (file.under(product_of("fresh_food_rot")), facts, RULES, world.now)
             decision = decide.decide(*terms)
             await recording.record_decision(
                 conn,

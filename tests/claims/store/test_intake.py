@@ -186,6 +186,7 @@ async def test_window_counts_are_those_of_claims_before_this_one(world: Any, eng
         found_counts = {
             (count.key, count.window_days): (count.claims, count.claimants)
             for count in await counts.window_counts(conn, "me")
+            if count.key in ("device", "payee", "address", "merchant", "claimant")
         }
     assert found_counts == {
         ("device", 7): (1, 1),

@@ -41,9 +41,20 @@ async def approve(world: Any, claim_id: str, referral_id: str, who: str = "zhang
         file = await adjudication.load(conn, claim_id)
         decision = world.decision(Outcome.PAY, 1_000, by=who)
         await recording.decide_referral(
-            conn, referral_id, file, decision, b"{}", world.now, actor=f"adjuster:{who}", subject=who,
-            verdict="approve", note="", **options,
-        )  # fmt: skip
+            conn,
+            recording.JudgedReferral(
+                referral_id,
+                file,
+                decision,
+                b"{}",
+                world.now,
+                actor=f"adjuster:{who}",
+                subject=who,
+                verdict="approve",
+                note="",
+                **options,
+            ),
+        )
 
 
 async def promised(world: Any, *claim_ids: str) -> list[int]:

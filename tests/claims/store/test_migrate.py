@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api import migrations
-from claims.store import audit, idempotency, migrate
+from claims.store import audit, idempotency, migrate, outbox
 from tests.claims.store.conftest import World
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ async def test_a_second_upgrade_changes_nothing(engine: AsyncEngine, database_ur
     migrations.upgrade(database_url, migrate)
     async with engine.connect() as conn:
         versions = (await conn.execute(text(f"SELECT version_num FROM {migrate.VERSION_TABLE}"))).scalars().all()
-    assert versions == ["0010"]
+    assert versions == ["0011"]
 
 
 async def test_a_chain_and_keys_of_before_pseudonyms_are_kept_and_the_guard_is_there_again(
@@ -54,6 +54,24 @@ async def test_a_chain_and_keys_of_before_pseudonyms_are_kept_and_the_guard_is_t
         assert (await conn.execute(triggers)).scalar_one() > 20
         begun = await idempotency.begin(conn, "claimant:ann", "key", "a" * 64, world.now)
     assert begun.standing is idempotency.Standing.IN_FLIGHT
+
+
+async def test_rulings_that_wait_to_be_learnt_from_are_learnt_from_under_the_new_name(
+    world: World, database_url: str
+) -> None:
+    def down(connection: Connection) -> None:
+        command.downgrade(migrations.config(migrate, connection), "0010")
+
+    async with world.engine.begin() as conn:
+        for topic in ("learn", "settle"):
+            await outbox.put(conn, topic, "key", {"kind": "pair"}, world.now)  # type: ignore[arg-type]
+        await conn.run_sync(down)
+    topics = text("SELECT topic FROM outbox ORDER BY topic")
+    async with world.engine.connect() as conn:
+        assert (await conn.execute(topics)).scalars().all() == ["settle", "teach"]
+    migrations.upgrade(database_url, migrate)
+    async with world.engine.connect() as conn:
+        assert (await conn.execute(topics)).scalars().all() == ["learn", "settle"]
 
 
 async def test_a_downgrade_leaves_no_table_behind(engine: AsyncEngine) -> None:

@@ -43,7 +43,7 @@ async def examine(world: Any, lease: Any, number: str, *, inpatient: bool) -> No
     case = in_order("outpatient_medical").with_facts(
         papers=(replace(invoice(number=number), number_claimed_before=known),)
     )
-    judged = (case.claim, case.policy, case.product, case.facts, RULES, case.now)
+    judged = (case.insured, case.facts, RULES, case.now)
     decision = decide.decide(*judged)
     small = replace(decision.payout, minor=decision.payout.minor // 100)  # the world's policies are small
     try:

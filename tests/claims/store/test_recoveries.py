@@ -55,9 +55,20 @@ async def judge(world: Any, referral_id: str, claim_id: str, outcome: Outcome, m
         file = await adjudication.load(conn, claim_id)
         decision = world.decision(outcome, minor, by="li")
         return await recording.decide_referral(
-            conn, referral_id, file, decision, b"{}", world.now,
-            actor="adjuster:li", subject="li", verdict=verdict, note="words", **options,
-        )  # fmt: skip
+            conn,
+            recording.JudgedReferral(
+                referral_id,
+                file,
+                decision,
+                b"{}",
+                world.now,
+                actor="adjuster:li",
+                subject="li",
+                verdict=verdict,
+                note="words",
+                **options,
+            ),
+        )
 
 
 async def balance(world: Any, account: Account) -> int:

@@ -83,7 +83,7 @@ async def automatic(world: Any, lease: Any) -> str:
     for _ in range(3):
         repeat = await fact(world, lease.claim_id)
         case = in_order("fresh_food_rot", claimed_minor=5_980).with_facts(repeats=repeat)
-        judged = (case.claim, case.policy, case.product, case.facts, RULES, case.now)
+        judged = (case.insured, case.facts, RULES, case.now)
         decision = decide.decide(*judged)
         try:
             async with world.engine.begin() as conn:
@@ -161,9 +161,19 @@ async def test_an_appeal_is_withdrawn_while_more_is_asked_for_and_while_a_worker
         async with world.engine.begin() as conn:
             file = await adjudication.load(conn, "c-1")
             await recording.decide_referral(
-                conn, referral, file, world.decision(Outcome.ASK, by="li"), b"{}", world.now, actor="adjuster:li",
-                subject="li", verdict="ask", note="more",
-            )  # fmt: skip
+                conn,
+                recording.JudgedReferral(
+                    referral,
+                    file,
+                    world.decision(Outcome.ASK, by="li"),
+                    b"{}",
+                    world.now,
+                    actor="adjuster:li",
+                    subject="li",
+                    verdict="ask",
+                    note="more",
+                ),
+            )
 
     await ask(await appealed(world, "c-1"))
     assert await withdraw(world, "c-1") is stands
@@ -184,9 +194,19 @@ async def test_a_round_of_an_appeal_that_changes_nothing_leaves_the_claim_paid(w
     async with world.engine.begin() as conn:
         file = await adjudication.load(conn, "c-1")
         await recording.decide_referral(
-            conn, referral, file, world.decision(Outcome.ASK, by="li"), b"{}", world.now, actor="adjuster:li",
-            subject="li", verdict="ask", note="more",
-        )  # fmt: skip
+            conn,
+            recording.JudgedReferral(
+                referral,
+                file,
+                world.decision(Outcome.ASK, by="li"),
+                b"{}",
+                world.now,
+                actor="adjuster:li",
+                subject="li",
+                verdict="ask",
+                note="more",
+            ),
+        )
         await intake.submit(conn, "c-1", "ann", world.now, actor="claimant:ann")
     (lease,) = await world.lease()
     assert (await world.decide(lease, world.decision(Outcome.PAY, 3_000))).status is Status.PAID
@@ -301,9 +321,20 @@ async def test_two_people_who_approve_two_claims_for_one_order_at_once_pay_it_on
             file = await adjudication.load(conn, claim_id)
             decision = world.decision(Outcome.PAY, minor, by="li")
             await recording.decide_referral(
-                conn, referred[claim_id], file, decision, b"{}", world.now, actor="adjuster:li", subject="li",
-                verdict="approve", note="", **options,
-            )  # fmt: skip
+                conn,
+                recording.JudgedReferral(
+                    referred[claim_id],
+                    file,
+                    decision,
+                    b"{}",
+                    world.now,
+                    actor="adjuster:li",
+                    subject="li",
+                    verdict="approve",
+                    note="",
+                    **options,
+                ),
+            )
 
     done = await asyncio.gather(*(approve(claim_id, 4_000) for claim_id in referred), return_exceptions=True)
     (refused,) = [outcome for outcome in done if outcome is not None]

@@ -112,7 +112,7 @@ async def test_a_word_on_two_pictures_is_kept_once_whoever_of_them_came_first(wo
     assert await known_rulings(world, "p1", "", {"p0": ""}) == {"p0": MatchRuling.REJECT}
     assert await known_rulings(world, "p0", "", {"p1": "", "p9": ""}) == {"p1": MatchRuling.REJECT}
     async with world.engine.connect() as conn:
-        learning = (await conn.execute(select(messages.c.payload).where(messages.c.topic == "teach"))).scalars().all()
+        learning = (await conn.execute(select(messages.c.payload).where(messages.c.topic == "learn"))).scalars().all()
         assert [entry.action for entry in await audit_of(conn, "c1")][-1] == "match.ruled"
     assert [row["ruling_id"] for row in learning] == [made.id]
 

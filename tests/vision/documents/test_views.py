@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import cv2
@@ -10,12 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from vision.documents.ocr.crops import crop
-from vision.documents.ocr.outlines import area_ratio, outlines, skew
+from vision.documents.ocr.outlines import outlines, skew
 from vision.documents.ocr.views import fall_degrees, flattened, levelled, turned, whole
-from vision.documents.text.page import FieldReading, PageBox, TextLine
+from vision.documents.text.page import TextLine
 
 WIDTH, HEIGHT = 900, 700
 CORNERS = np.array([[210, 120], [720, 190], [650, 590], [150, 520]], dtype=np.float32)
@@ -60,7 +57,7 @@ def test_the_outline_of_a_paper_on_a_table_is_found() -> None:
     (outline,) = outlines(pixels)
     assert np.abs(outline - CORNERS).max() < 6
     assert skew(outline) > 0.12
-    assert 0.2 < area_ratio(outline, pixels) < 0.5
+    assert 0.2 < cv2.contourArea(outline) / (WIDTH * HEIGHT) < 0.5
 
 
 def test_print_and_a_dark_band_do_not_break_the_outline() -> None:
@@ -110,40 +107,3 @@ def test_the_fall_of_lines_is_measured(degrees: float) -> None:
 
     assert fall_degrees([line((100, 100)), line((120, 200)), line((90, 300))]) == pytest.approx(degrees)
     assert fall_degrees([]) == 0.0
-
-
-def field(box: PageBox, corners: tuple[tuple[float, float], ...] = ()) -> FieldReading:
-    return FieldReading("total_minor", "100", 0.9, box, corners)
-
-
-def opened(jpeg: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))
-
-
-def test_a_crop_shows_the_field_and_a_margin() -> None:
-    pixels = marked(450, 350)
-    piece = opened(crop(pixels, field(PageBox(0.45, 0.45, 0.55, 0.55))))
-    assert piece.shape[0] < 0.3 * HEIGHT
-    x, y = brightest(piece)
-    assert abs(x - piece.shape[1] / 2) < 4
-    assert abs(y - piece.shape[0] / 2) < 4
-
-
-def test_a_crop_of_a_turned_field_is_upright() -> None:
-    flat = np.full((200, 600, 3), 250, dtype=np.uint8)
-    cv2.rectangle(flat, (150, 80), (210, 120), (10, 10, 10), -1)  # left half dark, right half empty
-    turned_page = np.ascontiguousarray(np.rot90(flat, 1))  # as a photo taken on its side
-    view = turned(whole(turned_page), 3)
-    corners = tuple((x / 200, y / 600) for x, y in view.back([(150, 80), (270, 80), (270, 120), (150, 120)]))
-    xs, ys = [x for x, _ in corners], [y for _, y in corners]
-    piece = opened(crop(turned_page, field(PageBox(min(xs), min(ys), max(xs), max(ys)), corners), margin=0.0))
-    height, width = piece.shape[:2]
-    assert width > 2 * height
-    assert piece[:, : width // 3].mean() < 60
-    assert piece[:, -width // 3 :].mean() > 200
-
-
-def test_a_crop_at_the_edge_or_of_no_size_is_still_a_picture() -> None:
-    pixels = marked(10, 10)
-    assert opened(crop(pixels, field(PageBox(0, 0, 0.05, 0.02)))).size > 0
-    assert opened(crop(pixels, field(PageBox(0.5, 0.5, 0.5, 0.5)))).size > 0

@@ -1,9 +1,9 @@
-"""The OCR process: `python -P child.py CONFIG`, spoken to over its standard input and output by
+"""The OCR process: `python -P child.py CONFIG PARENT_ID`, spoken to over its standard input and output by
 `vision.documents.reader`.
 
 It holds the engine, reads one page at a time and uses no network: every attempt to connect or to resolve a name
 raises. CONFIG is JSON: models_dir, engines ({short name: [detection model, recognition model]}), threads,
-detection_edge_px_max.
+detection_edge_px_max. PARENT_ID: the id of the process that started it, with which it ends.
 
 A frame is four bytes of header length (big endian), the header as JSON, then `payload_bytes` bytes. Requests:
 {model, height, width} with height * width * 3 bytes of sRGB. Replies: {ready: true} once at the start, then
@@ -19,6 +19,8 @@ import sys
 import time
 from types import ModuleType
 from typing import Any, BinaryIO
+
+from vision.lifetime import end_with_parent
 
 NETWORK_EVENTS = frozenset(
     {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.bind"}
@@ -141,6 +143,7 @@ def _reply(replies: BinaryIO, header: dict[str, Any]) -> None:
 
 
 def main() -> int:
+    end_with_parent(int(sys.argv[2]))
     config = json.loads(sys.argv[1])
     # The engine prints to standard output; frames go over a copy of it that nothing else uses.
     replies = os.fdopen(os.dup(1), "wb")

@@ -70,11 +70,6 @@ def skew(quad: Quad) -> float:
     return float(np.linalg.norm(quad - box, axis=1).max() / max(high - low))
 
 
-def area_ratio(quad: Quad, pixels: Pixels) -> float:
-    """Return the share of the picture."""
-    return float(cv2.contourArea(quad)) / float(pixels.shape[0] * pixels.shape[1])
-
-
 def _levels(grey: npt.NDArray[np.uint8], count: int) -> list[float]:
     otsu, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     low, high = np.percentile(grey, (3, 97))

@@ -26,6 +26,7 @@ from vision.documents.ocr.child import CODE_CHARACTERS_MAX, CODES, CODES_MAX, fr
 from vision.documents.ocr.views import Corners
 from vision.documents.text.page import TextLine
 from vision.errors import ReaderUnavailable
+from vision.lifetime import in_lasting_thread
 from vision.progress import LOOK_SECONDS, ProcessProgress, sign_of
 
 _POLL_SECONDS = 0.05
@@ -99,14 +100,17 @@ class Worker:
         self._ready = False
         self.pages_read = 0
         self._log = (cache_dir / f"ocr-{time.monotonic_ns()}.log").open("wb")
-        self._process = subprocess.Popen(
-            # Run the file itself: as a module of its package it would first import all that reads papers.
-            [sys.executable, "-P", child.__file__, json.dumps(dict(config))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env=_environment(cache_dir),
-            cwd=cache_dir,
+        # Run the file itself: as a module of its package it would first import all that reads papers.
+        command = [sys.executable, "-P", child.__file__, json.dumps(dict(config)), str(os.getpid())]
+        self._process = in_lasting_thread(
+            lambda: subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env=_environment(cache_dir),
+                cwd=cache_dir,
+            )
         )
         os.set_blocking(self._stdin().fileno(), False)
 
