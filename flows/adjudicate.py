@@ -13,12 +13,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import select
 
 from claims import decide as judging
 from claims.catalogue import product_of
@@ -44,7 +43,6 @@ from claims.store import adjudication, queue, recording, stage_results
 from claims.store.adjudication import ClaimFile
 from claims.store.queue import Lease
 from claims.store.recording import NewDecision
-from claims.store.tables import claims
 from claims.wire import canonical
 from flows.config import LeaseLimits
 from flows.drain import STORE_AWAY, LeasedBatch, backoff_seconds
@@ -94,14 +92,13 @@ class StageProgress:
 
 @dataclass(slots=True)
 class Adjudication:
-    """Adjudicates batches; one a worker. `lost_runs` are flow runs whose process died with claims in hand."""
+    """Adjudicates batches; one a worker."""
 
     context: StageContext
     tracker: Tracker
     limits: LeaseLimits
     claims_at_once: int
     decided: int = 0
-    lost_runs: set[str] = field(default_factory=set)
 
     async def work(self, batch: LeasedBatch[Lease]) -> None:
         """Adjudicate the whole batch in one flow run."""
@@ -113,8 +110,6 @@ class Adjudication:
             await self._link(batch.leases, run_id)
 
         await self.tracker.run(_label(batch.leases), body, summarise, linked)
-        while self.lost_runs:
-            await self.tracker.mark_lost(self.lost_runs.pop())
 
     async def _batch(self, batch: LeasedBatch[Lease]) -> Sequence[ClaimResult]:
         places = asyncio.Semaphore(self.claims_at_once)
@@ -130,10 +125,6 @@ class Adjudication:
         same."""
         try:
             async with self.context.engine.begin() as conn:
-                again = [lease.claim_id for lease in leases if lease.attempts > 1]
-                if again:
-                    rows = await conn.execute(select(claims.c.flow_run_id).where(claims.c.id.in_(again)))
-                    self.lost_runs.update(old for old in rows.scalars() if old)
                 await adjudication.set_flow_run(conn, [lease.claim_id for lease in leases], run_id)
         except STORE_AWAY as error:
             log.warning("the flow run is not linked", run_id=run_id, error=error)

@@ -16,7 +16,7 @@ import httpx
 from prefect import Flow
 from prefect.artifacts import acreate_table_artifact
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import AsyncClientContext
 from prefect.exceptions import ObjectNotFound, PrefectException, PrefectSignal
 from prefect.flow_engine import run_flow
@@ -26,7 +26,7 @@ from claims.faults import fault
 from flows.config import PrefectConfig
 from flows.errors import RunLost, WorkFailed
 from flows.prefect_server import client_settings
-from flows.runs import RunLabel, Work
+from flows.runs import OURS, RunLabel, Work
 
 T = TypeVar("T")
 
@@ -68,7 +68,9 @@ class PrefectRuns:
         try:
             await self._end_runs()
             # Created here, with its name, and not by the engine: one request less than a name given afterwards.
-            run = await self._client.create_flow_run(flow, name=label.run, parameters=parameters, tags=label.tags)
+            run = await self._client.create_flow_run(
+                flow, name=label.run, parameters=parameters, tags=(OURS, *label.tags)
+            )
             token = _current.set((work, label, str(run.id)))
             await run_flow(flow, flow_run=run, parameters=parameters)  # type: ignore[misc]
         except WorkFailed:
@@ -80,17 +82,6 @@ class PrefectRuns:
         finally:
             if token is not None:
                 _current.reset(token)
-
-    async def mark_lost(self, run_id: str) -> None:
-        try:
-            run = await self._client.read_flow_run(UUID(run_id))
-            if run.state is not None and run.state.type in (StateType.RUNNING, StateType.PENDING):
-                message = "the process was lost; its claims were taken over by another run"
-                await self._client.set_flow_run_state(run.id, Crashed(message=message), force=True)
-        except ObjectNotFound:
-            return  # another server, or an emptied one
-        except SERVER_ERRORS as error:
-            raise RunLost(fault(error)) from error
 
     async def _end_runs(self) -> None:
         """Tell the server, once it is back, how the runs ended that it lost."""

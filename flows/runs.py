@@ -14,6 +14,7 @@ from claims.faults import fault
 from flows.errors import WorkFailed
 
 T = TypeVar("T")
+OURS = "miaopei"  # the tag of every run of ours, by which retention and sweeps tell them from other people's
 Row = dict[str, str | int | float]
 
 
@@ -107,9 +108,25 @@ class Runs(Protocol):
         raised here: whoever awaits the work has them."""
         ...
 
-    async def mark_lost(self, run_id: str) -> None:
-        """Show a run whose process died as crashed."""
+
+class RunRegister(Protocol):
+    """Remembers which runs are shown as under way, so that somebody can end those whose process dies. Best effort: no
+    method raises, and none makes the work wait for long."""
+
+    async def began(self, run_id: str, label: RunLabel) -> None: ...
+
+    async def ended(self, run_id: str, *, told: bool, message: str) -> None:
+        """Forget a run that has ended. told: False if the server missed its end; it is told later then, with the
+        message, "" for a failure."""
         ...
+
+
+class NoRegister:
+    """Remembers nothing: for processes without a store."""
+
+    async def began(self, run_id: str, label: RunLabel) -> None: ...
+
+    async def ended(self, run_id: str, *, told: bool, message: str) -> None: ...
 
 
 def artifact_key(*parts: str) -> str:

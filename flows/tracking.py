@@ -12,6 +12,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any, TypeVar
 
 import httpx
@@ -19,7 +20,8 @@ import structlog
 
 from flows.config import PrefectConfig
 from flows.errors import RunLost
-from flows.runs import RunLabel, Runs, Summary, Work
+from flows.prefect_api import REFUSED, open_api
+from flows.runs import NoRegister, RunLabel, RunRegister, Runs, Summary, Work
 
 T = TypeVar("T")
 
@@ -43,18 +45,28 @@ async def _unlinked(run_id: str) -> None:
 class Tracker:
     """Decides for each run whether Prefect sees it. Built by `tracking`; one event loop, any number of tasks."""
 
-    def __init__(self, config: PrefectConfig, probe: httpx.AsyncClient, runs: Runs | None) -> None:
+    def __init__(
+        self, config: PrefectConfig, probe: httpx.AsyncClient, runs: Runs | None, register: RunRegister | None = None
+    ) -> None:
         self._config = config
         self._probe = probe
         self._runs = runs
+        self._register = register or NoRegister()
         self._healthy = False
+        self._failures = 0  # in a row
         self._known_until = 0.0  # on the monotonic clock
+        self._told = ""  # the last words that the log has of the server
+        self.refusal = ""  # why the server lets nothing of ours in; "" while it does
         self.tally = Tally()
 
     @property
     def healthy(self) -> bool:
         """True if the last probe or run reached the server."""
         return self._healthy
+
+    def report(self) -> dict[str, object]:
+        """Returns the state of the server, for the operator's page."""
+        return {"prefect": self._healthy} | ({"prefect_refuses": self.refusal} if self.refusal else {})
 
     async def run(
         self,
@@ -68,14 +80,27 @@ class Tracker:
         The body's own errors are raised; Prefect's are logged and never reach the caller.
         """
         began = time.perf_counter()
-        work = Work(body, summarise, linked)
+        run_ids: list[str] = []
+
+        async def begun(run_id: str) -> None:
+            run_ids.append(run_id)
+            await self._register.began(run_id, label)
+            await linked(run_id)
+
+        work = Work(body, summarise, begun)
         try:
             if self._runs is not None and await self._reachable():
+                told = True
                 try:
                     await self._runs.show(label, work)
                 except RunLost as error:
+                    told = False
                     self._lost()
                     log.warning("prefect lost a run", flow=label.flow, run=label.run, shown=work.shown, error=error)
+                for run_id in run_ids:
+                    await asyncio.wait([work.task])
+                    message = work.summary().message if work.finished else ""
+                    await self._register.ended(run_id, told=told, message=message)
             return await work.task
         finally:
             if not work.task.done():
@@ -86,19 +111,17 @@ class Tracker:
             self.tally.work_seconds += work.seconds
             self.tally.around_seconds += time.perf_counter() - began - work.seconds
 
-    async def mark_lost(self, run_id: str) -> None:
-        """Show a run as crashed whose process died: nobody else would ever end it."""
-        if not run_id or self._runs is None or not await self._reachable():
-            return
-        try:
-            await self._runs.mark_lost(run_id)
-        except RunLost as error:
-            self._lost()
-            log.info("a lost flow run could not be marked", run_id=run_id, error=error)
-
     def _lost(self) -> None:
         self._healthy = False
-        self._known_until = time.monotonic() + self._config.retry_after_seconds
+        self._failures += 1
+        self._known_until = time.monotonic() + self._pause_seconds()
+
+    def _pause_seconds(self) -> float:
+        """Returns how long the last answer is believed."""
+        if self._healthy:
+            return self._config.probe_every_seconds
+        doublings = min(max(0, self._failures - 1), 10)
+        return float(min(self._config.retry_after_seconds * 2**doublings, self._config.retry_after_seconds_max))
 
     async def _reachable(self) -> bool:
         if time.monotonic() < self._known_until:
@@ -107,21 +130,55 @@ class Tracker:
         self._known_until = time.monotonic() + self._config.probe_timeout_seconds
         was = self._healthy
         try:
-            response = await self._probe.get(f"{self._config.api_url.rstrip('/')}/health")
-            self._healthy = response.is_success
+            self._healthy = (await self._ask("/health")).is_success
+            if self._healthy and not was:
+                await self._introduce()
         except httpx.HTTPError:
             self._healthy = False
-        pause = self._config.probe_every_seconds if self._healthy else self._config.retry_after_seconds
-        self._known_until = time.monotonic() + pause
-        if was != self._healthy:
-            log.info("prefect is reachable" if self._healthy else "prefect is away: runs are untracked")
+        self._failures = 0 if self._healthy else self._failures + 1
+        self._known_until = time.monotonic() + self._pause_seconds()
+        self._tell("prefect is reachable" if self._healthy else self.refusal or "prefect is away: runs are untracked")
         return self._healthy
+
+    async def _introduce(self) -> None:
+        """Ask something that only those may ask whom the server knows: its health is told to everybody."""
+        answer = await self._ask("/flows/count", "POST")
+        self.refusal = ""
+        if answer.status_code in REFUSED:
+            self._healthy = False
+            self.refusal = f"prefect refuses our key or password (HTTP {answer.status_code}): runs are untracked"
+            return
+        self._healthy = answer.is_success
+        version = await self._ask("/admin/version")  # a server with accounts does not tell
+        theirs = version.text.strip().strip('"')[:40]
+        if version.is_success and theirs != prefect_version():
+            # It is tried all the same: what it does not understand leaves runs untracked, no more.
+            log.warning("prefect is of another version", theirs=theirs, ours=prefect_version())
+
+    async def _ask(self, path: str, method: str = "GET") -> httpx.Response:
+        return await self._probe.request(method, path, json={} if method == "POST" else None)
+
+    def _tell(self, words: str) -> None:
+        """Log a change, once."""
+        if words == self._told:
+            return
+        self._told = words
+        if self.refusal:
+            log.error(words, server=self._config.api_url)
+        else:
+            log.info(words)
+
+
+def prefect_version() -> str:
+    """Returns the version of the Prefect that is installed here."""
+    return metadata.version("prefect")
 
 
 @contextlib.asynccontextmanager
-async def tracking(config: PrefectConfig) -> AsyncIterator[Tracker]:
-    """A Tracker for the life of a process. Tasks that use it must be started inside."""
-    async with httpx.AsyncClient(timeout=config.probe_timeout_seconds, trust_env=False) as probe:
+async def tracking(config: PrefectConfig, register: RunRegister | None = None) -> AsyncIterator[Tracker]:
+    """A Tracker for the life of a process. Tasks that use it must be started inside. register: where runs under way are
+    remembered; None for nowhere. Raises OSError when the file of certificates cannot be read."""
+    async with open_api(config, config.probe_timeout_seconds) as probe:
         if not config.api_url:
             yield Tracker(config, probe, None)
             return
@@ -129,4 +186,4 @@ async def tracking(config: PrefectConfig) -> AsyncIterator[Tracker]:
         from flows.prefect_runs import prefect_runs
 
         async with prefect_runs(config) as runs:
-            yield Tracker(config, probe, runs)
+            yield Tracker(config, probe, runs, register)

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from claims.store.blobs import BlobStore
 from fixtures import demo_world
-from flows.config import StoreConfig
+from flows.config import PrefectConfig, StoreConfig
 from flows.errors import ImportStopped
 from flows.library import ImportLimits, ImportReport, ImportTarget, InThisProcess, Runner, import_pictures
 from tests.waiting import wait_until
@@ -256,7 +256,7 @@ def test_a_killed_import_does_exactly_the_rest_when_it_is_run_again(
 def in_prefect(name: str, url: str, workers: int = 2) -> Runner:
     from flows.library_prefect import InPrefect, task_runner
 
-    return InPrefect(task_runner(name, workers), url, workers)
+    return InPrefect(task_runner(name, workers), PrefectConfig(api_url=url), workers)
 
 
 @pytest.mark.parametrize("name", ["threads", "dask"])
