@@ -68,7 +68,7 @@ def open_prefect(settings: Settings, dsn: str) -> Iterator[Settings]:
     if settings.prefect_api_url:
         yield settings
         return
-    owner = _owner(settings, dsn)
+    owner = owner_of(settings, dsn)
     settings = prefect_on_this_machine(settings)
     command = _prefect(settings, prefect_database(settings, owner), ready_seconds_max=120.0)
     private.open_home(settings.home)
@@ -82,7 +82,7 @@ def open_prefect(settings: Settings, dsn: str) -> Iterator[Settings]:
         process.stop(25.0)
 
 
-def _owner(settings: Settings, dsn: str) -> str:
+def owner_of(settings: Settings, dsn: str) -> str:
     """Returns the DSN of the role that may make databases and roles on the store's server. dsn: the application's."""
     if settings.database_url:
         return settings.migration_database_url or settings.database_url
@@ -314,7 +314,7 @@ def _prefect(settings: Settings, database: str, ready_seconds_max: float) -> Chi
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
             "PREFECT_SERVER_DATABASE_TIMEOUT": "30",
             "PREFECT_SERVER_API_AUTH_STRING": settings.prefect_auth_string.get_secret_value(),
-            "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": str(round(settings.prefect.events_days * 86_400)),  # seconds
+            "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{round(settings.prefect.events_days * 86_400)}S",
             # Logs and artifacts whose run is gone: once a day, should a deletion have broken off half-way.
             "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",
             "PREFECT_API_URL": settings.prefect_api_url,

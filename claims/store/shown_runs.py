@@ -139,6 +139,12 @@ async def forget_told(conn: AsyncConnection, keep_hours: float) -> None:
     await conn.execute(delete(runs).where(runs.c.told_at < before))
 
 
+async def under_way(conn: AsyncConnection) -> list[str]:
+    """Returns the ids of the runs that are shown as under way, the oldest first."""
+    query = select(runs.c.flow_run_id).where(runs.c.ended_at.is_(None), runs.c.crashed_at.is_(None))
+    return list((await conn.execute(query.order_by(runs.c.began_at))).scalars())
+
+
 async def known(conn: AsyncConnection, flow_run_ids: Collection[str]) -> set[str]:
     """Returns those of these runs that are under way or crashed here."""
     query = select(runs.c.flow_run_id).where(runs.c.flow_run_id.in_(flow_run_ids))

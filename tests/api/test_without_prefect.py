@@ -41,9 +41,9 @@ def late(may_come: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     """Runs a stack whose Prefect server hangs until `may_come` is set."""
     real = stacks._prefect
 
-    def hangs(dsn: str, ready_seconds_max: float) -> tuple[ChildCommand, str]:
-        command, url = real(dsn, ready_seconds_max)
-        return replace(command, argv=[sys.executable, "-c", LATE, str(may_come), *command.argv]), url
+    def hangs(settings: Settings, dsn: str, ready_seconds_max: float) -> ChildCommand:
+        command = real(settings, dsn, ready_seconds_max)
+        return replace(command, argv=[sys.executable, "-c", LATE, str(may_come), *command.argv])
 
     monkeypatch.setattr(stacks, "_prefect", hangs)
     prefect_server.prepare(tmp_path / "home")
@@ -87,15 +87,18 @@ def test_claims_are_paid_while_prefect_hangs_and_runs_appear_when_it_comes(late:
     run = ""
     while not run:  # the worker probes every ten seconds while it is away
         run = asyncio.run(_paid(late, next(numbers), next(pictures)))
-    assert httpx.get(f"{api}/flow_runs/{run}", trust_env=False, timeout=60).json()["id"] == run
+    assert httpx.get(f"{api}/flow_runs/{run}", trust_env=False, timeout=60).status_code == 401, "it asks for a password"
+    user, _, password = late.stack.prefect_auth.read_text(encoding="utf-8").partition(":")
+    opened = httpx.get(f"{api}/flow_runs/{run}", auth=(user, password), trust_env=False, timeout=60)
+    assert opened.json()["id"] == run
 
 
 def test_a_prefect_that_ends_at_once_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = stacks._prefect
 
-    def broken(dsn: str, ready_seconds_max: float) -> tuple[ChildCommand, str]:
-        command, url = real(dsn, ready_seconds_max)
-        return replace(command, argv=[sys.executable, "-c", "raise SystemExit('no such server')"]), url
+    def broken(settings: Settings, dsn: str, ready_seconds_max: float) -> ChildCommand:
+        command = real(settings, dsn, ready_seconds_max)
+        return replace(command, argv=[sys.executable, "-c", "raise SystemExit('no such server')"])
 
     monkeypatch.setattr(stacks, "_prefect", broken)
     with Sandbox(Settings(), tmp_path / "home") as sandbox:
