@@ -38,6 +38,7 @@ class PrefectConfig:
     retry_after_seconds_max: float = 10.0
     request_timeout_seconds: float = 5.0
     events_queue_max: int = 1_000  # state events waiting for a server that is away; more are dropped
+    events_seconds_max: float = 2.0  # at the end of the process, for those that still wait
     truth: TruthLimits = field(default_factory=lambda: TruthLimits())
 
 

@@ -25,7 +25,7 @@ from prefect.states import Completed, Crashed
 from claims.faults import fault
 from flows.config import PrefectConfig
 from flows.errors import RunLost, WorkFailed
-from flows.prefect_server import client_settings
+from flows.prefect_server import client_settings, let_events_go
 from flows.runs import OURS, RunLabel, Work
 
 T = TypeVar("T")
@@ -107,5 +107,8 @@ class PrefectRuns:
 async def prefect_runs(config: PrefectConfig) -> AsyncIterator[PrefectRuns]:
     """Open one client, with Prefect's settings, for the life of a process; no request is made before the first run."""
     with client_settings(config):
-        async with AsyncClientContext() as clients:
-            yield PrefectRuns(clients.client)
+        try:
+            async with AsyncClientContext() as clients:
+                yield PrefectRuns(clients.client)
+        finally:
+            await let_events_go(config.events_seconds_max)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 from collections.abc import Iterator
 from typing import Any
 
+from prefect.events.worker import EventsWorker
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_KEY,
@@ -50,3 +52,19 @@ def client_settings(config: PrefectConfig) -> Iterator[None]:
     }
     with temporary_settings(settings):
         yield
+
+
+async def let_events_go(seconds_max: float) -> None:
+    """Wait until the events of this process are sent, and drop those that are not by then.
+
+    Otherwise the interpreter would not end before each of them had been tried for seconds, on a server that is away.
+    """
+    workers = list(EventsWorker._instances.values())
+    waiting = EventsWorker.drain_all(timeout=seconds_max)
+    if not isinstance(waiting, tuple):
+        await waiting
+    for worker in workers:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                worker._queue.get_nowait()
+        worker._queue.put_nowait(None)  # ends it

@@ -130,30 +130,31 @@ class Tracker:
         self._known_until = time.monotonic() + self._config.probe_timeout_seconds
         was = self._healthy
         try:
-            self._healthy = (await self._ask("/health")).is_success
-            if self._healthy and not was:
-                await self._introduce()
+            answer = await self._ask("/health")
+            if answer.is_success and not was:
+                answer = await self._introduce()
+            self._healthy = answer.is_success
+            self.refusal = ""
+            if answer.status_code in REFUSED:
+                self.refusal = f"prefect refuses our key or password (HTTP {answer.status_code}): runs are untracked"
         except httpx.HTTPError:
-            self._healthy = False
+            self._healthy, self.refusal = False, ""
         self._failures = 0 if self._healthy else self._failures + 1
         self._known_until = time.monotonic() + self._pause_seconds()
         self._tell("prefect is reachable" if self._healthy else self.refusal or "prefect is away: runs are untracked")
         return self._healthy
 
-    async def _introduce(self) -> None:
-        """Ask something that only those may ask whom the server knows: its health is told to everybody."""
+    async def _introduce(self) -> httpx.Response:
+        """Returns the answer to something that only those may ask whom the server knows: its health is told to
+        everybody."""
         answer = await self._ask("/flows/count", "POST")
-        self.refusal = ""
-        if answer.status_code in REFUSED:
-            self._healthy = False
-            self.refusal = f"prefect refuses our key or password (HTTP {answer.status_code}): runs are untracked"
-            return
-        self._healthy = answer.is_success
-        version = await self._ask("/admin/version")  # a server with accounts does not tell
-        theirs = version.text.strip().strip('"')[:40]
-        if version.is_success and theirs != prefect_version():
-            # It is tried all the same: what it does not understand leaves runs untracked, no more.
-            log.warning("prefect is of another version", theirs=theirs, ours=prefect_version())
+        if answer.is_success:
+            version = await self._ask("/admin/version")  # a server with accounts does not tell
+            theirs = version.text.strip().strip('"')[:40]
+            if version.is_success and theirs != prefect_version():
+                # It is tried all the same: what it does not understand leaves runs untracked, no more.
+                log.warning("prefect is of another version", theirs=theirs, ours=prefect_version())
+        return answer
 
     async def _ask(self, path: str, method: str = "GET") -> httpx.Response:
         return await self._probe.request(method, path, json={} if method == "POST" else None)

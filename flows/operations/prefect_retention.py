@@ -27,6 +27,7 @@ from flows.process import pause
 from flows.runs import OURS
 
 _ONE_AT_A_TIME: Final = 0x6D697072  # advisory lock
+FIRST_SECONDS: Final = 60.0  # before the first round: the start of a process has other work
 
 log = structlog.get_logger(__name__)
 
@@ -78,8 +79,11 @@ async def prefect_retention(
 async def keep_short(engine: AsyncEngine, config: PrefectConfig, stop: asyncio.Event) -> None:
     """Run `prefect_retention` again and again until `stop`; one process at a time. Returns at once where there is no
     Prefect server."""
+    every = config.truth.retention_every_seconds
+    wait_seconds = min(every, FIRST_SECONDS)
     while config.api_url and not stop.is_set():
-        await pause(stop, config.truth.retention_every_seconds)
+        await pause(stop, wait_seconds)
+        wait_seconds = every
         if stop.is_set():
             return
         try:
