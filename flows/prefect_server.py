@@ -59,7 +59,7 @@ async def let_events_go(seconds_max: float) -> None:
 
     Otherwise the interpreter would not end before each of them had been tried for seconds, on a server that is away.
     """
-    workers = list(EventsWorker._instances.values())
+    workers = list(EventsWorker._instances.values())  # type: ignore[misc]
     waiting = EventsWorker.drain_all(timeout=seconds_max)
     if not isinstance(waiting, tuple):
         await waiting

@@ -20,7 +20,7 @@ from api.processes import prefect_config
 from api.settings import PrefectSettings, Settings
 from flows.config import PrefectConfig, TruthLimits
 from flows.operations.crashed import SIGNS, Steadiness, Truth, keep_truth
-from flows.operations.prefect_retention import prefect_retention
+from flows.operations.prefect_retention import keep_short, prefect_retention
 from flows.prefect_api import PrefectApi, RunState, open_api
 from flows.register import StoredRegister
 from flows.runs import OURS, RunLabel, Summary
@@ -65,7 +65,14 @@ def label(*items: str, flow: str = "adjudicate") -> RunLabel:
 
 @pytest.fixture
 def config(prefect_api_url: str) -> PrefectConfig:
-    return PrefectConfig(prefect_api_url, ui_url="http://pages", truth=TruthLimits(silent_seconds=2))
+    return PrefectConfig(
+        prefect_api_url,
+        ui_url="http://pages",
+        retry_after_seconds=0.05,
+        retry_after_seconds_max=0.2,
+        events_seconds_max=0.2,
+        truth=TruthLimits(silent_seconds=2),
+    )
 
 
 @pytest.fixture
@@ -368,3 +375,29 @@ async def test_old_runs_of_ours_leave_prefect_with_all_that_is_theirs(
     with pytest.raises(ValueError, match="runs_days must be above 0"):
         await prefect_retention(engine, config, runs_days=0)
     await api.set_state(running, "CANCELLED", "the test is over")
+
+
+async def test_old_runs_leave_by_a_timer_also_after_prefect_was_away(
+    engine: AsyncEngine, config: PrefectConfig, api: PrefectApi
+) -> None:
+    async with httpx.AsyncClient(base_url=config.api_url, trust_env=False) as client:
+        old = await made(client, "FAILED", OURS)
+    with Front(config.api_url).serving() as front:
+        front.away = True
+        truth = replace(config.truth, runs_days=1e-6, retention_every_seconds=0.05)
+        stop = asyncio.Event()
+        task = asyncio.create_task(keep_short(engine, replace(config, api_url=front.url, truth=truth), stop))
+        await until(lambda: _asked(front))
+        assert await api.state(old) is not None
+        front.away = False
+
+        async def gone() -> bool:
+            return await api.state(old) is None
+
+        await until(gone)
+        stop.set()
+        await task
+
+
+async def _asked(front: Front) -> bool:
+    return front.requests > 1
