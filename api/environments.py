@@ -19,6 +19,8 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
     "database_url": frozenset({"api", "worker", "settle", "refer"}),
     "migration_database_url": frozenset(),  # nobody: the stack has migrated before it starts processes
     "prefect_database_url": frozenset(),  # Prefect's server gets it under Prefect's own name
+    "prefect_api_key": frozenset({"worker", "settle", "refer"}),  # which show runs
+    "prefect_auth_string": frozenset({"worker", "settle", "refer"}),
     "token_key": frozenset({"api"}),
     "token_keys_old": frozenset({"api"}),
     "bank": frozenset({"settle"}),
@@ -44,7 +46,9 @@ _BEYOND: Final[Mapping[str, tuple[str, ...]]] = {
     "refer": ("PREFECT_",),
     PREFECT: ("PREFECT_",),
 }
-_PREFECT_SERVERS_OWN: Final = ("PREFECT_SERVER_DATABASE_", "PREFECT_API_DATABASE_")
+_PREFECT_SERVERS_OWN: Final = ("PREFECT_SERVER_DATABASE_", "PREFECT_API_DATABASE_", "PREFECT_SERVER_API_AUTH_STRING")
+# What opens another Prefect server is none of the business of the one that is started here.
+_PREFECT_CLIENTS_OWN: Final = ("PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
 # Keeps Prefect from sending data to anybody and from prompting.
 _QUIET: Final = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -59,8 +63,8 @@ def of_process(settings: Settings, name: str) -> dict[str, str]:
     kind = kind_of(name)
     kept = (*_EVERYBODY, *_BEYOND.get(kind, ()))
     inherited = {variable: value for variable, value in os.environ.items() if variable.startswith(kept)}
-    if kind != PREFECT:
-        inherited = {name: value for name, value in inherited.items() if not name.startswith(_PREFECT_SERVERS_OWN)}
+    not_its_own = _PREFECT_CLIENTS_OWN if kind == PREFECT else _PREFECT_SERVERS_OWN
+    inherited = {name: value for name, value in inherited.items() if not name.startswith(not_its_own)}
     quiet = {**_QUIET, "PREFECT_HOME": str(settings.home / "prefect")}
     told = _told(settings, kind) if kind in OWN else {}
     return {**inherited, **quiet, **told, "PYTHONUNBUFFERED": "1"}

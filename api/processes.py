@@ -22,6 +22,7 @@ from flows.config import (
     SettleConfig,
     StoreConfig,
     TipConfig,
+    TruthLimits,
     WorkerConfig,
 )
 from flows.rails import http
@@ -45,7 +46,7 @@ def worker_config(settings: Settings) -> WorkerConfig:
         descriptor=descriptor_config(settings),
         c2pa_anchors=c2pa_anchors(settings),
         public_url=settings.public_url,
-        prefect=PrefectConfig(api_url=settings.prefect_api_url),
+        prefect=prefect_config(settings),
         lease=LeaseLimits(
             batch_max=work.batch_max,
             batches_in_flight_max=work.batches_in_flight_max,
@@ -62,6 +63,24 @@ def worker_config(settings: Settings) -> WorkerConfig:
             idempotency_hours=settings.idempotency_hours,
             every_seconds=settings.retention.every_seconds,
             scrub=scrub_limits(settings),
+        ),
+    )
+
+
+def prefect_config(settings: Settings) -> PrefectConfig:
+    """Returns how every process of ours reaches Prefect's server."""
+    shown = settings.prefect
+    return PrefectConfig(
+        api_url=settings.prefect_api_url,
+        api_key=settings.prefect_api_key.get_secret_value(),
+        auth_string=settings.prefect_auth_string.get_secret_value(),
+        ssl_cert_file=settings.prefect_ssl_cert_file,
+        ui_url=settings.prefect_pages,
+        truth=TruthLimits(
+            silent_seconds=shown.silent_seconds,
+            unknown_hours=shown.unknown_hours,
+            runs_days=shown.runs_days,
+            retention_every_seconds=shown.retention_seconds,
         ),
     )
 
@@ -115,7 +134,7 @@ def settle_config(settings: Settings) -> SettleConfig:
         store=_store(settings),
         rail=chosen_rail(settings),
         reconcile_seconds=settings.bank.reconcile_seconds,
-        prefect=PrefectConfig(api_url=settings.prefect_api_url),
+        prefect=prefect_config(settings),
     )
 
 
@@ -129,7 +148,7 @@ def refer_config(settings: Settings) -> ReferConfig:
         store=_store(settings),
         partners=partners,
         public_url=settings.public_url,
-        prefect=PrefectConfig(api_url=settings.prefect_api_url),
+        prefect=prefect_config(settings),
         tips=TipConfig(
             file=settings.audit_tips,
             every_seconds=settings.audit.every_seconds,

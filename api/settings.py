@@ -118,6 +118,41 @@ class AuditSettings(BaseModel):
         return self
 
 
+class PrefectSettings(BaseModel):
+    """Retention of what is shown in Prefect, and the time after which a silent process counts as dead. All of it is
+    policy choices, not measurements."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    runs_days: float = Field(
+        default=30.0,
+        gt=0,
+        description="Age at which finished runs of ours leave Prefect, with their task runs, logs and artifacts",
+    )
+    events_days: float = Field(
+        default=7.0,
+        gt=0,
+        description="Age at which the server that `miaopei up` starts deletes events; another server has its own "
+        "setting, PREFECT_SERVER_EVENTS_RETENTION_PERIOD",
+    )
+    retention_seconds: float = Field(
+        default=3_600.0, gt=0, description="Seconds between two rounds of retention (one worker at a time)"
+    )
+    silent_seconds: float = Field(
+        default=20.0,
+        ge=2,
+        le=45,
+        description="Silence of a process after which its runs are shown as Crashed; at most 45, so that this is so "
+        "within a minute of its end",
+    )
+    unknown_hours: float = Field(
+        default=24.0,
+        gt=0,
+        description="Age at which a run of ours that Prefect shows as running, and that no process of ours knows, is "
+        "shown as Crashed",
+    )
+
+
 class FloodSettings(BaseModel):
     """Limits from which a picture that matches many claims is ruled on once instead of claim by claim
     (`claims.floods`)."""
@@ -187,8 +222,27 @@ class Settings(BaseSettings):
         validation_alias="PREFECT_API_URL",
         description="A Prefect server to show flow runs on; empty: `miaopei up` starts one",
     )
+    prefect_api_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="PREFECT_API_KEY",
+        description="Key of a Prefect server with accounts, sent as a bearer token; empty for none",
+    )
+    prefect_auth_string: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="PREFECT_API_AUTH_STRING",
+        description="`user:password` of a Prefect server behind basic auth; empty for none. The server that "
+        "`miaopei up` starts gets one of its own, kept in `home`/prefect.auth",
+    )
+    prefect_ssl_cert_file: Path | None = Field(
+        default=None,
+        validation_alias="PREFECT_API_SSL_CERT_FILE",
+        description="PEM file of the authorities that vouch for the Prefect server; unset: the public ones",
+    )
     prefect_ui_url: str = Field(
         default="", description="Address at which people reach Prefect's pages; empty: beside `prefect_api_url`"
+    )
+    prefect: PrefectSettings = Field(
+        default=PrefectSettings(), description="What is shown in Prefect, and for how long"
     )
     http_host: str = Field(default="127.0.0.1", description="Address the API listens on")
     http_port: int = Field(default=8417, ge=0, le=65535, description="Port of the API; 0: any free one")
@@ -279,16 +333,39 @@ class Settings(BaseSettings):
     )
 
     @property
+    def prefect_pages(self) -> str:
+        """Returns the address at which people reach Prefect's pages, "" without a server."""
+        return (self.prefect_ui_url or self.prefect_api_url.rstrip("/").removesuffix("/api")).rstrip("/")
+
+    @property
     def audit_tips(self) -> Path:
         """Returns the file of the audit chain's tips."""
         return self.audit.tips_file or self.home / "audit-tips"
+
+    @model_validator(mode="after")
+    def _one_way_into_prefect(self) -> Self:
+        key, auth = self.prefect_api_key.get_secret_value(), self.prefect_auth_string.get_secret_value()
+        if key and auth:
+            raise ValueError(
+                "PREFECT_API_KEY and PREFECT_API_AUTH_STRING are both set: a server has accounts or basic auth, so "
+                "unset one of them"
+            )
+        if auth and ":" not in auth:
+            raise ValueError("PREFECT_API_AUTH_STRING must be `user:password`")
+        return self
 
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().resolve()
 
-    @field_validator("paper_kinds", "descriptor_torchscript", "descriptor_whitening", "descriptor_thresholds")
+    @field_validator(
+        "paper_kinds",
+        "descriptor_torchscript",
+        "descriptor_whitening",
+        "descriptor_thresholds",
+        "prefect_ssl_cert_file",
+    )
     @classmethod
     def _absolute_or_unset(cls, path: Path | None) -> Path | None:
         """Make the path absolute: the worker runs in another folder than the command that starts it."""

@@ -5,6 +5,7 @@ say otherwise; each process writes to its own file in `home`/logs.
 
 from __future__ import annotations
 
+import secrets
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import Final
 
 import asyncpg
 import structlog
+from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from api import environments, private, roles
@@ -41,6 +43,7 @@ __all__ = [
     "upgrade",
 ]
 
+PREFECT_AUTH: Final = "prefect.auth"  # a file of the home
 RESTART_SECONDS: Final = 10.0  # shortest time between starts, so that a process that cannot stay up does not spin
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
@@ -59,26 +62,27 @@ def open_database(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
-def open_prefect(settings: Settings, dsn: str) -> Iterator[str]:
-    """Yields a Prefect server's address: the configured one's, else that of one started for this block, with its data
+def open_prefect(settings: Settings, dsn: str) -> Iterator[Settings]:
+    """Yields settings that name a Prefect server: the configured one, else one started for this block, with its data
     in the store's PostgreSQL. Raises StackFailed."""
     if settings.prefect_api_url:
-        yield settings.prefect_api_url
+        yield settings
         return
-    owner = _owner(settings, dsn)
-    command, api_url = _prefect(prefect_database(settings, owner), ready_seconds_max=120.0)
+    owner = owner_of(settings, dsn)
+    settings = prefect_on_this_machine(settings)
+    command = _prefect(settings, prefect_database(settings, owner), ready_seconds_max=120.0)
     private.open_home(settings.home)
     log = settings.home / "logs" / "prefect.log"
     process = ChildProcess(command, environments.of_process(settings, "prefect"), log, cwd=_CHECKOUT)
     try:
         process.start()
         process.wait_ready()
-        yield api_url
+        yield settings
     finally:
         process.stop(25.0)
 
 
-def _owner(settings: Settings, dsn: str) -> str:
+def owner_of(settings: Settings, dsn: str) -> str:
     """Returns the DSN of the role that may make databases and roles on the store's server. dsn: the application's."""
     if settings.database_url:
         return settings.migration_database_url or settings.database_url
@@ -207,8 +211,13 @@ class Stack:
             "API": f"{self.api_url}/v1/openapi.json",
         }
         if self.settings.prefect_api_url:
-            pages["Prefect"] = self.settings.prefect_ui_url or self.settings.prefect_api_url.removesuffix("/api")
+            pages["Prefect"] = self.settings.prefect_pages
         return pages
+
+    @property
+    def prefect_auth(self) -> Path:
+        """Returns the file with the user and the password that the Prefect server of this stack asks for."""
+        return self.settings.home / PREFECT_AUTH
 
     @property
     def api_url(self) -> str:
@@ -235,12 +244,12 @@ class Stack:
     def _start_prefect(self) -> None:
         """Start Prefect's server, unless it has no database of its own; claims go on either way."""
         try:
-            command, api_url = _prefect(prefect_database(self.settings, self._owner_dsn), self._ready_seconds_max)
+            database = prefect_database(self.settings, self._owner_dsn)
         except (asyncpg.PostgresError, OSError) as error:
             log.error("Prefect's server is not started: no database for it", error=error)
             return
-        self._start(command)
-        self.settings = self.settings.model_copy(update={"prefect_api_url": api_url})
+        self.settings = prefect_on_this_machine(self.settings)
+        self._start(_prefect(self.settings, database, self._ready_seconds_max))
 
     def _start_own(self) -> None:
         cli = [sys.executable, "-m", "api.cli"]
@@ -284,21 +293,41 @@ _IN_BATCHES: Final = {
 }
 
 
-def _prefect(database: str, ready_seconds_max: float) -> tuple[ChildCommand, str]:
-    """Returns the command of Prefect's server on a free port over its own database, and its address."""
-    port = free_port()
-    api_url = f"http://127.0.0.1:{port}/api"
-    command = ChildCommand(
+def prefect_on_this_machine(settings: Settings) -> Settings:
+    """Returns settings that name a Prefect server on a free port of this machine, and what opens it: a user and a
+    password made on first use, which only the owner of the home may read."""
+    kept = settings.home / PREFECT_AUTH
+    private.open_home(settings.home)
+    if not kept.exists():
+        private.write_once(kept, f"miaopei:{secrets.token_urlsafe(24)}")
+    opened_by = kept.read_text(encoding="utf-8").strip()
+    return settings.model_copy(
+        update={
+            "prefect_api_url": f"http://127.0.0.1:{free_port()}/api",
+            "prefect_auth_string": SecretStr(opened_by),
+            "prefect_api_key": SecretStr(""),  # of another server
+            "prefect_ssl_cert_file": None,
+        }
+    )
+
+
+def _prefect(settings: Settings, database: str, ready_seconds_max: float) -> ChildCommand:
+    """Returns the command of the Prefect server that the settings name, over its own database."""
+    port = make_url(settings.prefect_api_url).port
+    return ChildCommand(
         "prefect",
         [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-        ready=answers(f"{api_url}/health"),
+        ready=answers(f"{settings.prefect_api_url}/health"),
         environment={
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
             "PREFECT_SERVER_DATABASE_TIMEOUT": "30",
             **_IN_BATCHES,
-            "PREFECT_API_URL": api_url,
+            "PREFECT_SERVER_API_AUTH_STRING": settings.prefect_auth_string.get_secret_value(),
+            "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{round(settings.prefect.events_days * 86_400)}S",
+            # Logs and artifacts whose run is gone: once a day, should a deletion have broken off half-way.
+            "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",
+            "PREFECT_API_URL": settings.prefect_api_url,
         },
         ready_seconds_max=ready_seconds_max,
         needed=False,
     )
-    return command, api_url

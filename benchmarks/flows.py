@@ -24,13 +24,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.databases import upgrade
 from api.postgres import Postgres
-from api.processes import worker_config
+from api.processes import prefect_config, worker_config
 from api.settings import Settings
 from api.stack import open_prefect
 from benchmarks.report import figures_table, machine
@@ -46,6 +45,7 @@ from claims.store.intake import NewEvidence
 from flows.adjudicate import Adjudication
 from flows.config import LeaseLimits, PrefectConfig, StoreConfig
 from flows.drain import LeasedBatch
+from flows.prefect_api import open_api
 from flows.queues import ClaimQueue
 from flows.stage_context import StageContext
 from flows.tracking import tracking
@@ -201,7 +201,7 @@ async def _play(
 async def _task_runs(config: PrefectConfig) -> int:
     if not config.api_url:
         return 0
-    async with httpx.AsyncClient(base_url=config.api_url, trust_env=False, timeout=60) as client:
+    async with open_api(config, 60.0) as client:
         return int((await client.post("/task_runs/count", json={})).json())
 
 
@@ -252,9 +252,9 @@ def _open(folder: Path, photos: Sequence[Path]) -> Iterator[_Shop]:
         upgrade(dsn)
         settings = Settings(home=folder / "home", database_url=server.dsn("postgres"), prefect_api_url="")
         config = replace(worker_config(settings), store=StoreConfig("", (folder / "evidence").as_uri()))
-        with open_prefect(settings, server.dsn("postgres")) as api_url, vision_pool(config) as vision:
+        with open_prefect(settings, server.dsn("postgres")) as opened, vision_pool(config) as vision:
             vision.warm_photos()
-            shop = _Shop(server, folder, vision, PrefectConfig(api_url=api_url), _server_process(), photos)
+            shop = _Shop(server, folder, vision, prefect_config(opened), _server_process(), photos)
             shop.rest()
             yield shop
 

@@ -21,7 +21,6 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import select
 
 from claims import decide as judging
 from claims.catalogue import product_of
@@ -49,7 +48,6 @@ from claims.store.away import is_away
 from claims.store.queue import Lease
 from claims.store.recording import DecisionRecorded, NewDecision
 from claims.store.stage_results import StageResult
-from claims.store.tables import claims
 from claims.wire import canonical
 from flows.claim_pages import ClaimResult, claim_page, claims_label, claims_summary
 from flows.config import LeaseLimits
@@ -277,7 +275,7 @@ class _Told:
 
 @dataclass(slots=True)
 class Adjudication:
-    """Adjudicates batches; one a worker. `lost_runs` are flow runs whose process died with claims in hand."""
+    """Adjudicates batches; one a worker."""
 
     context: StageContext
     tracker: Tracker
@@ -285,7 +283,6 @@ class Adjudication:
     claims_at_once: int
     public_url: str = ""  # of our own API, for the links on a claim's page
     decided: int = 0
-    lost_runs: set[str] = field(default_factory=set)
 
     async def work(self, batch: LeasedBatch[Lease]) -> None:
         """Adjudicate the whole batch in one flow run."""
@@ -316,15 +313,9 @@ class Adjudication:
         same."""
         try:
             async with self.context.engine.begin() as conn:
-                again = [lease.claim_id for lease in leases if lease.attempts > 1]
-                if again:
-                    rows = await conn.execute(select(claims.c.flow_run_id).where(claims.c.id.in_(again)))
-                    self.lost_runs.update(old for old in rows.scalars() if old)
                 await adjudication.set_flow_run(conn, [lease.claim_id for lease in leases], run_id)
         except STORE_AWAY as error:
             log.warning("the flow run is not linked", run_id=run_id, error=error)
-        while self.lost_runs:
-            await self.tracker.mark_lost(self.lost_runs.pop())
 
     async def _one(self, batch: LeasedBatch[Lease], lease: Lease) -> ClaimResult:
         with working_on(lease.claim_id):

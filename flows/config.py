@@ -22,15 +22,21 @@ class PrefectConfig:
     then the probe keeps runs untracked for `retry_after_seconds`.
 
     api_key: key of a server with accounts, sent as a bearer token. auth_string: `user:password` of a server behind
-    basic auth. At most one of the two; both are secrets.
+    basic auth. At most one of the two; both are secrets. ssl_cert_file: PEM file of the authorities that vouch for the
+    server; None for the public ones. ui_url: where people reach its pages, for links.
     """
 
     api_url: str = ""
     api_key: str = field(default="", repr=False)
     auth_string: str = field(default="", repr=False)
+    ssl_cert_file: Path | None = None
+    ui_url: str = ""
     probe_timeout_seconds: float = 1.0
     probe_every_seconds: float = 5.0  # how long a good probe is believed
-    retry_after_seconds: float = 10.0  # how long a failure keeps runs untracked
+    # How long a failure keeps runs untracked, doubled with each in a row: a busy machine misses one probe, and a server
+    # that is away is not asked all the time.
+    retry_after_seconds: float = 1.0
+    retry_after_seconds_max: float = 10.0
     request_timeout_seconds: float = 5.0
     events_queue_max: int = 1_000  # state events waiting for a server that is away; more are dropped
     # Items of a run up to which each has its own graph of tasks and its own page. Above it one task run a stage stands
@@ -42,6 +48,30 @@ class PrefectConfig:
     shown_at_once_max: int = 16  # runs being shown; further ones go on untracked
     close_seconds: float = 5.0  # for runs still being reported when the process ends
     deployment_seconds: float = 60.0  # between looks for the deployment that runs of a flow belong to
+    events_seconds_max: float = 2.0  # at the end of the process, for those that still wait
+    truth: TruthLimits = field(default_factory=lambda: TruthLimits())
+
+
+@dataclass(frozen=True, slots=True)
+class TruthLimits:
+    """Limits on making Prefect show what is so: runs of processes that died, and runs that are old. Policy choices,
+    except where a line says otherwise.
+
+    silent_seconds: a process that gave no sign of life for so long counts as dead. It gives four in that time.
+    """
+
+    silent_seconds: float = 20.0
+    told_keep_hours: float = 24.0  # how long a crashed run is remembered, so that whoever takes its items over is named
+    told_at_once_max: int = 50  # runs in one round; the others wait for the next
+    successors_max: int = 10  # runs named as having taken over
+    unknown_hours: float = 24.0  # age at which a run that nobody knows is shown as crashed
+    unknown_every_seconds: float = 600.0  # between looks for such runs
+    runs_days: float = 30.0  # age at which finished runs are deleted, with what belongs to them
+    retention_every_seconds: float = 3_600.0
+    retention_batch: int = 50  # runs in one request: what Prefect's server allows
+    retention_runs_max: int = 20_000  # runs in one round; the others wait for the next
+    retention_artifacts_max: int = 100_000  # artifacts in one round
+    retry_seconds_max: float = 60.0  # longest pause while the server is away
 
 
 @dataclass(frozen=True, slots=True)

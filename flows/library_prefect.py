@@ -16,15 +16,18 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
-from prefect import Flow, Task
+from prefect import Flow, Task, tags
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
-from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from flows.config import PrefectConfig
 from flows.errors import ImportStopped
 from flows.library import BatchReport, ImportBatch, ImportTarget, Tools, opened
+from flows.prefect_server import address_settings
 from flows.progress import ProgressArtifact
+from flows.runs import OURS
 
 _tools: dict[ImportTarget, Tools] = {}
 _tools_lock = threading.Lock()
@@ -57,13 +60,15 @@ def _tools_here(target: ImportTarget) -> Tools:
 
 
 class InPrefect:
-    """Runs batches on Prefect's task runners. api_url: address of a Prefect server. workers: batches worked on at
-    once. bytes_total: of all sources, for the run's progress artifact; 0 shows none."""
+    """Runs batches on Prefect's task runners. prefect: a server's address, and what opens it. workers: batches worked
+    on at once. bytes_total: of all sources, for the run's progress artifact; 0 shows none."""
 
-    def __init__(self, task_runner: TaskRunner[Any], api_url: str, workers: int, bytes_total: int = 0) -> None:
+    def __init__(
+        self, task_runner: TaskRunner[Any], prefect: PrefectConfig, workers: int, bytes_total: int = 0
+    ) -> None:
         self._bytes_total = bytes_total
         self._task_runner = task_runner
-        self._api_url = api_url
+        self._prefect = prefect
         self._workers = workers
 
     def __call__(
@@ -83,7 +88,8 @@ class InPrefect:
         )  # fmt: skip
         token = _current.set(work)
         try:
-            with temporary_settings({PREFECT_API_URL: self._api_url, PREFECT_LOGGING_TO_API_ENABLED: False}):
+            settings = address_settings(self._prefect) | {PREFECT_LOGGING_TO_API_ENABLED: False}
+            with temporary_settings(settings), tags(OURS, "import"):
                 state = flow(target.source, return_state=True)
         finally:
             _current.reset(token)

@@ -19,7 +19,7 @@ from uuid import UUID
 import httpx
 import structlog
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import State
 from prefect.context import AsyncClientContext
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.states import Completed, Crashed, Failed, Running
@@ -28,7 +28,7 @@ from claims.faults import fault
 from flows.config import PrefectConfig
 from flows.errors import RunLost
 from flows.prefect_reports import Json, RunReport, batch_page
-from flows.prefect_server import client_settings
+from flows.prefect_server import client_settings, let_events_go
 from flows.run_record import RunRecord
 from flows.runs import OURS, RunLabel, RunPage, Summary, Work, artifact_key
 
@@ -61,7 +61,6 @@ class PrefectRuns:
         self._client = client
         self._config = config
         self._flows: dict[str, _KnownFlow] = {}
-        self._shown: set[UUID] = set()  # runs that this process is showing now
         self._unended: dict[UUID, State[object]] = {}  # ends of runs that did not reach the server
         self._ending = asyncio.Lock()
 
@@ -73,7 +72,6 @@ class PrefectRuns:
         except SERVER_ERRORS as error:
             raise RunLost(fault(error)) from error
         work.shown = True
-        self._shown.add(report.run_id)
         try:
             await work.linked(str(report.run_id))
             while not await work.ended(self._config.report_seconds):
@@ -83,21 +81,6 @@ class PrefectRuns:
             await work.ended()
             if len(self._unended) < UNENDED_MAX:
                 self._unended[report.run_id] = _end(work)
-            raise RunLost(fault(error)) from error
-        finally:
-            self._shown.discard(report.run_id)
-
-    async def mark_lost(self, run_id: str) -> None:
-        if UUID(run_id) in self._shown:
-            return  # not lost: its end is being reported
-        try:
-            run = await self._client.read_flow_run(UUID(run_id))
-            if run.state is not None and run.state.type in (StateType.RUNNING, StateType.PENDING):
-                message = "the process was lost; its claims were taken over by another run"
-                await self._client.set_flow_run_state(run.id, Crashed(message=message), force=True)
-        except ObjectNotFound:
-            return  # another server, or an emptied one
-        except SERVER_ERRORS as error:
             raise RunLost(fault(error)) from error
 
     async def _register(self, label: RunLabel, record: RunRecord) -> RunReport:
@@ -226,5 +209,8 @@ def _end(work: Work[Any]) -> State[object]:
 async def prefect_runs(config: PrefectConfig) -> AsyncIterator[PrefectRuns]:
     """Open one client, with Prefect's settings, for the life of a process; no request is made before the first run."""
     with client_settings(config):
-        async with AsyncClientContext() as clients:
-            yield PrefectRuns(clients.client, config)
+        try:
+            async with AsyncClientContext() as clients:
+                yield PrefectRuns(clients.client, config)
+        finally:
+            await let_events_go(config.events_seconds_max)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 from collections.abc import Iterator
 from typing import Any
 
+from prefect.events.worker import EventsWorker
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_KEY,
     PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_API_SSL_CERT_FILE,
     PREFECT_API_TLS_INSECURE_SKIP_VERIFY,
     PREFECT_API_URL,
     PREFECT_CLIENT_MAX_RETRIES,
@@ -22,11 +25,23 @@ from prefect.settings import (
 from flows.config import PrefectConfig
 
 
+def address_settings(config: PrefectConfig) -> dict[Any, Any]:
+    """Returns Prefect's settings for where its server is and what opens it."""
+    settings: dict[Any, Any] = {PREFECT_API_URL: config.api_url}
+    if config.api_key:
+        settings[PREFECT_API_KEY] = config.api_key
+    if config.auth_string:
+        settings[PREFECT_API_AUTH_STRING] = config.auth_string
+    if config.ssl_cert_file is not None:
+        settings[PREFECT_API_SSL_CERT_FILE] = str(config.ssl_cert_file)
+    return settings
+
+
 @contextlib.contextmanager
 def client_settings(config: PrefectConfig) -> Iterator[None]:
     """Points Prefect's client, in this process, at the server of `config` for as long as the context lasts."""
     settings: dict[Any, Any] = {
-        PREFECT_API_URL: config.api_url,
+        **address_settings(config),
         PREFECT_API_REQUEST_TIMEOUT: config.request_timeout_seconds,
         PREFECT_CLIENT_MAX_RETRIES: 0,
         PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False,
@@ -35,9 +50,21 @@ def client_settings(config: PrefectConfig) -> Iterator[None]:
         PREFECT_API_TLS_INSECURE_SKIP_VERIFY: config.api_url.startswith("http://"),
         PREFECT_LOGGING_TO_API_ENABLED: False,  # a claim's log lines reach Prefect by our own selection, if at all
     }
-    if config.api_key:
-        settings[PREFECT_API_KEY] = config.api_key
-    if config.auth_string:
-        settings[PREFECT_API_AUTH_STRING] = config.auth_string
     with temporary_settings(settings):
         yield
+
+
+async def let_events_go(seconds_max: float) -> None:
+    """Wait until the events of this process are sent, and drop those that are not by then.
+
+    Otherwise the interpreter would not end before each of them had been tried for seconds, on a server that is away.
+    """
+    workers = list(EventsWorker._instances.values())  # type: ignore[misc]
+    waiting = EventsWorker.drain_all(timeout=seconds_max)
+    if not isinstance(waiting, tuple):
+        await waiting
+    for worker in workers:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                worker._queue.get_nowait()
+        worker._queue.put_nowait(None)  # ends it

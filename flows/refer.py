@@ -21,8 +21,10 @@ from claims.store.referrals import Referral
 from claims.store.tables import decisions
 from flows.config import PartnerConfig, ReferConfig
 from flows.errors import DeliveryFailed
+from flows.operations.crashed import keep_truth
 from flows.partners.notice import EvidenceLink, Notice, deliver
 from flows.queues import utc_now
+from flows.register import StoredRegister
 from flows.sending import Duty, send_until_stopped
 from flows.tips import TipKeeper
 
@@ -99,14 +101,15 @@ async def run(config: ReferConfig, stop: asyncio.Event | None = None) -> None:
     """Deliver, and note the audit chain's tips where that is configured, until SIGTERM or `stop`."""
 
     @asynccontextmanager
-    async def duty(engine: AsyncEngine, stop: asyncio.Event) -> AsyncIterator[Duty]:
+    async def duty(engine: AsyncEngine, stop: asyncio.Event, register: StoredRegister) -> AsyncIterator[Duty]:
         timeout = config.timeout_seconds
         async with httpx.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False) as client:
             deliver = Delivery(engine, client, config.partners, config.public_url).deliver
+            truth = keep_truth(engine, config.prefect, register, stop)
             if config.tips is None:
-                yield Duty(deliver, task="deliver")
+                yield Duty(deliver, task="deliver", beside=[truth])
             else:
                 keeper = TipKeeper(engine, config.tips, client)
-                yield Duty(deliver, task="deliver", beside=[keeper.keep(stop)], figures=keeper.report)
+                yield Duty(deliver, task="deliver", beside=[truth, keeper.keep(stop)], figures=keeper.report)
 
     await send_until_stopped("refer", config, duty, stop)

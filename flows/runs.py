@@ -110,6 +110,11 @@ class Work(Generic[T]):
         error = self.task.exception()
         return fault(error) if error is not None else ""
 
+    @property
+    def finished(self) -> bool:
+        """True once the work has ended without an error."""
+        return self.task.done() and not self.stopped and not self.failure
+
     async def ended(self, seconds: float | None = None) -> bool:
         """Wait for the work, at most so long; returns True once it has ended, however it did."""
         await asyncio.wait([self.task], timeout=seconds)
@@ -135,9 +140,25 @@ class Runs(Protocol):
         here: whoever awaits the work has them."""
         ...
 
-    async def mark_lost(self, run_id: str) -> None:
-        """Show a run whose process died as crashed."""
+
+class RunRegister(Protocol):
+    """Remembers which runs are shown as under way, so that somebody can end those whose process dies. Best effort: no
+    method raises, and none makes the work wait for long."""
+
+    async def began(self, run_id: str, label: RunLabel) -> None: ...
+
+    async def ended(self, run_id: str, *, told: bool, message: str) -> None:
+        """Forget a run that has ended. told: False if the server missed its end; it is told later then, with the
+        message, "" for a failure."""
         ...
+
+
+class NoRegister:
+    """Remembers nothing: for processes without a store."""
+
+    async def began(self, run_id: str, label: RunLabel) -> None: ...
+
+    async def ended(self, run_id: str, *, told: bool, message: str) -> None: ...
 
 
 def artifact_key(*parts: str) -> str:

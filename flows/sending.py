@@ -27,6 +27,7 @@ from flows.drain import STORE_AWAY, Drain, LeasedBatch, backoff_seconds
 from flows.errors import Postponed
 from flows.process import live, stopping
 from flows.queues import OutboxQueue, utc_now
+from flows.register import StoredRegister
 from flows.run_record import TaskOptions, add_line, working_on
 from flows.runs import Row, RunLabel, artifact_key, summarise
 from flows.tracking import Tracker, tracking
@@ -160,21 +161,26 @@ class ProcessConfig(Protocol):
 async def send_until_stopped(
     topic: outbox.Topic,
     config: ProcessConfig,
-    duty: Callable[[AsyncEngine, asyncio.Event], AbstractAsyncContextManager[Duty]],
+    duty: Callable[[AsyncEngine, asyncio.Event, StoredRegister], AbstractAsyncContextManager[Duty]],
     stop: asyncio.Event | None,
 ) -> None:
-    """Run the process that sends one topic's messages, until SIGTERM or `stop`. duty: opened once, with the store and
-    the event that ends the process."""
+    """Run the process that sends one topic's messages, until SIGTERM or `stop`. duty: opened once, with the store, the
+    event that ends the process, and the register of its runs."""
     stop, wake = stop or asyncio.Event(), asyncio.Event()
     engine = connect(config.store.dsn, pool_size=config.store.pool_size)
     try:
-        async with tracking(config.prefect) as tracker, duty(engine, stop) as given, stopping(stop, [wake]):
+        register = StoredRegister(engine, config.name)
+        async with (
+            tracking(config.prefect, register) as tracker,
+            duty(engine, stop, register) as given,
+            stopping(stop, [wake]),
+        ):
             sending = Sending(topic, engine, tracker, given.handle, config.lease, task=given.task)
             queue = OutboxQueue(engine, topic, config.name, config.lease.lease_seconds)
             drain = Drain(topic, queue, sending.work, config.lease, stop, wake)
 
             def report() -> dict[str, object]:
-                done = {"backlog": drain.backlog, "in_flight": drain.in_flight, "prefect": tracker.healthy}
+                done = {"backlog": drain.backlog, "in_flight": drain.in_flight} | tracker.report()
                 return done | dict(given.figures())
 
             seconds = config.lease.report_seconds

@@ -26,9 +26,11 @@ from claims.store.outbox import Message
 from claims.store.payouts import Payout
 from flows.config import SettleConfig
 from flows.errors import Postponed
+from flows.operations.crashed import keep_truth
 from flows.queues import utc_now
 from flows.rails.rail import Instruction, NotKnown, Paid, PayoutRail, Refused, Unclear
 from flows.reconcile import Reconciler, by_timer
+from flows.register import StoredRegister
 from flows.sending import Duty, send_until_stopped
 
 log = structlog.get_logger(__name__)
@@ -197,9 +199,10 @@ async def run(config: SettleConfig, stop: asyncio.Event | None = None) -> None:
     """Settle, and reconcile on a timer, until SIGTERM or `stop`."""
 
     @asynccontextmanager
-    async def duty(engine: AsyncEngine, stop: asyncio.Event) -> AsyncIterator[Duty]:
+    async def duty(engine: AsyncEngine, stop: asyncio.Event, register: StoredRegister) -> AsyncIterator[Duty]:
         async with config.rail.open() as rail:
             timer = by_timer(Reconciler(engine, rail), config.reconcile_seconds, stop)
-            yield Duty(Settlement(engine, rail).settle, task="pay", beside=[timer])
+            truth = keep_truth(engine, config.prefect, register, stop)
+            yield Duty(Settlement(engine, rail).settle, task="pay", beside=[timer, truth])
 
     await send_until_stopped("settle", config, duty, stop)

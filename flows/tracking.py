@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any, TypeVar
 
 import httpx
@@ -20,8 +21,9 @@ import structlog
 
 from flows.config import PrefectConfig
 from flows.errors import RunLost
+from flows.prefect_api import REFUSED, open_api
 from flows.run_record import RunRecord, collect
-from flows.runs import RunLabel, Runs, Summary, Work
+from flows.runs import NoRegister, RunLabel, RunRegister, Runs, Summary, Work
 
 T = TypeVar("T")
 
@@ -46,19 +48,29 @@ async def _unlinked(run_id: str) -> None:
 class Tracker:
     """Decides for each run whether Prefect sees it. Built by `tracking`; one event loop, any number of tasks."""
 
-    def __init__(self, config: PrefectConfig, probe: httpx.AsyncClient, runs: Runs | None) -> None:
+    def __init__(
+        self, config: PrefectConfig, probe: httpx.AsyncClient, runs: Runs | None, register: RunRegister | None = None
+    ) -> None:
         self._config = config
         self._probe = probe
         self._runs = runs
+        self._register = register or NoRegister()
         self._healthy = False
-        self._known_until = 0.0  # on the monotonic clock
         self._showing: set[asyncio.Task[None]] = set()
+        self._failures = 0  # in a row
+        self._known_until = 0.0  # on the monotonic clock
+        self._told = ""  # the last words that the log has of the server
+        self.refusal = ""  # why the server lets nothing of ours in; "" while it does
         self.tally = Tally()
 
     @property
     def healthy(self) -> bool:
         """True if the last probe or run reached the server."""
         return self._healthy
+
+    def report(self) -> dict[str, object]:
+        """Returns the state of the server, for the operator's page."""
+        return {"prefect": self._healthy} | ({"prefect_refuses": self.refusal} if self.refusal else {})
 
     async def run(
         self,
@@ -73,14 +85,21 @@ class Tracker:
         The body's own errors are raised; Prefect's are logged and never reach the caller.
         """
         record = RunRecord(self._config.record) if self._runs is not None else None
-        work = Work(body, summarise, linked, record)
+        run_ids: list[str] = []
+
+        async def begun(run_id: str) -> None:
+            run_ids.append(run_id)
+            await self._register.began(run_id, label)
+            await linked(run_id)
+
+        work = Work(body, summarise, begun, record)
         if self._runs is None:
             self.tally.untracked += 1
         elif len(self._showing) >= self._config.shown_at_once_max:
             self.tally.untracked += 1
             log.warning("a run is not shown: prefect is behind", flow=label.flow, run=label.run)
         else:
-            showing = asyncio.create_task(self._show(self._runs, label, work))
+            showing = asyncio.create_task(self._show(self._runs, label, work, run_ids))
             self._showing.add(showing)
             showing.add_done_callback(self._showing.discard)
         try:
@@ -91,14 +110,22 @@ class Tracker:
                 await asyncio.wait([work.task])
             self.tally.work_seconds += work.seconds
 
-    async def _show(self, runs: Runs, label: RunLabel, work: Work[Any]) -> None:
+    async def _show(self, runs: Runs, label: RunLabel, work: Work[Any], run_ids: Sequence[str]) -> None:
+        """Show the run until its end. run_ids: its id, once it has one."""
         began = time.perf_counter()
         try:
             if await self._reachable():
-                await runs.show(label, work)
-        except RunLost as error:
-            self._lost()
-            log.warning("prefect lost a run", flow=label.flow, run=label.run, shown=work.shown, error=error)
+                told = True
+                try:
+                    await runs.show(label, work)
+                except RunLost as error:
+                    told = False
+                    self._lost()
+                    log.warning("prefect lost a run", flow=label.flow, run=label.run, shown=work.shown, error=error)
+                for run_id in run_ids:
+                    await work.ended()
+                    message = work.summary().message if work.finished else ""
+                    await self._register.ended(run_id, told=told, message=message)
         finally:
             self.tally.tracked += work.shown
             self.tally.untracked += not work.shown
@@ -119,19 +146,17 @@ class Tracker:
             await asyncio.wait(left)
             log.warning("runs are left unreported", count=len(left))
 
-    async def mark_lost(self, run_id: str) -> None:
-        """Show a run as crashed whose process died: nobody else would ever end it."""
-        if not run_id or self._runs is None or not await self._reachable():
-            return
-        try:
-            await self._runs.mark_lost(run_id)
-        except RunLost as error:
-            self._lost()
-            log.info("a lost flow run could not be marked", run_id=run_id, error=error)
-
     def _lost(self) -> None:
         self._healthy = False
-        self._known_until = time.monotonic() + self._config.retry_after_seconds
+        self._failures += 1
+        self._known_until = time.monotonic() + self._pause_seconds()
+
+    def _pause_seconds(self) -> float:
+        """Returns how long the last answer is believed."""
+        if self._healthy:
+            return self._config.probe_every_seconds
+        doublings = min(max(0, self._failures - 1), 10)
+        return float(min(self._config.retry_after_seconds * 2**doublings, self._config.retry_after_seconds_max))
 
     async def _reachable(self) -> bool:
         if time.monotonic() < self._known_until:
@@ -140,21 +165,56 @@ class Tracker:
         self._known_until = time.monotonic() + self._config.probe_timeout_seconds
         was = self._healthy
         try:
-            response = await self._probe.get(f"{self._config.api_url.rstrip('/')}/health")
-            self._healthy = response.is_success
+            answer = await self._ask("/health")
+            if answer.is_success and not was:
+                answer = await self._introduce()
+            self._healthy = answer.is_success
+            self.refusal = ""
+            if answer.status_code in REFUSED:
+                self.refusal = f"prefect refuses our key or password (HTTP {answer.status_code}): runs are untracked"
         except httpx.HTTPError:
-            self._healthy = False
-        pause = self._config.probe_every_seconds if self._healthy else self._config.retry_after_seconds
-        self._known_until = time.monotonic() + pause
-        if was != self._healthy:
-            log.info("prefect is reachable" if self._healthy else "prefect is away: runs are untracked")
+            self._healthy, self.refusal = False, ""
+        self._failures = 0 if self._healthy else self._failures + 1
+        self._known_until = time.monotonic() + self._pause_seconds()
+        self._tell("prefect is reachable" if self._healthy else self.refusal or "prefect is away: runs are untracked")
         return self._healthy
+
+    async def _introduce(self) -> httpx.Response:
+        """Returns the answer to something that only those may ask whom the server knows: its health is told to
+        everybody."""
+        answer = await self._ask("/flows/count", "POST")
+        if answer.is_success:
+            version = await self._ask("/admin/version")  # a server with accounts does not tell
+            theirs = version.text.strip().strip('"')[:40]
+            if version.is_success and theirs != prefect_version():
+                # It is tried all the same: what it does not understand leaves runs untracked, no more.
+                log.warning("prefect is of another version", theirs=theirs, ours=prefect_version())
+        return answer
+
+    async def _ask(self, path: str, method: str = "GET") -> httpx.Response:
+        return await self._probe.request(method, path, json={} if method == "POST" else None)
+
+    def _tell(self, words: str) -> None:
+        """Log a change, once."""
+        if words == self._told:
+            return
+        self._told = words
+        if self.refusal:
+            log.error(words, server=self._config.api_url)
+        else:
+            log.info(words)
+
+
+def prefect_version() -> str:
+    """Returns the version of the Prefect that is installed here."""
+    return metadata.version("prefect")
 
 
 @contextlib.asynccontextmanager
-async def tracking(config: PrefectConfig) -> AsyncIterator[Tracker]:
-    """A Tracker for the life of a process. Tasks that use it must be started inside."""
-    async with httpx.AsyncClient(timeout=config.probe_timeout_seconds, trust_env=False) as probe:
+async def tracking(config: PrefectConfig, register: RunRegister | None = None) -> AsyncIterator[Tracker]:
+    """A Tracker for the life of a process. Tasks that use it must be started inside. register: where runs under way are
+    remembered; None for nowhere. Raises OSError when the file of certificates cannot be read."""
+    async with open_api(config, config.probe_timeout_seconds) as probe:
         if not config.api_url:
             yield Tracker(config, probe, None)
             return
@@ -163,7 +223,7 @@ async def tracking(config: PrefectConfig) -> AsyncIterator[Tracker]:
 
         collecting_lines()
         async with prefect_runs(config) as runs:
-            tracker = Tracker(config, probe, runs)
+            tracker = Tracker(config, probe, runs, register)
             try:
                 yield tracker
             finally:

@@ -24,9 +24,12 @@ from flows.enrol import Enrolling
 from flows.erasure import tend
 from flows.kinds import check_kinds
 from flows.learn import RulingLearner
+from flows.operations.crashed import keep_truth
+from flows.operations.prefect_retention import keep_short
 from flows.process import live, stopping
 from flows.queues import ClaimQueue, OutboxQueue
 from flows.recheck import keep_rechecking
+from flows.register import StoredRegister
 from flows.sending import Sending
 from flows.stage_context import StageContext
 from flows.tracking import tracking
@@ -55,11 +58,12 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
     stop, wake = stop or asyncio.Event(), asyncio.Event()
     enrol_wake, learn_wake = asyncio.Event(), asyncio.Event()
     engine = connect(config.store.dsn, pool_size=config.store.pool_size)
+    register = StoredRegister(engine, config.name)
     scorecard = Scorecard.from_json(weights_path("credit_scorecard").read_bytes())
     try:
         with vision_pool(config) as vision:
             async with (
-                tracking(config.prefect) as tracker,
+                tracking(config.prefect, register) as tracker,
                 stopping(stop, [wake, enrol_wake, learn_wake]),
                 AsyncExitStack() as held,
             ):
@@ -104,7 +108,7 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                         "batch_size": drain.batch_size,
                         "in_flight": drain.in_flight,
                         "decided": adjudication.decided,
-                        "prefect": tracker.healthy,
+                        **tracker.report(),
                         "tracked_runs": tally.tracked,
                         "untracked_runs": tally.untracked,
                         "work_seconds": round(tally.work_seconds, 3),
@@ -117,6 +121,8 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     group.create_task(_check_library(engine, vision.photo_models()[0]))
                     group.create_task(tend(engine, BlobStore(config.store.evidence_url), config.retention, stop))
                     group.create_task(keep_rechecking(engine, vision, config.recheck, stop))
+                    group.create_task(keep_truth(engine, config.prefect, register, stop))
+                    group.create_task(keep_short(engine, config.prefect, stop))
                     await _either(library.settled, stop)  # its search is exact, PostgreSQL's graph is not
                     log.info("ready", process=config.name, cores=config.cores, library_rows=library.rows)
                     await live(

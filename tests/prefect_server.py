@@ -99,6 +99,11 @@ class PrefectServer:
         except httpx.HTTPError:
             return False
 
+    def query(self, statement: str) -> list[list[str]]:
+        """Returns the rows of a query to the server's database, as text."""
+        told = _tool(self.postgres, "psql", "-At", "-F", "\t", "-c", statement, self.database)
+        return [line.split("\t") for line in told.splitlines()]
+
     def stop(self) -> None:
         """End the server in good order."""
         if self.process is not None:

@@ -234,6 +234,8 @@ def _wait(out: Console, sandbox: Sandbox) -> None:
     assert sandbox.stack is not None
     for name, url in sandbox.stack.urls().items():
         out.print(f"{name:<14} {url}", highlight=False)
+    if "prefect" in sandbox.stack.processes:
+        out.print(f"{'':<14} its pages ask for what is in {sandbox.stack.prefect_auth}", highlight=False)
     tokens = ((Role.CLAIMANT, "li-xiaowen"), (Role.ADJUSTER, ADJUSTER), (Role.OPERATOR, "ops"))
     for role, subject in tokens:
         out.print(f"{role:<10} {subject}: {sandbox.token(role, subject)}", highlight=False, soft_wrap=True)

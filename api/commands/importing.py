@@ -60,10 +60,11 @@ async def import_folder(
             return import_pictures(target, sources, InThisProcess(workers), advance=moved, stop=stop)
         from api.stack import open_prefect
 
-        with open_prefect(settings, dsn) as api_url:
+        with open_prefect(settings, dsn) as opened:
+            from api.processes import prefect_config
             from flows.library_prefect import InPrefect, task_runner
 
-            in_prefect = InPrefect(task_runner(runner, workers, address), api_url, workers, total)
+            in_prefect = InPrefect(task_runner(runner, workers, address), prefect_config(opened), workers, total)
             return import_pictures(target, sources, in_prefect, advance=moved, stop=stop)
 
     began = time.monotonic()

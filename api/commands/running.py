@@ -17,6 +17,8 @@ def up() -> None:
     def started(stack: Stack) -> None:
         for name, url in stack.urls().items():
             console.print(f"{name:<10} {url}", highlight=False)
+        if "prefect" in stack.processes:
+            console.print(f"           its pages ask for what is in {stack.prefect_auth}", highlight=False)
         console.print(f"logs       {stack.logs}\nCtrl-C stops everything.", highlight=False)
 
     config = settings()

@@ -331,8 +331,7 @@ async def _case(visit: Visit, referral_id: str) -> dict[str, Any]:
 
 def prefect_url(context: Context) -> str:
     """Returns the root of Prefect's pages, "" where no server is known."""
-    settings = context.settings
-    return (settings.prefect_ui_url or settings.prefect_api_url.removesuffix("/api")).rstrip("/")
+    return context.settings.prefect_pages
 
 
 def _holder(referral: Referral, now: datetime) -> str:

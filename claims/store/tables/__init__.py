@@ -25,7 +25,7 @@ from claims.store.tables.money import (
 from claims.store.tables.records import audit, audit_contents, blob_deletions, scrubs_due
 from claims.store.tables.schema import metadata
 from claims.store.tables.submitted import claim_history, claim_orders, claims, document_numbers, evidence
-from claims.store.tables.work import jobs, outbox, stage_results, worker_heartbeats
+from claims.store.tables.work import jobs, outbox, shown_runs, stage_results, worker_heartbeats
 
 __all__ = [
     "audit",
@@ -60,6 +60,7 @@ __all__ = [
     "referrals",
     "scrubs_due",
     "sessions",
+    "shown_runs",
     "stage_results",
     "token_revocations",
     "worker_heartbeats",

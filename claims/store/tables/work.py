@@ -79,6 +79,26 @@ outbox = Table(
     Index("ix_outbox_due", "topic", "due_at", postgresql_where=text("state IN ('due', 'leased')")),
 )
 
+# Flow runs that Prefect shows as under way, so that those whose process dies can be ended there. A run leaves when it
+# has ended and Prefect knows. The database's clock alone writes the times.
+shown_runs = Table(
+    "shown_runs",
+    metadata,
+    Column("flow_run_id", Text, primary_key=True),
+    Column("flow", Text, nullable=False),
+    Column("process", Text, nullable=False),
+    Column("items", JSONB, nullable=False),  # ids of claims, keys of messages
+    time_column("began_at"),
+    time_column("alive_at"),  # the process's last sign of life
+    time_column("ended_at", nullable=True),  # its work is done, and Prefect missed the end
+    Column("message", Text, nullable=False, server_default=""),  # with which it ended; "" for a failure
+    time_column("crashed_at", nullable=True),  # its process counts as dead since
+    Column("taken_over_by", JSONB, nullable=False, server_default=text("'[]'")),  # runs that have its items now
+    Column("tellings", Integer, nullable=False, server_default="0"),  # how often Prefect was told of the crash
+    time_column("told_at", nullable=True),  # NULL: Prefect is to be told, once more perhaps
+    Index("ix_shown_runs_alive_at", "alive_at"),
+)
+
 worker_heartbeats = Table(
     "worker_heartbeats",
     metadata,
