@@ -13,6 +13,7 @@ FlowsError
 ├── RunLost                   the Prefect server lost a run; the work itself is not affected
 ├── ChangedTooOften           the facts of a claim were out of date again at every attempt to decide it
 ├── KillsWorkers              processes died again and again with this claim alone in hand
+├── JobRefused                a job that an operator asked for cannot be done: `code` says why
 └── WorkFailed                what Prefect is told of work that failed: kind and place, none of its words
 
 Which errors are our machines' trouble and no fault of the claim's: `flows.trouble`.
@@ -62,6 +63,16 @@ class RunLost(FlowsError): ...
 
 
 class WorkFailed(FlowsError): ...
+
+
+class JobRefused(FlowsError):
+    """A job cannot be done as it was asked for. code: lower case with underscores, stable; the words hold ids and
+    codes, nobody's data, since Prefect shows them."""
+
+    def __init__(self, code: str, words: str) -> None:
+        super().__init__(f"{code}: {words}")
+        self.code = code
+        self.words = words
 
 
 class ChangedTooOften(FlowsError): ...
