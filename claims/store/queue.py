@@ -55,9 +55,7 @@ async def due_now(conn: AsyncConnection, claim_id: str, round_number: int, now: 
     """Make a job that waits for a later time due at once. Returns False for one that is due, leased or done already."""
     hurried = await conn.execute(
         update(jobs)
-        .where(
-            jobs.c.claim_id == claim_id, jobs.c.round == round_number, jobs.c.state == "due", jobs.c.due_at > now
-        )
+        .where(jobs.c.claim_id == claim_id, jobs.c.round == round_number, jobs.c.state == "due", jobs.c.due_at > now)
         .values(due_at=now)
         .returning(jobs.c.id)
     )

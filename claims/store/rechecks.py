@@ -54,7 +54,11 @@ async def unchecked(
         .add_columns(again.label("rechecks"))
         .join(referrals, referrals.c.claim_id == claims.c.id)
         .join(decisions, decisions.c.id == referrals.c.decision_id)
-        .where(*_untouched(), *([claims.c.id == claim_id] if claim_id else []), func.position(literal(_CODE).op("IN")(decisions.c.decision)) > 0)
+        .where(
+            *_untouched(),
+            *([claims.c.id == claim_id] if claim_id else []),
+            func.position(literal(_CODE).op("IN")(decisions.c.decision)) > 0,
+        )
         .order_by(referrals.c.created_at, referrals.c.id)
     )
     waiting = []
