@@ -7,12 +7,15 @@ new, only what differs is written, and never the pause. Deployments with our tag
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
@@ -21,13 +24,17 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTag
 from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions, DeploymentSchedule
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.exceptions import ObjectNotFound
 
 from flows.operations.job import OURS, Job, JobSchedule
 from flows.operations.jobs import Jobs, tags_of
 from flows.prefect_runs import SERVER_ERRORS as _SERVER_ERRORS
 
+T = TypeVar("T")
 # A server may also answer with what is no JSON, or with JSON that the client does not understand (a newer one).
 SERVER_ERRORS: Final = (*_SERVER_ERRORS, ValueError)
+TRIES: Final = 3  # of each request of a registration
+TRY_PAUSE_SECONDS: Final = 0.2
 PAGE: Final = 200
 SLUG: Final = "miaopei"  # of our schedule; schedules that an operator adds have others, and stay
 _ANCHOR: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,23 +52,26 @@ class Registered:
 
 
 async def register(client: PrefectClient, known: Jobs) -> Registered:
-    """Register every job. Raises one of SERVER_ERRORS; the next call goes on where this one stopped."""
-    there = await ours(client)
+    """Register every job. Each request is made a few times, for a server that fails now and then. Raises one of
+    SERVER_ERRORS; the next call goes on where this one stopped."""
+    there = await _again(lambda: ours(client))
     done = Registered()
     for name, job in known.items():
         existing = there.pop(name, None)
         if existing is None:
-            done.ids[name] = await _create(client, job)
+            flow_id = await _again(partial(client.create_flow_from_name, name))
+            done.ids[name] = await _again(partial(_create, client, job, flow_id))
             done.created.append(name)
             continue
         done.ids[name] = existing.id
         if existing.version == version_of(job):
             done.unchanged.append(name)
         else:
-            await client.update_deployment(existing.id, _update(job, existing))
+            await _again(partial(client.update_deployment, existing.id, _update(job, existing)))
             done.updated.append(name)
     for name, existing in there.items():
-        await client.delete_deployment(existing.id)
+        with suppress(ObjectNotFound):
+            await _again(partial(client.delete_deployment, existing.id))
         done.removed.append(name)
     return done
 
@@ -96,8 +106,21 @@ def _said_of(schedule: JobSchedule | None) -> Mapping[str, Any] | None:
     return {"every": every, "cron": schedule.cron, "active": schedule.active, "parameters": dict(schedule.parameters)}
 
 
-async def _create(client: PrefectClient, job: Job[Any]) -> UUID:
-    flow_id = await client.create_flow_from_name(job.name)
+async def _again(request: Callable[[], Awaitable[T]]) -> T:
+    """Make a request that may be made again, until it succeeds or has failed TRIES times."""
+    for left in reversed(range(TRIES)):
+        try:
+            return await request()
+        except ObjectNotFound:
+            raise
+        except SERVER_ERRORS:
+            if not left:
+                raise
+        await asyncio.sleep(TRY_PAUSE_SECONDS)
+    raise AssertionError("unreachable")
+
+
+async def _create(client: PrefectClient, job: Job[Any], flow_id: UUID) -> UUID:
     schedule = job.schedule
     return await client.create_deployment(
         flow_id=flow_id,

@@ -35,7 +35,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.client.schemas.responses import SetStateStatus
+from prefect.client.schemas.responses import OrchestrationResult, SetStateStatus
 from prefect.context import AsyncClientContext
 from prefect.exceptions import ObjectNotFound
 from prefect.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed, Pending
@@ -210,7 +210,8 @@ class JobRunner:
         if job is None:
             return
         try:
-            answer = await self._client.set_flow_run_state(run.id, Pending(message=TAKEN_BY + self._config.name))
+            taken: State[Any] = Pending(message=TAKEN_BY + self._config.name)
+            answer: OrchestrationResult[Any] = await self._client.set_flow_run_state(run.id, taken)
         except ObjectNotFound:
             return  # deleted meanwhile
         if answer.status is not SetStateStatus.ACCEPT:
@@ -267,7 +268,7 @@ class JobRunner:
             keeping.cancel()
             await asyncio.wait([keeping])
         if in_hand.work.cancelled():
-            wish = in_hand.wish or Crashed(message="its process was stopped")
+            wish: State[Any] = in_hand.wish or Crashed(message="its process was stopped")
             call.warn(wish.message or "stopped")
             return wish, None
         error = in_hand.work.exception()
@@ -335,7 +336,9 @@ class JobRunner:
             if owner in names:
                 continue
             cancelling = run.state is not None and run.state.type is StateType.CANCELLING
-            state = Cancelled() if cancelling else Crashed(message=f"its process is gone: {owner}; run it again")
+            state: State[Any] = (
+                Cancelled() if cancelling else Crashed(message=f"its process is gone: {owner}; run it again")
+            )
             with suppress(ObjectNotFound):
                 await self._client.set_flow_run_state(run.id, state, force=True)
             log.warning("a run was lost with its process", run=str(run.id), owner=owner)

@@ -20,7 +20,7 @@ import structlog
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate, LogCreate, TaskRunCreate
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.client.schemas.responses import SetStateStatus, StateWaitDetails
+from prefect.client.schemas.responses import OrchestrationResult, SetStateStatus, StateWaitDetails
 from prefect.states import Running, to_state_create
 
 from flows.config import RunnerLimits
@@ -76,7 +76,7 @@ class ShownRun:
         place was lost. Raises one of SERVER_ERRORS."""
         await self._client.update_flow_run(self.run.id, infrastructure_pid=owner)
         for _ in range(WAITS_MAX):
-            answer = await self._client.set_flow_run_state(self.run.id, Running())
+            answer: OrchestrationResult[Any] = await self._client.set_flow_run_state(self.run.id, Running())
             if answer.status is not SetStateStatus.WAIT:
                 break
             assert isinstance(answer.details, StateWaitDetails)
