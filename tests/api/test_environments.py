@@ -60,6 +60,7 @@ def test_each_process_is_told_what_it_needs(settings: Settings, monkeypatch: pyt
         "worker-2": {"database", "evidence", "cloud"},
         "settle": {"database", "bank", "cloud"},
         "refer": {"database", "partner", "cloud"},
+        "runner": {"database", "bank", "evidence", "cloud"},
         "prefect": {"cloud", "server"},
         "insurer-anshun": set[str](),
     }

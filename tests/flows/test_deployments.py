@@ -66,7 +66,8 @@ class Pages:
     """The requests that Prefect's pages make."""
 
     def __init__(self, api_url: str) -> None:
-        self.api = httpx.Client(base_url=api_url, timeout=60, **PLAIN)
+        limits = httpx.Limits(max_keepalive_connections=0)  # a server may close what is idle at any moment
+        self.api = httpx.Client(base_url=api_url, timeout=60, limits=limits, **PLAIN)
 
     def post(self, path: str, **body: Any) -> Any:
         answer = self.api.post(path, json=body)
