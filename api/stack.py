@@ -285,7 +285,7 @@ def _prefect(database: str, ready_seconds_max: float) -> tuple[ChildCommand, str
     api_url = f"http://127.0.0.1:{port}/api"
     command = ChildCommand(
         "prefect",
-        [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+        [sys.executable, "-m", "api.prefect_command", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
         ready=answers(f"{api_url}/health"),
         environment={
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,

@@ -9,6 +9,7 @@ import json
 import random
 import re
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -71,7 +72,10 @@ class Pages:
 
     def post(self, path: str, **body: Any) -> Any:
         answer = self.api.post(path, json=body)
-        while answer.status_code == 503:  # the server asks to be asked again
+        for _ in range(20):
+            if answer.status_code != 503:
+                break
+            time.sleep(0.3)  # the server asks to be asked again
             answer = self.api.post(path, json=body)
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
