@@ -261,11 +261,12 @@ class JobRunner:
             return in_hand.wish, None
         # A task, so that whatever it raises is this run's end and nobody else's.
         in_hand.work = asyncio.create_task(_called(job, call, run.parameters))
-        keeping = asyncio.create_task(shown.keep())
+        over = asyncio.Event()
+        keeping = asyncio.create_task(shown.keep(over))
         try:
             await asyncio.wait([in_hand.work])
         finally:
-            keeping.cancel()
+            over.set()
             await asyncio.wait([keeping])
         if in_hand.work.cancelled():
             wish: State[Any] = in_hand.wish or Crashed(message="its process was stopped")

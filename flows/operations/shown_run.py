@@ -26,6 +26,7 @@ from prefect.states import Running, to_state_create
 from flows.config import RunnerLimits
 from flows.operations.deployments import SERVER_ERRORS
 from flows.operations.job import Job, JobResult
+from flows.process import pause
 from flows.runs import artifact_key
 
 log = structlog.get_logger(__name__)
@@ -98,10 +99,11 @@ class ShownRun:
         response = await self._client.request("POST", "/task_runs/", json=made.model_dump(mode="json", exclude={"id"}))
         self._task = UUID(str(response.json()["id"]))
 
-    async def keep(self) -> None:
-        """Send log lines and progress, and keep the place under the deployment's limit, until cancelled."""
-        while True:
-            await asyncio.sleep(self._limits.report_seconds)
+    async def keep(self, over: asyncio.Event) -> None:
+        """Send log lines and progress, and keep the place under the deployment's limit, until the work is over. Not
+        cancelled, as a request cut off half-way would be made again and show lines twice."""
+        while not over.is_set():
+            await pause(over, self._limits.report_seconds)
             await self.flush()
 
     async def flush(self) -> None:
