@@ -16,19 +16,19 @@ from api.settings import Settings
 # Secret settings, and the processes that get them. All other settings go to each of our own processes; none go to
 # Prefect's server or to other people's processes.
 SECRETS: Final[Mapping[str, frozenset[str]]] = {
-    "database_url": frozenset({"api", "worker", "settle", "refer"}),
+    "database_url": frozenset({"api", "worker", "settle", "refer", "runner"}),
     "migration_database_url": frozenset(),  # nobody: the stack has migrated before it starts processes
     "prefect_database_url": frozenset(),  # Prefect's server gets it under Prefect's own name
-    "prefect_api_key": frozenset({"worker", "settle", "refer"}),  # which show runs
-    "prefect_auth_string": frozenset({"worker", "settle", "refer"}),
+    "prefect_api_key": frozenset({"worker", "settle", "refer", "runner"}),  # which show runs
+    "prefect_auth_string": frozenset({"worker", "settle", "refer", "runner"}),
     "token_key": frozenset({"api"}),
     "token_keys_old": frozenset({"api"}),
-    "bank": frozenset({"settle"}),
-    "rail": frozenset({"settle"}),  # whose options may hold secrets
+    "bank": frozenset({"settle", "runner"}),  # the runner asks the bank for its list, to reconcile, and never to pay
+    "rail": frozenset({"settle", "runner"}),  # whose options may hold secrets
     "partners": frozenset({"refer"}),
-    "audit": frozenset({"refer"}),  # which notes the tips
+    "audit": frozenset({"refer", "runner"}),  # which note the tips
 }
-OWN: Final = frozenset({"api", "worker", "settle", "refer"})
+OWN: Final = frozenset({"api", "worker", "settle", "refer", "runner"})
 PREFECT: Final = "prefect"
 
 # Names, and beginnings of names, of the caller's variables that are passed on.
@@ -44,6 +44,7 @@ _BEYOND: Final[Mapping[str, tuple[str, ...]]] = {
     "worker": (*_EVIDENCE, "PREFECT_", "CUDA_", "NVIDIA_", "TORCH_"),
     "settle": ("PREFECT_",),
     "refer": ("PREFECT_",),
+    "runner": (*_EVIDENCE, "PREFECT_", "CUDA_", "NVIDIA_", "TORCH_"),
     PREFECT: ("PREFECT_",),
 }
 _PREFECT_SERVERS_OWN: Final = ("PREFECT_SERVER_DATABASE_", "PREFECT_API_DATABASE_", "PREFECT_SERVER_API_AUTH_STRING")

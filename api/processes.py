@@ -13,12 +13,14 @@ from claims.floods import FloodLimits
 from claims.store.scrubbing import ScrubLimits
 from flows.config import (
     DescriptorConfig,
+    JobsConfig,
     LeaseLimits,
     LibraryConfig,
     PartnerConfig,
     PrefectConfig,
     ReferConfig,
     RetentionLimits,
+    RunnerConfig,
     SettleConfig,
     StoreConfig,
     TipConfig,
@@ -57,13 +59,7 @@ def worker_config(settings: Settings) -> WorkerConfig:
         floods=FloodLimits(settings.floods.claims_max, settings.floods.window_hours),
         library=LibraryConfig(settings.library.memory_mib_max * 2**20),
         cores=work.cores,
-        retention=RetentionLimits(
-            incoming_hours=settings.retention.incoming_hours,
-            orphan_hours=settings.retention.orphan_hours,
-            idempotency_hours=settings.idempotency_hours,
-            every_seconds=settings.retention.every_seconds,
-            scrub=scrub_limits(settings),
-        ),
+        retention=_retention(settings),
     )
 
 
@@ -149,13 +145,47 @@ def refer_config(settings: Settings) -> ReferConfig:
         partners=partners,
         public_url=settings.public_url,
         prefect=prefect_config(settings),
-        tips=TipConfig(
-            file=settings.audit_tips,
-            every_seconds=settings.audit.every_seconds,
-            every_records=settings.audit.every_records,
-            webhook_url=settings.audit.webhook_url,
-            secret=settings.audit.webhook_secret.get_secret_value(),
-        ),
+        tips=_tips(settings),
+    )
+
+
+def jobs_config(settings: Settings) -> JobsConfig:
+    """Returns what the jobs that operators start need. Raises InvalidRail."""
+    return JobsConfig(
+        store=_store(settings),
+        settle=settle_config(settings),
+        tips=_tips(settings),
+        retention=_retention(settings),
+        descriptor=descriptor_config(settings),
+    )
+
+
+def runner_config(settings: Settings) -> RunnerConfig:
+    """Returns the configuration of the process that runs jobs which Prefect schedules. Raises InvalidRail."""
+    return RunnerConfig(
+        name=process_name("runner"),
+        jobs=jobs_config(settings),
+        prefect=prefect_config(settings),
+    )
+
+
+def _retention(settings: Settings) -> RetentionLimits:
+    return RetentionLimits(
+        incoming_hours=settings.retention.incoming_hours,
+        orphan_hours=settings.retention.orphan_hours,
+        idempotency_hours=settings.idempotency_hours,
+        every_seconds=settings.retention.every_seconds,
+        scrub=scrub_limits(settings),
+    )
+
+
+def _tips(settings: Settings) -> TipConfig:
+    return TipConfig(
+        file=settings.audit_tips,
+        every_seconds=settings.audit.every_seconds,
+        every_records=settings.audit.every_records,
+        webhook_url=settings.audit.webhook_url,
+        secret=settings.audit.webhook_secret.get_secret_value(),
     )
 
 

@@ -1,4 +1,4 @@
-"""The whole of Miaopei on one machine: PostgreSQL, Prefect's server, the API, workers, settle and refer.
+"""The whole of Miaopei on one machine: PostgreSQL, Prefect's server, the API, workers, settle, refer and the runner.
  Used by `miaopei up`, the demo, the benchmarks and the tests. Everything listens on 127.0.0.1 unless the settings
 say otherwise; each process writes to its own file in `home`/logs.
 """
@@ -260,9 +260,12 @@ class Stack:
             self._start(self._own(name, [*cli, "worker"], self._reported("worker", since, self._workers)))
         for kind in ("settle", "refer"):
             self._start(self._own(kind, [*cli, kind], self._reported(kind, since, 1)))
+        if self.settings.prefect_api_url:
+            # It waits for the server by itself, and no claim waits for it.
+            self._start(self._own("runner", [*cli, "runner"], self._reported("runner", since, 1), needed=False))
 
-    def _own(self, name: str, argv: list[str], ready: Ready) -> ChildCommand:
-        return ChildCommand(name, argv, ready, ready_seconds_max=self._ready_seconds_max)
+    def _own(self, name: str, argv: list[str], ready: Ready, *, needed: bool = True) -> ChildCommand:
+        return ChildCommand(name, argv, ready, ready_seconds_max=self._ready_seconds_max, needed=needed)
 
     def _start(self, command: ChildCommand) -> None:
         told = environments.of_process(self.settings, command.name)
@@ -316,7 +319,7 @@ def _prefect(settings: Settings, database: str, ready_seconds_max: float) -> Chi
     port = make_url(settings.prefect_api_url).port
     return ChildCommand(
         "prefect",
-        [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+        [sys.executable, "-m", "api.prefect_command", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
         ready=answers(f"{settings.prefect_api_url}/health"),
         environment={
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,

@@ -47,6 +47,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     "pet.recorded": "a pet was recorded or changed",
     "pet.enrolment_requested": "nose photos were sent in",
     "pet.enrolled": "nose templates were replaced",
+    "claim.asked_again": "an operator asked for it to be decided now",
+    "worker.drain_asked": "an operator asked a worker to finish what it has and to end",
     "token.revoked": "a bearer token, or all of a subject, is no longer taken",
 }
 

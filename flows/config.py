@@ -231,3 +231,48 @@ class ReferConfig:
     )
     timeout_seconds: float = 5.0
     tips: TipConfig | None = None  # None: no tips are noted
+
+
+@dataclass(frozen=True, slots=True)
+class JobsConfig:
+    """What the jobs that operators start need (`flows.operations.jobs`): the books, the bank to compare them with, the
+    tips of the audit chain, and how pictures are described."""
+
+    store: StoreConfig
+    settle: SettleConfig
+    tips: TipConfig
+    retention: RetentionLimits = RetentionLimits()
+    descriptor: DescriptorConfig | None = None  # our own
+    recipe_hours_max: float = 24.0  # a training that runs longer is stopped
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerLimits:
+    """Limits of the process that runs jobs which Prefect schedules.
+
+    Policy choices: the poll is how long "Run" in Prefect's pages takes to begin; a heavy job takes all cores, so that
+    few run at once.
+    """
+
+    poll_seconds: float = 3.0  # between looks for runs that are due
+    register_seconds: float = 30.0  # between looks whether the server knows our deployments
+    retry_seconds_max: float = 60.0  # between looks while the server is away; grows up to here
+    runs_at_once_max: int = 4
+    due_max: int = 200  # runs read at one look; Prefect gives no more
+    lost_seconds: float = 45.0  # without a sign of life of its runner a run is shown as crashed
+    lease_seconds: float = 300.0  # of a place under a deployment's concurrency limit; renewed three times as often
+    ends_max: int = 1_000  # ends of runs remembered for a server that is away; more are dropped
+    log_lines_max: int = 1_000  # sent to Prefect for one run
+    report_seconds: float = 2.0  # between progress and log lines sent for one run
+    shutdown_seconds: float = 20.0  # after SIGTERM, for runs under way; the rest is handed back
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerConfig:
+    """Configuration of the process that runs jobs which Prefect schedules."""
+
+    name: str
+    jobs: JobsConfig
+    prefect: PrefectConfig
+    limits: RunnerLimits = RunnerLimits()
+    beat_seconds: float = 5.0  # between reports of the process to the operator page

@@ -132,15 +132,19 @@ async def sweep(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, 
     return Swept(finished, incoming, orphans, keys, ended, len(scrubbed.claims))
 
 
+async def sweep_alone(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, now: datetime) -> Swept | None:
+    """Run one round of `sweep`. Returns None while another process sweeps."""
+    async with engine.connect() as conn:
+        return await sweep(engine, blobs, limits, now) if await alone(conn, _ONE_AT_A_TIME) else None
+
+
 async def tend(engine: AsyncEngine, blobs: BlobStore, limits: RetentionLimits, stop: asyncio.Event) -> None:
     """Run `sweep` again and again until `stop`; only one worker sweeps at a time."""
     while not stop.is_set():
         try:
-            async with engine.connect() as conn:
-                if await alone(conn, _ONE_AT_A_TIME):
-                    swept = await sweep(engine, blobs, limits, utc_now())
-                    if swept != Swept(0, 0, 0, 0):
-                        log.info("swept", **asdict(swept))
+            swept = await sweep_alone(engine, blobs, limits, utc_now())
+            if swept is not None and swept != Swept(0, 0, 0, 0):
+                log.info("swept", **asdict(swept))
         except STORE_AWAY as error:
             log.warning("not swept: a store is away", error=error)
         await pause(stop, limits.every_seconds)

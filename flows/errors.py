@@ -14,6 +14,7 @@ FlowsError
 ├── ChangedTooOften           the facts of a claim were out of date again at every attempt to decide it
 ├── NotDue                    a claim that cannot be leased on demand now, with the reason in words
 ├── KillsWorkers              processes died again and again with this claim alone in hand
+├── JobRefused                a job that an operator asked for cannot be done: `code` says why
 └── TaskTimedOut              a task of a flow took longer than it declares
 
 Which errors are our machines' trouble and no fault of the claim's: `flows.trouble`.
@@ -63,6 +64,16 @@ class RunLost(FlowsError): ...
 
 
 class TaskTimedOut(FlowsError): ...
+
+
+class JobRefused(FlowsError):
+    """A job cannot be done as it was asked for. code: lower case with underscores, stable; the words hold ids and
+    codes, nobody's data, since Prefect shows them."""
+
+    def __init__(self, code: str, words: str) -> None:
+        super().__init__(f"{code}: {words}")
+        self.code = code
+        self.words = words
 
 
 class ChangedTooOften(FlowsError): ...

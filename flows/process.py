@@ -58,8 +58,8 @@ async def live(
     beside: Sequence[Coroutine[Any, Any, None]] = (),
 ) -> None:
     """Run the drains, and the tasks beside them, until they end; meanwhile write `report()` to the store for the
-    operator page."""
-    reporter = asyncio.create_task(_report(engine, name, kind, report, report_seconds))
+    operator page. An operator who asks the process to drain stops it as SIGTERM does."""
+    reporter = asyncio.create_task(_report(engine, name, kind, report, report_seconds, stop))
     try:
         async with asyncio.TaskGroup() as group:
             for drain in drains:
@@ -76,12 +76,20 @@ async def live(
 
 
 async def _report(
-    engine: AsyncEngine, name: str, kind: str, report: Callable[[], dict[str, object]], seconds: float
+    engine: AsyncEngine,
+    name: str,
+    kind: str,
+    report: Callable[[], dict[str, object]],
+    seconds: float,
+    stop: asyncio.Event,
 ) -> None:
     while True:
         try:
             async with engine.begin() as conn:
-                await heartbeats.beat(conn, name, kind, report(), utc_now())
+                asked = await heartbeats.beat(conn, name, kind, report(), utc_now())
+            if asked and not stop.is_set():
+                log.info("asked to end: nothing more is taken", process=name, kind=kind)
+                stop.set()
         except STORE_AWAY as error:
             log.warning("no report: the store is away", error=error)
         await asyncio.sleep(seconds)

@@ -109,6 +109,12 @@ class TipKeeper:
         except STORE_AWAY as error:  # an OSError of the file is among them
             log.error("the audit chain's tip was not noted", error=error)
 
+    async def note_now(self) -> bool:
+        """Note the newest record now, whatever was noted when; True if it was not the one noted last. Raises what
+        `look` raises."""
+        self.noted = await asyncio.to_thread(self._newest_of_file)
+        return await self.look(ending=True)
+
     async def look(self, *, ending: bool = False) -> bool:
         """Note the tip if it is due; True if it was. ending: a new record is enough to make it due."""
         async with self.engine.connect() as conn:

@@ -11,7 +11,6 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.commands.opening import JsonFlag, console, error_console, fail, print_json, settings, with_store
-from claims.audit import Tip
 from claims.errors import BrokenChain, InvalidTip
 from claims.store.audit import Checked, check
 
@@ -35,10 +34,17 @@ def verify(
     Exit code 1 at the first record that does not follow from the one before, at missing contents, and at a tip that the
     chain does not have or no longer has.
     """
-    expected, files, unreadable = _expected(expect, tips)
+    from flows.operations.auditing import ExpectedTips
+
+    try:
+        expected = ExpectedTips.read(settings().audit_tips, expect, tips)
+    except InvalidTip as error:
+        raise fail(str(error)) from error
+    except OSError as error:
+        raise fail(f"the tips cannot be read: {error}") from error
 
     async def work(conn: AsyncConnection) -> Checked:
-        return await check(conn, expected)
+        return await check(conn, expected.tips)
 
     try:
         done = with_store(work)
@@ -46,36 +52,16 @@ def verify(
         if as_json:
             print_json({"whole": False, "broken": str(error)})
         raise fail(f"the chain is broken: {error}", code=1) from error
+    files = [str(file) for file in expected.files]
     if as_json:
         print_json({"whole": done.whole, "records": done.tip.seq, "tip": done.tip.hash, "expect": str(done.tip),
-                    "tips_compared": done.compared, "tips_files": files, "tips_unreadable": unreadable,
+                    "tips_compared": done.compared, "tips_files": files, "tips_unreadable": expected.unreadable,
                     "differing": done.differing, "contents_erased": done.erased,
                     "contents_missing": done.missing})  # fmt: skip
     else:
-        _tell(done, files, unreadable)
+        _tell(done, files, expected.unreadable)
     if not done.whole:
         raise typer.Exit(1)
-
-
-def _expected(expect: Sequence[str], tips: Sequence[Path]) -> tuple[list[Tip], list[str], int]:
-    """Returns all tips to compare, the files that they are from, and the number of lines in these files that are not
-    tips."""
-    from flows.tips import read_tips
-
-    own = settings().audit_tips
-    files = [*([own] if own.exists() else []), *tips]
-    unreadable = 0
-    try:
-        expected = [Tip.parse(words) for words in expect]
-        for file in files:
-            noted = read_tips(file)
-            expected += noted.tips
-            unreadable += noted.unreadable
-    except InvalidTip as error:
-        raise fail(str(error)) from error
-    except OSError as error:
-        raise fail(f"the tips cannot be read: {error}") from error
-    return expected, [str(file) for file in files], unreadable
 
 
 def _tell(done: Checked, files: Sequence[str], unreadable: int) -> None:

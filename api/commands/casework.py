@@ -99,15 +99,10 @@ def show(claim_id: str, language: Language = "", as_json: JsonFlag = False) -> N
 @claims_app.command("replay")
 def replay(claim_id: str, as_json: JsonFlag = False) -> None:
     """Decide again from the recorded facts; exit code 1 unless every decision agrees byte for byte."""
-    from claims.decide import replay as decide_again
-    from claims.store.views import claim_view
-
-    async def work(conn: AsyncConnection) -> list[tuple[int, bool]]:
-        view = await claim_view(conn, claim_id)
-        return [(row.seq, decide_again(row.inputs) == row.stored) for row in view.decisions]
+    from flows.operations.replaying import replay_claim
 
     try:
-        results = with_store(work)
+        results = with_store(lambda conn: replay_claim(conn, claim_id))
     except NotFound as error:
         raise fail(str(error)) from error
     except InputsErased as error:

@@ -1,28 +1,19 @@
-"""Imports into the photo library and describes it anew, opening and closing all tools, for `miaopei photos ...` and the
-demo."""
+"""Imports into the photo library and describes it anew, with the settings, for `miaopei photos ...` and the demo."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from api.settings import Settings
 
+if TYPE_CHECKING:
+    from flows.library import Runner
+    from flows.operations.growing import ImportProgress
+
 RUNNERS = ("local", "threads", "dask", "ray")
-
-
-@dataclass(frozen=True, slots=True)
-class ImportProgress:
-    """Number of pictures done, and bytes of the sources read."""
-
-    pictures: int
-    bytes_done: int
-    bytes_total: int
 
 
 async def import_folder(
@@ -45,42 +36,34 @@ async def import_folder(
     """
     from api.processes import descriptor_config
     from flows.config import StoreConfig
-    from flows.library import ImportReport, ImportTarget, InThisProcess, import_pictures
-    from flows.picture_files import bytes_of
+    from flows.library import ImportTarget, InThisProcess
+    from flows.operations.growing import grow_library
 
-    total = bytes_of(sources)
-    target = ImportTarget(StoreConfig(dsn, settings.evidence_url), source, descriptor_config(settings))
-    stop = threading.Event()
-
-    def moved(report: ImportReport) -> None:
-        advance(ImportProgress(report.seen, report.position, total))
-
-    def run() -> ImportReport:
+    @contextmanager
+    def batches() -> Iterator[Runner]:
         if runner == "local":
-            return import_pictures(target, sources, InThisProcess(workers), advance=moved, stop=stop)
+            yield InThisProcess(workers)
+            return
         from api.stack import open_prefect
 
         with open_prefect(settings, dsn) as opened:
             from api.processes import prefect_config
             from flows.library_prefect import InPrefect, task_runner
+            from flows.picture_files import bytes_of
 
-            in_prefect = InPrefect(task_runner(runner, workers, address), prefect_config(opened), workers, total)
-            return import_pictures(target, sources, in_prefect, advance=moved, stop=stop)
+            total = bytes_of(sources)
+            yield InPrefect(task_runner(runner, workers, address), prefect_config(opened), workers, total)
 
-    began = time.monotonic()
-    try:
-        report = await asyncio.to_thread(run)
-    finally:
-        stop.set()  # cancelled: the thread ends once the batches under way are done
-    seconds = time.monotonic() - began
+    target = ImportTarget(StoreConfig(dsn, settings.evidence_url), source, descriptor_config(settings))
+    grown = await grow_library(target, sources, batches, advance=advance)
     return {
-        "added": report.added,
-        "known": report.known,
-        "refused": report.refused,
-        "failed": report.failed,
+        "added": grown.report.added,
+        "known": grown.report.known,
+        "refused": grown.report.refused,
+        "failed": grown.report.failed,
         "runner": runner,
-        "seconds": round(seconds, 1),
-        "pictures_per_second": round(report.seen / max(seconds, 1e-9), 2),
+        "seconds": round(grown.seconds, 1),
+        "pictures_per_second": round(grown.pictures_per_second, 2),
     }
 
 
@@ -90,27 +73,9 @@ async def refingerprint_library(
     """Describe pictures that another descriptor described. Returns counts, and the reason for each picture that was
     left."""
     from api.processes import descriptor_config
-    from claims.store.blobs import BlobStore
-    from claims.store.engine import connect
-    from flows.refingerprint import refingerprint
-    from flows.vision_pool import describes
-    from vision.decode.image import Decoder
-    from vision.library.outdated import described_by
+    from flows.config import StoreConfig
+    from flows.operations.growing import describe_library_anew
 
-    descriptor = describes(descriptor_config(settings)).descriptor
-    engine = connect(dsn, pool_size=1)
-    try:
-        async with engine.connect() as conn:
-            counts = await described_by(conn)
-        total = sum(count for label, count in counts.items() if label != descriptor.label)
-        with Decoder(processes=1) as decoder:
-            report = await refingerprint(
-                engine,
-                BlobStore(settings.evidence_url),
-                decoder,
-                descriptor,
-                advance=lambda so_far: advance(so_far.described + len(so_far.left), total),
-            )
-    finally:
-        await engine.dispose()
-    return {"descriptor": descriptor.label, "described": report.described, "left": report.left}
+    store = StoreConfig(dsn, settings.evidence_url)
+    done = await describe_library_anew(store, descriptor_config(settings), advance=advance)
+    return {"descriptor": done.descriptor, "described": done.described, "left": done.left}

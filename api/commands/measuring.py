@@ -58,8 +58,9 @@ def import_photos(
     as_json: JsonFlag = False,
 ) -> None:
     """Add pictures to the library. Continues where it stopped; skips pictures that the library has already."""
-    from api.commands.importing import RUNNERS, ImportProgress, import_folder
+    from api.commands.importing import RUNNERS, import_folder
     from flows.errors import ImportStopped
+    from flows.operations.growing import ImportProgress
 
     if source not in ("web", "stock"):
         raise fail("--source is web or stock")

@@ -67,6 +67,19 @@ def refer() -> None:
     asyncio.run(run(refer_config(settings())))
 
 
+def runner() -> None:
+    """Run the jobs that Prefect schedules, by a schedule or by "Run" in its pages, until SIGTERM."""
+    from api.processes import runner_config
+    from flows.operations.runner import run
+
+    config = settings()
+    if not config.prefect_api_url:
+        raise fail("PREFECT_API_URL is not set: there is no server whose runs could be taken")
+    settling(config)
+    logs.configure()
+    asyncio.run(run(runner_config(config)))
+
+
 def demo(
     keep: bool = typer.Option(False, "--keep", help="Leave the stack up afterwards, until Ctrl-C"),
     as_json: JsonFlag = False,
@@ -78,5 +91,5 @@ def demo(
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (up, api, worker, settle, refer, demo):
+    for command in (up, api, worker, settle, refer, runner, demo):
         app.command()(command)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.store.leasing import WorkBacklog, WorkTable
@@ -48,6 +49,17 @@ async def lease(
     """Lease up to `limit` due messages of one topic, longest waiting first. Commit before sending."""
     rows = await _OUTBOX.take(conn, owner, limit, lease_seconds, now, outbox.c.topic == topic)
     return [Message(row.id, row.topic, row.key, row.payload, row.fence, row.attempts, row.created_at) for row in rows]
+
+
+async def due_now(conn: AsyncConnection, topic: Topic, now: datetime) -> int:
+    """Make every message of one topic that waits for a later time due at once. Returns how many."""
+    hurried = await conn.execute(
+        update(outbox)
+        .where(outbox.c.topic == topic, outbox.c.state == "due", outbox.c.due_at > now)
+        .values(due_at=now)
+        .returning(outbox.c.id)
+    )
+    return len(hurried.all())
 
 
 async def backlog(conn: AsyncConnection, topic: Topic, now: datetime) -> WorkBacklog:

@@ -63,6 +63,17 @@ async def put(conn: AsyncConnection, claim_id: str, round_number: int, now: date
     await _JOBS.put(conn, now, claim_id=claim_id, round=round_number)
 
 
+async def due_now(conn: AsyncConnection, claim_id: str, round_number: int, now: datetime) -> bool:
+    """Make a job that waits for a later time due at once. Returns False for one that is due, leased or done already."""
+    hurried = await conn.execute(
+        update(jobs)
+        .where(jobs.c.claim_id == claim_id, jobs.c.round == round_number, jobs.c.state == "due", jobs.c.due_at > now)
+        .values(due_at=now)
+        .returning(jobs.c.id)
+    )
+    return hurried.first() is not None
+
+
 async def lease(conn: AsyncConnection, owner: str, limit: int, lease_seconds: float, now: datetime) -> list[Lease]:
     """Lease up to `limit` due jobs, longest waiting first; none that must be worked on alone. Commit before working on
     them."""

@@ -38,9 +38,11 @@ class Unchecked:
     rechecks: int
 
 
-async def unchecked(conn: AsyncConnection, wanted: Callable[[str], bool]) -> list[Unchecked]:
+async def unchecked(
+    conn: AsyncConnection, wanted: Callable[[str], bool] = lambda _error: True, *, claim_id: str = ""
+) -> list[Unchecked]:
     """Return claims that wait for a person who has not touched them, because of an error that is `wanted`; the longest
-    waiting first."""
+    waiting first. claim_id: this claim alone."""
     again = (
         select(func.count())
         .where(claim_history.c.claim_id == claims.c.id, claim_history.c.actor == ACTOR)
@@ -52,7 +54,11 @@ async def unchecked(conn: AsyncConnection, wanted: Callable[[str], bool]) -> lis
         .add_columns(again.label("rechecks"))
         .join(referrals, referrals.c.claim_id == claims.c.id)
         .join(decisions, decisions.c.id == referrals.c.decision_id)
-        .where(*_untouched(), func.position(literal(_CODE).op("IN")(decisions.c.decision)) > 0)
+        .where(
+            *_untouched(),
+            *([claims.c.id == claim_id] if claim_id else []),
+            func.position(literal(_CODE).op("IN")(decisions.c.decision)) > 0,
+        )
         .order_by(referrals.c.created_at, referrals.c.id)
     )
     waiting = []
@@ -65,9 +71,9 @@ async def unchecked(conn: AsyncConnection, wanted: Callable[[str], bool]) -> lis
     return waiting
 
 
-async def send_back(conn: AsyncConnection, case: Unchecked, now: datetime) -> bool:
+async def send_back(conn: AsyncConnection, case: Unchecked, now: datetime, *, actor: str = ACTOR) -> bool:
     """Close the referral as overtaken and make the claim due in a new round. Returns False when a person has it by now,
-    or it is no longer before one."""
+    or it is no longer before one. actor: an operator who asked for it; only rechecks of our own count as such."""
     status, round_number = await statuses.lock(conn, case.claim_id)
     closed = await conn.execute(
         update(referrals)
@@ -78,11 +84,11 @@ async def send_back(conn: AsyncConnection, case: Unchecked, now: datetime) -> bo
     if closed.first() is None:
         return False
     note = f"checked again after {case.stage}: {case.error}"
-    await statuses.move(conn, case.claim_id, status, Status.SUBMITTED, actor=ACTOR, note=note, now=now)
+    await statuses.move(conn, case.claim_id, status, Status.SUBMITTED, actor=actor, note=note, now=now)
     await conn.execute(update(claims).where(claims.c.id == case.claim_id).values(round=round_number + 1))
     await queue.put(conn, case.claim_id, round_number + 1, now)
     content = {"referral_id": case.referral_id, "stage": case.stage, "error": case.error, "round": round_number + 1}
-    await audit.append(conn, ACTOR, "claim.rechecked", case.claim_id, content, now)
+    await audit.append(conn, actor, "claim.rechecked", case.claim_id, content, now)
     return True
 
 

@@ -66,6 +66,7 @@ def test_each_process_is_told_what_it_needs(settings: Settings, monkeypatch: pyt
         "worker-2": {"database", "evidence", "runs", "level"},
         "settle": {"database", "bank", "runs", "level"},
         "refer": {"database", "partner", "runs", "level"},
+        "runner": {"database", "bank", "evidence", "runs", "level"},
         "prefect": {"server", "level"},
         "insurer-anshun": set[str](),
     }

@@ -103,7 +103,8 @@ worker_heartbeats = Table(
     "worker_heartbeats",
     metadata,
     Column("name", Text, primary_key=True),  # process kind and id
-    Column("kind", Text, nullable=False),  # worker, settle, refer
+    Column("kind", Text, nullable=False),  # worker, settle, refer, runner
     time_column("at"),
+    time_column("drain_asked_at", nullable=True),  # an operator asked it to finish what it has and to end
     Column("report", JSONB, nullable=False, server_default=text("'{}'")),  # batch size, backlog, prefect reachable, ...
 )

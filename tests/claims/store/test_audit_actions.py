@@ -7,11 +7,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,12 +25,14 @@ from claims.evidence import MatchRuling
 from claims.rules import RULES
 from claims.store import (
     adjudication,
+    asked,
     audit,
     corrections,
     erasure,
     findings,
     floods,
     guard,
+    heartbeats,
     intake,
     noses,
     payouts,
@@ -42,7 +45,7 @@ from claims.store import (
 )
 from claims.store.noses import StoredTemplate
 from claims.store.tables import audit as audit_rows
-from claims.store.tables import metadata
+from claims.store.tables import jobs, metadata
 from claims.wire import canonical
 from tests.claims.store.conftest import World
 from tests.claims.store.reads import open_referral
@@ -51,7 +54,7 @@ from tests.claims.store.test_rulings_and_floods import LIMITS, MEASURED, Sighted
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).resolve().parents[3]
 # Recorded, but no row of a guarded table changes with it.
-UNGUARDED = {"pet.enrolment_requested"}
+UNGUARDED = {"pet.enrolment_requested", "claim.asked_again", "worker.drain_asked"}
 Step = Callable[[AsyncConnection], Awaitable[object]]
 
 
@@ -265,6 +268,15 @@ class Life:
         async with world.engine.connect() as conn:
             (waiting_one,) = await rechecks.unchecked(conn, lambda error: error == "Trouble")
         await self.step("check again", lambda conn: rechecks.send_back(conn, waiting_one, world.now))
+        ask = partial(asked.decide_now, claim_id="unread", now=world.now, actor="operator:eve")
+        assert (await self.step("decide what is due", ask)).answer == "due"
+        async with world.engine.begin() as conn:
+            await conn.execute(update(jobs).where(jobs.c.claim_id == "unread").values(due_at=world.later(1)))
+        assert (await self.step("decide what was put off", ask)).answer == "made_due"
+        async with world.engine.begin() as conn:
+            await heartbeats.beat(conn, "worker@host:1", "worker", {}, world.now)
+        drain = partial(heartbeats.ask_to_drain, name="worker@host:1", now=world.now, actor="operator:eve")
+        assert (await self.step("drain", drain), await self.step("drain again", drain)) == (True, False)
         await self.withdrawn("unread")
         await self.step(
             "revoke",
@@ -390,6 +402,10 @@ EXPECTED: Mapping[str, tuple[str, ...]] = {
     "repay": ("recovery.repaid",),
     "write off": ("recovery.written_off",),
     "check again": ("claim.rechecked",),
+    "decide what is due": (),
+    "decide what was put off": ("claim.asked_again",),
+    "drain": ("worker.drain_asked",),
+    "drain again": (),
     "revoke": ("token.revoked",),
     "erase": ("claim.picture_erased", "claim.erased"),
 }
