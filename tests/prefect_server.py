@@ -82,7 +82,10 @@ class PrefectServer:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "api.prefect_command", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)],
+                [
+                    sys.executable, "-m", "api.prefect_command", "server", "start",
+                    "--host", "127.0.0.1", "--port", str(self.port),
+                ],
                 env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.home,
                 preexec_fn=die_with_parent(signal.SIGTERM),
             )  # fmt: skip
