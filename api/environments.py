@@ -25,6 +25,7 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
     "rail": frozenset({"settle"}),  # whose options may hold secrets
     "partners": frozenset({"refer"}),
     "audit": frozenset({"refer"}),  # which notes the tips
+    "notices": frozenset({"refer", "settle"}),  # which watch; a worker opens strangers' files, and is told no password
 }
 OWN: Final = frozenset({"api", "worker", "settle", "refer"})
 PREFECT: Final = "prefect"

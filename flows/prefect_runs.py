@@ -26,7 +26,7 @@ from claims.faults import fault
 from flows.config import PrefectConfig
 from flows.errors import RunLost, WorkFailed
 from flows.prefect_server import client_settings
-from flows.runs import RunLabel, Work
+from flows.runs import OURS, RunLabel, Work
 
 T = TypeVar("T")
 
@@ -68,7 +68,9 @@ class PrefectRuns:
         try:
             await self._end_runs()
             # Created here, with its name, and not by the engine: one request less than a name given afterwards.
-            run = await self._client.create_flow_run(flow, name=label.run, parameters=parameters, tags=label.tags)
+            run = await self._client.create_flow_run(
+                flow, name=label.run, parameters=parameters, tags=(OURS, *label.tags)
+            )
             token = _current.set((work, label, str(run.id)))
             await run_flow(flow, flow_run=run, parameters=parameters)  # type: ignore[misc]
         except WorkFailed:

@@ -1,5 +1,6 @@
 """Delivers referrals from the outbox to the partner insurers: one signed notice each, repeated until the partner has
-taken it. Also notes the audit chain's tips where the database cannot change them (`flows.tips`)."""
+taken it. Also notes the audit chain's tips where the database cannot change them (`flows.tips`), and watches for what
+operators must hear of (`flows.operations.watch`)."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from claims.store.referrals import Referral
 from claims.store.tables import decisions
 from flows.config import PartnerConfig, ReferConfig
 from flows.errors import DeliveryFailed
+from flows.operations.watch import alerting
 from flows.partners.notice import EvidenceLink, Notice, deliver
 from flows.queues import utc_now
 from flows.sending import Duty, send_until_stopped
@@ -103,10 +105,11 @@ async def run(config: ReferConfig, stop: asyncio.Event | None = None) -> None:
         timeout = config.timeout_seconds
         async with httpx.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False) as client:
             deliver = Delivery(engine, client, config.partners, config.public_url).deliver
-            if config.tips is None:
-                yield Duty(deliver)
-            else:
-                keeper = TipKeeper(engine, config.tips, client)
-                yield Duty(deliver, beside=[keeper.keep(stop)], figures=keeper.report)
+            async with alerting(engine, config.watch, config.prefect, stop) as beside:
+                if config.tips is None:
+                    yield Duty(deliver, beside=beside)
+                else:
+                    keeper = TipKeeper(engine, config.tips, client)
+                    yield Duty(deliver, beside=[*beside, keeper.keep(stop)], figures=keeper.report)
 
     await send_until_stopped("refer", config, duty, stop)
