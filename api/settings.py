@@ -16,7 +16,6 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
 from standardwebhooks.webhooks import Webhook
 
 from api.limits import HttpLimits
@@ -164,8 +163,8 @@ class NoticeSettings(BaseModel):
     webhook_url: str = Field(default="", description="Address to which each notice is posted as JSON; empty: none")
     webhook_secret: SecretStr = Field(
         default=SecretStr(""),
-        description="`whsec_` and base64, as Standard Webhooks write it: signs what our own process posts; what Prefect "
-        "posts carries a token made of it (docs/operating.md)",
+        description="`whsec_` and base64, as Standard Webhooks write it: signs what our own process posts; what "
+        "Prefect posts carries a token made of it (docs/operating.md)",
     )
     block: str = Field(
         default="",

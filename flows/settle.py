@@ -6,8 +6,8 @@ The payout id is the only key, on every attempt. Whatever the reply leaves open 
 that id before anything else is done, and a refusal is confirmed by asking before it is recorded. Before a payout is
 sent the bank is asked about every earlier one of its claim: one that was paid after all is corrected in the books, and
 nothing more is sent. So a payout leaves at most once however often this process, the bank or the store dies, and the
-ledger learns of it as soon as all three are up. Beside it, books and bank are reconciled on a timer, and what operators must
-hear of is watched for (`flows.operations.watch`).
+ledger learns of it as soon as all three are up. Beside it, books and bank are reconciled on a timer, and what operators
+must hear of is watched for (`flows.operations.watch`).
 """
 
 from __future__ import annotations

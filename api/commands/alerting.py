@@ -57,7 +57,7 @@ def list_alerts(
 
 
 @alerts_app.command("test")
-def test_notices(as_json: JsonFlag = False) -> None:
+def send_test(as_json: JsonFlag = False) -> None:
     """Send a test notice by each way that is set, and through Prefect; exit code 1 if one was not taken."""
     from api.processes import notice_config, prefect_config
     from flows.operations.trying import try_ways

@@ -173,7 +173,7 @@ class PrefectNotices:
         """Send the event of a notice. by_prefect: Prefect is to send the notice; else the event says that we do."""
         event = Event(
             id=event_id(message),
-            occurred=message.at,  # type: ignore[arg-type]
+            occurred=message.at,
             event=message.event,
             resource=Resource.model_validate(
                 {
@@ -200,7 +200,7 @@ class PrefectNotices:
         """Return whether Prefect has sent the notice of an event, as far as its own events tell."""
         names = ["prefect.automation.action.executed", "prefect.automation.action.failed"]
         asked = EventFilter(
-            occurred=EventOccurredFilter(since=message.at - timedelta(days=1)),  # type: ignore[arg-type]
+            occurred=EventOccurredFilter(since=message.at - timedelta(days=1)),
             event=EventNameFilter(name=names),
             related=EventRelatedFilter(id=[f"prefect.event.{event_id(message)}"]),
         )
