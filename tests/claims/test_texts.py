@@ -19,6 +19,7 @@ import yaml
 
 import claims
 from api.pages.texts import FOLDER as PAGES
+from claims.alerts import KINDS, TEST, Moment, Severity
 from claims.claim import Status
 from claims.decision import Outcome
 from claims.errors import InvalidTexts
@@ -29,6 +30,7 @@ from claims.product import ItemClass
 from claims.reasons import CODES
 from claims.subject import Subject
 from claims.texts import DEFAULT, FOLDER, catalogues, languages, problems, texts
+from flows.operations.automations import RUN_STATES
 from flows.stages import STAGES
 from models.train.credit import ATTRIBUTES
 from vision.documents.kinds.catalogue import load_catalogue as kinds_read
@@ -37,7 +39,8 @@ from vision.origin.words import ENGLISH
 
 CLAIMS = Path(claims.__file__).parent
 ROOT = CLAIMS.parent
-ASKING = [CLAIMS / "explain.py", FOLDER / "__init__.py", *(CLAIMS / "readings").glob("*.py")]
+ALERTING = [CLAIMS / "alerts.py", *(ROOT / "flows/operations" / name for name in ("automations.py", "notices.py"))]
+ASKING = [CLAIMS / "explain.py", FOLDER / "__init__.py", *(CLAIMS / "readings").glob("*.py"), *ALERTING]
 SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in ASKING)
 FIELDS_READ = {name for kind in kinds_read().values() for name in kind.fields}
 SCORED = {
@@ -64,6 +67,11 @@ GROUPS: dict[str, set[str]] = {
     "shared": set(SIGNALS),
     "item_classes": {*get_args(ItemClass), "-"} - {""},
     # Not read from papers, and compared with them: what the claimant stated.
+    "alerts": {kind.key for kind in (*KINDS.values(), TEST)},
+    "alert_steps": {kind.key for kind in (*KINDS.values(), TEST)},
+    "alert_moments": set(Moment),
+    "alert_severities": set(Severity),
+    "run_notices": {*RUN_STATES, "body"},
     "paper_fields": FIELDS_READ | {"occurred_at", "payee", "device"},
 }
 SUBSETS = {
@@ -164,6 +172,7 @@ from starlette.requests import Request
 from api.http.languages import preferred
 from api.pages import rendering
 from claims import explain
+from claims.alerts import KINDS, TEST, Moment, Severity
 from claims.claim import Status
 from claims.readings import signs
 from claims.texts import languages
