@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from api.commands.flowing import flows_app
 from api.commands.opening import JsonFlag, console, fail, print_json, settings, with_store
@@ -48,7 +48,7 @@ def list_alerts(
         console.print("no alert is open")
         return
     language = settings().notices.language
-    table = Table("alert", "severity", "what", "opened", "resolved", "told")
+    table = Table(Column("alert", no_wrap=True), "severity", "what", "opened", "resolved", "told")
     for alert in listed:
         told = [_words(notice) for notice in notices if notice.alert.id == alert.id]
         times = [f"{at:%Y-%m-%d %H:%M}" if at is not None else "" for at in (alert.opened_at, alert.closed_at)]

@@ -66,12 +66,12 @@ GROUPS: dict[str, set[str]] = {
     "stages": {*STAGES, "load", "lease", "decide", "noses"},
     "shared": set(SIGNALS),
     "item_classes": {*get_args(ItemClass), "-"} - {""},
-    # Not read from papers, and compared with them: what the claimant stated.
     "alerts": {kind.key for kind in (*KINDS.values(), TEST)},
     "alert_steps": {kind.key for kind in (*KINDS.values(), TEST)},
     "alert_moments": set(Moment),
     "alert_severities": set(Severity),
     "run_notices": {*RUN_STATES, "body"},
+    # Not read from papers, and compared with them: what the claimant stated.
     "paper_fields": FIELDS_READ | {"occurred_at", "payee", "device"},
 }
 SUBSETS = {
