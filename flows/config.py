@@ -149,7 +149,9 @@ class WatchConfig:
     every_seconds: float = 15.0
     resolve_after_seconds: float = 120.0  # not met for so long: resolved
     repeat_hours: float = 24.0  # open for so long: told of again
-    # For which these conditions must be met: most shortages pass within minutes, and a worker that starts up is behind.
+    # For which any condition must be met: a clock that jumps, or a machine that slept, opens nothing.
+    holds_seconds: float = 30.0
+    # For which these must be met: most shortages pass within minutes, and a worker that starts up is behind.
     library_holds_seconds: float = 600.0
     resource_holds_seconds: float = 600.0
     ocr_holds_seconds: float = 120.0

@@ -66,7 +66,7 @@ class Receiver:
         return [
             post
             for post in read
-            if (not event or json.loads(post["body"])["type"] == event) and (not taken or post["status"] == 200)
+            if (not event or json.loads(post["body"]).get("type") == event) and (not taken or post["status"] == 200)
         ]
 
     def mails(self) -> list[dict[str, Any]]:

@@ -54,7 +54,7 @@ class AlertNotice:
     @property
     def message_id(self) -> str:
         """Return the notice's id, the same by every way and on every attempt: a receiver drops repeats by it."""
-        return f"miaopei-alert-{self.alert.id}-{self.number}"
+        return f"miaopei-{int(self.alert.since.timestamp())}-{self.alert.id}-{self.number}"
 
 
 async def alone(conn: AsyncConnection) -> bool:

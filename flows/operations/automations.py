@@ -291,7 +291,7 @@ def event_id(message: AlertMessage) -> UUID:
 def _guarded() -> Iterator[None]:
     try:
         yield
-    except SERVER_ERRORS as error:
+    except (*SERVER_ERRORS, ValueError) as error:  # ValueError: no JSON, or JSON of another version
         raise PrefectAway(fault(error)) from error
 
 

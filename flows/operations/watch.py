@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from sqlalchemy import func, select, table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from claims.alerts import KINDS
 from claims.faults import fault
 from claims.store import alerts, findings, heartbeats, outbox, payouts, queue
 from claims.store.alerts import AlertNotice, AlertPolicy, Way
@@ -54,7 +55,7 @@ def ways(config: NoticeConfig, prefect: PrefectConfig) -> tuple[Way, ...]:
 
 
 def policy(config: WatchConfig) -> AlertPolicy:
-    holds = {
+    holds = dict.fromkeys(KINDS, config.holds_seconds) | {
         "library.behind": config.library_holds_seconds,
         "ocr.down": config.ocr_holds_seconds,
         "resource.short": config.resource_holds_seconds,

@@ -65,7 +65,7 @@ def config(told: Receiver, **changes: Any) -> WatchConfig:
     notices = NoticeConfig(
         webhook_url=told.url, webhook_secret=SECRET, retry_seconds=0.2, retry_seconds_max=2, timeout_seconds=5
     )
-    return WatchConfig(replace(notices, **changes), resolve_after_seconds=0, every_seconds=0.2)
+    return WatchConfig(replace(notices, **changes), resolve_after_seconds=0, every_seconds=0.2, holds_seconds=0)
 
 
 @pytest.fixture
@@ -375,6 +375,35 @@ async def test_a_prefect_that_is_killed_with_a_notice_in_hand_leaves_it_to_us(
         await look_until(watch, all_sent)
     assert [each.sent_by for each in await notices(world.engine)] == ["miaopei"]
     assert len(told.posts(UNCLEAR)) == 1
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_server_that_answers_nonsense_keeps_no_notice_back(
+    world: World, told: Receiver, tmp_path: Path, status: int
+) -> None:
+    """It may be another version, a proxy's page, or broken in half."""
+    with receiving(tmp_path) as nonsense:
+        nonsense.answer(status)
+        await unclear(world)
+        there = PrefectConfig(api_url=nonsense.url, retry_after_seconds=0.1)
+        async with watching(world.engine, config(told), there) as watch:
+            await look_until(watch, all_sent)
+            await watch.look()
+        assert nonsense.posts(taken=False), "it was asked"
+    assert [each.sent_by for each in await notices(world.engine)] == ["miaopei"]
+    assert len(told.posts(taken=False)) == 1
+
+
+async def test_a_clock_that_jumps_for_a_moment_opens_nothing(world: World, told: Receiver) -> None:
+    await world.approve("claimant-1")
+    async with watching(world.engine, replace(config(told), holds_seconds=30), NOBODY) as watch:
+        await watch.look()
+        watch.now = lambda: utc_now() + timedelta(days=400)
+        await watch.look()
+        watch.now = utc_now
+        await watch.look()
+    async with world.engine.connect() as conn:
+        assert await alerts.recent(conn) == []
 
 
 def test_what_a_worker_opens_gets_no_password(tmp_path: Path) -> None:

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +26,7 @@ from claims.store.payouts import UnclearPayout
 from claims.texts import languages
 from flows.config import AlertLimits
 from flows.operations.conditions import CONDITIONS, Certificate, Observed, evaluate
+from flows.operations.watch import read_certificates
 
 NOW = datetime(2026, 11, 30, 8, 0, tzinfo=UTC)
 LIMITS = AlertLimits()
@@ -108,6 +115,32 @@ def test_a_certificate_is_expired_or_expires_soon_and_never_both(seconds_left: i
     met, _ = evaluate(observed, LIMITS)
     soon = 0 < seconds_left <= LIMITS.certificate_days * 86_400
     assert names(met) == (["certificate.expired"] if seconds_left <= 0 else ["certificate.expiring"] if soon else [])
+
+
+def pem(*expire_in_days: int) -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "camera maker")])
+    made = b""
+    for days in expire_in_days:
+        builder = x509.CertificateBuilder(name, name, key.public_key(), days + 2_000, ago(86_400 * 1_000))
+        certificate = builder.not_valid_after(NOW + timedelta(days=days)).sign(key, SHA256())
+        made += certificate.public_bytes(Encoding.PEM)
+    return made
+
+
+def test_certificates_are_read_from_a_file_and_one_that_cannot_be_read_is_not_known(tmp_path: Path) -> None:
+    file = tmp_path / "anchors.pem"
+    file.write_bytes(pem(-1, 10, 400))
+    read = read_certificates(file)
+    assert read is not None
+    met, _ = evaluate(replace(NOTHING, certificates=read), LIMITS)
+    assert names(met) == ["certificate.expired", "certificate.expiring"]
+    assert [each.figures["expires"] for each in met] == ["2026-11-29", "2026-12-10"]
+    assert subjects(met, "certificate.expired") == [read[0].fingerprint]
+    assert read_certificates(None) == []
+    assert read_certificates(tmp_path / "missing.pem") is None
+    file.write_bytes(b"-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
+    assert read_certificates(file) is None
 
 
 def test_certificates_that_cannot_be_read_leave_their_alerts_as_they_are() -> None:
