@@ -118,7 +118,7 @@ def main() -> None:
 
     class Posts(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"])).decode()
+            body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
             status = int((folder / "answer").read_text())
             headers = {name.lower(): value for name, value in self.headers.items()}
             kept = {"at": time.time(), "status": status, "headers": headers, "body": body}
@@ -127,6 +127,8 @@ def main() -> None:
             self.send_response(status)
             self.send_header("content-length", "0")
             self.end_headers()
+
+        do_GET = do_POST
 
         def log_message(self, *_: object) -> None:
             return

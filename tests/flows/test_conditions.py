@@ -122,7 +122,8 @@ def pem(*expire_in_days: int) -> bytes:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "camera maker")])
     made = b""
     for days in expire_in_days:
-        builder = x509.CertificateBuilder(name, name, key.public_key(), days + 2_000, ago(86_400 * 1_000))
+        builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        builder = builder.serial_number(days + 2_000).not_valid_before(ago(86_400 * 1_000))
         certificate = builder.not_valid_after(NOW + timedelta(days=days)).sign(key, SHA256())
         made += certificate.public_bytes(Encoding.PEM)
     return made
