@@ -65,7 +65,7 @@ class AppliedAutomation:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class NotifyingBlock:
     """A block that automations notify by."""
 
     id: UUID
@@ -78,13 +78,13 @@ class Block:
         return SendNotification(block_document_id=self.id, subject=subject, body=body)
 
 
-def automations(config: NoticeConfig, block: Block | None) -> list[AutomationCore]:
+def automations(config: NoticeConfig, block: NotifyingBlock | None) -> list[AutomationCore]:
     """Returns every automation. Without a block they show in Prefect that an alert opened, and notify nobody."""
     ours = [_of_alert(kind, config, block) for kind in (*KINDS.values(), TEST)]
     return ours + [_of_runs(key, state, config, block) for key, state in RUN_STATES.items()]
 
 
-def _of_alert(kind: AlertKind, config: NoticeConfig, block: Block | None) -> AutomationCore:
+def _of_alert(kind: AlertKind, config: NoticeConfig, block: NotifyingBlock | None) -> AutomationCore:
     action = DoNothing() if block is None else block.action(
         "{{ event.payload.subject }}", "{{ event.payload.text }}", "{{ event.payload.body }}"
     )  # fmt: skip
@@ -97,7 +97,7 @@ def _of_alert(kind: AlertKind, config: NoticeConfig, block: Block | None) -> Aut
     )
 
 
-def _of_runs(key: str, state: str, config: NoticeConfig, block: Block | None) -> AutomationCore:
+def _of_runs(key: str, state: str, config: NoticeConfig, block: NotifyingBlock | None) -> AutomationCore:
     catalogue = texts(config.language)
     subject = "[Miaopei] " + catalogue[f"run_notices.{key}"].format(run="{{ event.resource.name }}", url="")
     body = catalogue["run_notices.body"].format(
@@ -209,12 +209,12 @@ class PrefectNotices:
         outcomes = {_outcome(each) for each in page.events if (each.resource.name or "").startswith("Miaopei: ")}
         return "sent" if "sent" in outcomes else "refused" if outcomes else "unknown"
 
-    async def _block(self) -> Block | None:
+    async def _block(self) -> NotifyingBlock | None:
         if self.config.block:
             return await self._chosen(self.config.block)
         return await self._own() if self.config.webhook_url else None
 
-    async def _chosen(self, chosen: str) -> Block:
+    async def _chosen(self, chosen: str) -> NotifyingBlock:
         slug, _, name = chosen.partition("/")
         try:
             document = await self.client.read_block_document_by_name(name, slug, include_secrets=False)
@@ -225,9 +225,9 @@ class PrefectNotices:
         schema = document.block_schema
         if slug != WEBHOOK and (schema is None or "notify" not in schema.capabilities):
             raise InvalidNotices(f"the block {chosen!r} cannot notify: name a notification block or a webhook")
-        return Block(document.id, slug)
+        return NotifyingBlock(document.id, slug)
 
-    async def _own(self) -> Block:
+    async def _own(self) -> NotifyingBlock:
         """Return the webhook block of the setting, made or brought up to date."""
         config = self.config
         headers = {"content-type": "application/json"}
@@ -241,7 +241,7 @@ class PrefectNotices:
         if {name: document.data.get(name) for name in data} != data:
             update = BlockDocumentUpdate(data=data, merge_existing_data=True)
             await self.client.update_block_document(document.id, update)
-        return Block(document.id, WEBHOOK)
+        return NotifyingBlock(document.id, WEBHOOK)
 
     async def _create(self, data: dict[str, Any]) -> BlockDocument:
         kind = await self.client.read_block_type_by_slug(WEBHOOK)
