@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from api import logs, private
 from api.commands import (
+    alerting,
     alone,
     auditing,
     benches,
@@ -36,7 +37,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Miaopei: consumer-insurance claims, decided in seconds.",
 )
-for part in (running, casework, books, auditing, tokens, measuring, teaching, benches, flowing, alone, deploying):
+for part in (
+    running,
+    casework,
+    books,
+    auditing,
+    tokens,
+    measuring,
+    teaching,
+    benches,
+    flowing,
+    alone,
+    deploying,
+    alerting,
+):
     part.add_to(app)
 
 

@@ -27,6 +27,7 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
     "rail": frozenset({"settle", "runner"}),  # whose options may hold secrets
     "partners": frozenset({"refer"}),
     "audit": frozenset({"refer", "runner"}),  # which note the tips
+    "notices": frozenset({"refer", "settle"}),  # which watch; a worker opens strangers' files, and is told no password
 }
 OWN: Final = frozenset({"api", "worker", "settle", "refer", "runner"})
 PREFECT: Final = "prefect"

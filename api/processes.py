@@ -12,10 +12,13 @@ from api.settings import Settings
 from claims.floods import FloodLimits
 from claims.store.scrubbing import ScrubLimits
 from flows.config import (
+    AlertLimits,
     DescriptorConfig,
     JobsConfig,
     LeaseLimits,
     LibraryConfig,
+    MailConfig,
+    NoticeConfig,
     PartnerConfig,
     PrefectConfig,
     ReferConfig,
@@ -25,6 +28,7 @@ from flows.config import (
     StoreConfig,
     TipConfig,
     TruthLimits,
+    WatchConfig,
     WorkerConfig,
 )
 from flows.rails import http
@@ -130,6 +134,7 @@ def settle_config(settings: Settings) -> SettleConfig:
         store=_store(settings),
         rail=chosen_rail(settings),
         reconcile_seconds=settings.bank.reconcile_seconds,
+        watch=watch_config(settings),
         prefect=prefect_config(settings),
     )
 
@@ -146,6 +151,7 @@ def refer_config(settings: Settings) -> ReferConfig:
         public_url=settings.public_url,
         prefect=prefect_config(settings),
         tips=_tips(settings),
+        watch=watch_config(settings),
     )
 
 
@@ -186,6 +192,53 @@ def _tips(settings: Settings) -> TipConfig:
         every_records=settings.audit.every_records,
         webhook_url=settings.audit.webhook_url,
         secret=settings.audit.webhook_secret.get_secret_value(),
+    )
+
+
+def watch_config(settings: Settings) -> WatchConfig:
+    """Returns the configuration of the watch for alerts."""
+    alerts, limits = settings.alerts, AlertLimits()
+    return WatchConfig(
+        notices=notice_config(settings),
+        limits=replace(
+            limits,
+            payout_unclear_seconds=alerts.payout_unclear_minutes * 60,
+            backlog_seconds=alerts.backlog_minutes * 60,
+            reconciled_seconds=3 * settings.bank.reconcile_seconds,
+            certificate_days=alerts.certificate_days,
+            silent_seconds=alerts.silent_seconds,
+            library_rows_apart=alerts.library_rows_apart,
+        ),
+        every_seconds=alerts.every_seconds,
+        resolve_after_seconds=alerts.resolve_after_seconds,
+        repeat_hours=alerts.repeat_hours,
+        resource_holds_seconds=alerts.resource_minutes * 60,
+        ocr_holds_seconds=alerts.ocr_minutes * 60,
+        c2pa_trust_anchors=settings.c2pa_trust_anchors,
+    )
+
+
+def notice_config(settings: Settings) -> NoticeConfig:
+    """Returns the configuration of notices of alerts."""
+    notices, mail = settings.notices, settings.notices.mail
+    return NoticeConfig(
+        webhook_url=notices.webhook_url,
+        webhook_secret=notices.webhook_secret.get_secret_value(),
+        mail=MailConfig(
+            mail.host,
+            mail.port,
+            mail.sender,
+            mail.recipients,
+            mail.user,
+            mail.password.get_secret_value(),
+            mail.security,
+        )
+        if mail.host
+        else None,
+        block=notices.block,
+        language=notices.language,
+        public_url=settings.public_url,
+        confirm_seconds=notices.confirm_seconds,
     )
 
 

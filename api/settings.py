@@ -8,13 +8,17 @@ each process of the flows.
 
 from __future__ import annotations
 
+import re
+from email.errors import HeaderParseError
+from email.headerregistry import Address
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.limits import HttpLimits
+from claims.texts import languages
 
 DRIVER: Final = "postgresql+asyncpg://"
 
@@ -150,6 +154,94 @@ class PrefectSettings(BaseModel):
         gt=0,
         description="Age at which a run of ours that Prefect shows as running, and that no process of ours knows, is "
         "shown as Crashed",
+    )
+
+
+class MailSettings(BaseModel):
+    """A mail server for notices of alerts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field(default="", description="Mail server; empty: no mail is sent")
+    port: int = Field(default=587, ge=1, le=65535, description="Its port")
+    sender: str = Field(default="", description="Address that the notices come from")
+    recipients: tuple[str, ...] = Field(default=(), description="Addresses that they go to, as a JSON list")
+    user: str = Field(default="", description="Name to sign in with; empty: without signing in")
+    password: SecretStr = Field(default=SecretStr(""), description="Its password")
+    security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="`tls` from the first byte on (port 465); `none` for a server on this machine"
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.host:
+            return self
+        if not self.recipients:
+            raise ValueError("host needs recipients, a JSON list of addresses")
+        for address in (self.sender, *self.recipients):
+            try:
+                Address(addr_spec=address)
+            except (ValueError, IndexError, HeaderParseError) as error:
+                raise ValueError(f"{address!r} is no mail address; sender and recipients must be") from error
+        if self.user and self.security == "none" and self.host not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("security none would send the password in the clear; use starttls or tls")
+        return self
+
+
+class NoticeSettings(BaseModel):
+    """Ways by which operators hear of alerts: through Prefect's automations, and from our own process where those
+    do not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    webhook_url: str = Field(default="", description="Address to which each notice is posted as JSON; empty: none")
+    webhook_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="`whsec_` and base64, as Standard Webhooks write it: signs what our own process posts; what "
+        "Prefect posts carries a token made of it (docs/operating.md)",
+    )
+    block: str = Field(
+        default="",
+        description="A block on the Prefect server that its automations notify by in place of the webhook, as "
+        "`slack-webhook/ops`: slug of its type, and its name",
+    )
+    mail: MailSettings = Field(default=MailSettings(), description="Mail, which our own process sends")
+    language: str = Field(default="en", description="Language of the notices, one of `claims/texts`")
+    confirm_seconds: float = Field(
+        default=60.0, gt=0, description="Wait for Prefect to say that it has sent a notice; after it we send it"
+    )
+
+    @model_validator(mode="after")
+    def _understood(self) -> Self:
+        if self.webhook_url and not re.match(r"https?://[^/\s]+", self.webhook_url):
+            raise ValueError("webhook_url must start with https:// or http:// and name a host")
+        secret = self.webhook_secret.get_secret_value()
+        if secret and not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,}={0,2}", secret):
+            raise ValueError("webhook_secret must be `whsec_` and the base64 of at least 24 bytes")
+        slug, slash, name = self.block.partition("/")
+        if self.block and not (slug and slash and name):
+            raise ValueError("block must be the slug of a block type, a slash and a name: slack-webhook/ops")
+        if self.language not in languages():
+            raise ValueError(f"language must be one of {', '.join(languages())}")
+        return self
+
+
+class AlertSettings(BaseModel):
+    """Limits from which operators are alerted (docs/operating.md)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    every_seconds: float = Field(default=15.0, gt=0, description="Seconds between looks, by one process at a time")
+    resolve_after_seconds: float = Field(default=120.0, ge=0, description="Not met for so long: resolved")
+    repeat_hours: float = Field(default=24.0, gt=0, description="Open for so long: told of again")
+    payout_unclear_minutes: float = Field(default=60.0, gt=0, description="Payout without a final answer of the bank")
+    backlog_minutes: float = Field(default=5.0, gt=0, description="Age of the oldest due work of a queue")
+    certificate_days: float = Field(default=30.0, ge=0, description="Days before a trusted certificate expires")
+    silent_seconds: float = Field(default=60.0, ge=15, description="Seconds without a report of a process")
+    resource_minutes: float = Field(default=10.0, ge=0, description="Claims wait for a resource of ours for so long")
+    ocr_minutes: float = Field(default=2.0, ge=0, description="Papers cannot be read for so long")
+    library_rows_apart: int = Field(
+        default=1_000, ge=0, description="Rows that a worker's copy of the photo library may differ by, at least"
     )
 
 
@@ -300,6 +392,10 @@ class Settings(BaseSettings):
         default=RetentionSettings(), description="Retention times of files that belong to nobody"
     )
     audit: AuditSettings = Field(default=AuditSettings(), description="The audit chain's tips outside the database")
+    notices: NoticeSettings = Field(
+        default=NoticeSettings(), repr=False, description="Ways by which operators hear of alerts"
+    )
+    alerts: AlertSettings = Field(default=AlertSettings(), description="Limits from which operators are alerted")
     ocr_models: Path = Field(
         default=Path(__file__).resolve().parent.parent / "models" / "ocr",
         description="Folder with the reader's models; `python -m models.ocr_build` makes it",

@@ -129,6 +129,78 @@ class RetentionLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertLimits:
+    """Limits from which operators are alerted. All of them are policy choices."""
+
+    payout_unclear_seconds: float = 3_600.0  # without a final answer of the bank
+    backlog_seconds: float = 300.0  # for which the oldest work of a queue may be due
+    reconciled_seconds: float = 2_700.0  # since the last whole comparison of bank and books: three of their intervals
+    certificate_days: float = 30.0  # before a trusted certificate expires
+    library_rows_apart: int = 1_000  # rows that a worker's copy of the library may differ by, or
+    library_share_apart: float = 0.05  # this share of the store's
+    silent_seconds: float = 60.0  # without a report of a process
+    silent_hours_max: float = 24.0  # after which a process that is gone is no longer missed
+    subjects_max: int = 10  # alerts of one kind: the oldest; each says how many there are in all
+
+
+@dataclass(frozen=True, slots=True)
+class MailConfig:
+    """Access to a mail server. security: `starttls`, `tls` from the first byte on, or `none` for one on this
+    machine."""
+
+    host: str
+    port: int
+    sender: str
+    recipients: tuple[str, ...]
+    user: str = ""
+    password: str = field(default="", repr=False)
+    security: str = "starttls"
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeConfig:
+    """Ways by which operators hear of alerts. Without any, alerts are shown and sent to Prefect as events alone.
+
+    webhook_secret: signs what this process sends; Prefect, which cannot sign, sends a token made of it. block: slug and
+    name (`slack-webhook/ops`) of a block on the Prefect server that its automations notify by, in place of the webhook.
+    """
+
+    webhook_url: str = field(default="", repr=False)
+    webhook_secret: str = field(default="", repr=False)
+    mail: MailConfig | None = None
+    block: str = ""
+    language: str = "en"
+    public_url: str = ""  # of our own pages, for links
+    timeout_seconds: float = 10.0
+    # For which Prefect may take to say that it has sent a notice; then we send it. It keeps events after five seconds.
+    confirm_seconds: float = 60.0
+    retry_seconds: float = 5.0  # after a notice that nobody took; doubled each time
+    retry_seconds_max: float = 600.0
+    event_hours_max: float = 24.0  # for which an event waits for a Prefect server that is away
+    at_once_max: int = 50  # notices in one round
+
+
+@dataclass(frozen=True, slots=True)
+class WatchConfig:
+    """Looking for conditions that operators must hear of, in one process at a time."""
+
+    notices: NoticeConfig = field(default_factory=NoticeConfig)
+    limits: AlertLimits = AlertLimits()
+    every_seconds: float = 15.0
+    resolve_after_seconds: float = 120.0  # not met for so long: resolved
+    repeat_hours: float = 24.0  # open for so long: told of again
+    # For which any condition must be met: a clock that jumps, or a machine that slept, opens nothing.
+    holds_seconds: float = 30.0
+    # For which these must be met: most shortages pass within minutes, and a worker that starts up is behind.
+    library_holds_seconds: float = 600.0
+    resource_holds_seconds: float = 600.0
+    ocr_holds_seconds: float = 120.0
+    library_count_seconds: float = 300.0  # between counts of the library, which read an index of every row
+    apply_seconds: float = 3_600.0  # between looks whether Prefect still has the automations as they are in code
+    c2pa_trust_anchors: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoreConfig:
     """Addresses of the database and of the evidence store."""
 
@@ -199,6 +271,7 @@ class SettleConfig:
     rail: ChosenRail
     prefect: PrefectConfig = field(default_factory=PrefectConfig)
     reconcile_seconds: float = 900.0  # between two reconciliations of books and bank, by any process
+    watch: WatchConfig | None = None  # None: this process looks for no alerts
     # A payout whose outcome is unknown is asked for again and again, however long it takes: money is never given up
     # by a counter.
     lease: LeaseLimits = field(
@@ -231,6 +304,7 @@ class ReferConfig:
     )
     timeout_seconds: float = 5.0
     tips: TipConfig | None = None  # None: no tips are noted
+    watch: WatchConfig | None = None  # None: this process looks for no alerts
 
 
 @dataclass(frozen=True, slots=True)

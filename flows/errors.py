@@ -6,6 +6,9 @@ FlowsError
 │   └── UnknownRail           no payout rail of that name
 ├── Postponed                 this message cannot be finished now; it is tried again after a pause
 │   └── DeliveryFailed        a partner did not take a notice
+├── NoticeRefused             nobody took a notice of an alert; it is tried again after a pause
+├── InvalidNotices            settings of notices that this Prefect server does not understand
+├── PrefectAway               the Prefect server could not be used; the work itself is not affected
 ├── CutOffTooLow              an operator's descriptor needs a higher cut-off than the rules have
 ├── UnknownPaperKind          a product asks for a kind of paper that the reader does not know
 ├── PaperHalvesDiffer         what the reader and the insurer say of a kind of paper does not fit together
@@ -46,6 +49,15 @@ class Postponed(FlowsError):
 
 
 class DeliveryFailed(Postponed): ...
+
+
+class NoticeRefused(FlowsError): ...
+
+
+class InvalidNotices(FlowsError): ...
+
+
+class PrefectAway(FlowsError): ...
 
 
 class CutOffTooLow(FlowsError): ...

@@ -1,5 +1,6 @@
 """Delivers referrals from the outbox to the partner insurers: one signed notice each, repeated until the partner has
-taken it. Also notes the audit chain's tips where the database cannot change them (`flows.tips`)."""
+taken it. Also notes the audit chain's tips where the database cannot change them (`flows.tips`), and watches for what
+operators must hear of (`flows.operations.watch`)."""
 
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ from claims.store.tables import decisions
 from flows.config import PartnerConfig, ReferConfig
 from flows.errors import DeliveryFailed
 from flows.operations.crashed import keep_truth
+from flows.operations.watch import alerting
 from flows.partners.notice import EvidenceLink, Notice, deliver
 from flows.queues import utc_now
 from flows.register import StoredRegister
@@ -106,10 +108,12 @@ async def run(config: ReferConfig, stop: asyncio.Event | None = None) -> None:
         async with httpx.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False) as client:
             deliver = Delivery(engine, client, config.partners, config.public_url).deliver
             truth = keep_truth(engine, config.prefect, register, stop)
-            if config.tips is None:
-                yield Duty(deliver, task="deliver", beside=[truth])
-            else:
-                keeper = TipKeeper(engine, config.tips, client)
-                yield Duty(deliver, task="deliver", beside=[truth, keeper.keep(stop)], figures=keeper.report)
+            async with alerting(engine, config.watch, config.prefect, stop) as watching:
+                beside = [truth, *watching]
+                if config.tips is None:
+                    yield Duty(deliver, task="deliver", beside=beside)
+                else:
+                    keeper = TipKeeper(engine, config.tips, client)
+                    yield Duty(deliver, task="deliver", beside=[*beside, keeper.keep(stop)], figures=keeper.report)
 
     await send_until_stopped("refer", config, duty, stop)

@@ -18,6 +18,7 @@ from flows.run_record import RunRecord, record_here
 T = TypeVar("T")
 OURS = "miaopei"  # the tag of every run of ours, by which retention and sweeps tell them from other people's
 Row = dict[str, str | int | float]
+OURS = "miaopei"  # the tag of every run of ours, by which retention and sweeps tell them from other people's
 
 
 @dataclass(frozen=True, slots=True)

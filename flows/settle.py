@@ -6,7 +6,8 @@ The payout id is the only key, on every attempt. Whatever the reply leaves open 
 that id before anything else is done, and a refusal is confirmed by asking before it is recorded. Before a payout is
 sent the bank is asked about every earlier one of its claim: one that was paid after all is corrected in the books, and
 nothing more is sent. So a payout leaves at most once however often this process, the bank or the store dies, and the
-ledger learns of it as soon as all three are up. Beside it, books and bank are reconciled on a timer.
+ledger learns of it as soon as all three are up. Beside it, books and bank are reconciled on a timer, and what operators
+must hear of is watched for (`flows.operations.watch`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from claims.store.payouts import Payout
 from flows.config import SettleConfig
 from flows.errors import Postponed
 from flows.operations.crashed import keep_truth
+from flows.operations.watch import alerting
 from flows.queues import utc_now
 from flows.rails.rail import Instruction, NotKnown, Paid, PayoutRail, Refused, Unclear
 from flows.reconcile import Reconciler, by_timer
@@ -200,9 +202,9 @@ async def run(config: SettleConfig, stop: asyncio.Event | None = None) -> None:
 
     @asynccontextmanager
     async def duty(engine: AsyncEngine, stop: asyncio.Event, register: StoredRegister) -> AsyncIterator[Duty]:
-        async with config.rail.open() as rail:
+        async with config.rail.open() as rail, alerting(engine, config.watch, config.prefect, stop) as watching:
             timer = by_timer(Reconciler(engine, rail), config.reconcile_seconds, stop)
             truth = keep_truth(engine, config.prefect, register, stop)
-            yield Duty(Settlement(engine, rail).settle, task="pay", beside=[timer, truth])
+            yield Duty(Settlement(engine, rail).settle, task="pay", beside=[timer, truth, *watching])
 
     await send_until_stopped("settle", config, duty, stop)

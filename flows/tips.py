@@ -93,6 +93,7 @@ class TipKeeper:
     now: Clock = utc_now
     noted: Tip = START
     sent: Tip = START
+    missing: bool = False  # the chain did not hold a tip noted before: said until somebody restarts the process
     _noted_at: float = field(default=float("-inf"))  # of the event loop's clock
 
     async def keep(self, stop: asyncio.Event) -> None:
@@ -126,6 +127,7 @@ class TipKeeper:
         if newest == self.noted or not (waited or many or ending):
             return False
         if before != self.noted.hash:
+            self.missing = True
             log.error("the audit chain does not hold the tip noted last: `miaopei audit verify`", noted=str(self.noted))
         if newest != START:
             await asyncio.to_thread(write_tip, self.config.file, newest, self.now())
@@ -149,7 +151,7 @@ class TipKeeper:
 
     def report(self) -> Mapping[str, Any]:
         """Returns the figures for the operator's page."""
-        return {"audit_tip": self.noted.seq}
+        return {"audit_tip": self.noted.seq, "audit_tip_missing": self.missing}
 
     def _newest_of_file(self) -> Tip:
         try:

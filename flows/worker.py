@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -26,7 +28,7 @@ from flows.kinds import check_kinds
 from flows.learn import RulingLearner
 from flows.operations.crashed import keep_truth
 from flows.operations.prefect_retention import keep_short
-from flows.process import live, stopping
+from flows.process import live, pause, stopping
 from flows.queues import ClaimQueue, OutboxQueue
 from flows.recheck import keep_rechecking
 from flows.register import StoredRegister
@@ -41,6 +43,8 @@ from vision.library.memory import MemoryLimits, memory
 from vision.library.outdated import described_by
 
 log = structlog.get_logger(__name__)
+
+WARM_AGAIN_SECONDS: Final = 60.0  # between attempts to start the OCR
 
 ONLY_OTHER_DESCRIPTORS = (
     "no picture of the library was described by the descriptor in use: edited copies are not found by likeness until "
@@ -99,9 +103,12 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                 enrolments = OutboxQueue(engine, "enrol", config.name, config.enrol_lease.lease_seconds)
                 enrol = Drain("enrol", enrolments, enrolling.work, config.enrol_lease, stop, enrol_wake)
 
+                papers = PaperWarming(vision)
+
                 def report() -> dict[str, object]:
                     tally = tracker.tally
                     return {
+                        "ocr": papers.state,
                         "backlog": drain.backlog,
                         "library_rows_in_memory": library.rows,
                         "searches_in_memory": library.answered,
@@ -116,7 +123,7 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     }
 
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(_warm_papers(vision))
+                    group.create_task(papers.keep(stop))
                     group.create_task(library.keep(stop))
                     group.create_task(_check_library(engine, vision.photo_models()[0]))
                     group.create_task(tend(engine, BlobStore(config.store.evidence_url), config.retention, stop))
@@ -139,13 +146,27 @@ async def _either(first: asyncio.Event, second: asyncio.Event) -> None:
         task.cancel()
 
 
-async def _warm_papers(vision: VisionPool) -> None:
-    """Start the OCR processes beside the work: it takes seconds, and photos need not wait for it."""
-    try:
-        await asyncio.to_thread(vision.warm_papers)
-    except (ReaderUnavailable, OSError, MemoryError) as error:
-        # The next paper tries again to start it; a paper that cannot be read at all goes to a person in the end.
-        log.error("papers cannot be read yet", error=error)
+@dataclass
+class PaperWarming:
+    """Starts the OCR processes beside the work: it takes seconds, and photos need not wait for it. state: starting, up
+    or down, for the report."""
+
+    vision: VisionPool
+    state: str = "starting"
+
+    async def keep(self, stop: asyncio.Event) -> None:
+        """Try until it works, or until `stop`."""
+        while not stop.is_set():
+            try:
+                await asyncio.to_thread(self.vision.warm_papers)
+            except (ReaderUnavailable, OSError, MemoryError) as error:
+                # The next paper tries, too; a paper that cannot be read at all goes to a person in the end.
+                log.error("papers cannot be read yet", error=error)
+                self.state = "down"
+                await pause(stop, WARM_AGAIN_SECONDS)
+            else:
+                self.state = "up"
+                return
 
 
 async def _check_library(engine: AsyncEngine, descriptor: str) -> None:

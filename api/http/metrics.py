@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from claims.alerts import KINDS
 from claims.evidence import UnmeasuredFact
 from claims.store.figures import OperatorFigures
 
@@ -147,6 +148,9 @@ def _store_registry(figures: StoreFigures) -> CollectorRegistry:
     lacking = gauge("claims_waiting_for_resources", "Claims put off because our machines lack something", "resource")
     for resource, count in stored.waiting_for_resources.items():
         lacking.labels(resource).set(count)
+    open_alerts = gauge("alerts_open", "Conditions that somebody must look at", "name")
+    for name in KINDS:
+        open_alerts.labels(name).set(sum(alert.name == name for alert in stored.alerts))
     gauge("processes", "Worker, settle and refer processes seen in the last minutes").set(len(stored.processes))
     for name, help_text, value in (
         ("straight_through_ratio", "Closed untouched / closed, last 24 hours", stored.straight_through_rate),

@@ -21,6 +21,7 @@ from api.pages.rendering import product_name
 from api.pages.session import Operator, posted
 from api.pages.visit import Visit
 from claims import explain
+from claims.alerts import alert_text, steps_text
 from claims.claim import Status
 from claims.decision import Outcome
 from claims.evidence import UnmeasuredFact
@@ -121,5 +122,6 @@ async def _figures(visit: Visit, hours: int) -> dict[str, Any]:
             (row, explain.status_text(row.status, lang), product_name(context.catalogue, row.product, lang))
             for row in recent
         ],
+        "alerts": [(alert, alert_text(alert, lang), steps_text(alert, lang)) for alert in stored.alerts],
         "prefect": prefect_url(context),
     }

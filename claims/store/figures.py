@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from claims.alerts import Alert
 from claims.claim import Status
 from claims.evidence import UnmeasuredFact
-from claims.store import findings, floods, heartbeats, outbox, queue, recoveries
+from claims.store import alerts, findings, floods, heartbeats, outbox, queue, recoveries
 from claims.store.findings import BankComparison
 from claims.store.heartbeats import Heartbeat
 from claims.store.leasing import WorkBacklog
@@ -54,6 +55,7 @@ class OperatorFigures:
     floods_open: int = 0
     claims_held: int = 0  # wait for one of them; not among the open referrals
     waiting_for_resources: Mapping[str, int] = field(default_factory=dict)  # claims put off, by what our machines lack
+    alerts: tuple[Alert, ...] = ()  # open ones
 
 
 async def operator_figures(
@@ -124,5 +126,6 @@ async def operator_figures(
         floods_open=flooded["open"],
         claims_held=flooded["held"],
         waiting_for_resources=await queue.waiting_for_resources(conn),
+        alerts=tuple(await alerts.opened(conn)),
         processes=tuple(await heartbeats.since(conn, now - PROCESS_SEEN)),
     )

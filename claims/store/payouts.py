@@ -16,7 +16,9 @@ from claims.errors import Conflict, NotFound
 from claims.money import Money
 from claims.store import audit, outbox, referrals, statuses
 from claims.store import ledger as ledger_store
+from claims.store.tables import audit as audit_rows
 from claims.store.tables import claims, payouts
+from claims.store.tables import outbox as outbox_rows
 
 NOT_SENT: Final = "not_sent"  # start of the error of a payout that was given up without asking the bank
 LIVE: Final = ("reserved", "sent", "paid")  # the money is promised, on its way or gone
@@ -44,6 +46,17 @@ class Payout:
     def never_reached_the_bank(self) -> bool:
         """Return True if it failed before the bank was asked, or while the bank had never heard of it."""
         return self.state == "failed" and (self.attempts == 0 or self.last_error.startswith(NOT_SENT))
+
+
+@dataclass(frozen=True, slots=True)
+class UnclearPayout:
+    """A payout that the bank was asked for and has not finally answered. sent_at: of the first time that it was
+    asked."""
+
+    id: str
+    claim_id: str
+    amount: Money
+    sent_at: datetime
 
 
 async def reserve(
@@ -91,6 +104,30 @@ async def every(conn: AsyncConnection, *, after: str = "", limit: int = 1000) ->
     """Return all payouts in the order of their ids, a page at a time; a reconciliation compares each with the bank."""
     rows = await conn.execute(select(payouts).where(payouts.c.id > after).order_by(payouts.c.id).limit(limit))
     return [from_row(row) for row in rows]
+
+
+async def unclear(conn: AsyncConnection, before: datetime, limit: int = 1000) -> list[UnclearPayout]:
+    """Return payouts that were promised before then and are with the bank, the oldest first."""
+    asked = (
+        select(func.max(audit_rows.c.at))
+        .where(
+            audit_rows.c.subject == payouts.c.claim_id,
+            audit_rows.c.action == "payout.sent",
+            audit_rows.c.at >= payouts.c.created_at,
+        )
+        .scalar_subquery()
+    )
+    # Through the messages that are not done, which are few, and not through every payout there ever was.
+    rows = await conn.execute(
+        select(payouts.c.id, payouts.c.claim_id, payouts.c.amount_minor, payouts.c.currency,
+               func.coalesce(asked, payouts.c.created_at).label("sent_at"))
+        .join(outbox_rows, outbox_rows.c.key == payouts.c.id)
+        .where(outbox_rows.c.topic == "settle", outbox_rows.c.state.in_(("due", "leased")))
+        .where(payouts.c.state == "sent", payouts.c.created_at < before)
+        .order_by(payouts.c.created_at, payouts.c.id)
+        .limit(limit)
+    )  # fmt: skip
+    return [UnclearPayout(row.id, row.claim_id, Money(row.amount_minor, row.currency), row.sent_at) for row in rows]
 
 
 async def promised_minor(conn: AsyncConnection, claim_id: str) -> int:

@@ -19,6 +19,7 @@ import yaml
 
 import claims
 from api.pages.texts import FOLDER as PAGES
+from claims.alerts import KINDS, TEST, Moment, Severity
 from claims.claim import Status
 from claims.decision import Outcome
 from claims.errors import InvalidTexts
@@ -30,6 +31,7 @@ from claims.product import ItemClass
 from claims.reasons import CODES
 from claims.subject import Subject
 from claims.texts import DEFAULT, FOLDER, catalogues, languages, problems, slots, texts
+from flows.operations.automations import RUN_STATES
 from flows.stages import STAGES
 from models.train.credit import ATTRIBUTES
 from vision.documents.kinds.catalogue import load_catalogue as kinds_read
@@ -38,11 +40,13 @@ from vision.origin.words import ENGLISH
 
 CLAIMS = Path(claims.__file__).parent
 ROOT = CLAIMS.parent
+ALERTING = [CLAIMS / "alerts.py", *(ROOT / "flows/operations" / name for name in ("automations.py", "notices.py"))]
 ASKING = [
     CLAIMS / "explain.py",
     CLAIMS / "benefit_lines.py",
     FOLDER / "__init__.py",
     *(CLAIMS / "readings").glob("*.py"),
+    *ALERTING,
 ]
 SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in ASKING)
 FIELDS_READ = {name for kind in kinds_read().values() for name in kind.fields}
@@ -69,6 +73,11 @@ GROUPS: dict[str, set[str]] = {
     "benefits": set(LINES),
     "benefit_sentences": set(LINES),
     "item_classes": {*get_args(ItemClass), "-"} - {""},
+    "alerts": {kind.key for kind in (*KINDS.values(), TEST)},
+    "alert_steps": {kind.key for kind in (*KINDS.values(), TEST)},
+    "alert_moments": set(Moment),
+    "alert_severities": set(Severity),
+    "run_notices": {*RUN_STATES, "body"},
     # Not read from papers, and compared with them: what the claimant stated.
     "paper_fields": FIELDS_READ | {"occurred_at", "payee", "device"},
 }
@@ -176,6 +185,7 @@ from starlette.requests import Request
 from api.http.languages import preferred
 from api.pages import rendering
 from claims import explain
+from claims.alerts import KINDS, TEST, Moment, Severity
 from claims.claim import Status
 from claims.readings import signs
 from claims.texts import languages

@@ -53,6 +53,17 @@ async def get_operations(
         floods_open=stored.floods_open,
         claims_held=stored.claims_held,
         waiting_for_resources=dict(stored.waiting_for_resources),
+        alerts=[
+            wire.OpenAlert(
+                name=alert.name,
+                subject=alert.subject,
+                severity=alert.severity,
+                figures=dict(alert.figures),
+                opened_at=alert.opened_at or alert.since,
+                last_at=alert.last_at,
+            )
+            for alert in stored.alerts
+        ],
         adjudication=_backlog(stored.adjudication),
         settle=_backlog(stored.settle),
         refer=_backlog(stored.refer),

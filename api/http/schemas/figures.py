@@ -28,6 +28,17 @@ class Process(Outgoing):
     report: dict[str, Any]
 
 
+class OpenAlert(Outgoing):
+    """A condition about the installation, a payout or a process. figures: ids, codes and numbers."""
+
+    name: str
+    subject: str
+    severity: str
+    figures: dict[str, int | float | str]
+    opened_at: datetime
+    last_at: datetime
+
+
 class Operations(Outgoing):
     """Figures of the time window, except payouts by state, backlogs, open referrals and processes, which are current.
     Null: nothing to measure."""
@@ -57,6 +68,7 @@ class Operations(Outgoing):
     waiting_for_resources: dict[str, int] = Field(
         description="Claims put off for want of a resource of ours, by resource: disk, memory, reader, store, ..."
     )
+    alerts: list[OpenAlert] = Field(description="Conditions that somebody must look at, the gravest first")
     adjudication: Backlog
     settle: Backlog
     refer: Backlog

@@ -4,6 +4,7 @@ The photo library's own tables are in `vision.library`; they live in the same da
 """
 
 from claims.store.tables.access import idempotency_keys, sessions, token_revocations
+from claims.store.tables.alerts import alert_notices, alerts
 from claims.store.tables.insured import claimants, nose_templates, pets, policies
 from claims.store.tables.judged import decisions, referrals
 from claims.store.tables.matches import (
@@ -28,6 +29,8 @@ from claims.store.tables.submitted import claim_history, claim_orders, claims, d
 from claims.store.tables.work import jobs, outbox, shown_runs, stage_results, worker_heartbeats
 
 __all__ = [
+    "alert_notices",
+    "alerts",
     "audit",
     "audit_contents",
     "blob_deletions",

@@ -9,8 +9,10 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.settings import Settings
+from claims.alerts import KINDS, Met
 from claims.decision import Ground, Outcome, Reason
-from claims.store import queue
+from claims.store import alerts, queue
+from claims.store.alerts import AlertPolicy
 from claims.store.engine import connect
 from tests.api.http.world import SUSPICION, Api, decide, register, running, submit
 
@@ -72,6 +74,33 @@ def test_claims_that_wait_for_our_machines_are_shown_by_what_is_missing(api: Api
     asyncio.run(_put_off(api.settings.database_url, "disk"))
     assert api.as_("operator", "ops").get("/v1/operations").json()["waiting_for_resources"] == {"disk": 1}
     assert series(api)["miaopei_claims_waiting_for_resources", "disk"] == 1
+
+
+async def _opened(dsn: str, *met: Met) -> None:
+    engine, policy = connect(dsn), AlertPolicy({}, resolve_after_seconds=0.0, repeat_seconds=86_400.0)
+    try:
+        async with engine.begin() as conn:
+            await alerts.keep(conn, met, (), datetime.now(UTC), policy, ())
+    finally:
+        await engine.dispose()
+
+
+def test_open_alerts_are_shown_to_operators_and_to_prometheus(api: Api) -> None:
+    operator = api.as_("operator", "ops")
+    assert operator.get("/v1/operations").json()["alerts"] == []
+    assert series(api)["miaopei_alerts_open", "payout.unclear"] == 0
+    figures = {"claim": "clm_1", "age_seconds": 7_200}
+    asyncio.run(_opened(api.settings.database_url, Met(KINDS["payout.unclear"], "p1", figures)))
+    (shown,) = operator.get("/v1/operations").json()["alerts"]
+    assert (shown["name"], shown["subject"], shown["severity"], shown["figures"]) == (
+        "payout.unclear",
+        "p1",
+        "critical",
+        figures,
+    )
+    assert series(api)["miaopei_alerts_open", "payout.unclear"] == 1
+    asyncio.run(_opened(api.settings.database_url))
+    assert operator.get("/v1/operations").json()["alerts"] == []
 
 
 def test_readiness_names_what_does_not_answer_and_claims_get_a_503(settings: Settings) -> None:

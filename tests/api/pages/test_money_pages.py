@@ -9,7 +9,9 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from claims.store import findings, intake, recoveries
+from claims.alerts import KINDS, Met
+from claims.store import alerts, findings, intake, recoveries
+from claims.store.alerts import AlertPolicy
 from claims.store.findings import Difference
 from tests.api.http.world import Api
 from tests.api.pages import seeding
@@ -93,3 +95,28 @@ def test_an_operator_sees_a_stopped_claim_and_lets_it_go_on(site: Api, appealed:
     assert without_a_word.status_code == 409
     assert seat.post(f"/operations/findings/{finding.id}/lifting", note="asked the bank").status_code == 303
     assert seeding.stored(site, opened) == []
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", ("Alerts", "no final answer of the bank for 2 h 0 min", "Ask the bank")),
+     ("zh", ("告警", "银行已有 2 小时 0 分钟 没有给出最终答复", "请向银行查询"))],
+)  # fmt: skip
+def test_an_operator_sees_open_alerts_and_what_to_do(site: Api, language: str, words: tuple[str, ...]) -> None:
+    async def keep(conn: AsyncConnection, *met: Met) -> None:
+        policy = AlertPolicy({}, resolve_after_seconds=0.0, repeat_seconds=86_400.0)
+        await alerts.keep(conn, met, (), datetime.now(UTC), policy, ())
+
+    unclear = Met(KINDS["payout.unclear"], "po-1", {"age_seconds": 7_200, "claim": "clm-1"})
+    seat = operator(site)
+    headers = {"accept-language": language}
+    assert 'id="alerts"' not in seat.client.get("/operations", headers=headers).text
+    seeding.stored(site, lambda conn: keep(conn, unclear))
+    try:
+        for path in ("/operations", "/operations/figures"):
+            page = seat.client.get(path, headers=headers).text
+            assert 'id="alerts"' in page
+            for word in words:
+                assert word in page
+    finally:
+        seeding.stored(site, keep)
