@@ -32,6 +32,7 @@ from claims.errors import (
     CopyPaid,
     CoverSpent,
     FloodRuled,
+    Held,
     InvalidTransition,
     LeaseLost,
     OrderSpent,
@@ -40,7 +41,7 @@ from claims.errors import (
 from claims.evidence import CreditFact, Facts, NoseFact, PhotoFact
 from claims.faults import fault
 from claims.rules import RULES
-from claims.store import adjudication, queue, recording, stage_results
+from claims.store import adjudication, gates, queue, recording, stage_results
 from claims.store.adjudication import ClaimFile
 from claims.store.queue import Lease
 from claims.store.recording import NewDecision
@@ -154,6 +155,9 @@ class Adjudication:
             self.decided += 1
         elif isinstance(error, LeaseLost):
             outcome, amount, reason = "taken over", "", ""
+        elif isinstance(error, Held):
+            outcome, amount, reason = "held", "", error.name
+            await self._give_back(lease)
         elif isinstance(error, Conflict | InvalidTransition) and not isinstance(error, RecoveryNeeded | ClaimStopped):
             # RecoveryNeeded and ClaimStopped do not mean that somebody else went on with the claim: it must not be left
             # where it is.
@@ -167,9 +171,10 @@ class Adjudication:
         return ClaimResult(lease.claim_id, outcome, amount, reason, seconds)
 
     async def _adjudicate(self, lease: Lease, progress: StageProgress) -> tuple[str, str, str]:
-        """Returns outcome, amount and first reason. Raises LeaseLost, Conflict, InvalidTransition, and whatever a stage
-        raises."""
+        """Returns outcome, amount and first reason. Raises LeaseLost, Conflict, InvalidTransition, Held before anything
+        is begun that people hold, and whatever a stage raises."""
         async with self.context.engine.connect() as conn:
+            await gates.pass_claim(conn, lease.claim_id)
             file = await adjudication.load(conn, lease.claim_id)
             done = await stage_results.of_round(conn, lease.claim_id, lease.round)
         if file.status is not Status.SUBMITTED or file.round != lease.round:
@@ -309,6 +314,14 @@ class Adjudication:
         decision = judging.could_not_check(unchecked)
         now = self.context.now()
         return await self._record(NewDecision(lease, file, decision, canonical(unchecked), now, ACTOR, product.partner))
+
+    async def _give_back(self, lease: Lease) -> None:
+        """Put a claim back in its place in the queue, nothing counted against it: people hold its next stage."""
+        try:
+            async with self.context.engine.begin() as conn:
+                await queue.release(conn, [lease])
+        except STORE_AWAY as error:
+            log.warning("the lease runs out by itself", claim=lease.claim_id, error=error)
 
     async def _finish(self, lease: Lease) -> None:
         """Close the job of a claim that was withdrawn or went on to another round: nothing is left to do."""

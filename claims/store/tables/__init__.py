@@ -25,12 +25,13 @@ from claims.store.tables.money import (
 from claims.store.tables.records import audit, audit_contents, blob_deletions, scrubs_due
 from claims.store.tables.schema import metadata
 from claims.store.tables.submitted import claim_history, claim_orders, claims, document_numbers, evidence
-from claims.store.tables.work import jobs, outbox, stage_results, worker_heartbeats
+from claims.store.tables.work import brakes, jobs, outbox, prefect_controls, stage_results, worker_heartbeats
 
 __all__ = [
     "audit",
     "audit_contents",
     "blob_deletions",
+    "brakes",
     "claim_history",
     "claim_links",
     "claim_orders",
@@ -55,6 +56,7 @@ __all__ = [
     "pets",
     "photo_sightings",
     "policies",
+    "prefect_controls",
     "reconciliations",
     "recoveries",
     "referrals",
