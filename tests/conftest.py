@@ -20,7 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api import databases
 from api.postgres import Postgres
 from claims.store import engine as store_engine
+from tests.prefect_server import prefect_api_url, prefect_server
 from tests.scratch import memory_folder, server_folder
+
+__all__ = ["prefect_api_url", "prefect_server"]  # fixtures
 
 # A property holds on a machine that is busy with other things, too: no example is measured by the clock.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -19,6 +19,7 @@ from api.process import ChildCommand
 from api.sandbox import Sandbox
 from api.settings import Settings
 from fixtures import demo_world
+from tests import prefect_server
 from tests.waiting import wait_until
 
 # Neither ready nor ended until a file is there; then the real server, in the same process.
@@ -45,6 +46,7 @@ def late(may_come: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         return replace(command, argv=[sys.executable, "-c", LATE, str(may_come), *command.argv]), url
 
     monkeypatch.setattr(stacks, "_prefect", hangs)
+    prefect_server.prepare(tmp_path / "home")
     with Sandbox(Settings(), tmp_path / "home") as running:
         yield running
 

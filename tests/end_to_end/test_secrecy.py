@@ -30,6 +30,7 @@ from api.postgres import run_apart
 from api.sandbox import Sandbox
 from api.settings import Settings, WorkSettings
 from fixtures import demo_world
+from tests import prefect_server
 from tests.api.http.world import key
 from tests.scratch import server_folder
 
@@ -97,11 +98,17 @@ class Stage:
                 self.kept |= {row["last_error"] for row in self.rows(f"SELECT last_error FROM {table}")}
 
 
+def _prepared(home: Path) -> Path:
+    """Returns the home with Prefect's tables in its database: the server is there in seconds."""
+    prefect_server.prepare(home)
+    return home
+
+
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     with (
         server_folder() as above,  # root's PostgreSQL runs as another user, in the home
-        Sandbox(Settings(work=WorkSettings(lease_seconds=3.0)), above / "home") as sandbox,
+        Sandbox(Settings(work=WorkSettings(lease_seconds=3.0)), _prepared(above / "home")) as sandbox,
     ):
         playing = Stage(sandbox)
         play(playing)

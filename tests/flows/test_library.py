@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,6 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from api.settings import Settings
-from api.stack import open_prefect
 from claims.store.blobs import BlobStore
 from fixtures import demo_world
 from flows.config import StoreConfig
@@ -255,14 +253,6 @@ def test_a_killed_import_does_exactly_the_rest_when_it_is_run_again(
     assert query(database_url, "SELECT count(*) FROM library_photos") == [(count,)]
 
 
-@pytest.fixture(scope="module")
-def prefect_url(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Runs a real Prefect server, as `photos import --runner dask` starts one."""
-    dsn = postgres.ensure_database("import_runs")
-    with open_prefect(Settings(home=tmp_path_factory.mktemp("home"), prefect_api_url=""), dsn) as url:
-        yield url
-
-
 def in_prefect(name: str, url: str, workers: int = 2) -> Runner:
     from flows.library_prefect import InPrefect, task_runner
 
@@ -277,7 +267,7 @@ def test_an_import_through_prefects_task_runners_makes_the_same_library_as_a_pla
     target: ImportTarget,
     tmp_path: Path,
     folder: Path,
-    prefect_url: str,
+    prefect_api_url: str,
     photograph: Callable[[int], bytes],
 ) -> None:
     sources: Sequence[Path] = [folder, archive(tmp_path / "more.tar.gz", variants(6, photograph), "w:gz")]
@@ -287,19 +277,19 @@ def test_an_import_through_prefects_task_runners_makes_the_same_library_as_a_pla
     other = replace(target, store=replace(target.store, dsn=postgres.dsn(f"other_{name}")))
     ports: set[tuple[str, int]] = set()
     through = import_pictures(
-        other, sources, in_prefect(name, prefect_url), advance=lambda _report: ports.update(_listening())
+        other, sources, in_prefect(name, prefect_api_url), advance=lambda _report: ports.update(_listening())
     )
     assert (through.added, through.known, through.refused) == (plain.added, plain.known, plain.refused)
     assert through.added >= 8
     assert through.failed == {}
     assert whole_library(other.store.dsn) == whole_library(target.store.dsn)
     assert {address for address, _ in ports} <= {"127.0.0.1", "::1"}, "nobody else on the network is let in"
-    again = import_pictures(other, sources, in_prefect(name, prefect_url))
+    again = import_pictures(other, sources, in_prefect(name, prefect_api_url))
     assert (again.added, again.known) == (0, plain.added + plain.known)
 
 
 def test_a_batch_that_kills_its_worker_process_does_not_sink_the_rest(
-    target: ImportTarget, prefect_url: str, photograph: Callable[[int], bytes], tmp_path: Path
+    target: ImportTarget, prefect_api_url: str, photograph: Callable[[int], bytes], tmp_path: Path
 ) -> None:
     """One Dask worker is killed in the middle; its batch is either taken over by the other or named as failed."""
     path = archive(tmp_path / "pictures.tar", variants(12, photograph))
@@ -312,7 +302,7 @@ def test_a_batch_that_kills_its_worker_process_does_not_sink_the_rest(
             killed.append(workers[0].pid)
             workers[0].kill()
 
-    report = import_pictures(target, [path], in_prefect("dask", prefect_url), advance=kill_one)
+    report = import_pictures(target, [path], in_prefect("dask", prefect_api_url), advance=kill_one)
     assert report.added + report.known + len(report.failed) == 12
     rest = import_pictures(target, [path])
     assert rest.added == len(report.failed)
