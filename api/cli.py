@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from api import logs, private
-from api.commands import auditing, benches, books, casework, measuring, running, teaching, tokens
+from api.commands import auditing, benches, books, braking, casework, measuring, running, teaching, tokens
 from api.commands.opening import error_console
 from api.postgres import PostgresFailed
 from api.process import StackFailed
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Miaopei: consumer-insurance claims, decided in seconds.",
 )
-for part in (running, casework, books, auditing, tokens, measuring, teaching, benches):
+for part in (running, braking, casework, books, auditing, tokens, measuring, teaching, benches):
     part.add_to(app)
 
 

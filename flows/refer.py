@@ -21,6 +21,7 @@ from claims.store.referrals import Referral
 from claims.store.tables import decisions
 from flows.config import PartnerConfig, ReferConfig
 from flows.errors import DeliveryFailed
+from flows.operations.brakes import keep_in_step
 from flows.partners.notice import EvidenceLink, Notice, deliver
 from flows.queues import utc_now
 from flows.sending import Duty, send_until_stopped
@@ -103,10 +104,11 @@ async def run(config: ReferConfig, stop: asyncio.Event | None = None) -> None:
         timeout = config.timeout_seconds
         async with httpx.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False) as client:
             deliver = Delivery(engine, client, config.partners, config.public_url).deliver
+            in_step = keep_in_step(engine, config.prefect, stop)
             if config.tips is None:
-                yield Duty(deliver)
+                yield Duty(deliver, beside=[in_step])
             else:
                 keeper = TipKeeper(engine, config.tips, client)
-                yield Duty(deliver, beside=[keeper.keep(stop)], figures=keeper.report)
+                yield Duty(deliver, beside=[keeper.keep(stop), in_step], figures=keeper.report)
 
     await send_until_stopped("refer", config, duty, stop)

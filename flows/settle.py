@@ -28,6 +28,7 @@ from claims.store.outbox import Message
 from claims.store.payouts import Payout
 from flows.config import SettleConfig
 from flows.errors import Postponed
+from flows.operations.brakes import keep_in_step
 from flows.queues import utc_now
 from flows.rails.rail import Instruction, NotKnown, Paid, PayoutRail, Refused, Unclear
 from flows.reconcile import Reconciler, by_timer
@@ -213,6 +214,7 @@ async def run(config: SettleConfig, stop: asyncio.Event | None = None) -> None:
     async def duty(engine: AsyncEngine, stop: asyncio.Event) -> AsyncIterator[Duty]:
         async with config.rail.open() as rail:
             timer = by_timer(Reconciler(engine, rail), config.reconcile_seconds, stop)
-            yield Duty(Settlement(engine, rail).settle, beside=[timer])
+            in_step = keep_in_step(engine, config.prefect, stop)
+            yield Duty(Settlement(engine, rail).settle, beside=[timer, in_step])
 
     await send_until_stopped("settle", config, duty, stop)

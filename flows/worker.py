@@ -24,6 +24,7 @@ from flows.enrol import Enrolling
 from flows.erasure import tend
 from flows.kinds import check_kinds
 from flows.learn import RulingLearner
+from flows.operations.brakes import keep_in_step
 from flows.process import live, stopping
 from flows.queues import ClaimQueue, OutboxQueue
 from flows.recheck import keep_rechecking
@@ -107,9 +108,9 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     group.create_task(keep_rechecking(engine, vision, config.recheck, stop))
                     await _either(library.settled, stop)  # its search is exact, PostgreSQL's graph is not
                     log.info("ready", process=config.name, cores=config.cores, library_rows=library.rows)
-                    await live(
-                        engine, config.name, "worker", [drain, enrol, teach], stop, report, config.lease.report_seconds
-                    )
+                    drains, seconds = [drain, enrol, teach], config.lease.report_seconds
+                    beside = [keep_in_step(engine, config.prefect, stop)]
+                    await live(engine, config.name, "worker", drains, stop, report, seconds, beside=beside)
     finally:
         await engine.dispose()
 

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.claim import Status
 from claims.evidence import UnmeasuredFact
-from claims.store import findings, floods, heartbeats, outbox, queue, recoveries
+from claims.store import brakes, findings, floods, heartbeats, outbox, queue, recoveries
+from claims.store.brakes import Brake, WaitingBehind
 from claims.store.findings import BankComparison
 from claims.store.heartbeats import Heartbeat
 from claims.store.leasing import WorkBacklog
@@ -54,6 +55,8 @@ class OperatorFigures:
     floods_open: int = 0
     claims_held: int = 0  # wait for one of them; not among the open referrals
     waiting_for_resources: Mapping[str, int] = field(default_factory=dict)  # claims put off, by what our machines lack
+    brakes: tuple[Brake, ...] = ()  # that hold or limit something, the longest pulled first
+    waiting_behind: Mapping[str, WaitingBehind] = field(default_factory=dict)  # by brake
 
 
 async def operator_figures(
@@ -98,6 +101,7 @@ async def operator_figures(
         )
     ).one()
     flooded = await floods.counted(conn)
+    pulled = await brakes.pulled(conn)
     none_decided = UnmeasuredFact("no automatic decision in the window")
     return OperatorFigures(
         at=now,
@@ -124,5 +128,7 @@ async def operator_figures(
         floods_open=flooded["open"],
         claims_held=flooded["held"],
         waiting_for_resources=await queue.waiting_for_resources(conn),
+        brakes=tuple(pulled),
+        waiting_behind=await brakes.waiting(conn, pulled, now),
         processes=tuple(await heartbeats.since(conn, now - PROCESS_SEEN)),
     )
