@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from claims.store import findings, intake, recoveries
+from claims.store import brakes, findings, intake, recoveries
 from claims.store.findings import Difference
 from tests.api.http.world import Api
 from tests.api.pages import seeding
@@ -93,3 +93,29 @@ def test_an_operator_sees_a_stopped_claim_and_lets_it_go_on(site: Api, appealed:
     assert without_a_word.status_code == 409
     assert seat.post(f"/operations/findings/{finding.id}/lifting", note="asked the bank").status_code == 303
     assert seeding.stored(site, opened) == []
+
+
+def test_the_operators_page_says_what_is_held_since_when_by_whom_and_why_in_both_languages(site: Api) -> None:
+    def put(name: str, at_once_max: int | None) -> None:
+        async def work(conn: AsyncConnection) -> None:
+            await brakes.put(
+                conn, name, at_once_max, datetime.now(UTC), source="command", actor="operator:eve", reason="drill <b>"
+            )
+
+        seeding.stored(site, work)
+
+    seat = operator(site)
+    assert 'id="brakes"' not in seat.client.get("/operations").text
+    put("bank", 0)
+    put("product:pet_medical", 2)
+    put("insurer:heyuan", 0)
+    english = seat.client.get("/operations").text
+    chinese = seat.client.get("/operations", headers={"Accept-Language": "zh"}).text
+    for name in ("bank", "product:pet_medical", "insurer:heyuan"):
+        put(name, None)
+    for words in ("Held or limited by operators", "Held", "at most 2 at a time", "operator:eve", "drill &lt;b&gt;"):
+        assert words in english
+    assert "0 payouts" in english
+    for words in ("人工暂停或限流", "已暂停", "同时最多 2 件", "付款", "insurer:heyuan"):
+        assert words in chinese
+    assert 'id="brakes"' not in seat.client.get("/operations").text
