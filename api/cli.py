@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Miaopei: consumer-insurance claims, decided in seconds.",
 )
-for part in (running, braking, casework, books, auditing, tokens, measuring, teaching, benches):
+for part in (running, casework, books, auditing, tokens, measuring, teaching, benches, braking):
     part.add_to(app)
 
 

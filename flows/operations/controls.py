@@ -36,7 +36,14 @@ POOL: Final = "miaopei"
 FREE_SLOTS: Final = 1_000_000
 _PAGE: Final = 200  # rows of one answer of Prefect's server, by its default
 _FLOW_OF: Final = {"learn": "teach"}  # where the flow is not called as the brake is
-_POOL_WORDS: Final = (
+_POOL  # Of the deployments that are made here. Nothing is started by them: the processes run for as long as the stack is up.
+_ENTRYPOINTS: Final[Mapping[str, str]] = {
+    "settle": "flows/settle.py:run",
+    "refer": "flows/refer.py:run",
+    "enrol": "flows/worker.py:run",
+    "learn": "flows/worker.py:run",
+}
+_WORDS: Final = (
     "Miaopei's own processes. Pausing one of its work queues holds that work within seconds; claims wait and nothing "
     "is lost. Runs are not started from here."
 )
@@ -128,6 +135,8 @@ class PrefectPanel:
                         concurrency_limit=shown or None,
                         work_pool_name=POOL,
                     )
+                case "deployment" if control.brake not in _ENTRYPOINTS:
+                    return  # `adjudicate` is a job of its own: whoever serves it registers it
                 case "deployment":
                     flow, name = control.key.split("/")
                     await self._client.create_deployment(
@@ -137,6 +146,7 @@ class PrefectPanel:
                         paused=shown == 0,
                         work_pool_name=POOL,
                         work_queue_name=control.brake,
+                        entrypoint=_ENTRYPOINTS[control.brake],  # Prefect's pages lock the switch of one without
                         tags=["miaopei"],
                         parameter_openapi_schema={"type": "object", "properties": {}},
                     )
