@@ -36,14 +36,14 @@ POOL: Final = "miaopei"
 FREE_SLOTS: Final = 1_000_000
 _PAGE: Final = 200  # rows of one answer of Prefect's server, by its default
 _FLOW_OF: Final = {"learn": "teach"}  # where the flow is not called as the brake is
-_POOL  # Of the deployments that are made here. Nothing is started by them: the processes run for as long as the stack is up.
+# Of the deployments that are made here. Nothing is started by them: their processes run as long as the stack is up.
 _ENTRYPOINTS: Final[Mapping[str, str]] = {
     "settle": "flows/settle.py:run",
     "refer": "flows/refer.py:run",
     "enrol": "flows/worker.py:run",
     "learn": "flows/worker.py:run",
 }
-_WORDS: Final = (
+_POOL_WORDS: Final = (
     "Miaopei's own processes. Pausing one of its work queues holds that work within seconds; claims wait and nothing "
     "is lost. Runs are not started from here."
 )
