@@ -145,9 +145,10 @@ class Stepper:
         """Make one control show the brake, and note what it shows."""
         wanted = control.shows(stands)
         if shown is None:
-            await self._panel.make(control, stands)
-            return
-        if shown.at_once_max != wanted:
+            shown = await self._panel.make(control, stands)
+            if shown is None:
+                return
+        elif shown.at_once_max != wanted:
             await self._panel.set(control, shown.prefect_id, stands)
         elif (
             seen is not None

@@ -14,8 +14,9 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeVar
+from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import PrefectClient
@@ -34,6 +35,7 @@ from flows.config import BrakeLimits
 T = TypeVar("T")
 POOL: Final = "miaopei"
 FREE_SLOTS: Final = 1_000_000
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)  # whatever changes a new control is later
 _PAGE: Final = 200  # rows of one answer of Prefect's server, by its default
 _FLOW_OF: Final = {"learn": "teach"}  # where the flow is not called as the brake is
 # Of the deployments that are made here. Nothing is started by them: their processes run as long as the stack is up.
@@ -120,26 +122,25 @@ class PrefectPanel:
             shown[f"limit:{limit_row.name}"] = ShownControl(str(limit_row.id), slots, _time(limit_row.updated))
         return {self._controls[name]: value for name, value in shown.items() if name in self._controls}
 
-    async def make(self, control: PrefectControl, at_once_max: int | None) -> None:
-        """Make a control that is missing, showing a brake as it stands; one that somebody has made meanwhile is left as
-        it is."""
+    async def make(self, control: PrefectControl, at_once_max: int | None) -> ShownControl | None:
+        """Make a control that is missing, showing a brake as it stands, and return it. Returns None, and leaves it as
+        it is, where somebody has made it meanwhile or is to make it."""
         shown = control.shows(at_once_max)
 
-        async def made() -> None:
+        async def made() -> UUID:
             match control.kind:
                 case "queue":
-                    await self._client.create_work_queue(
+                    queue = await self._client.create_work_queue(
                         name=control.key,
                         description=_WORDS[control.brake],
                         is_paused=shown == 0,
                         concurrency_limit=shown or None,
                         work_pool_name=POOL,
                     )
-                case "deployment" if control.brake not in _ENTRYPOINTS:
-                    return  # `adjudicate` is a job of its own: whoever serves it registers it
+                    return queue.id
                 case "deployment":
                     flow, name = control.key.split("/")
-                    await self._client.create_deployment(
+                    return await self._client.create_deployment(
                         await self._client.create_flow_from_name(flow),
                         name,
                         description=_WORDS[control.brake],
@@ -153,10 +154,14 @@ class PrefectPanel:
                 case "limit":
                     slots = FREE_SLOTS if shown is None else shown
                     limit = GlobalConcurrencyLimitCreate(name=control.key, limit=slots, active=True)
-                    await self._client.create_global_concurrency_limit(limit)
+                    return await self._client.create_global_concurrency_limit(limit)
 
-        with contextlib.suppress(ObjectAlreadyExists):
-            await self._again(made)
+        if control.kind == "deployment" and control.brake not in _ENTRYPOINTS:
+            return None  # `adjudicate` is a job of its own: whoever serves it registers it
+        try:
+            return ShownControl(str(await self._again(made)), shown, _LONG_AGO)
+        except ObjectAlreadyExists:
+            return None
 
     async def set(self, control: PrefectControl, prefect_id: str, at_once_max: int | None) -> None:
         """Make a control show a brake as it stands."""
