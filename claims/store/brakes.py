@@ -57,7 +57,7 @@ class WaitingBehind:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenControl:
+class NotedControl:
     """A pause or limit as it was last seen or set in Prefect."""
 
     prefect_id: str
@@ -135,8 +135,8 @@ async def get(conn: AsyncConnection, name: str) -> Brake | None:
 
 async def by_name(conn: AsyncConnection) -> dict[str, Brake]:
     """Return every brake that was ever pulled, those let go included."""
-    found_rows = await conn.execute(select(rows).order_by(rows.c.name))
-    return {row.name: Brake(row.name, row.at_once_max, row.source, row.actor, row.reason, row.at) for row in found_rows}
+    listed = await conn.execute(select(rows).order_by(rows.c.name))
+    return {row.name: Brake(row.name, row.at_once_max, row.source, row.actor, row.reason, row.at) for row in listed}
 
 
 async def pulled(conn: AsyncConnection) -> list[Brake]:
@@ -166,13 +166,13 @@ async def waiting(conn: AsyncConnection, held: Sequence[Brake], now: datetime) -
     return counted
 
 
-async def seen_controls(conn: AsyncConnection) -> dict[str, SeenControl]:
+async def noted_controls(conn: AsyncConnection) -> dict[str, NotedControl]:
     """Return what was last seen or set in Prefect, by control."""
-    found_rows = await conn.execute(select(prefect_controls))
-    return {row.control: SeenControl(row.prefect_id, row.at_once_max, row.updated_at) for row in found_rows}
+    listed = await conn.execute(select(prefect_controls))
+    return {row.control: NotedControl(row.prefect_id, row.at_once_max, row.updated_at) for row in listed}
 
 
-async def note_control(conn: AsyncConnection, control: str, shown: SeenControl) -> None:
+async def note_control(conn: AsyncConnection, control: str, shown: NotedControl) -> None:
     """Keep what Prefect shows, or was just told, of one control."""
     values = {"prefect_id": shown.prefect_id, "at_once_max": shown.at_once_max, "updated_at": shown.updated_at}
     await conn.execute(

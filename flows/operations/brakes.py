@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from claims.faults import fault
 from claims.store import brakes
-from claims.store.brakes import Brake, SeenControl
+from claims.store.brakes import Brake, NotedControl
 from flows.config import BrakeLimits, PrefectConfig
 from flows.drain import STORE_AWAY
 from flows.process import pause
@@ -50,29 +50,29 @@ class PrefectChange:
 
 def newest_change(
     brake: Brake | None,
-    seen: Mapping[PrefectControl, SeenControl],
+    noted: Mapping[PrefectControl, NotedControl],
     shown: Mapping[PrefectControl, ShownControl],
 ) -> PrefectChange | None:
     """Return the newest change of one brake that was made in Prefect and that the store is to follow, None for none.
 
-    brake: as the store has it, None where nobody ever pulled it; seen, shown: its controls, as they were last seen and
+    brake: as the store has it, None where nobody ever pulled it; noted, shown: its controls, as they were last seen and
     as they are.
     """
     stands = None if brake is None else brake.at_once_max
     changes: list[PrefectChange] = []
     for control, now in shown.items():
-        before, wanted = seen.get(control), control.shows(stands)
+        last, wanted = noted.get(control), control.shows(stands)
         if now.at_once_max == wanted:
             continue
-        if before is None or before.prefect_id != now.prefect_id:
+        if last is None or last.prefect_id != now.prefect_id:
             # Never met before: on another server, or made by somebody. One that holds nothing only lacks our word.
             follows = now.at_once_max is not None and (brake is None or now.updated_at > brake.at)
-        elif now.at_once_max == before.at_once_max:
+        elif now.at_once_max == last.at_once_max:
             follows = False  # the store's own change has not reached it yet
-        elif wanted != before.at_once_max:
+        elif wanted != last.at_once_max:
             follows = brake is None or now.updated_at > brake.at  # changed on both sides
         else:
-            follows = now.updated_at > before.updated_at or _holds_more(now.at_once_max, stands)
+            follows = now.updated_at > last.updated_at or _holds_more(now.at_once_max, stands)
         if follows:
             changes.append(PrefectChange(control, now))
     return max(changes, key=lambda change: (change.shown.updated_at, -_room(change.shown.at_once_max)), default=None)
@@ -102,21 +102,21 @@ class Stepper:
 
         shown = await self._panel.read()
         async with self._engine.connect() as conn:
-            known, seen_by_name = await brakes.by_name(conn), await brakes.seen_controls(conn)
+            known, by_control = await brakes.by_name(conn), await brakes.noted_controls(conn)
         changed: list[str] = []
         every = controls()
         for name in dict.fromkeys(control.brake for control in every):
             mine = [control for control in every if control.brake == name]
-            seen = {control: seen_by_name[str(control)] for control in mine if str(control) in seen_by_name}
+            noted = {control: by_control[str(control)] for control in mine if str(control) in by_control}
             brake = known.get(name)
-            change = newest_change(brake, seen, {control: shown[control] for control in mine if control in shown})
+            change = newest_change(brake, noted, {control: shown[control] for control in mine if control in shown})
             if change is not None:
                 if not await self._follow(brake, change):
                     continue  # a command came between: the next look sees both
                 changed.append(name)
             stands = change.shown.at_once_max if change is not None else None if brake is None else brake.at_once_max
             for control in mine:
-                await self._show(control, stands, seen.get(control), shown.get(control))
+                await self._show(control, stands, noted.get(control), shown.get(control))
         return changed
 
     async def _follow(self, brake: Brake | None, change: PrefectChange) -> bool:
@@ -140,7 +140,7 @@ class Stepper:
         return True
 
     async def _show(
-        self, control: PrefectControl, stands: int | None, seen: SeenControl | None, shown: ShownControl | None
+        self, control: PrefectControl, stands: int | None, noted: NotedControl | None, shown: ShownControl | None
     ) -> None:
         """Make one control show the brake, and note what it shows."""
         wanted = control.shows(stands)
@@ -151,9 +151,9 @@ class Stepper:
         elif shown.at_once_max != wanted:
             await self._panel.set(control, shown.prefect_id, stands)
         elif (
-            seen is not None
-            and (seen.prefect_id, seen.at_once_max) == (shown.prefect_id, wanted)
-            and abs(shown.updated_at - seen.updated_at) < _DRIFT
+            noted is not None
+            and (noted.prefect_id, noted.at_once_max) == (shown.prefect_id, wanted)
+            and abs(shown.updated_at - noted.updated_at) < _DRIFT
         ):
             return
         async with self._engine.begin() as conn:
@@ -161,7 +161,7 @@ class Stepper:
 
 
 async def _note(conn: AsyncConnection, control: PrefectControl, at_once_max: int | None, shown: ShownControl) -> None:
-    await brakes.note_control(conn, str(control), SeenControl(shown.prefect_id, at_once_max, shown.updated_at))
+    await brakes.note_control(conn, str(control), NotedControl(shown.prefect_id, at_once_max, shown.updated_at))
 
 
 async def keep_in_step(

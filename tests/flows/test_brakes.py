@@ -22,7 +22,7 @@ from claims.decision import Decision, Outcome
 from claims.money import Money
 from claims.reasons import reason
 from claims.store import adjudication, brakes, outbox, payouts, recording
-from claims.store.brakes import Brake, SeenControl
+from claims.store.brakes import Brake, NotedControl
 from claims.store.tables import jobs
 from claims.store.tables import outbox as messages
 from flows import settle
@@ -194,7 +194,7 @@ async def test_whatever_is_pulled_and_let_go_nothing_begins_while_it_is_held_and
     ):
         await asyncio.gather(steer(), file())
         await wait_until(lambda: settled(world))
-    begun = [one for worker in workers for one in worker.begun]
+    begun = [start for worker in workers for start in worker.begun]
     assert sorted(claim for _, claim in begun) == sorted(await world.statuses()), "each is begun once"
     # A lease that had read the brakes just before one was pulled may still come through: a moment, and never 10 s.
     late = [at - start for at, _ in begun for start, end in held if start + 1 < at < end]
@@ -238,15 +238,15 @@ def brake(at_once_max: int | None, at: datetime = EARLY) -> Brake:
     return Brake("settle", at_once_max, "command", "operator:eve", "", at)
 
 
-@given(stands=values, value=values, seen_at=times, shown_at=times)
+@given(stands=values, value=values, noted_at=times, shown_at=times)
 def test_a_change_in_prefect_is_followed_unless_it_is_older_and_lets_go(
-    stands: int | None, value: int | None, seen_at: datetime, shown_at: datetime
+    stands: int | None, value: int | None, noted_at: datetime, shown_at: datetime
 ) -> None:
     """Whichever way Prefect's clock has jumped."""
-    seen = {QUEUE: SeenControl("q", stands, seen_at)}
-    change = newest_change(brake(stands), seen, {QUEUE: ShownControl("q", value, shown_at)})
+    noted = {QUEUE: NotedControl("q", stands, noted_at)}
+    change = newest_change(brake(stands), noted, {QUEUE: ShownControl("q", value, shown_at)})
     room = {None: 9, 0: 0, 1: 1, 5: 5}
-    assert (change is not None) == (value != stands and (shown_at > seen_at or room[value] < room[stands]))
+    assert (change is not None) == (value != stands and (shown_at > noted_at or room[value] < room[stands]))
 
 
 @given(stands=values, value=values, at=times, shown_at=times)
@@ -254,7 +254,7 @@ def test_of_a_server_never_met_only_what_holds_and_is_newer_is_followed(
     stands: int | None, value: int | None, at: datetime, shown_at: datetime
 ) -> None:
     shown = {QUEUE: ShownControl("another", value, shown_at)}
-    change = newest_change(brake(stands, at), {QUEUE: SeenControl("q", stands, EARLY)}, shown)
+    change = newest_change(brake(stands, at), {QUEUE: NotedControl("q", stands, EARLY)}, shown)
     assert (change is not None) == (value is not None and value != stands and shown_at > at)
     unheard_of = newest_change(None, {}, shown)
     assert (unheard_of is not None) == (value is not None)
@@ -265,17 +265,17 @@ def test_of_two_changes_the_newer_is_followed_and_the_one_that_holds_more_where_
     first: datetime, second: datetime
 ) -> None:
     long_ago = EARLY - timedelta(days=1)
-    seen = {QUEUE: SeenControl("q", 3, long_ago), LIMIT: SeenControl("l", 3, long_ago)}
+    noted = {QUEUE: NotedControl("q", 3, long_ago), LIMIT: NotedControl("l", 3, long_ago)}
     shown = {QUEUE: ShownControl("q", 7, first), LIMIT: ShownControl("l", 0, second)}
-    change = newest_change(brake(3), seen, shown)
+    change = newest_change(brake(3), noted, shown)
     assert change is not None
     assert change.control == (QUEUE if first > second else LIMIT)
 
 
 def test_what_was_told_and_has_not_reached_prefect_yet_is_no_change_there() -> None:
-    seen: dict[PrefectControl, SeenControl] = {QUEUE: SeenControl("q", None, EARLY)}
-    assert newest_change(brake(0), seen, {QUEUE: ShownControl("q", None, EARLY)}) is None
+    noted: dict[PrefectControl, NotedControl] = {QUEUE: NotedControl("q", None, EARLY)}
+    assert newest_change(brake(0), noted, {QUEUE: ShownControl("q", None, EARLY)}) is None
     told: Sequence[tuple[int, bool]] = [(-1, False), (1, True)]
     for seconds, followed in told:
         shown = {QUEUE: ShownControl("q", 4, EARLY + timedelta(seconds=seconds))}
-        assert (newest_change(brake(0), seen, shown) is not None) == followed
+        assert (newest_change(brake(0), noted, shown) is not None) == followed
