@@ -108,9 +108,11 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     group.create_task(keep_rechecking(engine, vision, config.recheck, stop))
                     await _either(library.settled, stop)  # its search is exact, PostgreSQL's graph is not
                     log.info("ready", process=config.name, cores=config.cores, library_rows=library.rows)
-                    drains, seconds = [drain, enrol, teach], config.lease.report_seconds
-                    beside = [keep_in_step(engine, config.prefect, stop)]
-                    await live(engine, config.name, "worker", drains, stop, report, seconds, beside=beside)
+                    in_step = keep_in_step(engine, config.prefect, stop)
+                    seconds = config.lease.report_seconds
+                    await live(
+                        engine, config.name, "worker", [drain, enrol, teach], stop, report, seconds, beside=[in_step]
+                    )
     finally:
         await engine.dispose()
 

@@ -38,7 +38,7 @@ _LOCK: Final = 0x62726B73
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class LeaseGate:
     """What one lease may take. conditions: of rows that no brake holds; at_most: how many of them, None for any
     number."""
 
@@ -50,8 +50,8 @@ class Gate:
         return limit if self.at_most is None else min(limit, self.at_most)
 
 
-OPEN: Final = Gate()
-CLOSED: Final = Gate(at_most=0)
+OPEN: Final = LeaseGate()
+CLOSED: Final = LeaseGate(at_most=0)
 
 
 async def in_force(conn: AsyncConnection) -> dict[str, int]:
@@ -60,7 +60,7 @@ async def in_force(conn: AsyncConnection) -> dict[str, int]:
     return {row.name: row.at_once_max for row in rows}
 
 
-async def of_queue(conn: AsyncConnection, queue: WorkQueue, now: datetime, *, counting: bool = True) -> Gate:
+async def of_queue(conn: AsyncConnection, queue: WorkQueue, now: datetime, *, counting: bool = True) -> LeaseGate:
     """Return the gate of a queue. counting: under a limit above 0, take the lock that makes the count exact and keep it
     until the transaction ends; False to look only."""
     pulled = {
@@ -89,7 +89,7 @@ async def of_queue(conn: AsyncConnection, queue: WorkQueue, now: datetime, *, co
             return CLOSED
         else:
             closed.append(~condition)
-    return Gate(tuple(closed), at_most)
+    return LeaseGate(tuple(closed), at_most)
 
 
 def behind(name: str, queue: WorkQueue) -> ColumnElement[bool] | None:

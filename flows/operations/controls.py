@@ -212,10 +212,8 @@ class PrefectPanel:
     async def _limit_rows(self) -> list[Any]:
         rows: list[Any] = []
         while True:
-            offset = len(rows)
-            page = await self._again(
-                lambda offset=offset: self._client.read_global_concurrency_limits(limit=_PAGE, offset=offset)
-            )
+            # B023: the function is called within this very turn.
+            page = await self._again(lambda: self._client.read_global_concurrency_limits(limit=_PAGE, offset=len(rows)))
             rows += page
             if len(page) < _PAGE:
                 return rows

@@ -216,7 +216,7 @@ async def test_one_process_looks_and_another_takes_over_and_a_server_that_dies_o
     await pull(engine, "refer", 0)
     await asyncio.sleep(1)
     assert await held_here()
-    await asyncio.to_thread(prefect_server.replace)
+    prefect_server.replace()  # of this thread: the server ends with the one that started it
     await until(held_in_the_ui)
     assert await held_here()
     await site.change_queue("refer", is_paused=False)
