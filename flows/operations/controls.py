@@ -15,6 +15,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
@@ -212,8 +213,7 @@ class PrefectPanel:
     async def _limit_rows(self) -> list[Any]:
         rows: list[Any] = []
         while True:
-            # B023: the function is called within this very turn.
-            page = await self._again(lambda: self._client.read_global_concurrency_limits(limit=_PAGE, offset=len(rows)))
+            page = await self._again(partial(self._client.read_global_concurrency_limits, _PAGE, len(rows)))
             rows += page
             if len(page) < _PAGE:
                 return rows

@@ -99,7 +99,7 @@ def test_work_is_paused_limited_listed_and_resumed(run: Run, database_url: str) 
         (("pause", "product:gone"), "product:pet_medical"),
         (("limit", "ocr", "--", "-1"), "0 holds the work"),
         (("limit", "ocr", "99999999999"), "cannot be kept"),
-        (("limit", "ocr", "many"), "many"),
+        (("limit", "ocr", "many"), "valid integer"),
         (("pause", "ocr", "--reason", "x" * 201), "at most 200 characters"),
     ],
 )
