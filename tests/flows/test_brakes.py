@@ -171,11 +171,10 @@ async def test_whatever_is_pulled_and_let_go_nothing_begins_while_it_is_held_and
     names = [f"claimant-{number}" for number in range(40)]
 
     async def steer() -> None:
-        for turn in range(8):
-            name = HOLDING[turn % len(HOLDING)] if turn % 2 else "bank"
+        for name in chance.sample((*HOLDING, "bank"), 4):
             await pull(world.engine, name)
             began = time.monotonic()
-            await asyncio.sleep(chance.uniform(0.1, 0.6))
+            await asyncio.sleep(chance.uniform(1.5, 2.5))
             if name != "bank":
                 held.append((began, time.monotonic()))
             await pull(world.engine, name, None)
@@ -184,7 +183,7 @@ async def test_whatever_is_pulled_and_let_go_nothing_begins_while_it_is_held_and
     async def file() -> None:
         for name in names:
             await world.claim(await world.policy(name), {})
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
 
     async with (
         run_process(lambda stop: workers[0].run(stop, limits)),
