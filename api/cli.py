@@ -15,6 +15,7 @@ from api.commands import (
     auditing,
     benches,
     books,
+    braking,
     casework,
     deploying,
     flowing,
@@ -50,6 +51,7 @@ for part in (
     alone,
     deploying,
     alerting,
+    braking,
 ):
     part.add_to(app)
 

@@ -50,6 +50,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     "claim.asked_again": "an operator asked for it to be decided now",
     "worker.drain_asked": "an operator asked a worker to finish what it has and to end",
     "token.revoked": "a bearer token, or all of a subject, is no longer taken",
+    "brake.set": "work of this name is held, or limited to so many at once",
+    "brake.released": "it goes on without a limit",
 }
 
 
@@ -203,4 +205,7 @@ CHANGES: Final[tuple[Change, ...]] = (
     *_columns("pets", "claimant_id name species", ("pet.recorded",), ("id",)),
     Change("nose_templates", "insert", ("pet.enrolled",), ("pet_id",)),
     Change("nose_templates", "delete", ("pet.enrolled",), ("pet_id",)),
+    Change("brakes", "insert", ("brake.set",), ("name",)),
+    *_columns("brakes", "at_once_max source actor reason at", ("brake.set", "brake.released"), ("name",)),
+    Change("brakes", "delete", (), ("name",)),
 )

@@ -21,6 +21,8 @@ ClaimsError
 ├── UnbalancedTransaction   ledger entries that do not sum to zero
 ├── BrokenChain             an audit record whose hash does not follow from the one before
 ├── InvalidTip              words that are no tip of an audit chain
+├── InvalidBrake            a brake that cannot be set so
+│   └── UnknownBrake        no work of that name can be held
 └── StoreError
     ├── NotFound            no such row, or not yours
     │   └── ClaimErased     it was there; what it was about is gone
@@ -37,6 +39,7 @@ ClaimsError
     │   └── RuledAlready    a person has said what these pictures are
     ├── TooManyFiles        a claim's evidence is limited in number
     ├── FileTooLarge        an evidence file is limited in size
+    ├── Held                people hold this work: `name` says under which brake
     └── LeaseLost           the fencing token is no longer the newest
 """
 
@@ -113,6 +116,12 @@ class BrokenChain(ClaimsError): ...
 class InvalidTip(ClaimsError): ...
 
 
+class InvalidBrake(ClaimsError): ...
+
+
+class UnknownBrake(InvalidBrake): ...
+
+
 class StoreError(ClaimsError): ...
 
 
@@ -176,6 +185,16 @@ class TooManyFiles(StoreError): ...
 
 
 class FileTooLarge(StoreError): ...
+
+
+class Held(StoreError):
+    """People hold this work under the brake `name`. wait_seconds: the pause before it is looked at again all the same,
+    0 for work that waits in its place until the brake is let go."""
+
+    def __init__(self, name: str, wait_seconds: float = 0.0) -> None:
+        super().__init__(f"held: {name}")
+        self.name = name
+        self.wait_seconds = wait_seconds
 
 
 class LeaseLost(StoreError): ...

@@ -34,6 +34,7 @@ from claims.errors import (
     CopyPaid,
     CoverSpent,
     FloodRuled,
+    Held,
     InvalidTransition,
     LeaseLost,
     OrderSpent,
@@ -42,7 +43,7 @@ from claims.errors import (
 from claims.evidence import CreditFact, Facts, NoseFact, PhotoFact
 from claims.faults import fault
 from claims.rules import RULES
-from claims.store import adjudication, queue, recording, stage_results
+from claims.store import adjudication, gates, queue, recording, stage_results
 from claims.store.adjudication import ClaimFile
 from claims.store.away import is_away
 from claims.store.queue import Lease
@@ -337,6 +338,9 @@ class Adjudication:
             self.decided += 1
         elif isinstance(error, LeaseLost):
             told = _Told("taken over")
+        elif isinstance(error, Held):
+            told = _Told("held", reason=error.name)
+            await self._give_back(lease)
         elif isinstance(error, Conflict | InvalidTransition) and not isinstance(error, RecoveryNeeded | ClaimStopped):
             # RecoveryNeeded and ClaimStopped do not mean that somebody else went on with the claim: it must not be left
             # where it is.
@@ -350,9 +354,10 @@ class Adjudication:
         return ClaimResult(lease.claim_id, told.outcome, told.amount, told.reason, seconds, told.markdown)
 
     async def _adjudicate(self, lease: Lease, progress: StageProgress) -> _Told:
-        """Returns how the claim was decided. Raises LeaseLost, Conflict, InvalidTransition, and whatever a stage
-        raises."""
+        """Returns how the claim was decided. Raises LeaseLost, Conflict, InvalidTransition, Held before anything is
+        begun that people hold, and whatever a stage raises."""
         async with self.context.engine.connect() as conn:
+            await gates.pass_claim(conn, lease.claim_id)
             file = await adjudication.load(conn, lease.claim_id)
             done = await stage_results.of_round(conn, lease.claim_id, lease.round)
         if file.status is not Status.SUBMITTED or file.round != lease.round:
@@ -436,6 +441,14 @@ class Adjudication:
         now = self.context.now()
         new = NewDecision(lease, file, decision, canonical(unchecked), now, ACTOR, product.partner)
         return self._told(new, await record(CaseInHand(self.context, lease, file, {}), new))
+
+    async def _give_back(self, lease: Lease) -> None:
+        """Put a claim back in its place in the queue, nothing counted against it: people hold its next stage."""
+        try:
+            async with self.context.engine.begin() as conn:
+                await queue.release(conn, [lease])
+        except STORE_AWAY as error:
+            log.warning("the lease runs out by itself", claim=lease.claim_id, error=error)
 
     async def _finish(self, lease: Lease) -> None:
         """Close the job of a claim that was withdrawn or went on to another round: nothing is left to do."""

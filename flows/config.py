@@ -75,6 +75,16 @@ class TruthLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class BrakeLimits:
+    """Limits on comparing brakes with Prefect's pauses and limits. A click there holds work after `look_seconds` at the
+    latest, and the time that Prefect takes to answer."""
+
+    look_seconds: float = 3.0
+    tries_max: int = 4  # of one request that Prefect answers with 5xx
+    try_again_seconds: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseLimits:
     """Limits on taking work from a queue and keeping it leased."""
 

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from claims.errors import StoreError
-from claims.store import rechecks
+from claims.store import gates, rechecks
 from claims.store.engine import alone
 from flows.config import RecheckLimits
 from flows.drain import STORE_AWAY
@@ -25,6 +25,7 @@ from vision.errors import VisionError
 
 log = structlog.get_logger(__name__)
 _ONE_AT_A_TIME = 0x72656368
+_NEEDED = ("adjudicate", "ocr")
 
 
 async def recheck(engine: AsyncEngine, vision: VisionPool, limits: RecheckLimits, now: Clock = utc_now) -> list[str]:
@@ -33,6 +34,8 @@ async def recheck(engine: AsyncEngine, vision: VisionPool, limits: RecheckLimits
     async with engine.connect() as conn:
         if not await alone(conn, _ONE_AT_A_TIME):
             return []
+        if not all(limit for name, limit in (await gates.in_force(conn)).items() if name in _NEEDED):
+            return []  # people hold what these claims wait for
         waiting = [
             claim
             for claim in await rechecks.unchecked(conn, was_trouble)

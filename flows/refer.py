@@ -22,6 +22,7 @@ from claims.store.referrals import Referral
 from claims.store.tables import decisions
 from flows.config import PartnerConfig, ReferConfig
 from flows.errors import DeliveryFailed
+from flows.operations.brakes import keep_in_step
 from flows.operations.crashed import keep_truth
 from flows.operations.watch import alerting
 from flows.partners.notice import EvidenceLink, Notice, deliver
@@ -109,7 +110,7 @@ async def run(config: ReferConfig, stop: asyncio.Event | None = None) -> None:
             deliver = Delivery(engine, client, config.partners, config.public_url).deliver
             truth = keep_truth(engine, config.prefect, register, stop)
             async with alerting(engine, config.watch, config.prefect, stop) as watching:
-                beside = [truth, *watching]
+                beside = [truth, keep_in_step(engine, config.prefect, stop), *watching]
                 if config.tips is None:
                     yield Duty(deliver, task="deliver", beside=beside)
                 else:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from claims.errors import LeaseLost
+from claims.errors import Held, LeaseLost
 from claims.faults import fault
 from claims.store import outbox
 from claims.store.away import is_away
@@ -58,7 +58,8 @@ class MessageResult:
 @dataclass(frozen=True, slots=True)
 class Sending:
     """Works on batches of one topic. `handle` finishes its message in the transaction that records the effect, and
-    returns the outcome and a detail; it raises Postponed when the message is to be tried again later.
+    returns the outcome and a detail; it raises Postponed when the message is to be tried again later, Held when people
+    hold it.
     """
 
     flow: str
@@ -93,6 +94,9 @@ class Sending:
             return handling.result()
         if isinstance(error, LeaseLost):
             return "taken over", ""
+        if isinstance(error, Held):
+            await self._put_back(message, error.wait_seconds)
+            return "held", error.name
         if not isinstance(error, Postponed) and not is_away(error):
             log.error("a message could not be handled", flow=self.flow, key=message.key, exc_info=error)
         words = str(error) if isinstance(error, Postponed) else fault(error)
@@ -102,6 +106,20 @@ class Sending:
     def _declared(self) -> DeclaredTask[[Message], tuple[str, str]]:
         """Returns the flow's only task. Retries are the queue's, which puts a message off."""
         return DeclaredTask(self.handle, TaskOptions(self.task, f"{self.flow}.{self.task}", tags=(self.flow,)))
+
+    async def _put_back(self, message: Message, wait_seconds: float) -> None:
+        """Put a held message back, nothing counted against it: in its place in the queue, or to be looked at again
+        after a pause."""
+        try:
+            async with self.engine.begin() as conn:
+                if wait_seconds:
+                    await outbox.put_back(conn, message, utc_now() + timedelta(seconds=wait_seconds))
+                else:
+                    await outbox.release(conn, [message])
+        except LeaseLost:
+            return
+        except STORE_AWAY as error:
+            log.warning("not put back: the lease runs out by itself", key=message.key, error=error)
 
     async def _postpone(self, message: Message, words: str, wait_seconds: float) -> None:
         """Put the message off. It is never given up by a counter, as it carries money or a referral; the operator page

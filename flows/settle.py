@@ -6,8 +6,9 @@ The payout id is the only key, on every attempt. Whatever the reply leaves open 
 that id before anything else is done, and a refusal is confirmed by asking before it is recorded. Before a payout is
 sent the bank is asked about every earlier one of its claim: one that was paid after all is corrected in the books, and
 nothing more is sent. So a payout leaves at most once however often this process, the bank or the store dies, and the
-ledger learns of it as soon as all three are up. Beside it, books and bank are reconciled on a timer, and what operators
-must hear of is watched for (`flows.operations.watch`).
+ledger learns of it as soon as all three are up. While people hold payouts (`claims.store.gates`), those that were sent
+are still asked about and none is sent. Beside it, books and bank are reconciled on a timer, and what operators must
+hear of is watched for (`flows.operations.watch`).
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from claims.catalogue import product_of
-from claims.store import adjudication, corrections, findings, outbox, payouts, statuses
+from claims.errors import Held
+from claims.store import adjudication, corrections, findings, gates, outbox, payouts, statuses
 from claims.store.findings import Difference
 from claims.store.outbox import Message
 from claims.store.payouts import Payout
 from flows.config import SettleConfig
 from flows.errors import Postponed
+from flows.operations.brakes import keep_in_step
 from flows.operations.crashed import keep_truth
 from flows.operations.watch import alerting
 from flows.queues import utc_now
@@ -45,12 +48,13 @@ class Settlement:
 
     engine: AsyncEngine
     rail: PayoutRail
+    held_seconds: float = 5.0  # between questions about a payout that was sent, never arrived, and is held now
 
     async def settle(self, message: Message) -> tuple[str, str]:
         """Returns ("paid", reference), ("failed", code), ("not sent", why) or ("settled before", state).
 
-        Raises Postponed while the bank leaves it open or the claim is stopped, LeaseLost when another process has the
-        message.
+        Raises Postponed while the bank leaves it open or the claim is stopped, Held while people hold payouts like it,
+        LeaseLost when another process has the message.
         """
         async with self.engine.begin() as conn:
             payout = await payouts.get(conn, message.key)
@@ -85,8 +89,10 @@ class Settlement:
                 return await self._open(payout, reply.detail, reply.wait_seconds)
 
     async def _send(self, payout: Payout, message: Message) -> Paid | Refused | NotKnown | Unclear:
-        """Mark as sent, committed before any request; send; and ask about every answer but a plain success."""
+        """Mark as sent, committed before any request; send; and ask about every answer but a plain success. Raises
+        Held, before anything is sent, while people hold the payout."""
         async with self.engine.begin() as conn:
+            await self._pass(conn, payout)
             await payouts.mark_sent(conn, payout.id, utc_now())
             await outbox.hold(conn, message)
         instruction = Instruction(payout.id, payout.amount, payout.payee_account, f"claim {payout.claim_id}")
@@ -96,6 +102,14 @@ class Settlement:
         if isinstance(reply, Paid) and _same(reply, payout):
             return reply
         return await self.rail.ask(payout.id)
+
+    async def _pass(self, conn: AsyncConnection, payout: Payout) -> None:
+        """Raise Held while people hold the payout. One that the bank was asked for before, and says it never saw, is
+        asked about again after a pause; any other waits in its place."""
+        try:
+            await gates.pass_payout(conn, payout.claim_id)
+        except Held as held:
+            raise Held(held.name, self.held_seconds if payout.state == "sent" else 0.0) from held
 
     async def _why_not(self, payout: Payout, message: Message) -> str:
         """Ask the bank about every earlier payout of the claim. Returns "" where this payout may be sent; otherwise
@@ -205,6 +219,7 @@ async def run(config: SettleConfig, stop: asyncio.Event | None = None) -> None:
         async with config.rail.open() as rail, alerting(engine, config.watch, config.prefect, stop) as watching:
             timer = by_timer(Reconciler(engine, rail), config.reconcile_seconds, stop)
             truth = keep_truth(engine, config.prefect, register, stop)
-            yield Duty(Settlement(engine, rail).settle, task="pay", beside=[timer, truth, *watching])
+            in_step = keep_in_step(engine, config.prefect, stop)
+            yield Duty(Settlement(engine, rail).settle, task="pay", beside=[timer, truth, in_step, *watching])
 
     await send_until_stopped("settle", config, duty, stop)

@@ -38,7 +38,7 @@ from claims.evidence import (
 )
 from claims.orders import order_on
 from claims.rules import RULES
-from claims.store import adjudication, counts, erasure, holding, noses, papers
+from claims.store import adjudication, counts, erasure, gates, holding, noses, papers
 from claims.store import repeats as repeated
 from claims.store.adjudication import ClaimFile, EvidenceRow
 from flows import evidence, matches
@@ -107,8 +107,12 @@ async def _examined(
 
 
 async def paper_facts(context: StageContext, file: ClaimFile, watch: Stopwatch) -> PaperFacts:
-    """Examine every paper: read it page by page, publish its number, then search for it among other claims."""
+    """Examine every paper: read it page by page, publish its number, then search for it among other claims. Raises
+    Held when people hold reading, before any paper is read."""
     rows = _of_kind(file, EvidenceKind.PAPER)
+    if rows:
+        async with context.engine.connect() as conn:
+            await gates.pass_papers(conn, file.claim.id, file.round)
     vision = context.vision
     papers_read = await asyncio.gather(*(vision.compute(watch, vision.paper, row) for row in rows))
     pages = [(row, page) for row, paper in zip(rows, papers_read, strict=True) for page in _pages(paper)]

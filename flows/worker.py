@@ -26,6 +26,7 @@ from flows.enrol import Enrolling
 from flows.erasure import tend
 from flows.kinds import check_kinds
 from flows.learn import RulingLearner
+from flows.operations.brakes import keep_in_step
 from flows.operations.crashed import keep_truth
 from flows.operations.prefect_retention import keep_short
 from flows.process import live, pause, stopping
@@ -132,8 +133,10 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     group.create_task(keep_short(engine, config.prefect, stop))
                     await _either(library.settled, stop)  # its search is exact, PostgreSQL's graph is not
                     log.info("ready", process=config.name, cores=config.cores, library_rows=library.rows)
+                    in_step = keep_in_step(engine, config.prefect, stop)
+                    seconds = config.lease.report_seconds
                     await live(
-                        engine, config.name, "worker", [drain, enrol, learn], stop, report, config.lease.report_seconds
+                        engine, config.name, "worker", [drain, enrol, learn], stop, report, seconds, beside=[in_step]
                     )
     finally:
         await engine.dispose()

@@ -151,6 +151,11 @@ def _store_registry(figures: StoreFigures) -> CollectorRegistry:
     open_alerts = gauge("alerts_open", "Conditions that somebody must look at", "name")
     for name in KINDS:
         open_alerts.labels(name).set(sum(alert.name == name for alert in stored.alerts))
+    limits = gauge("brake_limit", "Work that people hold (0) or limit to so many at once", "name")
+    behind = gauge("brake_waiting", "Due and waiting behind such a brake", "name")
+    for brake in stored.brakes:
+        limits.labels(brake.name).set(brake.at_once_max or 0)
+        behind.labels(brake.name).set(stored.waiting_behind[brake.name].total)
     gauge("processes", "Worker, settle and refer processes seen in the last minutes").set(len(stored.processes))
     for name, help_text, value in (
         ("straight_through_ratio", "Closed untouched / closed, last 24 hours", stored.straight_through_rate),

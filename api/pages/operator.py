@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 from fastapi.responses import RedirectResponse, Response
 
+from api.http.context import Context
+from api.http.languages import Lang
 from api.http.problems import validated
 from api.http.repeats import KeyedRequest
 from api.http.routes import recoveries as routes
@@ -26,6 +28,7 @@ from claims.claim import Status
 from claims.decision import Outcome
 from claims.evidence import UnmeasuredFact
 from claims.store import figures, findings, recoveries, views
+from claims.store.brakes import Brake
 
 router = APIRouter(prefix="/operations", route_class=PageRoute)
 WINDOWS: Final = (1, 24, 168, 720)  # hours
@@ -123,5 +126,12 @@ async def _figures(visit: Visit, hours: int) -> dict[str, Any]:
             for row in recent
         ],
         "alerts": [(alert, alert_text(alert, lang), steps_text(alert, lang)) for alert in stored.alerts],
+        "brakes": [_brake(brake, context, lang) for brake in stored.brakes],
         "prefect": prefect_url(context),
     }
+
+
+def _brake(brake: Brake, context: Context, lang: Lang) -> tuple[Brake, str, str]:
+    """Returns a brake, the kind of work that it holds, and the product that it is about, "" for none."""
+    kind, _, key = brake.name.partition(":")
+    return brake, kind, product_name(context.catalogue, key, lang) if kind == "product" else ""

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from claims.alerts import Alert
 from claims.claim import Status
 from claims.evidence import UnmeasuredFact
-from claims.store import alerts, findings, floods, heartbeats, outbox, queue, recoveries
+from claims.store import alerts, brakes, findings, floods, heartbeats, outbox, queue, recoveries
+from claims.store.brakes import Brake, WaitingBehind
 from claims.store.findings import BankComparison
 from claims.store.heartbeats import Heartbeat
 from claims.store.leasing import WorkBacklog
@@ -56,6 +57,8 @@ class OperatorFigures:
     claims_held: int = 0  # wait for one of them; not among the open referrals
     waiting_for_resources: Mapping[str, int] = field(default_factory=dict)  # claims put off, by what our machines lack
     alerts: tuple[Alert, ...] = ()  # open ones
+    brakes: tuple[Brake, ...] = ()  # that hold or limit something, the longest pulled first
+    waiting_behind: Mapping[str, WaitingBehind] = field(default_factory=dict)  # by brake
 
 
 async def operator_figures(
@@ -100,6 +103,7 @@ async def operator_figures(
         )
     ).one()
     flooded = await floods.counted(conn)
+    pulled = await brakes.pulled(conn)
     none_decided = UnmeasuredFact("no automatic decision in the window")
     return OperatorFigures(
         at=now,
@@ -127,5 +131,7 @@ async def operator_figures(
         claims_held=flooded["held"],
         waiting_for_resources=await queue.waiting_for_resources(conn),
         alerts=tuple(await alerts.opened(conn)),
+        brakes=tuple(pulled),
+        waiting_behind=await brakes.waiting(conn, pulled, now),
         processes=tuple(await heartbeats.since(conn, now - PROCESS_SEEN)),
     )

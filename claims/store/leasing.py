@@ -161,6 +161,11 @@ class WorkTable:
             .values(state="due", leased_by="", leased_until=None, attempts=self.table.c.attempts - 1)
         )
 
+    async def put_back(self, conn: AsyncConnection, lease: Fenced, due_at: datetime) -> None:
+        """Hand a row back, due at `due_at`; the attempt does not count. Raises LeaseLost."""
+        attempts = self.table.c.attempts - 1
+        await self._settle(conn, lease, state="due", due_at=due_at, leased_by="", leased_until=None, attempts=attempts)
+
     async def backlog(self, conn: AsyncConnection, now: datetime, *filters: ColumnElement[bool]) -> WorkBacklog:
         """Return how much is waiting, in work and given up."""
         columns = self.table.c

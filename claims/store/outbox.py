@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from claims.store import gates
 from claims.store.leasing import WorkBacklog, WorkTable
 from claims.store.tables import outbox
 
@@ -21,6 +22,7 @@ hold = _OUTBOX.hold
 renew = _OUTBOX.renew
 finish = _OUTBOX.finish
 release = _OUTBOX.release
+put_back = _OUTBOX.put_back
 fail = _OUTBOX.fail
 
 
@@ -46,8 +48,13 @@ async def put(conn: AsyncConnection, topic: Topic, key: str, payload: Mapping[st
 async def lease(
     conn: AsyncConnection, topic: Topic, owner: str, limit: int, lease_seconds: float, now: datetime
 ) -> list[Message]:
-    """Lease up to `limit` due messages of one topic, longest waiting first. Commit before sending."""
-    rows = await _OUTBOX.take(conn, owner, limit, lease_seconds, now, outbox.c.topic == topic)
+    """Lease up to `limit` due messages of one topic, longest waiting first, none that is held (`claims.store.gates`).
+    Commit before sending."""
+    gate = await gates.of_queue(conn, topic, now)
+    if not (room := gate.room(limit)):
+        return []
+    mine = outbox.c.topic == topic
+    rows = await _OUTBOX.take(conn, owner, room, lease_seconds, now, mine, *gate.conditions)
     return [Message(row.id, row.topic, row.key, row.payload, row.fence, row.attempts, row.created_at) for row in rows]
 
 

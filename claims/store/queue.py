@@ -4,6 +4,8 @@ A lease runs out when its process died, or stood still for as long. It is not kn
 each of them is worked on alone from then on (`lease_alone`): a process that dies again died of the only claim that it
 held, or of something outside, and the claim is cleared as soon as it gets a step further (`moved_on`). So a claim that
 kills its process is found after a few deaths, and a claim that merely ran beside it is not suspected for long.
+
+What people hold (`claims.store.gates`) is not leased, and nothing is counted against it.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Any, Final
 from sqlalchemy import Row, and_, case, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from claims.store import gates
 from claims.store.leasing import WorkTable
 from claims.store.tables import jobs, worker_heartbeats
 
@@ -75,10 +78,13 @@ async def due_now(conn: AsyncConnection, claim_id: str, round_number: int, now: 
 
 
 async def lease(conn: AsyncConnection, owner: str, limit: int, lease_seconds: float, now: datetime) -> list[Lease]:
-    """Lease up to `limit` due jobs, longest waiting first; none that must be worked on alone. Commit before working on
-    them."""
+    """Lease up to `limit` due jobs, longest waiting first; none that must be worked on alone, and none that is held.
+    Commit before working on them."""
+    gate = await gates.of_queue(conn, "claims", now)
+    if not (room := gate.room(limit)):
+        return []
     shared = (jobs.c.state == "due", ~jobs.c.alone)
-    rows = await _JOBS.take(conn, owner, limit, lease_seconds, now, *shared)
+    rows = await _JOBS.take(conn, owner, room, lease_seconds, now, *shared, *gate.conditions)
     return [_lease(row) for row in rows]
 
 
@@ -89,6 +95,9 @@ async def lease_alone(conn: AsyncConnection, owner: str, lease_seconds: float, n
     A death is counted when this lease, too, ran out, and its holder has shown no sign of life since: neither took it
     again itself nor reported (`heartbeats`).
     """
+    gate = await gates.of_queue(conn, "claims", now)
+    if not gate.room(1):
+        return []
     lives = exists(
         select(worker_heartbeats.c.name).where(
             worker_heartbeats.c.name == jobs.c.leased_by, worker_heartbeats.c.at >= jobs.c.leased_until
@@ -98,7 +107,7 @@ async def lease_alone(conn: AsyncConnection, owner: str, lease_seconds: float, n
     deaths = jobs.c.deaths + case((died, 1), else_=0)
     suspect = or_(jobs.c.alone, jobs.c.state == "leased")
     changed = {"alone": True, "deaths": deaths}
-    rows = await _JOBS.take(conn, owner, 1, lease_seconds, now, suspect, first=[deaths], **changed)
+    rows = await _JOBS.take(conn, owner, 1, lease_seconds, now, suspect, *gate.conditions, first=[deaths], **changed)
     return [_lease(row) for row in rows]
 
 
@@ -121,10 +130,15 @@ async def newest_job(conn: AsyncConnection, claim_id: str) -> JobStanding | None
 
 async def alone_due(conn: AsyncConnection, now: datetime) -> int:
     """Return how many jobs `lease_alone` would give out, one after another."""
+    gate = await gates.of_queue(conn, "claims", now, counting=False)
+    if not gate.room(1):
+        return 0
     lost = and_(jobs.c.state == "leased", jobs.c.leased_until < now)
     kept = and_(jobs.c.state == "due", jobs.c.alone)
     counted = await conn.execute(
-        select(func.count()).where(jobs.c.state.in_(("due", "leased")), jobs.c.due_at <= now, or_(lost, kept))
+        select(func.count()).where(
+            jobs.c.state.in_(("due", "leased")), jobs.c.due_at <= now, or_(lost, kept), *gate.conditions
+        )
     )
     return int(counted.scalar_one())
 

@@ -17,14 +17,14 @@ from PIL import Image
 from sqlalchemy import select, update
 
 from claims import decide
-from claims.claim import Status
+from claims.claim import EvidenceKind, Status
 from claims.credit import Scorecard
-from claims.store import audit, intake, waiting
+from claims.store import audit, brakes, intake, waiting
 from claims.store.figures import operator_figures
 from claims.store.tables import claimants, decisions, evidence, jobs, stage_results
 from flows.adjudicate import Adjudication
 from flows.config import PrefectConfig, RecheckLimits
-from flows.drain import Drain
+from flows.drain import Drain, LeasedBatch
 from flows.queues import ClaimQueue, utc_now
 from flows.recheck import recheck
 from flows.reconcile import reconcile
@@ -311,3 +311,55 @@ async def both():
 
 asyncio.run(both())
 """
+
+
+async def pull(world: Any, name: str, at_once_max: int | None) -> None:
+    async with world.engine.begin() as conn:
+        await brakes.put(conn, name, at_once_max, utc_now(), source="command", actor="operator:eve")
+
+
+async def counted(world: Any, claim_id: str) -> tuple[str, int, int, set[str]]:
+    """Returns state, attempts and failures of a claim's job, and the stages that are stored."""
+    async with world.engine.connect() as conn:
+        job = (await conn.execute(select(jobs).where(jobs.c.claim_id == claim_id))).one()
+        rows = await conn.execute(select(stage_results.c.stage).where(stage_results.c.claim_id == claim_id))
+        return job.state, job.attempts, job.failures, set(rows.scalars())
+
+
+async def test_while_reading_is_held_photo_claims_are_decided_and_one_with_a_paper_waits(
+    shop: Any, eyes: Any, photograph: Any, wait_until: Any
+) -> None:
+    await pull(shop, "ocr", 0)
+    files = {"damage.jpg": (EvidenceKind.PHOTO, photograph(0)), "bill.jpg": (EvidenceKind.PAPER, photograph(7))}
+    with_paper = await shop.claim(await shop.policy("anna"), files)
+    photo_only = await shop.photo_claim("bert", photograph(2))
+
+    async def photo_decided() -> bool:
+        return await shop.status(photo_only) is Status.APPROVED
+
+    async with adjudicating(shop, eyes[0]):
+        await wait_until(photo_decided)
+        await asyncio.sleep(0.5)
+    assert await counted(shop, with_paper) == ("due", 0, 0, set())
+
+
+async def test_claims_leased_before_the_brake_stop_before_their_turn_or_their_next_held_stage(
+    shop: Any, eyes: Any, photograph: Any
+) -> None:
+    files = {"damage.jpg": (EvidenceKind.PHOTO, photograph(3)), "bill.jpg": (EvidenceKind.PAPER, photograph(8))}
+    claim_id = await shop.claim(await shop.policy("anna"), files)
+    config = shop.worker_config()
+    queue = ClaimQueue(shop.engine, config.name, 30)
+    scorecard = Scorecard.from_json(weights_path("credit_scorecard").read_bytes())
+    async with tracking(PrefectConfig()) as tracker:
+        context = StageContext(shop.engine, eyes[0], scorecard)
+        adjudication = Adjudication(context, tracker, config.lease, config.claims_at_once)
+        for name, stages in (("insurer:anshun", set()), ("ocr", {"cover", "photos"})):
+            batch = LeasedBatch(await queue.lease(1))
+            assert len(batch.open) == 1
+            await pull(shop, name, 0)
+            await adjudication.work(batch)
+            assert batch.open == ()
+            assert await counted(shop, claim_id) == ("due", 0, 0, stages)
+            assert await queue.lease(1) == []
+            await pull(shop, name, None)

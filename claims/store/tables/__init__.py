@@ -26,7 +26,15 @@ from claims.store.tables.money import (
 from claims.store.tables.records import audit, audit_contents, blob_deletions, scrubs_due
 from claims.store.tables.schema import metadata
 from claims.store.tables.submitted import claim_history, claim_orders, claims, document_numbers, evidence
-from claims.store.tables.work import jobs, outbox, shown_runs, stage_results, worker_heartbeats
+from claims.store.tables.work import (
+    brakes,
+    jobs,
+    outbox,
+    prefect_controls,
+    shown_runs,
+    stage_results,
+    worker_heartbeats,
+)
 
 __all__ = [
     "alert_notices",
@@ -34,6 +42,7 @@ __all__ = [
     "audit",
     "audit_contents",
     "blob_deletions",
+    "brakes",
     "claim_history",
     "claim_links",
     "claim_orders",
@@ -58,6 +67,7 @@ __all__ = [
     "pets",
     "photo_sightings",
     "policies",
+    "prefect_controls",
     "reconciliations",
     "recoveries",
     "referrals",

@@ -1,10 +1,11 @@
-"""Tables of work that waits for a worker or for sending, and of the processes that are alive."""
+"""Tables of work that waits for a worker or for sending, of the brakes on it, and of the processes that are alive."""
 
 from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     ForeignKey,
     Identity,
@@ -107,4 +108,29 @@ worker_heartbeats = Table(
     time_column("at"),
     time_column("drain_asked_at", nullable=True),  # an operator asked it to finish what it has and to end
     Column("report", JSONB, nullable=False, server_default=text("'{}'")),  # batch size, backlog, prefect reachable, ...
+)
+
+# Work that people hold or limit, by name (claims.store.brakes). A row stays when its brake is let go.
+brakes = Table(
+    "brakes",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("at_once_max", Integer),  # null: free; 0: held; n: at most n at once over all processes
+    Column("source", Text, nullable=False),  # command, prefect, page
+    Column("actor", Text, nullable=False),  # role:subject, or Prefect's address
+    Column("reason", Text, nullable=False, server_default=""),
+    time_column("at"),
+    CheckConstraint("at_once_max >= 0", name="at_once_max_not_negative"),
+    CheckConstraint("source IN ('command', 'prefect', 'page')", name="source_known"),
+)
+
+# What was last seen or set in Prefect of each pause and limit that stands for a brake: only what differs from it was
+# changed there since.
+prefect_controls = Table(
+    "prefect_controls",
+    metadata,
+    Column("control", Text, primary_key=True),  # queue:..., deployment:..., limit:...
+    Column("prefect_id", Text, nullable=False),  # another server's has another
+    Column("at_once_max", Integer),
+    time_column("updated_at"),  # by Prefect's clock
 )

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.settings import Settings
 from claims.alerts import KINDS, Met
 from claims.decision import Ground, Outcome, Reason
-from claims.store import alerts, queue
+from claims.store import alerts, brakes, queue
 from claims.store.alerts import AlertPolicy
 from claims.store.engine import connect
 from tests.api.http.world import SUSPICION, Api, decide, register, running, submit
@@ -139,3 +139,26 @@ def test_the_app_starts_without_vision_torch_or_prefect() -> None:
     script = f"import sys, api.serve, api.http.openapi\nprint([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def _brake(dsn: str, name: str, at_once_max: int | None) -> None:
+    engine, now = connect(dsn), datetime.now(UTC)
+    try:
+        async with engine.begin() as conn:
+            await brakes.put(conn, name, at_once_max, now, source="command", actor="operator:eve", reason="drill")
+    finally:
+        await engine.dispose()
+
+
+def test_what_people_hold_is_among_the_metrics_while_they_hold_it(api: Api) -> None:
+    register(api)
+    submit(api)
+    dsn = api.settings.database_url
+    for name, at_once_max in (("adjudicate", 0), ("ocr", 4)):
+        asyncio.run(_brake(dsn, name, at_once_max))
+    samples = series(api)
+    assert (samples["miaopei_brake_limit", "adjudicate"], samples["miaopei_brake_limit", "ocr"]) == (0, 4)
+    assert (samples["miaopei_brake_waiting", "adjudicate"], samples["miaopei_brake_waiting", "ocr"]) == (1, 0)
+    for name in ("adjudicate", "ocr"):
+        asyncio.run(_brake(dsn, name, None))
+    assert not [sample for sample in series(api) if sample[0].startswith("miaopei_brake")]

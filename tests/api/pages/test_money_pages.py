@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.alerts import KINDS, Met
-from claims.store import alerts, findings, intake, recoveries
+from claims.store import alerts, brakes, findings, intake, recoveries
 from claims.store.alerts import AlertPolicy
 from claims.store.findings import Difference
 from tests.api.http.world import Api
@@ -120,3 +120,29 @@ def test_an_operator_sees_open_alerts_and_what_to_do(site: Api, language: str, w
                 assert word in page
     finally:
         seeding.stored(site, keep)
+
+
+def test_the_operators_page_says_what_is_held_since_when_by_whom_and_why_in_both_languages(site: Api) -> None:
+    def put(name: str, at_once_max: int | None) -> None:
+        async def work(conn: AsyncConnection) -> None:
+            await brakes.put(
+                conn, name, at_once_max, datetime.now(UTC), source="command", actor="operator:eve", reason="drill <b>"
+            )
+
+        seeding.stored(site, work)
+
+    seat = operator(site)
+    assert 'id="brakes"' not in seat.client.get("/operations").text
+    put("bank", 0)
+    put("product:pet_medical", 2)
+    put("insurer:heyuan", 0)
+    english = seat.client.get("/operations").text
+    chinese = seat.client.get("/operations", headers={"Accept-Language": "zh"}).text
+    for name in ("bank", "product:pet_medical", "insurer:heyuan"):
+        put(name, None)
+    for words in ("Held or limited by operators", "Held", "at most 2 at a time", "operator:eve", "drill &lt;b&gt;"):
+        assert words in english
+    assert "0 payouts" in english
+    for words in ("人工暂停或限流", "已暂停", "同时最多 2 件", "付款", "insurer:heyuan"):
+        assert words in chinese
+    assert 'id="brakes"' not in seat.client.get("/operations").text

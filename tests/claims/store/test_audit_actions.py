@@ -27,6 +27,7 @@ from claims.store import (
     adjudication,
     asked,
     audit,
+    brakes,
     corrections,
     erasure,
     findings,
@@ -283,6 +284,16 @@ class Life:
             lambda conn: revocations.revoke(conn, "token", world.now, forget_at=world.later(9), actor="operator:eve"),
         )
 
+    async def braked(self) -> None:
+        world = self.world
+        for step, limit in (("hold", 0), ("hold again", 0), ("limit", 2), ("let go", None), ("let go again", None)):
+            await self.step(
+                step,
+                lambda conn, limit=limit: brakes.put(  # type: ignore[misc]
+                    conn, "ocr", limit, world.now, source="command", actor="operator:eve"
+                ),
+            )
+
     async def people(self) -> None:
         world = self.world
         await self.submitted("asked")
@@ -345,6 +356,7 @@ class Life:
         await self.flooded()
         await self.back()
         await self.checked_again()
+        await self.braked()
         await self.erased("paid")
 
 
@@ -407,6 +419,11 @@ EXPECTED: Mapping[str, tuple[str, ...]] = {
     "drain": ("worker.drain_asked",),
     "drain again": (),
     "revoke": ("token.revoked",),
+    "hold": ("brake.set",),
+    "hold again": (),
+    "limit": ("brake.set",),
+    "let go": ("brake.released",),
+    "let go again": (),
     "erase": ("claim.picture_erased", "claim.erased"),
 }
 
