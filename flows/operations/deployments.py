@@ -26,9 +26,10 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.exceptions import ObjectNotFound
 
-from flows.operations.job import OURS, Job, JobSchedule
+from flows.operations.job import Job, JobSchedule
 from flows.operations.jobs import Jobs, tags_of
 from flows.prefect_runs import SERVER_ERRORS as _SERVER_ERRORS
+from flows.runs import OURS
 
 T = TypeVar("T")
 # A server may also answer with what is no JSON, or with JSON that the client does not understand (a newer one).

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -18,7 +18,6 @@ from flows.config import JobsConfig
 from flows.errors import JobRefused
 from flows.runs import Row
 
-OURS: Final = "miaopei"  # the tag of every deployment of ours
 Say = Callable[[int, str], None]
 
 

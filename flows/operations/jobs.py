@@ -14,7 +14,8 @@ from typing import Any, Final
 from flows.config import JobsConfig
 from flows.errors import JobRefused
 from flows.operations import deciding, machines, upkeep
-from flows.operations.job import OURS, Job, JobSchedule
+from flows.operations.job import Job, JobSchedule
+from flows.runs import OURS
 
 RECONCILE_SECONDS: Final = 3_600.0  # at the most often; settle's own timer is an operator's setting
 Jobs = Mapping[str, Job[Any]]
@@ -96,6 +97,15 @@ def jobs(config: JobsConfig) -> Jobs:
             upkeep.sweep,
             ("retention",),
             JobSchedule(every=timedelta(seconds=config.retention.every_seconds), active=False),
+            at_once_max=1,
+        ),
+        Job(
+            "prefect-retention",
+            "**Delete old runs from Prefect**: finished runs of ours, with their task runs, logs and artifacts. One "
+            "worker does it on its own timer; run this for another age. Events leave by the server's own setting.",
+            upkeep.PrefectRetentionParameters,
+            upkeep.shorten_prefect,
+            ("retention",),
             at_once_max=1,
         ),
         Job(

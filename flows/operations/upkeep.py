@@ -12,9 +12,10 @@ from claims.errors import BrokenChain, InFlight, InvalidTip, NotFound
 from claims.store import audit, findings, outbox
 from claims.store.blobs import BlobStore
 from claims.store.engine import connect
-from flows.errors import JobRefused, RailError
+from flows.errors import JobRefused, RailError, RunLost
 from flows.operations.auditing import ExpectedTips, checkpoint_audit
 from flows.operations.job import JobCall, JobParameters, JobResult
+from flows.operations.prefect_retention import prefect_retention
 from flows.operations.replaying import replay_decisions
 from flows.queues import utc_now
 
@@ -187,6 +188,28 @@ async def replay(call: JobCall, wanted: ReplayParameters) -> JobResult:
         [{"decision": name} for name in done.differing[:NAMED_MAX]],
         good=not done.differing,
     )
+
+
+class PrefectRetentionParameters(JobParameters):
+    runs_days: float | None = Field(
+        default=None,
+        gt=0,
+        title="Older than (days)",
+        description="Runs that ended longer ago are deleted; empty: as MIAOPEI_PREFECT__RUNS_DAYS says",
+    )
+
+
+async def shorten_prefect(call: JobCall, wanted: PrefectRetentionParameters) -> JobResult:
+    """Delete finished runs of ours from Prefect that are older than they are kept."""
+    engine = connect(call.config.store.dsn, pool_size=1)
+    try:
+        deleted = await prefect_retention(engine, call.config.settle.prefect, runs_days=wanted.runs_days)
+    except RunLost as error:
+        raise JobRefused("prefect_away", f"Prefect does not do it: {error}") from error
+    finally:
+        await engine.dispose()
+    left = "" if deleted.complete else "; run it again: there are more"
+    return JobResult(f"{deleted.runs} runs and {deleted.artifacts} artifacts deleted{left}", asdict(deleted))
 
 
 class EraseParameters(JobParameters):

@@ -286,6 +286,7 @@ async def test_every_job_runs_from_the_pages(pages: Pages, shop: World, tmp_path
         "audit-verify": {},
         "audit-checkpoint": {},
         "retention-sweep": {},
+        "prefect-retention": {"runs_days": 30},
         "redeliver-notices": {},
         "replay-decisions": {"claim_ids": ["clm_none"]},
         "recheck": {},
