@@ -5,7 +5,9 @@ once with a real Prefect server that is shown every run and once without. prefec
 that is gone with Prefect. idle_p95_growth: how much longer a claim that has the machine to itself takes, at the 95th
 percentile, 0.1 for a tenth. server_cpu_ms_per_claim: CPU of Prefect's server (without its PostgreSQL, and without what
 it spends when nobody asks) for a claim of a batch of one, and client_cpu_ms_per_claim what this process spends on
-telling it; both on claims without photos.
+telling it; both on claims without photos. seconds_to_crashed: from the kill of a process to its run being Crashed.
+seconds_to_hold: from a click in Prefect to nothing new being begun. rows_after_10000_claims: rows that retention leaves
+of so many claims, a run each, without the events, which the server deletes by age (scaled from fewer runs).
 
 The photos are made as for `miaopei bench throughput`; claimants and policies are invented.
 """
@@ -32,6 +34,9 @@ from api.postgres import Postgres
 from api.processes import prefect_config, worker_config
 from api.settings import Settings
 from api.stack import open_prefect
+from benchmarks.flows_brakes import seconds_to_hold
+from benchmarks.flows_crash import seconds_to_crashed
+from benchmarks.flows_rows import rows_after
 from benchmarks.report import figures_table, machine
 from benchmarks.throughput import ARCHIVE, PHOTOS_PER_CLAIM, made_photos
 from claims.claim import Claim, EvidenceKind
@@ -56,6 +61,7 @@ BATCHES = (1, 64)
 LOAD_CLAIMS, LOAD_CLAIMS_QUICK = 64, 4
 IDLE_CLAIMS, IDLE_CLAIMS_QUICK = 20, 3
 LIGHT_CLAIMS, LIGHT_CLAIMS_QUICK = 128, 16
+ROWS_RUNS, ROWS_RUNS_QUICK = 300, 20  # shown to see what 10,000 leave
 CLAIMS_AT_ONCE = 8
 TEMPLATE = "flows_migrated"
 
@@ -118,9 +124,19 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     try:
         photos = made_photos(folder / "photos", max(load, 2 * idle) * PHOTOS_PER_CLAIM)
         with _open(folder, photos) as shop:
-            return asyncio.run(_figures(shop, load, idle, light))
+            figures = asyncio.run(_figures(shop, load, idle, light))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    left = rows_after(10_000, runs=ROWS_RUNS_QUICK if quick else ROWS_RUNS)
+    return {
+        **figures,
+        "seconds_to_crashed": round(seconds_to_crashed(), 1),
+        **seconds_to_hold(),
+        "rows_after_10000_claims": left["rows_after_without_events"],
+        "rows_of_10000_claims": left["rows"],
+        "prefect_megabytes_of_10000_claims": round(left["bytes"] / 1e6),
+        "prefect_rows": left,
+    }
 
 
 def show(result: dict[str, Any]) -> None:

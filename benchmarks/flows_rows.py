@@ -7,6 +7,7 @@ machine, is the most that a claim can leave; a batch of 64 leaves as much as one
 from __future__ import annotations
 
 import asyncio
+import logging
 import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -21,9 +22,11 @@ from api.processes import prefect_config
 from api.settings import Settings
 from api.stack import open_database, open_prefect, owner_of
 from claims.store.engine import connect
+from flows.adjudicate import adjudicate
 from flows.config import PrefectConfig
 from flows.operations.prefect_retention import prefect_retention
-from flows.runs import RunLabel, Summary
+from flows.run_record import add_line, calling, working_on
+from flows.runs import RunLabel, RunPage, Summary
 from flows.tracking import Tracker, tracking
 
 RUNS = 300  # really shown
@@ -37,15 +40,22 @@ Show = Callable[[Tracker, str], Awaitable[None]]
 
 
 async def show_one(tracker: Tracker, claim_id: str) -> None:
-    """Show one claim's run whose work takes no time."""
+    """Show one claim's run, with the tasks of adjudicating it, whose work takes no time; returns once it is told."""
 
-    async def body() -> None: ...
+    async def body() -> None:
+        with working_on(claim_id):
+            for task in adjudicate.tasks:
+                with calling(task.options):
+                    add_line(logging.INFO, f"{claim_id} {task.options.name}")
 
     label = RunLabel(
-        "adjudicate", f"adjudicate {claim_id}", (f"claim:{claim_id}",), (claim_id,), f"decision-{claim_id}"
+        "adjudicate", f"claim {claim_id}", (f"claim:{claim_id}",), (claim_id,), f"claim-{claim_id}", "claim_ids"
     )
     row: dict[str, str | int | float] = {"claim": claim_id, "outcome": "pay", "amount": "40.00 CNY", "seconds": 0.5}
-    await tracker.run(label, body, lambda _: Summary("1 pay", [row]))
+    page = RunPage(f"page-{claim_id}", "| stage | seconds |\n|---|---|\n" * 8, "pay")
+    await tracker.run(label, body, lambda _: Summary("1 pay", [row], [page]))
+    while tracker.reporting >= RUNS_AT_ONCE:
+        await asyncio.sleep(0.02)
 
 
 def rows_after(claims: int = 10_000, *, runs: int = RUNS, show: Show = show_one) -> dict[str, Any]:
@@ -95,6 +105,8 @@ async def _measure(dsn: str, database: str, config: PrefectConfig, runs: int, sh
         async with tracking(replace(config, probe_timeout_seconds=10, request_timeout_seconds=60)) as tracker:
             await show(tracker, "clm-first")
             await asyncio.gather(*(limited(tracker, number) for number in range(runs - 1)))
+            while tracker.reporting:
+                await asyncio.sleep(0.1)
             shown = tracker.tally.tracked
         await _settled(conn)
         before, bytes_before = _grown(empty, await _rows(conn)), await _bytes(conn) - empty_bytes

@@ -68,6 +68,11 @@ class Tracker:
         """True if the last probe or run reached the server."""
         return self._healthy
 
+    @property
+    def reporting(self) -> int:
+        """Returns how many runs Prefect is being told of now."""
+        return len(self._showing)
+
     def report(self) -> dict[str, object]:
         """Returns the state of the server, for the operator's page."""
         return {"prefect": self._healthy} | ({"prefect_refuses": self.refusal} if self.refusal else {})
