@@ -105,8 +105,7 @@ async def _measure(dsn: str, database: str, config: PrefectConfig, runs: int, sh
         async with tracking(replace(config, probe_timeout_seconds=10, request_timeout_seconds=60)) as tracker:
             await show(tracker, "clm-first")
             await asyncio.gather(*(limited(tracker, number) for number in range(runs - 1)))
-            while tracker.reporting:
-                await asyncio.sleep(0.1)
+            await tracker.reported()
             shown = tracker.tally.tracked
         await _settled(conn)
         before, bytes_before = _grown(empty, await _rows(conn)), await _bytes(conn) - empty_bytes

@@ -141,6 +141,11 @@ class Tracker:
         """Ask now whether the server answers, so that the first run need not; returns the answer."""
         return self._runs is not None and await self._reachable()
 
+    async def reported(self) -> None:
+        """Wait until Prefect has been told of every run that was begun before."""
+        while self._showing:
+            await asyncio.wait(list(self._showing))
+
     async def close(self) -> None:
         """Give the runs that are still being reported a while, then leave them: no process hangs on Prefect."""
         if self._showing:

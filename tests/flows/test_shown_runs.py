@@ -52,6 +52,7 @@ async def main():
         truth = asyncio.create_task(keep_truth(engine, config, register, stop))
         label = RunLabel("adjudicate", "adjudicate of {process}", ("claim:" + {item!r},), ({item!r},), "table")
         await tracker.run(label, body, lambda _: Summary("1 paid", []))
+        await tracker.reported()
         stop.set()
         await truth
 
@@ -132,6 +133,7 @@ async def finish(tracker: Tracker, *items: str) -> None:
         await asyncio.sleep(0.01)
 
     await tracker.run(label(*items), body, lambda _: Summary("1 paid", [{"claim": items[0]}]))
+    await tracker.reported()
 
 
 async def test_the_run_of_a_killed_process_is_crashed_and_leads_to_who_has_its_claim_now(
@@ -219,12 +221,14 @@ async def test_the_end_that_prefect_missed_is_told_when_it_is_back(engine: Async
 
         async with tracking(away, register) as tracker, open_api(away, 5) as client:
             await tracker.run(label("clm-3"), body, lambda _: Summary("1 paid", []))
+            await tracker.reported()
             (row,) = await shown(engine)
             assert row.message == "1 paid"
             front.away = False
             await until(lambda: _reaches(tracker))
             with pytest.raises(LookupError):
                 await tracker.run(label("clm-4"), failing, lambda _: Summary("none", []))
+            await tracker.reported()
             truth, api = Truth(engine, PrefectApi(client), away), PrefectApi(client)
             ids = [row.flow_run_id for row in await shown(engine)]
             assert len(ids) == 2
