@@ -19,6 +19,7 @@ from api.process import ChildCommand
 from api.sandbox import Sandbox
 from api.settings import Settings
 from fixtures import demo_world
+from tests.forked import launch
 from tests.waiting import wait_until
 
 # Neither ready nor ended until a file is there; then the real server, in the same process.
@@ -45,7 +46,7 @@ def late(may_come: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         return replace(command, argv=[sys.executable, "-c", LATE, str(may_come), *command.argv]), url
 
     monkeypatch.setattr(stacks, "_prefect", hangs)
-    with Sandbox(Settings(), tmp_path / "home") as running:
+    with Sandbox(Settings(), tmp_path / "home", launch=launch) as running:
         yield running
 
 
@@ -96,7 +97,7 @@ def test_a_prefect_that_ends_at_once_stops_nothing(tmp_path: Path, monkeypatch: 
         return replace(command, argv=[sys.executable, "-c", "raise SystemExit('no such server')"]), url
 
     monkeypatch.setattr(stacks, "_prefect", broken)
-    with Sandbox(Settings(), tmp_path / "home") as sandbox:
+    with Sandbox(Settings(), tmp_path / "home", launch=launch) as sandbox:
         assert sandbox.stack is not None
         assert sandbox.stack.dead() == "", "nothing that is needed has ended"
         assert not sandbox.stack.processes["prefect"].alive()

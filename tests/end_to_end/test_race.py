@@ -36,6 +36,7 @@ from claims.store.engine import connect
 from fixtures import demo_world, edits
 from fixtures.scenes import Pixels, scene
 from flows.reconcile import reconcile
+from tests.forked import launch
 from tests.waiting import PATIENCE_SECONDS
 from vision.copies.fingerprint import Fingerprint, Fingerprinter
 from vision.decode.image import Decoder
@@ -78,7 +79,7 @@ class Outcome:
 def racing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     settings = Settings(work=WorkSettings(cores=1, batch_max=8))
     home = tmp_path_factory.mktemp("race")
-    with Sandbox(settings, home, prefect=False, workers=2) as running:
+    with Sandbox(settings, home, prefect=False, workers=2, launch=launch) as running:
         yield running
 
 
