@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -156,11 +157,22 @@ def _run(argv: tuple[str, ...], code: str, around: Surroundings) -> None:
         return
     sys.argv[:] = list(argv)
     main = importlib.import_module(argv[0]).main
-    try:
+    with _EndsByItsHook():
         main()
-    except Exception:  # as the interpreter ends: by the hook that the product has set
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
-        sys.exit(1)
+
+
+class _EndsByItsHook:
+    """Ends the process after an error as the interpreter does: by the hook that the product has set."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and error is not None and not isinstance(error, SystemExit):
+            sys.excepthook(kind, error, trace)
+            sys.exit(1)
 
 
 def _end_with_parent() -> None:
