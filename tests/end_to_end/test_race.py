@@ -182,7 +182,9 @@ async def register(sandbox: Sandbox, entrants: list[Entrant], now: datetime) -> 
             async with engine.begin() as conn:
                 for entrant in entrants[start : start + CLAIMS]:
                     policy, stated = entrant.policy, demo_world.policy_body(entrant.policy, now)
-                    await intake.upsert_claimant(conn, policy.claimant_id, policy.insured_name, policy.standing, now)
+                    await intake.upsert_claimant(
+                        conn, policy.claimant_id, policy.insured_name, dict(policy.standing), now
+                    )
                     sum_insured = Money(policy.sum_insured_minor, "CNY")
                     insured_value = Money(policy.insured_value_minor, "CNY")
                     terms = Policy(

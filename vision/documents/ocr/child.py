@@ -90,7 +90,7 @@ def read_yaml_fast() -> None:
     as fast as by the parser in Python."""
     import yaml
 
-    yaml.FullLoader = getattr(yaml, "CFullLoader", yaml.FullLoader)
+    yaml.FullLoader = getattr(yaml, "CFullLoader", yaml.FullLoader)  # type: ignore[misc]
 
 
 def _engines(config: dict[str, Any]) -> dict[str, Any]:
