@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from api import private
 from api.postgres import die_with_parent, tail
@@ -38,15 +39,53 @@ class ChildCommand:
     needed: bool = True  # False: the stack does not wait for it
 
 
+class Launched(Protocol):
+    """A process that was started: the part of `subprocess.Popen` that its keeper uses."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+class Launch(Protocol):
+    """Starts a command with that whole environment and its output appended to `log`, readable by its owner alone; in a
+    session of its own (Ctrl-C goes to the starter, which stops the others in order); ended with its starter."""
+
+    def __call__(self, argv: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path) -> Launched: ...
+
+
+def launch(argv: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path) -> Launched:
+    """Starts the command in a new interpreter. On Linux it gets SIGTERM when the thread that called this ends, so call
+    from the main thread."""
+    with private.appended(log) as file:
+        return subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=die_with_parent(signal.SIGTERM),
+            umask=private.UMASK,
+        )
+
+
 class ChildProcess:
     """A running command. Its output goes to `log`; on Linux it gets SIGTERM when its starter dies."""
 
-    def __init__(self, command: ChildCommand, environment: Mapping[str, str], log: Path, cwd: Path) -> None:
+    def __init__(
+        self, command: ChildCommand, environment: Mapping[str, str], log: Path, cwd: Path, launch: Launch = launch
+    ) -> None:
         self.command = command
         self.log = log
         self._environment = {**environment, **command.environment}
         self._cwd = cwd
-        self._child: subprocess.Popen[bytes] | None = None
+        self._launch = launch
+        self._child: Launched | None = None
         self.started_at = 0.0  # time.monotonic
         self.restarts = -1  # starts after the first
 
@@ -58,18 +97,7 @@ class ChildProcess:
     def start(self) -> None:
         """Start without waiting. Call from the main thread: the child dies with the thread that started it."""
         private.folder(self.log.parent)
-        with private.appended(self.log) as log:
-            self._child = subprocess.Popen(
-                list(self.command.argv),
-                cwd=self._cwd,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C goes to the stack alone, which stops the others in order
-                preexec_fn=die_with_parent(signal.SIGTERM),
-                umask=private.UMASK,
-            )
+        self._child = self._launch(self.command.argv, self._environment, self.log, self._cwd)
         self.started_at = time.monotonic()
         self.restarts += 1
 
@@ -83,7 +111,7 @@ class ChildProcess:
         spent, cpu_seconds, looked = 0.0, 0.0, time.monotonic()
         while True:
             if not self.alive():
-                code = self._child.returncode if self._child is not None else "not started"
+                code = self._child.poll() if self._child is not None else "not started"
                 raise StackFailed(f"{self.command.name} ended (exit {code}); end of {self.log}:\n{tail(self.log)}")
             if self.command.ready():
                 return

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import secrets
-import signal
 import subprocess
 import sys
 import time
@@ -21,9 +20,10 @@ from sqlalchemy import update
 
 from api import environments, private
 from api.http.tokens import Role, issue, load_key
-from api.postgres import die_with_parent, free_port, tail
+from api.postgres import free_port, tail
+from api.process import Launch, Launched, StackFailed, launch
 from api.settings import BankSettings, PartnerSettings, Settings
-from api.stack import Stack, StackFailed
+from api.stack import Stack
 from claims.store.engine import connect
 from claims.store.tables import policies
 
@@ -34,21 +34,31 @@ STOP_SECONDS_MAX = 10.0
 
 class Sandbox:
     """The stack with a bank and two insurers. `base`: settings to start from; home, ports, bank and partners are filled
-    in, `changes` replace others.
+    in, `changes` replace others. launch: how a process is started.
 
     Use as a context manager. Without `prefect` the worker calls its functions plainly.
 
     Raises StackFailed when a process does not start.
     """
 
-    def __init__(self, base: Settings, home: Path, *, prefect: bool = True, workers: int = 1, **changes: Any) -> None:
+    def __init__(
+        self,
+        base: Settings,
+        home: Path,
+        *,
+        prefect: bool = True,
+        workers: int = 1,
+        launch: Launch = launch,
+        **changes: Any,
+    ) -> None:
         self.home = home
         self._prefect = prefect
         self._workers = workers
+        self._launch = launch
         self.logs = home / "logs"
         private.open_home(home)
         private.folder(self.logs)
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, Launched] = {}
         self._secrets = {name: "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode() for name in PARTNERS}
         self._bank_token = secrets.token_hex(16)
         port = free_port()
@@ -110,7 +120,7 @@ class Sandbox:
         }
         bank = BankSettings(url=self.bank_url, token=SecretStr(self._bank_token))
         self.settings = self.settings.model_copy(update={"bank": bank, "partners": partners})
-        self.stack = Stack(self.settings, workers=self._workers, prefect=self._prefect)
+        self.stack = Stack(self.settings, workers=self._workers, prefect=self._prefect, launch=self._launch)
         self.stack.start()
 
     async def age_policies(self) -> None:
@@ -156,16 +166,8 @@ class Sandbox:
         ready = self.home / f"{name}.url"
         ready.unlink(missing_ok=True)
         log = self.logs / f"{name}.log"
-        with private.appended(log) as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments, "--ready-file", str(ready)],
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                preexec_fn=die_with_parent(signal.SIGTERM),
-                env=environments.of_process(self.settings, name) | told,
-                umask=private.UMASK,
-            )
+        argv = [sys.executable, "-m", module, *arguments, "--ready-file", str(ready)]
+        process = self._launch(argv, environments.of_process(self.settings, name) | told, log, Path.cwd())
         self._processes[name] = process
         deadline = time.monotonic() + READY_SECONDS_MAX
         while not ready.exists():

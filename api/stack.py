@@ -25,7 +25,7 @@ from api import environments, private, roles
 from api.databases import open_store, prefect_database, upgrade
 from api.environments import environment
 from api.postgres import SUPERUSER, Postgres, PostgresFailed, free_port, run_apart
-from api.process import ChildCommand, ChildProcess, Ready, StackFailed, answers
+from api.process import ChildCommand, ChildProcess, Launch, Ready, StackFailed, answers, launch
 from api.settings import Settings
 from claims.store import heartbeats
 from claims.store.engine import connect
@@ -96,7 +96,8 @@ class Stack:
     StackFailed is raised. Prefect's server is started beside the others and not waited for: runs are shown once it
     answers.
 
-    extra: processes of the caller, started before those that call them (the demo's bank and insurers). After `start`,
+    extra: processes of the caller, started before those that call them (the demo's bank and insurers). launch: how a
+    process is started. After `start`,
     `settings` carries the DSN, the ports and the URLs that were filled in. Call `start` from the main thread.
     """
 
@@ -109,6 +110,7 @@ class Stack:
         prefect: bool = True,
         ready_seconds_max: float = 120.0,
         stop_seconds_max: float = 25.0,
+        launch: Launch = launch,
     ) -> None:
         self.settings = settings
         self.processes: dict[str, ChildProcess] = {}
@@ -118,6 +120,7 @@ class Stack:
         self._prefect = prefect
         self._ready_seconds_max = ready_seconds_max
         self._stop_seconds_max = stop_seconds_max
+        self._launch = launch
         self._owner_dsn = ""
 
     def __enter__(self) -> Stack:
@@ -269,7 +272,8 @@ class Stack:
 
     def _start(self, command: ChildCommand) -> None:
         told = environments.of_process(self.settings, command.name)
-        process = ChildProcess(command, told, self.logs / f"{command.name}.log", cwd=_CHECKOUT)
+        log = self.logs / f"{command.name}.log"
+        process = ChildProcess(command, told, log, cwd=_CHECKOUT, launch=self._launch)
         self.processes[command.name] = process
         process.start()
 

@@ -162,7 +162,7 @@ def read_terms(path: Path) -> PaperTerms:
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise InvalidPaperTerms(f"{path}: more than {FILE_BYTES_MAX} bytes")
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         file = _File.model_validate(content)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InvalidPaperTerms(f"{path}: {error}") from error

@@ -54,7 +54,7 @@ class _Table:
 
 @cache
 def _table() -> _Table:
-    read: Any = yaml.safe_load(EARLIER.read_text(encoding="utf-8"))
+    read: Any = yaml.load(EARLIER.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     return from_plain(_Table, read)
 
 

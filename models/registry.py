@@ -79,7 +79,7 @@ def card(name: str, cards: Path = CARDS) -> Card:
     if not path.is_file():
         raise UnknownModel(f"no model card {name!r}; there are: {', '.join(names(cards)) or 'none'}")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise InvalidCard(f"{path.name} is not YAML: {error}") from error
     if not isinstance(content, dict):

@@ -109,7 +109,7 @@ class SubjectModel:
 def read_table(path: Path, classes: Sequence[str]) -> Mapping[str, tuple[int, ...]]:
     """Return each subject with the indices of its classes. Raises ValueError for an unknown or repeated class."""
     place = {name: index for index, name in enumerate(classes)}
-    content: dict[str, list[str]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content: dict[str, list[str]] = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     single = {entry for entries in content.values() for entry in entries if _RANGE not in entry}
     owner: dict[str, str] = {}
     places: dict[str, tuple[int, ...]] = {}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,19 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from claims.store import audit
 from flows.tips import write_tip
+from tests.forked import miaopei
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 
 
 def verify(home: Path, dsn: str, *arguments: str) -> tuple[int, dict[str, Any], str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "api.cli", "audit", "verify", "--json", *arguments],
-        env={**os.environ, "MIAOPEI_HOME": str(home), "MIAOPEI_DATABASE_URL": dsn},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    told = {**os.environ, "MIAOPEI_HOME": str(home), "MIAOPEI_DATABASE_URL": dsn}
+    done = miaopei("audit", "verify", "--json", *arguments, env=told)
     line = next((line for line in done.stdout.splitlines() if line.startswith("{")), "{}")
     return done.returncode, json.loads(line), done.stderr
 

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from api.cli import app, main
 from fixtures.hostile_files import pdf
 from fixtures.papers import FLAT, render_invoice, render_receipt
-from models.ocr_build import build
 
 KEYS = {
     "file",
@@ -32,25 +31,12 @@ KEYS = {
 }
 
 
-@pytest.fixture(scope="module")
-def ocr_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("ocr")
-    build(target)
-    return target
-
-
-@pytest.fixture
-def models(ocr_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIAOPEI_OCR_MODELS", str(ocr_models))
-
-
 def read(*files: Path) -> list[dict[str, Any]]:
     result = CliRunner().invoke(app, ["documents", "read", *map(str, files), "--json"])
     assert result.exit_code == 0, result.output
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-@pytest.mark.usefixtures("models")
 def test_a_receipt_a_bill_and_what_is_none_each_give_one_object(tmp_path: Path) -> None:
     receipt, invoice = render_receipt(9, language="en", total_minor=1250, capture=FLAT), render_invoice(9, capture=FLAT)
     blank = io.BytesIO()
@@ -85,7 +71,6 @@ def test_a_receipt_a_bill_and_what_is_none_each_give_one_object(tmp_path: Path) 
     assert told[3]["reason"].startswith("unknown_format")
 
 
-@pytest.mark.usefixtures("models")
 def test_a_mistake_in_an_insurers_kind_ends_the_command_with_file_and_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

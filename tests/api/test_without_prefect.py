@@ -24,6 +24,7 @@ from api.sandbox import Sandbox
 from api.settings import PrefectSettings, Settings, WorkSettings
 from fixtures import demo_world
 from tests import prefect_server
+from tests.forked import launch
 from tests.waiting import wait_until
 
 # Neither ready nor ended until a file is there; then the real server, in the same process.
@@ -52,7 +53,7 @@ def late(may_come: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr(stacks, "_prefect", hangs)
     prefect_server.prepare(tmp_path / "home")
     settings = Settings(prefect=PrefectSettings(silent_seconds=4), work=WorkSettings(lease_seconds=3))
-    with Sandbox(settings, tmp_path / "home") as running:
+    with Sandbox(settings, tmp_path / "home", launch=launch) as running:
         yield running
 
 
@@ -156,7 +157,7 @@ def test_a_prefect_that_ends_at_once_stops_nothing(tmp_path: Path, monkeypatch: 
         return replace(command, argv=[sys.executable, "-c", "raise SystemExit('no such server')"])
 
     monkeypatch.setattr(stacks, "_prefect", broken)
-    with Sandbox(Settings(), tmp_path / "home") as sandbox:
+    with Sandbox(Settings(), tmp_path / "home", launch=launch) as sandbox:
         assert sandbox.stack is not None
         assert sandbox.stack.dead() == "", "nothing that is needed has ended"
         assert not sandbox.stack.processes["prefect"].alive()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,19 +15,14 @@ from api.http.tokens import Role
 from api.sandbox import Sandbox
 from api.stack import environment
 from fixtures import demo_world
+from tests import forked
 from tests.waiting import PATIENCE_SECONDS
 
 
 def miaopei(sandbox: Sandbox, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
     """Runs the command; returns its exit code, the JSON lines printed, and standard error."""
     assert sandbox.stack is not None
-    done = subprocess.run(
-        [sys.executable, "-m", "api.cli", *arguments],
-        env={**os.environ, **environment(sandbox.stack.settings)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = forked.miaopei(*arguments, env={**os.environ, **environment(sandbox.stack.settings)})
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return done.returncode, rows, done.stderr
 

@@ -8,8 +8,6 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -26,9 +24,9 @@ from fixtures import demo_world
 from flows.config import PrefectConfig, StoreConfig
 from flows.errors import ImportStopped
 from flows.library import ImportLimits, ImportReport, ImportTarget, InThisProcess, Runner, import_pictures
+from tests.forked import Forked, miaopei
 from tests.waiting import wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ("coffee.png", "rocket.jpg", "chelsea.png")
 
 
@@ -221,12 +219,7 @@ def test_a_store_that_is_away_fails_its_batches_and_stops_the_import(target: Imp
     assert import_pictures(target, [folder]).added == 3, "and with the store back everything is done"
 
 
-def command(database_url: str, home: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "MIAOPEI_DATABASE_URL": database_url, "MIAOPEI_HOME": str(home)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "api.cli", "photos", "import", *arguments, "--json"],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+IMPORT = ("photos", "import", "--json")
 
 
 def test_a_killed_import_does_exactly_the_rest_when_it_is_run_again(
@@ -234,7 +227,8 @@ def test_a_killed_import_does_exactly_the_rest_when_it_is_run_again(
 ) -> None:
     count = 40  # batches of 16: the kill after the first leaves two
     path = archive(tmp_path / "pictures.tar.gz", variants(count, photograph), "w:gz")
-    process = command(database_url, tmp_path / "home", str(path))
+    told = {"MIAOPEI_DATABASE_URL": database_url, "MIAOPEI_HOME": str(tmp_path / "home")}
+    process = Forked(["api.cli", *IMPORT, str(path)], variables=told)
 
     def begun() -> bool:
         assert process.poll() is None
@@ -245,8 +239,8 @@ def test_a_killed_import_does_exactly_the_rest_when_it_is_run_again(
     process.wait()
     there = query(database_url, "SELECT count(*) FROM library_photos")[0][0]
     assert 0 < there < count
-    again = command(database_url, tmp_path / "home", str(path))
-    report = json.loads(again.communicate()[0])
+    again = miaopei(*IMPORT, str(path), env={**os.environ, **told})
+    report = json.loads(again.stdout)
     assert again.returncode == 0
     assert (report["added"], report["known"]) == (count - there, there)
     assert report["refused"] == report["failed"] == {}

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -19,10 +20,11 @@ import pytest
 import zxingcpp
 from PIL import Image
 
-from fixtures.papers import FLAT, Capture, RenderedPaper, render_invoice, render_parcel_slip, render_receipt
+from fixtures import papers as drawn
+from fixtures.papers import FLAT, Capture, RenderedPaper, render_receipt
 from fixtures.papers.draw import Page
 from models.errors import ModelMissing
-from models.ocr_build import build
+from models.ocr_build import default_target
 from tests.vision.documents.paper_pdf import as_pdf, bill_page
 from vision.decode.exif import exif_reading
 from vision.decode.image import DecodeLimits, Decoder, Picture
@@ -33,13 +35,12 @@ from vision.measurement import Unmeasured
 
 TODAY = date(2026, 11, 22)
 NO_EXIF = exif_reading({})
+render_invoice, render_parcel_slip = cache(drawn.render_invoice), cache(drawn.render_parcel_slip)
 
 
 @pytest.fixture(scope="module")
-def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("ocr")
-    build(target)
-    return target
+def models_dir() -> Path:
+    return default_target()
 
 
 @pytest.fixture(scope="module")

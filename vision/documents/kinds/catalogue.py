@@ -241,7 +241,7 @@ def read_kind(path: Path) -> PaperKind:
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise InvalidPaperKind(f"{path}: more than {FILE_BYTES_MAX} bytes")
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidPaperKind(f"{path}: {error}") from error
     except yaml.YAMLError as error:

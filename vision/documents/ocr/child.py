@@ -87,8 +87,17 @@ def without_unused() -> None:
         sys.modules[name] = empty
 
 
+def read_yaml_fast() -> None:
+    """Let the engine read its models' lists of characters with libyaml, where that is there: the same values, ten times
+    as fast as by the parser in Python."""
+    import yaml
+
+    yaml.FullLoader = getattr(yaml, "CFullLoader", yaml.FullLoader)  # type: ignore[misc]
+
+
 def _engines(config: dict[str, Any]) -> dict[str, Any]:
     without_unused()
+    read_yaml_fast()
     from paddleocr import PaddleOCR
 
     engines = {}
