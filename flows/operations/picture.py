@@ -70,8 +70,8 @@ def _graph() -> Iterator[str]:
         yield f'    {_id(name)}["{name}{schedule}"]'
     # In rows: laid out by themselves, nodes without edges are one long column.
     names = list(known)
-    for start in range(0, len(names), JOBS_A_ROW):
-        yield "    " + " ~~~ ".join(map(_id, names[start : start + JOBS_A_ROW]))
+    for first in range(0, len(names), JOBS_A_ROW):
+        yield "    " + " ~~~ ".join(map(_id, names[first : first + JOBS_A_ROW]))
     yield "  end"
     yield f"  {_id(adjudicate.name)} -.-> {tasks[0]}"
     yield "```"
