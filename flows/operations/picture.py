@@ -102,9 +102,14 @@ def default_jobs() -> Jobs:
     return jobs(JobsConfig(store, settle, TipConfig(Path())))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the drawing, or put it into the file that the command line names."""
     if len(sys.argv) > 1:
         page = Path(sys.argv[1])
         page.write_text(drawn_into(page.read_text(encoding="utf-8")), encoding="utf-8")
     else:
         sys.stdout.write(f"{picture()}\n")
+
+
+if __name__ == "__main__":
+    main()

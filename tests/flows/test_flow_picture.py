@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,17 +9,19 @@ import pytest
 
 from claims.store.brakes import FLOWS
 from flows.adjudicate import adjudicate
-from flows.operations.picture import BEGIN, END, default_jobs, drawn_into, picture
+from flows.operations.picture import BEGIN, END, default_jobs, drawn_into, main, picture
 from flows.sending import TASKS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "flows.md"
 
 
-def test_the_page_has_exactly_what_the_module_prints() -> None:
-    printed = subprocess.run(
-        [sys.executable, "-m", "flows.operations.picture"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+def test_the_page_has_exactly_what_the_module_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["flows.operations.picture"])
+    main()
+    printed = capsys.readouterr().out
     page = PAGE.read_text(encoding="utf-8")
     assert page.partition(BEGIN)[2].partition(END)[0].strip() == printed.strip(), (
         "draw it again: python -m flows.operations.picture docs/flows.md"
@@ -40,6 +41,14 @@ def test_the_picture_has_every_flow_task_and_job() -> None:
         assert f'["{name}' in graph
         if job.schedule is not None:
             assert job.schedule.words() in graph
+
+
+def test_a_page_is_drawn_again_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "flows.md"
+    page.write_text(f"# Flows\n{BEGIN}\nan older drawing\n{END}\nwords\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["flows.operations.picture", str(page)])
+    main()
+    assert page.read_text(encoding="utf-8") == f"# Flows\n{BEGIN}\n{picture()}\n{END}\nwords\n"
 
 
 def test_a_page_without_markers_is_refused() -> None:
