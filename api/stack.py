@@ -308,9 +308,12 @@ def prefect_on_this_machine(settings: Settings) -> Settings:
     if not kept.exists():
         private.write_once(kept, f"miaopei:{secrets.token_urlsafe(24)}")
     opened_by = kept.read_text(encoding="utf-8").strip()
+    server = f"http://127.0.0.1:{free_port()}"
     return settings.model_copy(
         update={
-            "prefect_api_url": f"http://127.0.0.1:{free_port()}/api",
+            "prefect_api_url": f"{server}/api",
+            # The newer pages. A link to a run beside them ends in the older ones, which ask nobody for the password.
+            "prefect_ui_url": settings.prefect_ui_url or f"{server}/v2",
             "prefect_auth_string": SecretStr(opened_by),
             "prefect_api_key": SecretStr(""),  # of another server
             "prefect_ssl_cert_file": None,
@@ -334,6 +337,7 @@ def _prefect(settings: Settings, database: str, ready_seconds_max: float) -> Chi
             # Logs and artifacts whose run is gone: once a day, should a deletion have broken off half-way.
             "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",
             "PREFECT_API_URL": settings.prefect_api_url,
+            "PREFECT_UI_URL": settings.prefect_pages,  # for links in notices
         },
         ready_seconds_max=ready_seconds_max,
         needed=False,

@@ -112,9 +112,9 @@ async def run(config: ReferConfig, stop: asyncio.Event | None = None) -> None:
             async with alerting(engine, config.watch, config.prefect, stop) as watching:
                 beside = [truth, keep_in_step(engine, config.prefect, stop), *watching]
                 if config.tips is None:
-                    yield Duty(deliver, task="deliver", beside=beside)
+                    yield Duty(deliver, beside=beside)
                 else:
                     keeper = TipKeeper(engine, config.tips, client)
-                    yield Duty(deliver, task="deliver", beside=[*beside, keeper.keep(stop)], figures=keeper.report)
+                    yield Duty(deliver, beside=[*beside, keeper.keep(stop)], figures=keeper.report)
 
     await send_until_stopped("refer", config, duty, stop)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -33,6 +33,17 @@ from flows.runs import Row, RunLabel, artifact_key, summarise
 from flows.tracking import Tracker, tracking
 
 log = structlog.get_logger(__name__)
+
+# The flows that work on the outbox's messages, and the only task of each. Retries are the queue's, which puts a message
+# off, with growing pauses.
+TASKS: Final[Mapping[outbox.Topic, TaskOptions]] = {
+    "settle": TaskOptions(
+        "pay", "settle.pay", "Send a payout to the bank, once, and record what it says.", ("settle",)
+    ),
+    "refer": TaskOptions("deliver", "refer.deliver", "Send a signed notice to the partner insurer.", ("refer",)),
+    "enrol": TaskOptions("enrol", "enrol.enrol", "Turn photos of a pet's nose into templates.", ("enrol",)),
+    "learn": TaskOptions("learn", "learn.learn", "Learn from a person's ruling on a match or a flood.", ("learn",)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +73,12 @@ class Sending:
     hold it.
     """
 
-    flow: str
+    flow: outbox.Topic
     engine: AsyncEngine
     tracker: Tracker
     handle: Callable[[Message], Awaitable[tuple[str, str]]]
     limits: LeaseLimits
     about: str = "claim"  # what `{about}_id` in a message's payload names, for tags
-    task: str = "handle"  # the name of the flow's only task
 
     async def work(self, batch: LeasedBatch[Message]) -> None:
         async def body() -> Sequence[MessageResult]:
@@ -104,8 +114,7 @@ class Sending:
         return "postponed", words[:200]
 
     def _declared(self) -> DeclaredTask[[Message], tuple[str, str]]:
-        """Returns the flow's only task. Retries are the queue's, which puts a message off."""
-        return DeclaredTask(self.handle, TaskOptions(self.task, f"{self.flow}.{self.task}", tags=(self.flow,)))
+        return DeclaredTask(self.handle, TASKS[self.flow])
 
     async def _put_back(self, message: Message, wait_seconds: float) -> None:
         """Put a held message back, nothing counted against it: in its place in the queue, or to be looked at again
@@ -155,7 +164,6 @@ class Duty:
     topic adds to the process's report."""
 
     handle: Callable[[Message], Awaitable[tuple[str, str]]]
-    task: str = "handle"  # the name of the task, as Prefect shows it
     beside: Sequence[Coroutine[Any, Any, None]] = ()
     figures: Callable[[], Mapping[str, object]] = dict
 
@@ -193,7 +201,7 @@ async def send_until_stopped(
             duty(engine, stop, register) as given,
             stopping(stop, [wake]),
         ):
-            sending = Sending(topic, engine, tracker, given.handle, config.lease, task=given.task)
+            sending = Sending(topic, engine, tracker, given.handle, config.lease)
             queue = OutboxQueue(engine, topic, config.name, config.lease.lease_seconds)
             drain = Drain(topic, queue, sending.work, config.lease, stop, wake)
 

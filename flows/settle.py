@@ -220,6 +220,6 @@ async def run(config: SettleConfig, stop: asyncio.Event | None = None) -> None:
             timer = by_timer(Reconciler(engine, rail), config.reconcile_seconds, stop)
             truth = keep_truth(engine, config.prefect, register, stop)
             in_step = keep_in_step(engine, config.prefect, stop)
-            yield Duty(Settlement(engine, rail).settle, task="pay", beside=[timer, truth, in_step, *watching])
+            yield Duty(Settlement(engine, rail).settle, beside=[timer, truth, in_step, *watching])
 
     await send_until_stopped("settle", config, duty, stop)

@@ -88,7 +88,6 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     Enrolling(engine, vision).enrol,
                     config.enrol_lease,
                     about="pet",
-                    task="enrol",
                 )
                 learning = Sending(
                     "learn",
@@ -97,7 +96,6 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     RulingLearner(engine).learn,
                     config.enrol_lease,
                     about="claim",
-                    task="learn",
                 )
                 words = OutboxQueue(engine, "learn", config.name, config.enrol_lease.lease_seconds)
                 learn = Drain("learn", words, learning.work, config.enrol_lease, stop, learn_wake)

@@ -52,6 +52,7 @@ LONGEST = (
     "tests/flows/test_library.py::test_a_killed_import_does_exactly_the_rest_when_it_is_run_again",
     "tests/flows/test_settle_faults.py",
     "tests/end_to_end/test_secrecy.py",
+    "tests/end_to_end/test_operators.py",
     "tests/api/http/test_fuzz.py",
     "tests/flows/test_worker.py",
     "tests/flows/test_runs_in_prefect.py",

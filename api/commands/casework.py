@@ -50,10 +50,12 @@ def list_claims(limit: int = typer.Option(50, min=1, max=1000), as_json: JsonFla
 
 @claims_app.command("show")
 def show(claim_id: str, language: Language = "", as_json: JsonFlag = False) -> None:
-    """Show one claim: its statuses so far, and every decision with its reasons."""
+    """Show one claim: its statuses so far, every decision with its reasons, the seconds of each stage, and its run in
+    Prefect."""
     from claims.catalogue import load_catalogue
     from claims.currencies import with_code
     from claims.explain import benefit_text, reason_text, status_text
+    from claims.store import stage_results
     from claims.store.views import claim_view
     from claims.texts import DEFAULT, languages
     from claims.wire import to_plain
@@ -61,16 +63,23 @@ def show(claim_id: str, language: Language = "", as_json: JsonFlag = False) -> N
     lang = language or DEFAULT
     if lang not in languages():
         raise fail(f"the language is {' or '.join(languages())}")
-    kinds = paper_kinds(settings())
+    config = settings()
+    kinds = paper_kinds(config)
 
     async def work(conn: AsyncConnection) -> None:
         view = await claim_view(conn, claim_id)
+        stages = await stage_results.of_round(conn, claim_id, view.claim.round)
+        run = view.claim.flow_run_id
+        if run and config.prefect_pages:
+            run = f"{config.prefect_pages}/runs/flow-run/{run}"
         decisions = [
             {"id": recorded.id, "seq": recorded.seq, **to_plain(recorded.decision)} for recorded in view.decisions
         ]
         if as_json:
             timeline = [{"status": event.status, "at": event.at, "actor": event.actor} for event in view.timeline]
-            print_json({"id": view.claim.id, "status": view.claim.status, "timeline": timeline, "decisions": decisions})
+            print_json({"id": view.claim.id, "status": view.claim.status, "timeline": timeline, "decisions": decisions,
+                        "stages": {name: dict(done.seconds) for name, done in stages.items()},
+                        "flow_run": run, "trace_id": view.claim.trace_id})  # fmt: skip
             return
         console.print(f"[bold]{view.claim.id}[/bold] {view.claim.product}: {status_text(view.claim.status, lang)}")
         for entry in view.timeline:
@@ -89,6 +98,13 @@ def show(claim_id: str, language: Language = "", as_json: JsonFlag = False) -> N
             console.print(table)
             for line in made.benefit:
                 console.print(f"  {benefit_text(line, lang)}", highlight=False)
+        for name, done in sorted(stages.items(), key=lambda each: each[1].finished_at):
+            wall, cpu = (done.seconds.get(kind, 0.0) for kind in ("wall", "cpu"))
+            console.print(f"stage {name:<8} {wall:8.3f} s, CPU {cpu:8.3f} s", highlight=False)
+        if run:
+            console.print(f"flow run {run}", highlight=False, soft_wrap=True)
+        if view.claim.trace_id:
+            console.print(f"trace {view.claim.trace_id}", highlight=False)
 
     try:
         with_store(work)

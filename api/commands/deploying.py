@@ -106,11 +106,10 @@ def list_jobs(as_json: JsonFlag = False) -> None:
     table = Table("job", "does", "parameters", "schedule", "next run", "last")
     for item in listed:
         job = item.job
-        first = job.description.split("**")[1].rstrip(".")
         parameters = ", ".join(job.parameters.model_fields)
         next_run = f"{item.next_run:%Y-%m-%d %H:%M} UTC" if item.next_run is not None else ""
         state = "paused" if item.paused else item.last_state
-        table.add_row(job.name, escape(first), parameters, _schedule_words(job), next_run, state)
+        table.add_row(job.name, escape(job.title), parameters, _schedule_words(job), next_run, state)
     console.print(table)
 
 
@@ -244,13 +243,7 @@ def _plain(item: ListedJob) -> dict[str, Any]:
 
 
 def _schedule_words(job: Job[Any]) -> str:
-    from flows.operations.following import every_words
-
-    schedule = job.schedule
-    if schedule is None:
-        return ""
-    words = every_words(schedule.every) if schedule.every is not None else f"cron {schedule.cron} UTC"
-    return words if schedule.active else f"{words}, off"
+    return "" if job.schedule is None else job.schedule.words()
 
 
 def _jobs_config(config: Settings) -> Any:

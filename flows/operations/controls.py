@@ -32,6 +32,8 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from claims.store import brakes
 from claims.store.gates import INSURER, PRODUCT
 from flows.config import BrakeLimits
+from flows.operations.job import BRAKE
+from flows.runs import OURS
 
 T = TypeVar("T")
 POOL: Final = "miaopei"
@@ -148,7 +150,7 @@ class PrefectPanel:
                         work_pool_name=POOL,
                         work_queue_name=control.brake,
                         entrypoint=_ENTRYPOINTS[control.brake],  # Prefect's pages lock the switch of one without
-                        tags=["miaopei"],
+                        tags=[OURS, BRAKE],
                         parameter_openapi_schema={"type": "object", "properties": {}},
                     )
                 case "limit":

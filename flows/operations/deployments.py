@@ -2,7 +2,8 @@
 
 Idempotent. A deployment's version is the digest of what we say of it: while it is the same nothing is written, so that
 what an operator changed in Prefect's pages (a pause, a schedule switched on, a limit) stays. Where we say something
-new, only what differs is written, and never the pause. Deployments with our tag that are jobs no longer are removed.
+new, only what differs is written, and never the pause. Deployments with our tag that are jobs no longer are removed;
+those that stand for a brake are not jobs and are left alone.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.exceptions import ObjectNotFound
 
-from flows.operations.job import Job, JobSchedule
+from flows.operations.job import BRAKE, Job, JobSchedule
 from flows.operations.jobs import Jobs, tags_of
 from flows.prefect_runs import SERVER_ERRORS as _SERVER_ERRORS
 from flows.runs import OURS
@@ -78,14 +79,14 @@ async def register(client: PrefectClient, known: Jobs) -> Registered:
 
 
 async def ours(client: PrefectClient) -> dict[str, DeploymentResponse]:
-    """Returns every deployment with our tag by its name. Raises one of SERVER_ERRORS."""
+    """Returns every deployment with our tag that is or was a job, by its name. Raises one of SERVER_ERRORS."""
     wanted = DeploymentFilter(tags=DeploymentFilterTags(all_=[OURS]))
     listed: list[DeploymentResponse] = []
     while True:
         page = await client.read_deployments(deployment_filter=wanted, limit=PAGE, offset=len(listed))
         listed += page
         if len(page) < PAGE:
-            return {deployment.name: deployment for deployment in listed}
+            return {deployment.name: deployment for deployment in listed if BRAKE not in deployment.tags}
 
 
 def version_of(job: Job[Any]) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -160,9 +160,3 @@ async def _result(client: PrefectClient, run_id: UUID) -> Mapping[str, Any]:
 
 def _artifacts_of(run_id: UUID) -> ArtifactFilter:
     return ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
-
-
-def every_words(every: timedelta) -> str:
-    """Returns an interval in words of an operator."""
-    seconds = int(every.total_seconds())
-    return f"every {seconds // 60} min" if seconds % 60 == 0 else f"every {seconds} s"

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -18,6 +18,8 @@ from flows.config import JobsConfig
 from flows.errors import JobRefused
 from flows.runs import Row
 
+# The tag of deployments of ours that are no job: their pause is a brake (flows.operations.controls).
+BRAKE: Final = "brake"
 Say = Callable[[int, str], None]
 
 
@@ -68,6 +70,15 @@ class JobSchedule:
     active: bool = True
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
+    def words(self) -> str:
+        """Returns the schedule in words of an operator."""
+        if self.every is None:
+            words = f"cron {self.cron} UTC"
+        else:
+            seconds = int(self.every.total_seconds())
+            words = f"every {seconds // 60} min" if seconds % 60 == 0 else f"every {seconds} s"
+        return words if self.active else f"{words}, off"
+
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[P]):
@@ -81,6 +92,11 @@ class Job(Generic[P]):
     tags: tuple[str, ...] = ()
     schedule: JobSchedule | None = None
     at_once_max: int | None = None
+
+    @property
+    def title(self) -> str:
+        """Returns what it does, in the few words that its description opens with."""
+        return self.description.split("**")[1].rstrip(".")
 
     def check(self, given: Mapping[str, Any]) -> P:
         """Returns the parameters. Raises JobRefused, in words that name each wrong one and quote none."""

@@ -131,6 +131,9 @@ def test_the_prefect_server_of_the_stack_asks_for_a_password_of_its_own(
     assert prefect_on_this_machine(settings).prefect_auth_string == here.prefect_auth_string, (
         "the next start has it, too"
     )
+    assert here.prefect_pages == here.prefect_api_url.removesuffix("/api") + "/v2", "the pages that ask for it"
+    theirs = settings.model_copy(update={"prefect_ui_url": "https://prefect.example"})
+    assert prefect_on_this_machine(theirs).prefect_pages == "https://prefect.example"
     worker = of_process(here, "worker")
     assert worker["PREFECT_API_AUTH_STRING"] == opened_by
     assert worker["PREFECT_API_KEY"] == ""

@@ -71,7 +71,7 @@ async def get_operations(
             wire.Process(name=process.name, kind=process.kind, at=process.at, report=dict(process.report))
             for process in stored.processes
         ],
-        prefect_ui_url=context.settings.prefect_ui_url,
+        prefect_ui_url=context.settings.prefect_pages,
     )
 
 
