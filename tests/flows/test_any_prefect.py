@@ -194,7 +194,6 @@ async def test_a_server_below_a_path_behind_a_private_authoritys_tls_shows_runs(
             return "prefect.flow-run.Completed" in await events_of(config, "below a path")
 
         await until(kept, pause_seconds=0.2)
-        assert front.sockets >= 1
 
 
 async def test_a_server_of_a_newer_version_is_used_and_the_log_says_so_once(config: PrefectConfig) -> None:
