@@ -18,7 +18,7 @@ from sqlalchemy import Row, and_, case, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.store import gates
-from claims.store.leasing import WorkTable
+from claims.store.leasing import WorkBacklog, WorkTable
 from claims.store.tables import jobs, worker_heartbeats
 
 _JOBS: Final = WorkTable(jobs, unique=("claim_id", "round"))
@@ -126,6 +126,12 @@ async def newest_job(conn: AsyncConnection, claim_id: str) -> JobStanding | None
     rows = await conn.execute(select(*columns).where(jobs.c.claim_id == claim_id).order_by(jobs.c.id.desc()).limit(1))
     row = rows.first()
     return JobStanding(*row) if row is not None else None
+
+
+async def overdue(conn: AsyncConnection, now: datetime) -> WorkBacklog:
+    """Return the backlog without what people hold. What they have let go counts as due from then on."""
+    held = await gates.hold_of(conn, "claims")
+    return await _JOBS.backlog(conn, now, *held.conditions, since=held.eased_at)
 
 
 async def alone_due(conn: AsyncConnection, now: datetime) -> int:
