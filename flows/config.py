@@ -80,6 +80,7 @@ class BrakeLimits:
     latest, and the time that Prefect takes to answer."""
 
     look_seconds: float = 3.0
+    idle_seconds_max: float = 120.0  # without a sign of life another process takes the comparing over
     tries_max: int = 4  # of one request that Prefect answers with 5xx
     try_again_seconds: float = 0.2
 
@@ -206,7 +207,7 @@ class WatchConfig:
     resource_holds_seconds: float = 600.0
     ocr_holds_seconds: float = 120.0
     library_count_seconds: float = 300.0  # between counts of the library, which read an index of every row
-    apply_seconds: float = 3_600.0  # between looks whether Prefect still has the automations as they are in code
+    apply_seconds: float = 60.0  # between looks whether Prefect still has the automations as they are in code
     c2pa_trust_anchors: Path | None = None
 
 

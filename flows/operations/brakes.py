@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from claims.faults import fault
 from claims.store import brakes
 from claims.store.brakes import Brake, NotedControl
+from claims.store.engine import end_when_idle
 from flows.config import BrakeLimits, PrefectConfig
 from flows.drain import STORE_AWAY
 from flows.process import pause
@@ -197,6 +198,7 @@ async def _take_turn(engine: AsyncEngine, prefect: PrefectConfig, stop: asyncio.
         try:
             if not (await conn.execute(lock, {"number": _ONE_AT_A_TIME})).scalar_one():
                 return
+            await end_when_idle(conn, limits.idle_seconds_max)
             await conn.commit()
             await _keep(engine, conn, prefect, stop, limits)
         finally:

@@ -26,6 +26,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.exceptions import ObjectNotFound
 
+from claims.store import brakes
 from flows.operations.job import OURS, Job, JobSchedule
 from flows.operations.jobs import Jobs, tags_of
 from flows.prefect_runs import SERVER_ERRORS as _SERVER_ERRORS
@@ -37,6 +38,7 @@ TRIES: Final = 3  # of each request of a registration
 TRY_PAUSE_SECONDS: Final = 0.2
 PAGE: Final = 200
 SLUG: Final = "miaopei"  # of our schedule; schedules that an operator adds have others, and stay
+_BRAKES: Final = frozenset(brakes.FLOWS) - {"adjudicate"}  # whose deployments are made beside ours
 _ANCHOR: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -77,14 +79,15 @@ async def register(client: PrefectClient, known: Jobs) -> Registered:
 
 
 async def ours(client: PrefectClient) -> dict[str, DeploymentResponse]:
-    """Returns every deployment with our tag by its name. Raises one of SERVER_ERRORS."""
+    """Returns every deployment with our tag by its name, without those that only stand for brakes
+    (`flows.operations.controls`). Raises one of SERVER_ERRORS."""
     wanted = DeploymentFilter(tags=DeploymentFilterTags(all_=[OURS]))
     listed: list[DeploymentResponse] = []
     while True:
         page = await client.read_deployments(deployment_filter=wanted, limit=PAGE, offset=len(listed))
         listed += page
         if len(page) < PAGE:
-            return {deployment.name: deployment for deployment in listed}
+            return {deployment.name: deployment for deployment in listed if deployment.name not in _BRAKES}
 
 
 def version_of(job: Job[Any]) -> str:
