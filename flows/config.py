@@ -344,7 +344,8 @@ class RunnerLimits:
     retry_seconds_max: float = 60.0  # between looks while the server is away; grows up to here
     runs_at_once_max: int = 4
     due_max: int = 200  # runs read at one look; Prefect gives no more
-    lost_seconds: float = 45.0  # without a sign of life of its runner a run is shown as crashed
+    # Without a sign of life of its runner, at two looks a third of it apart, a run is shown as crashed.
+    lost_seconds: float = 30.0
     lease_seconds: float = 300.0  # of a place under a deployment's concurrency limit; renewed three times as often
     ends_max: int = 1_000  # ends of runs remembered for a server that is away; more are dropped
     log_lines_max: int = 1_000  # sent to Prefect for one run

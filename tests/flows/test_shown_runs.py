@@ -278,9 +278,14 @@ async def test_runs_that_end_by_themselves_leave_nothing_behind(
     async with tracking(config, keeping) as tracker:
         assert await tracker._reachable()
         await asyncio.gather(*(finish(tracker, f"clm-{number}") for number in range(3)))
+        await until(lambda: _tracked(tracker, 3))  # reported beside the work
         assert (tracker.tally.tracked, tracker.tally.untracked) == (3, 0)
         assert tracker.report() == {"prefect": True}
     assert await shown(engine) == []
+
+
+async def _tracked(tracker: Tracker, count: int) -> bool:
+    return tracker.tally.tracked == count
 
 
 async def test_the_end_that_prefect_missed_is_told_when_it_is_back(engine: AsyncEngine, config: PrefectConfig) -> None:
@@ -299,12 +304,14 @@ async def test_the_end_that_prefect_missed_is_told_when_it_is_back(engine: Async
 
         async with tracking(away, register) as tracker, open_api(away, 5) as client:
             await tracker.run(label("clm-3"), body, lambda _: Summary("1 paid", []))
+            await until(lambda: _ended(engine, 1))  # reported beside the work
             (row,) = await shown(engine)
             assert row.message == "1 paid"
             front.away = False
             await until(lambda: _reaches(tracker))
             with pytest.raises(LookupError):
                 await tracker.run(label("clm-4"), failing, lambda _: Summary("none", []))
+            await until(lambda: _ended(engine, 2))
             truth, api = Truth(engine, PrefectApi(client), away), PrefectApi(client)
             ids = [row.flow_run_id for row in await shown(engine)]
             assert len(ids) == 2
@@ -314,6 +321,10 @@ async def test_the_end_that_prefect_missed_is_told_when_it_is_back(engine: Async
             assert [end.type for end in ends] == ["COMPLETED", "FAILED"]
             assert "people" not in ends[1].message
         assert await shown(engine) == []
+
+
+async def _ended(engine: AsyncEngine, count: int) -> bool:
+    return sum(row.ended_at is not None for row in await shown(engine)) == count
 
 
 async def _more_than(engine: AsyncEngine, count: int) -> bool:
