@@ -5,16 +5,17 @@ say otherwise; each process writes to its own file in `home`/logs.
 
 from __future__ import annotations
 
+import fcntl
 import secrets
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import IO, Final
 
 import asyncpg
 import structlog
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 PREFECT_AUTH: Final = "prefect.auth"  # a file of the home
+PREFECT_URL: Final = "prefect.url"  # another: locked for as long as the stack that wrote it lives
 RESTART_SECONDS: Final = 10.0  # shortest time between starts, so that a process that cannot stay up does not spin
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
@@ -63,8 +65,9 @@ def open_database(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def open_prefect(settings: Settings, dsn: str) -> Iterator[Settings]:
-    """Yields settings that name a Prefect server: the configured one, else one started for this block, with its data
-    in the store's PostgreSQL. Raises StackFailed."""
+    """Yields settings that name a Prefect server: the configured one, else that of the stack that runs in this home,
+    else one started for this block, with its data in the store's PostgreSQL. Raises StackFailed."""
+    settings = beside_up(settings)
     if settings.prefect_api_url:
         yield settings
         return
@@ -122,6 +125,7 @@ class Stack:
         self._stop_seconds_max = stop_seconds_max
         self._launch = launch
         self._owner_dsn = ""
+        self._told_url: IO[str] | None = None
 
     def __enter__(self) -> Stack:
         self.start()
@@ -151,6 +155,10 @@ class Stack:
         stopped last."""
         for name in reversed(list(self.processes)):
             self.processes.pop(name).stop(self._stop_seconds_max)
+        if self._told_url is not None:
+            (self.settings.home / PREFECT_URL).unlink(missing_ok=True)
+            self._told_url.close()
+            self._told_url = None
         if self.postgres is not None:
             self.postgres.stop()
             self.postgres = None
@@ -252,6 +260,7 @@ class Stack:
             log.error("Prefect's server is not started: no database for it", error=error)
             return
         self.settings = prefect_on_this_machine(self.settings)
+        self._told_url = tell_url(self.settings)
         self._start(_prefect(self.settings, database, self._ready_seconds_max))
 
     def _start_own(self) -> None:
@@ -308,13 +317,40 @@ def prefect_on_this_machine(settings: Settings) -> Settings:
     if not kept.exists():
         private.write_once(kept, f"miaopei:{secrets.token_urlsafe(24)}")
     opened_by = kept.read_text(encoding="utf-8").strip()
-    server = f"http://127.0.0.1:{free_port()}"
+    return _opened(settings, f"http://127.0.0.1:{free_port()}/api", opened_by)
+
+
+def tell_url(settings: Settings) -> IO[str]:
+    """Write the address of the stack's own Prefect server into the home, for commands typed beside it. Returns the
+    file, whose lock says that the stack lives: keep it open for as long."""
+    file = settings.home / PREFECT_URL
+    private.write(file, settings.prefect_api_url)
+    told = file.open(encoding="utf-8")
+    fcntl.flock(told, fcntl.LOCK_EX)
+    return told
+
+
+def beside_up(settings: Settings) -> Settings:
+    """Returns settings that name the Prefect server of the stack that runs in this home now; unchanged where they name
+    one, and where no stack runs. The password goes to nobody else: what a killed stack left behind is not believed."""
+    if settings.prefect_api_url:
+        return settings
+    with suppress(FileNotFoundError), (settings.home / PREFECT_URL).open(encoding="utf-8") as told:
+        try:
+            fcntl.flock(told, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            opened_by = (settings.home / PREFECT_AUTH).read_text(encoding="utf-8").strip()
+            return _opened(settings, told.read().strip(), opened_by)
+    return settings
+
+
+def _opened(settings: Settings, api_url: str, auth_string: str) -> Settings:
     return settings.model_copy(
         update={
-            "prefect_api_url": f"{server}/api",
+            "prefect_api_url": api_url,
             # The newer pages. A link to a run beside them ends in the older ones, which ask nobody for the password.
-            "prefect_ui_url": settings.prefect_ui_url or f"{server}/v2",
-            "prefect_auth_string": SecretStr(opened_by),
+            "prefect_ui_url": settings.prefect_ui_url or f"{api_url.removesuffix('/api')}/v2",
+            "prefect_auth_string": SecretStr(auth_string),
             "prefect_api_key": SecretStr(""),  # of another server
             "prefect_ssl_cert_file": None,
         }

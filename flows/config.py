@@ -80,6 +80,7 @@ class BrakeLimits:
     latest, and the time that Prefect takes to answer."""
 
     look_seconds: float = 3.0
+    idle_seconds_max: float = 120.0  # without a sign of life another process takes the comparing over
     tries_max: int = 4  # of one request that Prefect answers with 5xx
     try_again_seconds: float = 0.2
 
@@ -206,7 +207,7 @@ class WatchConfig:
     resource_holds_seconds: float = 600.0
     ocr_holds_seconds: float = 120.0
     library_count_seconds: float = 300.0  # between counts of the library, which read an index of every row
-    apply_seconds: float = 3_600.0  # between looks whether Prefect still has the automations as they are in code
+    apply_seconds: float = 60.0  # between looks whether Prefect still has the automations as they are in code
     c2pa_trust_anchors: Path | None = None
 
 
@@ -343,7 +344,8 @@ class RunnerLimits:
     retry_seconds_max: float = 60.0  # between looks while the server is away; grows up to here
     runs_at_once_max: int = 4
     due_max: int = 200  # runs read at one look; Prefect gives no more
-    lost_seconds: float = 45.0  # without a sign of life of its runner a run is shown as crashed
+    # Without a sign of life of its runner, at two looks a third of it apart, a run is shown as crashed.
+    lost_seconds: float = 30.0
     lease_seconds: float = 300.0  # of a place under a deployment's concurrency limit; renewed three times as often
     ends_max: int = 1_000  # ends of runs remembered for a server that is away; more are dropped
     log_lines_max: int = 1_000  # sent to Prefect for one run

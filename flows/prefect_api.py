@@ -44,13 +44,16 @@ def _headers(config: PrefectConfig) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """A run as the server shows it. type: in capitals, as `RUNNING`."""
+    """A run as the server shows it. type: in capitals, as `RUNNING`. owner: the process that a runner of ours set down,
+    "" for a run that a process shows by itself. deployed: it belongs to a deployment."""
 
     run_id: str
     name: str
     flow_id: str
     type: str
     message: str
+    owner: str = ""
+    deployed: bool = False
 
 
 class PrefectApi:
@@ -72,18 +75,22 @@ class PrefectApi:
     async def runs(self, query: Mapping[str, Any], limit: int) -> list[RunState]:
         """Returns the runs of a filter, at most `limit`, in no order that means anything."""
         answer = await self._request("POST", "/flow_runs/filter", {"flow_runs": query, "limit": limit})
-        return [_state(run) for run in answer or ()]
+        return [_state(run) for run in _list(answer)]
 
     async def delete_runs(self, query: Mapping[str, Any], limit: int) -> int:
         """Delete runs of a filter, with their task runs and logs, and return how many. limit: at most 50."""
         answer = await self._request("POST", "/flow_runs/bulk_delete", {"flow_runs": query, "limit": limit})
-        return len(answer["deleted"]) if answer is not None else 0
+        if answer is None:
+            return 0
+        if not isinstance(answer, dict) or not isinstance(answer.get("deleted"), list):
+            raise _nonsense()
+        return len(answer["deleted"])
 
     async def artifacts_of(self, run_ids: Sequence[str]) -> list[str]:
         """Returns the ids of some of the artifacts of these runs (as many as the server tells at once)."""
         query = {"flow_run_id": {"any_": list(run_ids)}}
         answer = await self._request("POST", "/artifacts/filter", {"artifacts": query})
-        return [str(artifact["id"]) for artifact in answer or ()]
+        return [str(_object(artifact)["id"]) for artifact in _list(answer)]
 
     async def delete_artifact(self, artifact_id: str) -> None:
         await self._request("DELETE", f"/artifacts/{artifact_id}")
@@ -105,9 +112,30 @@ class PrefectApi:
             raise RunLost(fault(error)) from error
 
 
-def _state(run: Mapping[str, Any]) -> RunState:
+def _list(answer: Any) -> list[Any]:
+    if answer is not None and not isinstance(answer, list):
+        raise _nonsense()
+    return answer or []
+
+
+def _object(part: Any) -> Mapping[str, Any]:
+    """Returns an object of an answer that has an id. Raises RunLost for anything else."""
+    if not isinstance(part, dict) or "id" not in part:
+        raise _nonsense()
+    return part
+
+
+def _nonsense() -> RunLost:
+    return RunLost("what answers is no Prefect server, or one of a version that is not understood")
+
+
+def _state(answer: Any) -> RunState:
+    run = _object(answer)
     state = run.get("state") or {}
+    if not isinstance(state, dict):
+        raise _nonsense()
     return RunState(
         str(run["id"]), str(run.get("name", "")), str(run.get("flow_id", "")), str(state.get("type", "")),
-        str(state.get("message") or ""),
+        str(state.get("message") or ""), str(run.get("infrastructure_pid") or ""),
+        run.get("deployment_id") is not None,
     )  # fmt: skip

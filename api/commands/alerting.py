@@ -9,7 +9,7 @@ import typer
 from rich.table import Column, Table
 
 from api.commands.flowing import flows_app
-from api.commands.opening import JsonFlag, console, fail, print_json, settings, with_store
+from api.commands.opening import JsonFlag, console, fail, print_json, settings, settings_beside_up, with_store
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -62,7 +62,7 @@ def send_test(as_json: JsonFlag = False) -> None:
     from api.processes import notice_config, prefect_config
     from flows.operations.trying import try_ways
 
-    config = settings()
+    config = settings_beside_up()
     tried = asyncio.run(try_ways(notice_config(config), prefect_config(config)))
     if as_json:
         print_json([{"way": each.way, "taken": each.taken, "detail": each.detail} for each in tried])
@@ -79,13 +79,13 @@ def send_test(as_json: JsonFlag = False) -> None:
 def apply_automations(as_json: JsonFlag = False) -> None:
     """Make Prefect's automations what the code says: again and again with the same result. One that somebody disabled
     stays disabled."""
-    _show(_on_server(settings(), apply=True), as_json)
+    _show(_on_server(settings_beside_up(), apply=True), as_json)
 
 
 @automations_app.command("list")
 def list_automations(as_json: JsonFlag = False) -> None:
     """List the automations that the Prefect server has of ours."""
-    _show(_on_server(settings(), apply=False), as_json)
+    _show(_on_server(settings_beside_up(), apply=False), as_json)
 
 
 def _on_server(config: Settings, *, apply: bool) -> list[AppliedAutomation]:
@@ -93,7 +93,7 @@ def _on_server(config: Settings, *, apply: bool) -> list[AppliedAutomation]:
     from flows.errors import InvalidNotices, PrefectAway
 
     if not config.prefect_api_url:
-        raise fail("no Prefect server: set PREFECT_API_URL to the address that `miaopei up` prints, with /api")
+        raise fail("no Prefect server: no `miaopei up` runs in this home, and PREFECT_API_URL is not set")
 
     async def work() -> list[AppliedAutomation]:
         from flows.operations.automations import prefect_notices

@@ -24,7 +24,7 @@ from api.commands.opening import (
     fail,
     operator,
     print_json,
-    settings,
+    settings_beside_up,
     settling,
 )
 from api.settings import Settings
@@ -59,7 +59,7 @@ def deploy(as_json: JsonFlag = False) -> None:
     from flows.operations.following import prefect_client
     from flows.operations.jobs import jobs
 
-    config = settings()
+    config = settings_beside_up()
     known = jobs(_jobs_config(config))
 
     async def work() -> Registered | None:
@@ -88,7 +88,7 @@ def list_jobs(as_json: JsonFlag = False) -> None:
     from flows.operations.following import prefect_client
     from flows.operations.jobs import jobs
 
-    config = settings()
+    config = settings_beside_up()
     known = jobs(_jobs_config(config))
 
     async def work() -> list[ListedJob]:
@@ -127,7 +127,7 @@ def run_job(
     from flows.errors import JobRefused
     from flows.operations.jobs import job_of, jobs
 
-    config = settings()
+    config = settings_beside_up()
     known = jobs(_jobs_config(config))
     try:
         job = job_of(known, name)
@@ -260,7 +260,9 @@ def _prefect_config(config: Settings) -> Any:
 
 
 def _no_answer(config: Settings) -> str:
-    return "Prefect does not answer" if config.prefect_api_url else "PREFECT_API_URL is not set"
+    if config.prefect_api_url:
+        return "Prefect does not answer"
+    return "no `miaopei up` runs in this home, and PREFECT_API_URL is not set"
 
 
 def add_to(app: typer.Typer) -> None:

@@ -44,6 +44,14 @@ def settings() -> Settings:
         raise fail(f"wrong settings: {problems}") from error
 
 
+def settings_beside_up() -> Settings:
+    """Returns the settings from the environment; where they name no Prefect server and `miaopei up` runs in the home,
+    with the server that it started, and what opens it. Exits with the names of wrong ones."""
+    from api.stack import beside_up
+
+    return beside_up(settings())
+
+
 def operator() -> str:
     """Returns the name of the user who runs the command, for the audit chain."""
     return f"operator:{getpass.getuser()}"

@@ -50,7 +50,21 @@ async def may_rewrite(conn: AsyncConnection) -> bool:
     return bool(asked.scalar_one())
 
 
-async def alone(conn: AsyncConnection, number: int) -> bool:
-    """Take the lock `number` until this transaction ends. Returns False when somebody else holds it."""
+async def alone(conn: AsyncConnection, number: int, *, idle_seconds_max: float = 120.0) -> bool:
+    """Take the lock `number` until this transaction ends. Returns False when somebody else holds it.
+
+    A transaction that then does nothing for `idle_seconds_max` is ended by the server: a process that stands still, on
+    a machine that was frozen or cut off, keeps nobody from the work for longer.
+    """
     lock = text("SELECT pg_try_advisory_xact_lock(:number)")
-    return bool((await conn.execute(lock, {"number": number})).scalar_one())
+    if not (await conn.execute(lock, {"number": number})).scalar_one():
+        return False
+    limit = text("SELECT set_config('idle_in_transaction_session_timeout', :milliseconds, true)")
+    await conn.execute(limit, {"milliseconds": str(int(idle_seconds_max * 1000))})
+    return True
+
+
+async def end_when_idle(conn: AsyncConnection, seconds_max: float) -> None:
+    """Have the server end this session, and with it the locks that it holds, once it does nothing for so long."""
+    limit = text("SELECT set_config('idle_session_timeout', :milliseconds, false)")
+    await conn.execute(limit, {"milliseconds": str(int(seconds_max * 1000))})

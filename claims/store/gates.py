@@ -54,6 +54,15 @@ OPEN: Final = LeaseGate()
 CLOSED: Final = LeaseGate(at_most=0)
 
 
+@dataclass(frozen=True, slots=True)
+class QueueHold:
+    """What people hold of a queue. conditions: of its rows that no brake holds; eased_at: when a brake on some of it
+    was last let go or turned into a limit, None for never."""
+
+    conditions: tuple[ColumnElement[bool], ...]
+    eased_at: datetime | None
+
+
 async def in_force(conn: AsyncConnection) -> dict[str, int]:
     """Return the limit of each brake that is pulled, by name; 0 holds."""
     rows = await conn.execute(select(brakes.c.name, brakes.c.at_once_max).where(brakes.c.at_once_max.is_not(None)))
@@ -76,11 +85,9 @@ async def of_queue(conn: AsyncConnection, queue: WorkQueue, now: datetime, *, co
     at_most: int | None = None
     for name, (limit, condition) in pulled.items():
         if limit == 0:
-            # What the bank has may be asked about: nothing new leaves.
-            passing = ~condition if queue != "settle" else or_(~condition, _at_the_bank())
             if name == _WHOLE[queue] and queue != "settle":
                 return CLOSED
-            closed.append(passing)
+            closed.append(_passing(queue, condition))
             continue
         left = limit - await _leased(conn, queue, condition, now)
         if left > 0:
@@ -90,6 +97,27 @@ async def of_queue(conn: AsyncConnection, queue: WorkQueue, now: datetime, *, co
         else:
             closed.append(~condition)
     return LeaseGate(tuple(closed), at_most)
+
+
+async def hold_of(conn: AsyncConnection, queue: WorkQueue) -> QueueHold:
+    """Return what people hold of a queue; a limit above 0 holds nothing, it only takes time."""
+    conditions: list[ColumnElement[bool]] = []
+    eased_at: datetime | None = None
+    for row in await conn.execute(select(brakes.c.name, brakes.c.at_once_max, brakes.c.at)):
+        condition = behind(row.name, queue)
+        if condition is None:
+            continue
+        if row.at_once_max == 0:
+            conditions.append(_passing(queue, condition))
+        else:
+            eased_at = row.at if eased_at is None else max(eased_at, row.at)
+    return QueueHold(tuple(conditions), eased_at)
+
+
+def _passing(queue: WorkQueue, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition of the rows that a brake on `condition` lets pass. What the bank has may be asked about:
+    nothing new leaves."""
+    return ~condition if queue != "settle" else or_(~condition, _at_the_bank())
 
 
 def behind(name: str, queue: WorkQueue) -> ColumnElement[bool] | None:

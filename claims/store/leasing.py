@@ -166,8 +166,10 @@ class WorkTable:
         attempts = self.table.c.attempts - 1
         await self._settle(conn, lease, state="due", due_at=due_at, leased_by="", leased_until=None, attempts=attempts)
 
-    async def backlog(self, conn: AsyncConnection, now: datetime, *filters: ColumnElement[bool]) -> WorkBacklog:
-        """Return how much is waiting, in work and given up."""
+    async def backlog(
+        self, conn: AsyncConnection, now: datetime, *filters: ColumnElement[bool], since: datetime | None = None
+    ) -> WorkBacklog:
+        """Return how much is waiting, in work and given up. since: nothing counts as due for longer."""
         columns = self.table.c
         expired = and_(columns.state == "leased", columns.leased_until < now)
         waiting = or_(columns.state == "due", expired)
@@ -183,7 +185,9 @@ class WorkTable:
                 ).where(columns.state != "done", *filters)
             )
         ).one()
-        oldest = (now - row[4]).total_seconds() if row[4] is not None else 0.0
+        oldest = 0.0
+        if row[4] is not None:
+            oldest = (now - (row[4] if since is None else max(row[4], since))).total_seconds()
         return WorkBacklog(due=row[0], later=row[1], leased=row[2], dead=row[3], oldest_seconds=oldest)
 
     def _is(self, lease: Fenced) -> tuple[ColumnElement[bool], ...]:

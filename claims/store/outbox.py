@@ -72,3 +72,9 @@ async def due_now(conn: AsyncConnection, topic: Topic, now: datetime) -> int:
 async def backlog(conn: AsyncConnection, topic: Topic, now: datetime) -> WorkBacklog:
     """Return how many messages of one topic wait, are being sent, were given up."""
     return await _OUTBOX.backlog(conn, now, outbox.c.topic == topic)
+
+
+async def overdue(conn: AsyncConnection, topic: Topic, now: datetime) -> WorkBacklog:
+    """Return the backlog of one topic without what people hold. What they have let go counts as due from then on."""
+    held = await gates.hold_of(conn, topic)
+    return await _OUTBOX.backlog(conn, now, outbox.c.topic == topic, *held.conditions, since=held.eased_at)

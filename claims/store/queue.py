@@ -18,7 +18,7 @@ from sqlalchemy import Row, and_, case, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims.store import gates
-from claims.store.leasing import WorkTable
+from claims.store.leasing import WorkBacklog, WorkTable
 from claims.store.tables import jobs, worker_heartbeats
 
 _JOBS: Final = WorkTable(jobs, unique=("claim_id", "round"))
@@ -128,19 +128,26 @@ async def newest_job(conn: AsyncConnection, claim_id: str) -> JobStanding | None
     return JobStanding(*row) if row is not None else None
 
 
+async def overdue(conn: AsyncConnection, now: datetime) -> WorkBacklog:
+    """Return the backlog without what people hold. What they have let go counts as due from then on."""
+    held = await gates.hold_of(conn, "claims")
+    return await _JOBS.backlog(conn, now, *held.conditions, since=held.eased_at)
+
+
 async def alone_due(conn: AsyncConnection, now: datetime) -> int:
     """Return how many jobs `lease_alone` would give out, one after another."""
+    lost = and_(jobs.c.state == "leased", jobs.c.leased_until < now)
+    kept = and_(jobs.c.state == "due", jobs.c.alone)
+    due = (jobs.c.state.in_(("due", "leased")), jobs.c.due_at <= now, or_(lost, kept))
+    counted = int((await conn.execute(select(func.count()).where(*due))).scalar_one())
+    if not counted:
+        return 0  # as nearly always: asked ten times a second, so the brakes are not read for it
     gate = await gates.of_queue(conn, "claims", now, counting=False)
     if not gate.room(1):
         return 0
-    lost = and_(jobs.c.state == "leased", jobs.c.leased_until < now)
-    kept = and_(jobs.c.state == "due", jobs.c.alone)
-    counted = await conn.execute(
-        select(func.count()).where(
-            jobs.c.state.in_(("due", "leased")), jobs.c.due_at <= now, or_(lost, kept), *gate.conditions
-        )
-    )
-    return int(counted.scalar_one())
+    if gate.conditions:
+        counted = int((await conn.execute(select(func.count()).where(*due, *gate.conditions))).scalar_one())
+    return counted
 
 
 async def moved_on(conn: AsyncConnection, job: Lease) -> None:

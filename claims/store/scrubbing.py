@@ -22,9 +22,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from claims.store.engine import end_when_idle
 from claims.store.tables import scrubs_due
 
 STATISTICS: Final = "pg_catalog.pg_statistic"
+IDLE_SECONDS_MAX: Final = 120.0  # between two statements: a process that stands still keeps others from it no longer
 _LOCK: Final = 0x73637275
 _QUERY_CANCELED, _LOCK_NOT_AVAILABLE = "57014", "55P03"
 # Also counts what the session changed shortly before: a table too many does no harm.
@@ -133,8 +135,10 @@ async def scrub(engine: AsyncEngine, limits: ScrubLimits) -> Scrubbed:
         conn = await opened.execution_options(isolation_level="AUTOCOMMIT")
         await conn.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
         try:
+            await end_when_idle(conn, IDLE_SECONDS_MAX)
             return await _scrub(conn, limits)
         finally:
+            await conn.execute(text("RESET idle_session_timeout"))
             await conn.execute(text("RESET statement_timeout"))
             await conn.execute(text("RESET lock_timeout"))
             await conn.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})

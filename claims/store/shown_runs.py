@@ -106,11 +106,17 @@ async def mark_crashed(conn: AsyncConnection, silent_seconds: float) -> int:
     return marked.rowcount
 
 
-async def to_tell(conn: AsyncConnection, limit: int) -> list[ShownRun]:
-    """Returns runs of which Prefect is to be told, the oldest first."""
+async def to_tell(conn: AsyncConnection, limit: int, alone_seconds: float = 0.0) -> list[ShownRun]:
+    """Returns runs of which Prefect is to be told, the oldest first. alone_seconds: since the last sign of life, for
+    which a crashed run whose items nobody has taken over yet is kept back."""
     silent = func.extract("epoch", runs.c.crashed_at - runs.c.alive_at).label("silent_seconds")
     over = or_(runs.c.crashed_at.is_not(None), runs.c.ended_at.is_not(None))
-    query = select(runs, silent).where(over, runs.c.told_at.is_(None)).order_by(runs.c.began_at).limit(limit)
+    ready = or_(
+        runs.c.ended_at.is_not(None),
+        func.jsonb_array_length(runs.c.taken_over_by) > 0,
+        func.abs(func.extract("epoch", func.now() - runs.c.alive_at)) >= alone_seconds,
+    )
+    query = select(runs, silent).where(over, runs.c.told_at.is_(None), ready).order_by(runs.c.began_at).limit(limit)
     return [_run(row) for row in await conn.execute(query)]
 
 

@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from claims.faults import fault
 from claims.store import brakes
 from claims.store.brakes import Brake, NotedControl
+from claims.store.engine import end_when_idle
 from flows.config import BrakeLimits, PrefectConfig
 from flows.drain import STORE_AWAY
 from flows.process import pause
@@ -194,13 +195,19 @@ async def _take_turn(engine: AsyncEngine, prefect: PrefectConfig, stop: asyncio.
     has the lock."""
     async with engine.connect() as conn:
         lock = text("SELECT pg_try_advisory_lock(:number)")
+        perhaps = True
         try:
-            if not (await conn.execute(lock, {"number": _ONE_AT_A_TIME})).scalar_one():
+            perhaps = bool((await conn.execute(lock, {"number": _ONE_AT_A_TIME})).scalar_one())
+            if not perhaps:
                 return
+            await end_when_idle(conn, limits.idle_seconds_max)
             await conn.commit()
             await _keep(engine, conn, prefect, stop, limits)
         finally:
-            await conn.invalidate()  # the lock is the connection's: it must not go back into the pool with it
+            # The lock is the connection's: it must not go back into the pool with it. Without, it goes back: a new one
+            # at each look costs both sides a handshake.
+            if perhaps:
+                await conn.invalidate()
 
 
 async def _keep(

@@ -75,7 +75,7 @@ def payout_unclear(observed: Observed, limits: AlertLimits) -> Sequence[Met]:
 
 
 def backlog_old(observed: Observed, limits: AlertLimits) -> Sequence[Met]:
-    """Work of a queue has been due for long, and nobody has taken it."""
+    """Work of a queue has been due for long, and nobody has taken it. What people hold is not due."""
     return [
         _met("backlog.old", name, age_seconds=int(backlog.oldest_seconds), due=backlog.due,
              limit_seconds=int(limits.backlog_seconds))

@@ -30,7 +30,11 @@ from flows.runs import OURS, artifact_key
 
 log = structlog.get_logger(__name__)
 
+_RETRIED = ("SCHEDULED", "PENDING")  # states of a run that is to be done again and that nobody has begun
 SIGNS = 4  # signs of life, and looks, in the time after which a silent process counts as dead
+# Without a sign of life, after which a crash is told though nobody has taken over yet. Each telling is an event, and a
+# notice to whoever is told of crashes; most leases run out, and are taken over, before.
+ALONE_SECONDS = 40.0
 UNKNOWN = "no process of ours knows this run any more; its claims or messages have their own history"
 
 
@@ -87,7 +91,8 @@ class Truth:
         count = 0
         async with self._engine.connect() as held, held.begin():
             async with self._engine.connect() as conn:
-                due = await shown_runs.to_tell(conn, self._limits.told_at_once_max)
+                alone_seconds = min(2 * self._limits.silent_seconds, max(ALONE_SECONDS, self._limits.silent_seconds))
+                due = await shown_runs.to_tell(conn, self._limits.told_at_once_max, alone_seconds)
             if not due or not await shown_runs.alone_to_tell(held):
                 return 0
             for run in due:
@@ -110,9 +115,11 @@ class Truth:
             async with self._engine.begin() as conn:
                 await shown_runs.forget(conn, run.flow_run_id)
             return
-        message = words(run, self._limits.successors_max)
-        if (shown.type, shown.message) != ("CRASHED", message):
-            await self._api.set_state(run.flow_run_id, "CRASHED", message)
+        # Told before, and somebody pressed Retry since: the run is the runner's.
+        if not (run.tellings and (shown.owner or shown.type in _RETRIED)):
+            message = words(run, self._limits.successors_max)
+            if (shown.type, shown.message) != ("CRASHED", message):
+                await self._api.set_state(run.flow_run_id, "CRASHED", message)
         if run.taken_over_by:
             key = artifact_key("taken-over", run.flow_run_id[:8])
             page = links(run, self._pages, self._limits.successors_max)
@@ -123,7 +130,8 @@ class Truth:
 
     async def sweep_unknown(self) -> int:
         """Show runs as crashed that have been open for `unknown_hours` and that the store does not know. Returns how
-        many. Runs of deployments are not ours to judge: whoever serves them ends them. Raises RunLost."""
+        many. Runs that a runner has, or is about to have, are not ours to judge: whoever serves them ends them. Raises
+        RunLost."""
         async with self._engine.connect() as conn:
             now = await shown_runs.database_time(conn)
         before = now - timedelta(hours=self._limits.unknown_hours)
@@ -131,12 +139,15 @@ class Truth:
             "tags": {"all_": [OURS]},
             "state": {"type": {"any_": list(OPEN_STATES)}},
             "expected_start_time": {"before_": before.isoformat()},
-            "deployment_id": {"is_null_": True},
         }
         open_runs = await self._api.runs(query, self._limits.told_at_once_max)
         async with self._engine.connect() as conn:
             known = await shown_runs.known(conn, [run.run_id for run in open_runs])
-        unknown = [run for run in open_runs if run.run_id not in known]
+        unknown = [
+            run
+            for run in open_runs
+            if run.run_id not in known and not run.owner and (not run.deployed or run.type == "RUNNING")
+        ]
         for run in unknown:
             await self._api.set_state(run.run_id, "CRASHED", UNKNOWN)
         if unknown:

@@ -27,6 +27,7 @@ from flows.process import pause
 from flows.runs import OURS
 
 _ONE_AT_A_TIME: Final = 0x6D697072  # advisory lock
+ROUND_SECONDS_MAX: Final = 3_600.0  # for which a process that stands still keeps others from it
 FIRST_SECONDS: Final = 60.0  # before the first round: the start of a process has other work
 
 log = structlog.get_logger(__name__)
@@ -88,7 +89,7 @@ async def keep_short(engine: AsyncEngine, config: PrefectConfig, stop: asyncio.E
             return
         try:
             async with engine.connect() as held, held.begin():
-                if await alone(held, _ONE_AT_A_TIME):
+                if await alone(held, _ONE_AT_A_TIME, idle_seconds_max=ROUND_SECONDS_MAX):
                     done = await prefect_retention(engine, config)
                     log.info("prefect's old runs were deleted", runs=done.runs, artifacts=done.artifacts)
         except STORE_AWAY as error:

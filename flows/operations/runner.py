@@ -117,6 +117,7 @@ class JobRunner:
         self._register_at = self._sweep_at = float("-inf")
         self._running: dict[UUID, RunInHand] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._silent: set[UUID] = set()  # runs whose runner was silent at the last look
         self._ends: dict[UUID, State[Any]] = {}  # ends that the server has not taken yet
         self.healthy = False
         self.done = 0
@@ -329,13 +330,15 @@ class JobRunner:
             if (owner := _owner(run)) and run.id not in self._running and run.id not in self._ends
         }
         if not suspects:
+            self._silent = set()
             return
         async with self._engine.connect() as conn:
             alive = await heartbeats.since(conn, utc_now() - timedelta(seconds=self._limits.lost_seconds))
         names = {process.name for process in alive} - {self._config.name}  # ours, and yet not in hand: lost, too
-        for run, owner in suspects.values():
-            if owner in names:
-                continue
+        silent = {run_id for run_id, (_, owner) in suspects.items() if owner not in names}
+        # At two looks in a row: after the store was away or the machine stood still everybody seems silent at first.
+        lost, self._silent = silent & self._silent, silent
+        for run, owner in (suspects[run_id] for run_id in lost):
             cancelling = run.state is not None and run.state.type is StateType.CANCELLING
             state: State[Any] = (
                 Cancelled() if cancelling else Crashed(message=f"its process is gone: {owner}; run it again")

@@ -89,6 +89,7 @@ class Watch:
     _away_until: float = field(default=float("-inf"))
     _counted_at: float = field(default=float("-inf"))
     _library_rows: int | None = field(default=None)
+    _answered: bool = field(default=True)  # Prefect, when it was last asked to take our automations: said once
 
     async def keep(self, stop: asyncio.Event) -> None:
         """Watch until `stop`. A round under way then is cancelled: what it did not record is done again."""
@@ -134,9 +135,9 @@ class Watch:
             return Observed(
                 at=now,
                 backlogs={
-                    "adjudication": await queue.backlog(conn, now),
-                    "settle": await outbox.backlog(conn, "settle", now),
-                    "refer": await outbox.backlog(conn, "refer", now),
+                    "adjudication": await queue.overdue(conn, now),
+                    "settle": await outbox.overdue(conn, "settle", now),
+                    "refer": await outbox.overdue(conn, "refer", now),
                 },
                 unclear=await payouts.unclear(conn, now - timedelta(seconds=limits.payout_unclear_seconds)),
                 findings=await findings.listed(conn, limit=1000),
@@ -165,6 +166,7 @@ class Watch:
             self._lost(error)
             return
         else:
+            self._answered = True
             changed = [each.name for each in applied if each.change != "unchanged"]
             if changed:
                 log.info("Prefect's automations were applied", changed=changed)
@@ -256,9 +258,11 @@ class Watch:
         return time.monotonic() < self._away_until
 
     def _lost(self, error: PrefectAway) -> None:
+        if self._answered:
+            log.info("Prefect is away: our own process sends notices", error=error)
+        self._answered = False
         self._away_until = time.monotonic() + self.prefect.retry_after_seconds
         self._applied_at = float("-inf")  # it may come back as another, empty one
-        log.info("Prefect is away: our own process sends notices", error=error)
 
 
 @contextlib.asynccontextmanager

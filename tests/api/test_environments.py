@@ -13,7 +13,7 @@ from api import environments
 from api.environments import OWN, SECRETS, of_process, variable_of
 from api.processes import prefect_config
 from api.settings import BankSettings, PartnerSettings, Settings
-from api.stack import PREFECT_AUTH, prefect_on_this_machine
+from api.stack import PREFECT_AUTH, PREFECT_URL, beside_up, prefect_on_this_machine, tell_url
 
 WORD = "KANARI"
 
@@ -141,6 +141,23 @@ def test_the_prefect_server_of_the_stack_asks_for_a_password_of_its_own(
     assert not [name for name, value in server.items() if opened_by in value or WORD in value]
     for kind in ("api", "insurer-anshun"):
         assert opened_by not in of_process(here, kind).values(), kind
+
+
+def test_a_command_beside_the_stack_finds_its_prefect_server_and_believes_no_dead_one(settings: Settings) -> None:
+    alone = settings.model_copy(update={"prefect_api_url": "", "prefect_auth_string": SecretStr("")})
+    assert beside_up(alone) == alone, "no stack runs here"
+    up = prefect_on_this_machine(alone)
+    told = tell_url(up)
+    assert (alone.home / PREFECT_URL).stat().st_mode & 0o077 == 0
+    found = beside_up(alone.model_copy(update={"prefect_api_key": SecretStr(f"{WORD}-cloud")}))
+    assert found.prefect_api_url == up.prefect_api_url
+    assert found.prefect_auth_string == up.prefect_auth_string
+    assert found.prefect_api_key.get_secret_value() == ""
+    other = alone.model_copy(update={"prefect_api_url": "https://prefect.example/api"})
+    assert beside_up(other) == other, "the setting is the operator's word"
+    told.close()  # as the kernel does for a killed process
+    assert (alone.home / PREFECT_URL).exists()
+    assert beside_up(alone) == alone, "whoever has the port now gets no password"
 
 
 def test_all_settings_that_open_nothing_reach_each_of_our_own_processes(settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
 import signal
 import sys
@@ -15,8 +16,10 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from api import stack as stacks
+from api.cli import app
 from api.client import ApiClient, FileToSend
 from api.http.tokens import Role
 from api.process import ChildCommand
@@ -108,6 +111,13 @@ def test_claims_are_paid_while_prefect_hangs_and_runs_appear_when_it_comes(late:
     user, _, password = late.stack.prefect_auth.read_text(encoding="utf-8").partition(":")
     opened = httpx.get(f"{api}/flow_runs/{run}", auth=(user, password), trust_env=False, timeout=60)
     assert opened.json()["id"] == run
+
+    # Typed beside the stack, with its home alone, a command finds this server and what opens it.
+    with pytest.MonkeyPatch.context() as typed:
+        typed.setenv("MIAOPEI_HOME", str(late.home))
+        ran = CliRunner().invoke(app, ["flows", "run", "audit-verify", "--json"])
+    ended = json.loads(ran.stdout)
+    assert (ended["state"], bool(ended["run"])) == ("Completed", True), ran.output
 
     # Killed with a claim in hand: the other processes show that, before anybody takes the claim over and after.
     with httpx.Client(base_url=api, auth=(user, password), trust_env=False, timeout=60) as prefect:

@@ -452,6 +452,7 @@ def test_each_process_holds_its_own_secrets_and_no_other(stage: Stage) -> None:
         "worker": {"app", "prefect's pages"},
         "settle": {"app", "bank", "prefect's pages"},
         "refer": {"app", "prefect's pages"} | partners,
+        "runner": {"app", "bank", "prefect's pages"},
         "prefect": {"prefect", "prefect's pages"},
         "bank": {"bank"},
         "insurer-anshun": {"partner anshun"},

@@ -34,6 +34,7 @@ from claims.claim import Status
 from claims.credit import Scorecard
 from claims.store import heartbeats, queue
 from claims.store.blobs import BlobStore
+from claims.store.brakes import FLOWS
 from claims.store.tables import audit as audit_rows
 from claims.store.tables import decisions, jobs, payouts, referrals
 from fixtures import demo_world
@@ -243,6 +244,9 @@ def test_registering_again_changes_what_differs_and_keeps_an_operators_word(
     assert pages.api.patch(schedule, json={"active": True}).is_success
     old = pages.post("/deployments/", name="gone", flow_id=sweep["flow_id"], tags=["miaopei"])["id"]
     pages.post("/deployments/", name="somebody else's", flow_id=sweep["flow_id"], tags=["theirs"])
+    for brake in FLOWS:  # as `flows.operations.controls` makes them: paused, they hold work
+        if brake not in before:
+            pages.post("/deployments/", name=brake, flow_id=sweep["flow_id"], tags=["miaopei"], paused=True)
     known = dict(all_jobs(jobs_config(told)))
     known["erase"] = replace(known["erase"], description="**Other words.**")
     known["retention-sweep"] = replace(known["retention-sweep"], at_once_max=2)
@@ -261,6 +265,7 @@ def test_registering_again_changes_what_differs_and_keeps_an_operators_word(
     assert after["retention-sweep"]["global_concurrency_limit"]["limit"] == 2
     assert pages.api.get(f"/deployments/{old}").status_code == 404
     assert "somebody else's" in after
+    assert all(after[brake]["paused"] for brake in FLOWS if brake not in before)
     printed = _command(told, monkeypatch, "deploy")
     assert (printed["updated"], printed["removed"]) == (["retention-sweep", "erase"], [])
     restored = pages.deployments()

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.processes import prefect_config
 from api.settings import PrefectSettings, Settings
 from flows.config import PrefectConfig, TruthLimits
+from flows.errors import RunLost
 from flows.operations.crashed import SIGNS, Steadiness, Truth, keep_truth
 from flows.operations.prefect_retention import keep_short, prefect_retention
 from flows.prefect_api import PrefectApi, RunState, open_api
@@ -35,6 +36,7 @@ pytestmark = pytest.mark.anyio
 WORKING = """
 import asyncio, os
 from flows.config import PrefectConfig, TruthLimits
+from flows.errors import RunLost
 from flows.operations.crashed import keep_truth
 from flows.register import StoredRegister
 from flows.runs import RunLabel, Summary
@@ -167,6 +169,84 @@ async def test_the_run_of_a_killed_process_is_crashed_and_leads_to_who_has_its_c
         await until(linked)
 
 
+async def events(client: httpx.AsyncClient, run_id: str, name: str) -> int:
+    query = {"event": {"name": [f"prefect.flow-run.{name}"]}, "resource": {"id": [f"prefect.flow-run.{run_id}"]}}
+    return int((await client.post("/events/filter", json={"filter": query})).json()["total"])
+
+
+async def test_a_crash_is_told_once_where_the_claim_is_soon_taken_over(
+    engine: AsyncEngine, config: PrefectConfig, api: PrefectApi, keeping: StoredRegister
+) -> None:
+    async with httpx.AsyncClient(base_url=config.api_url, trust_env=False) as client:
+        lost = await made(client, "RUNNING", OURS)
+        await StoredRegister(engine, "worker@dead").began(lost, label("clm-20"))
+
+        async def crashed() -> bool:
+            return bool((await shown(engine))[0].crashed_at)
+
+        await until(crashed)
+        assert (await state(api, lost)).type == "RUNNING", "somebody may take it over any moment"
+        async with tracking(config, keeping) as tracker:
+            await finish(tracker, "clm-20")
+        await shows(api, lost, "CRASHED", "taken over by run ")
+
+        async def kept() -> bool:
+            return bool(await events(client, lost, "Crashed"))
+
+        await until(kept)
+        assert await events(client, lost, "Crashed") == 1
+
+
+async def test_a_crashed_run_that_somebody_retries_is_left_to_the_runner(
+    engine: AsyncEngine, config: PrefectConfig, api: PrefectApi
+) -> None:
+    truth = Truth(engine, api, config)
+    async with httpx.AsyncClient(base_url=config.api_url, trust_env=False) as client:
+        lost = await made(client, "RUNNING", OURS)
+        await StoredRegister(engine, "worker@dead").began(lost, label("clm-21"))
+        await age(engine, "-1 hour")
+        await truth.look()
+        await truth.tell()
+        await shows(api, lost, "CRASHED", "gave no sign of life")
+        # Retry leases the claim anew: a worker has it, in a run of its own, while the runner has this one.
+        for kind, owner in (("SCHEDULED", ""), ("PENDING", ""), ("RUNNING", "runner@here"), ("COMPLETED", "")):
+            if owner:
+                await client.patch(f"/flow_runs/{lost}", json={"infrastructure_pid": owner})
+            await api.set_state(lost, kind, "as the runner says")
+            successor = await made(client, "RUNNING", OURS)
+            await StoredRegister(engine, "worker@alive").began(successor, label("clm-21"))
+            assert await truth.tell() == 1
+            assert (await state(api, lost)).message == "as the runner says", kind
+            await api.set_state(successor, "COMPLETED", "decided")
+        assert await truth.tell() == 0
+        pages = (await client.post("/artifacts/filter", json={"artifacts": {"flow_run_id": {"any_": [lost]}}})).json()
+        assert any(successor in str(page["data"]) for page in pages), "the link is there all the same"
+
+
+async def test_an_answer_of_another_shape_is_a_server_that_is_away() -> None:
+    answers = (b"{}", b"[1]", b'["a"]', b'"x"', b"7", b'{"deleted": 1}', b'[{"id": 1, "state": 2}]', b"[")
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1")
+    host, port = server.sockets[0].getsockname()
+    async with server, httpx.AsyncClient(base_url=f"http://{host}:{port}", trust_env=False) as client:
+        api = PrefectApi(client)
+        for body in answers:
+            told = 0
+            for call in (api.state("x"), api.runs({}, 1), api.artifacts_of(["x"]), api.delete_runs({}, 1)):
+                try:
+                    await call
+                except RunLost:
+                    told += 1
+            assert told >= 3, body
+
+
 async def test_a_crashed_run_that_completes_later_stays_crashed(
     database_url: str,
     engine: AsyncEngine,
@@ -200,9 +280,14 @@ async def test_runs_that_end_by_themselves_leave_nothing_behind(
     async with tracking(config, keeping) as tracker:
         assert await tracker._reachable()
         await asyncio.gather(*(finish(tracker, f"clm-{number}") for number in range(3)))
+        await until(lambda: _tracked(tracker, 3))  # reported beside the work
         assert (tracker.tally.tracked, tracker.tally.untracked) == (3, 0)
         assert tracker.report() == {"prefect": True}
     assert await shown(engine) == []
+
+
+async def _tracked(tracker: Tracker, count: int) -> bool:
+    return tracker.tally.tracked == count
 
 
 async def test_the_end_that_prefect_missed_is_told_when_it_is_back(engine: AsyncEngine, config: PrefectConfig) -> None:
@@ -221,14 +306,14 @@ async def test_the_end_that_prefect_missed_is_told_when_it_is_back(engine: Async
 
         async with tracking(away, register) as tracker, open_api(away, 5) as client:
             await tracker.run(label("clm-3"), body, lambda _: Summary("1 paid", []))
-            await tracker.reported()
+            await until(lambda: _ended(engine, 1))  # reported beside the work
             (row,) = await shown(engine)
             assert row.message == "1 paid"
             front.away = False
             await until(lambda: _reaches(tracker))
             with pytest.raises(LookupError):
                 await tracker.run(label("clm-4"), failing, lambda _: Summary("none", []))
-            await tracker.reported()
+            await until(lambda: _ended(engine, 2))
             truth, api = Truth(engine, PrefectApi(client), away), PrefectApi(client)
             ids = [row.flow_run_id for row in await shown(engine)]
             assert len(ids) == 2
@@ -238,6 +323,10 @@ async def test_the_end_that_prefect_missed_is_told_when_it_is_back(engine: Async
             assert [end.type for end in ends] == ["COMPLETED", "FAILED"]
             assert "people" not in ends[1].message
         assert await shown(engine) == []
+
+
+async def _ended(engine: AsyncEngine, count: int) -> bool:
+    return sum(row.ended_at is not None for row in await shown(engine)) == count
 
 
 async def _more_than(engine: AsyncEngine, count: int) -> bool:
@@ -314,23 +403,30 @@ async def test_a_run_that_nobody_knows_is_ended_after_a_while_and_other_peoples_
 ) -> None:
     async with httpx.AsyncClient(base_url=config.api_url, trust_env=False) as client:
         ours = [await made(client, kind, OURS) for kind in ("RUNNING", "PENDING")]
+        flow = (await client.post("/flows/", json={"name": "another"})).json()["id"]
+        there = (await client.post("/deployments/", json={"name": "another", "flow_id": flow})).json()["id"]
+        ours.append(await made(client, "RUNNING", OURS, deployment_id=there))  # a worker's, under `adjudicate`
+        served = [await made(client, "PENDING", OURS, deployment_id=there) for _ in range(2)]
+        await client.patch(f"/flow_runs/{served[1]}", json={"infrastructure_pid": "runner@here"})
+        await api.set_state(served[1], "RUNNING", "")
         known = await made(client, "RUNNING", OURS)
         theirs = await made(client, "RUNNING", "of somebody else")
     await StoredRegister(engine, "alive").began(known, label("clm-8"))
     fresh = Truth(engine, api, config)
     assert await fresh.sweep_unknown() == 0
     hasty = replace(config, truth=replace(config.truth, unknown_hours=1e-6))
-    assert await Truth(engine, api, hasty).sweep_unknown() == 2
-    assert [(await state(api, run_id)).type for run_id in ours] == ["CRASHED", "CRASHED"]
+    assert await Truth(engine, api, hasty).sweep_unknown() == 3
+    assert [(await state(api, run_id)).type for run_id in ours] == ["CRASHED"] * 3
+    assert [(await state(api, run_id)).type for run_id in served] == ["PENDING", "RUNNING"], "a runner ends them"
     assert [(await state(api, run_id)).type for run_id in (known, theirs)] == ["RUNNING", "RUNNING"]
-    for run_id in (known, theirs):
+    for run_id in (known, theirs, *served):
         await api.set_state(run_id, "CANCELLED", "the test is over")
 
 
-async def made(client: httpx.AsyncClient, kind: str, tag: str) -> str:
+async def made(client: httpx.AsyncClient, kind: str, tag: str, **more: str) -> str:
     """Makes a run of another program in the server and returns its id."""
     flow = (await client.post("/flows/", json={"name": "another"})).json()["id"]
-    body = {"flow_id": flow, "tags": [tag], "state": {"type": kind}}
+    body = {"flow_id": flow, "tags": [tag], "state": {"type": kind}, **more}
     answer = await client.post("/flow_runs/", json=body)
     assert answer.is_success, answer.text
     return str(answer.json()["id"])

@@ -172,6 +172,33 @@ async def test_held_payouts_are_not_sent_and_those_that_were_are_asked_about(wor
     assert await sending(world, "settle") == [sent, kept]
 
 
+async def test_what_is_held_is_not_overdue_and_what_is_let_go_is_from_then_on(world: World) -> None:
+    sent = (await world.decided("sent", Outcome.PAY, 1_000)).payout_id
+    await world.decided("kept", Outcome.PAY, 1_100)
+    await of_product(world, "parcel", "parcel_damage")
+    await world.submitted("food")
+    async with world.engine.begin() as conn:
+        await payouts.mark_sent(conn, sent, world.now)
+
+    async def overdue(seconds: float) -> tuple[int, float, int, float]:
+        async with world.engine.connect() as conn:
+            claims = await queue.overdue(conn, world.later(seconds))
+            settle = await outbox.overdue(conn, "settle", world.later(seconds))
+        return claims.due, claims.oldest_seconds, settle.due, settle.oldest_seconds
+
+    assert await overdue(60) == (2, 60.0, 2, 60.0)
+    await pull(world, "product:fresh_food_rot")
+    assert await overdue(60) == (1, 60.0, 1, 60.0), "the bank is still asked about what it has"
+    await pull(world, "adjudicate")
+    assert await overdue(60) == (0, 0.0, 1, 60.0)
+    await pull(world, "adjudicate", 1)
+    assert (await overdue(60))[:2] == (1, 60.0), "a limit only takes time"
+    world.now = world.later(600)
+    await pull(world, "product:fresh_food_rot", None)
+    await pull(world, "adjudicate", None)
+    assert await overdue(20) == (2, 20.0, 2, 20.0)
+
+
 async def test_notices_are_held_by_their_name_and_by_their_insurer(world: World) -> None:
     await world.decided("c", Outcome.REFER)
     for name in ("refer", "insurer:anshun"):
