@@ -50,7 +50,7 @@ from flows.errors import JobRefused
 from flows.operations.deployments import SERVER_ERRORS, register
 from flows.operations.job import Job, JobCall, JobResult
 from flows.operations.jobs import Jobs, jobs
-from flows.operations.shown_run import MESSAGE_CHARACTERS_MAX, ShownRun
+from flows.operations.shown_run import MESSAGE_CHARACTERS_MAX, ShownJobRun
 from flows.prefect_server import client_settings
 from flows.process import live, pause, stopping
 from flows.queues import utc_now
@@ -230,7 +230,7 @@ class JobRunner:
 
     async def _run(self, in_hand: RunInHand) -> None:
         run, job = in_hand.run, in_hand.job
-        shown = ShownRun(self._client, run, job, self._limits, in_hand.lease)
+        shown = ShownJobRun(self._client, run, job, self._limits, in_hand.lease)
         try:
             if not await self._begun(shown):
                 return
@@ -242,7 +242,7 @@ class JobRunner:
         finally:
             self._running.pop(run.id, None)
 
-    async def _begun(self, shown: ShownRun) -> bool:
+    async def _begun(self, shown: ShownJobRun) -> bool:
         try:
             return await shown.begin(self._config.name)
         except ObjectNotFound:
@@ -253,7 +253,7 @@ class JobRunner:
             self._ends[shown.run.id] = AwaitingRetry(message="did not begin: the server was away")
             return False
 
-    async def _work(self, in_hand: RunInHand, shown: ShownRun) -> tuple[State[Any], JobResult | None]:
+    async def _work(self, in_hand: RunInHand, shown: ShownJobRun) -> tuple[State[Any], JobResult | None]:
         """Do the job. Returns how the run ends, and the result if there is one."""
         job, run = in_hand.job, in_hand.run
         call = JobCall(self._config.jobs, _actor(run), shown.say, shown.advance)

@@ -37,7 +37,7 @@ WAITS_MAX: Final = 20  # times that the server asks for a pause before a run may
 RESULT: Final = "result"  # type of the artifact with the result as plain JSON
 
 
-class ShownRun:
+class ShownJobRun:
     """Shows one run. `say` and `advance` may be called from any thread; nothing here waits for the server but `begin`,
     `keep` and `finish`."""
 
