@@ -62,7 +62,6 @@ LONGEST = (
     "tests/flows/test_brakes.py",
     "tests/api/http/test_fuzz.py",
     "tests/flows/test_worker.py",
-    "tests/flows/test_runs_in_prefect.py",
     "tests/api/test_without_prefect.py::test_claims_are_paid_while_prefect_hangs_and_runs_appear_when_it_comes",
     "tests/flows/test_library.py::test_a_batch_that_kills_its_worker_process_does_not_sink_the_rest",
     "tests/vision/documents/test_forensics.py",

@@ -161,7 +161,7 @@ class Watch:
         try:
             applied = await self.notices.apply()
         except InvalidNotices as error:
-            log.error("Prefect's automations were not applied", reason=str(error))
+            log.error("Prefect's automations were not applied", error=error)
         except PrefectAway as error:
             self._lost(error)
             return
@@ -214,7 +214,7 @@ class Watch:
         try:
             await self._send_ourselves(notice, message)
         except NoticeRefused as error:
-            log.warning("a notice was not taken", notice=message.id, way=notice.way, reason=str(error))
+            log.warning("a notice was not taken", notice=message.id, way=notice.way, error=error)
             await self._put_off(notice, str(error))
             return
         async with self.engine.begin() as conn:
