@@ -246,7 +246,7 @@ def test_registering_again_changes_what_differs_and_keeps_an_operators_word(
     pages.post("/deployments/", name="somebody else's", flow_id=sweep["flow_id"], tags=["theirs"])
     for brake in FLOWS:  # as `flows.operations.controls` makes them: paused, they hold work
         if brake not in before:
-            pages.post("/deployments/", name=brake, flow_id=sweep["flow_id"], tags=["miaopei"], paused=True)
+            pages.post("/deployments/", name=brake, flow_id=sweep["flow_id"], tags=["miaopei", "brake"], paused=True)
     known = dict(all_jobs(jobs_config(told)))
     known["erase"] = replace(known["erase"], description="**Other words.**")
     known["retention-sweep"] = replace(known["retention-sweep"], at_once_max=2)
