@@ -278,6 +278,6 @@ def _open(folder: Path, photos: Sequence[Path]) -> Iterator[_Shop]:
 def _server_process() -> psutil.Process:
     """Returns the process of the Prefect server that this process started."""
     for child in psutil.Process().children(recursive=True):
-        if "prefect" in child.cmdline() and "server" in child.cmdline():
+        if {"api.prefect_command", "server"} <= set(child.cmdline()):
             return child
     raise ProcessLookupError("Prefect's server is not among the children of this process")
