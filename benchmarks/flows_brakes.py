@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.client import ApiClient, FileToSend
 from api.http.tokens import Role
+from api.processes import prefect_config
 from api.sandbox import Sandbox
 from api.settings import Settings
 from benchmarks.scratch import scratch_folder
@@ -25,6 +26,7 @@ from claims.store import brakes
 from claims.store.engine import connect
 from claims.store.tables import claims, stage_results
 from fixtures import demo_world
+from flows.prefect_api import open_api
 
 CLAIMS = 100
 WATCHED_SECONDS = 12.0  # after the click: whatever begins in that time counts
@@ -46,7 +48,7 @@ async def measure(sandbox: Sandbox, count: int) -> dict[str, float]:
     settings = sandbox.stack.settings
     engine = connect(settings.database_url, pool_size=2)
     try:
-        async with httpx.AsyncClient(base_url=settings.prefect_api_url, trust_env=False, timeout=30) as prefect:
+        async with open_api(prefect_config(settings), 30.0) as prefect:
             await _until(lambda: _answers(prefect), "Prefect shows no work queue")
             await _put(engine, 0)
             await _file(sandbox, count)
