@@ -103,7 +103,9 @@ async def _measure(dsn: str, database: str, config: PrefectConfig, runs: int, sh
                 await show(tracker, f"clm-{number:06}")
 
         async with tracking(replace(config, probe_timeout_seconds=10, request_timeout_seconds=60)) as tracker:
+            await tracker.warm()  # else the first runs would go by the answer to no question yet: not shown
             await show(tracker, "clm-first")
+            await tracker.reported()
             await asyncio.gather(*(limited(tracker, number) for number in range(runs - 1)))
             await tracker.reported()
             shown = tracker.tally.tracked
