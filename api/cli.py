@@ -9,21 +9,7 @@ import typer
 from rich.markup import escape
 
 from api import logs, private
-from api.commands import (
-    alerting,
-    alone,
-    auditing,
-    benches,
-    books,
-    braking,
-    casework,
-    deploying,
-    flowing,
-    measuring,
-    running,
-    teaching,
-    tokens,
-)
+from api.commands import auditing, benches, books, casework, flowing, measuring, running, teaching, tokens
 from api.commands.opening import error_console
 from api.postgres import PostgresFailed
 from api.process import StackFailed
@@ -38,21 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Miaopei: consumer-insurance claims, decided in seconds.",
 )
-for part in (
-    running,
-    casework,
-    books,
-    auditing,
-    tokens,
-    measuring,
-    teaching,
-    benches,
-    flowing,
-    alone,
-    deploying,
-    alerting,
-    braking,
-):
+for part in (running, casework, books, auditing, tokens, measuring, teaching, benches, flowing):
     part.add_to(app)
 
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -116,8 +117,8 @@ async def _stage(case: CaseInHand, name: str) -> None:
 # The tasks, in the order of the flow. Timeouts are policy choices, far above what was ever measured: they free a claim
 # from what hangs. What only reads the store is run again at once where the connection broke; every other failure is put
 # off by the queue, with growing pauses, and the stages that had finished are taken from the store then.
-@task(
-    name="cover",
+_reading = partial(
+    task,
     tags=["store"],
     timeout_seconds=120,
     retries=2,
@@ -125,6 +126,9 @@ async def _stage(case: CaseInHand, name: str) -> None:
     retry_on=STORE_AWAY,
     retry_if=is_away,
 )
+
+
+@_reading(name="cover")
 async def cover(case: CaseInHand) -> None:
     """Read what the policy has paid and promised already."""
     await _stage(case, "cover")
@@ -154,29 +158,13 @@ async def credit(case: CaseInHand) -> None:
     await _stage(case, "credit")
 
 
-@task(
-    name="fraud",
-    tags=["store"],
-    timeout_seconds=120,
-    retries=2,
-    retry_delay_seconds=0.2,
-    retry_on=STORE_AWAY,
-    retry_if=is_away,
-)
+@_reading(name="fraud")
 async def fraud(case: CaseInHand) -> None:
     """Count claims that share a device, an account, an address, a merchant or the claimant."""
     await _stage(case, "fraud")
 
 
-@task(
-    name="repeats",
-    tags=["store"],
-    timeout_seconds=120,
-    retries=2,
-    retry_delay_seconds=0.2,
-    retry_on=STORE_AWAY,
-    retry_if=is_away,
-)
+@_reading(name="repeats")
 async def repeats(case: CaseInHand) -> None:
     """Look for other claims for the same order or about the same event."""
     await _stage(case, "repeats")

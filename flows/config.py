@@ -320,8 +320,8 @@ class ReferConfig:
 
 @dataclass(frozen=True, slots=True)
 class JobsConfig:
-    """What the jobs that operators start need (`flows.operations.jobs`): the books, the bank to compare them with, the
-    tips of the audit chain, and how pictures are described."""
+    """Configuration of the jobs that operators start (`flows.operations.jobs`): the books, the bank to compare them
+    with, the tips of the audit chain, and how pictures are described."""
 
     store: StoreConfig
     settle: SettleConfig

@@ -46,8 +46,8 @@ def check_kinds(products: Mapping[str, Product], catalogue: Catalogue, kinds: Pa
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """What some products need every kind that they pay on to show. otherwise: what is wrong with a kind that does not
-    show it, and what to do."""
+    """A need of some products: a mark that every kind of paper that they pay on must show. otherwise: what is wrong
+    with a kind that does not show it, and what to do."""
 
     of: Callable[[Product], bool]
     shown: Callable[[PaperTraits], bool]

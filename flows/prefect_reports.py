@@ -51,7 +51,8 @@ class ReportedTask:
 
 @dataclass(slots=True)
 class RunReport:
-    """What of a run was reported already. graphs: True for a graph of tasks for each item, False for one for all."""
+    """Report of a run, which remembers what of it was told already. graphs: True for a graph of tasks for each item,
+    False for one for all."""
 
     flow: str
     run_id: UUID

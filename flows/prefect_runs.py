@@ -21,21 +21,18 @@ import structlog
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import State
 from prefect.context import AsyncClientContext
-from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Crashed, Failed, Running
 
 from claims.faults import fault
 from flows.config import PrefectConfig
 from flows.errors import RunLost
 from flows.prefect_reports import Json, RunReport, batch_page
-from flows.prefect_server import client_settings, let_events_go
+from flows.prefect_server import SERVER_ERRORS, again, client_settings, let_events_go
 from flows.run_record import RunRecord
 from flows.runs import OURS, RunLabel, RunPage, Summary, Work, artifact_key
 
 T = TypeVar("T")
-
-# Errors that Prefect's client raises for a server that is away, overloaded, half dead or inconsistent.
-SERVER_ERRORS = (PrefectException, httpx.HTTPError, OSError, TimeoutError)
 
 ARTIFACT_ROWS_MAX: Final = 64
 UNENDED_MAX: Final = 1_000  # lost runs remembered for a server that comes back
@@ -163,19 +160,18 @@ class PrefectRuns:
     ) -> httpx.Response:
         """Send, again a few times where the server answers with an error of its own. needed: False for what the run can
         do without; the answer is then the refusal."""
-        for left in reversed(range(self._config.report_tries_max)):
-            try:
-                return await self._client.request(method, path, json=body)  # type: ignore[arg-type]
-            except httpx.HTTPStatusError as error:
-                response, theirs = error.response, error.response.is_server_error
-                if not theirs or not left:
-                    if needed:
-                        raise
-                    if response.status_code != httpx.codes.NOT_FOUND:
-                        log.warning("prefect refused a part of a run", part=path, code=response.status_code)
-                    return response
-            await asyncio.sleep(TRY_AGAIN_SECONDS)
-        raise RunLost("no tries are allowed")
+        try:
+            return await again(
+                lambda: self._client.request(method, path, json=body),  # type: ignore[arg-type]
+                tries_max=self._config.report_tries_max,
+                pause_seconds=TRY_AGAIN_SECONDS,
+            )
+        except httpx.HTTPStatusError as error:
+            if needed:
+                raise
+            if error.response.status_code != httpx.codes.NOT_FOUND:
+                log.warning("prefect refused a part of a run", part=path, code=error.response.status_code)
+            return error.response
 
     async def _end_runs(self) -> None:
         """Tell the server, once it is back, how the runs ended that it lost; one of the runs shown at once does so."""

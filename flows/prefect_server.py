@@ -1,13 +1,16 @@
-"""Points Prefect's client at a server; the one place that knows how."""
+"""Points Prefect's client at a server, and tells which of its errors are the server's; the one place that knows how."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import queue
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final, TypeVar
 
+import httpx
 from prefect.events.worker import EventsWorker
+from prefect.exceptions import PrefectException
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_KEY,
@@ -23,6 +26,37 @@ from prefect.settings import (
 )
 
 from flows.config import PrefectConfig
+
+T = TypeVar("T")
+
+# Errors that Prefect's client raises for a server that is away, overloaded, half dead or inconsistent.
+SERVER_ERRORS: Final = (PrefectException, httpx.HTTPError, OSError, TimeoutError)
+# The same and, for an answer that is no JSON or of a shape that the client does not know (a newer server), ValueError.
+ANSWER_ERRORS: Final = (*SERVER_ERRORS, ValueError)
+
+
+def failed_there(error: Exception) -> bool:
+    """Returns True for an answer by which the server says that it failed itself."""
+    return isinstance(error, httpx.HTTPStatusError) and error.response.is_server_error
+
+
+async def again(
+    request: Callable[[], Awaitable[T]],
+    *,
+    tries_max: int,
+    pause_seconds: float,
+    passing: Callable[[Exception], bool] = failed_there,
+) -> T:
+    """Make a request that may be made again, until it succeeds or has failed `tries_max` times. passing: True for an
+    error that may be gone the next time; any other is raised at once."""
+    for _ in range(tries_max - 1):
+        try:
+            return await request()
+        except ANSWER_ERRORS as error:
+            if not passing(error):
+                raise
+        await asyncio.sleep(pause_seconds)
+    return await request()
 
 
 def address_settings(config: PrefectConfig) -> dict[Any, Any]:

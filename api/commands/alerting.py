@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from api.commands.flowing import flows_app
 from api.commands.opening import JsonFlag, console, fail, print_json, settings, settings_beside_up, with_store
 
 if TYPE_CHECKING:
@@ -137,7 +136,6 @@ def _plain(alert: Alert, notices: list[AlertNotice]) -> dict[str, object]:
                         for each in notices]}  # fmt: skip
 
 
-def add_to(app: typer.Typer) -> None:
-    del app  # its commands hang below `flows`
-    flows_app.add_typer(alerts_app, name="alerts")
-    flows_app.add_typer(automations_app, name="automations")
+def add_to(flows: typer.Typer) -> None:
+    flows.add_typer(alerts_app, name="alerts")
+    flows.add_typer(automations_app, name="automations")

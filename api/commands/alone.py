@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from api.commands.flowing import flows_app
 from api.commands.opening import JsonFlag, console, database, fail, print_json, settings
 
 DECIDED = ("pay", "refer", "ask", "decline")
@@ -48,5 +47,5 @@ def adjudicate(
         raise typer.Exit(1)
 
 
-def add_to(app: typer.Typer) -> None:  # noqa: ARG001  (one shape for all: this hangs on `flows`)
-    flows_app.command("adjudicate")(adjudicate)
+def add_to(flows: typer.Typer) -> None:
+    flows.command("adjudicate")(adjudicate)

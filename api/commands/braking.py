@@ -9,7 +9,6 @@ import typer
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.commands.flowing import flows_app
 from api.commands.opening import JsonFlag, console, fail, operator, print_json, with_store
 from claims.errors import InvalidBrake
 
@@ -25,19 +24,16 @@ Name = Annotated[
 Reason = Annotated[str, typer.Option(help="Why, in a few words without anybody's data: for page and audit chain")]
 
 
-@flows_app.command("pause")
 def pause(name: Name, reason: Reason = "", as_json: JsonFlag = False) -> None:
     """Hold work of one name in every process: nothing new of it begins, and what waits goes on after `resume`."""
     _put(name, 0, reason, as_json)
 
 
-@flows_app.command("resume")
 def resume(name: Name, reason: Reason = "", as_json: JsonFlag = False) -> None:
     """Let work of one name go on, without a limit."""
     _put(name, None, reason, as_json)
 
 
-@flows_app.command("limit")
 def limit(
     name: Name,
     at_once_max: Annotated[int, typer.Argument(metavar="N", help="How many at once over all processes; 0 holds")],
@@ -48,7 +44,6 @@ def limit(
     _put(name, at_once_max, reason, as_json)
 
 
-@flows_app.command("held")
 def held(as_json: JsonFlag = False) -> None:
     """List what is held or limited, since when, by whom and why, and how much waits behind it."""
     from claims.store import brakes
@@ -108,5 +103,6 @@ def _plain(brake: Brake, waiting: WaitingBehind) -> dict[str, object]:
             "waiting": {_WAITING[queue]: count for queue, count in waiting.by_queue.items()}}  # fmt: skip
 
 
-def add_to(app: typer.Typer) -> None:
-    """Do nothing: the commands hang on `flows`."""
+def add_to(flows: typer.Typer) -> None:
+    for name, command in (("pause", pause), ("resume", resume), ("limit", limit), ("held", held)):
+        flows.command(name)(command)

@@ -7,7 +7,7 @@ import getpass
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +15,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from api.commands.flowing import flows_app
 from api.commands.opening import (
     JsonFlag,
     console,
@@ -31,33 +30,19 @@ from api.settings import Settings
 
 if TYPE_CHECKING:
     from flows.operations.following import ListedJob
-    from flows.operations.job import Job
+    from flows.operations.job import Job, JobOutcome
     from flows.operations.jobs import Jobs
 
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
 
 
-@dataclass(frozen=True, slots=True)
-class JobOutcome:
-    """How a job ended, wherever it ran. run_id: of its run in Prefect, "" where it ran here."""
-
-    run_id: str
-    state: str
-    message: str
-    result: Mapping[str, Any]
-
-    @property
-    def good(self) -> bool:
-        return self.state == "Completed"
-
-
-@flows_app.command("deploy")
 def deploy(as_json: JsonFlag = False) -> None:
     """Register every job as a deployment in Prefect's server, with its form, schedule and limit. Again changes only
     what differs; a pause or a schedule that somebody set in Prefect's pages stays."""
-    from flows.operations.deployments import SERVER_ERRORS, Registered, register
+    from flows.operations.deployments import Registered, register
     from flows.operations.following import prefect_client
     from flows.operations.jobs import jobs
+    from flows.prefect_server import ANSWER_ERRORS
 
     config = settings_beside_up()
     known = jobs(_jobs_config(config))
@@ -68,7 +53,7 @@ def deploy(as_json: JsonFlag = False) -> None:
 
     try:
         done = asyncio.run(work())
-    except SERVER_ERRORS as error:
+    except ANSWER_ERRORS as error:
         raise fail(f"not everything is registered, run it again: {type(error).__name__}", code=1) from error
     if done is None:
         raise fail(_no_answer(config), code=1)
@@ -80,13 +65,12 @@ def deploy(as_json: JsonFlag = False) -> None:
         console.print(f"{what:<10} {len(names):>3}  {', '.join(names)}", highlight=False)
 
 
-@flows_app.command("list")
 def list_jobs(as_json: JsonFlag = False) -> None:
     """List the jobs: what each does, its parameters and schedule, and, where Prefect answers, its next run."""
-    from flows.operations.deployments import SERVER_ERRORS
     from flows.operations.following import list_jobs as listed_jobs
     from flows.operations.following import prefect_client
     from flows.operations.jobs import jobs
+    from flows.prefect_server import ANSWER_ERRORS
 
     config = settings_beside_up()
     known = jobs(_jobs_config(config))
@@ -95,7 +79,7 @@ def list_jobs(as_json: JsonFlag = False) -> None:
         async with prefect_client(_prefect_config(config)) as client:
             try:
                 return await listed_jobs(client, known)
-            except SERVER_ERRORS:
+            except ANSWER_ERRORS:
                 return await listed_jobs(None, known)
 
     listed = asyncio.run(work())
@@ -113,7 +97,6 @@ def list_jobs(as_json: JsonFlag = False) -> None:
     console.print(table)
 
 
-@flows_app.command("run")
 def run_job(
     name: Annotated[str, typer.Argument(help="Name of the job: `miaopei flows list`")],
     parameters: Annotated[
@@ -163,8 +146,8 @@ async def _through_prefect(
     advance: Callable[[float, float], None],
 ) -> JobOutcome | None:
     """Returns how the run ended; None, with nothing done, where Prefect does not answer."""
-    from flows.operations.deployments import SERVER_ERRORS
     from flows.operations.following import ask, follow, prefect_client
+    from flows.prefect_server import ANSWER_ERRORS
 
     async with prefect_client(_prefect_config(config)) as client:
         if client is None:
@@ -172,13 +155,12 @@ async def _through_prefect(
             return None
         try:
             run = await ask(client, known, job, given, getpass.getuser())
-        except SERVER_ERRORS as error:
+        except ANSWER_ERRORS as error:
             # It may have been made all the same, and would then be done twice: harmless for every job, but not silent.
             error_console.print(f"Prefect takes no run ({type(error).__name__}): it runs here", highlight=False)
             return None
         error_console.print(f"flow run {run.id}", highlight=False)
-        ended = await follow(client, run.id, say=say, advance=advance)
-        return JobOutcome(ended.run_id, ended.state, ended.message, ended.result)
+        return await follow(client, run.id, say=say, advance=advance)
 
 
 async def _here(
@@ -189,7 +171,7 @@ async def _here(
     say: Callable[[int, str], None],
     advance: Callable[[float, float], None],
 ) -> JobOutcome:
-    from flows.operations.job import JobCall
+    from flows.operations.job import JobCall, JobOutcome
     from flows.operations.jobs import jobs
 
     told = _jobs_config(config)
@@ -265,5 +247,6 @@ def _no_answer(config: Settings) -> str:
     return "no `miaopei up` runs in this home, and PREFECT_API_URL is not set"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Do nothing: the commands hang on `flows`."""
+def add_to(flows: typer.Typer) -> None:
+    for name, command in (("deploy", deploy), ("list", list_jobs), ("run", run_job)):
+        flows.command(name)(command)

@@ -67,7 +67,7 @@ _BY_STATUS: Final[dict[Status, Answer]] = {
 
 @dataclass(frozen=True, slots=True)
 class AskedClaim:
-    """What an operator's wish led to. round: the round that is to be decided, or the claim's newest."""
+    """The consequence of an operator's wish. round: the round that is to be decided, or the claim's newest."""
 
     claim_id: str
     answer: Answer

@@ -1,4 +1,4 @@
-"""What may be leased now: the brakes in force (`claims.store.brakes`), as conditions on the work that a lease takes.
+"""Turns the brakes in force (`claims.store.brakes`) into conditions on the work that a lease takes.
 
 A lease reads them in its own transaction, so a brake holds from the next lease on, in every process and whether Prefect
 answers or not. Work that is held stays where it is in its queue: nothing is counted against it, and once the brake is
@@ -39,7 +39,7 @@ _LOCK: Final = 0x62726B73
 
 @dataclass(frozen=True, slots=True)
 class LeaseGate:
-    """What one lease may take. conditions: of rows that no brake holds; at_most: how many of them, None for any
+    """Bounds of one lease. conditions: of rows that no brake holds; at_most: how many of them, None for any
     number."""
 
     conditions: tuple[ColumnElement[bool], ...] = ()
@@ -56,7 +56,7 @@ CLOSED: Final = LeaseGate(at_most=0)
 
 @dataclass(frozen=True, slots=True)
 class QueueHold:
-    """What people hold of a queue. conditions: of its rows that no brake holds; eased_at: when a brake on some of it
+    """The held part of a queue. conditions: of its rows that no brake holds; eased_at: when a brake on some of it
     was last let go or turned into a limit, None for never."""
 
     conditions: tuple[ColumnElement[bool], ...]

@@ -1,1 +1,1 @@
-"""What operators see and steer in Prefect, and by command where Prefect is away."""
+"""Operators' means: jobs, brakes, alerts and true ends of runs, in Prefect and by command where Prefect is away."""

@@ -38,8 +38,7 @@ from claims.texts import texts
 from flows.config import NoticeConfig, PrefectConfig
 from flows.errors import InvalidNotices, PrefectAway
 from flows.operations.notices import AlertMessage, event_names, token_of
-from flows.prefect_runs import SERVER_ERRORS
-from flows.prefect_server import client_settings
+from flows.prefect_server import ANSWER_ERRORS, client_settings
 from flows.runs import OURS
 
 CODE_TAG: Final = f"{PREFIX}-code"  # on every automation that this file makes, and on no other
@@ -291,7 +290,7 @@ def event_id(message: AlertMessage) -> UUID:
 def _guarded() -> Iterator[None]:
     try:
         yield
-    except (*SERVER_ERRORS, ValueError) as error:  # ValueError: no JSON, or JSON of another version
+    except ANSWER_ERRORS as error:
         raise PrefectAway(fault(error)) from error
 
 

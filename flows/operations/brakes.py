@@ -217,8 +217,7 @@ async def _keep(
     from prefect.client.orchestration import get_client
 
     from flows.operations.controls import PrefectPanel
-    from flows.prefect_runs import SERVER_ERRORS
-    from flows.prefect_server import client_settings
+    from flows.prefect_server import ANSWER_ERRORS, client_settings
 
     away = False
     with client_settings(prefect):
@@ -229,8 +228,7 @@ async def _keep(
                 await lock.commit()
                 try:
                     await stepper.look()
-                except (*SERVER_ERRORS, ValueError) as error:
-                    # ValueError: an answer that is no JSON, or not of the shape that this client knows.
+                except ANSWER_ERRORS as error:
                     if not away:
                         log.warning("Prefect is away: brakes stay as they are", error=fault(error))
                     away = True

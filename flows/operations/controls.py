@@ -10,7 +10,6 @@ Prefect has no word for a global limit without a limit: it shows FREE_SLOTS.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from functools import partial
 from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import (
     GlobalConcurrencyLimitCreate,
@@ -33,6 +31,7 @@ from claims.store import brakes
 from claims.store.gates import INSURER, PRODUCT
 from flows.config import BrakeLimits
 from flows.operations.job import BRAKE
+from flows.prefect_server import again
 from flows.runs import OURS
 
 T = TypeVar("T")
@@ -219,15 +218,8 @@ class PrefectPanel:
             if len(page) < _PAGE:
                 return rows
 
-    async def _again(self, call: Callable[[], Awaitable[T]]) -> T:
-        for _ in range(self._limits.tries_max - 1):
-            try:
-                return await call()
-            except httpx.HTTPStatusError as error:
-                if error.response.status_code < 500:
-                    raise
-            await asyncio.sleep(self._limits.try_again_seconds)
-        return await call()
+    async def _again(self, request: Callable[[], Awaitable[T]]) -> T:
+        return await again(request, tries_max=self._limits.tries_max, pause_seconds=self._limits.try_again_seconds)
 
 
 def _time(updated: datetime | None) -> datetime:

@@ -8,7 +8,6 @@ those that stand for a brake are not jobs and are left alone.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,12 +28,10 @@ from prefect.exceptions import ObjectNotFound
 
 from flows.operations.job import BRAKE, Job, JobSchedule
 from flows.operations.jobs import Jobs, tags_of
-from flows.prefect_runs import SERVER_ERRORS as _SERVER_ERRORS
+from flows.prefect_server import again
 from flows.runs import OURS
 
 T = TypeVar("T")
-# A server may also answer with what is no JSON, or with JSON that the client does not understand (a newer one).
-SERVER_ERRORS: Final = (*_SERVER_ERRORS, ValueError)
 TRIES: Final = 3  # of each request of a registration
 TRY_PAUSE_SECONDS: Final = 0.2
 PAGE: Final = 200
@@ -55,7 +52,7 @@ class Registered:
 
 async def register(client: PrefectClient, known: Jobs) -> Registered:
     """Register every job. Each request is made a few times, for a server that fails now and then. Raises one of
-    SERVER_ERRORS; the next call goes on where this one stopped."""
+    ANSWER_ERRORS; the next call goes on where this one stopped."""
     there = await _again(lambda: ours(client))
     done = Registered()
     for name, job in known.items():
@@ -79,7 +76,7 @@ async def register(client: PrefectClient, known: Jobs) -> Registered:
 
 
 async def ours(client: PrefectClient) -> dict[str, DeploymentResponse]:
-    """Returns every deployment with our tag that is or was a job, by its name. Raises one of SERVER_ERRORS."""
+    """Returns every deployment with our tag that is or was a job, by its name. Raises one of ANSWER_ERRORS."""
     wanted = DeploymentFilter(tags=DeploymentFilterTags(all_=[OURS]))
     listed: list[DeploymentResponse] = []
     while True:
@@ -91,17 +88,17 @@ async def ours(client: PrefectClient) -> dict[str, DeploymentResponse]:
 
 def version_of(job: Job[Any]) -> str:
     """Returns the digest of everything that is registered of a job."""
-    said = {
+    registered = {
         "description": job.description,
         "tags": tags_of(job),
         "schema": job.schema(),
-        "schedule": _said_of(job.schedule),
+        "schedule": _plain_schedule(job.schedule),
         "at_once_max": job.at_once_max,
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(registered, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def _said_of(schedule: JobSchedule | None) -> Mapping[str, Any] | None:
+def _plain_schedule(schedule: JobSchedule | None) -> Mapping[str, Any] | None:
     if schedule is None:
         return None
     every = schedule.every.total_seconds() if schedule.every is not None else None
@@ -109,17 +106,13 @@ def _said_of(schedule: JobSchedule | None) -> Mapping[str, Any] | None:
 
 
 async def _again(request: Callable[[], Awaitable[T]]) -> T:
-    """Make a request that may be made again, until it succeeds or has failed TRIES times."""
-    for left in reversed(range(TRIES)):
-        try:
-            return await request()
-        except ObjectNotFound:
-            raise
-        except SERVER_ERRORS:
-            if not left:
-                raise
-        await asyncio.sleep(TRY_PAUSE_SECONDS)
-    raise AssertionError("unreachable")
+    """Make a request that may be made again, a few times. That there is no such thing is an answer."""
+    return await again(
+        request,
+        tries_max=TRIES,
+        pause_seconds=TRY_PAUSE_SECONDS,
+        passing=lambda error: not isinstance(error, ObjectNotFound),
+    )
 
 
 async def _create(client: PrefectClient, job: Job[Any], flow_id: UUID) -> UUID:
@@ -149,15 +142,15 @@ def _update(job: Job[Any], existing: DeploymentResponse) -> DeploymentUpdate:
     an operator's word."""
     changed: dict[str, Any] = {"version": version_of(job)}
     limit = existing.global_concurrency_limit.limit if existing.global_concurrency_limit is not None else None
-    for name, said, has in (
+    for name, wanted, standing in (
         ("description", job.description, existing.description),
         ("tags", tags_of(job), existing.tags),
         ("parameter_openapi_schema", job.schema(), existing.parameter_openapi_schema),
         ("enforce_parameter_schema", True, existing.enforce_parameter_schema),
         ("concurrency_limit", job.at_once_max, limit),
     ):
-        if said != has:
-            changed[name] = said
+        if wanted != standing:
+            changed[name] = wanted
     if "concurrency_limit" in changed:
         changed["concurrency_options"] = _waiting(job)
     before = next((schedule for schedule in existing.schedules if schedule.slug == SLUG), None)

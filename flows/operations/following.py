@@ -28,31 +28,16 @@ from prefect.states import Cancelled
 
 from flows.config import PrefectConfig
 from flows.errors import JobRefused
-from flows.operations.deployments import SERVER_ERRORS, ours, register
-from flows.operations.job import Job, Say
+from flows.operations.deployments import ours, register
+from flows.operations.job import Job, JobOutcome, Say
+from flows.operations.job_run import LOGGER, RESULT
 from flows.operations.jobs import Jobs
 from flows.operations.runner import ASKED_BY
-from flows.operations.shown_run import LOGGER, RESULT
-from flows.prefect_server import client_settings
+from flows.prefect_server import ANSWER_ERRORS, client_settings
 
 LOOK_SECONDS: Final = 1.0
 TAKEN_SECONDS_MAX: Final = 60.0  # for a runner to take the run
 LINES_A_LOOK: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class FollowedRun:
-    """How a run that was asked for ended. state: the name of its end state. result: as plain JSON, {} where there is
-    none."""
-
-    run_id: str
-    state: str
-    message: str
-    result: Mapping[str, Any]
-
-    @property
-    def good(self) -> bool:
-        return self.state == "Completed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +67,7 @@ async def prefect_client(config: PrefectConfig) -> AsyncIterator[PrefectClient |
 
 async def ask(client: PrefectClient, known: Jobs, job: Job[Any], given: Mapping[str, Any], user: str) -> FlowRun:
     """Make a run of the job's deployment, which is registered first where the server does not have it. user: who asked
-    for it. Raises one of SERVER_ERRORS, and JobRefused for bad parameters."""
+    for it. Raises one of ANSWER_ERRORS, and JobRefused for bad parameters."""
     job.check(given)
     ids = (await register(client, known)).ids
     return await client.create_flow_run_from_deployment(ids[job.name], parameters=dict(given), tags=[ASKED_BY + user])
@@ -95,7 +80,7 @@ async def follow(
     say: Say = lambda _level, _words: None,
     advance: Callable[[float, float], None] = lambda _done, _total: None,
     taken_seconds_max: float = TAKEN_SECONDS_MAX,
-) -> FollowedRun:
+) -> JobOutcome:
     """Wait until the run has ended, with its log lines and its progress. A server that is away meanwhile is waited for.
     Raises JobRefused, and cancels the run, when no runner takes it in time."""
     told, began = 0, time.monotonic()
@@ -111,20 +96,20 @@ async def follow(
             told += len(lines)
             await _progress(client, run_id, advance)
             if run.state is not None and run.state.is_final():
-                return FollowedRun(
+                return JobOutcome(
                     str(run_id), run.state.name or "", run.state.message or "", await _result(client, run_id)
                 )
             waits = run.state is not None and run.state.is_scheduled() and run.state.name != "AwaitingConcurrencySlot"
             if waits and time.monotonic() - began > taken_seconds_max:
                 await client.set_flow_run_state(run_id, Cancelled(message="no runner took it"))
                 raise JobRefused("no_runner", "no runner process takes runs: start `miaopei runner`, or use --here")
-        except SERVER_ERRORS:
+        except ANSWER_ERRORS:
             pass  # the run goes on without it
         await asyncio.sleep(LOOK_SECONDS)
 
 
 async def list_jobs(client: PrefectClient | None, known: Jobs) -> list[ListedJob]:
-    """Returns every job with what the server says of it. Raises one of SERVER_ERRORS."""
+    """Returns every job with what the server says of it. Raises one of ANSWER_ERRORS."""
     if client is None:
         return [ListedJob(job) for job in known.values()]
     there, listed = await ours(client), []

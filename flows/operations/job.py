@@ -61,6 +61,21 @@ class JobResult:
 
 
 @dataclass(frozen=True, slots=True)
+class JobOutcome:
+    """The end of a job that was asked for, wherever it ran. run_id: of its run in Prefect, "" where it ran here. state:
+    the name of its end state. result: as plain JSON, {} where there is none."""
+
+    run_id: str
+    state: str
+    message: str
+    result: Mapping[str, Any]
+
+    @property
+    def good(self) -> bool:
+        return self.state == "Completed"
+
+
+@dataclass(frozen=True, slots=True)
 class JobSchedule:
     """When a job runs by itself. cron: in UTC; or every: counted from midnight UTC. active: False for a schedule that
     an operator switches on. parameters: of these runs, over the defaults."""

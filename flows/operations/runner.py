@@ -47,11 +47,11 @@ from claims.store.engine import connect
 from flows.config import RunnerConfig
 from flows.drain import STORE_AWAY
 from flows.errors import JobRefused
-from flows.operations.deployments import SERVER_ERRORS, register
+from flows.operations.deployments import register
 from flows.operations.job import Job, JobCall, JobResult
+from flows.operations.job_run import MESSAGE_CHARACTERS_MAX, JobRun
 from flows.operations.jobs import Jobs, jobs
-from flows.operations.shown_run import MESSAGE_CHARACTERS_MAX, JobRun
-from flows.prefect_server import client_settings
+from flows.prefect_server import ANSWER_ERRORS, client_settings
 from flows.process import live, pause, stopping
 from flows.queues import utc_now
 
@@ -132,7 +132,7 @@ class JobRunner:
         while not stop.is_set():
             try:
                 await self._look()
-            except (*SERVER_ERRORS, *STORE_AWAY) as error:
+            except (*ANSWER_ERRORS, *STORE_AWAY) as error:
                 if self.healthy or not self._jobs:
                     log.warning("no job is taken: prefect or the store does not answer as it should", error=error)
                 self.healthy = False
@@ -161,7 +161,7 @@ class JobRunner:
             return
         try:
             registered = await register(self._client, self._known)
-        except SERVER_ERRORS as error:
+        except ANSWER_ERRORS as error:
             if not self._jobs:
                 raise
             log.warning("deployments are not registered", error=error)
@@ -247,7 +247,7 @@ class JobRunner:
             return await shown.begin(self._config.name)
         except ObjectNotFound:
             return False
-        except SERVER_ERRORS as error:
+        except ANSWER_ERRORS as error:
             # Nothing was done yet: whoever is there when the server is back does it.
             log.warning("a run did not begin: prefect does not answer", run=str(shown.run.id), error=error)
             self._ends[shown.run.id] = AwaitingRetry(message="did not begin: the server was away")
@@ -295,7 +295,7 @@ class JobRunner:
             await self._client.set_flow_run_state(run_id, state)
         except ObjectNotFound:
             return  # another server, or an emptied one
-        except SERVER_ERRORS as error:
+        except ANSWER_ERRORS as error:
             log.warning("prefect does not know yet how a run ended", run=str(run_id), state=state.name, error=error)
             if len(self._ends) < self._limits.ends_max:
                 self._ends[run_id] = state
@@ -355,7 +355,7 @@ class JobRunner:
             in_hand.end(AwaitingRetry(message="its process was stopped before it was done; it is run again"))
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
-        with suppress(*SERVER_ERRORS):
+        with suppress(*ANSWER_ERRORS):
             await self._tell_ends()
 
 

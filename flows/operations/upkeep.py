@@ -95,9 +95,9 @@ async def verify(call: JobCall, _wanted: Nothing) -> JobResult:
         await engine.dispose()
     for words in done.differing:
         call.warn(words)
-    found = f"{done.tip.seq} records, {done.compared} tips compared, {len(done.differing)} differ"
+    counts = f"{done.tip.seq} records, {done.compared} tips compared, {len(done.differing)} differ"
     return JobResult(
-        f"{found}, {len(done.missing)} contents missing",
+        f"{counts}, {len(done.missing)} contents missing",
         {
             "whole": done.whole,
             "records": done.tip.seq,

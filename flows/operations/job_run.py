@@ -24,8 +24,8 @@ from prefect.client.schemas.responses import OrchestrationResult, SetStateStatus
 from prefect.states import Running, to_state_create
 
 from flows.config import RunnerLimits
-from flows.operations.deployments import SERVER_ERRORS
 from flows.operations.job import Job, JobResult
+from flows.prefect_server import ANSWER_ERRORS
 from flows.process import pause
 from flows.runs import artifact_key
 
@@ -74,7 +74,7 @@ class JobRun:
 
     async def begin(self, owner: str) -> bool:
         """Show the run and its task as running. Returns False when the run may not begin: it was cancelled, or its
-        place was lost. Raises one of SERVER_ERRORS."""
+        place was lost. Raises one of ANSWER_ERRORS."""
         await self._client.update_flow_run(self.run.id, infrastructure_pid=owner)
         for _ in range(WAITS_MAX):
             answer: OrchestrationResult[Any] = await self._client.set_flow_run_state(self.run.id, Running())
@@ -117,7 +117,7 @@ class JobRun:
             if self._lease is not None and time.monotonic() - self._renewed > self._limits.lease_seconds / 3:
                 self._renewed = time.monotonic()
                 await self._client.renew_concurrency_lease(self._lease, self._limits.lease_seconds)
-        except SERVER_ERRORS as error:
+        except ANSWER_ERRORS as error:
             log.info("prefect takes no log or progress now", run=str(self.run.id), error=error)
 
     async def _show_progress(self) -> None:
@@ -144,7 +144,7 @@ class JobRun:
                 await self._show_result(result)
             if self._task is not None:
                 await self._client.set_task_run_state(self._task, state, force=True)
-        except SERVER_ERRORS as error:
+        except ANSWER_ERRORS as error:
             log.info("prefect takes no result now", run=str(self.run.id), error=error)
 
     async def _show_result(self, result: JobResult) -> None:
