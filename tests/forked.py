@@ -37,8 +37,8 @@ _UMASK: Final = 0o077
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a new process finds. variables: its whole environment if `whole`, else added to the tests' own. out, errors:
-    files that its output is appended to, the tests' own output if empty."""
+    """The surroundings of a new process. variables: its whole environment if `whole`, else added to the tests' own.
+    out, errors: files that its output is appended to, the tests' own output if empty."""
 
     variables: Mapping[str, str]
     whole: bool = False

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import itertools
+import random
 import socket
 import threading
 import time
@@ -25,7 +26,8 @@ _HOP = {b"connection", b"transfer-encoding", b"content-encoding", b"content-leng
 class Front:
     """A reverse proxy below a path prefix: the server is at `url` with its `/api`. Requests and websockets.
 
-    away: answers 503 to all. failing: share of the requests answered 500, exactly. version: told in place of the
+    away: answers 503 to all. failing: share of the requests answered 500: exactly, or by chance where `dice` are given;
+    where `health_told` none of those for the server's health is. version: told in place of the
     server's own. auth: `user:password` that the proxy asks for.
     """
 
@@ -38,6 +40,9 @@ class Front:
         self.version = ""
         self.away = False
         self.failing = 0.0
+        self.dice: random.Random | None = None
+        self.health_told = False
+        self._spared = 0
         self.requests = self.failed = self.sockets = 0
         self._tls = tls
         self._client: httpx.AsyncClient | None = None
@@ -52,7 +57,7 @@ class Front:
         listening = socket.create_server(("127.0.0.1", 0))
         scheme = "https" if tls else "http"
         self.url = f"{scheme}://127.0.0.1:{listening.getsockname()[1]}{self.prefix}/api"
-        server = uvicorn.Server(uvicorn.Config(self, log_level="error", lifespan="off", **tls))
+        server = uvicorn.Server(uvicorn.Config(self, log_level="error", lifespan="off", date_header=False, **tls))
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
         try:
@@ -86,10 +91,18 @@ class Front:
         self.requests += 1
         if self.away:
             return 503
-        if self.failed < self.failing * self.requests:
-            self.failed += 1
-            return 500
-        return 0
+        if not self._fails():
+            return 0
+        if self.health_told and scope["path"].endswith("/health"):
+            self._spared += 1
+            return 0
+        self.failed += 1
+        return 500
+
+    def _fails(self) -> bool:
+        if self.dice is not None:
+            return self.dice.random() < self.failing
+        return self.failed + self._spared < self.failing * self.requests
 
     def _target(self, scope: Any) -> str:
         path = scope["path"].removeprefix(f"{self.prefix}/api")

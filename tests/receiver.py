@@ -89,7 +89,7 @@ def _lines(file: Path) -> list[dict[str, Any]]:
 
 
 class _Mails:
-    """What the mail server does with a letter."""
+    """The mail server's answer to a letter."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -149,10 +149,10 @@ def test_a_command_beside_the_stack_finds_its_prefect_server_and_believes_no_dea
     up = prefect_on_this_machine(alone)
     told = tell_url(up)
     assert (alone.home / PREFECT_URL).stat().st_mode & 0o077 == 0
-    found = beside_up(alone.model_copy(update={"prefect_api_key": SecretStr(f"{WORD}-cloud")}))
-    assert found.prefect_api_url == up.prefect_api_url
-    assert found.prefect_auth_string == up.prefect_auth_string
-    assert found.prefect_api_key.get_secret_value() == ""
+    beside = beside_up(alone.model_copy(update={"prefect_api_key": SecretStr(f"{WORD}-cloud")}))
+    assert beside.prefect_api_url == up.prefect_api_url
+    assert beside.prefect_auth_string == up.prefect_auth_string
+    assert beside.prefect_api_key.get_secret_value() == ""
     other = alone.model_copy(update={"prefect_api_url": "https://prefect.example/api"})
     assert beside_up(other) == other, "the setting is the operator's word"
     told.close()  # as the kernel does for a killed process

@@ -211,7 +211,7 @@ def test_3_a_trace_id_leads_from_prefects_log_to_ours_and_back(
     shop: Shop, claim: tuple[str, str], command: Command
 ) -> None:
     claim_id, run = claim
-    (trace,) = {found[1] for line in shop.logs(run) if (found := re.search(r"trace_id=([0-9a-f]{32})", line))}
+    (trace,) = {match[1] for line in shop.logs(run) if (match := re.search(r"trace_id=([0-9a-f]{32})", line))}
     lines = [json.loads(line) for line in _log(shop, "worker") if trace in line]
     (shown,) = [line for line in lines if line["event"] == "a run is shown"]
     assert shown["run_id"] == run

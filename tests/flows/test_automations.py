@@ -185,12 +185,12 @@ async def test_an_unclear_payout_is_told_of_once_through_prefect_and_once_more_w
             assert await alerts.opened(conn) == []
     async with httpx.AsyncClient(base_url=prefect.api_url, trust_env=False) as client:
         asked = {"filter": {"resource": {"id": [f"miaopei.payout.{payout_id}"]}}}
-        seen: set[str] = set()
+        kinds: set[str] = set()
 
         async def both() -> bool:
             page = (await client.post("/events/filter", json=asked)).raise_for_status().json()
-            seen.update(each["event"] for each in page["events"])
-            return seen >= {UNCLEAR, f"{UNCLEAR}.resolved"}
+            kinds.update(each["event"] for each in page["events"])
+            return kinds >= {UNCLEAR, f"{UNCLEAR}.resolved"}
 
         await until(both, pause_seconds=0.5)
 

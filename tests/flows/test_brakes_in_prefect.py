@@ -21,6 +21,7 @@ from flows.operations.brakes import Stepper, keep_in_step
 from flows.operations.controls import FREE_SLOTS, POOL, PrefectPanel
 from flows.prefect_server import client_settings
 from flows.queues import utc_now
+from tests.prefect_front import Front
 from tests.prefect_server import PrefectServer
 from tests.waiting import until
 
@@ -228,41 +229,17 @@ async def test_one_process_looks_and_another_takes_over_and_a_server_that_dies_o
 async def test_a_server_that_answers_500_to_half_is_still_heard(
     engine: AsyncEngine, prefect_server: PrefectServer, site: Site
 ) -> None:
-    answered, chance = {"well": 0, "badly": 0}, random.Random(7)
+    with Front(prefect_server.api_url).serving() as front:
+        front.failing, front.dice = 0.5, random.Random(7)
+        async with looking(engine, front.url) as stepper:
+            await until(lambda: _looked(stepper))
+            await site.change_limit("insurer:heyuan", limit=0)
 
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Passes half of the requests on, a connection each; the others get 500."""
-        head = await reader.readuntil(b"\r\n\r\n")
-        method, path, _ = head.split(b"\r\n", 1)[0].split(b" ")
-        fields = dict(line.split(b": ", 1) for line in head.strip().split(b"\r\n")[1:])
-        length = int({name.lower(): value for name, value in fields.items()}.get(b"content-length", b"0"))
-        body = await reader.readexactly(length)
-        kind = "badly" if chance.random() < 0.5 else "well"
-        answered[kind] += 1
-        status, content = 500, b"{}"
-        if kind == "well":
-            sent = await site.client.request(
-                method.decode(), f"http://127.0.0.1:{prefect_server.port}{path.decode()}", content=body,
-                headers={"content-type": "application/json"},
-            )  # fmt: skip
-            status, content = sent.status_code, sent.content
-        answer = f"HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n"
-        writer.write(f"{answer}connection: close\r\n\r\n".encode() + content)
-        await writer.drain()
-        writer.close()
+            async def held() -> bool:
+                return await _looked(stepper) and await stands(engine, "insurer:heyuan") == 0
 
-    server = await asyncio.start_server(forward, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with looking(engine, f"http://127.0.0.1:{port}/api") as stepper:
-        await until(lambda: _looked(stepper))
-        await site.change_limit("insurer:heyuan", limit=0)
-
-        async def held() -> bool:
-            return await _looked(stepper) and await stands(engine, "insurer:heyuan") == 0
-
-        await until(held)
-    assert answered["badly"] > 5
-    server.close()
+            await until(held)
+        assert front.failed > 5
 
 
 async def _looked(stepper: Stepper) -> bool:

@@ -166,9 +166,9 @@ def test_a_machine_is_silent_only_if_no_process_of_the_kind_reports_from_it(repo
     assert set(subjects(met, "process.silent")) == {f"worker@{host}" for host in hosts - living}
 
 
-@pytest.mark.parametrize(("said", "expected"), [(True, ["audit.broken"]), (False, []), ("yes", []), (None, [])])
-def test_the_audit_chain_is_broken_by_a_processs_word(said: object, expected: list[str]) -> None:
-    observed = replace(NOTHING, heartbeats=[beat("refer@h:1-a", 0, audit_tip_missing=said)])
+@pytest.mark.parametrize(("word", "expected"), [(True, ["audit.broken"]), (False, []), ("yes", []), (None, [])])
+def test_the_audit_chain_is_broken_by_a_processs_word(word: object, expected: list[str]) -> None:
+    observed = replace(NOTHING, heartbeats=[beat("refer@h:1-a", 0, audit_tip_missing=word)])
     assert names(evaluate(observed, LIMITS)[0]) == expected
 
 

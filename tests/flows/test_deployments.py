@@ -8,17 +8,13 @@ import itertools
 import json
 import random
 import re
-import threading
-import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import func, select, text, update
@@ -53,79 +49,16 @@ from flows.trouble import ResourceTrouble
 from flows.vision_pool import vision_pool
 from models.registry import weights_path
 from tests.conftest import COPIED
-from tests.flows.conftest import PLAIN, Server, World, photo
+from tests.flows.conftest import Server, World, photo
+from tests.flows.prefect_pages import FINAL, Pages
 from tests.forked import Forked
+from tests.prefect_front import Front
 from tests.prefect_server import prefect_api_url
 from tests.waiting import until, wait_until
 
 __all__ = ["prefect_api_url"]
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("process")]
 _claims = itertools.count(1)
-FINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
-
-
-class Pages:
-    """The requests that Prefect's pages make."""
-
-    def __init__(self, api_url: str) -> None:
-        limits = httpx.Limits(max_keepalive_connections=0)  # a server may close what is idle at any moment
-        self.api = httpx.Client(base_url=api_url, timeout=60, limits=limits, **PLAIN)
-
-    def post(self, path: str, **body: Any) -> Any:
-        answer = self.api.post(path, json=body)
-        for _ in range(20):
-            if answer.status_code != 503:
-                break
-            time.sleep(0.3)  # the server asks to be asked again
-            answer = self.api.post(path, json=body)
-        assert answer.is_success, answer.text
-        return answer.json() if answer.content else None
-
-    def deployments(self) -> dict[str, dict[str, Any]]:
-        return {one["name"]: one for one in self.post("/deployments/filter")}
-
-    def ask(self, name: str, parameters: Mapping[str, Any] | None = None, **more: Any) -> httpx.Response:
-        """Does what "Run" does."""
-        deployment = self.deployments()[name]["id"]
-        body = {"parameters": dict(parameters or {}), "state": {"type": "SCHEDULED"}, **more}
-        return self.api.post(f"/deployments/{deployment}/create_flow_run", json=body)
-
-    def run(self, name: str, parameters: Mapping[str, Any] | None = None, **more: Any) -> str:
-        answer = self.ask(name, parameters, **more)
-        assert answer.is_success, answer.text
-        return str(answer.json()["id"])
-
-    def read(self, run_id: str) -> dict[str, Any]:
-        read: dict[str, Any] = self.api.get(f"/flow_runs/{run_id}").json()
-        return read
-
-    def set_state(self, run_id: str, kind: str, **more: Any) -> Any:
-        return self.post(f"/flow_runs/{run_id}/set_state", state={"type": kind, **more})
-
-    def retry(self, run_id: str) -> Any:
-        """Does what "Retry" does."""
-        return self.set_state(run_id, "SCHEDULED", name="AwaitingRetry", message="Retry from the UI")
-
-    def state(self, run_id: str) -> tuple[str, str, str]:
-        state = self.read(run_id)["state"]
-        return state["type"], state["name"], state["message"] or ""
-
-    def ended(self, *run_ids: str) -> list[tuple[str, str, str]]:
-        """Waits for the runs' ends; returns type, name and message of each."""
-        wait_until(lambda: all(self.state(run_id)[0] in FINAL for run_id in run_ids), pause_seconds=0.5)
-        return [self.state(run_id) for run_id in run_ids]
-
-    def logs(self, run_id: str) -> list[str]:
-        found = self.post("/logs/filter", logs={"flow_run_id": {"any_": [run_id]}}, sort="TIMESTAMP_ASC")
-        return [line["message"] for line in found]
-
-    def artifacts(self, run_id: str) -> dict[str, Any]:
-        found = self.post("/artifacts/filter", artifacts={"flow_run_id": {"any_": [run_id]}})
-        return {artifact["type"]: artifact["data"] for artifact in found}
-
-    def tasks(self, run_id: str) -> list[tuple[str, str]]:
-        found = self.post("/task_runs/filter", task_runs={"flow_run_id": {"any_": [run_id]}})
-        return [(task["name"], task["state_type"]) for task in found]
 
 
 @pytest.fixture(scope="module")
@@ -224,9 +157,9 @@ def test_every_job_has_a_form_and_a_schedule(pages: Pages, told: Settings) -> No
         form = deployment["parameter_openapi_schema"]["properties"]
         assert sorted(form, key=lambda field: int(form[field]["position"])) == list(job.parameters.model_fields)
         assert all(field["title"] and field["description"] for field in form.values()), name
-    limits = {name: (one["global_concurrency_limit"] or {}).get("limit") for name, one in there.items()}
+    limits = {name: (each["global_concurrency_limit"] or {}).get("limit") for name, each in there.items()}
     assert (limits["reconcile"], limits["adjudicate"]) == (1, None)
-    active = {name: [schedule["active"] for schedule in one["schedules"]] for name, one in there.items()}
+    active = {name: [schedule["active"] for schedule in each["schedules"]] for name, each in there.items()}
     assert {name: on for name, on in active.items() if on} == {
         "reconcile": [True], "audit-verify": [True], "audit-checkpoint": [True], "retention-sweep": [False],
     }  # fmt: skip
@@ -467,10 +400,10 @@ async def test_what_could_not_be_checked_is_sent_back(pages: Pages, shop: World)
             await recording.record_decision(conn, new)
         unchecked.append(claim_id)
     first, second = unchecked
-    one = pages.run("adjudicate", {"claim_ids": [first], "wait_seconds": 0})
-    (end,) = await asyncio.to_thread(pages.ended, one)
+    run = pages.run("adjudicate", {"claim_ids": [first], "wait_seconds": 0})
+    (end,) = await asyncio.to_thread(pages.ended, run)
     assert end == ("COMPLETED", "Completed", "1 still waiting")
-    assert pages.artifacts(one)["result"]["claims"][0]["answer"] == "sent_back"
+    assert pages.artifacts(run)["result"]["claims"][0]["answer"] == "sent_back"
     await asyncio.to_thread(pages.ended, pages.run("recheck"))
     assert {await shop.status(claim_id) for claim_id in unchecked} == {Status.SUBMITTED}
     async with shop.engine.begin() as conn:
@@ -546,7 +479,7 @@ async def test_two_runners_never_run_one_run_twice_and_missed_schedules_run_once
         pages.post(f"/deployments/{deployment}/schedule", **window)
 
         def missed() -> list[dict[str, Any]]:
-            found = pages.post(
+            rows = pages.post(
                 "/flow_runs/filter",
                 flow_runs={
                     "deployment_id": {"any_": [deployment]},
@@ -555,7 +488,7 @@ async def test_two_runners_never_run_one_run_twice_and_missed_schedules_run_once
                 },
                 sort="EXPECTED_START_TIME_DESC",
             )
-            return [run for run in found if run["auto_scheduled"]]
+            return [run for run in rows if run["auto_scheduled"]]
 
         await until(
             lambda: asyncio.to_thread(lambda: {run["state_type"] for run in missed()} <= FINAL), pause_seconds=0.5
@@ -586,55 +519,12 @@ async def test_only_the_servers_clock_says_what_is_due(
     pages.set_state(later, "CANCELLED")
 
 
-@contextmanager
-def half_broken(api_url: str) -> Iterator[tuple[str, list[int]]]:
-    """Serves what a Prefect server does, but answers 500 to half of the requests. Yields its address, and the
-    statuses that it gave."""
-    dice, given = random.Random(15), list[int]()
-    target = httpx.Client(base_url=api_url.removesuffix("/api"), timeout=30, **PLAIN)
-
-    class Handler(BaseHTTPRequestHandler):
-        def _any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            broken = dice.random() < 0.5
-            if broken:
-                given.append(500)
-                self.send_response(500)
-                self.send_header("content-length", "0")
-                self.end_headers()
-                return
-            kept = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")}
-            kept["accept-encoding"] = "identity"
-            answer = target.request(self.command, self.path, content=body, headers=kept)
-            given.append(answer.status_code)
-            self.send_response_only(answer.status_code)
-            for name in ("content-type", "date"):
-                if name in answer.headers:
-                    self.send_header(name, answer.headers[name])
-            self.send_header("content-length", str(len(answer.content)))
-            self.end_headers()
-            self.wfile.write(answer.content)
-
-        do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _any
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/api", given
-    finally:
-        server.shutdown()
-        thread.join()
-
-
 async def test_an_emptied_server_that_fails_at_half_is_served_all_the_same(pages: Pages, told: Settings) -> None:
     for deployment in pages.deployments().values():
         pages.api.delete(f"/deployments/{deployment['id']}")
-    with half_broken(told.prefect_api_url) as (url, given):
-        config = replace(_impatient(told, "patient"), prefect=PrefectConfig(url))
+    with Front(told.prefect_api_url).serving() as front:
+        front.failing, front.dice = 0.5, random.Random(15)
+        config = replace(_impatient(told, "patient"), prefect=PrefectConfig(front.url))
         stop = asyncio.Event()
         task = asyncio.create_task(runner.run(config, stop))
         try:
@@ -643,9 +533,9 @@ async def test_an_emptied_server_that_fails_at_half_is_served_all_the_same(pages
             run_id = pages.run("audit-verify")
             (end,) = await asyncio.to_thread(pages.ended, run_id)
             assert end[0] == "COMPLETED"
-            assert given.count(500) > 5
+            assert front.failed > 5
         finally:
             stop.set()
             await task
-    versions = {name: one["version"] for name, one in pages.deployments().items()}
+    versions = {name: each["version"] for name, each in pages.deployments().items()}
     assert all(re.fullmatch("[0-9a-f]{12}", version) for version in versions.values())

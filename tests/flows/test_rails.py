@@ -1,4 +1,4 @@
-"""What every payout rail must keep, whatever it talks to: each registered rail, and one that is not the product's,
+"""Every payout rail keeps these rules, whatever it talks to: each registered rail, and one that is not the product's,
 against the whole other side that `OTHER_SIDES` has for it. A new rail gets these tests by its line there; without one
 the first test fails."""
 
@@ -30,7 +30,7 @@ AMOUNT = Money(1_250, "CNY")
 
 @dataclass(frozen=True)
 class OtherSide:
-    """What a rail talks to, running. options: the rail's settings for it, with `secret` among them under the name
+    """The other side of a rail, running. options: the rail's settings for it, with `secret` among them under the name
     `secret_option`. elsewhere: options under which nothing answers. closed_account: one that it refuses for good.
     lose_replies: from now on it makes payments, and its answers to them are lost (True), or arrive again."""
 

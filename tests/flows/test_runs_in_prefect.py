@@ -4,11 +4,9 @@ is replaced costs the picture only."""
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import Any
 
@@ -35,6 +33,7 @@ from flows.runs import RunLabel, Summary
 from flows.stage_context import StageContext
 from flows.tracking import tracking
 from models.registry import weights_path
+from tests.prefect_front import Front
 from tests.prefect_server import PrefectServer, prefect_api_url, prefect_server
 
 pytestmark = pytest.mark.anyio
@@ -46,7 +45,7 @@ QUICK = {"report_seconds": 0.5, "retry_after_seconds": 0.5, "probe_every_seconds
 
 
 class Shown:
-    """What the server knows, asked over its API."""
+    """Answers of the server about runs, over its API."""
 
     def __init__(self, api_url: str) -> None:
         self._client = httpx.AsyncClient(base_url=api_url, trust_env=False, timeout=60)
@@ -67,8 +66,8 @@ class Shown:
         return next(iter(await self.ask("/flow_runs/filter", **asked)), None)
 
     async def tasks(self, run: str) -> list[dict[str, Any]]:
-        found = await self.ask("/task_runs/filter", task_runs={"flow_run_id": {"any_": [run]}})
-        return sorted(found, key=lambda shown: shown["start_time"])
+        rows = await self.ask("/task_runs/filter", task_runs={"flow_run_id": {"any_": [run]}})
+        return sorted(rows, key=lambda shown: shown["start_time"])
 
     async def logs(self, run: str) -> list[dict[str, Any]]:
         asked = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
@@ -338,49 +337,11 @@ async def test_a_long_flow_shows_its_progress(prefect_api_url: str, shown: Shown
     assert artifact["flow_run_id"]
 
 
-class _Unsteady(BaseHTTPRequestHandler):
-    """Passes requests on to the real server, and answers every second one with 500."""
-
-    target = ""
-    count = 0
-
-    def do_GET(self) -> None:
-        self._pass_on()
-
-    def do_POST(self) -> None:
-        self._pass_on()
-
-    def _pass_on(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        type(self).count += 1
-        if self.count % 2 and not self.path.endswith("/health"):
-            self.send_response(500)
-            self.send_header("content-length", "0")
-            self.end_headers()
-            return
-        kind = {"content-type": self.headers.get("content-type", "application/json")}
-        got = httpx.request(
-            self.command, self.target + self.path, content=body, headers=kind, trust_env=False, timeout=60
-        )
-        self.send_response(got.status_code)
-        self.send_header("content-type", got.headers.get("content-type", "application/json"))
-        self.send_header("content-length", str(len(got.content)))
-        self.end_headers()
-        self.wfile.write(got.content)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        del format, args
-
-
 @pytest.fixture
 def unsteady(prefect_api_url: str) -> Iterator[str]:
-    handler = type("Unsteady", (_Unsteady,), {"target": prefect_api_url.removesuffix("/api"), "count": 0})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        serving = threading.Thread(target=server.serve_forever)
-        serving.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/api"
-        server.shutdown()
-        serving.join()
+    with Front(prefect_api_url).serving() as front:
+        front.failing, front.health_told = 0.5, True
+        yield front.url
 
 
 async def test_a_server_that_refuses_every_second_request_still_shows_the_run(
@@ -414,7 +375,7 @@ async def test_nobodys_data_is_in_any_table_of_prefects(
     try:
         tables = await conn.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         texts = {
-            row["tablename"]: [str(found["t"]) for found in await conn.fetch(f'SELECT t::text FROM "{row[0]}" t')]
+            row["tablename"]: [str(line["t"]) for line in await conn.fetch(f'SELECT t::text FROM "{row[0]}" t')]
             for row in tables
         }
     finally:

@@ -15,7 +15,7 @@ from claims.errors import ClaimStopped
 from claims.ledger import Account
 from claims.money import Money
 from claims.reasons import reason
-from claims.store import adjudication, findings, payouts, recording, referrals
+from claims.store import findings, payouts, referrals
 from claims.store.corrections import PAID_AFTER_ALL
 from claims.store.findings import Difference
 from claims.store.tables import audit as audit_rows
@@ -24,6 +24,7 @@ from flows.errors import RailError
 from flows.queues import OutboxQueue
 from flows.reconcile import Reconciler, reconcile, reconcile_and_keep
 from tests.claims.store.reads import balances, open_referral
+from tests.claims.verdicts import record_verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -33,25 +34,9 @@ async def decide(world: Any, claim_id: str, minor: int, outcome: Outcome = Outco
     now = datetime.now(UTC)
     code = {Outcome.PAY: "person_approved", Outcome.DECLINE: "person_refused", Outcome.ASK: "person_asked"}[outcome]
     decision = Decision(outcome, Money(minor, "CNY"), (), (reason(code, "x"),), "test", (), now, "li")
-    verdict = {Outcome.PAY: "approve", Outcome.DECLINE: "refuse", Outcome.ASK: "ask"}[outcome]
     async with world.engine.begin() as conn:
         referral = await open_referral(conn, claim_id)
-        file = await adjudication.load(conn, claim_id)
-        return await recording.decide_referral(
-            conn,
-            recording.JudgedReferral(
-                referral.id,
-                file,
-                decision,
-                b"{}",
-                now,
-                actor="adjuster:li",
-                subject="li",
-                verdict=verdict,
-                note="n",
-                **options,
-            ),
-        )
+        return await record_verdict(conn, claim_id, referral.id, decision, now, note="n", **options)
 
 
 async def state(world: Any, payout_id: str) -> str:

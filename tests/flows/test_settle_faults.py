@@ -16,11 +16,12 @@ from claims.decision import Decision, Outcome
 from claims.errors import ClaimStopped
 from claims.money import Money
 from claims.reasons import reason
-from claims.store import adjudication, recording, referrals, waiting
+from claims.store import referrals, waiting
 from claims.store.tables import claims, payouts
 from fixtures.bank_faults import AskFault, ListFault, SendFault, evenly
 from flows.reconcile import reconcile
 from tests.claims.store.reads import balances
+from tests.claims.verdicts import record_verdict
 from tests.forked import Forked
 
 pytestmark = pytest.mark.anyio
@@ -60,21 +61,7 @@ async def approve(world: Any, referral_id: str, claim_id: str, minor: int) -> No
     decision = Decision(Outcome.PAY, Money(minor, "CNY"), (), why, "test", (), now, "li")
     try:
         async with world.engine.begin() as conn:
-            file = await adjudication.load(conn, claim_id)
-            await recording.decide_referral(
-                conn,
-                recording.JudgedReferral(
-                    referral_id,
-                    file,
-                    decision,
-                    b"{}",
-                    now,
-                    actor="adjuster:li",
-                    subject="li",
-                    verdict="approve",
-                    note="",
-                ),
-            )
+            await record_verdict(conn, claim_id, referral_id, decision, now)
     except ClaimStopped:
         return  # until bank and books agree
 

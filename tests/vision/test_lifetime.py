@@ -16,9 +16,20 @@ import pytest
 from tests.waiting import wait_until
 from vision import lifetime
 
-# Each starts its child in a thread that ends at once, as the threads that read papers may, and prints the child's id.
+# Ends each of the programs below: its child is started in a thread that ends at once, as the threads that read papers
+# may, and the child's id is printed. `start` returns what keeps the child, and that id.
+IN_A_THREAD = """
+import threading, time
+
+kept = []
+thread = threading.Thread(target=lambda: kept.extend(start()))
+thread.start()
+thread.join()
+print(kept[1], flush=True)
+time.sleep(3600)
+"""
 OCR = """
-import sys, threading, time
+import sys
 from pathlib import Path
 from vision.documents.ocr.process import Worker, WorkerLimits
 
@@ -26,18 +37,11 @@ def start():
     config = {"engines": {}, "models_dir": "", "threads": 1, "detection_edge_px_max": 960}
     worker = Worker(config, WorkerLimits(600, 600, 600, 1 << 33), Path(sys.argv[1]))
     worker.wait_ready()
-    kept.append(worker)
-
-kept = []
-thread = threading.Thread(target=start)
-thread.start()
-thread.join()
-print(kept[0].pid, flush=True)
-time.sleep(3600)
+    return worker, worker.pid
 """
 # The child matches for ages in one call of native code, which holds the interpreter's lock: no thread of its runs.
 BUSY = """
-import os, subprocess, sys, threading, time
+import os, subprocess, sys
 from vision.lifetime import in_lasting_thread
 
 child = (
@@ -47,38 +51,26 @@ child = (
 
 def start():
     command = [sys.executable, "-c", child, str(os.getpid())]
-    kept.append(in_lasting_thread(lambda: subprocess.Popen(command, stdout=subprocess.PIPE)))
-    kept[0].stdout.readline()
-
-kept = []
-thread = threading.Thread(target=start)
-thread.start()
-thread.join()
-print(kept[0].pid, flush=True)
-time.sleep(3600)
+    process = in_lasting_thread(lambda: subprocess.Popen(command, stdout=subprocess.PIPE))
+    process.stdout.readline()
+    return process, process.pid
 """
 ZYGOTE = """
-import sys, threading, time
 from vision.decode.process import DecodeLimits, DecoderProcess
 
 def start():
     decoder = DecoderProcess(DecodeLimits())
     decoder._started()
-    kept.append(decoder)
-
-kept = []
-thread = threading.Thread(target=start)
-thread.start()
-thread.join()
-print(kept[0].process_id, flush=True)
-time.sleep(3600)
+    return decoder, decoder.process_id
 """
 
 
 @contextmanager
 def parent(program: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], psutil.Process]]:
     """Run the program; yields it and its child, which is killed at the end if it is left."""
-    with subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", program + IN_A_THREAD, str(folder)], stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         child = psutil.Process(int(process.stdout.readline()))
         try:

@@ -79,17 +79,17 @@ def test_reasons_pages_and_api_call_it_by_its_title(site: Api, monkeypatch: pyte
     asked, referred = claim_ids
 
     for language, title in TITLES.items():
-        said = {"Accept-Language": language}
-        claim = site.as_("claimant", "clm-0").get(f"/v1/claims/{asked}", headers=said).json()
+        headers = {"Accept-Language": language}
+        claim = site.as_("claimant", "clm-0").get(f"/v1/claims/{asked}", headers=headers).json()
         (reason,) = [row for row in claim["decision"]["reasons"] if row["code"] == "paper_of_other_kind"]
         assert title in reason["text"]
-        adjusters = site.as_("adjuster", "li").get(f"/v1/claims/{asked}", headers=said).json()
+        adjusters = site.as_("adjuster", "li").get(f"/v1/claims/{asked}", headers=headers).json()
         (reason,) = [row for row in adjusters["decision"]["reasons"] if row["code"] == "paper_of_other_kind"]
         assert title in reason["text"]
 
         claimant, adjuster = sign_in(site, "claimant", "clm-0"), sign_in(site, "adjuster", "li")
-        assert title in claimant.client.get(f"/claims/{asked}", headers=said).text
-        page = adjuster.client.get(f"/cases/{seeding.referral_of(site, referred)}", headers=said).text
+        assert title in claimant.client.get(f"/claims/{asked}", headers=headers).text
+        page = adjuster.client.get(f"/cases/{seeding.referral_of(site, referred)}", headers=headers).text
         assert f'<span class="chip none">{title}</span>' in page
         assert KIND.replace("_", " ") not in page
         for name, setting in (("HOME", site.settings.home), ("DATABASE_URL", site.settings.database_url)):

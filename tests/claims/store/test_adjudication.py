@@ -27,6 +27,7 @@ from claims.store import (
 )
 from claims.store.waiting import Wanted
 from tests.claims.store.reads import audit_count, audit_of, balances
+from tests.claims.verdicts import record_verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -211,23 +212,16 @@ async def _judge(
     subject: str = "li",
     partner: str | None = None,
 ) -> recording.DecisionRecorded:
-    verdict: referrals.Verdict = {Outcome.PAY: "approve", Outcome.DECLINE: "refuse", Outcome.ASK: "ask"}[outcome]  # type: ignore[assignment]
     async with engine.begin() as conn:
-        file = await adjudication.load(conn, claim_id)
-        return await recording.decide_referral(
+        return await record_verdict(
             conn,
-            recording.JudgedReferral(
-                referral_id,
-                file,
-                world.decision(outcome, minor, by=subject),
-                b"{}",
-                world.now,
-                actor=f"adjuster:{subject}",
-                subject=subject,
-                verdict=verdict,
-                note="看过了",
-                partner=partner,
-            ),
+            claim_id,
+            referral_id,
+            world.decision(outcome, minor, by=subject),
+            world.now,
+            who=subject,
+            note="看过了",
+            partner=partner,
         )
 
 

@@ -51,6 +51,7 @@ from claims.wire import canonical
 from tests.claims.store.conftest import World
 from tests.claims.store.reads import open_referral
 from tests.claims.store.test_rulings_and_floods import LIMITS, MEASURED, SightedPicture, waiting
+from tests.claims.verdicts import record_verdict
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).resolve().parents[3]
@@ -110,22 +111,15 @@ class Life:
         world = self.world
 
         async def work(conn: AsyncConnection) -> object:
-            file = await adjudication.load(conn, claim_id)
             waiting_one = await open_referral(conn, claim_id)
-            return await recording.decide_referral(
+            return await record_verdict(
                 conn,
-                recording.JudgedReferral(
-                    waiting_one.id,
-                    file,
-                    world.decision(outcome, minor, "adjuster:li"),
-                    b"{}",
-                    world.now,
-                    actor="adjuster:li",
-                    subject="li",
-                    verdict=verdict,
-                    note="looked at",
-                    recover=recover,
-                ),
+                claim_id,
+                waiting_one.id,
+                world.decision(outcome, minor, "adjuster:li"),
+                world.now,
+                note="looked at",
+                recover=recover,
             )
 
         return await self.step(f"verdict: {verdict}{' and recover' if recover else ''}", work)

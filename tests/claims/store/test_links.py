@@ -11,6 +11,7 @@ from claims.decision import Outcome
 from claims.errors import CopyPaid
 from claims.store import adjudication, audit, links, payouts, recording, referrals
 from claims.wire import canonical
+from tests.claims.verdicts import record_verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -38,23 +39,8 @@ async def referred(world: Any, claim_id: str, owner: str, inputs: bytes) -> str:
 
 async def approve(world: Any, claim_id: str, referral_id: str, who: str = "zhang", **options: Any) -> None:
     async with world.engine.begin() as conn:
-        file = await adjudication.load(conn, claim_id)
         decision = world.decision(Outcome.PAY, 1_000, by=who)
-        await recording.decide_referral(
-            conn,
-            recording.JudgedReferral(
-                referral_id,
-                file,
-                decision,
-                b"{}",
-                world.now,
-                actor=f"adjuster:{who}",
-                subject=who,
-                verdict="approve",
-                note="",
-                **options,
-            ),
-        )
+        await record_verdict(conn, claim_id, referral_id, decision, world.now, who=who, **options)
 
 
 async def promised(world: Any, *claim_ids: str) -> list[int]:

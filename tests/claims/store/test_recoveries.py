@@ -29,6 +29,7 @@ from claims.wire import canonical
 from flows.rails.rail import Paid
 from flows.reconcile import _books, compare
 from tests.claims.store.reads import balances, open_referral
+from tests.claims.verdicts import record_verdict
 
 pytestmark = pytest.mark.anyio
 
@@ -50,25 +51,9 @@ async def appeal(world: Any, claim_id: str) -> str:
 
 
 async def judge(world: Any, referral_id: str, claim_id: str, outcome: Outcome, minor: int = 0, **options: Any) -> Any:
-    verdict = {Outcome.PAY: "approve", Outcome.DECLINE: "refuse", Outcome.ASK: "ask"}[outcome]
     async with world.engine.begin() as conn:
-        file = await adjudication.load(conn, claim_id)
         decision = world.decision(outcome, minor, by="li")
-        return await recording.decide_referral(
-            conn,
-            recording.JudgedReferral(
-                referral_id,
-                file,
-                decision,
-                b"{}",
-                world.now,
-                actor="adjuster:li",
-                subject="li",
-                verdict=verdict,
-                note="words",
-                **options,
-            ),
-        )
+        return await record_verdict(conn, claim_id, referral_id, decision, world.now, note="words", **options)
 
 
 async def balance(world: Any, account: Account) -> int:

@@ -36,6 +36,7 @@ from claims.store.tables import audit as audit_rows
 from claims.store.tables import claim_orders, document_numbers
 from fixtures.cases import in_order
 from tests.claims.store.reads import open_referral
+from tests.claims.verdicts import record_verdict
 
 pytestmark = pytest.mark.anyio
 ORDER = "3206118244019255"
@@ -159,21 +160,7 @@ async def test_an_appeal_is_withdrawn_while_more_is_asked_for_and_while_a_worker
 
     async def ask(referral: str) -> None:
         async with world.engine.begin() as conn:
-            file = await adjudication.load(conn, "c-1")
-            await recording.decide_referral(
-                conn,
-                recording.JudgedReferral(
-                    referral,
-                    file,
-                    world.decision(Outcome.ASK, by="li"),
-                    b"{}",
-                    world.now,
-                    actor="adjuster:li",
-                    subject="li",
-                    verdict="ask",
-                    note="more",
-                ),
-            )
+            await record_verdict(conn, "c-1", referral, world.decision(Outcome.ASK, by="li"), world.now, note="more")
 
     await ask(await appealed(world, "c-1"))
     assert await withdraw(world, "c-1") is stands
@@ -192,21 +179,7 @@ async def test_a_round_of_an_appeal_that_changes_nothing_leaves_the_claim_paid(w
     await settle(world, recorded.payout_id)
     referral = await appealed(world, "c-1")
     async with world.engine.begin() as conn:
-        file = await adjudication.load(conn, "c-1")
-        await recording.decide_referral(
-            conn,
-            recording.JudgedReferral(
-                referral,
-                file,
-                world.decision(Outcome.ASK, by="li"),
-                b"{}",
-                world.now,
-                actor="adjuster:li",
-                subject="li",
-                verdict="ask",
-                note="more",
-            ),
-        )
+        await record_verdict(conn, "c-1", referral, world.decision(Outcome.ASK, by="li"), world.now, note="more")
         await intake.submit(conn, "c-1", "ann", world.now, actor="claimant:ann")
     (lease,) = await world.lease()
     assert (await world.decide(lease, world.decision(Outcome.PAY, 3_000))).status is Status.PAID
@@ -318,23 +291,8 @@ async def test_two_people_who_approve_two_claims_for_one_order_at_once_pay_it_on
 
     async def approve(claim_id: str, minor: int, **options: Any) -> None:
         async with world.engine.begin() as conn:
-            file = await adjudication.load(conn, claim_id)
             decision = world.decision(Outcome.PAY, minor, by="li")
-            await recording.decide_referral(
-                conn,
-                recording.JudgedReferral(
-                    referred[claim_id],
-                    file,
-                    decision,
-                    b"{}",
-                    world.now,
-                    actor="adjuster:li",
-                    subject="li",
-                    verdict="approve",
-                    note="",
-                    **options,
-                ),
-            )
+            await record_verdict(conn, claim_id, referred[claim_id], decision, world.now, **options)
 
     done = await asyncio.gather(*(approve(claim_id, 4_000) for claim_id in referred), return_exceptions=True)
     (refused,) = [outcome for outcome in done if outcome is not None]
