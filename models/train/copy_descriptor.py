@@ -53,7 +53,7 @@ from vision.copies.fingerprint import fit
 
 SEED: Final = 20261130
 STEPS: Final = 1150  # from the packaged network
-STEPS_FROM_WEIGHTS: Final = 450
+STEPS_FROM_WEIGHTS: Final = 240
 HELD_OUT: Final = 240  # Caltech photos, those first by file hash
 FIGURE_PHOTOS: Final = 460  # of the role `fit`, for the figures: half in the library, half strangers
 HELD_OUT_EDITS: Final = tuple(name for name in harder_edits.ALL if name != "copied")
@@ -68,7 +68,7 @@ WARM_UP_STEPS: Final = 40
 WEIGHT_DECAY: Final = 1e-4
 AVERAGE_DECAY: Final = 0.99
 CHECKPOINT_EVERY: Final = 25
-MEASURE_EVERY: Final = 150
+MEASURE_EVERY: Final = 120
 EVALUATION_PX: Final = 192  # as good as 224 on held-out photos, and a quarter cheaper
 BACKGROUND: Final = 1024  # photos whose nearness distinguishes a look-alike from a copy
 SHRINKAGE: Final = 0.1  # of the outputs' covariance towards a multiple of the identity
