@@ -187,7 +187,7 @@ def signals(
 ) -> CopySignals:
     """Return all evidence that `candidate` is the photo's original. Without `verify`, keypoints and pixels are not
     compared."""
-    relation, agreed, fitted = NO_GEOMETRY, NO_AGREEMENT, 0.0
+    relation, agreed, fitted = NO_GEOMETRY, (NO_AGREEMENT, NO_AGREEMENT), 0.0
     if verify:
         whole = fingerprint.keypoints
         relation = geometry.relate(whole, candidate.keypoints, limits.geometry)
@@ -202,12 +202,12 @@ def signals(
             if part.inliers > relation.inliers:
                 agreed = _agreement(part, view.thumbnail, view.keypoints, candidate)
                 relation = geometry.placed(part, (view.box.left, view.box.top), view.factor, view.keypoints, whole)
-    return CopySignals(relation, agreed, fitted, candidate.pdq_bits, candidate.cosine, candidate.cosine_excess)
+    return CopySignals(relation, *agreed, fitted, candidate.pdq_bits, candidate.cosine, candidate.cosine_excess)
 
 
 def _agreement(
     relation: Geometry, thumbnail: NDArray[np.uint8], keypoints: Keypoints, candidate: Candidate
-) -> Agreement:
+) -> tuple[Agreement, Agreement]:
     return agreement(
         thumbnail,
         candidate.thumbnail,

@@ -22,18 +22,26 @@ from vision.copies.geometry import Geometry
 
 NAME: Final = "copy_fusion"
 FEATURES: Final = (
-    "log_inliers",
     "agreement",
     "inlier_ratio_times_agreement",
     "log_inliers_times_agreement",
     "log_inliers_times_floor",
-    "log_inliers_times_span",
+    "rigid",
+    "rigid_times_hull",
+    "rigid_times_hull_floor",
+    "log_rigid_times_hull",
+    "projected_whole",
+    "not_loose",
     "pdq_nearness",
     "cosine_excess",
     "fit_agreement",
     "cosine_excess_times_agreement",
 )
 PDQ_FAR_BITS: Final = 64  # from here on PDQ says nothing: unrelated photos can be as near as 70 bits
+PROOF_INLIERS_MIN: Final = 6  # fewer agree by chance with one of some twenty candidates
+PROOF_PDQ_BITS_MAX: Final = 40  # unrelated photos lie at 70 and more; Meta's own threshold is 31
+PROOF_FIT_MIN: Final = 0.75
+UNPROVEN_MAX: Final = 0.45
 _WINDOW: Final = (9, 9)
 _FLAT_LEVELS: Final = 3.0  # noise of compression; a patch that varies less carries no information
 _ENOUGH_LEVELS: Final = 20.0  # cap on a patch's weight: otherwise one bold label would outweigh the scene
@@ -55,33 +63,54 @@ NO_AGREEMENT: Final = Agreement(0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class CopySignals:
-    """The evidence that two pictures are one. pdq_bits: 0..256, 256 if unusable. agreement: see `agreement`; zeros
-    without a geometry. fit_agreement: its mean when the two are simply stretched over one another."""
+    """The evidence that two pictures are one. pdq_bits: 0..256, 256 if unusable. agreement, hull: see `agreement`;
+    zeros without a geometry. fit_agreement: its mean when the two are simply stretched over one another."""
 
     geometry: Geometry
     agreement: Agreement
+    hull: Agreement
     fit_agreement: float
     pdq_bits: int
     cosine: float
     cosine_excess: float
 
+    @property
+    def proven(self) -> bool:
+        """True if there is more than likeness: keypoints that agree, a near PDQ, or pixels that agree when one is laid
+        over the other. Without it two goods on a plain ground are as alike as two copies."""
+        return (
+            self.geometry.inliers >= PROOF_INLIERS_MIN
+            or self.pdq_bits <= PROOF_PDQ_BITS_MAX
+            or self.fit_agreement >= PROOF_FIT_MIN
+        )
+
     def features(self) -> NDArray[np.float64]:
         """Return the features in the order of FEATURES.
 
-        span: a true copy shows most of the original, or is filled by it; a shared label is a small part of both. floor:
-        for two banknotes or two bikes of one make most points agree, but some clearly do not.
+        rigid: a picture that was cropped, turned, pasted or cut out keeps one similarity transform to a pixel, another
+        photo of the same thing does not. projected_whole: a picture photographed off a screen or paper keeps a
+        homography, and all of it is there, to the edges. not_loose: many points that keep neither say that the camera
+        moved. floor: for two banknotes or two bikes of one make most points agree, but some clearly do not.
         """
-        geometry = self.geometry
+        geometry, exact = self.geometry, self.geometry.exactness
         log_inliers = math.log1p(geometry.inliers)
-        agreement = max(0.0, self.agreement.mean)
+        agreement, floor = max(0.0, self.agreement.mean), max(0.0, self.agreement.floor)
+        hull, hull_floor = max(0.0, self.hull.mean), max(0.0, self.hull.floor)
+        rigid = exact.rigid_ratio**4
+        projected_whole = (exact.tight_ratio * exact.contained_ratio) ** 4 * floor
+        loose = math.log1p(exact.projected) * (1.0 - max(rigid, projected_whole))
         return np.array(
             [
-                log_inliers,
                 self.agreement.mean,
                 geometry.inliers / max(1, geometry.candidates) * agreement,
                 log_inliers * agreement,
-                log_inliers * max(0.0, self.agreement.floor),
-                log_inliers * max(geometry.shown_ratio, geometry.covers_ratio),
+                log_inliers * floor,
+                rigid,
+                rigid * hull,
+                rigid * hull_floor,
+                math.log1p(exact.rigid_ratio * exact.projected) * rigid * hull,
+                projected_whole,
+                -loose,
                 max(0.0, 1.0 - self.pdq_bits / PDQ_FAR_BITS),
                 self.cosine_excess,
                 max(0.0, self.fit_agreement),
@@ -92,7 +121,7 @@ class CopySignals:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FusionModel:
-    """Weights (10,) in the order of FEATURES, and the intercept. similar_cosine_min: above it two pictures look alike,
+    """Weights (14,) in the order of FEATURES, and the intercept. similar_cosine_min: above it two pictures look alike,
     which is noted but judges nobody; it depends on the descriptor, as the weights do.
 
     The probability from which a photo is called a copy is not part of the model but a rule (`claims.copies`).
@@ -104,8 +133,10 @@ class FusionModel:
     label: str
 
     def probability(self, signals: CopySignals) -> float:
-        """Return the probability, 0..1, calibrated on edited copies against look-alikes that a search returns."""
-        return 1.0 / (1.0 + math.exp(-float(self.weights @ signals.features()) - self.intercept))
+        """Return the probability, 0..1, calibrated on edited copies against look-alikes that a search returns and other
+        photos of the same scene; below UNPROVEN_MAX where nothing but likeness speaks for a copy."""
+        probability = 1.0 / (1.0 + math.exp(-float(self.weights @ signals.features()) - self.intercept))
+        return probability if signals.proven else min(probability, UNPROVEN_MAX)
 
 
 @cache
@@ -134,27 +165,31 @@ def fusion_of(content: Mapping[str, Any], label: str) -> FusionModel:
 
 def agreement(
     query: NDArray[np.uint8], match: NDArray[np.uint8], geometry: Geometry, query_ratio: float, match_ratio: float
-) -> Agreement:
-    """Measure how well the pixels agree where the transform lays one picture over the other.
+) -> tuple[Agreement, Agreement]:
+    """Measure how well the pixels agree where the transform lays one picture over the other: over all that both show,
+    and inside the hull of the points that keep the transform.
 
     query, match: grey thumbnails of the two; query_ratio, match_ratio: their size as a share of the working pictures
     that the geometry was found in. Local correlations are of 9 x 9 windows, weighted by contrast, so that a shared
-    label on two otherwise different photos scores low. NO_AGREEMENT if the overlap is too small.
+    label on two otherwise different photos scores low over all, and a piece that was cut out and pasted scores high
+    inside the hull. NO_AGREEMENT where there is too little to compare.
     """
     if geometry.inliers == 0:
-        return NO_AGREEMENT
-    matrix = geometry.matrix.copy()
-    matrix[:, :2] *= query_ratio / match_ratio
-    matrix[:, 2] *= query_ratio
-    return _overlaid(query, match, matrix, mirrored=geometry.mirrored)
+        return NO_AGREEMENT, NO_AGREEMENT
+    exact = geometry.exactness
+    matrix = exact.homography if exact.projected else np.vstack([geometry.matrix, [0.0, 0.0, 1.0]])
+    small = np.diag([query_ratio, query_ratio, 1.0]) @ matrix @ np.diag([1 / match_ratio, 1 / match_ratio, 1.0])
+    hull = (exact.at * query_ratio, exact.of * match_ratio) if exact.projected else None
+    return _overlaid(query, match, small / small[2, 2], mirrored=geometry.mirrored, hull=hull)
 
 
 def fit_agreement(query: NDArray[np.uint8], match: NDArray[np.uint8]) -> float:
     """Return the agreement when one thumbnail is stretched over the other, straight or mirrored: the only comparison
     left if there are too few keypoints for a transform."""
-    matrix = np.zeros((2, 3))
-    matrix[0, 0], matrix[1, 1] = query.shape[1] / match.shape[1], query.shape[0] / match.shape[0]
-    return max(_overlaid(query, match, matrix, mirrored=mirrored, with_floor=False).mean for mirrored in (False, True))
+    stretch = np.diag([query.shape[1] / match.shape[1], query.shape[0] / match.shape[0], 1.0])
+    return max(
+        _overlaid(query, match, stretch, mirrored=mirrored, with_floor=False)[0].mean for mirrored in (False, True)
+    )
 
 
 def _overlaid(
@@ -164,15 +199,30 @@ def _overlaid(
     *,
     mirrored: bool,
     with_floor: bool = True,
-) -> Agreement:
+    hull: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+) -> tuple[Agreement, Agreement]:
+    """Return the agreement over all and inside the hull. matrix: (3, 3), from pixels of `match` to those of `query`,
+    mirrored where so. hull: points (n, 2) in the query's pixels, mirrored, and in those of the match."""
     query_f, match_f = query.astype(np.float32), match.astype(np.float32)
     if mirrored:
         query_f = np.ascontiguousarray(query_f[:, ::-1])
-    scale = math.hypot(matrix[0, 0], matrix[1, 0])
+    scale = math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
     if scale <= 1.0:  # compare in the coarser frame: the finer picture is blurred to match it
-        return _correlation(query_f, *_laid_over(match_f, matrix, query_f.shape, 1.0 / max(scale, 1e-3)), with_floor)
-    inverse = np.asarray(cv2.invertAffineTransform(matrix), dtype=np.float64)
-    return _correlation(match_f, *_laid_over(query_f, inverse, match_f.shape, scale), with_floor)
+        base, shape = query_f, query_f.shape
+        other, covered = _laid_over(match_f, matrix, shape, 1.0 / max(scale, 1e-3))
+        points = None if hull is None else hull[0]
+    else:
+        base, shape = match_f, match_f.shape
+        other, covered = _laid_over(query_f, np.linalg.inv(matrix), shape, scale)
+        points = None if hull is None else hull[1]
+    windows = _correlation(base, other)
+    whole = _weighed(windows, covered, with_floor)
+    if points is None:
+        return whole, NO_AGREEMENT
+    mask = np.zeros(shape, np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(points.astype(np.float32)).round().astype(np.int32), 1)
+    mask = cv2.dilate(mask, np.ones(_WINDOW, np.uint8))
+    return whole, _weighed(windows, covered & (mask > 0), with_floor)
 
 
 def _laid_over(
@@ -183,37 +233,45 @@ def _laid_over(
     sigma = 0.45 * math.sqrt(max(0.0, shrink**2 - 1.0))
     smooth = cv2.GaussianBlur(picture, (0, 0), sigma) if sigma > 0.3 else picture
     size = (shape[1], shape[0])
-    moved = cv2.warpAffine(smooth, matrix, size, flags=cv2.INTER_LINEAR)
-    covered = cv2.warpAffine(np.ones_like(picture), matrix, size, flags=cv2.INTER_NEAREST)
+    moved = cv2.warpPerspective(smooth, matrix, size, flags=cv2.INTER_LINEAR)
+    covered = cv2.warpPerspective(np.ones_like(picture), matrix, size, flags=cv2.INTER_NEAREST)
     return np.asarray(moved, dtype=np.float32), np.asarray(covered > 0.5, dtype=np.bool_)
 
 
-def _correlation(
-    a: NDArray[np.float32], b: NDArray[np.float32], covered: NDArray[np.bool_], with_floor: bool
-) -> Agreement:
-    """Correlate the windows of a and b inside `covered`. with_floor: takes as long as all the rest; the floor is 0
-    without."""
-    kernel = np.ones(_WINDOW, np.uint8)
-    inside = cv2.erode(covered.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1)
-    if int(inside.sum()) < _WINDOW[0] * _WINDOW[1]:
-        return NO_AGREEMENT
+class _Windows(NamedTuple):
+    """Local correlation of two pictures at every pixel, -1..1, and its weight by contrast; float32 (h, w) each."""
+
+    correlation: NDArray[np.float32]
+    weight: NDArray[np.float32]
+
+
+def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> _Windows:
     a, b = np.asarray(cv2.GaussianBlur(a, (0, 0), 0.8)), np.asarray(cv2.GaussianBlur(b, (0, 0), 0.8))
     mean_a, mean_b = cv2.blur(a, _WINDOW), cv2.blur(b, _WINDOW)
     var_a = np.maximum(cv2.blur(a * a, _WINDOW) - mean_a * mean_a, 0.0)
     var_b = np.maximum(cv2.blur(b * b, _WINDOW) - mean_b * mean_b, 0.0)
     both = cv2.blur(a * b, _WINDOW) - mean_a * mean_b
     correlation = both / np.sqrt((var_a + _FLAT_LEVELS**2) * (var_b + _FLAT_LEVELS**2))
-    weight = np.minimum(np.sqrt(np.maximum(var_a, var_b)), _ENOUGH_LEVELS) * (inside > 0)
+    return _Windows(correlation, np.minimum(np.sqrt(np.maximum(var_a, var_b)), _ENOUGH_LEVELS))
+
+
+def _weighed(windows: _Windows, covered: NDArray[np.bool_], with_floor: bool) -> Agreement:
+    """Average the windows inside `covered`. with_floor: takes as long as all the rest; the floor is 0 without."""
+    kernel = np.ones(_WINDOW, np.uint8)
+    inside = cv2.erode(covered.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1)
+    if int(inside.sum()) < _WINDOW[0] * _WINDOW[1]:
+        return NO_AGREEMENT
+    weight = windows.weight * (inside > 0)
     total = float(weight.sum())
     if total <= _FLAT_LEVELS:
         return NO_AGREEMENT
     textured = weight > _FLAT_LEVELS  # without texture, noise correlates with noise
     floor = (
-        _weighted_quantile(correlation[textured], weight[textured], _FLOOR_SHARE)
+        _weighted_quantile(windows.correlation[textured], weight[textured], _FLOOR_SHARE)
         if with_floor and textured.any()
         else 0.0
     )
-    return Agreement(float((correlation * weight).sum() / total), floor)
+    return Agreement(float((windows.correlation * weight).sum() / total), floor)
 
 
 def _weighted_quantile(values: NDArray[np.float32], weights: NDArray[np.float32], share: float) -> float:

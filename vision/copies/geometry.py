@@ -94,9 +94,12 @@ class Keypoints:
         return Keypoints(width_px, height_px, points, descriptors)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Exactness:
     """How exactly keypoint pairs keep one transform, for a geometry with enough of them; zeros without.
+
+    homography: float64 (3, 3), from working pixels of the match to those of the query, after mirroring the query where
+    the geometry says so. at, of: float64 (projected, 2), the pairs that keep it, in the query and in the match.
 
     projected: pairs within `reprojection_px` of one homography. tight: those within `tight_px` of it. tight_ratio:
     tight of projected. rigid_ratio: pairs within `tight_px` of one *similarity* transform, of projected: near 1 for a
@@ -109,9 +112,19 @@ class Exactness:
     rigid_ratio: float
     shown_ratio: float
     covers_ratio: float
+    homography: NDArray[np.float64]
+    at: NDArray[np.float64]
+    of: NDArray[np.float64]
+
+    @property
+    def contained_ratio(self) -> float:
+        """How far one of the two frames contains the other, 0..1: a camera that turned leaves both with something of
+        their own."""
+        return max(self.shown_ratio, self.covers_ratio)
 
 
-NO_EXACTNESS: Final = Exactness(0, 0, 0.0, 0.0, 0.0, 0.0)
+_NOWHERE: Final = np.empty((0, 2), dtype=np.float64)
+NO_EXACTNESS: Final = Exactness(0, 0, 0.0, 0.0, 0.0, 0.0, np.eye(3), _NOWHERE, _NOWHERE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -302,7 +315,14 @@ def _exactness(
     corners = cv2.perspectiveTransform(_corners(match)[None], homography)[0]
     whole = cv2.isContourConvex(corners.astype(np.float32))
     shown, covers = _overlap(corners, query) if whole else (0.0, 0.0)
-    return Exactness(projected, tight, tight / projected, min(1.0, rigid / projected), shown, covers)
+    keep = _errors(homography, near, far) <= max(limits.reprojection_px, tight_px)
+    rigid_ratio = min(1.0, rigid / projected)
+    return Exactness(projected, tight, tight / projected, rigid_ratio, shown, covers, homography, near[keep], far[keep])
+
+
+def _errors(transform: NDArray[np.float64], at: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far each point of `of`, transformed, lies from its point of `at`, in pixels of the query."""
+    return np.asarray(np.linalg.norm(cv2.perspectiveTransform(of[None], transform)[0] - at, axis=1), dtype=np.float64)
 
 
 def _refitted(
@@ -317,7 +337,7 @@ def _refitted(
     many pairs are within the limit and how many are tight."""
     best: tuple[NDArray[np.float64], int, int] = (transform, 0, 0)
     for _ in range(limits.exactness_rounds):
-        errors = np.linalg.norm(cv2.perspectiveTransform(of[None], transform)[0] - at, axis=1)
+        errors = _errors(transform, at, of)
         tight = errors <= tight_px
         counts = int((errors <= max(limits.reprojection_px, tight_px)).sum()), int(tight.sum())
         if counts[1] < best[2] or (counts[1] == best[2] and counts[0] <= best[1]):
