@@ -56,11 +56,12 @@ _ITEM_CLASSES = {"自费": "own"}
 
 @dataclass(frozen=True, slots=True)
 class CalledRelation:
-    """A compared picture with the verdict of the rules. transform: the edit in words, "" for a match that does not
-    count as one."""
+    """A compared picture with the verdict of the rules. weighs: it is a copy, or a person compares the two. transform:
+    the edit in words, "" for a match that does not count as one."""
 
     relation: PhotoRelation
     verdict: PhotoVerdict
+    weighs: bool
     transform: str
 
 
@@ -78,15 +79,29 @@ class WeighedMatches:
 
 
 def call(relations: Sequence[PhotoRelation], rules: Rules = RULES) -> list[CalledRelation]:
-    """Returns each relation with the verdict of the rules, in the same order. Relations called unseen are left out:
-    they are no match."""
+    """Returns each relation with the verdict of the rules, the strongest verdict first, otherwise in the same order.
+    Relations called unseen are left out: they are no match."""
     called = []
     for relation in relations:
-        likeness = copies.Likeness(relation.same, relation.probability, relation.looks_alike)
+        likeness = _likeness(relation)
         verdict = copies.called(likeness, rules)
         if verdict is not PhotoVerdict.UNSEEN:
-            called.append(CalledRelation(relation, verdict, _transform(relation, verdict, rules)))
-    return called
+            weighs = copies.weighs(verdict, likeness, rules)
+            called.append(CalledRelation(relation, verdict, weighs, _transform(relation, verdict) if weighs else ""))
+    return sorted(called, key=lambda match: copies.strength(match.verdict, weighing=match.weighs))
+
+
+def _likeness(relation: PhotoRelation) -> copies.Likeness:
+    return copies.Likeness(
+        same=relation.same,
+        probability=relation.probability,
+        looks_alike=relation.looks_alike,
+        inliers=relation.inliers,
+        tight_inliers=relation.geometry.tight_inliers,
+        tight_ratio=relation.geometry.tight_ratio,
+        contained_ratio=relation.geometry.contained_ratio,
+        pdq_bits=relation.pdq_bits,
+    )
 
 
 def strongest(called: Sequence[CalledRelation]) -> PhotoVerdict:
@@ -94,13 +109,11 @@ def strongest(called: Sequence[CalledRelation]) -> PhotoVerdict:
     return called[0].verdict if called else PhotoVerdict.UNSEEN
 
 
-def _transform(relation: PhotoRelation, verdict: PhotoVerdict, rules: Rules) -> str:
+def _transform(relation: PhotoRelation, verdict: PhotoVerdict) -> str:
     if verdict is PhotoVerdict.SAME_BYTES:
         return "the same file"
     if verdict is PhotoVerdict.SAME_PICTURE:
         return "the same pixels in another file"
-    if not copies.weighs(verdict, relation.probability, rules):
-        return ""
     return relation.transform or "the whole picture, recognised by its appearance"
 
 
@@ -233,6 +246,10 @@ def photo_match(
         claim_paid=claim_paid,
         common=common,
         ruling=ruling,
+        tight_inliers=relation.geometry.tight_inliers,
+        tight_ratio=relation.geometry.tight_ratio,
+        contained_ratio=relation.geometry.contained_ratio,
+        pdq_bits=relation.pdq_bits,
     )
 
 

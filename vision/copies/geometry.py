@@ -96,6 +96,10 @@ class Geometry:
     pairs: query and match as fractions (x, y, match_x, match_y) of width and height, best spread first, in
     unmirrored query coordinates. shown_ratio: share of the original's area that the query shows. covers_ratio: share
     of the query's area that it fills.
+
+    tight_inliers: keypoint pairs that agree on one homography within 1.5 px; 0 where none was fitted. tight_ratio:
+    share of the homography's inliers at 5 px that stay at 1.5 px; 0 without. contained_ratio: the greater of the share
+    of the original's area that is shown and the share of the query's area that is covered, by the transform.
     """
 
     inliers: int
@@ -107,6 +111,9 @@ class Geometry:
     shown_ratio: float
     covers_ratio: float
     pairs: tuple[tuple[float, float, float, float], ...]
+    tight_inliers: int = 0
+    tight_ratio: float = 0.0
+    contained_ratio: float = 0.0
 
 
 NO_GEOMETRY: Final = Geometry(0, 0, False, np.zeros((2, 3)), 0.0, 0.0, 0.0, 0.0, ())
