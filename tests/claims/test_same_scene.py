@@ -26,7 +26,7 @@ OTHERS = [MatchOwner.OTHER_CLAIMANT, MatchOwner.WEB, MatchOwner.STOCK]
 
 
 def scene(owner: MatchOwner, **changes: object) -> PhotoMatch:
-    """Returns a match with another photo of the scene: as sure a copy as the rest of the measures go, if it were one."""
+    """Returns a match with another photo of the scene, which by its probability would be a copy."""
     other = replace(
         match(owner, PhotoVerdict.SAME_SCENE),
         claim_id="" if owner in (MatchOwner.WEB, MatchOwner.STOCK) else "claim-0",
