@@ -40,6 +40,7 @@ class Likeness:
     inliers: int
     tight_inliers: int
     tight_ratio: float
+    rigid_ratio: float
     contained_ratio: float
     pdq_bits: int | UnmeasuredFact
 
@@ -61,10 +62,11 @@ def shows_one_scene(likeness: Likeness, rules: Rules) -> bool:
 
     A copy fits one homography exactly, wherever it was taken again from. If the camera moved, near things shift against
     far ones, and points that fit roughly do not fit exactly. If it only turned they do, but neither frame holds the
-    other. Without a homography nothing says that the camera did either.
+    other, and the picture is bent as no crop of it is. Without a homography nothing says that the camera did either.
     """
     moved = likeness.tight_ratio < rules.photo_copied_tight_ratio_min
-    turned = likeness.contained_ratio < rules.photo_copied_contained_min
+    bent = likeness.rigid_ratio < rules.photo_copied_rigid_ratio_min
+    turned = bent and likeness.contained_ratio < rules.photo_copied_contained_min
     return likeness.tight_inliers > 0 and likeness.inliers >= rules.photo_scene_inliers_min and (moved or turned)
 
 
@@ -146,6 +148,7 @@ def _likeness(match: PhotoMatch) -> Likeness:
         inliers=match.inliers,
         tight_inliers=match.tight_inliers,
         tight_ratio=match.tight_ratio,
+        rigid_ratio=match.rigid_ratio,
         contained_ratio=match.contained_ratio,
         pdq_bits=match.pdq_bits,
     )

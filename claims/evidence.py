@@ -88,9 +88,10 @@ class PhotoMatch:
     """A library picture that this photo relates to. `probability`: 0..1, calibrated, that one is a copy of the
     other.
 
-    tight_inliers: keypoints that agree on one homography within 1.5 px. tight_ratio: share of those within 5 px that
-    they are. contained_ratio: the greater of the share of the original that is shown and the share of the photo that it
-    fills. pdq_bits: 0..256, in which the two PDQ hashes differ. Facts from before rules 3.4 carry none of the four.
+    tight_inliers: keypoints that agree on one homography within 1.5 px. tight_ratio: the share that they are of those
+    within 5 px. rigid_ratio: the share of these that agree on one similarity transform within 1.5 px. contained_ratio:
+    the greater of the share of the original that is shown and the share of the photo that it fills, by the homography.
+    pdq_bits: 0..256, in which the two PDQ hashes differ. Facts from before rules 3.4 carry none of the five.
     """
 
     photo_id: str
@@ -111,6 +112,7 @@ class PhotoMatch:
     claim_paid: bool = False  # that claim has been paid or promised money, whatever its status
     tight_inliers: int = 0
     tight_ratio: float = 0.0
+    rigid_ratio: float = 0.0
     contained_ratio: float = 0.0
     pdq_bits: int | UnmeasuredFact = UnmeasuredFact("not recorded", retryable=False)
 

@@ -78,9 +78,11 @@ class Rules:
 
     # Since 3.4, before which a likeness was judged by its probability alone. Two photos with so many agreeing points
     # show one scene, and are no copies, if fewer than a share of the points that fit one homography roughly fit it
-    # exactly, or if neither picture holds as much as a share of the other.
+    # exactly; or if neither picture holds as much as a share of the other, and fewer than a share of those points fit a
+    # similarity transform exactly, as those of two crops of one picture do.
     photo_scene_inliers_min: int = 0
     photo_copied_tight_ratio_min: float = 0.0
+    photo_copied_rigid_ratio_min: float = 0.0
     photo_copied_contained_min: float = 0.0
     # From so many points on that fit one homography exactly, a person looks, however improbable a copy.
     photo_maybe_copied_inliers_min: int = 1_000_000
@@ -157,6 +159,7 @@ RULES = Rules(
     # Provisional: measured by `python -m models.train.copy_fusion` on groups of several photos of one scene.
     photo_scene_inliers_min=12,
     photo_copied_tight_ratio_min=0.75,
+    photo_copied_rigid_ratio_min=0.9,
     photo_copied_contained_min=0.6,
     photo_maybe_copied_inliers_min=15,
     # A similarity is fitted through two points, and a third lies near it by chance: three agree on nothing.

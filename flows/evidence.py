@@ -39,6 +39,7 @@ from claims.store.adjudication import EvidenceRow
 from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
 from vision import measurement
 from vision.copies import placement
+from vision.copies.geometry import Geometry
 from vision.documents.gate import ReadPage
 from vision.documents.text.page import PaperReading
 from vision.errors import ImageRefused
@@ -97,11 +98,19 @@ def _likeness(relation: PhotoRelation) -> copies.Likeness:
         probability=relation.probability,
         looks_alike=relation.looks_alike,
         inliers=relation.inliers,
-        tight_inliers=relation.geometry.tight_inliers,
-        tight_ratio=relation.geometry.tight_ratio,
-        contained_ratio=relation.geometry.contained_ratio,
+        tight_inliers=relation.geometry.exactness.tight,
+        tight_ratio=relation.geometry.exactness.tight_ratio,
+        rigid_ratio=relation.geometry.exactness.rigid_ratio,
+        contained_ratio=contained_ratio(relation.geometry),
         pdq_bits=relation.pdq_bits,
     )
+
+
+def contained_ratio(relation: Geometry) -> float:
+    """Returns the greater of the share of the match that the photo shows and the share of the photo that it fills: by
+    the homography, or by the similarity transform where the homography has no sensible outline."""
+    exact = relation.exactness
+    return max(exact.shown_ratio, exact.covers_ratio) or max(relation.shown_ratio, relation.covers_ratio)
 
 
 def strongest(called: Sequence[CalledRelation]) -> PhotoVerdict:
@@ -246,9 +255,10 @@ def photo_match(
         claim_paid=claim_paid,
         common=common,
         ruling=ruling,
-        tight_inliers=relation.geometry.tight_inliers,
-        tight_ratio=relation.geometry.tight_ratio,
-        contained_ratio=relation.geometry.contained_ratio,
+        tight_inliers=relation.geometry.exactness.tight,
+        tight_ratio=relation.geometry.exactness.tight_ratio,
+        rigid_ratio=relation.geometry.exactness.rigid_ratio,
+        contained_ratio=contained_ratio(relation.geometry),
         pdq_bits=relation.pdq_bits,
     )
 

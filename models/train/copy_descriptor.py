@@ -1,6 +1,6 @@
 """Fine-tunes EfficientNet-Lite0 into the copy descriptor: near for edited copies, far for look-alikes.
 
-    python -m models.train.copy_descriptor [--out DIR] [--threads N]
+    python -m models.train.copy_descriptor [--out DIR] [--threads N] [--start WEIGHTS]
 
 After Pizzi et al., A self-supervised descriptor for image copy detection (SSCD), 2022: InfoNCE across strong edits,
 with collages as copies of all their parts, and the KoLeo term that spreads descriptors evenly. Differs from SSCD in
@@ -8,10 +8,16 @@ what a small machine requires: it starts from the packaged ImageNet weights and 
 (`models/train/whitening.py`) as its last layer, keeps the batch norms' statistics, fills batches with look-alikes of
 one class, and takes further negatives from a queue of recent descriptors (Wang et al., Cross-batch memory, 2020).
 
-Data: the train half of the Caltech photos (`fixtures.caltech`, by file hash) without HELD_OUT of them, on which the
-intermediate figures are measured. Resumable: DIR keeps a checkpoint, and the same command continues from it. Progress
-goes to DIR/log.csv. Ends by writing weights/copy_descriptor.safetensors, its card and a row of
-results/copy_descriptor.csv. About 80 minutes on two cores; on a GPU, where there is one, minutes.
+Data: the train half of the Caltech photos (`fixtures.caltech`, by file hash) without HELD_OUT of them, and the varied
+photos of the role `train` (`fixtures.varied`), in pairs of views edited by `models/train/copy_views.py`. Photos of one
+scene are neither copies nor strangers of each other. Intermediate figures are measured on the sources of the role
+`fit`, of which the training sees nothing. WEIGHTS continues from an earlier copy descriptor instead of the packaged
+network, with fewer steps: version 2.0.0 was made so from version 1.0.0 (700 steps from the packaged network, Caltech
+alone, the edits of `fixtures.edits`; see the history of models/weights/copy_descriptor.safetensors).
+
+Resumable: DIR keeps a checkpoint, and the same command continues from it. Progress goes to DIR/log.csv. Ends by writing
+weights/copy_descriptor.safetensors, its card and a row of results/copy_descriptor.csv. About 40 minutes on two cores
+from WEIGHTS, two hours without; on a GPU, where there is one, minutes.
 """
 
 from __future__ import annotations
@@ -19,10 +25,12 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import itertools
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -35,26 +43,32 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from fixtures import caltech, edits
+from fixtures import caltech, harder_edits, varied
 from models import onnx_build
 from models.onnx_build import GEM_P, lite0
 from models.registry import CARDS, Card, ModelFile, sha256_of, weights_path, write_card
 from models.train.copy_views import PHOTOS_A_BATCH, Batches, TrainingBatch, fit_square
 from vision.copies.descriptor import CROWD_NEIGHBOURS, DIMENSIONS, WHITENING, normalise, whiten
+from vision.copies.fingerprint import fit
 
-SEED: Final = 20261122
-STEPS: Final = 700
-HELD_OUT: Final = 240  # photos, those first by file hash
-HELD_OUT_EDITS: Final = tuple(name for name in edits.EDITS if name != "copied")
+SEED: Final = 20261130
+STEPS: Final = 1150  # from the packaged network
+STEPS_FROM_WEIGHTS: Final = 240
+HELD_OUT: Final = 240  # Caltech photos, those first by file hash
+FIGURE_PHOTOS: Final = 460  # of the role `fit`, for the figures: half in the library, half strangers
+HELD_OUT_EDITS: Final = tuple(name for name in harder_edits.ALL if name != "copied")
+WORK_PX: Final = 400  # photos are shrunk to this before they are edited: the network sees at most 192
+CATEGORY_PHOTOS: Final = 24  # photos of a large source that make a class
 TEMPERATURE: Final = 0.05
 KOLEO_WEIGHT: Final = 8.0
 QUEUE: Final = 24  # batches whose first views serve as negatives
 LEARNING_RATE: Final = 4e-4
+LEARNING_RATE_FROM_WEIGHTS: Final = 3e-4
 WARM_UP_STEPS: Final = 40
 WEIGHT_DECAY: Final = 1e-4
 AVERAGE_DECAY: Final = 0.99
 CHECKPOINT_EVERY: Final = 25
-MEASURE_EVERY: Final = 200
+MEASURE_EVERY: Final = 120
 EVALUATION_PX: Final = 192  # as good as 224 on held-out photos, and a quarter cheaper
 BACKGROUND: Final = 1024  # photos whose nearness distinguishes a look-alike from a copy
 SHRINKAGE: Final = 0.1  # of the outputs' covariance towards a multiple of the identity
@@ -157,33 +171,52 @@ def measure(
 ) -> dict[str, float]:
     """Measure recall at rank 1, and recall at 99% precision with the score normalised by the nearness of look-alikes.
 
-    library, queries, background: descriptors. photos: (queries,), the row of the library that each is a copy of.
+    library, queries, background: descriptors. photos: (queries,), the row of the library that each is a copy of, -1 for
+    a stranger.
     """
     cosines = queries @ library.T
     best = cosines.argmax(axis=1)
     crowd = np.partition(queries @ background.T, -CROWD_NEIGHBOURS, axis=1)[:, -CROWD_NEIGHBOURS:].mean(axis=1)
     right = best == photos
+    copies = photos >= 0
     order = np.argsort(-(cosines.max(axis=1) - crowd))
     precision = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
     enough = np.flatnonzero(precision >= 0.99)
-    at_p99 = float(right[order][: enough[-1] + 1].sum() / len(order)) if len(enough) else 0.0
-    return {"recall_at_1": round(float(right.mean()), 4), "recall_at_p99": round(at_p99, 4)}
+    at_p99 = float(right[order][: enough[-1] + 1].sum() / copies.sum()) if len(enough) else 0.0
+    return {"recall_at_1": round(float(right[copies].mean()), 4), "recall_at_p99": round(at_p99, 4)}
 
 
 class HeldOut:
-    """Edited copies of photos left out of training, to be found among those photos and as many training photos."""
+    """Edited copies of photos of sources that the training does not see, to be found among those photos and others.
 
-    def __init__(self, held: Sequence[NDArray[np.uint8]], trained: Sequence[NDArray[np.uint8]]) -> None:
+    Half of `held` lies in the library and is asked for in 4 edits each; the other half is not in it and is asked for as
+    it is and in one edit. `beside`: photos that lie in the library as well. `background`: those that tell how near
+    look-alikes come.
+    """
+
+    def __init__(
+        self,
+        held: Sequence[NDArray[np.uint8]],
+        beside: Sequence[NDArray[np.uint8]],
+        background: Sequence[NDArray[np.uint8]],
+    ) -> None:
         rng = np.random.default_rng(SEED + 1)
-        self.library = [*held, *trained[: 3 * len(held)]]
-        self.background = list(trained[3 * len(held) : 3 * len(held) + 700])
+        half = len(held) // 2
+        self.library = [*held[:half], *beside]
+        self.background = list(background)
         self.queries: list[NDArray[np.uint8]] = []
         photos = []
         for index, pixels in enumerate(held):
-            for name in rng.choice(HELD_OUT_EDITS, 4, replace=False):
-                others = [held[k] for k in rng.choice([k for k in range(len(held)) if k != index], 3, replace=False)]
-                self.queries.append(edits.apply(str(name), pixels, rng, others))
-                photos.append(index)
+            known = index < half
+            for name in rng.choice(HELD_OUT_EDITS, 4 if known else 1, replace=False):
+                others = [
+                    held[k] for k in rng.choice([k for k in range(half, len(held)) if k != index], 8, replace=False)
+                ]
+                self.queries.append(harder_edits.apply(str(name), pixels, rng, others))
+                photos.append(index if known else -1)
+            if not known:
+                self.queries.append(pixels)
+                photos.append(-1)
         self.photos = np.array(photos)
 
     def measure(
@@ -201,20 +234,51 @@ class HeldOut:
         return measure(rows[0], rows[1], self.photos, rows[2])
 
 
-def rate(step: int) -> float:
-    """Return the share of the learning rate at a step: a warm-up, then half a cosine."""
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingPhotos:
+    """The photos to train on. categories: the class of each. scenes: as `copy_views.Batches` takes them."""
+
+    pixels: list[NDArray[np.uint8]]
+    categories: list[str]
+    scenes: list[int]
+
+
+def training_photos() -> TrainingPhotos:
+    """Return the photos of Caltech's train half that are not held out, and the varied ones of the role `train`, in
+    classes of about CATEGORY_PHOTOS."""
+    known = list(caltech.photos("train"))[HELD_OUT:]
+    pixels = [fit(photo.pixels, WORK_PX) for photo in known]
+    categories = [photo.category for photo in known]
+    scenes = list(range(len(known)))
+    first_of: dict[str, int] = {}
+    counts: Counter[str] = Counter()
+    for photo in varied.photos("train"):
+        index = len(pixels)
+        pixels.append(fit(photo.pixels, WORK_PX))
+        categories.append(f"{photo.source} {counts[photo.source] // CATEGORY_PHOTOS}")
+        counts[photo.source] += 1
+        scenes.append(first_of.setdefault(photo.group, index) if photo.group else index)
+    return TrainingPhotos(pixels, categories, scenes)
+
+
+def rate(step: int, steps: int) -> float:
+    """Return the share of the learning rate at a step of `steps`: a warm-up, then half a cosine."""
     if step < WARM_UP_STEPS:
         return (step + 1) / WARM_UP_STEPS
-    return 0.5 * (1 + math.cos(math.pi * (step - WARM_UP_STEPS) / (STEPS - WARM_UP_STEPS)))
+    return 0.5 * (1 + math.cos(math.pi * (step - WARM_UP_STEPS) / (steps - WARM_UP_STEPS)))
 
 
 class Training:
-    """The state that a checkpoint holds."""
+    """The state that a checkpoint holds. steps, learning_rate: of the whole training."""
 
-    def __init__(self, network: CopyNetwork, out: Path) -> None:
+    def __init__(
+        self, network: CopyNetwork, out: Path, steps: int = STEPS, learning_rate: float = LEARNING_RATE
+    ) -> None:
+        self.steps = steps
+        self._learning_rate = learning_rate
         self.network = network.eval()  # also during training, so that the batch norms keep their statistics
         self.average = {name: value.detach().clone() for name, value in network.named_parameters()}
-        self.optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+        self.optimiser = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=WEIGHT_DECAY)
         self.queue = NegativeQueue(QUEUE)
         self.step = 0
         self._file = out / "checkpoint.pt"
@@ -242,7 +306,7 @@ class Training:
 
     def advance(self, batch: TrainingBatch, device: torch.device) -> tuple[float, float]:
         for group in self.optimiser.param_groups:
-            group["lr"] = LEARNING_RATE * rate(self.step)
+            group["lr"] = self._learning_rate * rate(self.step, self.steps)
         pixels = normalised(batch.pixels, device)
         with torch.autocast(device.type, dtype=torch.bfloat16):
             pooled = self.network.pooled(pixels)
@@ -272,18 +336,24 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--out", type=Path, default=Path("build/copy_descriptor"))
     options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--start", type=Path, help="weights of an earlier copy descriptor to continue from")
     chosen = options.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
     torch.set_num_threads(chosen.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    photos = list(caltech.photos("train"))
-    held, used = photos[:HELD_OUT], photos[HELD_OUT:]
-    network = starting_point().to(device)
+    photos = training_photos()
+    held = [fit(photo.pixels, WORK_PX) for photo in itertools.islice(varied.photos("fit"), FIGURE_PHOTOS)]
+    network = (starting_point() if chosen.start is None else continued(chosen.start)).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
-    training = Training(network, chosen.out)
-    test = HeldOut([photo.pixels for photo in held], [photo.pixels for photo in used])
-    batches = Batches([photo.pixels for photo in used], [photo.category for photo in used], STEPS, SEED)
+    training = (
+        Training(network, chosen.out)
+        if chosen.start is None
+        else Training(network, chosen.out, STEPS_FROM_WEIGHTS, LEARNING_RATE_FROM_WEIGHTS)
+    )
+    order = np.random.default_rng(SEED).permutation(len(photos.pixels)).tolist()
+    test = HeldOut(held, [photos.pixels[k] for k in order[:700]], [photos.pixels[k] for k in order[700:1724]])
+    batches = Batches(photos.pixels, photos.categories, training.steps, SEED, photos.scenes)
     started = time.monotonic()
     if training.step == 0:
         _log(chosen.out, 0, 0.0, 0.0, 0.0, test.measure(training.averaged().to(device), device))
@@ -291,7 +361,7 @@ def main() -> None:
     loader: DataLoader[TrainingBatch] = DataLoader(
         batches,
         batch_size=None,
-        sampler=range(training.step, STEPS),
+        sampler=range(training.step, training.steps),
         num_workers=1,
         prefetch_factor=6,
         multiprocessing_context="spawn",
@@ -299,13 +369,13 @@ def main() -> None:
     recent: deque[tuple[float, float]] = deque(maxlen=CHECKPOINT_EVERY)
     for batch in loader:
         recent.append(training.advance(batch, device))
-        if training.step % CHECKPOINT_EVERY == 0 or training.step == STEPS:
+        if training.step % CHECKPOINT_EVERY == 0 or training.step == training.steps:
             training.save()
-            measured = training.step % MEASURE_EVERY == 0 or training.step == STEPS
+            measured = training.step % MEASURE_EVERY == 0 or training.step == training.steps
             figures = test.measure(training.averaged().to(device), device) if measured else {}
             contrast, spread = np.mean(recent, axis=0)
             _log(chosen.out, training.step, time.monotonic() - started, contrast, spread, figures)
-    publish(training, test, [photo.pixels for photo in used], device)
+    publish(training, test, photos.pixels, device)
 
 
 def publish(training: Training, test: HeldOut, photos: Sequence[NDArray[np.uint8]], device: torch.device) -> None:
@@ -360,6 +430,20 @@ def starting_point() -> CopyNetwork:
     """Return the packaged network with the learnt whitening as its last layer."""
     tensors = load_file(weights_path(WHITENING))
     return CopyNetwork(tensors["mean"], tensors["projection"])
+
+
+def continued(weights: Path) -> CopyNetwork:
+    """Return the network of an earlier copy descriptor. Raises KeyError if the file holds none."""
+    tensors = load_file(weights)
+    network = CopyNetwork(tensors["mean"], tensors["projection"])
+    prefix = onnx_build.TRUNK_PREFIX
+    state = {
+        name.removeprefix(prefix): torch.from_numpy(value.astype(np.float32))
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+    network.trunk.load_state_dict(state, strict=False)
+    return network
 
 
 def _weights_card(photos: int, metrics: dict[str, Any]) -> Card:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from fixtures import edits
+from fixtures import edits, harder_edits
 
 Pixels = NDArray[np.uint8]
 
@@ -25,19 +25,35 @@ SIZES_PX: Final = (112, 128, 160, 192)  # sizes of the network's input, one per 
 PLAIN_SHARE: Final = 0.5  # share of the first views that are the unchanged photo
 SINGLE_SHARE: Final = 0.55  # share of the second views with one edit; the others have two or three
 PASTED_SHARE: Final = 0.06  # share of the second views pasted onto another photo
-_GEOMETRY: Final = ("cropped_50", "cropped_25", "mirrored", "rotated_15", "rotated_90", "crop_mirror_recompress")
-_COLOUR: Final = ("recoloured", "grey", "jpeg_20", "blurred", "resized_30", "copied")
-_AROUND: Final = ("text_and_emoji", "bordered", "screenshot", "rephotographed", "collage")
+_GEOMETRY: Final = (
+    "cropped_50",
+    "cropped_25",
+    "cropped_10",
+    "mirrored",
+    "rotated_15",
+    "rotated_90",
+    "crop_mirror_recompress",
+)
+_COLOUR: Final = (
+    *("recoloured", "grey", "jpeg_20", "blurred", "resized_30", "copied", "hue_shifted", "saturated", "contrasted"),
+    *("washed_out", "grainy", "inverted", "recompressed_thrice", "upscaled", "beautified"),
+)
+_AROUND: Final = (
+    *("text_and_emoji", "bordered", "screenshot", "rephotographed", "collage", "covered", "cut_out", "new_background"),
+    *("collage_9", "screenshot_twice", "screen_in_hand"),
+)
+_COLLAGES: Final = frozenset({"collage", "collage_9"})  # they show all of the others that they are given
+_BESIDES: Final = frozenset({"cut_out", "new_background", "screen_in_hand"})  # they show a part of the first
 _WEAK: Final = ("recoloured", "jpeg_20", "resized_30", "cropped_50", "text_and_emoji", "bordered")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingBatch:
     """One batch. pixels: uint8 (2 n, size, size, 3), the n first views and then the n second ones. photos: (n,)
-    indices.
+    numbers, one for all photos of a scene.
 
     shows: bool (2 n, n), which of the batch's photos a view is a copy of. hints: bool, the same shape, which others it
-    shows in part (the photo beneath a pasted one): neither positives nor negatives.
+    shows in part (the photo beneath a pasted one) or that are of its scene: neither positives nor negatives.
     """
 
     pixels: Pixels
@@ -47,16 +63,26 @@ class TrainingBatch:
 
 
 class Batches(Dataset[TrainingBatch]):
-    """The batches, by number. photos: uint8 (h, w, 3) each. categories: one class per photo.
+    """The batches, by number. photos: uint8 (h, w, 3) each. categories: one class per photo. scenes: for each photo the
+    number that it shares with other photos of the same scene, which are neither copies of it nor strangers; its own
+    index if it shares none.
 
     Copies are hard to tell from look-alikes of the same class, so a batch holds several photos of each class.
     """
 
-    def __init__(self, photos: Sequence[Pixels], categories: Sequence[str], count: int, seed: int) -> None:
+    def __init__(
+        self,
+        photos: Sequence[Pixels],
+        categories: Sequence[str],
+        count: int,
+        seed: int,
+        scenes: Sequence[int] | None = None,
+    ) -> None:
         by_category: dict[str, list[int]] = {}
         for index, category in enumerate(categories):
             by_category.setdefault(category, []).append(index)
         self._photos = photos
+        self._scenes = np.arange(len(photos)) if scenes is None else np.asarray(scenes, dtype=np.intp)
         self._by_category: Mapping[str, list[int]] = {
             name: members for name, members in by_category.items() if len(members) >= PHOTOS_A_CATEGORY
         }
@@ -79,7 +105,8 @@ class Batches(Dataset[TrainingBatch]):
         count = len(photos)
         pixels = np.empty((2 * count, size, size, 3), np.uint8)
         shows = np.tile(np.eye(count, dtype=bool), (2, 1))
-        hints = np.zeros_like(shows)
+        scenes = self._scenes[photos]
+        hints = np.tile(scenes[:, None] == scenes[None], (2, 1)) & ~shows
         for place, photo in enumerate(photos):
             pixels[place] = fit_square(weak(self._photos[photo], rng), size)
             others = [int(k) for k in rng.choice([k for k in range(count) if k != place], 3, replace=False)]
@@ -89,7 +116,7 @@ class Batches(Dataset[TrainingBatch]):
                 shows[count + place, others] = True
             if beneath:
                 hints[count + place, others[0]] = True
-        return TrainingBatch(pixels, photos, shows, hints)
+        return TrainingBatch(pixels, scenes, shows, hints & ~shows)
 
 
 def fit_square(pixels: Pixels, size_px: int) -> Pixels:
@@ -105,21 +132,21 @@ def weak(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def strong(pixels: Pixels, rng: np.random.Generator, others: Sequence[Pixels]) -> tuple[Pixels, bool, bool]:
-    """Return an edited copy; True if it is a collage that also shows the three `others`; True if others[0] lies beneath
-    it."""
+    """Return an edited copy; True if it is a collage that also shows the three `others`; True if it shows a part of
+    others[0]."""
     if rng.random() < PASTED_SHARE:
         return _jpeg(pasted(pixels, others[0], rng), rng), False, True
     if rng.random() < SINGLE_SHARE:
-        names = [str(rng.choice(list(edits.EDITS)))]
+        names = [str(rng.choice(list(harder_edits.ALL)))]
     else:
         groups = [_GEOMETRY, _COLOUR, _AROUND]
         kept = sorted(rng.choice(3, int(rng.integers(2, 4)), replace=False).tolist())
         names = [str(rng.choice(groups[group])) for group in kept]
     for name in names:
-        if min(pixels.shape[:2]) < 24 and name.startswith("crop"):
+        if min(pixels.shape[:2]) < 48 and name.startswith("crop"):
             continue
-        pixels = edits.EDITS[name](pixels, rng, others)
-    return _jpeg(pixels, rng), "collage" in names, False
+        pixels = harder_edits.ALL[name](pixels, rng, others)
+    return _jpeg(pixels, rng), bool(_COLLAGES.intersection(names)), bool(_BESIDES.intersection(names))
 
 
 def pasted(pixels: Pixels, beneath: Pixels, rng: np.random.Generator) -> Pixels:

@@ -20,10 +20,12 @@ from fixtures.cases import match
 COPIED, MAYBE = RULES.photo_copied_min, RULES.photo_maybe_copied_min
 POINTS, TIGHT = RULES.photo_scene_inliers_min, RULES.photo_copied_tight_ratio_min
 CONTAINED, EXACTLY = RULES.photo_copied_contained_min, RULES.photo_maybe_copied_inliers_min
+RIGID, SAME_SCENE = RULES.photo_copied_rigid_ratio_min, PhotoVerdict.SAME_SCENE
 UNKNOWN = UnmeasuredFact("not recorded", retryable=False)
 BEFORE_3_4 = {
     "photo_scene_inliers_min",
     "photo_copied_tight_ratio_min",
+    "photo_copied_rigid_ratio_min",
     "photo_copied_contained_min",
     "photo_maybe_copied_inliers_min",
     "photo_points_agree_min",
@@ -38,16 +40,17 @@ def likeness(
     alike: bool = False,
     inliers: int = 0,
     tight: tuple[int, float] = (0, 0.0),
+    rigid: float = 0.0,
     contained: float = 0.0,
     pdq_bits: int | UnmeasuredFact = 10,
 ) -> Likeness:
     """Returns a likeness without points, whose PDQ is near unless it is said to be far."""
-    return Likeness(same, probability, alike, inliers, tight[0], tight[1], contained, pdq_bits)
+    return Likeness(same, probability, alike, inliers, tight[0], tight[1], rigid, contained, pdq_bits)
 
 
 def two_views(probability: float = 0.995, **changes: Any) -> Likeness:
     """Returns the likeness of two photos of one scene from two places."""
-    measured = likeness(probability, inliers=57, tight=(31, 0.54), contained=0.93, pdq_bits=120)
+    measured = likeness(probability, inliers=57, tight=(31, 0.54), rigid=0.31, contained=0.93, pdq_bits=120)
     return replace(measured, **changes)
 
 
@@ -58,6 +61,7 @@ likenesses = st.builds(
     st.booleans(),
     st.integers(0, 200),
     st.integers(0, 200),
+    st.floats(0, 1),
     st.floats(0, 1),
     st.floats(0, 1),
     st.integers(0, 256) | st.just(UNKNOWN),
@@ -75,15 +79,19 @@ likenesses = st.builds(
         (likeness(math.nextafter(MAYBE, 0)), PhotoVerdict.UNSEEN),
         (likeness(0.0, alike=True), PhotoVerdict.SIMILAR),
         # The camera moved: points that fit roughly do not fit exactly.
-        (two_views(), PhotoVerdict.SAME_SCENE),
-        (two_views(0.0), PhotoVerdict.SAME_SCENE),
-        (two_views(inliers=POINTS), PhotoVerdict.SAME_SCENE),
+        (two_views(), SAME_SCENE),
+        (two_views(0.0), SAME_SCENE),
+        (two_views(inliers=POINTS), SAME_SCENE),
         (two_views(inliers=POINTS - 1), PhotoVerdict.EDITED_COPY),
         (two_views(tight_ratio=TIGHT), PhotoVerdict.EDITED_COPY),
-        (two_views(tight_ratio=math.nextafter(TIGHT, 0)), PhotoVerdict.SAME_SCENE),
+        (two_views(tight_ratio=math.nextafter(TIGHT, 0)), SAME_SCENE),
         # It turned: they do, but neither picture holds the other.
-        (two_views(tight_ratio=1.0, contained_ratio=0.39), PhotoVerdict.SAME_SCENE),
+        (two_views(tight_ratio=1.0, contained_ratio=0.39), SAME_SCENE),
         (two_views(tight_ratio=1.0, contained_ratio=CONTAINED), PhotoVerdict.EDITED_COPY),
+        # Two crops of one picture, or one pasted into a collage: no camera turns so.
+        (two_views(tight_ratio=1.0, contained_ratio=0.39, rigid_ratio=RIGID), PhotoVerdict.EDITED_COPY),
+        (two_views(tight_ratio=1.0, contained_ratio=0.39, rigid_ratio=math.nextafter(RIGID, 0)), SAME_SCENE),
+        (two_views(rigid_ratio=1.0), SAME_SCENE),
         # No homography was fitted: nothing says that the camera did either.
         (two_views(tight_inliers=0, tight_ratio=0.0, contained_ratio=0.0), PhotoVerdict.EDITED_COPY),
         # One file is one file, and one picture one picture, however their points were measured.
@@ -197,7 +205,7 @@ def test_equal_pixels_need_no_points_to_prove_them() -> None:
     ):
         compared = replace(match(MatchOwner.WEB, verdict), probability=1.0)
         assert copies.rests_on_points(compared, RULES) is by_points
-    scene = replace(match(MatchOwner.WEB, PhotoVerdict.SAME_SCENE), probability=1.0, tight_inliers=EXACTLY)
+    scene = replace(match(MatchOwner.WEB, SAME_SCENE), probability=1.0, tight_inliers=EXACTLY)
     assert not copies.rests_on_points(scene, RULES)
     assert copies.rests_on_points(replace(scene, ruling=MatchRuling.CONFIRM), RULES)
     beside = replace(match(MatchOwner.WEB, PhotoVerdict.SIMILAR), probability=math.nextafter(MAYBE, 0))

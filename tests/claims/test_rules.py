@@ -47,6 +47,7 @@ def test_thresholds_change_only_together_with_the_version() -> None:
             "photo_maybe_copied_min": 0.5,
             "photo_scene_inliers_min": 12,
             "photo_copied_tight_ratio_min": 0.75,
+            "photo_copied_rigid_ratio_min": 0.9,
             "photo_copied_contained_min": 0.6,
             "photo_maybe_copied_inliers_min": 15,
             "photo_points_agree_min": 4,

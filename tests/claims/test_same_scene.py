@@ -34,6 +34,7 @@ def scene(owner: MatchOwner, **changes: object) -> PhotoMatch:
         transform="",
         tight_inliers=77,
         tight_ratio=0.54,
+        rigid_ratio=0.31,
         contained_ratio=0.93,
         pdq_bits=120,
     )

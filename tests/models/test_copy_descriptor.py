@@ -67,9 +67,9 @@ def test_whitening_folded_into_the_last_layer_leaves_outputs_uncorrelated() -> N
 
 
 def test_the_learning_rate_warms_up_and_runs_out() -> None:
-    assert rate(0) < rate(20) < rate(39) == 1
-    assert rate(10_000_000) <= 1
-    assert rate(699) < 0.001
+    assert rate(0, 700) < rate(20, 700) < rate(39, 700) == 1
+    assert rate(10_000_000, 700) <= 1
+    assert rate(699, 700) < 0.001
 
 
 def test_training_goes_on_where_a_checkpoint_ended(tmp_path: Path) -> None:

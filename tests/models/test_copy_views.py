@@ -48,3 +48,14 @@ def test_every_view_shows_its_own_photo_and_a_collage_three_more(batches: Batche
 def test_batches_beyond_the_last_are_refused(batches: Batches) -> None:
     with pytest.raises(IndexError):
         batches[40]
+
+
+def test_photos_of_one_scene_are_neither_copies_nor_strangers() -> None:
+    count = copy_views.CATEGORIES_A_BATCH * copy_views.PHOTOS_A_CATEGORY
+    photos = [PHOTOS[index % 3] for index in range(count)]
+    kinds = [str(index % copy_views.CATEGORIES_A_BATCH) for index in range(count)]
+    batch = Batches(photos, kinds, 2, 3, scenes=[index // 2 for index in range(count)])[0]
+    together = np.tile(batch.photos[:, None] == batch.photos[None], (2, 1))
+    assert sorted(batch.photos.tolist()) == sorted(index // 2 for index in range(count))
+    assert (together <= (batch.shows | batch.hints)).all()
+    assert not (batch.shows & batch.hints).any()

@@ -1,15 +1,19 @@
 """Tells whether two photos show one picture: matches keypoints, fits one similarity transform and checks the fit.
 
 SIFT after Lowe, Distinctive image features from scale-invariant keypoints, 2004; RootSIFT after Arandjelović and
-Zisserman, 2012; RANSAC after Fischler and Bolles, 1981. A mirrored photo needs no second extraction: mirroring maps
-a SIFT descriptor to a permutation of itself (rows of its 4 x 4 grid in reverse order, orientation bins negated),
-which equals what OpenCV extracts from the mirrored pixels.
+Zisserman, 2012; RANSAC after Fischler and Bolles, 1981; MAGSAC++ after Barath et al., 2020. How exactly the points fit
+tells a copy, whose points keep one transform to a pixel, from another photo of the same scene (Hartley and Zisserman,
+Multiple view geometry, 2004: only a plane or a camera that turns without moving gives a homography).
+
+A mirrored photo needs no second extraction: mirroring maps a SIFT descriptor to a permutation of itself (rows of its
+4 x 4 grid in reverse order, orientation bins negated), which equals what OpenCV extracts from the mirrored pixels.
 """
 
 from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -35,6 +39,9 @@ class GeometryLimits:
     keypoints_max: int = 300
     ratio_max: float = 0.85  # nearest against second nearest distance
     reprojection_px: float = 5.0
+    tight_px: float = 1.5  # a copy's points stay within it; in the original's pixels where the copy is enlarged
+    exactness_inliers_min: int = 6  # fewer points fit any transform
+    exactness_rounds: int = 4  # refits on the points that are within `tight_px`
     ransac_iterations_max: int = 1000
     ransac_confidence: float = 0.995
     turn_degrees_max: float = 25.0
@@ -87,6 +94,26 @@ class Keypoints:
         return Keypoints(width_px, height_px, points, descriptors)
 
 
+@dataclass(frozen=True, slots=True)
+class Exactness:
+    """How exactly keypoint pairs keep one transform, for a geometry with enough of them; zeros without.
+
+    projected: pairs within `reprojection_px` of one homography. tight: those within `tight_px` of it. tight_ratio:
+    tight of projected. rigid_ratio: pairs within `tight_px` of one *similarity* transform, of projected: near 1 for a
+    copy that was only scaled, turned, cropped or pasted. shown_ratio, covers_ratio: as in Geometry, by the homography.
+    """
+
+    projected: int
+    tight: int
+    tight_ratio: float
+    rigid_ratio: float
+    shown_ratio: float
+    covers_ratio: float
+
+
+NO_EXACTNESS: Final = Exactness(0, 0, 0.0, 0.0, 0.0, 0.0)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Geometry:
     """The transform on which keypoints agree.
@@ -96,10 +123,6 @@ class Geometry:
     pairs: query and match as fractions (x, y, match_x, match_y) of width and height, best spread first, in
     unmirrored query coordinates. shown_ratio: share of the original's area that the query shows. covers_ratio: share
     of the query's area that it fills.
-
-    tight_inliers: keypoint pairs that agree on one homography within 1.5 px; 0 where none was fitted. tight_ratio:
-    share of the homography's inliers at 5 px that stay at 1.5 px; 0 without. contained_ratio: the greater of the share
-    of the original's area that is shown and the share of the query's area that is covered, by the transform.
     """
 
     inliers: int
@@ -111,9 +134,7 @@ class Geometry:
     shown_ratio: float
     covers_ratio: float
     pairs: tuple[tuple[float, float, float, float], ...]
-    tight_inliers: int = 0
-    tight_ratio: float = 0.0
-    contained_ratio: float = 0.0
+    exactness: Exactness = NO_EXACTNESS
 
 
 NO_GEOMETRY: Final = Geometry(0, 0, False, np.zeros((2, 3)), 0.0, 0.0, 0.0, 0.0, ())
@@ -229,7 +250,7 @@ def _fit(
     inliers = int(agree.sum())
     if inliers < 3 or min(_spread(at[agree, :2]), _spread(of[agree, :2])) < limits.spread_px_min:
         return NO_GEOMETRY
-    shown, covers = _overlap(matrix, query, match)
+    shown, covers = _overlap(_corners(match) @ matrix[:, :2].T + matrix[:, 2], query)
     return Geometry(
         inliers=inliers,
         candidates=len(pairs),
@@ -240,7 +261,90 @@ def _fit(
         shown_ratio=shown,
         covers_ratio=covers,
         pairs=_fractions(at[agree], of[agree], query, match, mirrored, limits.pairs_max),
+        exactness=_exactness(at[:, :2], of[:, :2], matrix, inliers, query, match, limits),
     )
+
+
+def _exactness(
+    at: NDArray[np.float32],
+    of: NDArray[np.float32],
+    similarity: NDArray[np.float64],
+    inliers: int,
+    query: Keypoints,
+    match: Keypoints,
+    limits: GeometryLimits,
+) -> Exactness:
+    """Measure how exactly the pairs at, of (n, 2) keep a homography and a similarity transform."""
+    if inliers < limits.exactness_inliers_min:
+        return NO_EXACTNESS
+    near, far = at.astype(np.float64), of.astype(np.float64)
+    tight_px = limits.tight_px * max(1.0, math.hypot(similarity[0, 0], similarity[1, 0]))
+    fitted, _ = cv2.findHomography(
+        far,
+        near,
+        cv2.USAC_MAGSAC,
+        limits.reprojection_px,
+        maxIters=limits.ransac_iterations_max,
+        confidence=limits.ransac_confidence,
+    )
+    start = np.vstack([similarity, [0.0, 0.0, 1.0]])
+    homography, projected, tight = max(
+        (
+            _refitted(first, near, far, tight_px, limits, _fit_homography)
+            for first in (fitted, start)
+            if first is not None
+        ),
+        key=lambda refitted: (refitted[2], refitted[1]),
+    )
+    _, _, rigid = _refitted(start, near, far, tight_px, limits, _fit_similarity)
+    if projected == 0:
+        return NO_EXACTNESS
+    corners = cv2.perspectiveTransform(_corners(match)[None], homography)[0]
+    whole = cv2.isContourConvex(corners.astype(np.float32))
+    shown, covers = _overlap(corners, query) if whole else (0.0, 0.0)
+    return Exactness(projected, tight, tight / projected, min(1.0, rigid / projected), shown, covers)
+
+
+def _refitted(
+    transform: NDArray[np.float64],
+    at: NDArray[np.float64],
+    of: NDArray[np.float64],
+    tight_px: float,
+    limits: GeometryLimits,
+    fit: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64] | None],
+) -> tuple[NDArray[np.float64], int, int]:
+    """Fit again on the pairs that are tight, as long as that makes more of them tight. Return the transform, and how
+    many pairs are within the limit and how many are tight."""
+    best: tuple[NDArray[np.float64], int, int] = (transform, 0, 0)
+    for _ in range(limits.exactness_rounds):
+        errors = np.linalg.norm(cv2.perspectiveTransform(of[None], transform)[0] - at, axis=1)
+        tight = errors <= tight_px
+        counts = int((errors <= max(limits.reprojection_px, tight_px)).sum()), int(tight.sum())
+        if counts[1] < best[2] or (counts[1] == best[2] and counts[0] <= best[1]):
+            break
+        best = (transform, *counts)
+        if counts[1] < limits.exactness_inliers_min:
+            break
+        again = fit(at[tight], of[tight])
+        if again is None:
+            break
+        transform = again
+    return best
+
+
+def _fit_homography(at: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    fitted, _ = cv2.findHomography(of, at, 0)
+    return None if fitted is None else np.asarray(fitted, dtype=np.float64)
+
+
+def _fit_similarity(at: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the similarity transform (3, 3) from `of` to `at` with the least squared error."""
+    count = len(of)
+    rows = np.zeros((2 * count, 4))
+    rows[0::2] = np.column_stack([of[:, 0], -of[:, 1], np.ones(count), np.zeros(count)])
+    rows[1::2] = np.column_stack([of[:, 1], of[:, 0], np.zeros(count), np.ones(count)])
+    a, b, x, y = np.linalg.lstsq(rows, at.reshape(-1), rcond=None)[0]
+    return np.array([[a, -b, x], [b, a, y], [0.0, 0.0, 1.0]])
 
 
 def _nearest(query: NDArray[np.float32], target: NDArray[np.float32], ratio_max: float) -> NDArray[np.intp]:
@@ -279,16 +383,16 @@ def _spread(points: NDArray[np.float32]) -> float:
     return math.sqrt(max(0.0, float(np.linalg.eigvalsh(covariance)[0])))
 
 
-def _overlap(matrix: NDArray[np.float64], query: Keypoints, match: Keypoints) -> tuple[float, float]:
-    corners = np.array(
-        [[0, 0], [match.width_px, 0], [match.width_px, match.height_px], [0, match.height_px]], dtype=np.float64
-    )
-    placed = (corners @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
-    frame = np.array(
-        [[0, 0], [query.width_px, 0], [query.width_px, query.height_px], [0, query.height_px]], dtype=np.float32
-    )
-    common, _ = cv2.intersectConvexConvex(placed, frame)
-    whole = abs(float(cv2.contourArea(placed)))
+def _corners(picture: Keypoints) -> NDArray[np.float64]:
+    width, height = picture.width_px, picture.height_px
+    return np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64)
+
+
+def _overlap(placed: NDArray[np.float64], query: Keypoints) -> tuple[float, float]:
+    """Return the shares of the placed outline (4, 2) and of the query's frame that both have in common."""
+    outline, frame = placed.astype(np.float32), _corners(query).astype(np.float32)
+    common, _ = cv2.intersectConvexConvex(outline, frame)
+    whole = abs(float(cv2.contourArea(outline)))
     return min(1.0, common / max(whole, 1e-6)), min(1.0, common / (query.width_px * query.height_px))
 
 

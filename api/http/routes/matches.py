@@ -128,6 +128,7 @@ def _match(
         inliers=match.inliers,
         tight_inliers=match.tight_inliers,
         tight_ratio=match.tight_ratio,
+        rigid_ratio=match.rigid_ratio,
         contained_ratio=match.contained_ratio,
         transform=match.transform,
         placement=wire.PlacementView(

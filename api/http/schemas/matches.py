@@ -44,6 +44,10 @@ class MatchView(Outgoing):
     tight_ratio: float = Field(
         description="Share of the keypoints that fit that homography within 5 pixels, 0 to 1; a copy is near 1"
     )
+    rigid_ratio: float = Field(
+        description="Share of those within 5 pixels that agree on one similarity transform within 1.5 pixels, 0 to 1; "
+        "near 1 for a picture that was only scaled, turned, cropped or pasted"
+    )
     contained_ratio: float = Field(
         description="The greater of the share of the other picture that is shown and the share of this photo that it "
         "fills, 0 to 1"

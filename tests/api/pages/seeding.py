@@ -105,7 +105,7 @@ def scene_of(claim_id: str, preview_sha256: str, owner: MatchOwner, status: str 
     return PhotoMatch(
         f"photo-of-{owner}", owner, claim_id, PhotoVerdict.SAME_SCENE, 0.9951, 57, "", PAIRS, preview_sha256,
         placement=Placement(1.04, 2.0, False, 0.91, 0.93, ((0.0, 0.0), (0.9, 0.0), (0.9, 1.0), (0.0, 1.0))),
-        claim_status=status, tight_inliers=31, tight_ratio=0.54, contained_ratio=0.93, pdq_bits=120,
+        claim_status=status, tight_inliers=31, tight_ratio=0.54, rigid_ratio=0.31, contained_ratio=0.93, pdq_bits=120,
     )  # fmt: skip
 
 

@@ -122,3 +122,57 @@ def test_a_shared_label_on_two_different_photos_does_not_agree_in_the_pixels() -
     assert agreed.mean < 0.6
     assert agreed.floor < 0.1
     assert max(relation.shown_ratio, relation.covers_ratio) < 0.7
+
+
+def moved(picture: NDArray[np.uint8], shift: float) -> NDArray[np.uint8]:
+    """Returns the picture as if the camera had moved: what is nearer, in the middle, moves further than the rest."""
+    height, width = picture.shape
+    ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
+    near = np.exp(-((xs - width / 2) ** 2 + (ys - height / 2) ** 2) / (2 * (height / 4) ** 2))
+    bend = shift * near * (1 + 0.3 * np.sin(ys / 17))
+    return np.asarray(cv2.remap(picture, xs - bend, ys, cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def test_a_copy_that_was_turned_and_scaled_keeps_one_similarity_transform(cat: NDArray[np.uint8]) -> None:
+    turn = cv2.getRotationMatrix2D((200.0, 150.0), 8, 0.9)
+    copy = np.asarray(cv2.warpAffine(cat, turn, (cat.shape[1], cat.shape[0])), dtype=np.uint8)
+    exact = geometry.relate(geometry.extract(copy), geometry.extract(cat)).exactness
+    assert exact.tight >= 40
+    assert exact.tight_ratio > 0.9
+    assert exact.rigid_ratio > 0.9
+    assert max(exact.shown_ratio, exact.covers_ratio) > 0.8
+
+
+def test_a_photo_of_the_picture_from_the_side_keeps_a_homography_alone(cat: NDArray[np.uint8]) -> None:
+    height, width = cat.shape
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    tilted = corners + np.array([[60, 30], [-20, 0], [-25, -20], [10, -60]], np.float32)
+    warp = cv2.getPerspectiveTransform(corners, tilted)
+    photo = np.asarray(cv2.warpPerspective(cat, warp, (width, height)), dtype=np.uint8)
+    exact = geometry.relate(geometry.extract(photo), geometry.extract(cat)).exactness
+    assert exact.tight >= 30
+    assert exact.tight_ratio > 0.85
+    assert exact.rigid_ratio < 0.6
+    assert exact.shown_ratio > 0.95  # all of the picture is in the photo
+
+
+def test_a_photo_after_the_camera_moved_keeps_no_transform_exactly(cat: NDArray[np.uint8]) -> None:
+    exact = geometry.relate(geometry.extract(moved(cat, 16.0)), geometry.extract(cat)).exactness
+    assert exact.projected >= 20
+    assert exact.tight_ratio < 0.8
+    assert exact.rigid_ratio < 0.8
+
+
+def test_a_camera_that_only_turned_shows_by_neither_frame_containing_the_other() -> None:
+    wide = grey(data.coffee(), 900)
+    height = wide.shape[0]
+    left, right = np.ascontiguousarray(wide[: height - 80, :380]), np.ascontiguousarray(wide[80:, -380:])
+    exact = geometry.relate(geometry.extract(left), geometry.extract(right)).exactness
+    assert exact.tight >= 10
+    assert exact.tight_ratio > 0.9
+    assert max(exact.shown_ratio, exact.covers_ratio) < 0.5
+
+
+def test_unrelated_pictures_have_no_exactness(cat: NDArray[np.uint8]) -> None:
+    relation = geometry.relate(geometry.extract(cat), geometry.extract(grey(data.rocket())))
+    assert relation.exactness.tight <= 8

@@ -114,7 +114,7 @@ def test_a_copy_of_a_photo_with_the_label_is_no_less_a_copy(
 
 def test_the_label_alone_tells_too_little_to_excuse_anything(shop: Shop, bank: KnownPictures) -> None:
     """Nothing is left outside the label: the picture may as well be cut out of the other photo."""
-    label = shop.see(np.asarray(edits._resize(shop.label, 1.5)))
+    label = shop.see(np.asarray(edits.resize(shop.label, 1.5)))
     assert explained(label, shop.photos[3], bank) == ""
 
 
