@@ -43,6 +43,7 @@ class Likeness:
     rigid_ratio: float
     contained_ratio: float
     pdq_bits: int | UnmeasuredFact
+    fit_agreement: float
 
 
 def called(likeness: Likeness, rules: Rules) -> PhotoVerdict:
@@ -71,13 +72,15 @@ def shows_one_scene(likeness: Likeness, rules: Rules) -> bool:
 
 
 def is_more_than_alike(likeness: Likeness, rules: Rules) -> bool:
-    """Return True if points agree, or the PDQ hashes are near: two bananas on white are alike, and no copies.
+    """Return True if points agree, or pixels do, or the PDQ hashes are near: two bananas on white are alike, and no
+    copies.
 
     A PDQ that was not recorded counts as near, as it did then.
     """
     bits = likeness.pdq_bits
     near = isinstance(bits, UnmeasuredFact) or bits <= rules.photo_pdq_near_max_bits
-    return near or likeness.inliers >= rules.photo_points_agree_min
+    points = likeness.inliers >= rules.photo_points_agree_min
+    return near or points or likeness.fit_agreement >= rules.photo_pixels_agree_min
 
 
 def _is_doubtful(likeness: Likeness, rules: Rules) -> bool:
@@ -151,4 +154,5 @@ def _likeness(match: PhotoMatch) -> Likeness:
         rigid_ratio=match.rigid_ratio,
         contained_ratio=match.contained_ratio,
         pdq_bits=match.pdq_bits,
+        fit_agreement=match.fit_agreement,
     )

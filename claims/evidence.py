@@ -91,7 +91,8 @@ class PhotoMatch:
     tight_inliers: keypoints that agree on one homography within 1.5 px. tight_ratio: the share that they are of those
     within 5 px. rigid_ratio: the share of these that agree on one similarity transform within 1.5 px. contained_ratio:
     the greater of the share of the original that is shown and the share of the photo that it fills, by the homography.
-    pdq_bits: 0..256, in which the two PDQ hashes differ. Facts from before rules 3.4 carry none of the five.
+    pdq_bits: 0..256, in which the two PDQ hashes differ. fit_agreement: -1..1, of the pixels when one is stretched over
+    the other. Facts from before rules 3.4 carry none of the six.
     """
 
     photo_id: str
@@ -115,6 +116,7 @@ class PhotoMatch:
     rigid_ratio: float = 0.0
     contained_ratio: float = 0.0
     pdq_bits: int | UnmeasuredFact = UnmeasuredFact("not recorded", retryable=False)
+    fit_agreement: float = 0.0
 
 
 class SignKind(StrEnum):

@@ -86,8 +86,10 @@ class Rules:
     photo_copied_contained_min: float = 0.0
     # From so many points on that fit one homography exactly, a person looks, however improbable a copy.
     photo_maybe_copied_inliers_min: int = 1_000_000
-    # With fewer agreeing points, and PDQ hashes that differ in more bits, two photos are alike at most.
+    # With fewer agreeing points, pixels that agree less when one is stretched over the other, and PDQ hashes that
+    # differ in more bits, two photos are alike at most.
     photo_points_agree_min: int = 0
+    photo_pixels_agree_min: float = 0.0
     photo_pdq_near_max_bits: int = 256
 
     # Since 3.2. A cover of which the house was told, or that it was told to widen, later than so many minutes after the
@@ -162,10 +164,11 @@ RULES = Rules(
     photo_copied_rigid_ratio_min=0.9,
     photo_copied_contained_min=0.6,
     photo_maybe_copied_inliers_min=15,
-    # A similarity is fitted through two points, and a third lies near it by chance: three agree on nothing.
-    photo_points_agree_min=4,
-    # As Meta recommends for PDQ; unrelated photos came no nearer than 70 bits.
-    photo_pdq_near_max_bits=31,
+    # A similarity is fitted through two points; with one of some twenty candidates a few more lie near it by chance.
+    photo_points_agree_min=6,
+    photo_pixels_agree_min=0.75,
+    # Meta recommends 31 for PDQ; unrelated photos came no nearer than 70 bits.
+    photo_pdq_near_max_bits=40,
     # A policy choice: clocks of telephones and of platforms are out by minutes, not by more.
     cover_recorded_minutes_max=5,
     # A policy choice: two orders spoil in one day, hardly in one minute; the same minute is one form filled in twice.

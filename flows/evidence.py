@@ -103,6 +103,7 @@ def _likeness(relation: PhotoRelation) -> copies.Likeness:
         rigid_ratio=relation.geometry.exactness.rigid_ratio,
         contained_ratio=contained_ratio(relation.geometry),
         pdq_bits=relation.pdq_bits,
+        fit_agreement=relation.fit_agreement,
     )
 
 
@@ -260,6 +261,7 @@ def photo_match(
         rigid_ratio=relation.geometry.exactness.rigid_ratio,
         contained_ratio=contained_ratio(relation.geometry),
         pdq_bits=relation.pdq_bits,
+        fit_agreement=relation.fit_agreement,
     )
 
 

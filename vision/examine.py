@@ -85,7 +85,8 @@ class PhotoRelation:
     transform in words, from the library's picture to this photo, "" if no keypoints agree. pairs: (x, y, match_x,
     match_y) as fractions 0..1 of the width and height of this photo and of the match. placement: the transform in
     numbers. geometry: the same in working pixels, for further comparison. pdq_bits: 0..256, in which the two PDQ hashes
-    differ in the nearest of eight orientations; 256 where not comparable.
+    differ in the nearest of eight orientations; 256 where not comparable. fit_agreement: -1..1, of the pixels when one
+    is stretched over the other.
     """
 
     photo_id: str
@@ -104,6 +105,7 @@ class PhotoRelation:
     placement: MeasuredPlacement | Unmeasured = NOT_COMPARED
     geometry: Geometry = NO_GEOMETRY
     pdq_bits: int = NO_PDQ
+    fit_agreement: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -248,6 +250,7 @@ def _relation(
         placement=place(measured.geometry, fingerprint.keypoints, candidate.keypoints, source_scale),
         geometry=measured.geometry,
         pdq_bits=measured.pdq_bits,
+        fit_agreement=measured.fit_agreement,
     )
 
 

@@ -29,6 +29,7 @@ BEFORE_3_4 = {
     "photo_copied_contained_min",
     "photo_maybe_copied_inliers_min",
     "photo_points_agree_min",
+    "photo_pixels_agree_min",
     "photo_pdq_near_max_bits",
 }
 
@@ -43,9 +44,10 @@ def likeness(
     rigid: float = 0.0,
     contained: float = 0.0,
     pdq_bits: int | UnmeasuredFact = 10,
+    fit: float = 0.0,
 ) -> Likeness:
     """Returns a likeness without points, whose PDQ is near unless it is said to be far."""
-    return Likeness(same, probability, alike, inliers, tight[0], tight[1], rigid, contained, pdq_bits)
+    return Likeness(same, probability, alike, inliers, tight[0], tight[1], rigid, contained, pdq_bits, fit)
 
 
 def two_views(probability: float = 0.995, **changes: Any) -> Likeness:
@@ -65,6 +67,7 @@ likenesses = st.builds(
     st.floats(0, 1),
     st.floats(0, 1),
     st.integers(0, 256) | st.just(UNKNOWN),
+    st.floats(-1, 1),
 )
 
 
@@ -101,9 +104,10 @@ likenesses = st.builds(
         (likeness(0.005, inliers=67, tight=(EXACTLY, 0.95), contained=1.0, pdq_bits=120), PhotoVerdict.SIMILAR),
         (likeness(0.005, inliers=67, tight=(EXACTLY - 1, 0.95), contained=1.0), PhotoVerdict.UNSEEN),
         # Likeness alone: two bananas on white.
-        (likeness(1.0, inliers=3, pdq_bits=32), PhotoVerdict.SIMILAR),
-        (likeness(1.0, inliers=4, pdq_bits=32), PhotoVerdict.EDITED_COPY),
-        (likeness(1.0, inliers=3, pdq_bits=31), PhotoVerdict.EDITED_COPY),
+        (likeness(1.0, inliers=5, pdq_bits=41, fit=0.74), PhotoVerdict.SIMILAR),
+        (likeness(1.0, inliers=6, pdq_bits=41, fit=0.74), PhotoVerdict.EDITED_COPY),
+        (likeness(1.0, inliers=5, pdq_bits=40, fit=0.74), PhotoVerdict.EDITED_COPY),
+        (likeness(1.0, inliers=5, pdq_bits=41, fit=0.75), PhotoVerdict.EDITED_COPY),
     ],
 )
 def test_a_likeness_is_called_what_the_rules_say(measured: Likeness, expected: PhotoVerdict) -> None:
@@ -144,7 +148,8 @@ def test_a_photo_of_the_same_scene_never_weighs_and_equal_pixels_always_do(measu
 
 @given(likenesses)
 def test_likeness_without_points_or_a_near_pdq_never_weighs(measured: Likeness) -> None:
-    alone = replace(measured, same="", inliers=3, tight_inliers=0, pdq_bits=RULES.photo_pdq_near_max_bits + 1)
+    far = RULES.photo_pdq_near_max_bits + 1
+    alone = replace(measured, same="", inliers=5, tight_inliers=0, pdq_bits=far, fit_agreement=0.7)
     verdict = called(alone, RULES)
     assert verdict in (PhotoVerdict.SIMILAR, PhotoVerdict.UNSEEN)
     assert not copies.weighs(verdict, alone, RULES)

@@ -81,7 +81,7 @@ def test_the_record_without_traits_holds_every_kind_under_two_names() -> None:
 
 
 OF_RULES_3_3 = Path(__file__).parent / "decisions_of_rules_3_3.json"
-SINCE_3_4 = {"tight_inliers", "tight_ratio", "rigid_ratio", "contained_ratio", "pdq_bits"}
+SINCE_3_4 = {"tight_inliers", "tight_ratio", "rigid_ratio", "contained_ratio", "pdq_bits", "fit_agreement"}
 
 
 @cache
