@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +13,18 @@ from claims import decide, explain
 from claims.claim import Status
 from claims.decision import Decision, Ground, Outcome
 from claims.disclosure import for_claimant, for_outsiders
-from claims.evidence import CreditFact, FraudFact, MatchOwner, MatchRuling, PhotoMatch, PhotoVerdict, RepeatFact
-from claims.evidence import SharingClaim as Sharing
+from claims.evidence import (
+    CreditFact,
+    FraudFact,
+    MatchOwner,
+    MatchRuling,
+    PhotoMatch,
+    PhotoVerdict,
+    ProvenanceSign,
+    RepeatFact,
+    SharingClaim,
+    SignKind,
+)
 from claims.floods import counts as counts_in_a_flood
 from claims.fraud.signals.registry import SIGNALS
 from claims.rules import RULES
@@ -127,7 +138,7 @@ def test_where_the_terms_pay_an_event_more_than_once_its_scene_may_come_again() 
 
 
 def test_the_same_goods_of_one_order_are_referred_by_the_order_and_shown_as_one_scene() -> None:
-    sharing = Sharing("claim-0", order=True, event=False, status="paid", paid_minor=8_000, earlier=True,
+    sharing = SharingClaim("claim-0", order=True, event=False, status="paid", paid_minor=8_000, earlier=True,
                       same_claimant=True)  # fmt: skip
     again = with_scenes(scene(MatchOwner.OWN_EARLIER_CLAIM)).with_facts(repeats=RepeatFact((sharing,)))
     decision = again.decision()
@@ -211,7 +222,19 @@ def test_an_adjuster_reads_whose_the_other_photo_is_and_a_claimant_nothing_of_it
 @pytest.mark.parametrize("owner", OTHERS)
 def test_to_a_claimant_a_photo_of_the_same_scene_is_like_any_photo_in_order(owner: MatchOwner) -> None:
     told = for_claimant(with_scenes(scene(owner), scene(MatchOwner.OWN_EARLIER_CLAIM)).decision().reasons)
-    assert set(told) == set(for_claimant(FOOD.decision().reasons))
+    assert told == for_claimant(FOOD.decision().reasons) == FOOD.decision().reasons
+
+
+def test_what_else_is_judged_of_a_photo_does_not_betray_that_it_shows_somebody_elses_scene() -> None:
+    old = photo("photo-0", taken_at=datetime(2026, 11, 10, 12, 0))
+    resembling = replace(old, verdict=PhotoVerdict.SAME_SCENE, matches=(scene(MatchOwner.OTHER_CLAIMANT),))
+    told, alone = (for_claimant(FOOD.with_facts(photos=(sent,)).decision().reasons) for sent in (resembling, old))
+    assert told == alone
+    moire = ProvenanceSign(SignKind.RECAPTURE, "found", "moire", "pattern", 1.2, (("fine_pattern", "1.20"),))
+    plain = replace(photo("photo-0"), signs=(moire,))
+    resembling = replace(resembling, taken_at=plain.taken_at, signs=(moire,))
+    told, alone = (for_claimant(FOOD.with_facts(photos=(sent,)).decision().reasons) for sent in (resembling, plain))
+    assert told == alone
 
 
 def test_a_claimant_is_not_told_how_near_a_photo_is_to_one_of_somebody_else() -> None:
