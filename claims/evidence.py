@@ -26,12 +26,13 @@ class UnmeasuredFact:
 
 
 class PhotoVerdict(StrEnum):
-    """A photo's relation to one picture of the library, strongest first."""
+    """A photo's relation to one picture of the library. The first three are copies."""
 
     SAME_BYTES = "same_bytes"
     SAME_PICTURE = "same_picture"  # other bytes, the same pixels
     EDITED_COPY = "edited_copy"  # cropped, mirrored, recompressed, inside a screenshot, ...
     SIMILAR = "similar"  # looks alike, or maybe a copy: no proof
+    SAME_SCENE = "same_scene"  # another photo of the same thing: the camera moved or turned, so neither is a copy
     UNSEEN = "unseen"
 
 
@@ -85,7 +86,14 @@ class Placement:
 @dataclass(frozen=True, slots=True)
 class PhotoMatch:
     """A library picture that this photo relates to. `probability`: 0..1, calibrated, that one is a copy of the
-    other."""
+    other.
+
+    tight_inliers: keypoints that agree on one homography within 1.5 px. tight_ratio: the share that they are of those
+    within 5 px. rigid_ratio: the share of these that agree on one similarity transform within 1.5 px. contained_ratio:
+    the greater of the share of the original that is shown and the share of the photo that it fills, by the homography.
+    pdq_bits: 0..256, in which the two PDQ hashes differ. fit_agreement: -1..1, of the pixels when one is stretched over
+    the other. Facts from before rules 3.4 carry none of the six.
+    """
 
     photo_id: str
     owner: MatchOwner
@@ -103,6 +111,12 @@ class PhotoMatch:
     flood: str = ""  # the open flood that this match was counted in and waits for
     ruling: str = ""  # a person's ruling on these two pictures (`MatchRuling`), "" for nothing
     claim_paid: bool = False  # that claim has been paid or promised money, whatever its status
+    tight_inliers: int = 0
+    tight_ratio: float = 0.0
+    rigid_ratio: float = 0.0
+    contained_ratio: float = 0.0
+    pdq_bits: int | UnmeasuredFact = UnmeasuredFact("not recorded", retryable=False)
+    fit_agreement: float = 0.0
 
 
 class SignKind(StrEnum):

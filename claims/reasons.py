@@ -55,6 +55,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         " paper_not_accepted"
         " photo_maybe_copied paper_date_outside_cover photo_older_than_event event_after_claim nose_unsure"
         " nose_enrolment_missing order_claimed_before order_value_paid same_event_claimed_before"
+        " same_scene_claimed_before"
         " cover_recorded_after_event cover_changed_after_event could_not_check photo_unmeasured photo_sign_unmeasured"
         " paper_unmeasured nose_unmeasured fraud_unmeasured asked_enough"
         " benefit_unknown policy_does_not_fit currency_differs insured_value_missing",
@@ -65,7 +66,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         Outcome.PAY,
         "nose_recognised paper_in_order photo_beside_the_claim photo_unseen photo_similar cover_in_force"
         " within_auto_pay counts_in_order credit_in_order credit_low credit_unscored photo_of_withdrawn_claim"
-        " photo_sign_noted photo_shows_common photo_is_common photo_copy_rejected"
+        " photo_sign_noted photo_shows_common photo_of_same_scene photo_is_common photo_copy_rejected"
         " photo_set_aside paper_set_aside nose_set_aside"
         " name_shown_masked hospital_designated hospital_undesignated paper_of_excluded_hospital",
     )

@@ -76,6 +76,22 @@ class Rules:
     # a person looks before it is paid.
     photo_maybe_copied_min: float = 1.01
 
+    # Since 3.4, before which a likeness was judged by its probability alone. Two photos with so many agreeing points
+    # show one scene, and are no copies, if fewer than a share of the points that fit one homography roughly fit it
+    # exactly; or if neither picture holds as much as a share of the other, and fewer than a share of those points fit a
+    # similarity transform exactly, as those of two crops of one picture do.
+    photo_scene_inliers_min: int = 0
+    photo_copied_tight_ratio_min: float = 0.0
+    photo_copied_rigid_ratio_min: float = 0.0
+    photo_copied_contained_min: float = 0.0
+    # From so many points on that fit one homography exactly, a person looks, however improbable a copy.
+    photo_maybe_copied_inliers_min: int = 1_000_000
+    # With fewer agreeing points, pixels that agree less when one is stretched over the other, and PDQ hashes that
+    # differ in more bits, two photos are alike at most.
+    photo_points_agree_min: int = 0
+    photo_pixels_agree_min: float = 0.0
+    photo_pdq_near_max_bits: int = 256
+
     # Since 3.2. A cover of which the house was told, or that it was told to widen, later than so many minutes after the
     # event.
     cover_recorded_minutes_max: int = 0
@@ -88,7 +104,7 @@ class Rules:
 
 
 RULES = Rules(
-    version="3.3",
+    version="3.4",
     code=RULES_CODE,
     # Conservative until the reader's errors are certified by confidence: papers under it go back to the claimant, which
     # costs time, not money.
@@ -142,6 +158,17 @@ RULES = Rules(
     # 99 in 100.
     photo_copied_min=0.99,
     photo_maybe_copied_min=0.5,  # a policy choice: what is more likely a copy than not is not paid unseen
+    # Provisional: measured by `python -m models.train.copy_fusion` on groups of several photos of one scene.
+    photo_scene_inliers_min=12,
+    photo_copied_tight_ratio_min=0.75,
+    photo_copied_rigid_ratio_min=0.9,
+    photo_copied_contained_min=0.6,
+    photo_maybe_copied_inliers_min=15,
+    # A similarity is fitted through two points; with one of some twenty candidates a few more lie near it by chance.
+    photo_points_agree_min=6,
+    photo_pixels_agree_min=0.75,
+    # Meta recommends 31 for PDQ; unrelated photos came no nearer than 70 bits.
+    photo_pdq_near_max_bits=40,
     # A policy choice: clocks of telephones and of platforms are out by minutes, not by more.
     cover_recorded_minutes_max=5,
     # A policy choice: two orders spoil in one day, hardly in one minute; the same minute is one form filled in twice.

@@ -39,6 +39,7 @@ from claims.store.adjudication import EvidenceRow
 from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
 from vision import measurement
 from vision.copies import placement
+from vision.copies.geometry import Geometry
 from vision.documents.gate import ReadPage
 from vision.documents.text.page import PaperReading
 from vision.errors import ImageRefused
@@ -56,11 +57,12 @@ _ITEM_CLASSES = {"自费": "own"}
 
 @dataclass(frozen=True, slots=True)
 class CalledRelation:
-    """A compared picture with the verdict of the rules. transform: the edit in words, "" for a match that does not
-    count as one."""
+    """A compared picture with the verdict of the rules. weighs: it is a copy, or a person compares the two. transform:
+    the edit in words, "" for a match that does not count as one."""
 
     relation: PhotoRelation
     verdict: PhotoVerdict
+    weighs: bool
     transform: str
 
 
@@ -78,15 +80,38 @@ class WeighedMatches:
 
 
 def call(relations: Sequence[PhotoRelation], rules: Rules = RULES) -> list[CalledRelation]:
-    """Returns each relation with the verdict of the rules, in the same order. Relations called unseen are left out:
-    they are no match."""
+    """Returns each relation with the verdict of the rules, the strongest verdict first, otherwise in the same order.
+    Relations called unseen are left out: they are no match."""
     called = []
     for relation in relations:
-        likeness = copies.Likeness(relation.same, relation.probability, relation.looks_alike)
+        likeness = _likeness(relation)
         verdict = copies.called(likeness, rules)
         if verdict is not PhotoVerdict.UNSEEN:
-            called.append(CalledRelation(relation, verdict, _transform(relation, verdict, rules)))
-    return called
+            weighs = copies.weighs(verdict, likeness, rules)
+            called.append(CalledRelation(relation, verdict, weighs, _transform(relation, verdict) if weighs else ""))
+    return sorted(called, key=lambda match: copies.strength(match.verdict, weighing=match.weighs))
+
+
+def _likeness(relation: PhotoRelation) -> copies.Likeness:
+    return copies.Likeness(
+        same=relation.same,
+        probability=relation.probability,
+        looks_alike=relation.looks_alike,
+        inliers=relation.inliers,
+        tight_inliers=relation.geometry.exactness.tight,
+        tight_ratio=relation.geometry.exactness.tight_ratio,
+        rigid_ratio=relation.geometry.exactness.rigid_ratio,
+        contained_ratio=contained_ratio(relation.geometry),
+        pdq_bits=relation.pdq_bits,
+        fit_agreement=relation.fit_agreement,
+    )
+
+
+def contained_ratio(relation: Geometry) -> float:
+    """Returns the greater of the share of the match that the photo shows and the share of the photo that it fills: by
+    the homography, or by the similarity transform where the homography has no sensible outline."""
+    exact = relation.exactness
+    return max(exact.shown_ratio, exact.covers_ratio) or max(relation.shown_ratio, relation.covers_ratio)
 
 
 def strongest(called: Sequence[CalledRelation]) -> PhotoVerdict:
@@ -94,13 +119,11 @@ def strongest(called: Sequence[CalledRelation]) -> PhotoVerdict:
     return called[0].verdict if called else PhotoVerdict.UNSEEN
 
 
-def _transform(relation: PhotoRelation, verdict: PhotoVerdict, rules: Rules) -> str:
+def _transform(relation: PhotoRelation, verdict: PhotoVerdict) -> str:
     if verdict is PhotoVerdict.SAME_BYTES:
         return "the same file"
     if verdict is PhotoVerdict.SAME_PICTURE:
         return "the same pixels in another file"
-    if not copies.weighs(verdict, relation.probability, rules):
-        return ""
     return relation.transform or "the whole picture, recognised by its appearance"
 
 
@@ -233,6 +256,12 @@ def photo_match(
         claim_paid=claim_paid,
         common=common,
         ruling=ruling,
+        tight_inliers=relation.geometry.exactness.tight,
+        tight_ratio=relation.geometry.exactness.tight_ratio,
+        rigid_ratio=relation.geometry.exactness.rigid_ratio,
+        contained_ratio=contained_ratio(relation.geometry),
+        pdq_bits=relation.pdq_bits,
+        fit_agreement=relation.fit_agreement,
     )
 
 

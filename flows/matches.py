@@ -2,7 +2,8 @@
 whether they are part of a flood.
 
 The library's answer is measured, and `claims.copies` judges it; here the store and the known pictures are asked about
-it. Only copies and possible copies are asked about, so an honest photo costs one small query.
+it. The store is asked about copies, possible copies and photos of one scene, the known pictures about what a person
+must compare, so an honest photo costs one small query.
 """
 
 from __future__ import annotations
@@ -11,9 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from claims.copies import ABOUT_THE_PAIR, EXACT, is_excused, rests_on_points, to_compare, weighs
+from claims.copies import (
+    ABOUT_THE_PAIR,
+    EXACT,
+    is_excused,
+    is_scene_of_the_event,
+    rests_on_points,
+    to_compare,
+)
 from claims.events import OtherClaim, owner_of
-from claims.evidence import MatchRuling, PhotoMatch
+from claims.evidence import MatchRuling, PhotoMatch, PhotoVerdict
 from claims.floods import counts
 from claims.rules import RULES
 from claims.store import erasure, floods, rulings
@@ -34,8 +42,11 @@ OVERLAYS_MAX: Final = 2  # for one photo; more would prove nothing further
 
 @dataclass(frozen=True, slots=True)
 class _Around:
-    """The store's records around a photo's copies, proven or possible. rulings: a person's ruling on the pair, by the
-    picture's id. itself: id of the known picture that equals the photo pixel for pixel, "" for none."""
+    """The store's records around a photo's copies, proven or possible, and photos of its scene.
+
+    rulings: a person's ruling on the pair, by the picture's id. itself: id of the known picture that equals the photo
+    pixel for pixel, "" for none.
+    """
 
     claims: Mapping[str, OtherClaim]
     rulings: Mapping[str, MatchRuling]
@@ -54,15 +65,22 @@ async def weigh(
     matches = await _counted_in_floods(context, file, row, photo, matches, around)
     # All proven copies are weighed; those that count are reported first, so that nothing that is excused crowds out a
     # copy that is not.
-    matches.sort(key=lambda match: to_compare(match, RULES) and is_excused(match))
+    matches.sort(key=_place)
     reported = await _proven(context, photo, matches[:REPORTED_MAX], watch)
     return WeighedMatches(evidence.strongest(called), tuple(reported), around.itself)
+
+
+def _place(match: PhotoMatch) -> int:
+    """Returns the group in which a match is reported, the lowest first; within a group the strongest stays first."""
+    if to_compare(match, RULES):
+        return 3 if is_excused(match) else 0
+    return 1 if is_scene_of_the_event(match) else 2
 
 
 async def _around(
     context: StageContext, photo_id: str, fingerprint: Fingerprint, called: Sequence[CalledRelation]
 ) -> _Around:
-    weighing = [match.relation for match in called if weighs(match.verdict, match.relation.probability, RULES)]
+    weighing = [match.relation for match in called if match.weighs or match.verdict is PhotoVerdict.SAME_SCENE]
     async with context.engine.connect() as conn:
         known = await context.known_pictures.current(conn)
         itself = known.exact(fingerprint.sha256, fingerprint.pixel_sha256)

@@ -32,7 +32,7 @@ from vision.copies.placement import MeasuredPlacement, place
 from vision.decode.exif import ExifReading
 from vision.decode.image import Decoder, Picture
 from vision.library.photos import Source
-from vision.library.search import Candidate, SearchLimits
+from vision.library.search import NO_PDQ, Candidate, SearchLimits
 from vision.measurement import Unmeasured
 from vision.origin.sign import Sign
 from vision.origin.signs import look_for_signs
@@ -84,7 +84,9 @@ class PhotoRelation:
     unrelated photos are to their nearest neighbour. inliers: keypoints that agree on one transform. transform: that
     transform in words, from the library's picture to this photo, "" if no keypoints agree. pairs: (x, y, match_x,
     match_y) as fractions 0..1 of the width and height of this photo and of the match. placement: the transform in
-    numbers. geometry: the same in working pixels, for further comparison.
+    numbers. geometry: the same in working pixels, for further comparison. pdq_bits: 0..256, in which the two PDQ hashes
+    differ in the nearest of eight orientations; 256 where not comparable. fit_agreement: -1..1, of the pixels when one
+    is stretched over the other.
     """
 
     photo_id: str
@@ -102,6 +104,8 @@ class PhotoRelation:
     preview_sha256: str
     placement: MeasuredPlacement | Unmeasured = NOT_COMPARED
     geometry: Geometry = NO_GEOMETRY
+    pdq_bits: int = NO_PDQ
+    fit_agreement: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,6 +249,8 @@ def _relation(
         preview_sha256=candidate.preview_sha256,
         placement=place(measured.geometry, fingerprint.keypoints, candidate.keypoints, source_scale),
         geometry=measured.geometry,
+        pdq_bits=measured.pdq_bits,
+        fit_agreement=measured.fit_agreement,
     )
 
 

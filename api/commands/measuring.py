@@ -113,7 +113,7 @@ def check_photos(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Compare each photo with the library: same bytes, same picture, edited copy, similar, or unseen."""
+    """Compare each photo with the library: same bytes, same picture, edited copy, similar, same scene, or unseen."""
     config = settings()
     if overlay is not None:
         overlay.mkdir(parents=True, exist_ok=True)
@@ -223,6 +223,11 @@ def _checked(
         {"file": match.relation.reference or match.relation.photo_id, "source": match.relation.source,
          "probability": round(match.relation.probability, 4),
          "inliers": match.relation.inliers, "transform": match.transform, "verdict": match.verdict,
+         "tight_inliers": match.relation.geometry.exactness.tight,
+         "tight_ratio": round(match.relation.geometry.exactness.tight_ratio, 4),
+         "rigid_ratio": round(match.relation.geometry.exactness.rigid_ratio, 4),
+         "contained_ratio": round(evidence.contained_ratio(match.relation.geometry), 4),
+         "pdq_bits": match.relation.pdq_bits, "fit_agreement": round(match.relation.fit_agreement, 4),
          "placement": None if isinstance(match.relation.placement, Unmeasured) else asdict(match.relation.placement),
          **_overlay(config, overlay, path, picture, number, match)}
         for number, match in enumerate(reported, start=1)

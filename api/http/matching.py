@@ -58,6 +58,10 @@ async def rule(conn: AsyncConnection, sent: KeyedRequest, claim_id: str, asked: 
     measured = {
         "probability": match.probability,
         "inliers": match.inliers,
+        "tight_inliers": match.tight_inliers,
+        "tight_ratio": match.tight_ratio,
+        "rigid_ratio": match.rigid_ratio,
+        "contained_ratio": match.contained_ratio,
         "verdict": match.verdict,
         "owner": match.owner,
         "transform": match.transform,

@@ -12,7 +12,7 @@ from api.http.tokens import Principal, Role
 from claims import explain
 from claims.claim import Status
 from claims.decision import Decision, Ground, Reason
-from claims.disclosure import for_outsiders
+from claims.disclosure import for_claimant, for_outsiders
 from claims.paper_kind import PaperKinds
 from claims.policy import Policy
 from claims.product import Product
@@ -105,12 +105,13 @@ def decision(
     decided: Decision, product: Product | None, kinds: PaperKinds, principal: Principal, lang: Lang
 ) -> wire.DecisionView:
     by_rules = decided.decided_by == "rules"
+    shown = for_claimant(decided.reasons) if principal.role is Role.CLAIMANT else decided.reasons
     return wire.DecisionView(
         outcome=decided.outcome,
         outcome_text=explain.outcome_text(decided.outcome, lang),
         payout_minor=decided.payout.minor,
         currency=decided.payout.currency,
-        reasons=[_reason(reason, product, kinds, principal, lang) for reason in decided.reasons],
+        reasons=[_reason(reason, product, kinds, principal, lang) for reason in shown],
         benefit=[
             wire.BenefitView(
                 code=line.label,

@@ -292,7 +292,6 @@ async def _case(visit: Visit, referral_id: str) -> dict[str, Any]:
         "case": case,
         "claim": case.view.claim,
         "referral": referral,
-        "matches_to_show": casefile.matches_to_show,
         "product_name": case.product.name.in_language(lang),
         "peril": case.product.perils[case.view.claim.peril].in_language(lang)
         if case.view.claim.peril in case.product.perils

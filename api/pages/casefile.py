@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.http.disclosure import disclosed
 from api.http.tokens import Principal
 from claims import copies
-from claims.copies import is_copy
+from claims.copies import is_copy, only_the_scene
 from claims.decide import person_limit
 from claims.decision import Decision, Outcome, Reason
 from claims.disclosure import for_outsiders
@@ -117,6 +117,23 @@ class CaseFile:
         """True if a person compares the two pictures: a copy, or a possible one by the thresholds of the decision."""
         return copies.to_compare(match, self.recorded.rules) if self.recorded is not None else is_copy(match)
 
+    def side_by_side(self, match: PhotoMatch) -> bool:
+        """True if the two pictures are shown beside one another with their points: to be compared, or of one scene."""
+        return self.to_compare(match) or only_the_scene(match)
+
+    def matches_to_show(self, photo: PhotoFact, *, most: int = 4) -> tuple[PhotoMatch, ...]:
+        """Returns the matches to show: proven copies first, then possible ones, those of one scene, and look-alikes."""
+        ordered = sorted(
+            photo.matches,
+            key=lambda match: (
+                not is_copy(match),
+                copies.strength(match.verdict, weighing=self.to_compare(match)),
+                -match.probability,
+                -match.inliers,
+            ),
+        )
+        return tuple(ordered[:most])
+
     def looks(self, photo: PhotoFact) -> str:
         """Returns the photo's verdict, or `maybe` where it has only pictures to compare."""
         maybe = photo.verdict is PhotoVerdict.SIMILAR and any(self.to_compare(match) for match in photo.matches)
@@ -163,12 +180,6 @@ async def load(
         disclosed=await disclosed(conn, principal, matches),
         outsider=partner is not None,
     )
-
-
-def matches_to_show(photo: PhotoFact, *, most: int = 4) -> tuple[PhotoMatch, ...]:
-    """Returns the matches to show: proven copies first, then the most probable; similar pictures come last."""
-    ordered = sorted(photo.matches, key=lambda match: (not is_copy(match), -match.probability, -match.inliers))
-    return tuple(ordered[:most])
 
 
 def _recorded(view: ClaimDetail) -> RecordedDecision | None:

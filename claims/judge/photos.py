@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from claims.claim import Claim, Status
-from claims.copies import COPIES, is_copy, to_compare
+from claims.copies import COPIES, is_copy, is_scene_of_the_event, only_the_scene, to_compare
 from claims.decision import Reason
 from claims.evidence import MatchOwner, MatchRuling, PhotoFact, PhotoMatch, PhotoVerdict, UnmeasuredPhoto
 from claims.judge import signs
@@ -76,6 +76,7 @@ def _provenance(claim: Claim, product: Product, photo: PhotoFact, rules: Rules) 
                     detail=photo.taken_at.isoformat(),
                 )
             )
+    reasons += _scenes(photo, others, product)
     if not copies and photo.verdict is PhotoVerdict.SIMILAR:
         # Alike, without geometric proof that one comes from the other: two boxes of cherries do look alike.
         reasons.append(reason("photo_similar", photo.verdict, "no proven copy", evidence_id=photo.evidence_id))
@@ -99,17 +100,54 @@ def _copy(photo: PhotoFact, match: PhotoMatch, rules: Rules, *, may_repeat: bool
     closed = may_repeat and match.claim_status == Status.WITHDRAWN and not match.claim_paid
     if match.owner is MatchOwner.SAME_EVENT and (proven or closed):
         code = "photo_of_withdrawn_claim" if closed else "same_event_claimed_before"
-        standing = f"claim {match.claim_id} is {match.claim_status or 'of unknown status'}"
-        if match.claim_paid and match.claim_status != Status.PAID:
-            standing += ", paid"
-        return reason(code, standing, str(Status.WITHDRAWN), evidence_id=photo.evidence_id, detail=detail)
+        return reason(code, _standing(match), str(Status.WITHDRAWN), evidence_id=photo.evidence_id, detail=detail)
     if not proven:
         wanted = f"probability < {rules.photo_maybe_copied_min:g}"
+        if match.probability < rules.photo_maybe_copied_min:  # its points alone bring it here
+            value = f"{value}, {match.tight_inliers} exactly"
+            wanted = f"< {rules.photo_maybe_copied_inliers_min} points exactly"
         return reason("photo_maybe_copied", value, wanted, evidence_id=photo.evidence_id, detail=detail)
     if match.flood and not confirmed:
         return reason("photo_in_flood", match.flood, "ruled on", evidence_id=photo.evidence_id, detail=detail)
     code = _CODE_BY_OWNER[match.owner]
     return reason(code, value, "similar or unseen", evidence_id=photo.evidence_id, detail=detail)
+
+
+def _scenes(photo: PhotoFact, matches: Sequence[PhotoMatch], product: Product) -> list[Reason]:
+    """Return the reasons of other photos of the same scene, one for each kind of owner. None is a suspicion.
+
+    Nobody is accused for photographing what somebody else photographed: a parcel station, a building, a banknote. The
+    claimant's own kitchen table is in their next claim, too. Only where the terms pay an event once does a person look
+    at two claims of one claimant about it that show one scene.
+    """
+    scenes = sorted(filter(only_the_scene, matches), key=lambda match: (-match.inliers, match.photo_id))
+    paid_once = product.claims_per_event_max is not None
+    again = [match for match in scenes if paid_once and is_scene_of_the_event(match)]
+    reasons = [
+        reason(
+            "same_scene_claimed_before",
+            _standing(match),
+            str(Status.WITHDRAWN),
+            evidence_id=photo.evidence_id,
+            detail=_of(match),
+        )
+        for match in again[:1]
+    ]
+    strongest_by_owner = {match.owner: match for match in reversed(scenes) if match not in again}
+    return reasons + [
+        reason(
+            "photo_of_same_scene",
+            f"{owner}, {match.inliers} points agree",
+            evidence_id=photo.evidence_id,
+            detail=_of(match),
+        )
+        for owner, match in strongest_by_owner.items()
+    ]
+
+
+def _standing(match: PhotoMatch) -> str:
+    standing = f"claim {match.claim_id} is {match.claim_status or 'of unknown status'}"
+    return f"{standing}, paid" if match.claim_paid and match.claim_status != Status.PAID else standing
 
 
 def _value(match: PhotoMatch) -> str:

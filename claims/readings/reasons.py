@@ -119,6 +119,12 @@ _ORIGIN: Final = first_of(
     # A transform of a later version is left out, not whose the other picture is.
     within(r"(?P<whose>claim [^\s:;,]+|[a-z_ ]+)(?:: |, ).+", _WHOSE),
 )
+_SCENE: Final = phrase(
+    "photo.scene",
+    r"(?P<whose>[a-z_]+), (?P<points>\d+) points agree",
+    whose=named("owners"),
+    points=counted("points_agree"),
+)
 _CLAIM_IS: Final = phrase(
     "other_claim.is",
     r"(?:claim )?(?P<id>another claim|\S+) is (?P<status>[a-z_ ]+)",
@@ -292,6 +298,7 @@ VALUES: Mapping[str, Values] = MappingProxyType(
         "nose_unsure": Values(_NOSE, _NOSE_RULE),
         "nose_enrolment_missing": Values(),
         "same_event_claimed_before": Values(_CLAIM_IS, None, _ORIGIN),
+        "same_scene_claimed_before": Values(_CLAIM_IS, None, _ORIGIN),
         "order_claimed_before": Values(_CLAIMS),
         "order_value_paid": Values(money, bound("<", money)),
         "cover_recorded_after_event": Values(moment, bound("<=", moment)),
@@ -328,6 +335,7 @@ VALUES: Mapping[str, Values] = MappingProxyType(
         "photo_of_withdrawn_claim": Values(_CLAIM_IS, None, _ORIGIN),
         "photo_sign_noted": _SIGNS,
         "photo_shows_common": _COPY,
+        "photo_of_same_scene": Values(_SCENE, None, _ORIGIN),
         "photo_is_common": Values(),
         "photo_copy_rejected": _COPY,
         "photo_set_aside": _DEFECT,

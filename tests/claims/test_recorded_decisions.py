@@ -2,8 +2,9 @@
 
 `decisions_of_rules_2.json` was written by the code of rules 2.0: its products and rules, and for each claim the inputs
 without them and the decision. `decisions_without_traits.json` was written by the last code whose facts did not carry
-the traits of each paper's kind: for each of our kinds, and for a copy under an insurer's name, three decisions. Neither
-is ever written again.
+the traits of each paper's kind: for each of our kinds, and for a copy under an insurer's name, three decisions.
+`decisions_of_rules_3_3.json` was written by the last code that judged a photo's likeness by its probability alone: for
+each owner and kind of match a decision, with and without a person's ruling. None is ever written again.
 """
 
 from __future__ import annotations
@@ -77,3 +78,31 @@ def test_the_record_without_traits_holds_every_kind_under_two_names() -> None:
     assert len(then) == KINDS_THEN
     assert then <= {path.stem for path in OURS.glob("*.yaml")}
     assert not any("traits" in paper for paper in papers)
+
+
+OF_RULES_3_3 = Path(__file__).parent / "decisions_of_rules_3_3.json"
+SINCE_3_4 = {"tight_inliers", "tight_ratio", "rigid_ratio", "contained_ratio", "pdq_bits", "fit_agreement"}
+
+
+@cache
+def of_rules_3_3() -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(OF_RULES_3_3.read_text(encoding="utf-8"))
+    return read
+
+
+@pytest.mark.parametrize("place", range(48))
+def test_a_decision_on_matches_of_rules_3_3_replays_byte_for_byte(place: int) -> None:
+    base, row = of_rules_3_3()["inputs"], of_rules_3_3()["rows"][place]
+    inputs = {**base, "facts": {**base["facts"], "photos": row["photos"]}}
+    assert replay(canonical(inputs)) == canonical(row["decision"])
+
+
+def test_the_record_of_rules_3_3_holds_every_way_to_weigh_a_match_and_no_later_measure() -> None:
+    rows = of_rules_3_3()["rows"]
+    assert len(rows) == 48
+    assert of_rules_3_3()["inputs"]["rules"]["version"] == "3.3"
+    matches = [match for row in rows for photo in row["photos"] for match in photo["matches"]]
+    assert not any(SINCE_3_4 & set(match) for match in matches)
+    codes = {reason["code"] for row in rows for reason in row["decision"]["reasons"]}
+    assert codes >= {"photo_of_another_claim", "photo_from_web", "photo_of_own_earlier_claim", "photo_maybe_copied"}
+    assert codes >= {"same_event_claimed_before", "photo_copy_rejected", "photo_similar"}

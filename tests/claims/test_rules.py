@@ -14,7 +14,7 @@ from models import registry
 def test_thresholds_change_only_together_with_the_version() -> None:
     assert to_plain(RULES) == snapshot(
         {
-            "version": "3.3",
+            "version": "3.4",
             "code": 2,
             "paper_read_confidence_min": 0.8,
             "nose_accept_similarity_min": 0.48,
@@ -45,6 +45,14 @@ def test_thresholds_change_only_together_with_the_version() -> None:
             "name_mask_any_length": True,
             "photo_copied_min": 0.99,
             "photo_maybe_copied_min": 0.5,
+            "photo_scene_inliers_min": 12,
+            "photo_copied_tight_ratio_min": 0.75,
+            "photo_copied_rigid_ratio_min": 0.9,
+            "photo_copied_contained_min": 0.6,
+            "photo_maybe_copied_inliers_min": 15,
+            "photo_points_agree_min": 6,
+            "photo_pixels_agree_min": 0.75,
+            "photo_pdq_near_max_bits": 40,
             "cover_recorded_minutes_max": 5,
             "same_event_other_order_minutes_max": 1,
             "same_person_window_days": 30,

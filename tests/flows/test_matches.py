@@ -9,14 +9,18 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from skimage import data as pictures
 from sqlalchemy import select
 
+from api.commands import measuring
+from api.settings import Settings
 from claims.claim import EvidenceKind, Status
 from claims.credit import Scorecard
 from claims.decide import replay
@@ -24,7 +28,7 @@ from claims.errors import NotFound
 from claims.evidence import MatchOwner, MatchRuling, PhotoFact, PhotoVerdict, Placement
 from claims.floods import FloodLimits
 from claims.rules import RULES
-from claims.store import floods, intake, payouts, rulings
+from claims.store import floods, intake, links, payouts, rulings
 from claims.store.tables import decisions, evidence, flood_claims, outbox, stage_results
 from claims.wire import from_plain
 from fixtures import edits
@@ -396,3 +400,69 @@ async def test_a_word_taken_back_before_it_was_learnt_from_teaches_nothing(
         assert await known_pictures.every(conn) == []
         left = await conn.execute(select(outbox.c.state).where(outbox.c.topic == "learn"))
         assert set(left.scalars()) == {"done"}
+
+
+def view(degrees: float) -> bytes:
+    """Returns a photo of one scene by a camera that is turned about its upright axis."""
+    scene = pictures.coffee()
+    height, width = scene.shape[:2]
+    angle = np.radians(degrees)
+    wide, narrow = (
+        np.array([[focal * width, 0, width / 2], [0, focal * width, height / 2], [0, 0, 1]]) for focal in (1.0, 1.9)
+    )
+    turn = np.array([[np.cos(angle), 0, -np.sin(angle)], [0, 1, 0], [np.sin(angle), 0, np.cos(angle)]])
+    photo = cv2.warpPerspective(scene, narrow @ turn @ np.linalg.inv(wide), (width, height), flags=cv2.INTER_CUBIC)
+    return edits.jpeg_bytes(np.asarray(photo, dtype=np.uint8))
+
+
+async def test_two_people_who_photograph_one_scene_are_both_paid_and_nothing_links_them(
+    shop: Any, eyes: Any, wait_until: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "third.jpg").write_bytes(view(8))
+    config = Settings(database_url=shop.dsn, evidence_url=eyes[1])
+    async with working(shop, eyes[0]):
+        first = await shop.photo_claim("anna", view(-8))
+        await wait_until(lambda: settled(shop))
+        (line,) = await measuring._check(shop.dsn, config, [tmp_path / "third.jpg"], None)
+        second = await shop.photo_claim("bert", view(8))
+        await wait_until(lambda: settled(shop))
+    assert {await shop.status(claim) for claim in (first, second)} == {Status.APPROVED}
+    assert "photo_of_same_scene" in await reasons(shop, second)
+    fact = await facts(shop, second)
+    (match,) = fact.matches
+    assert (fact.verdict, match.verdict) == (PhotoVerdict.SAME_SCENE, PhotoVerdict.SAME_SCENE)
+    assert (match.owner, match.claim_id, match.claim_status) == (MatchOwner.OTHER_CLAIMANT, first, "approved")
+    assert match.pairs  # to show both pictures with the points that agree
+    assert match.tight_inliers >= RULES.photo_maybe_copied_inliers_min
+    assert match.contained_ratio == pytest.approx(0.45, abs=0.05)
+    assert (match.transform, match.overlay_sha256) == ("", "")
+    (told,) = line["matches"]
+    assert (line["verdict"], told["verdict"], told["inliers"]) == ("same_scene", "same_scene", match.inliers)
+    async with shop.engine.connect() as conn:
+        assert await links.sharing(conn, second) == ()
+        assert (await conn.execute(select(flood_claims))).all() == []
+
+
+async def test_one_scene_in_two_orders_of_one_day_comes_before_a_person_and_under_another_cover_is_noted(
+    shop: Any, eyes: Any, wait_until: Any
+) -> None:
+    now = datetime.now(UTC)
+    policy = await shop.policy("anna")
+    first, second = ({"damage.jpg": (EvidenceKind.PHOTO, view(degrees))} for degrees in (-8, 8))
+    async with working(shop, eyes[0]):
+        paid = await shop.claim(policy, first, order_number="order-1", occurred_at=now - timedelta(hours=20))
+        await wait_until(lambda: settled(shop))
+        again = await shop.claim(policy, second, order_number="order-2", occurred_at=now - timedelta(hours=5))
+        await wait_until(lambda: settled(shop))
+        apart = await shop.claim(await shop.policy("anna"), second, order_number="order-3")
+        await wait_until(lambda: settled(shop))
+    assert await shop.status(paid) is Status.APPROVED
+    assert (await shop.status(again), (await reasons(shop, again))[0]) == (Status.REFERRED, "same_scene_claimed_before")
+    # The same file as in the claim before, so a copy of that; of the first, only the scene.
+    verdicts = {match.claim_id: (match.verdict, match.owner) for match in (await facts(shop, apart)).matches}
+    assert verdicts == {
+        again: (PhotoVerdict.SAME_BYTES, MatchOwner.OWN_EARLIER_CLAIM),
+        paid: (PhotoVerdict.SAME_SCENE, MatchOwner.OWN_EARLIER_CLAIM),
+    }
+    assert (await reasons(shop, apart))[0] == "photo_of_own_earlier_claim"
+    assert "photo_of_same_scene" in await reasons(shop, apart)

@@ -126,6 +126,10 @@ def _match(
         verdict=match.verdict,
         probability=match.probability,
         inliers=match.inliers,
+        tight_inliers=match.tight_inliers,
+        tight_ratio=match.tight_ratio,
+        rigid_ratio=match.rigid_ratio,
+        contained_ratio=match.contained_ratio,
         transform=match.transform,
         placement=wire.PlacementView(
             scale=placed.scale,

@@ -34,9 +34,24 @@ class MatchView(Outgoing):
     owner: MatchOwner
     claim_id: str
     claim_status: str = Field(description="Status of that claim when the photo was examined")
-    verdict: PhotoVerdict
+    verdict: PhotoVerdict = Field(
+        description="same_bytes, same_picture, edited_copy: a copy. similar: alike, or maybe a copy. same_scene: "
+        "another photo of the same thing, no copy and no suspicion"
+    )
     probability: float = Field(description="Calibrated probability that one is a copy of the other, 0 to 1")
     inliers: int = Field(description="Keypoints that agree on one transform")
+    tight_inliers: int = Field(description="Keypoints that agree on one homography within 1.5 pixels, 0 for none")
+    tight_ratio: float = Field(
+        description="Share of the keypoints that fit that homography within 5 pixels, 0 to 1; a copy is near 1"
+    )
+    rigid_ratio: float = Field(
+        description="Share of those within 5 pixels that agree on one similarity transform within 1.5 pixels, 0 to 1; "
+        "near 1 for a picture that was only scaled, turned, cropped or pasted"
+    )
+    contained_ratio: float = Field(
+        description="The greater of the share of the other picture that is shown and the share of this photo that it "
+        "fills, 0 to 1"
+    )
     transform: str
     placement: PlacementView | None = Field(description="Null: no points agree on a transform")
     common: str = Field(description="Id of the known picture that explains the match, blank for none")

@@ -238,3 +238,44 @@ def test_a_flood_that_does_not_exist_or_a_word_that_does_not_is_refused(api: Api
     assert (none.status_code, none.json()["code"]) == (404, "not_found")
     odd = adjuster.post(f"/v1/floods/{flood_id}/ruling", json={"ruling": "pay all"}, headers=key())
     assert (odd.status_code, odd.json()["code"]) == (422, "invalid_request")
+
+
+@pytest.fixture
+def scene(api: Api) -> dict[str, str]:
+    """Files Ann's claim, whose photo shows the scene of Bob's; returns the ids."""
+    register(api, policy_id="pol-1", claimant_id="clm-a")
+    register(api, policy_id="pol-2", claimant_id="clm-b")
+    original = seeding.claim(api, "clm-b", "pol-2", seed=1)
+    seeding.record(api, original)
+    claim_id = seeding.claim(api, "clm-a", "pol-1", seed=2)
+
+    def facts(file: Any, preview: str) -> dict[str, Any]:
+        match = seeding.scene_of(original, preview, MatchOwner.OTHER_CLAIMANT)
+        return {"photos": tuple(seeding.photo_facts(row, match) for row in file.evidence)}
+
+    seeding.record(api, claim_id, facts)
+    return {"claim": claim_id, "original": original}
+
+
+def test_another_photo_of_the_scene_is_shown_with_its_measures_and_judged_by_nobody(
+    api: Api, scene: dict[str, str]
+) -> None:
+    (photo,) = api.as_("adjuster", "mei").get(f"/v1/claims/{scene['claim']}/matches").json()["photos"]
+    (match,) = photo["matches"]
+    assert (photo["verdict"], match["verdict"], match["claim_id"]) == ("same_scene", "same_scene", scene["original"])
+    assert (match["tight_inliers"], match["tight_ratio"], match["contained_ratio"]) == (31, 0.54, 0.93)
+    claim = api.as_("adjuster", "mei").get(f"/v1/claims/{scene['claim']}").json()
+    assert claim["status"] == "approved"
+    (noted,) = [why for why in claim["decision"]["reasons"] if why["code"] == "photo_of_same_scene"]
+    assert (noted["ground"], noted["pulls"]) == ("clear", "pay")
+    assert rows(api, "SELECT copied FROM claim_links") == [(False,)]
+
+
+def test_a_claimant_is_not_told_that_somebody_else_photographed_the_scene(api: Api, scene: dict[str, str]) -> None:
+    ann, bob = api.as_("claimant", "clm-a"), api.as_("claimant", "clm-b")
+    told = ann.get(f"/v1/claims/{scene['claim']}")
+    assert "scene" not in told.text
+    assert scene["original"] not in told.text
+    alone = bob.get(f"/v1/claims/{scene['original']}").json()["decision"]
+    codes = sorted(why["code"] for why in told.json()["decision"]["reasons"])
+    assert codes == sorted(why["code"] for why in alone["reasons"])

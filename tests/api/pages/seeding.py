@@ -34,6 +34,7 @@ from claims.evidence import (
     PhotoFact,
     PhotoMatch,
     PhotoVerdict,
+    Placement,
     UnmeasuredFact,
     UnmeasuredPaper,
 )
@@ -96,6 +97,15 @@ def copy_of(claim_id: str, preview_sha256: str) -> PhotoMatch:
     return PhotoMatch(
         "photo-other", MatchOwner.OTHER_CLAIMANT, claim_id, PhotoVerdict.EDITED_COPY, 0.9987, 65,
         "mirrored, same scale, shows 52% of the original", PAIRS, preview_sha256,
+    )  # fmt: skip
+
+
+def scene_of(claim_id: str, preview_sha256: str, owner: MatchOwner, status: str = "approved") -> PhotoMatch:
+    """Returns the match with another photo of the same scene, in that claim."""
+    return PhotoMatch(
+        f"photo-of-{owner}", owner, claim_id, PhotoVerdict.SAME_SCENE, 0.9951, 57, "", PAIRS, preview_sha256,
+        placement=Placement(1.04, 2.0, False, 0.91, 0.93, ((0.0, 0.0), (0.9, 0.0), (0.9, 1.0), (0.0, 1.0))),
+        claim_status=status, tight_inliers=31, tight_ratio=0.54, rigid_ratio=0.31, contained_ratio=0.93, pdq_bits=120,
     )  # fmt: skip
 
 

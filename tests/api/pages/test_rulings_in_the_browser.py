@@ -116,6 +116,45 @@ def test_what_is_maybe_a_copy_is_shown_beside_the_other_picture_and_ruled_on(bro
     assert seeding.rows(site, f"SELECT ruling FROM match_rulings WHERE claim_id = '{claim_id}'") == [("reject",)]
 
 
+def test_another_photo_of_the_scene_is_shown_beside_it_with_its_points_and_no_accusation(
+    browser: Browser, site: Api
+) -> None:
+    for claimant in ("clm-scene-1", "clm-scene-2"):
+        seeding.register(site, claimant, f"pol-{claimant}")
+    others = seeding.claim(site, "clm-scene-1", "pol-clm-scene-1", seed=57)
+    seeding.record(site, others)
+    own = seeding.claim(site, "clm-scene-2", "pol-clm-scene-2", seed=58)
+    seeding.record(site, own)
+    claim_id = seeding.claim(site, "clm-scene-2", "pol-clm-scene-2", seed=59)
+
+    def facts(file: Any, preview: str) -> dict[str, Any]:
+        matches = (
+            seeding.scene_of(others, preview, MatchOwner.OTHER_CLAIMANT),
+            seeding.scene_of(own, preview, MatchOwner.SAME_EVENT),
+        )
+        return {"photos": tuple(seeding.photo_facts(row, *matches) for row in file.evidence)}
+
+    seeding.record(site, claim_id, facts)
+    with a_visit(browser, site, "adjuster", "he-jing") as page:
+        page.goto(f"/cases/{seeding.referral_of(site, claim_id)}")
+        expect(page.get_by_text("a person compares if one damage is claimed twice").first).to_be_visible()
+        expect(page.get_by_role("heading", name="photo-1.jpg")).to_contain_text("the same scene")
+        expect(page.locator("h2 .chip.bad")).to_have_count(0)
+        shown = page.locator(".compare")
+        expect(shown).to_have_count(2)
+        for figure in shown.all():
+            expect(figure).to_contain_text("the same scene, photographed another time")
+            expect(figure).to_contain_text("57 matching points · 54% of the points fit exactly")
+            expect(figure).to_contain_text("Nobody is suspected for this.")
+            expect(figure).not_to_contain_text("probability")
+            expect(figure.locator(".links line")).to_have_count(len(seeding.PAIRS))
+            for image in figure.locator(".frame img").all():
+                assert image.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 320
+        page.keyboard.press("t")
+        expect(page.locator(".rulings")).to_have_count(2)
+        examine(page)
+
+
 def test_a_word_said_by_mistake_is_taken_back_in_place_and_another_one_said(browser: Browser, site: Api) -> None:
     claim_id = a_case(site, "back", 91, count=2)
     with a_visit(browser, site, "adjuster", "sun-li", locale="zh-CN") as page:

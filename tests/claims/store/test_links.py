@@ -102,7 +102,9 @@ async def test_a_machine_does_not_pay_on_photos_that_it_looked_at_before_the_cop
     assert await promised(world, "c-1") == [1_000]
 
 
-@pytest.mark.parametrize("explained", [{"common": "a-label"}, {"ruling": "reject"}, {"verdict": "similar"}])
+@pytest.mark.parametrize(
+    "explained", [{"common": "a-label"}, {"ruling": "reject"}, {"verdict": "similar"}, {"verdict": "same_scene"}]
+)
 async def test_what_a_person_or_the_bank_has_explained_is_no_link(world: Any, explained: dict[str, str]) -> None:
     first = await referred(world, "c-1", "ann", facts())
     second = await referred(world, "c-2", "bob", facts("c-1", **explained))
