@@ -63,12 +63,16 @@ def shows_one_scene(likeness: Likeness, rules: Rules) -> bool:
 
     A copy fits one homography exactly, wherever it was taken again from. If the camera moved, near things shift against
     far ones, and points that fit roughly do not fit exactly. If it only turned they do, but neither frame holds the
-    other, and the picture is bent as no crop of it is. Without a homography nothing says that the camera did either.
+    other, and the picture is bent as no crop of it is. If something flat in it was photographed twice, a package or a
+    poster, they do as well, but what is around it does not agree, and so a copy is improbable. Without a homography
+    nothing says that the camera did anything.
     """
     moved = likeness.tight_ratio < rules.photo_copied_tight_ratio_min
     bent = likeness.rigid_ratio < rules.photo_copied_rigid_ratio_min
-    turned = bent and likeness.contained_ratio < rules.photo_copied_contained_min
-    return likeness.tight_inliers > 0 and likeness.inliers >= rules.photo_scene_inliers_min and (moved or turned)
+    turned = likeness.contained_ratio < rules.photo_copied_contained_min
+    improbable = likeness.probability < rules.photo_maybe_copied_min
+    shares_points = likeness.tight_inliers > 0 and likeness.inliers >= rules.photo_scene_inliers_min
+    return shares_points and (moved or (bent and (turned or improbable)))
 
 
 def is_more_than_alike(likeness: Likeness, rules: Rules) -> bool:
