@@ -28,7 +28,7 @@ from vision.decode.process import HEADER_BYTES, A, ChildLost, Decoded, DecodeLim
 from vision.decode.text_layer import BYTES_MAX, NO_LAYER, TextLayer
 from vision.errors import DecoderUnavailable, ImageRefused
 
-__all__ = ["DecodeLimits", "Decoder", "Picture", "preview_jpeg", "sniff"]
+__all__ = ["HEAD_BYTES", "DecodeLimits", "Decoder", "Picture", "preview_jpeg", "sniff"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
