@@ -3,8 +3,8 @@
 Positions, serial numbers, owner names, thumbnails and comments are overwritten in place; pixels are not touched, and
 every offset and the length stay. Only known parts are kept: anything else that a format may carry besides its picture
 is blanked unread, and so is whatever follows the end of the picture. JPEG (ITU T.81, Exif 2.32), PNG (W3C, third
-edition), WebP (RFC 9649), HEIC and AVIF (ISO/IEC 23008-12). In a PDF the photos and the XMP packets that lie in it uncompressed are blanked; compressed
-objects of a PDF stay as they are.
+edition), WebP (RFC 9649), HEIC and AVIF (ISO/IEC 23008-12). In a PDF the photos and the XMP packets that lie in it
+uncompressed are blanked; compressed objects of a PDF stay as they are.
 """
 
 from __future__ import annotations
@@ -24,23 +24,7 @@ _WEBP_KEPT: Final = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"AN
 _HEIF_PICTURES: Final = frozenset({"hvc1", "av01", "grid", "iden", "iovl"})
 _HEIF_STRUCTURE: Final = frozenset({"hdlr", "pitm", "iinf", "iloc", "iref", "iprp", "idat", "dinf", "grpl"})
 _HEIF_PROPERTIES: Final = frozenset(
-    [
-        "ispe",
-        "pixi",
-        "colr",
-        "irot",
-        "imir",
-        "clap",
-        "pasp",
-        "hvcC",
-        "av1C",
-        "auxC",
-        "lsel",
-        "a1op",
-        "a1lx",
-        "clli",
-        "mdcv",
-    ]
+    "ispe pixi colr irot imir clap pasp hvcC av1C auxC lsel a1op a1lx clli mdcv".split()  # noqa: SIM905
 )
 _XMP: Final = re.compile(rb"<\?xpacket begin.*?<\?xpacket end.*?\?>|<x:xmpmeta.*?</x:xmpmeta>", re.DOTALL)
 

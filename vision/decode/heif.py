@@ -41,13 +41,15 @@ def load() -> None:
 
 @dataclass(frozen=True, slots=True)
 class HeifRows:
-    """The rows of a picture that libheif decoded. pixels: row by row, each `stride` bytes long."""
+    """The rows of a picture that libheif decoded. pixels: row by row, each `stride` bytes long. owner: holds
+    their memory, which the view does not."""
 
     pixels: memoryview
     mode: str
     width: int
     height: int
     stride: int
+    owner: object
 
     def strip(self, top: int, bottom: int) -> Image.Image:
         """Return the rows from `top` to above `bottom`."""
@@ -70,7 +72,7 @@ def decode(data: bytes) -> HeifRows:
         if _MEMORY.search(str(error)):
             raise MemoryError from None
         raise
-    return HeifRows(memoryview(pixels), picture.mode, *picture.size, picture.stride)
+    return HeifRows(memoryview(pixels), picture.mode, *picture.size, picture.stride, picture)
 
 
 def exif_of(data: bytes, items: HeifItems) -> Image.Exif | None:
