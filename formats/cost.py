@@ -40,8 +40,8 @@ _COEFFICIENT_BYTES: Final = 2
 _CPU_NS: Final[dict[Coding, float]] = {
     "baseline": 12,
     "progressive": 25,
-    "png": 25,
-    "png_interlaced": 30,
+    "png": 40,
+    "png_interlaced": 45,
     "webp": 40,
     "hevc": 40,
     "av1": 60,
@@ -87,7 +87,7 @@ def _picture_bytes(header: PictureHeader) -> float:
         case "png" | "png_interlaced":
             return pixels * (_PILLOW_BYTES if header.samples_per_px > 1 else max(1, header.bits // 8))
         case "webp":
-            return pixels * 16
+            return pixels * 15
         case "hevc":
             return pixels * (5 if header.samples_per_px == 3 else 8) * (2 if header.bits > 8 else 1)
         case "av1":
