@@ -14,7 +14,7 @@ from formats import boxes
 # a depth map's index. Beyond it a file is judged where it is decoded.
 HEADER_BYTES_MAX: Final = 262_144
 
-Coding = Literal["baseline", "progressive", "png", "png_interlaced", "webp", "hevc", "av1"]
+Coding = Literal["baseline", "progressive", "png", "png_interlaced", "webp", "hevc", "hevc_tiles", "av1"]
 
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -158,6 +158,8 @@ def _heif(head: bytes) -> PictureHeader | None:
         return PictureHeader("hevc", width, height, unread=name) if name else None
     if not width or not height:
         return None
+    if coding == "hevc" and len(items.tiles()) > 1:
+        coding = "hevc_tiles"
     alpha = any(
         kind == "auxl" and items.primary in to and _is_alpha(head, items, origin)
         for (kind, origin), to in items.references.items()

@@ -177,11 +177,14 @@ def _heif_meta(data: bytearray, whole: bytes, meta: boxes.Box, shown: bytearray)
 
 
 def _heif_names(data: bytearray, whole: bytes, box: boxes.Box) -> None:
-    """Blank the names of items, which follow their kind; a content type stays."""
+    """Blank the names of items, which follow their kind; a content type stays. An item that is no picture becomes one of
+    an unknown kind, which readers pass over: blank EXIF would be an error to some."""
     start = box.body + (6 if whole[box.body] == 0 else 8)
     for entry in boxes.children(whole, start, box.end):
         named = entry.body + (12 if whole[entry.body] < 3 else 14)
         if entry.kind == "infe" and whole[entry.body] >= 2:
+            if whole[named - 4 : named].decode("latin-1") not in _HEIF_PICTURES:
+                data[named - 4 : named] = b"zero"
             end = whole.find(b"\0", named, entry.end)
             data[named : max(named, end)] = b" " * (max(named, end) - named)
 

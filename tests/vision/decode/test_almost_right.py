@@ -71,7 +71,7 @@ def test_what_a_damaged_text_says_of_the_pictures_origin_still_counts(decoder: D
     assert decoder.decode(data, marks=True).origin.marks["generator"] == "Stable Diffusion web UI"
 
 
-@pytest.mark.parametrize("kind", [b"IHDR", b"IDAT", b"PLTE", b"tRNS"])
+@pytest.mark.parametrize("kind", [b"IHDR", b"PLTE", b"tRNS"])
 def test_a_png_with_a_wrong_checksum_over_the_picture_is_refused(decoder: Decoder, kind: bytes) -> None:
     paletted = photo().quantize(16)
     with pytest.raises(ImageRefused) as refused:
