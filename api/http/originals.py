@@ -177,8 +177,8 @@ def _heif_meta(data: bytearray, whole: bytes, meta: boxes.Box, shown: bytearray)
 
 
 def _heif_names(data: bytearray, whole: bytes, box: boxes.Box) -> None:
-    """Blank the names of items, which follow their kind; a content type stays. An item that is no picture becomes one of
-    an unknown kind, which readers pass over: blank EXIF would be an error to some."""
+    """Blank the names of items, which follow their kind; a content type stays. An item that is no picture becomes one
+    of an unknown kind, which readers pass over: blank EXIF would be an error to some."""
     start = box.body + (6 if whole[box.body] == 0 else 8)
     for entry in boxes.children(whole, start, box.end):
         named = entry.body + (12 if whole[entry.body] < 3 else 14)
