@@ -53,7 +53,7 @@ class HeifRows:
 
     def strip(self, top: int, bottom: int) -> Image.Image:
         """Return the rows from `top` to above `bottom`."""
-        part = self.pixels[top * self.stride : bottom * self.stride]
+        part = bytes(self.pixels[top * self.stride : bottom * self.stride])
         return eight_bits(
             Image.frombuffer(self.mode, (self.width, bottom - top), part, "raw", self.mode, self.stride, 1)
         )
@@ -72,7 +72,8 @@ def decode(data: bytes) -> HeifRows:
         if _MEMORY.search(str(error)):
             raise MemoryError from None
         raise
-    return HeifRows(memoryview(pixels), picture.mode, *picture.size, picture.stride, picture)
+    width, height = picture.size
+    return HeifRows(memoryview(pixels), picture.mode, width, height, picture.stride, picture)
 
 
 def exif_of(data: bytes, items: HeifItems) -> Image.Exif | None:
