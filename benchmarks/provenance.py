@@ -35,7 +35,7 @@ from fixtures import caltech, content_credentials, edits, provenance_cases
 from fixtures.phone_photos import phone_photo
 from vision.copies import geometry
 from vision.copies.fingerprint import fit
-from vision.decode.image import Decoder, Picture, sniff
+from vision.decode.image import HEAD_BYTES, Decoder, Picture, sniff
 from vision.decode.marks import read_marks
 from vision.decode.strip import top_strip
 from vision.origin.cloned import clone
@@ -295,7 +295,7 @@ def _cpu_ms(photos: Sequence[Pixels], count: int) -> dict[str, float]:
             picture = decoder.decode(data)
             small = Image.fromarray(picture.pixels)
             keypoints = _keypoints(picture.pixels)
-            timed("metadata", partial(read_marks, data, sniff(data[:16]), small.getexif(), small))
+            timed("metadata", partial(read_marks, data, sniff(data[:HEAD_BYTES]), small.getexif(), small))
             strip = timed("double_jpeg: decoding the strip", partial(top_strip, data))
             levels = np.frombuffer(strip.levels, np.uint8).reshape(strip.height_px, strip.width_px)
             timed("double_jpeg", partial(unevenness, levels, strip.quantisation))

@@ -25,7 +25,14 @@ import grimp
 
 ROOT = Path(__file__).resolve().parents[1]
 # From below. Training recipes live in `models` and stand above everything: nobody imports them.
-FLOORS = (("models",), ("claims", "vision"), ("flows", "fixtures"), ("api",), ("benchmarks",), ("models.train",))
+FLOORS = (
+    ("models", "formats"),
+    ("claims", "vision"),
+    ("flows", "fixtures"),
+    ("api",),
+    ("benchmarks",),
+    ("models.train",),
+)
 PACKAGES = tuple(sorted(name for floor in FLOORS for name in floor if "." not in name))
 
 

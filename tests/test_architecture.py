@@ -55,6 +55,7 @@ PLANTED: list[tuple[str, str, dict[str, str]]] = [
         "import vision.documents.parse",
         {"floors of vision.documents": "vision.documents.text.page -> vision.documents.parse"},
     ),
+    ("formats.boxes", "import formats.header", {"floors of formats": "formats.boxes -> formats.header"}),
     ("models.errors", "import models.registry", {"floors of models": "models.errors -> models.registry"}),
     (
         "vision.nose.find",

@@ -16,10 +16,11 @@ from typing import Final, Literal, get_args
 
 RefusalCode = Literal[
     "empty_file",
-    "unknown_format",  # by its first bytes neither JPEG, PNG, WebP nor PDF, whatever its name says
+    "unknown_format",  # by its first bytes neither JPEG, PNG, WebP, HEIC, AVIF nor PDF, whatever its name says
+    "unsupported_kind",  # of an accepted format, coded in a way that is not read: arithmetic or 12-bit JPEG, ...
     "broken",  # begins as a known format, but its structure cannot be read
     "truncated",  # begins well and ends too early
-    "too_many_pixels",
+    "too_many_pixels",  # would cost more memory or CPU than one picture may (formats.cost)
     "file_too_large",
     "decode_timeout",  # ran past its seconds of CPU, or stood still twice
     "decode_memory",  # asked for more memory than one file may have

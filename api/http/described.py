@@ -86,6 +86,7 @@ VERDICTS = (
 UPLOADS = (
     "malformed_multipart",
     "file_too_large",
+    "picture_too_large",
     "request_too_large",
     "unsupported_media",
     "unsupported_content_type",

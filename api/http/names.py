@@ -8,8 +8,8 @@ import unicodedata
 from collections.abc import Collection
 
 from api.http.problems import Problem
-from api.http.sniff import EXTENSIONS
 from claims.claim import EvidenceKind
+from formats.sniff import EXTENSIONS
 
 _UNUSABLE = re.compile(r"[^\w.\- ()（）]+")
 

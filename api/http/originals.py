@@ -3,8 +3,8 @@
 Positions, serial numbers, owner names, thumbnails and comments are overwritten in place; pixels are not touched, and
 every offset and the length stay. Only known parts are kept: anything else that a format may carry besides its picture
 is blanked unread, and so is whatever follows the end of the picture. JPEG (ITU T.81, Exif 2.32), PNG (W3C, third
-edition), WebP (RFC 9649). In a PDF the photos and the XMP packets that lie in it uncompressed are blanked; compressed
-objects of a PDF stay as they are.
+edition), WebP (RFC 9649), HEIC and AVIF (ISO/IEC 23008-12). In a PDF the photos and the XMP packets that lie in it
+uncompressed are blanked; compressed objects of a PDF stay as they are.
 """
 
 from __future__ import annotations
@@ -14,11 +14,18 @@ import struct
 import zlib
 from typing import Final
 
+from formats import boxes
+
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _STANDALONE: Final = frozenset({0x01, _SOI, *range(0xD0, 0xD8)})
 _EXIF: Final = b"Exif\x00\x00"
 _PNG_KEPT: Final = frozenset(b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP bKGD pHYs acTL fcTL fdAT".split())
 _WEBP_KEPT: Final = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"})
+_HEIF_PICTURES: Final = frozenset({"hvc1", "av01", "grid", "iden", "iovl"})
+_HEIF_STRUCTURE: Final = frozenset({"hdlr", "pitm", "iinf", "iloc", "iref", "iprp", "idat", "dinf", "grpl"})
+_HEIF_PROPERTIES: Final = frozenset(
+    "ispe pixi colr irot imir clap pasp hvcC av1C auxC lsel a1op a1lx clli mdcv".split()  # noqa: SIM905
+)
 _XMP: Final = re.compile(rb"<\?xpacket begin.*?<\?xpacket end.*?\?>|<x:xmpmeta.*?</x:xmpmeta>", re.DOTALL)
 
 
@@ -32,6 +39,8 @@ def without_marks(data: bytes, media_type: str) -> bytes:
             return bytes(_png(bytearray(data)))
         case "image/webp":
             return bytes(_webp(bytearray(data)))
+        case "image/heic" | "image/avif":
+            return bytes(_heif(bytearray(data)))
         case "application/pdf":
             return bytes(_pdf(bytearray(data)))
     return bytes(len(data))
@@ -125,6 +134,75 @@ def _webp(data: bytearray) -> bytearray:
             data[at + 8] &= ~0x0C & 0xFF  # no Exif, no XMP
         at = end + length % 2
     return _blank(data, min(at, len(data)), len(data))
+
+
+def _heif(data: bytearray) -> bytearray:
+    """Blank all that is not structure or a coded picture. Thumbnails go, too: they may show what was cut off; so do
+    names and descriptions of items, and boxes that are not known."""
+    whole = bytes(data)
+    try:
+        items = boxes.read_items(whole)
+        top = list(boxes.children(whole, 0, len(whole)))
+    except ValueError:
+        return _blank(data, 0, len(data))
+    if items is None:
+        return _blank(data, 0, len(data))
+    thumbnails = {origin for kind, origin in items.references if kind == "thmb"}
+    shown = bytearray(len(data))  # 1 where a byte belongs to a picture
+    for item in items.items.values():
+        if item.kind in _HEIF_PICTURES and item.number not in thumbnails:
+            for start, length in item.extents:
+                shown[start : start + length] = b"\1" * len(shown[start : start + length])
+    for box in top:
+        if box.kind == "meta":
+            _heif_meta(data, whole, box, shown)
+        elif box.kind != "ftyp":
+            _keep(data, box.body, min(box.end, len(data)), shown)
+            if box.kind != "mdat":
+                data[box.start + 4 : box.start + 8] = b"free"
+    return data
+
+
+def _heif_meta(data: bytearray, whole: bytes, meta: boxes.Box, shown: bytearray) -> None:
+    for box in boxes.children(whole, meta.body + 4, meta.end):
+        if box.kind == "idat":
+            _keep(data, box.body, box.end, shown)
+        elif box.kind == "iinf":
+            _heif_names(data, whole, box)
+        elif box.kind == "iprp":
+            _heif_properties(data, whole, box)
+        elif box.kind not in _HEIF_STRUCTURE:
+            _blank(data, box.body, box.end)
+            data[box.start + 4 : box.start + 8] = b"free"
+
+
+def _heif_names(data: bytearray, whole: bytes, box: boxes.Box) -> None:
+    """Blank the names of items, which follow their kind; a content type stays. An item that is no picture becomes one
+    of an unknown kind, which readers pass over: blank EXIF would be an error to some."""
+    start = box.body + (6 if whole[box.body] == 0 else 8)
+    for entry in boxes.children(whole, start, box.end):
+        named = entry.body + (12 if whole[entry.body] < 3 else 14)
+        if entry.kind == "infe" and whole[entry.body] >= 2:
+            if whole[named - 4 : named].decode("latin-1") not in _HEIF_PICTURES:
+                data[named - 4 : named] = b"zero"
+            end = whole.find(b"\0", named, entry.end)
+            data[named : max(named, end)] = b" " * (max(named, end) - named)
+
+
+def _heif_properties(data: bytearray, whole: bytes, box: boxes.Box) -> None:
+    for container in boxes.children(whole, box.body, box.end):
+        if container.kind != "ipco":
+            continue
+        for entry in boxes.children(whole, container.body, container.end):
+            if entry.kind not in _HEIF_PROPERTIES:
+                _blank(data, entry.body, entry.end)
+                data[entry.start + 4 : entry.start + 8] = b"free"
+
+
+def _keep(data: bytearray, start: int, end: int, shown: bytearray) -> None:
+    """Blank between two offsets what is not marked in `shown`."""
+    for gap in re.finditer(rb"\0+", bytes(shown[start:end])):
+        _blank(data, start + gap.start(), start + gap.end())
 
 
 def _pdf(data: bytearray) -> bytearray:

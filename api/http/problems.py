@@ -75,6 +75,7 @@ KINDS: dict[str, ProblemKind] = {
     "order_value_paid": ProblemKind(409, "Other claims were paid for the order: so much of its value is not left"),
     "erased": ProblemKind(410, "The claim was erased"),
     "file_too_large": ProblemKind(413, "A file is too large"),
+    "picture_too_large": ProblemKind(413, "A picture has too many pixels to be opened"),
     "request_too_large": ProblemKind(413, "The request is too large"),
     "json_too_large": ProblemKind(413, "The JSON is too large"),
     "unsupported_media": ProblemKind(415, "This kind of file is not accepted"),

@@ -1,43 +1,40 @@
-"""Recognises a file's type by its first bytes. Its name and its declared type are never believed; the worker finds out
-if it decodes.
+"""What files are accepted as, judged by their first bytes: which kind they are, and what decoding them would cost. The
+decoder judges by the same functions (`formats`); here nothing is decoded.
 """
 
 from __future__ import annotations
 
 from claims.claim import EvidenceKind
+from formats.cost import too_costly
+from formats.header import HEADER_BYTES_MAX, read_header
+from formats.sniff import EXTENSIONS, HEAD_BYTES, PDF, PICTURES, media_type, other_kind
 
-HEAD_BYTES = 16  # enough for every signature below
-IMAGES = frozenset({"image/jpeg", "image/png", "image/webp"})
+__all__ = ["ACCEPTED", "EXTENSIONS", "HEADER_BYTES_MAX", "HEAD_BYTES", "in_words", "media_type", "too_large", "unread"]
+
 ACCEPTED: dict[EvidenceKind, frozenset[str]] = {
-    EvidenceKind.PHOTO: IMAGES,
-    EvidenceKind.NOSE: IMAGES,
-    EvidenceKind.PAPER: IMAGES | {"application/pdf"},
+    EvidenceKind.PHOTO: PICTURES,
+    EvidenceKind.NOSE: PICTURES,
+    EvidenceKind.PAPER: PICTURES | {PDF},
 }
-EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "application/pdf": "pdf"}
-
-
-def media_type(head: bytes) -> str:
-    """Returns the media type of a file that starts with `head`, or "" for a type that is not accepted."""
-    if head.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image/webp"
-    if head.startswith(b"%PDF-"):
-        return "application/pdf"
-    return ""
-
-
-# Names of other files that people send, with advice: by the brand of ISO base media files, and by first bytes.
-_HEIC = "a HEIC photo; on an iPhone choose Settings, Camera, Formats, Most Compatible, or send it as JPEG"
-_BRANDS = {b"hei": _HEIC, b"hev": _HEIC, b"mif": _HEIC, b"avi": "an AVIF picture; send it as JPEG"}
 
 
 def in_words(head: bytes) -> str:
-    """Returns in words what a file is that is not accepted, as far as its first bytes tell."""
-    if head[4:8] == b"ftyp":
-        return _BRANDS.get(head[8:11], "a film")
-    if head.startswith(b"GIF8"):
-        return "a GIF; send it as JPEG or PNG"
-    return "none of these by its first bytes"
+    """Returns in words what a file is that is not accepted, and what to send instead."""
+    kind = other_kind(head)
+    if kind == "of an unknown format":
+        return "none of these by its first bytes"
+    if kind == "a film":
+        return "a film; send a photo"
+    return f"{kind}; send it as JPEG or PNG, or send a screenshot of it"
+
+
+def unread(head: bytes, kind: str) -> str:
+    """Returns in words the kind of picture that no decoder here reads; "" for all others. kind: the media type."""
+    header = read_header(head, kind)
+    return header.unread if header is not None else ""
+
+
+def too_large(head: bytes, kind: str) -> str:
+    """Returns in words why a picture would cost too much to decode; "" if it would not, or if `head` does not tell."""
+    header = read_header(head, kind)
+    return too_costly(header) if header is not None and not header.unread else ""

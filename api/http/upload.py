@@ -163,6 +163,7 @@ class _File:
     head: bytes = b""
     size_bytes: int = 0
     media_type: str = ""
+    judged: bool = False
 
 
 @dataclass(slots=True)
@@ -230,10 +231,12 @@ class _Reader:
         file.size_bytes += len(piece)
         if file.size_bytes > self.limits.file_bytes_max:
             raise Problem("file_too_large", f"At most {self.limits.file_bytes_max} bytes a file.", part=file.kind)
-        if len(file.head) < sniff.HEAD_BYTES:
-            file.head += piece[: sniff.HEAD_BYTES - len(file.head)]
-            if len(file.head) == sniff.HEAD_BYTES:
+        if not file.judged:
+            file.head += piece[: sniff.HEADER_BYTES_MAX - len(file.head)]
+            if not file.media_type and len(file.head) >= sniff.HEAD_BYTES:
                 _sniff(file)
+            if len(file.head) == sniff.HEADER_BYTES_MAX:
+                _judge(file)
         self._pending.append((file.writer, piece))
         self._pending_bytes += len(piece)
 
@@ -245,7 +248,10 @@ class _Reader:
             return
         if not file.size_bytes:
             raise Problem("empty_file", "A file has no bytes.", part=file.kind)
-        _sniff(file)
+        if not file.media_type:
+            _sniff(file)
+        if not file.judged:
+            _judge(file)
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
@@ -292,3 +298,16 @@ def _sniff(file: _File) -> None:
         sent = file.media_type or sniff.in_words(file.head)
         detail = f"A {file.kind} may be {', '.join(sorted(accepted))}; this file is {sent}."
         raise Problem("unsupported_media", detail, part=file.kind)
+
+
+def _judge(file: _File) -> None:
+    """Refuse what the decoder could not take, before anybody is told that it was accepted. What the first bytes do not
+    tell is left to the decoder."""
+    head, file.head, file.judged = file.head, b"", True
+    if words := sniff.unread(head, file.media_type):
+        detail = (
+            f"This is {words}, which cannot be read; send it as the phone's camera makes it, or a screenshot of it."
+        )
+        raise Problem("unsupported_media", detail, part=file.kind)
+    if words := sniff.too_large(head, file.media_type):
+        raise Problem("picture_too_large", f"{words}.", part=file.kind)

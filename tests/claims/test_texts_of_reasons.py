@@ -88,7 +88,7 @@ RAW = re.compile(r"[<>=_{}\[\]|]|\d{4}-\d{2}-\d{2}|\bNone\b|\bTrue\b|  |（）|\
 
 
 def english_in(text: str) -> list[str]:
-    return re.findall(r"[A-Za-z]{2,}", re.sub(r"JPEG|PNG|WebP|PDF|JP¥|US\$", "", QUOTED.sub("#", text)))
+    return re.findall(r"[A-Za-z]{2,}", re.sub(r"JPEG|HEIC|PNG|WebP|AVIF|PDF|JP¥|US\$", "", QUOTED.sub("#", text)))
 
 
 def chinese_in(text: str) -> list[str]:

@@ -22,7 +22,7 @@ NOW = datetime.now(UTC)
 # Pictures of this file alone: the stack is shared, and a photo of another test's claim would be a match.
 PHOTO, LATE, ONCE = (demo_world.sample_photo(name) for name in ("rocket.jpg", "ihc.png", "motorcycle_left.png"))
 DECIDED_SECONDS_MAX = PATIENCE_SECONDS
-HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(400)
+FILM = b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(400)
 
 
 def white(width_px: int, height_px: int) -> bytes:
@@ -180,7 +180,7 @@ def test_an_expired_policy_is_declined_with_its_clause(sandbox: Sandbox) -> None
 REFUSED_AT_THE_DOOR = {
     "thirteen files": ({}, [FileToSend("photo", f"{n}.jpg", PHOTO) for n in range(13)], 422, "too_many_files"),
     "sixty files": ({}, [FileToSend("photo", f"{n}.jpg", PHOTO) for n in range(60)], 422, "too_many_files"),
-    "a HEIC photo": ({}, [FileToSend("photo", "IMG_1.HEIC", HEIC, "image/heic")], 415, "unsupported_media"),
+    "a film": ({}, [FileToSend("photo", "IMG_1.MOV", FILM, "video/quicktime")], 415, "unsupported_media"),
     "an animated GIF": ({}, [FileToSend("photo", "x.gif", b"GIF89a" + bytes(400))], 415, "unsupported_media"),
     "26 MB": ({}, [FileToSend("photo", "big.jpg", PHOTO + bytes(26_000_000))], 413, "file_too_large"),
     "empty": ({}, [FileToSend("photo", "empty.jpg", b"")], 422, "empty_file"),

@@ -181,7 +181,7 @@ class World:
             await intake.create_claim(conn, claim, now, actor="test")
             for name, (kind, data) in files.items():
                 sha256 = self.blobs.put(data)
-                row = NewEvidence(f"ev_{number}_{name}", name, kind, sniff(data[:16]), len(data), sha256)
+                row = NewEvidence(f"ev_{number}_{name}", name, kind, sniff(data[:64]), len(data), sha256)
                 await intake.add_evidence(conn, claim.id, claim.claimant_id, row, now)
             await intake.submit(conn, claim.id, claim.claimant_id, now, actor="test")
         return claim.id

@@ -26,7 +26,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
-from vision.decode import confinement, credentials_child, pdf_pages, pixels
+from vision.decode import confinement, credentials_child, heif, pdf_pages, pixels
 from vision.lifetime import end_with_parent
 from vision.progress import LOOK_SECONDS, ProcessProgress, sign_of
 
@@ -38,6 +38,7 @@ EXIT_NO_RESOURCES: Final = 72  # the system refused what a child needs, before i
 WORKING: Final = b'{"working":true}'
 
 _NOBODY: Final = 65_534
+_M_ARENA_MAX: Final = -8  # malloc.h
 
 
 def main(control_descriptor: int, parent_id: int) -> None:
@@ -60,9 +61,11 @@ def _serve(control: socket.socket, libc: ctypes.CDLL) -> None:
         if not message:
             return
         request = json.loads(message)
+        # Before the fork, because a child can open no module; not at the start, because few files need them.
         if request["kind"] == "credentials":
-            # Before the fork, because a child can open no module; not at the start, because few files have credentials.
             credentials_child.load()
+        elif request["kind"] == "heif":
+            heif.load()
         pid = os.fork()
         if pid == 0:
             control.close()
@@ -142,6 +145,9 @@ def confine(request: dict[str, Any], libc: ctypes.CDLL, parent_id: int) -> bool:
         os.setuid(_NOBODY)
     end_with_parent(parent_id)  # after setuid, which clears it
     confinement.no_new_privileges(libc)
+    threads = request["kind"] == "heif"  # libheif's decoder starts one for every picture
+    if threads:
+        libc.mallopt(_M_ARENA_MAX, 1)  # an arena of its own would reserve 64 MiB of address space for each thread
     # PDFium reads the system's fonts for texts that embed none; if Landlock cannot restrict it to them, it gets none.
     fonts = request["kind"] == "pdf" and confinement.read_fonts_only(libc)
     limits = {
@@ -155,12 +161,13 @@ def confine(request: dict[str, Any], libc: ctypes.CDLL, parent_id: int) -> bool:
     cpu_seconds_max = int(request["cpu_seconds_max"])
     # SIGXCPU first, which distinguishes this ending from other kills; SIGKILL a second later if it is ignored.
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds_max, cpu_seconds_max + 1))
-    return confinement.filter_system_calls(libc, fonts) or not request["syscall_filter_required"]
+    filtered = confinement.filter_system_calls(libc, fonts=fonts, threads=threads)
+    return filtered or not request["syscall_filter_required"]
 
 
 def _answer(request: dict[str, Any], data: bytes, target: int) -> None:
     try:
-        pixels.prepare(int(request["pixels_max"]))
+        pixels.prepare()
         if request["kind"] == "credentials":
             anchors, file = data[: int(request["anchors_bytes"])], data[int(request["anchors_bytes"]) :]
             _write_header(target, credentials_child.read_credentials(file, str(request["media_type"]), anchors))
@@ -177,9 +184,8 @@ def _decoded(request: dict[str, Any], data: bytes) -> Iterator[pixels.DecodedPix
     if request["kind"] == "pdf":
         page_count_max, page_pixels_max = int(request["page_count_max"]), int(request["page_pixels_max"])
         return pdf_pages.render(data, int(request["dpi"]), page_count_max, page_pixels_max)
-    long_edge_px_max, pixels_max = int(request["long_edge_px_max"]), int(request["pixels_max"])
     marks = bool(request.get("marks"))
-    return iter([pixels.decode(data, request["media_type"], long_edge_px_max, pixels_max, marks=marks)])
+    return iter([pixels.decode(data, request["media_type"], int(request["long_edge_px_max"]), marks=marks)])
 
 
 def _write_pictures(target: int, pictures: Iterator[pixels.DecodedPixels], *, marks: bool = False) -> None:
@@ -208,6 +214,7 @@ def _write_pictures(target: int, pictures: Iterator[pixels.DecodedPixels], *, ma
                 "pixel_sha256": picture.pixel_sha256,
                 "exif": picture.exif,
                 "text_layer_bytes": len(picture.text_layer),
+                "notes": list(picture.notes),
             }
         )
     _write_header(target, {"pictures": described})

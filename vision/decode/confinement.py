@@ -1,5 +1,9 @@
 """Restricts what a decoding child may ask of the kernel: a seccomp allowlist, and Landlock where fonts must be read.
 
+A child that decodes HEIC may also start threads of its own process, and nothing else: the flags of `clone` are compared
+with those of a thread. `clone3` takes its flags in memory, where a filter cannot read them, so it answers ENOSYS, and
+the C library falls back to `clone`.
+
 Runs inside the decoding child only, before it parses a file. Both mechanisms need no privilege. System call numbers and
 structures are those of the Linux headers (asm/unistd.h, linux/seccomp.h, linux/landlock.h).
 """
@@ -20,6 +24,7 @@ _PR_SET_SECCOMP: Final = 22
 _SECCOMP_MODE_FILTER: Final = 2
 _SECCOMP_ALLOW: Final = 0x7FFF0000
 _SECCOMP_REFUSE: Final = 0x00050000 | errno.EPERM
+_SECCOMP_UNKNOWN: Final = 0x00050000 | errno.ENOSYS
 
 # Memory, the clock, descriptors that are already open, and exiting. Columns: x86_64, aarch64.
 _ALWAYS: Final = {
@@ -60,6 +65,15 @@ _FOR_FONTS: Final = {"newfstatat": (262, 79), "getdents64": (217, 61), "fcntl": 
 _OPENAT: Final = (257, 56)
 _READ_ONLY_FLAGS: Final = os.O_CLOEXEC | os.O_DIRECTORY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY
 
+# To start and end threads. Columns as above.
+_FOR_THREADS: Final = {"set_robust_list": (273, 99)}
+_CLONE: Final = (56, 220)
+_CLONE3: Final = (435, 435)
+# The flags with which pthread_create calls clone (linux/sched.h): VM, FS, FILES, SIGHAND, THREAD, SYSVSEM, SETTLS,
+# PARENT_SETTID, CHILD_CLEARTID, and no signal at the end. musl adds DETACHED, which the kernel ignores.
+THREAD_FLAGS: Final = 0x003D0F00
+_CLONE_DETACHED: Final = 0x00400000
+
 _AUDIT_ARCH: Final = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 _LANDLOCK_CREATE_RULESET: Final = 444
@@ -76,14 +90,15 @@ _JUMP_IF_EQUAL: Final = 0x15
 _RETURN: Final = 0x06
 _NUMBER_OFFSET: Final = 0  # in struct seccomp_data
 _ARCH_OFFSET: Final = 4
-_THIRD_ARGUMENT_OFFSET: Final = 32  # low word, little-endian
+_FIRST_ARGUMENT_OFFSET: Final = 16  # low words, little-endian; of clone's flags the kernel reads no more
+_THIRD_ARGUMENT_OFFSET: Final = 32
 
 
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
-def filter_program(machine: str, fonts: bool) -> bytes:
+def filter_program(machine: str, *, fonts: bool = False, threads: bool = False) -> bytes:
     """Return the seccomp filter for `machine` (as platform.machine() names it); b"" if its system calls are not
     known."""
     if machine not in _AUDIT_ARCH:
@@ -95,7 +110,8 @@ def filter_program(machine: str, fonts: bool) -> bytes:
         _instruction(_RETURN, value=_SECCOMP_REFUSE),
         _instruction(_LOAD_WORD, value=_NUMBER_OFFSET),
     ]
-    for numbers in [*_ALWAYS.values(), *(_FOR_FONTS.values() if fonts else ())]:
+    allowed = _ALWAYS | (_FOR_FONTS if fonts else {}) | (_FOR_THREADS if threads else {})
+    for numbers in allowed.values():
         code += [_instruction(_JUMP_IF_EQUAL, 0, 1, numbers[column]), _instruction(_RETURN, value=_SECCOMP_ALLOW)]
     if fonts:
         code += [
@@ -103,6 +119,16 @@ def filter_program(machine: str, fonts: bool) -> bytes:
             _instruction(_LOAD_WORD, value=_THIRD_ARGUMENT_OFFSET),
             _instruction(_AND, value=~_READ_ONLY_FLAGS & 0xFFFFFFFF),
             _instruction(_JUMP_IF_EQUAL, 0, 1, 0),
+            _instruction(_RETURN, value=_SECCOMP_ALLOW),
+        ]
+    if threads:
+        code += [
+            _instruction(_JUMP_IF_EQUAL, 0, 1, _CLONE3[column]),
+            _instruction(_RETURN, value=_SECCOMP_UNKNOWN),
+            _instruction(_JUMP_IF_EQUAL, 0, 4, _CLONE[column]),
+            _instruction(_LOAD_WORD, value=_FIRST_ARGUMENT_OFFSET),
+            _instruction(_AND, value=~_CLONE_DETACHED & 0xFFFFFFFF),
+            _instruction(_JUMP_IF_EQUAL, 0, 1, THREAD_FLAGS),
             _instruction(_RETURN, value=_SECCOMP_ALLOW),
         ]
     code.append(_instruction(_RETURN, value=_SECCOMP_REFUSE))
@@ -118,10 +144,13 @@ def no_new_privileges(libc: ctypes.CDLL) -> None:
     _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
-def filter_system_calls(libc: ctypes.CDLL, fonts: bool) -> bool:
+def filter_system_calls(libc: ctypes.CDLL, *, fonts: bool = False, threads: bool = False) -> bool:
     """Allow the listed calls only; every other one answers EPERM. Returns False if this kernel or machine has no
-    filter."""
-    program = filter_program(platform.machine(), fonts)
+    filter.
+
+    fonts: also finding and reading fonts. threads: also starting threads.
+    """
+    program = filter_program(platform.machine(), fonts=fonts, threads=threads)
     if not program:
         return False
     pointer = _Program(len(program) // 8, program)

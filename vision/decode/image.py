@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from formats.sniff import HEAD_BYTES, PDF, other_kind
+from formats.sniff import media_type as sniff
 from vision.decode.credentials import Credentials, read_credentials_answer
 from vision.decode.exif import ExifReading
 from vision.decode.file_reading import NOT_LOOKED, FileReading
@@ -26,7 +28,7 @@ from vision.decode.process import HEADER_BYTES, A, ChildLost, Decoded, DecodeLim
 from vision.decode.text_layer import BYTES_MAX, NO_LAYER, TextLayer
 from vision.errors import DecoderUnavailable, ImageRefused
 
-__all__ = ["DecodeLimits", "Decoder", "Picture", "preview_jpeg", "sniff"]
+__all__ = ["HEAD_BYTES", "DecodeLimits", "Decoder", "Picture", "preview_jpeg", "sniff"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,12 +38,15 @@ class Picture:
     pixels: uint8, shape (height, width, 3), sRGB, C-contiguous, read-only; orientation applied, alpha on white.
     source_width_px, source_height_px: of the file itself, after orientation; `pixels` may be smaller.
     pixel_sha256: hex SHA-256 of the file's canonical decode: the compressed picture alone, before orientation, colour
-        profile and resizing (JPEG: scaled by its own transform to about 1,024 px; others: whole), as 8-bit RGB, with
-        the source's size. It does not depend on `long_edge_px_max`, and stays equal when metadata is stripped or
-        rewritten without recompression; lossy recompression changes it. Equal for equal versions of the decoders.
+        profile and resizing (JPEG: scaled by its own transform to about 1,024 px; others: whole; HEIC: turned as it
+        says), as 8-bit RGB, with the source's size. It does not depend on `long_edge_px_max`, and stays equal when
+        metadata is stripped or rewritten without recompression; lossy recompression changes it. Equal for equal
+        versions of the decoders.
         A page of a PDF has the hash of its rendering, which does depend on `dpi`.
     exif: what the file says about its origin (`vision.origin`). origin: further input of the signs, if asked for.
     text_layer: the text of a PDF page as the file states it; empty for pictures and for pages without any.
+    notes: what is wrong with a file that was decoded all the same: "no_end_marker" (a JPEG with all its data),
+        "bad_metadata_checksum" (a PNG; the chunk was left out).
     """
 
     pixels: NDArray[np.uint8]
@@ -52,48 +57,12 @@ class Picture:
     exif: ExifReading
     origin: FileReading = NOT_LOOKED
     text_layer: TextLayer = NO_LAYER
-
-
-def sniff(head: bytes) -> str:
-    """Return the media type by the first bytes (16 are enough): image/jpeg, image/png, image/webp, application/pdf;
-    else ""."""
-    if head.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image/webp"
-    if head.startswith(b"%PDF-"):
-        return "application/pdf"
-    return ""
+    notes: tuple[str, ...] = ()
 
 
 # Equals vision.decode.strip's PIXELS_MAX, which this process must not import: it would load a decoder.
 STRIP_BYTES_MAX: Final = 1_572_864
-
-# Formats that people send instead, so that the refusal can name them: (first bytes, offset, name)
-_OTHER_FORMATS: Final = (
-    (b"ftyphei", 4, "a HEIC photo"),
-    (b"ftypmif1", 4, "a HEIC photo"),
-    (b"ftypavif", 4, "an AVIF picture"),
-    (b"ftyp", 4, "a film"),
-    (b"GIF8", 0, "a GIF"),
-    (b"BM", 0, "a BMP"),
-    (b"II*\0", 0, "a TIFF"),
-    (b"MM\0*", 0, "a TIFF"),
-    (b"PK\x03\x04", 0, "a ZIP archive or office document"),
-    (b"<svg", 0, "an SVG drawing"),
-    (b"<?xml", 0, "an XML file"),
-    (b"<", 0, "a web page"),
-)
-
-
-def _other_format(head: bytes) -> str:
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    for magic, offset, name in _OTHER_FORMATS:
-        if (text if magic.startswith(b"<") else head[offset:]).startswith(magic):
-            return name
-    return "of an unknown format"
+_PICTURES: Final = "JPEG, PNG, WebP, HEIC, AVIF"
 
 
 def preview_jpeg(pixels: NDArray[np.uint8], long_edge_px_max: int = 1024, quality: int = 85) -> bytes:
@@ -146,16 +115,17 @@ class Decoder:
             self._free.put(process)
 
     def decode(self, data: bytes, long_edge_px_max: int = 1024, *, marks: bool = False) -> Picture:
-        """Decode one JPEG, PNG or WebP (its first frame). marks: also return what the signs of its origin need.
+        """Decode one JPEG, PNG, WebP, HEIC or AVIF: of an animation the first frame, of a burst the picture that it is
+        about. marks: also return what the signs of its origin need.
 
         long_edge_px_max: the picture is shrunk to this, never enlarged; a JPEG may come out up to an eighth smaller, if
         its own transform scales so. Raises ImageRefused for the file, DecoderUnavailable for the machine.
         """
         media_type = self._admit(data)
-        if media_type == "application/pdf":
-            raise ImageRefused("unknown_format", "this is a PDF, not a photo; send JPEG, PNG or WebP")
+        if media_type == PDF:
+            raise ImageRefused("unknown_format", f"this is a PDF, not a photo; send {_PICTURES}")
         request: dict[str, object] = {
-            "kind": "picture",
+            "kind": "heif" if media_type == "image/heic" else "picture",
             "media_type": media_type,
             "long_edge_px_max": long_edge_px_max,
             "marks": marks,
@@ -187,7 +157,7 @@ class Decoder:
         A page that would have more than limits.pdf_page_pixels_max at this `dpi` is rendered at less. Raises
         ImageRefused, DecoderUnavailable.
         """
-        if self._admit(data) != "application/pdf":
+        if self._admit(data) != PDF:
             raise ImageRefused("unknown_format", "this is not a PDF")
         pages_max = min(page_count_max or self.limits.pdf_pages_max, self.limits.pdf_pages_max)
         request = {
@@ -208,12 +178,10 @@ class Decoder:
             raise ImageRefused("empty_file", "the file is empty; send it again")
         if len(data) > self.limits.file_bytes_max:
             raise ImageRefused("file_too_large", f"{len(data)} bytes; at most {self.limits.file_bytes_max} are read")
-        media_type = sniff(data[:16])
+        media_type = sniff(data[:HEAD_BYTES])
         if not media_type:
-            kind = _other_format(data[:64])
-            raise ImageRefused(
-                "unknown_format", f"the file is {kind}, whatever its name says; send JPEG, PNG, WebP or PDF"
-            )
+            kind = other_kind(data[:HEAD_BYTES])
+            raise ImageRefused("unknown_format", f"the file is {kind}, whatever its name says; send {_PICTURES} or PDF")
         return media_type
 
     def _run(self, data: bytes, request: Mapping[str, object], answer_bytes_max: int) -> list[Decoded]:
@@ -260,4 +228,5 @@ def _picture(decoded: Decoded, media_type: str) -> Picture:
         exif=decoded.exif,
         origin=decoded.origin,
         text_layer=decoded.text_layer,
+        notes=decoded.notes,
     )

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+_NO_END: Final = "the end of the picture is missing"
 _SOS: Final = 0xDA
 _EOI: Final = 0xD9
 _DNL: Final = 0xDC
@@ -26,12 +27,14 @@ class JpegStructure:
     """Structure of a JPEG.
 
     single_scan: one scan carries the whole picture, so rows come out as bytes go in. first_scan_end: offset of the
-    marker that ends the first scan's data. problem: what is missing, in words, or "".
+    marker that ends the first scan's data. problem: what is missing, in words, or "". breaks_off: the file ends inside
+    or behind a scan's data without an end marker; whether all data are there is for the decoder to find out.
     """
 
     single_scan: bool
     first_scan_end: int
     problem: str
+    breaks_off: bool = False
 
 
 def examine(data: bytes) -> JpegStructure:
@@ -47,7 +50,7 @@ def examine(data: bytes) -> JpegStructure:
     while True:
         marker, position = _next_marker(data, position)
         if marker == -1:
-            return JpegStructure(single_scan, first_scan_end, "the end of the picture is missing")
+            return JpegStructure(single_scan, first_scan_end, _NO_END, breaks_off=scans > 0)
         if marker == _EOI:
             break
         if marker in _STANDALONE:
@@ -55,7 +58,7 @@ def examine(data: bytes) -> JpegStructure:
         length = int.from_bytes(data[position : position + 2], "big")
         segment = data[position + 2 : position + length]
         if length < 2 or len(segment) != length - 2:
-            return JpegStructure(single_scan, first_scan_end, "the end of the picture is missing")
+            return JpegStructure(single_scan, first_scan_end, _NO_END)
         position += length
         if marker in _FRAMES and not components:
             progressive = marker in _PROGRESSIVE
@@ -65,7 +68,7 @@ def examine(data: bytes) -> JpegStructure:
         scans += 1
         scan_end = _AFTER_SCAN.search(data, position)
         if scan_end is None:
-            return JpegStructure(single_scan, first_scan_end, "the end of the picture is missing")
+            return JpegStructure(single_scan, first_scan_end, _NO_END, breaks_off=True)
         position = scan_end.start()
         listed = _note_scan(segment, progressive, refined)
         if scans == 1:

@@ -5,8 +5,8 @@ wrote it leaves, of a thumbnail only its similarity to the picture. Nothing is p
 nesting to explode), and nothing is inflated beyond `TEXT_BYTES_MAX`.
 
 Sources: PNG (W3C, third edition, 11.3.3), JPEG (ISO/IEC 10918-1 annex B), XMP part 3, IPTC IIM 4.2, IPTC's vocabulary
-Digital Source Type, C2PA 2.2 (embedding in JPEG, PNG and RIFF), GB 45438-2025 (labels of generated content), and the
-texts that the programs named write.
+Digital Source Type, C2PA 2.2 (embedding in JPEG, PNG, RIFF and BMFF), GB 45438-2025 (labels of generated content), and
+the texts that the programs named write.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any, Final
 
 from PIL import Image
 
+from formats import boxes
+from vision.decode import heif
 from vision.decode.likeness import thumbnail_likeness
 
 TEXT_BYTES_MAX: Final = 262_144  # of one text; a camera's XMP packet has some 3 kB, an editor's up to 100
@@ -161,6 +163,8 @@ def _texts(data: bytes, media_type: str) -> Iterator[tuple[str, bytes]]:
     own key."""
     if media_type == "image/jpeg":
         return _jpeg_texts(data)
+    if media_type in ("image/heic", "image/avif"):
+        return _heif_texts(data)
     return _png_texts(data) if media_type == "image/png" else _riff_texts(data)
 
 
@@ -187,6 +191,14 @@ def _jpeg_texts(data: bytes) -> Iterator[tuple[str, bytes]]:
             yield "c2pa", b""
         elif marker == 0xFE:
             yield "comment", segment
+
+
+def _heif_texts(data: bytes) -> Iterator[tuple[str, bytes]]:
+    items = boxes.read_items(data)
+    if items is not None and (packet := heif.xmp_of(data, items)):
+        yield "xmp", packet
+    if heif.has_credentials(data):
+        yield "c2pa", b""
 
 
 def _iptc_program(segment: bytes) -> str:

@@ -1,20 +1,17 @@
-"""Decodes untrusted picture bytes to clean pixels, with Pillow alone. Runs inside the decoding child only."""
+"""Decodes untrusted picture bytes to clean pixels, with Pillow and libheif. Runs inside the decoding child only."""
 
 from __future__ import annotations
 
-import hashlib
 import io
-import struct
 import warnings
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 # Every plugin that a decode may use is imported before the fork: the child can open no file, not even a module.
 from PIL import (
+    AvifImagePlugin,
     Image,
-    ImageCms,
     ImageFile,
     JpegImagePlugin,
     MpoImagePlugin,
@@ -24,42 +21,46 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from vision.decode import jpeg_structure
+from formats import boxes
+from formats.cost import too_costly
+from formats.header import Coding, PictureHeader, read_header
+from vision.decode import heif, jpeg_structure, repair
+from vision.decode.colour import BROKEN, srgb
 from vision.decode.jpeg_structure import JpegStructure
 from vision.decode.marks import read_marks, tag_text
+from vision.decode.rows import PillowRows, Rows, pixel_sha256, shrunk
 from vision.decode.strip import Strip, top_strip
 
-PRELOADED: Final = (JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
+PRELOADED: Final = (
+    AvifImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 Image.preinit()  # Image.open would import these at its first call
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the child may start none
 # Explicit, and never "MPO": Pillow registers it only after it has opened one, and raises a bare KeyError before.
-FORMATS: Final = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
+FORMATS: Final = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP", "image/avif": "AVIF"}
+HEIF_TYPES: Final = frozenset({"image/heic", "image/avif"})
 
-# The canonical decode behind `pixel_sha256`: see `vision.decode.image.Picture`. Changing either constant changes every
-# hash.
+# The canonical decode behind `pixel_sha256`: see `vision.decode.image.Picture`. Changing it changes every hash.
 CANONICAL_LONG_EDGE_PX: Final = 1024
 # A JPEG that its own transform scales to at least this share of the wanted edge needs no second resize (4032 px / 4
 # is 1008 px, with 1024 wanted).
 SCALED_SHARE_MIN: Final = 0.875
 # Rows that libjpeg may hold back until the end marker: the last block rows, for smoothing across their borders.
 _ROWS_LATE_MAX: Final = 48
-
-# What Pillow's parsers raise on broken files, gathered from its sources and from fuzzing.
-BROKEN: Final = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    EOFError,
-    OverflowError,
-    ZeroDivisionError,
-    AssertionError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
+# Of a picture whose header cannot be read: the coding that costs most.
+_UNREAD_HEADERS: Final[dict[str, Coding]] = {
+    "image/jpeg": "progressive",
+    "image/png": "png",
+    "image/webp": "webp",
+    "image/avif": "av1",
+    "image/heic": "hevc",
+}
+READABLE_KINDS: Final = "send it as the phone's camera makes it, or send a screenshot of it"
 
 
 class PictureRefused(Exception):
@@ -69,7 +70,8 @@ class PictureRefused(Exception):
 @dataclass(frozen=True, slots=True)
 class DecodedPixels:
     """A decoded picture in plain bytes. pixels: RGB, row by row, width_px * height_px * 3 long. source_*: of the file,
-    after orientation. marks, strip: for the signs of `vision.origin`, if asked for."""
+    after orientation. marks, strip: for the signs of `vision.origin`, if asked for. notes: of
+    `vision.decode.repair`."""
 
     pixels: bytes
     width_px: int
@@ -81,22 +83,39 @@ class DecodedPixels:
     marks: dict[str, str] = field(default_factory=dict)
     strip: Strip | None = None
     text_layer: bytes = b""  # text of a PDF page: `vision.decode.text_layer`
+    notes: tuple[str, ...] = ()
 
 
-def prepare(pixels_max: int) -> None:
-    """Set Pillow's process-wide switches: bombs are errors, half pictures are errors."""
-    Image.MAX_IMAGE_PIXELS = pixels_max
+def prepare() -> None:
+    """Set Pillow's process-wide switches: half pictures are errors. How large a picture may be is judged by what it
+    costs (`formats.cost`), before it is decoded."""
+    Image.MAX_IMAGE_PIXELS = None
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     warnings.simplefilter("ignore")
-    warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
-def decode(
-    data: bytes, media_type: str, long_edge_px_max: int, pixels_max: int, *, marks: bool = False
-) -> DecodedPixels:
+def decode(data: bytes, media_type: str, long_edge_px_max: int, *, marks: bool = False) -> DecodedPixels:
     """Decode one picture. marks: also read what the signs of its origin need. Raises Refused; MemoryError at the
     process's memory limit."""
-    picture, source = _open(data, media_type, pixels_max)
+    header = read_header(data, media_type)
+    if header is not None:
+        _admit(header)
+    if media_type in HEIF_TYPES:
+        return _decode_heif(data, media_type, long_edge_px_max, marks=marks)
+    return _decode_plain(data, media_type, long_edge_px_max, marks=marks)
+
+
+def _admit(header: PictureHeader) -> None:
+    if header.unread:
+        raise PictureRefused("unsupported_kind", f"this is {header.unread}, which cannot be read; {READABLE_KINDS}")
+    words = too_costly(header)
+    if words:
+        raise PictureRefused("too_many_pixels", words)
+
+
+def _decode_plain(whole: bytes, media_type: str, long_edge_px_max: int, *, marks: bool) -> DecodedPixels:
+    data, notes = _mended(whole, media_type)
+    picture, source = _open(data, media_type)
     source_width_px, source_height_px = picture.size
     structure = _whole_jpeg(data) if media_type == "image/jpeg" else None
     scale = _scale(picture.size, long_edge_px_max, structure)
@@ -105,12 +124,12 @@ def decode(
     _load(picture, scale, source, structure, media_type)
     canonical = picture
     if scale != canonical_scale:
-        canonical, source = _open(data, media_type, pixels_max)
+        canonical, source = _open(data, media_type)
         _load(canonical, canonical_scale, source, structure, media_type)
-    pixel_sha256 = _pixel_sha256(canonical, (source_width_px, source_height_px))
-    exif, orientation = _exif(picture)  # after loading: a PNG may have its EXIF behind the pixels
-    small = _shrink(_eight_bits(picture), long_edge_px_max)
-    upright = _upright(_srgb(small, profile), orientation)
+    digest = pixel_sha256(PillowRows(canonical), (source_width_px, source_height_px))
+    exif, orientation = _exif(picture.getexif)  # after loading: a PNG may have its EXIF behind the pixels
+    small = shrunk(PillowRows(picture), long_edge_px_max)
+    upright = _upright(srgb(small, profile), orientation)
     if orientation in (5, 6, 7, 8):
         source_width_px, source_height_px = source_height_px, source_width_px
     return DecodedPixels(
@@ -119,18 +138,89 @@ def decode(
         height_px=upright.height,
         source_width_px=source_width_px,
         source_height_px=source_height_px,
-        pixel_sha256=pixel_sha256,
+        pixel_sha256=digest,
         exif=exif,
-        marks=_marks(data, media_type, picture, small) if marks else {},
+        marks=_marks(whole, media_type, picture.getexif, small) if marks else {},
         strip=_strip(data) if marks and structure is not None and structure.single_scan else None,
+        notes=notes,
     )
 
 
-def _marks(data: bytes, media_type: str, picture: Image.Image, small: Image.Image) -> dict[str, str]:
+def _mended(data: bytes, media_type: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return the file as it can be decoded, and notes on what was wrong with it."""
+    if media_type == "image/png":
+        mended = repair.without_bad_metadata(data)
+        return (data, ()) if mended is data else (mended, (repair.BAD_METADATA_CHECKSUM,))
+    if media_type == "image/jpeg" and jpeg_structure.examine(data).breaks_off:
+        closed = repair.with_end(data)
+        structure = jpeg_structure.examine(closed)
+        if not structure.problem and _is_whole(closed, structure):
+            return closed, (repair.NO_END_MARKER,)
+    return data, ()
+
+
+def _is_whole(closed: bytes, structure: JpegStructure) -> bool:
+    picture, _source = _open(closed, "image/jpeg")
+    if structure.single_scan:
+        return repair.holds_all_data(closed, _scale(picture.size, CANONICAL_LONG_EDGE_PX, structure))
+    # The last bits of a picture in several scans show at full size only.
+    return picture.width * picture.height <= repair.PROGRESSIVE_PIXELS_MAX and repair.holds_all_data(closed, 1)
+
+
+def _decode_heif(data: bytes, media_type: str, long_edge_px_max: int, *, marks: bool) -> DecodedPixels:
+    """Decode the primary picture of a HEIC or AVIF file; of a burst or sequence it is the one to be shown."""
+    try:
+        items = boxes.read_items(data)
+    except ValueError as error:
+        raise _damaged(data, media_type, error) from None
+    if items is not None and boxes.missing_bytes(data, items):
+        raise PictureRefused("truncated", "the picture is incomplete: part of its data is missing; send it again")
+    if items is None and media_type == "image/heic":
+        # Bursts and films in HEVC without a still picture; or a file that ends before its description does.
+        if _ends_early(data, media_type):
+            raise PictureRefused("truncated", "the picture is incomplete: its description is missing; send it again")
+        raise PictureRefused("unsupported_kind", f"this is a film without a still picture; {READABLE_KINDS}")
+    if items is not None and items.codec() == "hvc1":
+        rows, turn = _hevc(data, media_type), 1
+    else:
+        rows, turn = _av1(data)
+    digest = pixel_sha256(rows, (rows.width, rows.height))
+    own_exif = heif.exif_of(data, items) if items is not None else None
+    exif, _orientation = _exif(lambda: own_exif)
+    small = shrunk(rows, long_edge_px_max)
+    upright = _upright(srgb(small, heif.profile_of(data, items) if items is not None else None), turn)
+    turned = turn in (5, 6, 7, 8)
+    return DecodedPixels(
+        pixels=upright.tobytes(),
+        width_px=upright.width,
+        height_px=upright.height,
+        source_width_px=rows.height if turned else rows.width,
+        source_height_px=rows.width if turned else rows.height,
+        pixel_sha256=digest,
+        exif=exif,
+        marks=_marks(data, media_type, lambda: own_exif, small) if marks else {},
+    )
+
+
+def _hevc(data: bytes, media_type: str) -> Rows:
+    try:
+        return heif.decode(data)
+    except BROKEN as error:
+        raise _damaged(data, media_type, error) from None
+
+
+def _av1(data: bytes) -> tuple[Rows, int]:
+    """Return the picture and its orientation, which Pillow takes from the file's own and does not apply."""
+    picture, source = _open(data, "image/avif")
+    _load(picture, 1, source, None, "image/avif")
+    return PillowRows(picture), _exif(picture.getexif)[1]
+
+
+def _marks(data: bytes, media_type: str, exif: Callable[[], Image.Exif | None], small: Image.Image) -> dict[str, str]:
     """Read the marks. A picture that decodes is not refused for its metadata: unreadable metadata become a
     `problem`."""
     try:
-        return read_marks(data, media_type, picture.getexif(), small)
+        return read_marks(data, media_type, exif(), small)
     except (*BROKEN, RecursionError) as error:
         return {"problem": type(error).__name__}
 
@@ -142,21 +232,15 @@ def _strip(data: bytes) -> Strip | None:
         return None
 
 
-def _open(data: bytes, media_type: str, pixels_max: int) -> tuple[Image.Image, _Source]:
+def _open(data: bytes, media_type: str) -> tuple[Image.Image, _Source]:
     source = _Source(data)
     try:
         picture = Image.open(source, formats=[FORMATS[media_type]])
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise PictureRefused(
-            "too_many_pixels", f"the picture has more than {pixels_max} pixels; send a smaller one"
-        ) from None
     except BROKEN as error:
         raise _damaged(data, media_type, error) from None
-    if picture.width * picture.height > pixels_max:
-        raise PictureRefused(
-            "too_many_pixels",
-            f"{picture.width} x {picture.height} is more than {pixels_max} pixels; send a smaller one",
-        )
+    header = read_header(data, media_type) or PictureHeader(_UNREAD_HEADERS[media_type], 0, 0, 6)
+    # The picture as Pillow understands it, in case that the header was read differently.
+    _admit(replace(header, width_px=picture.width, height_px=picture.height))
     return picture, source
 
 
@@ -191,6 +275,11 @@ def _ends_early(data: bytes, media_type: str) -> bool:
         return jpeg_structure.examine(data).problem != ""
     if media_type == "image/png":
         return b"IEND" not in data
+    if media_type in HEIF_TYPES:
+        try:
+            return any(box.end > len(data) for box in boxes.children(data, 0, len(data)))
+        except ValueError:
+            return False
     return len(data) < 12 or int.from_bytes(data[4:8], "little") + 8 > len(data)  # RIFF
 
 
@@ -242,68 +331,6 @@ def _scale(size: tuple[int, int], long_edge_px_max: int, structure: JpegStructur
     )
 
 
-def _pixel_sha256(picture: Image.Image, source_size: tuple[int, int]) -> str:
-    """Return the SHA-256 over the source's size and the canonical decode as 8-bit RGB, computed in strips to avoid a
-    second whole copy."""
-    digest = hashlib.sha256(b"miaopei canonical pixels 1\0" + struct.pack(">II", *source_size))
-    rows = max(1, 2_000_000 // max(1, picture.width))
-    for top in range(0, picture.height, rows):
-        strip = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
-        strip.info = picture.info
-        digest.update(_rgb(_eight_bits(strip)).tobytes())
-    return digest.hexdigest()
-
-
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Convert to one of L, RGB, RGBA, CMYK, at 8 bits a channel."""
-    if picture.mode.startswith("I"):  # 16-bit grey: keep the high byte instead of clipping
-        return picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-    if "transparency" in picture.info or picture.mode in {"LA", "La", "PA", "RGBa", "RGBA"}:
-        return picture.convert("RGBA")
-    if picture.mode in {"L", "RGB", "CMYK"}:
-        return picture
-    return picture.convert("L" if picture.mode == "1" else "RGB")
-
-
-def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode != "RGBA":
-        return picture if picture.mode == "RGB" else picture.convert("RGB")
-    flat = Image.new("RGB", picture.size, (255, 255, 255))
-    flat.paste(picture, mask=picture.getchannel("A"))
-    return flat
-
-
-def _shrink(picture: Image.Image, long_edge_px_max: int) -> Image.Image:
-    long_edge_px = max(picture.size)
-    if long_edge_px <= long_edge_px_max:
-        return picture
-    ratio = long_edge_px_max / long_edge_px
-    size = (max(1, round(picture.width * ratio)), max(1, round(picture.height * ratio)))
-    # Hamming: nearly as sharp as bicubic when shrinking, at half its time.
-    return picture.resize(size, Image.Resampling.HAMMING, reducing_gap=2.0)
-
-
-def _srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert to 8-bit sRGB. An unusable profile is ignored, as viewers do."""
-    flat = _rgb(picture) if picture.mode == "RGBA" else picture
-    if not profile:
-        return _rgb(flat)
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        space = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}[flat.mode]
-        if source.profile.xcolor_space.strip() != space or "srgb" in (source.profile.profile_description or "").lower():
-            return _rgb(flat)
-        transform = ImageCms.buildTransform(
-            source, _SRGB, flat.mode, "RGB", renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC
-        )
-        converted = ImageCms.applyTransform(flat, transform)
-    except (ImageCms.PyCMSError, *BROKEN):
-        return _rgb(flat)
-    return _rgb(flat) if converted is None else converted
-
-
-_SRGB: Final = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-
 _UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -319,11 +346,11 @@ def _upright(picture: Image.Image, orientation: int) -> Image.Image:
     return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
 
 
-def _exif(picture: Image.Image) -> tuple[dict[str, str], int]:
+def _exif(read: Callable[[], Image.Exif | None]) -> tuple[dict[str, str], int]:
     """Return the few tags that may leave (never position, serial numbers, names, thumbnails), and the
     orientation 1-8."""
     try:
-        exif = picture.getexif()
+        exif = read()
         if not exif:
             return {}, 1
         orientation = exif.get(0x0112)

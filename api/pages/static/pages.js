@@ -72,6 +72,12 @@ function thumb(input, file) {
   if (picture instanceof HTMLImageElement) {
     picture.src = URL.createObjectURL(file);
     picture.alt = file.name;
+    // Most browsers cannot show a HEIC photo.
+    picture.addEventListener("error", () => {
+      const name = document.createElement("span");
+      name.textContent = file.name;
+      picture.replaceWith(name);
+    });
   } else picture.textContent = file.name;
   const remove = document.createElement("button");
   remove.type = "button";

@@ -61,6 +61,11 @@ def test_an_unusable_name_in_a_url_is_refused(name: str) -> None:
         (b"<svg xmlns='http", ""),
         (b"GIF89a", ""),
         (b"MZ", ""),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "image/heic"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf", "image/avif"),
+        (b"\0\0\0\x18ftypavis\0\0\0\0avifmiaf", "image/avif"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0mp41heic", ""),
+        (b"\xff\xd8\xff\xf7", ""),
         (b"", ""),
     ],
 )

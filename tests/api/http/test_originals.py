@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from api.http.originals import without_marks
+from fixtures.heic import heic
+from vision.decode.image import Decoder
+from vision.measurement import Unmeasured
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 MARK = b"PLANTED-0417"
@@ -31,12 +35,29 @@ def planted(kind: str) -> tuple[bytes, str]:
         texts.add_text("Author", MARK.decode())
         texts.add_itxt("XML:com.adobe.xmp", xmp.decode())
         picture.save(buffer, "PNG", exif=exif.tobytes(), pnginfo=texts)
+    elif kind == "avif":
+        picture.save(buffer, "AVIF", exif=exif.tobytes(), xmp=xmp, quality=100)
+    elif kind == "heic":
+        block = exif.tobytes().removeprefix(b"Exif\0\0")
+        buffer.write(heic(picture, exif=block, xmp=xmp) + struct.pack(">I", 8 + len(MARK)) + b"uuid" + MARK)
     else:
         picture.save(buffer, "WEBP", exif=exif.tobytes(), xmp=xmp, lossless=True)
     return buffer.getvalue() + MARK, f"image/{'jpeg' if kind == 'progressive' else kind}"
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "progressive", "png", "webp"])
+def test_of_a_heic_photo_the_picture_stays_and_what_is_said_beside_it_goes() -> None:
+    sent, media_type = planted("heic")
+    shown = without_marks(sent, media_type)
+    assert sent.count(MARK) >= 4
+    assert MARK not in shown
+    assert len(shown) == len(sent)
+    with Decoder(processes=1) as decoder:
+        before, after = decoder.decode(sent), decoder.decode(shown, marks=True)
+    assert np.array_equal(before.pixels, after.pixels)
+    assert isinstance(after.exif.camera, Unmeasured)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "progressive", "png", "webp", "avif"])
 def test_the_picture_stays_and_what_is_said_beside_it_goes(kind: str) -> None:
     sent, media_type = planted(kind)
     assert sent.count(MARK) >= 4

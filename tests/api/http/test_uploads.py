@@ -1,22 +1,45 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import socket
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from api.settings import Settings
+from fixtures import hostile_files
+from fixtures.heic import heic
+from fixtures.hostile_files import png_bomb
 from tests.api.http.world import Api, jpeg, key, parts, register, rows, running, statement
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
 PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF"
 FULL = b"\xff\xd8\xff\xe0" + bytes(25_000_000 - 4)
+
+REAL = hostile_files.jpeg()
+SMALL_HEIC = heic(Image.new("RGB", (64, 64), (90, 120, 60)))
+LARGE_HEIC = SMALL_HEIC.replace(b"ispe" + bytes(4) + b"\0\0\0\x40" * 2, b"ispe" + bytes(4) + b"\0\0\x75\x30" * 2)
+
+
+def test_photos_as_phones_take_them_are_accepted(api: Api) -> None:
+    register(api)
+    target = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(target, "AVIF")
+    frame = b"\xff\xc0\0\x11\x08"
+    large = REAL.replace(frame + struct.pack(">HH", 480, 640), frame + struct.pack(">HH", 12_240, 16_320))
+    assert large != REAL
+    answer = post(api, parts(statement(), SMALL_HEIC, target.getvalue(), large))
+    assert answer.status_code == 202
+    kinds = {kind for (kind,) in rows(api, "SELECT media_type FROM evidence")}
+    assert kinds == {"image/heic", "image/avif", "image/jpeg"}
 
 
 def post(api: Api, files: list[tuple[str, Any]]) -> httpx.Response:
@@ -29,7 +52,10 @@ def test_a_refused_upload_leaves_nothing_behind(api: Api) -> None:
     cases: list[tuple[str, list[tuple[str, Any]], int, str]] = [
         ("an SVG named .jpg", parts(claim, jpeg(), SVG), 415, "unsupported_media"),
         ("a GIF", parts(claim, b"GIF89a" + bytes(100)), 415, "unsupported_media"),
-        ("a HEIC photo", parts(claim, b"\0\0\0\x18ftypheic" + bytes(100)), 415, "unsupported_media"),
+        ("a film", parts(claim, b"\0\0\0\x18ftypisom" + bytes(100)), 415, "unsupported_media"),
+        ("an arithmetic-coded JPEG", parts(claim, REAL.replace(b"\xff\xc0", b"\xff\xc9")), 415, "unsupported_media"),
+        ("900 megapixels", parts(claim, png_bomb(30_000, 30_000)), 413, "picture_too_large"),
+        ("900 megapixels in HEIC", parts(claim, LARGE_HEIC), 413, "picture_too_large"),
         ("a PDF as a photo", parts(claim, PDF), 415, "unsupported_media"),
         ("an empty file", parts(claim, jpeg(), b""), 422, "empty_file"),
         ("three bytes", parts(claim, b"\xff\xd8"), 415, "unsupported_media"),
@@ -248,10 +274,9 @@ def test_a_body_longer_than_it_says_is_not_read_as_part_of_it(api: Api) -> None:
 def test_a_photo_in_a_format_of_its_own_is_refused_with_what_to_do_instead(api: Api) -> None:
     register(api)
     for head, words in (
-        (b"\0\0\0\x18ftypheic", "a HEIC photo; on an iPhone choose Settings, Camera, Formats, Most Compatible"),
-        (b"\0\0\0\x18ftypavif", "an AVIF picture; send it as JPEG"),
-        (b"\0\0\0\x18ftypisom", "a film"),
+        (b"\0\0\0\x18ftypisom", "a film; send a photo"),
         (b"GIF89a", "a GIF; send it as JPEG or PNG"),
+        (b"II*\0\x08\0\0\0", "a TIFF picture or raw photo (DNG); send it as JPEG or PNG"),
         (b"hello", "none of these by its first bytes"),
     ):
         answer = post(api, parts(statement(), head + bytes(100)))

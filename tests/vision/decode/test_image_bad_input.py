@@ -142,9 +142,12 @@ def test_a_panorama_is_compared_like_any_photo_and_says_nothing_of_its_subject(l
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"\0\0\0\x18ftypheic\0\0\0\0" + bytes(200), "a HEIC photo"),
-        (b"\0\0\0\x18ftypmif1\0\0\0\0" + bytes(200), "a HEIC photo"),
-        (b"\0\0\0\x20ftypavif\0\0\0\0" + bytes(200), "an AVIF picture"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\0" + bytes(200), r"a raw photo \(CR3\)"),
+        (b"II*\0\x08\0\0\0" + bytes(200), r"a TIFF picture or raw photo \(DNG\)"),
+        (b"\xff\x0a" + bytes(200), "a JPEG XL picture"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(200), "a JPEG 2000 picture"),
+        (b"\xff\xd8\xff\xf7" + bytes(200), "a JPEG-LS picture"),
+        (b"\0\0\0\x18ftypqt  \0\0\0\0" + bytes(200), "a film"),
         (b"GIF89a" + bytes(200), "a GIF"),
     ],
 )

@@ -101,7 +101,7 @@ os._exit(0)
 """
 
 
-@pytest.mark.parametrize("kind", ["picture", "pdf"])
+@pytest.mark.parametrize("kind", ["picture", "pdf", "heif"])
 def test_a_decoding_process_reaches_no_network_no_file_and_no_other_process(kind: str) -> None:
     command = [sys.executable, "-I", "-c", CONFINED, str(ROOT), kind]
     done = subprocess.run(command, capture_output=True, check=True)
