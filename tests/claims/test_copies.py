@@ -101,8 +101,13 @@ likenesses = st.builds(
         (two_views(same="bytes"), PhotoVerdict.SAME_BYTES),
         (two_views(same="pixels"), PhotoVerdict.SAME_PICTURE),
         # Proof by points alone: a sticker, another ground.
-        (likeness(0.005, inliers=67, tight=(EXACTLY, 0.95), contained=1.0, pdq_bits=120), PhotoVerdict.SIMILAR),
-        (likeness(0.005, inliers=67, tight=(EXACTLY - 1, 0.95), contained=1.0), PhotoVerdict.UNSEEN),
+        (
+            likeness(0.005, inliers=67, tight=(EXACTLY, 0.95), rigid=RIGID, contained=1.0, pdq_bits=120),
+            PhotoVerdict.SIMILAR,
+        ),
+        # Flat things photographed twice keep a homography, no similarity transform.
+        (likeness(0.005, inliers=67, tight=(60, 1.0), rigid=0.5, contained=1.0, pdq_bits=120), SAME_SCENE),
+        (likeness(0.005, inliers=67, tight=(EXACTLY - 1, 0.95), rigid=RIGID, contained=1.0), PhotoVerdict.UNSEEN),
         # Likeness alone: two bananas on white.
         (likeness(1.0, inliers=5, pdq_bits=41, fit=0.74), PhotoVerdict.SIMILAR),
         (likeness(1.0, inliers=6, pdq_bits=41, fit=0.74), PhotoVerdict.EDITED_COPY),
