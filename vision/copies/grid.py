@@ -19,14 +19,17 @@ from vision.copies.parts import PartBox
 class GridLimits:
     """Limits of a plausible grid. step_levels_min: of 255, a step between neighbouring pixels that counts as a seam at
     one point. outstanding_min: by how much the share of such points on the lines of the grid exceeds that of the lines
-    beside them, on average over the grid's lines; a uniform line counts 1. window_ratio: how far from its exact place a
-    line may lie, and beside_ratio how far the lines beside it reach, as shares of the picture's edge.
+    beside them, on average over the grid's lines; a uniform line counts 1. uniform_outside_ratio: share of a line's
+    points at either end of the scale that need not be uniform with the others. window_ratio: how far from its exact
+    place a line may lie, and beside_ratio how far the lines beside it reach, as shares of the picture's edge.
 
-    Of 504 photos that are no grid 3% pass for 2 x 2 and 3% for 3 x 3.
+    Of 504 photos that are no grid 4.0% pass for 2 x 2 and 2.2% for 3 x 3. Of drawn grids without gaps every cell is
+    found, of goods cut out on white .86 (2 x 2) and .92 (3 x 3).
     """
 
     step_levels_min: int = 16
     outstanding_min: float = 0.2
+    uniform_outside_ratio: float = 0.05
     window_ratio: float = 0.012
     beside_ratio: float = 0.1
 
@@ -56,7 +59,7 @@ def _profile(lines: NDArray[np.int16], uniform_levels_max: int, limits: GridLimi
     step[:-1] = np.maximum(step[:-1], np.abs(lines[2:] - lines[:-2]))
     shares = np.append((step >= limits.step_levels_min).mean(axis=1), 0.0)
     ordered = np.sort(lines[:, ::4], axis=1, kind="stable")
-    outside = int(0.01 * (ordered.shape[1] - 1))
+    outside = int(limits.uniform_outside_ratio * (ordered.shape[1] - 1))
     shares[ordered[:, -1 - outside] - ordered[:, outside] <= uniform_levels_max] = 2.0
     return shares
 

@@ -92,6 +92,12 @@ def _union(box: PartBox, cells: Sequence[PartBox]) -> bool:
     return 1 < len(inside) < len(cells) and sum(cell.area for cell in inside) >= 0.85 * box.area
 
 
+def overlap_ratio(a: PartBox, b: PartBox) -> float:
+    """Return the area that two boxes share as a share of the area that they cover together."""
+    shared = _covered(a, b)
+    return shared / (a.area + b.area - shared)
+
+
 def _covered(a: PartBox, b: PartBox) -> float:
     across = max(0, min(a.right, b.right) - max(a.left, b.left))
     return across * max(0, min(a.bottom, b.bottom) - max(a.top, b.top))
