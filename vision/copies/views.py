@@ -63,11 +63,11 @@ def find(pixels: NDArray[np.uint8], limits: ViewLimits = ViewLimits()) -> tuple[
         ):
             boxes.append(box)
     parts: list[Part] = [_scaled(box, 1 / scale, width, height) for box in boxes]
-    tilted = quadrilateral.find(grey, limits.quadrilateral)
-    if tilted is not None:
+    tilted = quadrilateral.find(np.asarray(grey, dtype=np.uint8), limits.quadrilateral)
+    if tilted is not None and not _among(tilted, boxes):
         corners = scaled(tilted.corners, 1 / scale)
-        size_right = (max(1, round(tilted.width / scale)), max(1, round(tilted.height / scale)))
-        parts.insert(len(cells), PartQuad(corners, *size_right))
+        right_size = (max(1, round(tilted.width / scale)), max(1, round(tilted.height / scale)))
+        parts.insert(len(cells), PartQuad(corners, *right_size))
     return tuple(parts[: limits.views_max])
 
 
@@ -76,7 +76,9 @@ def _cells(grey: NDArray[np.int16], whole: PartBox, boxes: Sequence[PartBox], li
     none."""
     if not limits.grids:
         return []
-    trimmed = _trim(grey, whole, limits) or whole
+    trimmed = _trim(grey, whole, limits)
+    if trimmed is None:
+        return []
     inner = [box for box in boxes if box.area < 0.9 * trimmed.area][:1]
     for box in (trimmed, *inner):
         if box.area >= limits.grid_area_ratio_min * whole.area:
@@ -84,6 +86,18 @@ def _cells(grey: NDArray[np.int16], whole: PartBox, boxes: Sequence[PartBox], li
             if cells:
                 return cells
     return []
+
+
+def _among(quad: PartQuad, boxes: Sequence[PartBox]) -> bool:
+    """True if the quadrilateral is hardly tilted and one of the boxes already."""
+    around = _around(quad)
+    return quad.area >= 0.93 * around.area and any(_same(around, box) for box in boxes)
+
+
+def _around(quad: PartQuad) -> PartBox:
+    """Return the upright box around the quadrilateral."""
+    xs, ys = zip(*quad.corners, strict=True)
+    return PartBox(round(min(xs)), round(min(ys)), round(max(xs)), round(max(ys)))
 
 
 def _union(box: PartBox, cells: Sequence[PartBox]) -> bool:
