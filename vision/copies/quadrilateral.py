@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 class QuadrilateralLimits:
     """Limits of a quadrilateral. Ratios of areas are to the picture's, of lengths to its longer edge; levels of 255.
 
-    work_edge_px: the picture is searched at this size. hull_share_min: how much of an outline's hull the four corners
+    work_edge_px: the picture is searched at this size, edge_px_min: unless its shorter edge then has fewer. hull_share_min: how much of an outline's hull the four corners
     must hold. edge_levels_min: step across a side that counts at one point. side_support_min, support_min: share of the
     points at which the weakest side, and all four together, must step. frame_ratio: a side this near to the picture's
     own edge is that edge. focal_ratio: focal length of a phone's main camera, where the quadrilateral tells no better.
@@ -31,6 +31,7 @@ class QuadrilateralLimits:
     """
 
     work_edge_px: int = 320
+    edge_px_min: int = 32
     area_ratio_min: float = 0.12
     area_ratio_max: float = 0.96
     hull_share_min: float = 0.9
@@ -55,6 +56,8 @@ def find(grey: NDArray[np.uint8], limits: QuadrilateralLimits = QuadrilateralLim
     else:
         shrink = 1.0
     height, width = grey.shape
+    if min(height, width) < limits.edge_px_min:
+        return None
     smooth = np.asarray(cv2.GaussianBlur(grey, (3, 3), 0), dtype=np.uint8)
     largest, best = 0.0, None
     for outline in _outlines(smooth, limits):
@@ -80,7 +83,7 @@ def _outlines(smooth: NDArray[np.uint8], limits: QuadrilateralLimits) -> Iterato
     edges enclose."""
     otsu, _ = cv2.threshold(smooth, 0, 255, cv2.THRESH_OTSU)
     spread = np.quantile(smooth[::4, ::4], np.linspace(0.2, 0.8, limits.levels))
-    masks = [cv2.compare(smooth, float(level), cv2.CMP_GT) for level in {int(otsu), *map(int, spread)}]
+    masks = [(smooth > level).astype(np.uint8) for level in {int(otsu), *map(int, spread)}]
     edges = cv2.dilate(cv2.Canny(smooth, *limits.canny_levels), np.ones((3, 3), np.uint8))
     smallest = limits.area_ratio_min * smooth.size
     for mask in [*masks, edges]:
