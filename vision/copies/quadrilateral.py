@@ -23,11 +23,12 @@ Floats = NDArray[np.float64]
 class QuadrilateralLimits:
     """Limits of a quadrilateral. Ratios of areas are to the picture's, of lengths to its longer edge; levels of 255.
 
-    work_edge_px: the picture is searched at this size, edge_px_min: unless its shorter edge then has fewer. hull_share_min: how much of an outline's hull the four corners
-    must hold. edge_levels_min: step across a side that counts at one point. side_support_min, support_min: share of the
-    points at which the weakest side, and all four together, must step. frame_ratio: a side this near to the picture's
-    own edge is that edge. focal_ratio: focal length of a phone's main camera, where the quadrilateral tells no better.
-    levels: of brightness at which outlines are looked for, besides the one that parts bright from dark best.
+    work_edge_px: the picture is searched at this size, unless its shorter edge then has fewer than edge_px_min.
+    hull_share_min: how much of an outline's hull the four corners must hold. edge_levels_min: step across a side that
+    counts at one point. side_support_min, support_min: share of the points at which the weakest side, and all four
+    together, must step. frame_ratio: a side this near to the picture's own edge is that edge. focal_ratio: focal length
+    of a phone's main camera, where the quadrilateral tells no better. levels: of brightness at which outlines are
+    looked for, besides the one that parts bright from dark best.
     """
 
     work_edge_px: int = 320

@@ -13,8 +13,7 @@ class SearchLimits:
     """Limits on the neighbours that each kind of query returns, and on the candidates in total.
 
     by_descriptor: the whole picture's neighbours, which no neighbour of a part can crowd out: they have places of their
-    own among `candidates_max`. Of drawn copies among 100,000 the original came among ten candidates, parts included,
-    for fewer than among its whole picture's ten nearest.
+    own among `candidates_max`. by_view: a part's neighbours.
 
     hnsw_ef_search: breadth of the approximate search with the whole picture's descriptor, `_view` with those of its
     views, `_pdq` with the eight hashes. Descriptors that were trained to lie evenly are hard to walk through: of 60
