@@ -19,7 +19,8 @@ from vision.copies.parts import PartBox
 class GridLimits:
     """Limits of a plausible grid. step_levels_min: of 255, a step between neighbouring pixels that counts as a seam at
     one point. outstanding_min: by how much the share of such points on the lines of the grid exceeds that of the lines
-    beside them, on average over the grid's lines; a uniform line counts 1. uniform_outside_ratio: share of a line's
+    beside them, on average over the grid's lines; a uniform line counts 1, less the share of uniform
+    lines beside it. uniform_outside_ratio: share of a line's
     points at either end of the scale that need not be uniform with the others. window_ratio: how far from its exact
     place a line may lie, and beside_ratio how far the lines beside it reach, as shares of the picture's edge.
 
@@ -75,5 +76,6 @@ def _outstanding(profiles: list[NDArray[np.float64]], count: int, limits: GridLi
             low, high = at - reach - 1, at + reach + 2
             best = float(shares[low:high].max())
             around = np.concatenate([shares[low - 1 - beside : low - 1], shares[high + 1 : high + beside]])
-            values.append(1.0 if best > 1.0 else best - float(np.median(around)))
+            # A uniform line among uniform lines is a plain ground.
+            values.append(1.0 - float((around > 1.0).mean()) if best > 1.0 else best - float(np.median(around)))
     return float(np.mean(values))
