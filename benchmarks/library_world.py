@@ -24,6 +24,7 @@ from vision.copies import views
 from vision.copies.descriptor import DIMENSIONS, shared_model
 from vision.copies.fingerprint import Fingerprint, FingerprintLimits, PartView, fit
 from vision.copies.geometry import Keypoints
+from vision.copies.parts import PartBox, cut
 from vision.library.tables import PDQ_BITS
 
 Floats = NDArray[np.float32]
@@ -42,7 +43,8 @@ class RealPhotos:
 
     descriptors: (n, 256), length 1. bits: (m, 256) of 0 and 1, the photos whose PDQ can be compared by. classes: (n,)
     numbers from 0. copy_cosines: (k,), of a photo and its edit. copy_bits: (k,), Hamming distance of the nearest of
-    eight orientations. views: (k,), number of parts of the edit that are compared by themselves.
+    eight orientations. views: (k,), number of parts of the edit that are compared by themselves, its negative
+    counted.
     """
 
     descriptors: Floats
@@ -69,10 +71,10 @@ def real_photos(count: int, copies: int, rng: np.random.Generator) -> RealPhotos
     for number, photo in enumerate(chosen[:copies]):
         others = [chosen[index].pixels for index in rng.choice(np.arange(copies, count), 3, replace=False)]
         edited = edits.apply(names[number % len(names)], photo.pixels, rng, others)
-        boxes = views.find(edited, limits.views)
-        looks = [edited, *(np.ascontiguousarray(edited[b.top : b.bottom, b.left : b.right]) for b in boxes)]
+        places = views.find(edited, limits.views)
+        looks = [edited, *(cut(edited, part) for part in places), *([255 - edited] if limits.negative else [])]
         cosines.append(float((model.describe(looks) @ descriptors[number]).max()))
-        parts.append(len(boxes))
+        parts.append(len(looks) - 1)
         turned, _ = pdqhash.compute_dihedral(fit(edited, limits.geometry.work_edge_px))
         distances.append(min(int((np.asarray(turned_hash) != hashes[number]).sum()) for turned_hash in turned))
     kinds = {name: index for index, name in enumerate(sorted({photo.category for photo in chosen}))}
@@ -242,8 +244,8 @@ def drawn_fingerprint(
     rows = descriptor[None] if others is None else np.concatenate([descriptor[None], others])
     crowds = shared_model(1).crowd(rows).tolist()
     nothing = Keypoints(8, 8, np.empty((0, 4), np.float32), np.empty((0, 128), np.uint8))
-    box, grey, limits = views.PartBox(0, 0, 8, 8), np.zeros((8, 8), np.uint8), FingerprintLimits()
-    parts = tuple(PartView(box, row, crowd, grey, limits) for row, crowd in zip(rows[1:], crowds[1:], strict=True))
+    corners, grey, limits = PartBox(0, 0, 8, 8).corners, np.zeros((8, 8), np.uint8), FingerprintLimits()
+    parts = tuple(PartView(corners, row, crowd, grey, limits) for row, crowd in zip(rows[1:], crowds[1:], strict=True))
     digest = hashlib.sha256(f"drawn {number}".encode()).hexdigest()
     return Fingerprint(
         sha256=digest,

@@ -9,6 +9,7 @@ photo at the same moment at least one then finds the other. This module returns 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from vision.copies import geometry
 from vision.copies.copy_score import (
     NO_AGREEMENT,
+    PDQ_FAR_BITS,
     Agreement,
     CopySignals,
     FusionModel,
@@ -26,7 +28,7 @@ from vision.copies.copy_score import (
     fit_agreement,
     fusion_model,
 )
-from vision.copies.fingerprint import Fingerprint, Fingerprinter
+from vision.copies.fingerprint import Fingerprint, Fingerprinter, NegativeView
 from vision.copies.geometry import NO_GEOMETRY, Geometry, GeometryLimits, Keypoints
 from vision.copies.placement import MeasuredPlacement, place
 from vision.decode.exif import ExifReading
@@ -48,16 +50,20 @@ NOT_COMPARED: Final = Unmeasured("not compared point by point")
 class ExamineLimits:
     """Limits of the comparison.
 
-    verify_max: how many candidates are compared by keypoints. certain_inliers: with this many inliers for the whole
-    picture, the matching part is not compared. view_excess_min: cosine excess of a part below which its keypoints are
-    not extracted.
+    certain_inliers: with this many inliers for the whole picture, the matching part is not compared, and candidates
+    that merely look alike are no longer. view_excess_min: cosine excess below which a candidate merely looks alike: the
+    keypoints of a part are not extracted for it.
     """
 
     search: SearchLimits = field(default_factory=SearchLimits)
     geometry: GeometryLimits = field(default_factory=GeometryLimits)
-    verify_max: int = 8
     certain_inliers: int = 40
     view_excess_min: float = 0.1
+
+    @property
+    def verify_max(self) -> int:
+        """How many candidates are compared by keypoints: all that a search keeps."""
+        return self.search.candidates_max
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +180,25 @@ def compare(
     (`Fingerprinter.fusion`); our own descriptor's if None.
     """
     model = fusion or fusion_model()
-    relations = [
-        _relation(fingerprint, candidate, subject, model, limits, verify=rank < limits.verify_max)
-        for rank, candidate in enumerate(candidates)
-    ]
+    relations: list[PhotoRelation] = []
+    alike_max = -math.inf  # cosine excess up to which a candidate need not be compared any more
+    for rank, candidate in enumerate(candidates):
+        verify = rank < limits.verify_max and not _merely_alike(candidate, alike_max)
+        relations.append(_relation(fingerprint, candidate, subject, model, limits, verify=verify))
+        if relations[-1].inliers >= limits.certain_inliers:
+            alike_max = max(alike_max, min(limits.view_excess_min, candidate.cosine_excess / 2))
     return tuple(sorted(relations, key=by_strength))
+
+
+def _merely_alike(candidate: Candidate, excess_max: float) -> bool:
+    """True if nothing but a likeness as of unrelated pictures speaks for the candidate.
+
+    Once the photo is proven to be a copy of another picture, such a candidate is not compared. All other photos of that
+    same picture, in whichever claims, resemble this one about as much as it does, and the other originals of a collage
+    resemble their own cells: both lie far above.
+    """
+    same = candidate.same_bytes or candidate.same_pixels
+    return not same and candidate.pdq_bits >= PDQ_FAR_BITS and candidate.cosine_excess < excess_max
 
 
 def by_strength(relation: PhotoRelation) -> tuple[int, float, str]:
@@ -196,8 +216,12 @@ def signals(
         whole = fingerprint.keypoints
         relation = geometry.relate(whole, candidate.keypoints, limits.geometry)
         agreed = _agreement(relation, fingerprint.thumbnail, whole, candidate)
-        fitted = fit_agreement(fingerprint.thumbnail, candidate.thumbnail)
-        if candidate.view and relation.inliers < limits.certain_inliers:
+        # Most candidates of an honest photo: the pixels of two such pictures agree by chance if at all, and comparing
+        # them takes as long as the keypoints.
+        pixels = relation.inliers > 0 or not _merely_alike(candidate, limits.view_excess_min)
+        if pixels:
+            fitted = fit_agreement(fingerprint.thumbnail, candidate.thumbnail)
+        if candidate.view and pixels and relation.inliers < limits.certain_inliers:
             view = fingerprint.views[candidate.view - 1]
             fitted = max(fitted, fit_agreement(view.thumbnail, candidate.thumbnail))
             part = NO_GEOMETRY
@@ -205,7 +229,8 @@ def signals(
                 part = geometry.relate(view.keypoints, candidate.keypoints, limits.geometry)
             if part.inliers > relation.inliers:
                 agreed = _agreement(part, view.thumbnail, view.keypoints, candidate)
-                relation = geometry.placed(part, (view.box.left, view.box.top), view.factor, view.keypoints, whole)
+                relation = geometry.placed(part, view.corners, view.keypoints, whole)
+                relation = replace(relation, negative=isinstance(view, NegativeView))
     return CopySignals(relation, *agreed, fitted, candidate.pdq_bits, candidate.cosine, candidate.cosine_excess)
 
 

@@ -27,9 +27,9 @@ FEATURES: Final = (
     "log_inliers_times_agreement",
     "log_inliers_times_floor",
     "rigid",
-    "rigid_times_hull",
-    "rigid_times_hull_floor",
-    "log_rigid_times_hull",
+    "rigid_times_points",
+    "rigid_times_points_floor",
+    "log_rigid_times_points",
     "projected_whole",
     "not_loose",
     "pdq_nearness",
@@ -43,6 +43,7 @@ PROOF_PDQ_BITS_MAX: Final = 40  # unrelated photos lie at 70 and more; Meta's ow
 PROOF_FIT_MIN: Final = 0.75
 UNPROVEN_MAX: Final = 0.45
 _WINDOW: Final = (9, 9)
+_NEAR_PX: Final = 3  # windows so near a point show what its keypoint was described by
 _FLAT_LEVELS: Final = 3.0  # noise of compression; a patch that varies less carries no information
 _ENOUGH_LEVELS: Final = 20.0  # cap on a patch's weight: otherwise one bold label would outweigh the scene
 
@@ -63,12 +64,12 @@ NO_AGREEMENT: Final = Agreement(0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class CopySignals:
-    """The evidence that two pictures are one. pdq_bits: 0..256, 256 if unusable. agreement, hull: see `agreement`;
+    """The evidence that two pictures are one. pdq_bits: 0..256, 256 if unusable. agreement, at_points: see `agreement`;
     zeros without a geometry. fit_agreement: its mean when the two are simply stretched over one another."""
 
     geometry: Geometry
     agreement: Agreement
-    hull: Agreement
+    at_points: Agreement
     fit_agreement: float
     pdq_bits: int
     cosine: float
@@ -95,7 +96,7 @@ class CopySignals:
         geometry, exact = self.geometry, self.geometry.exactness
         log_inliers = math.log1p(geometry.inliers)
         agreement, floor = max(0.0, self.agreement.mean), max(0.0, self.agreement.floor)
-        hull, hull_floor = max(0.0, self.hull.mean), max(0.0, self.hull.floor)
+        points, points_floor = max(0.0, self.at_points.mean), max(0.0, self.at_points.floor)
         rigid = exact.rigid_ratio**4
         projected_whole = (exact.tight_ratio * exact.contained_ratio) ** 4 * floor
         loose = math.log1p(exact.projected) * (1.0 - max(rigid, projected_whole))
@@ -106,9 +107,9 @@ class CopySignals:
                 log_inliers * agreement,
                 log_inliers * floor,
                 rigid,
-                rigid * hull,
-                rigid * hull_floor,
-                math.log1p(exact.rigid_ratio * exact.projected) * rigid * hull,
+                rigid * points,
+                rigid * points_floor,
+                math.log1p(exact.rigid_ratio * exact.projected) * rigid * points,
                 projected_whole,
                 -loose,
                 max(0.0, 1.0 - self.pdq_bits / PDQ_FAR_BITS),
@@ -167,20 +168,20 @@ def agreement(
     query: NDArray[np.uint8], match: NDArray[np.uint8], geometry: Geometry, query_ratio: float, match_ratio: float
 ) -> tuple[Agreement, Agreement]:
     """Measure how well the pixels agree where the transform lays one picture over the other: over all that both show,
-    and inside the hull of the points that keep the transform.
+    and about the points that keep the transform.
 
     query, match: grey thumbnails of the two; query_ratio, match_ratio: their size as a share of the working pictures
     that the geometry was found in. Local correlations are of 9 x 9 windows, weighted by contrast, so that a shared
-    label on two otherwise different photos scores low over all, and a piece that was cut out and pasted scores high
-    inside the hull. NO_AGREEMENT where there is too little to compare.
+    label on two otherwise different photos scores low over all, and a picture under stickers, or a piece of it that was
+    pasted elsewhere, scores high about its points. NO_AGREEMENT where there is too little to compare.
     """
     if geometry.inliers == 0:
         return NO_AGREEMENT, NO_AGREEMENT
     exact = geometry.exactness
     matrix = exact.homography if exact.projected else np.vstack([geometry.matrix, [0.0, 0.0, 1.0]])
     small = np.diag([query_ratio, query_ratio, 1.0]) @ matrix @ np.diag([1 / match_ratio, 1 / match_ratio, 1.0])
-    hull = (exact.at * query_ratio, exact.of * match_ratio) if exact.projected else None
-    return _overlaid(query, match, small / small[2, 2], mirrored=geometry.mirrored, hull=hull)
+    points = (exact.at * query_ratio, exact.of * match_ratio) if exact.projected else None
+    return _overlaid(query, match, small / small[2, 2], mirrored=geometry.mirrored, points=points)
 
 
 def fit_agreement(query: NDArray[np.uint8], match: NDArray[np.uint8]) -> float:
@@ -199,10 +200,10 @@ def _overlaid(
     *,
     mirrored: bool,
     with_floor: bool = True,
-    hull: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+    points: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
 ) -> tuple[Agreement, Agreement]:
-    """Return the agreement over all and inside the hull. matrix: (3, 3), from pixels of `match` to those of `query`,
-    mirrored where so. hull: points (n, 2) in the query's pixels, mirrored, and in those of the match."""
+    """Return the agreement over all and about the points. matrix: (3, 3), from pixels of `match` to those of `query`,
+    mirrored where so. points: (n, 2) in the query's pixels, mirrored, and in those of the match."""
     query_f, match_f = query.astype(np.float32), match.astype(np.float32)
     if mirrored:
         query_f = np.ascontiguousarray(query_f[:, ::-1])
@@ -210,19 +211,22 @@ def _overlaid(
     if scale <= 1.0:  # compare in the coarser frame: the finer picture is blurred to match it
         base, shape = query_f, query_f.shape
         other, covered = _laid_over(match_f, matrix, shape, 1.0 / max(scale, 1e-3))
-        points = None if hull is None else hull[0]
+        spots = None if points is None else points[0]
     else:
         base, shape = match_f, match_f.shape
         other, covered = _laid_over(query_f, np.linalg.inv(matrix), shape, scale)
-        points = None if hull is None else hull[1]
+        spots = None if points is None else points[1]
     windows = _correlation(base, other)
-    whole = _weighed(windows, covered, with_floor)
-    if points is None:
+    inside = cv2.erode(
+        covered.astype(np.uint8), np.ones(_WINDOW, np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1
+    )
+    whole = _weighed(windows, inside > 0, with_floor)
+    if spots is None:
         return whole, NO_AGREEMENT
-    mask = np.zeros(shape, np.uint8)
-    cv2.fillConvexPoly(mask, cv2.convexHull(points.astype(np.float32)).round().astype(np.int32), 1)
-    mask = cv2.dilate(mask, np.ones(_WINDOW, np.uint8))
-    return whole, _weighed(windows, covered & (mask > 0), with_floor)
+    near = np.zeros(shape, np.uint8)
+    for x, y in spots.round().astype(int).tolist():
+        cv2.circle(near, (x, y), _NEAR_PX, 1, -1)
+    return whole, _weighed(windows, (inside > 0) & (near > 0), with_floor)
 
 
 def _laid_over(
@@ -255,13 +259,11 @@ def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> _Windows:
     return _Windows(correlation, np.minimum(np.sqrt(np.maximum(var_a, var_b)), _ENOUGH_LEVELS))
 
 
-def _weighed(windows: _Windows, covered: NDArray[np.bool_], with_floor: bool) -> Agreement:
-    """Average the windows inside `covered`. with_floor: takes as long as all the rest; the floor is 0 without."""
-    kernel = np.ones(_WINDOW, np.uint8)
-    inside = cv2.erode(covered.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1)
+def _weighed(windows: _Windows, inside: NDArray[np.bool_], with_floor: bool) -> Agreement:
+    """Average the windows whose middle is `inside`. with_floor: takes as long as all the rest; 0 without."""
     if int(inside.sum()) < _WINDOW[0] * _WINDOW[1]:
         return NO_AGREEMENT
-    weight = windows.weight * (inside > 0)
+    weight = windows.weight * inside
     total = float(weight.sum())
     if total <= _FLAT_LEVELS:
         return NO_AGREEMENT

@@ -25,7 +25,8 @@ from vision.copies import geometry, views
 from vision.copies.copy_score import FusionModel
 from vision.copies.describing import Describing, Descriptor, describing
 from vision.copies.geometry import GeometryLimits, Keypoints
-from vision.copies.views import PartBox, ViewLimits
+from vision.copies.parts import Corners, Part, PartBox, cut, scaled
+from vision.copies.views import ViewLimits
 
 if TYPE_CHECKING:
     from vision.decode.image import Picture
@@ -44,26 +45,23 @@ class FingerprintLimits:
     view_edge_px: int = 320
     view_keypoints: int = 200
     thumbnail_edge_px: int = 128
+    negative: bool = True
 
 
 @dataclass(frozen=True, eq=False)
 class PartView:
-    """A part of the picture, described on its own. box: in working pixels. descriptor, crowd: as for the whole picture.
+    """A part of the picture, described on its own. corners: in working pixels, clockwise from the part's own top left.
+    descriptor, crowd: as for the whole picture.
 
-    grey: uint8 (h, w), at most `view_edge_px`. Its keypoints are extracted only if a candidate needs them: most parts
-    resemble nothing.
+    grey: uint8 (h, w), upright, at most `view_edge_px`. Its keypoints are extracted only if a candidate needs them:
+    most parts resemble nothing.
     """
 
-    box: PartBox
+    corners: Corners
     descriptor: NDArray[np.float32]
     crowd: float
     grey: NDArray[np.uint8]
     limits: FingerprintLimits
-
-    @property
-    def factor(self) -> float:
-        """Working pixels of the whole picture per pixel of `grey`."""
-        return self.box.width / int(self.grey.shape[1])
 
     @cached_property
     def keypoints(self) -> Keypoints:
@@ -73,6 +71,34 @@ class PartView:
     @cached_property
     def thumbnail(self) -> NDArray[np.uint8]:
         return fit(self.grey, self.limits.thumbnail_edge_px)
+
+
+@dataclass(frozen=True, eq=False)
+class NegativeView:
+    """The whole picture with its colours inverted, searched like a part: a copy may be a negative.
+
+    positive, positive_thumbnail: the picture's own keypoints and thumbnail, of which the negative's follow.
+    """
+
+    descriptor: NDArray[np.float32]
+    crowd: float
+    positive: Keypoints
+    positive_thumbnail: NDArray[np.uint8]
+
+    @property
+    def corners(self) -> Corners:
+        return PartBox(0, 0, self.positive.width_px, self.positive.height_px).corners
+
+    @cached_property
+    def keypoints(self) -> Keypoints:
+        return self.positive.negated()
+
+    @cached_property
+    def thumbnail(self) -> NDArray[np.uint8]:
+        return 255 - self.positive_thumbnail
+
+
+View = PartView | NegativeView
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +128,7 @@ class Fingerprint:
     width_px: int
     height_px: int
     pdq_turned: tuple[bytes, ...]
-    views: tuple[PartView, ...]
+    views: tuple[View, ...]
     featureless: str
 
 
@@ -154,17 +180,19 @@ class Fingerprinter:
         """Return the fingerprints of several photos (picture, sha256): the network runs on them and their views in
         batches."""
         parts = [views.find(picture.pixels, self.limits.views) for picture, _ in pictures]
-        crops: list[NDArray[np.uint8]] = []
-        for (picture, _), boxes in zip(pictures, parts, strict=True):
-            crops.append(picture.pixels)
-            crops += [_crop(picture.pixels, box) for box in boxes]
-        descriptors = self._model.describe(crops)
+        looks: list[NDArray[np.uint8]] = []
+        for (picture, _), places in zip(pictures, parts, strict=True):
+            looks.append(picture.pixels)
+            looks += [cut(picture.pixels, part) for part in places]
+            if self.limits.negative:
+                looks.append(255 - fit(picture.pixels, self.limits.view_edge_px))
+        descriptors = self._model.describe(looks)
         crowds = self._model.crowd(descriptors)
         out: list[Fingerprint] = []
         start = 0
-        for (picture, sha256), boxes in zip(pictures, parts, strict=True):
-            end = start + 1 + len(boxes)
-            out.append(self._assemble(picture, sha256, boxes, descriptors[start:end], crowds[start:end]))
+        for (picture, sha256), places in zip(pictures, parts, strict=True):
+            end = start + 1 + len(places) + self.limits.negative
+            out.append(self._assemble(picture, sha256, places, descriptors[start:end], crowds[start:end]))
             start = end
         return out
 
@@ -172,7 +200,7 @@ class Fingerprinter:
         self,
         picture: Picture,
         sha256: str,
-        boxes: Sequence[PartBox],
+        parts: Sequence[Part],
         descriptors: NDArray[np.float32],
         crowds: NDArray[np.float32],
     ) -> Fingerprint:
@@ -181,10 +209,17 @@ class Fingerprinter:
         scale = work.shape[1] / picture.pixels.shape[1]
         grey = _grey(work)
         keypoints = geometry.extract(grey, limits.geometry)
+        thumbnail = fit(grey, limits.thumbnail_edge_px)
         image = Image.fromarray(work)
         turned, quality = pdqhash.compute_dihedral(work)
-        whole = _grey(picture.pixels) if boxes else grey
+        whole = _grey(picture.pixels) if parts else grey
         hashes = tuple(np.packbits(np.asarray(bits, dtype=np.uint8)).tobytes() for bits in turned)
+        found: list[View] = [
+            PartView(scaled(part.corners, scale), row, float(crowd), fit(cut(whole, part), limits.view_edge_px), limits)
+            for part, row, crowd in zip(parts, descriptors[1:], crowds[1:], strict=False)
+        ]
+        if limits.negative:
+            found.append(NegativeView(descriptors[-1], float(crowds[-1]), keypoints, thumbnail))
         return Fingerprint(
             sha256=sha256,
             pixel_sha256=picture.pixel_sha256,
@@ -198,14 +233,11 @@ class Fingerprinter:
             crowd=float(crowds[0]),
             descriptor_model=self._model.label,
             keypoints=keypoints,
-            thumbnail=fit(grey, limits.thumbnail_edge_px),
+            thumbnail=thumbnail,
             width_px=picture.source_width_px,
             height_px=picture.source_height_px,
             pdq_turned=hashes,
-            views=tuple(
-                PartView(_times(box, scale), row, float(crowd), fit(_crop(whole, box), limits.view_edge_px), limits)
-                for box, row, crowd in zip(boxes, descriptors[1:], crowds[1:], strict=True)
-            ),
+            views=tuple(found),
             featureless=self._featureless(len(keypoints), int(quality)),
         )
 
@@ -237,11 +269,3 @@ def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _bits(value: imagehash.ImageHash) -> int:
     return int(str(value), 16)
-
-
-def _crop(pixels: NDArray[np.uint8], box: PartBox) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(pixels[box.top : box.bottom, box.left : box.right])
-
-
-def _times(box: PartBox, scale: float) -> PartBox:
-    return PartBox(round(box.left * scale), round(box.top * scale), round(box.right * scale), round(box.bottom * scale))

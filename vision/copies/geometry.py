@@ -21,10 +21,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vision.copies.parts import Corners, from_frame, is_upright
+
 _HEADER: Final = struct.Struct("<4sHHH")
 _MAGIC: Final = b"SKP1"
 _GRID = np.arange(128).reshape(4, 4, 8)
 _MIRROR: Final = np.flip(_GRID, axis=0)[:, :, (-np.arange(8)) % 8].reshape(-1)
+# In a negative every gradient points the other way: the keypoint's direction turns by 180 degrees, and with it the
+# grid that is laid along it; relative to that direction the gradients stay as they were.
+_NEGATIVE: Final = np.flip(_GRID, axis=(0, 1)).reshape(-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,12 @@ class Keypoints:
         points[:, 0] = self.width_px - 1 - points[:, 0]
         points[:, 3] = (180.0 - points[:, 3]) % 360.0
         return Keypoints(self.width_px, self.height_px, points, self.descriptors[:, _MIRROR])
+
+    def negated(self) -> Keypoints:
+        """Return the keypoints of the same picture with its colours inverted."""
+        points = self.points.copy()
+        points[:, 3] = (points[:, 3] + 180.0) % 360.0
+        return Keypoints(self.width_px, self.height_px, points, self.descriptors[:, _NEGATIVE])
 
     def to_bytes(self) -> bytes:
         """Return 144 bytes a keypoint, which `from_bytes` reads on any machine."""
@@ -135,7 +146,9 @@ class Geometry:
     pixels of the match (the original) to working pixels of the query, after mirroring the query when `mirrored`.
     pairs: query and match as fractions (x, y, match_x, match_y) of width and height, best spread first, in
     unmirrored query coordinates. shown_ratio: share of the original's area that the query shows. covers_ratio: share
-    of the query's area that it fills.
+    of the query's area that it fills. negative: the query's colours are inverted. warp: float64 (3, 3), from and to
+    the same pixels as `matrix`, where the match lies in a part of the query that is seen at an angle; `matrix` then is
+    the nearest similarity transform.
     """
 
     inliers: int
@@ -148,6 +161,8 @@ class Geometry:
     covers_ratio: float
     pairs: tuple[tuple[float, float, float, float], ...]
     exactness: Exactness = NO_EXACTNESS
+    negative: bool = False
+    warp: NDArray[np.float64] | None = None
 
 
 NO_GEOMETRY: Final = Geometry(0, 0, False, np.zeros((2, 3)), 0.0, 0.0, 0.0, 0.0, ())
@@ -180,15 +195,18 @@ def relate(
     return best
 
 
-def placed(geometry: Geometry, at: tuple[float, float], factor: float, part: Keypoints, whole: Keypoints) -> Geometry:
+def placed(geometry: Geometry, corners: Corners, part: Keypoints, whole: Keypoints) -> Geometry:
     """Return the geometry of a part of the query, converted to working pixels of the whole query.
 
-    at: left and top of the part. factor: working pixels of the whole per pixel of the part. part, whole: keypoints
+    corners: of the part, in working pixels of the whole, clockwise from the part's own top left. part, whole: keypoints
     whose frames the geometry was found in and is converted to.
     """
-    left, top = at
     if geometry.inliers == 0:
         return geometry
+    if not is_upright(corners):
+        return _placed_at_an_angle(geometry, corners, part, whole)
+    (left, top), (right, _), *_ = corners
+    factor = (right - left) / part.width_px
     matrix = geometry.matrix * factor
     # A mirrored query is measured from its right edge.
     matrix[0, 2] += whole.width_px - 1 - left - (part.width_px - 1) * factor if geometry.mirrored else left
@@ -206,12 +224,62 @@ def placed(geometry: Geometry, at: tuple[float, float], factor: float, part: Key
     )
 
 
+def _placed_at_an_angle(geometry: Geometry, corners: Corners, part: Keypoints, whole: Keypoints) -> Geometry:
+    """As `placed`, of a part that is no upright box."""
+    to_whole = from_frame(corners, part.width_px, part.height_px)
+    from_match = np.vstack([geometry.matrix, [0.0, 0.0, 1.0]])
+    warp = to_whole @ from_match
+    if geometry.mirrored:
+        warp = _flip(whole) @ to_whole @ _flip(part) @ from_match
+    pairs = np.array(geometry.pairs)
+    at = _through(to_whole, pairs[:, :2] * (part.width_px, part.height_px))
+    # The nearest similarity transform where the two overlap: at the part's corners.
+    in_part = np.array([[0, 0], [part.width_px, 0], [part.width_px, part.height_px], [0, part.height_px]], np.float64)
+    in_match = _through(np.linalg.inv(from_match), in_part)
+    in_whole = _through(warp, in_match)
+    matrix = _similarity(in_match, in_whole)
+    area = float(cv2.contourArea(np.array(corners, dtype=np.float32)))
+    return replace(
+        geometry,
+        matrix=matrix,
+        warp=warp / warp[2, 2],
+        scale=math.hypot(matrix[0, 0], matrix[1, 0]),
+        degrees=math.degrees(math.atan2(matrix[1, 0], matrix[0, 0])),
+        covers_ratio=min(1.0, geometry.covers_ratio * area / (whole.width_px * whole.height_px)),
+        pairs=tuple(
+            (float(x) / whole.width_px, float(y) / whole.height_px, match_x, match_y)
+            for (x, y), (_, _, match_x, match_y) in zip(at.clip(0), geometry.pairs, strict=True)
+        ),
+    )
+
+
+def _flip(frame: Keypoints) -> NDArray[np.float64]:
+    """Return the mirroring of a frame left to right, float64 (3, 3)."""
+    return np.array([[-1.0, 0.0, frame.width_px - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+
+
+def _through(homography: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the points (n, 2) mapped by a homography."""
+    moved = np.column_stack([points, np.ones(len(points))]) @ homography.T
+    return np.asarray(moved[:, :2] / moved[:, 2:], dtype=np.float64)
+
+
+def _similarity(of: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the similarity transform, float64 (2, 3), that maps `of` to `at` with the least squared error."""
+    source, target = of @ (1, 1j), at @ (1, 1j)
+    middle, goal = source.mean(), target.mean()
+    turn = np.vdot(source - middle, target - goal) / np.vdot(source - middle, source - middle)
+    shift = goal - turn * middle
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+
+
 def describe(geometry: Geometry, source_scale: float = 1.0) -> str:
     """Return the transform in words, from the original to the photo at hand.
 
     source_scale: how much the files' own resolutions differ, relative to the working pictures' (1.0 if unknown).
     """
-    words = ["mirrored"] if geometry.mirrored else []
+    words = ["colours inverted"] if geometry.negative else []
+    words += ["mirrored"] if geometry.mirrored else []
     scale = geometry.scale * source_scale
     words.append("same scale" if abs(math.log(max(scale, 1e-6))) < math.log(1.03) else f"scaled to {scale * 100:.0f}%")
     degrees = round(geometry.degrees)
@@ -358,13 +426,7 @@ def _fit_homography(at: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray
 
 
 def _fit_similarity(at: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the similarity transform (3, 3) from `of` to `at` with the least squared error."""
-    count = len(of)
-    rows = np.zeros((2 * count, 4))
-    rows[0::2] = np.column_stack([of[:, 0], -of[:, 1], np.ones(count), np.zeros(count)])
-    rows[1::2] = np.column_stack([of[:, 1], of[:, 0], np.zeros(count), np.ones(count)])
-    a, b, x, y = np.linalg.lstsq(rows, at.reshape(-1), rcond=None)[0]
-    return np.array([[a, -b, x], [b, a, y], [0.0, 0.0, 1.0]])
+    return np.vstack([_similarity(of, at), [0.0, 0.0, 1.0]])
 
 
 def _nearest(query: NDArray[np.float32], target: NDArray[np.float32], ratio_max: float) -> NDArray[np.intp]:

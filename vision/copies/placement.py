@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vision.copies.geometry import Geometry, Keypoints
 from vision.measurement import Unmeasured
+
+_HORIZON: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +21,8 @@ class MeasuredPlacement:
     scale: pixels of the photo per pixel of the original, both as sent. degrees: rotation, -180..180, after mirroring.
     shown_ratio: share of the original's area that the photo shows. covers_ratio: share of the photo's area that it
     fills. outline: the original's four corners as fractions of the photo's width and height, clockwise in the original
-    from its top left; they may lie outside of 0..1.
+    from its top left; they may lie outside of 0..1. Where the photo shows the original at an angle, the outline does
+    too, and scale and degrees are those of the nearest transform without one.
     """
 
     scale: float
@@ -37,7 +42,11 @@ def place(
         return Unmeasured("no points agree on a transform")
     right, bottom = match.width_px, match.height_px
     corners = np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]], dtype=np.float64)
-    at = (corners @ relation.matrix[:, :2].T + relation.matrix[:, 2]) / (query.width_px, query.height_px)
+    if relation.warp is None:
+        at = corners @ relation.matrix[:, :2].T + relation.matrix[:, 2]
+    else:
+        at = _warped(corners, relation.warp)
+    at = at / (query.width_px, query.height_px)
     if relation.mirrored:
         at[:, 0] = 1.0 - at[:, 0]
     return MeasuredPlacement(
@@ -48,3 +57,11 @@ def place(
         covers_ratio=relation.covers_ratio,
         outline=tuple((float(x), float(y)) for x, y in at),
     )
+
+
+def _warped(corners: NDArray[np.float64], warp: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the corners (n, 2) mapped by a homography. A corner beyond the horizon has no place; it is put far away in
+    its direction."""
+    moved = np.column_stack([corners, np.ones(len(corners))]) @ warp.T
+    result: NDArray[np.float64] = moved[:, :2] / np.maximum(moved[:, 2:], _HORIZON)
+    return result

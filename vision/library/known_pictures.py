@@ -322,7 +322,10 @@ def _agrees_outside(
     hull: NDArray[np.float32],
     limits: CommonLimits,
 ) -> bool:
-    """True if the two photos agree outside of the known part, or if there is too little outside to tell."""
+    """True if the two photos agree outside of the known part, or if there is too little outside to tell, or if the
+    photo shows the match at an angle or as a negative, which are not laid over one another here."""
+    if relation.warp is not None or relation.negative:
+        return True
     photo, thumbnail = fingerprint.keypoints, fingerprint.thumbnail
     height, width = thumbnail.shape
     ratio, match_ratio = width / photo.width_px, match_thumbnail.shape[1] / match.width_px

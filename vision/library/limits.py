@@ -12,6 +12,9 @@ Looks = dict[str, list[tuple[int, str, float]]]
 class SearchLimits:
     """Limits on the neighbours that each kind of query returns, and on the candidates in total.
 
+    by_descriptor: the whole picture's neighbours, which no neighbour of a part can crowd out: they have places of their
+    own among `candidates_max`. by_view: a part's neighbours.
+
     hnsw_ef_search: breadth of the approximate search with the whole picture's descriptor, `_view` with those of its
     views, `_pdq` with the eight hashes. Descriptors that were trained to lie evenly are hard to walk through: of 60
     edited copies among 100,000 drawn photos, 80 found the original of 93%, 200 and 320 of 97%, 500 of 98%
@@ -22,11 +25,11 @@ class SearchLimits:
     """
 
     exact_max: int = 20
-    by_descriptor: int = 5
+    by_descriptor: int = 10
     by_view: int = 2
     by_pdq: int = 2
     pdq_bits_max: int = 90
-    candidates_max: int = 10
+    candidates_max: int = 20
     hnsw_ef_search: int = 500
     hnsw_ef_search_view: int = 200
     hnsw_ef_search_pdq: int = 80

@@ -22,6 +22,7 @@ from vision.errors import SearchTimedOut
 from vision.library.limits import Looks
 from vision.library.limits import SearchLimits as SearchLimits  # re-exported for `vision.examine`
 from vision.library.photos import Source, bits_text, vector_text
+from vision.library.tables import PDQ_BITS
 
 if TYPE_CHECKING:  # memory loads faiss, which only a worker needs
     from vision.library.memory import Memory, Recalled
@@ -29,14 +30,15 @@ if TYPE_CHECKING:  # memory loads faiss, which only a worker needs
 _QUERY_CANCELED: Final = "57014"  # SQLSTATE
 _ROUNDS_MAX: Final = 5  # rounds of a search in memory in which results turn out to be gone; then PostgreSQL answers
 _LIMITS: Final = SearchLimits()
-NO_PDQ: Final = 256  # bits: the greatest distance; also used if either picture has no usable PDQ
+NO_PDQ: Final = PDQ_BITS  # bits: the greatest distance; also used if either picture has no usable PDQ
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
     """A picture of the library with the signals that it may be the original.
 
-    pdq_bits: Hamming distance of the nearest of eight orientations, 256 where not comparable. cosine: of the
+    pdq_bits: Hamming distance of the nearest of eight orientations, of the photo or its negative, 256 where not
+    comparable. cosine: of the
     descriptors, the best over the whole picture and its views. cosine_excess: how far that is above the cosine of
     mere look-alikes (`vision.copies.descriptor.DescriptorModel.crowd`). view: the one
     that gave the best, 0 for the whole picture, k for its k-th view.
@@ -161,7 +163,7 @@ async def search(
             if remembered is not None:
                 return remembered
         looks = await _look(conn, fingerprint, exclude_claim, limits)
-        wanted, cosines = _ranked(looks, fingerprint, limits)
+        wanted, cosines = ranked(looks, fingerprint, limits)
         rows = await _read(conn, wanted)
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", "") == _QUERY_CANCELED:
@@ -179,7 +181,7 @@ async def _remembered(
     for _ in range(_ROUNDS_MAX):
         if recalled is None:
             return None
-        wanted, cosines = _ranked(exact | recalled.looks(), fingerprint, limits)
+        wanted, cosines = ranked(exact | recalled.looks(), fingerprint, limits)
         rows = await _read(conn, wanted)
         if not recalled.outdated(wanted, {photo_id: int(row.version) for photo_id, row in rows.items()}):
             return [_candidate(rows[photo_id], fingerprint, cosines) for photo_id in wanted if photo_id in rows]
@@ -201,17 +203,32 @@ async def _both(
     return exact, await recalling
 
 
-def _ranked(looks: Looks, fingerprint: Fingerprint, limits: SearchLimits) -> tuple[list[str], dict[str, Nearness]]:
-    """Return the candidates' ids, likeliest first, and the nearness of those found by descriptor."""
+def ranked(looks: Looks, fingerprint: Fingerprint, limits: SearchLimits) -> tuple[list[str], dict[str, Nearness]]:
+    """Return the candidates' ids, likeliest first, and the nearness of those found by descriptor.
+
+    Exact matches, the nearest by PDQ and the whole picture's own neighbours keep their places; what else its parts
+    resemble gets the places that are left.
+    """
     exact = [photo_id for _, photo_id, _ in sorted(looks["exact"])]
     cosines = _by_descriptor(looks["descriptor"], fingerprint, limits)
     bits: dict[str, int] = {}
     for _, photo_id, distance in looks["pdq"]:
         bits[photo_id] = min(int(distance), bits.get(photo_id, NO_PDQ))
-    ranked = sorted(cosines, key=cosines.__getitem__, reverse=True)
+    by_excess = sorted(cosines, key=cosines.__getitem__, reverse=True)
     near = [photo_id for photo_id in sorted(bits, key=bits.__getitem__) if bits[photo_id] <= limits.pdq_bits_max]
-    wanted = list(dict.fromkeys(exact + near[: limits.by_pdq] + ranked))[: max(len(exact), limits.candidates_max)]
-    return wanted, cosines
+    near = near[: limits.by_pdq]
+    of_whole = sorted(((value, photo_id) for look, photo_id, value in looks["descriptor"] if look == 1), reverse=True)
+    sure = {*exact, *near, *(photo_id for _, photo_id in of_whole[: limits.by_descriptor])}
+    places = max(len(exact), limits.candidates_max)
+    left = places - len(sure)
+    wanted: list[str] = []
+    for photo_id in dict.fromkeys(exact + near + by_excess):
+        if photo_id not in sure:
+            left -= 1
+            if left < 0:
+                continue
+        wanted.append(photo_id)
+    return wanted[:places], cosines
 
 
 async def _read(conn: AsyncConnection, photo_ids: Sequence[str]) -> dict[str, Any]:
@@ -280,12 +297,15 @@ def _by_descriptor(
 
 
 def pdq_bits(fingerprint: Fingerprint, pdq: bytes) -> int:
-    """Return the Hamming distance of a library picture's hash to the nearest of the photo's eight orientations."""
+    """Return the Hamming distance of a library picture's hash to the nearest of the photo's eight orientations, and of
+    the same of its negative."""
     if not fingerprint.pdq_usable:
         return NO_PDQ
     other = np.frombuffer(pdq, dtype=np.uint8)
     turned = np.frombuffer(b"".join(fingerprint.pdq_turned), dtype=np.uint8).reshape(8, -1)
-    return int(np.bitwise_count(turned ^ other).sum(axis=1).min())
+    bits = np.bitwise_count(turned ^ other).sum(axis=1)
+    # The hash of a negative is the complement: as far from one as the picture is from the other's end of the scale.
+    return min(int(bits.min()), PDQ_BITS - int(bits.max()))
 
 
 def candidate_from(photo_id: str, picture: Fingerprint, fingerprint: Fingerprint, near: Nearness) -> Candidate:

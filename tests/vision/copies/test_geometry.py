@@ -113,9 +113,9 @@ def test_a_shared_label_on_two_different_photos_does_not_agree_in_the_pixels() -
     query, match = geometry.extract(first), geometry.extract(other)
     relation = geometry.relate(query, match)
     assert relation.inliers >= 8
-    agreed = agreement(fit(first, 128), fit(other, 128), relation, 128 / 512, 128 / max(other.shape))
+    agreed, _ = agreement(fit(first, 128), fit(other, 128), relation, 128 / 512, 128 / max(other.shape))
     itself = geometry.relate(query, query)
-    same = agreement(fit(first, 128), fit(first, 128), itself, 128 / 512, 128 / 512)
+    same, _ = agreement(fit(first, 128), fit(first, 128), itself, 128 / 512, 128 / 512)
     assert same.mean > 0.95
     assert same.floor > 0.8
     # A copy shows most of its original or is filled by it; here both are far from that.
