@@ -73,6 +73,7 @@ def standard() -> PhotoSources:
         SourcePhoto(photo.name, CALTECH, photo.sha256, partial(edits.jpeg_bytes, photo.pixels, 92), pixels=photo.pixels)
         for photo in caltech.photos("test")
     ]
+    dropped = varied.duplicates()
     others = [
         SourcePhoto(
             photo.name,
@@ -83,6 +84,7 @@ def standard() -> PhotoSources:
             photo.one_scene,
         )
         for photo in varied.photos("test")
+        if photo.name.removeprefix("./") not in dropped
     ]
     sources = sorted({photo.source for photo in others})
     return PhotoSources(

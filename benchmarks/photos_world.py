@@ -63,13 +63,13 @@ FULL: Final = PhotosSize(
     phone_photos=24,
 )
 QUICK: Final = PhotosSize(
-    library=160,
-    copies=210,
-    strangers=80,
+    library=130,
+    copies=175,
+    strangers=70,
     strangers_edited=20,
     labels=6,
     views_a_group=3,
-    phone_photos=24,
+    phone_photos=8,
 )
 
 

@@ -134,6 +134,10 @@ def test_the_standard_photos_are_of_sources_that_nothing_was_fitted_on(decoder: 
     photos = standard().photos
     held_out = {source for source, role in varied.ROLES.items() if role == "test"}
     assert {item.source for item in photos} == held_out | {"caltech"}
+    names = {item.name for item in photos}
+    assert "views/banana-1/5.jpg" in names
+    assert "views/banana-1/6.jpg" not in names  # the same one mirrored
+    assert len(names & {photo.name for photo in varied.photos("test")}) == 850 - len(varied.duplicates())
     first, again = (PhotoWorld(photos, QUICK, decoder) for _ in range(2))
     copied = next(n for n, (number, edit) in enumerate(first.asked) if edit == "collage")
     assert first.query(copied).content == again.query(copied).content
