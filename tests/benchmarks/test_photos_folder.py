@@ -139,4 +139,6 @@ def test_a_folder_is_measured_with_every_peer(tmp_path: Path, capsys: pytest.Cap
     assert set(figures["cpu_ms_per_photo"]) == {"all", "decode", "fingerprint", "search", "compare"}
     assert any("sscd@" in model for model in figures["models"])
     show({"quick": True, **figures})
-    assert "lite0_pdq_sift" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "recall at 99% precision, by source" in shown
+    assert all(f"│ {name} " in shown for name in ("fruit", "parcels", "combination_hard"))
