@@ -141,4 +141,4 @@ def test_a_folder_is_measured_with_every_peer(tmp_path: Path, capsys: pytest.Cap
     show({"quick": True, **figures})
     shown = capsys.readouterr().out
     assert "recall at 99% precision, by source" in shown
-    assert all(f"│ {name} " in shown for name in ("fruit", "parcels", "combination_hard"))
+    assert all(f"│ {name} " in shown for name in ("fruit", "parcels"))
