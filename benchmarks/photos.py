@@ -1,11 +1,13 @@
 """Measures how well edited copies are found and how often an honest photo is accused: `miaopei bench photos`.
 
-Photos are the test half of Caltech 101 (`fixtures.caltech`, by file hash; descriptor, fusion and cut-off were fitted on
-the other half), edited by `fixtures.edits`. Every query goes the product's way: JPEG, decoder process, fingerprint,
-search in PostgreSQL with pgvector, comparison point by point. Baselines answer the same queries over the same library
-by exhaustive search. Each query gives its best-scored library picture. Some queries are of photos that are not in the
-library, edited and not, many of the same class as some in it: naming any picture for them is wrong. Against a library
-of 100,000: `miaopei bench accusations`.
+Photos are those of `benchmarks.photos_sources`: Caltech 101's test half (descriptor, fusion and cut-off were fitted on
+the other half) and sources that nothing was fitted on, or any folder (`--folder`); edited by
+`fixtures.harder_edits.ALL`. Every query goes the product's way: JPEG, decoder process, fingerprint, search in
+PostgreSQL with pgvector, comparison point by point. Baselines answer the same queries over the same library by
+exhaustive search (`benchmarks.photos_baselines`), Meta's SSCD among them where its TorchScript is given (`--sscd`).
+Each query gives its best-scored library picture. Some queries are of photos that are not in the library, edited and
+not, many of the same class or source as some in it: naming any picture for them is wrong. Other photos of one scene are
+compared apart (`benchmarks.photos_views`). Against a library of 100,000: `miaopei bench accusations`.
 """
 
 from __future__ import annotations
@@ -32,32 +34,56 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from api.databases import upgrade_library
 from api.postgres import Postgres
-from benchmarks import retrieval
+from benchmarks import photos_sources, photos_views
+from benchmarks.photos_baselines import LITE0_FUSED, SSCD_FUSED, Baselines, PeerPair, ShownPicture, with_peers
+from benchmarks.photos_figures import (
+    NOWHERE,
+    OURS,
+    QueryOutcome,
+    accusations,
+    baseline_figures,
+    by_source,
+    called_same_scene,
+    method_figures,
+    search_top,
+    small_sources,
+    verdicts,
+    wrongly_named,
+)
+from benchmarks.photos_sources import PhotoSources, SourcePhoto
+from benchmarks.photos_world import FULL, LABELLED, QUICK, EditedQuery, PhotosSize, PhotoWorld
 from benchmarks.retrieval import Answer
 from benchmarks.scratch import scratch_folder
-from claims.copies import COPIES
-from claims.evidence import PhotoVerdict
+from claims import copies
 from claims.rules import RULES
-from fixtures import caltech, edits
+from fixtures import edits
 from fixtures.phone_photos import phone_photo
 from flows import evidence
 from models.onnx_build import LITE0_FEATURES
 from vision.copies.copy_score import fusion_model
 from vision.copies.descriptor import WHITENING, DescriptorModel
 from vision.copies.fingerprint import Fingerprint, Fingerprinter
+from vision.copies.sscd import SscdNetwork
 from vision.decode.image import Decoder, Picture
-from vision.examine import ExamineLimits, compare, signals
+from vision.examine import ExamineLimits, compare
 from vision.library import LibraryPhoto, publish, search
 from vision.library.memory import Memory, memory
-from vision.library.search import Candidate, pdq_bits
+from vision.library.search import Candidate
 
 T = TypeVar("T")
 
-SEED: Final = 20260119
-LABELLED: Final = "labelled"
-PHONE_PHOTOS: Final = 24  # of 12 Mpx, for the seconds by stage
-NOWHERE: Final = -float("inf")
-CUT_OFFS: Final = (0.5, 0.9, 0.95, 0.99, 0.999)  # beside the product's own
+LEFT_OUT_SHOWN_MAX: Final = 100
+SHOWN_BY_EDIT: Final = ("pdq8", "descriptor", LITE0_FUSED, "sscd_norm", SSCD_FUSED)  # the others are in the JSON
+SHOWN_BY_SOURCE: Final = {
+    "copies": "copies",
+    "named_at_99": "named",
+    "named_or_maybe": "or maybe",
+    "search_top": "searched",
+    "honest": "honest",
+    "honest_named": "named",
+    "honest_maybe_photos": "or maybe",
+}
+NO_SSCD: Final = np.empty(0, np.float32)
 # Read, not measured here: the method's own benchmark, other photos (829 in the library, 982 queries) and other edits.
 SSCD_REPORTED: Final = {
     "recall_at_p99": {"all": 0.983, "screenshot": 0.98, "rephotographed": 1.0, "collage": 0.89, "combination": 0.88},
@@ -67,76 +93,13 @@ SSCD_REPORTED: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class PhotosSize:
-    """library: photos published. copied: of those, each edited in every way. unseen: photos outside, as they are;
-    unseen_edited: of those, edited in one way, too. labels: pairs of one more library photo and one honest
-    query, different but for a printed label."""
+class PhotosRun:
+    """A run's photos and their number. folder: its photos, the standard ones if None. sscd: a TorchScript to measure
+    beside ours, if any."""
 
-    library: int
-    copied: int
-    unseen: int
-    unseen_edited: int
-    labels: int
-
-
-FULL: Final = PhotosSize(library=1090, copied=80, unseen=1000, unseen_edited=400, labels=80)
-QUICK: Final = PhotosSize(library=200, copied=10, unseen=40, unseen_edited=20, labels=10)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EditedQuery:
-    photo: int
-    edit: str  # "" for a photo as it is, LABELLED for one that shares a label with a photo in the library
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class QueryOutcome:
-    """The picture each method named, and the product's verdict at its own cut-off (None where it did not measure)."""
-
-    photo: int
-    edit: str
-    answers: Mapping[str, Answer]
-    verdict: PhotoVerdict | None
-    accused_of: int
-
-
-class Baselines:
-    """Exhaustive nearest neighbours by one hash or one descriptor alone."""
-
-    def __init__(self, known: Sequence[tuple[int, Fingerprint, NDArray[np.float32]]], frozen: DescriptorModel) -> None:
-        self.photos = np.array([photo for photo, _, _ in known])
-        self._known = [fingerprint for _, fingerprint, _ in known]
-        self._hashes = {
-            name: np.array([getattr(fingerprint, name) for fingerprint in self._known], dtype=np.uint64)
-            for name in ("phash", "dhash", "whash")
-        }
-        self._descriptors = np.stack([fingerprint.descriptor for fingerprint in self._known])
-        self._frozen = np.stack([row for _, _, row in known])
-        self._model = frozen
-
-    def scores(self, query: Fingerprint, frozen: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-        """Returns the scores of every picture of the library, by method; higher is nearer."""
-        crowd = float(self._model.crowd(frozen[None])[0])
-        return {
-            **{
-                name: -np.bitwise_count(hashes ^ np.uint64(getattr(query, name))).astype(np.float64)
-                for name, hashes in self._hashes.items()
-            },
-            "pdq": -np.array([_pdq_upright(query, fingerprint) for fingerprint in self._known], dtype=np.float64),
-            "pdq8": -np.array(
-                [pdq_bits(query, fingerprint.pdq) if fingerprint.pdq_usable else 256 for fingerprint in self._known],
-                dtype=np.float64,
-            ),
-            "frozen_lite0": (self._frozen @ frozen - crowd).astype(np.float64),
-            "descriptor": (self._descriptors @ query.descriptor - query.crowd).astype(np.float64),
-        }
-
-
-def _pdq_upright(query: Fingerprint, known: Fingerprint) -> int:
-    if not (query.pdq_usable and known.pdq_usable):
-        return 256
-    return (int.from_bytes(query.pdq) ^ int.from_bytes(known.pdq)).bit_count()
+    size: PhotosSize
+    folder: Path | None
+    sscd: Path | None
 
 
 class Stages:
@@ -176,99 +139,82 @@ class Stages:
         }
 
 
-def run(*, quick: bool = False) -> dict[str, Any]:
-    """Returns the figures. Needs the measuring photos beside the checkout (FileNotFoundError names the path); starts a
-    PostgreSQL of its own."""
-    with scratch_folder() as home:
-        server = Postgres(home, durable=False)
-        server.start()
-        try:
-            dsn = server.ensure_database("photos")
-            upgrade_library(dsn)
-            assert server.process is not None
-            return asyncio.run(_measure(dsn, QUICK if quick else FULL, server.process.pid, quick))
-        finally:
-            server.stop()
+def run(*, quick: bool = False, folder: Path | None = None, sscd: Path | None = None) -> dict[str, Any]:
+    """Returns the figures. Starts a PostgreSQL of its own; writes nothing to the folder.
+
+    Without a folder it needs the measuring photos beside the checkout (FileNotFoundError names the path). Raises
+    CannotMeasure for a folder with too few photos, ModelMissing or ModelCorrupt for a wrong TorchScript.
+    """
+    return {"quick": quick, **measured(PhotosRun(QUICK if quick else FULL, folder, sscd))}
 
 
-class PhotoWorld:
-    """The photos of one run: those published and the queries."""
-
-    def __init__(self, size: PhotosSize) -> None:
-        rng = np.random.default_rng(SEED)
-        self._photos = list(caltech.photos("test"))
-        needed = size.library + size.unseen + 3 * size.labels
-        if len(self._photos) < needed:
-            raise ValueError(f"the test half has {len(self._photos)} photos, {needed} are needed")
-        order = rng.permutation(len(self._photos)).tolist()
-        library, self.unseen = order[: size.library], order[size.library : size.library + size.unseen]
-        spare = order[size.library + size.unseen :]
-        labels = [edits.label_from(self.pixels(spare.pop()), rng) for _ in range(size.labels)]
-        self.shown = {photo: self.pixels(photo) for photo in library}
-        for label in labels:
-            photo = spare.pop()
-            self.shown[photo] = edits.with_label(self.pixels(photo), label, rng)
-        self._branded = {spare.pop(): label for label in labels}
-        self.asked = [(photo, name) for photo in library[: size.copied] for name in edits.EDITS]
-        self.asked += [(photo, "") for photo in self.unseen]
-        names = list(edits.EDITS)
-        self.asked += [(photo, str(rng.choice(names))) for photo in self.unseen[: size.unseen_edited]]
-        self.asked += [(photo, LABELLED) for photo in self._branded]
-
-    def pixels(self, photo: int) -> NDArray[np.uint8]:
-        return self._photos[photo].pixels
-
-    def name(self, photo: int) -> str:
-        return self._photos[photo].name
-
-    def query(self, number: int) -> EditedQuery:
-        photo, edit = self.asked[number]
-        rng = np.random.default_rng((SEED, number))
-        pixels = self.pixels(photo)
-        if edit == LABELLED:
-            pixels = edits.with_label(pixels, self._branded[photo], rng)
-        elif edit:
-            others = rng.choice(
-                [photo_number for photo_number in self.unseen if photo_number != photo], 3, replace=False
+def measured(asked: PhotosRun) -> dict[str, Any]:
+    """Returns the figures of a run of any size; as `run`."""
+    network = SscdNetwork(asked.sscd) if asked.sscd is not None else None
+    with Decoder(processes=os.cpu_count() or 1) as decoder:
+        if asked.folder is None:
+            sources = photos_sources.standard()
+        else:
+            sources = photos_sources.of_folder(
+                asked.folder, decoder, asked.size.of_one_source, asked.size.views_a_group
             )
-            pixels = edits.EDITS[edit](pixels, rng, [self.pixels(other) for other in others])
-            return EditedQuery(photo, edit, edits.jpeg_bytes(pixels, int(rng.integers(*edits.FINAL_JPEG_QUALITY))))
-        return EditedQuery(photo, edit, edits.jpeg_bytes(pixels, 92))
+        with scratch_folder() as home:
+            server = Postgres(home, durable=False)
+            server.start()
+            try:
+                dsn = server.ensure_database("photos")
+                upgrade_library(dsn)
+                assert server.process is not None
+                return asyncio.run(_measure(dsn, server.process.pid, asked, sources, decoder, network))
+            finally:
+                server.stop()
 
 
 class Bench:
-    """The product's parts, and the frozen network as a baseline."""
+    """The product's parts, and the networks of the baselines."""
 
-    def __init__(self, engine: AsyncEngine, decoder: Decoder) -> None:
+    def __init__(self, engine: AsyncEngine, decoder: Decoder, sscd: SscdNetwork | None) -> None:
         self._engine = engine
         self._decoder = decoder
+        self.sscd = sscd
         self.memory: Memory | None = None  # as in a worker, once the library is filled
         self.fingerprinter = Fingerprinter()
         self.frozen = DescriptorModel(1, LITE0_FEATURES, WHITENING)
 
-    def look(self, content: bytes) -> tuple[Fingerprint, NDArray[np.float32]]:
+    def look(self, content: bytes) -> tuple[Fingerprint, NDArray[np.float32], NDArray[np.float32]]:
+        """Returns the fingerprint, and the descriptors of the networks of the baselines."""
         picture = self._decoder.decode(content)
-        return self._fingerprint(picture, content), self.frozen.describe([picture.pixels])[0]
+        frozen = self.frozen.describe([picture.pixels])[0]
+        sscd = NO_SSCD if self.sscd is None else self.sscd.outputs([picture.pixels])[0]
+        return self._fingerprint(picture, content), frozen, sscd
+
+    def fingerprint(self, content: bytes) -> Fingerprint:
+        return self._fingerprint(self._decoder.decode(content), content)
 
     def _fingerprint(self, picture: Picture, content: bytes) -> Fingerprint:
         return self.fingerprinter.fingerprint(picture, hashlib.sha256(content).hexdigest())
 
-    async def publish(self, photo: int, name: str, content: bytes) -> tuple[int, Fingerprint, NDArray[np.float32]]:
-        fingerprint, frozen = await asyncio.to_thread(self.look, content)
+    async def publish(self, photo: int, name: str, content: bytes) -> ShownPicture:
+        fingerprint, frozen, sscd = await asyncio.to_thread(self.look, content)
         async with self._engine.begin() as conn:
             await publish(conn, [LibraryPhoto(str(photo), "web", fingerprint, reference=name)])
-        return photo, fingerprint, frozen
+        return ShownPicture(photo, fingerprint, frozen, sscd)
 
-    async def ask(self, query: EditedQuery, baselines: Baselines) -> QueryOutcome:
-        fingerprint, frozen = await asyncio.to_thread(self.look, query.content)
-        in_library = query.photo in baselines.photos
+    async def ask(
+        self, query: EditedQuery, baselines: Baselines
+    ) -> tuple[QueryOutcome, Mapping[str, tuple[PeerPair, ...]]]:
+        """Returns the outcome, and the candidates of the fused peers, which are judged once all are known."""
+        fingerprint, frozen, sscd = await asyncio.to_thread(self.look, query.content)
         candidates: list[Candidate] = []
         if not fingerprint.featureless:
             async with self._engine.connect() as conn:
                 candidates = await search(conn, fingerprint, exclude_claim="", memory=self.memory)
-        return await asyncio.to_thread(
-            _outcome, query, in_library, fingerprint, candidates, baselines.scores(fingerprint, frozen), baselines
-        )
+
+        def outcome() -> tuple[QueryOutcome, Mapping[str, tuple[PeerPair, ...]]]:
+            scores = baselines.scores(fingerprint, frozen, sscd)
+            return _outcome(query, fingerprint, candidates, scores, baselines), baselines.fused(fingerprint, scores)
+
+        return await asyncio.to_thread(outcome)
 
     async def timed(self, content: bytes, stages: Stages) -> None:
         with stages("all"):
@@ -285,12 +231,13 @@ class Bench:
 
 def _outcome(
     query: EditedQuery,
-    in_library: bool,
     fingerprint: Fingerprint,
     candidates: Sequence[Candidate],
     scores: Mapping[str, NDArray[np.float64]],
     baselines: Baselines,
 ) -> QueryOutcome:
+    in_library = query.photo in baselines.photos
+
     def answer(photo: int, score: float) -> Answer:
         return Answer(query.edit, in_library, score, in_library and photo == query.photo)
 
@@ -298,64 +245,111 @@ def _outcome(
     for name, row in scores.items():
         best = int(row.argmax())
         answers[name] = answer(int(baselines.photos[best]), float(row[best]))
-    limits, model = ExamineLimits(), fusion_model()
-    fused = [
-        (model.probability(signals(fingerprint, candidate, limits)), int(candidate.photo_id))
-        for candidate in candidates[: limits.verify_max]
-    ]
-    score, photo = max(fused, default=(NOWHERE, -1))
-    answers["fused"] = answer(photo, score)
-    if fingerprint.featureless:
-        return QueryOutcome(query.photo, query.edit, answers, None, -1)
-    called = evidence.call(compare(fingerprint, candidates, ""))
-    accused_of = int(called[0].relation.photo_id) if called else -1
-    return QueryOutcome(query.photo, query.edit, answers, evidence.strongest(called), accused_of)
+    relations = compare(fingerprint, candidates, "")
+    called = evidence.call(relations)
+    # A picture called another photo of the scene is not named as the original, however probable.
+    of_scene = {each.relation.photo_id for each in called if called_same_scene(each.verdict)}
+    surest = next((relation for relation in relations if relation.photo_id not in of_scene), None)
+    answers[OURS] = answer(-1, NOWHERE) if surest is None else answer(int(surest.photo_id), surest.probability)
+    named = next((each for each in called if each.verdict in copies.COPIES), called[0] if called else None)
+    compared = {candidate.photo_id for candidate in candidates[: ExamineLimits().verify_max]}
+    return QueryOutcome(
+        photo=query.photo,
+        source=query.source,
+        edit=query.edit,
+        in_library=in_library,
+        answers=answers,
+        verdict=None if fingerprint.featureless else named.verdict if named else evidence.strongest(called),
+        accused_of=int(named.relation.photo_id) if named else -1,
+        before_a_person=any(
+            copies.weighs(each.verdict, each.relation.probability, RULES)
+            for each in called
+            if not called_same_scene(each.verdict)
+        ),
+        candidate=in_library and str(query.photo) in compared,
+    )
 
 
-async def _measure(dsn: str, size: PhotosSize, database: int, quick: bool) -> dict[str, Any]:
+async def _measure(
+    dsn: str, database: int, asked: PhotosRun, sources: PhotoSources, decoder: Decoder, network: SscdNetwork | None
+) -> dict[str, Any]:
     started = time.monotonic()
-    world = PhotoWorld(size)
+    world = PhotoWorld(sources.photos, asked.size, decoder)
     cores = os.cpu_count() or 1
     engine = create_async_engine(dsn, hide_parameters=True)
     try:
         async with AsyncExitStack() as stack:
-            bench = Bench(engine, stack.enter_context(Decoder(processes=cores)))
-            shown = list(world.shown)
+            bench = Bench(engine, decoder, network)
 
-            async def published(number: int) -> tuple[int, Fingerprint, NDArray[np.float32]]:
-                photo = shown[number]
-                return await bench.publish(photo, world.name(photo), edits.jpeg_bytes(world.shown[photo], 92))
+            async def published(number: int) -> ShownPicture:
+                photo = world.shown[number]
+                content = await asyncio.to_thread(world.published, photo)
+                return await bench.publish(photo, world.photos[photo].name, content)
 
-            known = await _each("library", len(shown), published, cores)
+            known = await _each("library", len(world.shown), published, cores)
             baselines = Baselines(known, bench.frozen)
             bench.memory = await stack.enter_async_context(memory(dsn, bench.fingerprinter.model))
             await bench.memory.look_after()
 
-            async def asked(number: int) -> QueryOutcome:
+            async def answered(number: int) -> tuple[QueryOutcome, Mapping[str, tuple[PeerPair, ...]]]:
                 return await bench.ask(await asyncio.to_thread(world.query, number), baselines)
 
-            outcomes = await _each("queries", len(world.asked), asked, cores)
+            answers = await _each("queries", len(world.asked), answered, cores)
+            outcomes = with_peers([outcome for outcome, _ in answers], [pairs for _, pairs in answers])
+            other_views = await _other_views(bench, sources.views, asked.size, cores)
             stages = Stages(database)
-            for number, photo in enumerate(world.unseen[:PHONE_PHOTOS]):
-                await bench.timed(phone_photo(edits.jpeg_bytes(world.pixels(photo)), number), stages)
+            for number, pixels in enumerate(world.timed(asked.size.phone_photos)):
+                await bench.timed(phone_photo(edits.jpeg_bytes(pixels), number), stages)
     finally:
         await engine.dispose()
+    honest = sum(outcome.honest for outcome in outcomes)
     return {
-        "quick": quick,
-        "machine": {"cpu": _cpu_name(), "cores": cores, "python": platform.python_version()},
-        "data": "Caltech 101, test half by file hash; edits, labels and 12 Mpx phone photos are synthetic",
-        "photos": {"library": len(known), "copied": size.copied, "unseen": size.unseen, "queries": len(outcomes)},
-        **figures(outcomes, "fused"),
-        "false_accusations_per_10k": _accusations(outcomes),
+        "machine": {
+            "cpu": _cpu_name(),
+            "cores": cores,
+            "memory_gib": round(psutil.virtual_memory().total / 2**30),
+            "python": platform.python_version(),
+        },
+        "data": sources.data,
+        "photos": {
+            "library": len(known),
+            "copied": world.copied,
+            "unseen": honest,
+            "queries": len(outcomes),
+            "copies": sum(outcome.in_library for outcome in outcomes),
+            "left_out": len(sources.left_out),
+        },
+        "left_out": dict(list(sources.left_out.items())[:LEFT_OUT_SHOWN_MAX]),
+        **method_figures(outcomes, OURS),
+        "by_source": by_source(outcomes),
+        "small_sources": small_sources(outcomes),
+        "other_views": other_views,
+        "search_top": search_top(outcomes),
+        "false_accusations_per_10k": accusations(outcomes, LABELLED),
         "cpu_ms_per_photo": stages.report(),
         "baselines": {
-            **{name: figures(outcomes, name) for name in outcomes[0].answers if name != "fused"},
+            **{name: baseline_figures(outcomes, name) for name in outcomes[0].answers if name != OURS},
             "sscd_fused_reported": SSCD_REPORTED,
         },
-        "verdicts": _verdicts(outcomes),
-        "models": [bench.fingerprinter.model, fusion_model().label],
+        "verdicts": verdicts(outcomes),
+        "wrongly_named": wrongly_named(outcomes, [photo.name for photo in world.photos]),
+        "models": [
+            bench.fingerprinter.model,
+            fusion_model().label,
+            *([f"sscd@{network.sha256[:12]}"] if network is not None else []),
+        ],
         "seconds": round(time.monotonic() - started),
     }
+
+
+async def _other_views(bench: Bench, views: Sequence[SourcePhoto], size: PhotosSize, cores: int) -> dict[str, Any]:
+    photos = photos_views.chosen(views, size.views_a_group)
+
+    async def looked(number: int) -> tuple[SourcePhoto, Fingerprint]:
+        return photos[number], await asyncio.to_thread(bench.fingerprint, photos[number].read())
+
+    fingerprints = await _each("photos of one scene", len(photos), looked, cores)
+    return photos_views.figures(await asyncio.to_thread(photos_views.pairs, fingerprints))
 
 
 async def _each(title: str, count: int, work: Callable[[int], Awaitable[T]], at_once: int) -> list[T]:
@@ -373,56 +367,6 @@ async def _each(title: str, count: int, work: Callable[[int], Awaitable[T]], at_
         return list(await asyncio.gather(*(gated(number) for number in range(count))))
 
 
-def figures(outcomes: Sequence[QueryOutcome], method: str) -> dict[str, Any]:
-    """Returns recall by edit and for `all` at 99% precision and at no wrong answer, and muAP."""
-    answers = [outcome.answers[method] for outcome in outcomes]
-    return {
-        "recall_at_p99": retrieval.recall_at_precision(answers),
-        "recall_at_zero_fp": retrieval.recall_at_zero_fp(answers),
-        "muap": retrieval.mu_ap(answers),
-    }
-
-
-def _accusations(outcomes: Sequence[QueryOutcome]) -> dict[str, Any]:
-    """Returns how many unedited photos the product accuses at its own cut-off (none is in the library; their classes
-    are).
-    """
-    honest = [outcome for outcome in outcomes if not outcome.edit]
-    branded = [outcome for outcome in outcomes if outcome.edit == LABELLED]
-    return {
-        **retrieval.rate_per_10k(sum(outcome.verdict in COPIES for outcome in honest), len(honest)),
-        "same_label": retrieval.rate_per_10k(sum(outcome.verdict in COPIES for outcome in branded), len(branded)),
-    }
-
-
-def _verdicts(outcomes: Sequence[QueryOutcome]) -> dict[str, Any]:
-    """Returns the product's own verdicts."""
-    copies = [outcome for outcome in outcomes if outcome.answers["fused"].in_library]
-    called = [outcome for outcome in outcomes if outcome.verdict in COPIES]
-    right = [
-        outcome for outcome in called if outcome.answers["fused"].in_library and outcome.accused_of == outcome.photo
-    ]
-    honest = [outcome for outcome in outcomes if not outcome.edit]
-    asked = [outcome.answers["fused"] for outcome in copies]
-    maybe = RULES.photo_maybe_copied_min
-    return {
-        "cut_off": RULES.photo_copied_min,
-        "copies_found": round(len(right) / len(copies), 4),
-        "precision": round(len(right) / max(1, len(called)), 4),
-        "copies_found_by_cut_off": {
-            str(at): round(sum(answer.right and answer.score >= at for answer in asked) / len(asked), 4)
-            for at in CUT_OFFS
-        },
-        # Proven or maybe, whatever the picture: nothing is paid before a person has looked.
-        "copies_before_a_person": round(sum(answer.score >= maybe for answer in asked) / len(asked), 4),
-        "honest_before_a_person": retrieval.rate_per_10k(
-            sum(outcome.answers["fused"].score >= maybe for outcome in honest), len(honest)
-        ),
-        "honest_called_similar": sum(outcome.verdict is PhotoVerdict.SIMILAR for outcome in honest),
-        "honest_unmeasured": sum(outcome.verdict is None for outcome in honest),
-    }
-
-
 def _cpu_name() -> str:
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):
@@ -431,14 +375,29 @@ def _cpu_name() -> str:
 
 
 def show(result: dict[str, Any]) -> None:
-    """Prints a table of recall by edit, beside the baselines."""
+    """Prints recall by edit beside the strongest baselines, and both by source."""
     rows = {name: row for name, row in result["baselines"].items() if "recall_at_zero_fp" in row}
-    table = Table("edit", "fused", "no wrong", *rows, title="recall at 99% precision; above every wrong answer")
+    peers = {name: row for name, row in rows.items() if name in SHOWN_BY_EDIT}
+    table = Table("edit", OURS, "no wrong", *peers, title="recall at 99% precision; above every wrong answer")
     for name, value in result["recall_at_p99"].items():
-        others = (f"{row['recall_at_p99'][name]:.3f}" for row in rows.values())
+        others = (f"{row['recall_at_p99'][name]:.3f}" for row in peers.values())
         table.add_row(name, f"{value:.3f}", f"{result['recall_at_zero_fp'][name]:.3f}", *others)
-    table.add_row("muAP", f"{result['muap']:.3f}", "", *(f"{row['muap']:.3f}" for row in rows.values()))
+    table.add_row("muAP", f"{result['muap']:.3f}", "", *(f"{row['muap']:.3f}" for row in peers.values()))
+    of_source = Table("source", *SHOWN_BY_SOURCE.values(), title="by source")
+    of_method = Table("source", OURS, *peers, title="recall at 99% precision, by source")
+    for source, figures in result["by_source"].items():
+        of_source.add_row(source, *(_text(figures[name]) for name in SHOWN_BY_SOURCE))
+        others = (_text(row["by_source"][source]) for row in peers.values())
+        of_method.add_row(source, _text(figures["recall_at_p99"]), *others)
     console = Console()
-    console.print(table)
-    shown = ("photos", "false_accusations_per_10k", "verdicts", "cpu_ms_per_photo", "machine", "seconds")
+    for printed in (table, of_source, of_method):
+        console.print(printed)
+    shown = (
+        "data", "photos", "left_out", "small_sources", "other_views", "false_accusations_per_10k", "verdicts",
+        "wrongly_named", "cpu_ms_per_photo", "machine", "seconds",
+    )  # fmt: skip
     console.print({key: result[key] for key in shown})
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else str(value)

@@ -57,10 +57,11 @@ def mu_ap(answers: Sequence[Answer]) -> float:
 
 
 def rate_per_10k(events: int, trials: int) -> dict[str, float]:
-    """Returns the rate and the upper end of its one-sided 95% interval (Clopper and Pearson, 1934), each per 10,000."""
+    """Returns the rate and the upper end of its one-sided 95% interval (Clopper and Pearson, 1934), each per 10,000;
+    without any trial nothing is known, and the upper end is 10,000."""
     upper = 1.0 if events >= trials else float(beta.ppf(0.95, events + 1, trials - events))
     return {
-        "rate": round(10_000 * events / trials, 2),
+        "rate": round(10_000 * events / max(1, trials), 2),
         "upper_95": round(10_000 * upper, 2),
         "accused": events,
         "photos": trials,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from api.commands.opening import JsonFlag, fail, print_json
+from models.errors import ModelCorrupt, ModelMissing
 
 NAMES = (
     "photos",
@@ -24,16 +26,37 @@ NAMES = (
 )
 
 
+class CannotMeasure(Exception):
+    """A benchmark was given too little to measure on, or something else than it takes; the message names what is
+    missing."""
+
+
 def bench(
     name: Annotated[str, typer.Argument(help=", ".join(NAMES))],
     quick: Annotated[bool, typer.Option("--quick", help="A small sample: shows that it runs, proves nothing")] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="photos: measure on this folder's photos; sub-folders are sources, views/GROUP/ one scene"),
+    ] = None,
+    sscd: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MIAOPEI_DESCRIPTOR_TORCHSCRIPT",
+            help="photos: a TorchScript of Meta's SSCD, measured beside ours in the same run",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure one part and print its table; with --json the last line is one object."""
     if name not in NAMES:
         raise fail(f"no benchmark {name!r}; there are: {', '.join(NAMES)}")
+    if folder is not None and name != "photos":
+        raise fail("--folder belongs to `miaopei bench photos`")
     module = importlib.import_module(f"benchmarks.{name}")
-    result = module.run(quick=quick)
+    try:
+        result = module.run(quick=quick, folder=folder, sscd=sscd) if name == "photos" else module.run(quick=quick)
+    except (CannotMeasure, ModelMissing, ModelCorrupt) as error:
+        raise fail(str(error)) from error
     if as_json:
         print_json(result)
     else:
