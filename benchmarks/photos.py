@@ -51,6 +51,7 @@ from benchmarks.photos_figures import (
     wrongly_named,
 )
 from benchmarks.photos_sources import PhotoSources, SourcePhoto
+from benchmarks.photos_sscd import Sscd, sscd_of
 from benchmarks.photos_world import FULL, LABELLED, QUICK, EditedQuery, PhotosSize, PhotoWorld
 from benchmarks.retrieval import Answer
 from benchmarks.scratch import scratch_folder
@@ -63,7 +64,6 @@ from models.onnx_build import LITE0_FEATURES
 from vision.copies.copy_score import fusion_model
 from vision.copies.descriptor import WHITENING, DescriptorModel
 from vision.copies.fingerprint import Fingerprint, Fingerprinter
-from vision.copies.sscd import SscdNetwork
 from vision.decode.image import Decoder, Picture
 from vision.examine import ExamineLimits, compare
 from vision.library import LibraryPhoto, publish, search
@@ -94,8 +94,8 @@ SSCD_REPORTED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class PhotosRun:
-    """A run's photos and their number. folder: its photos, the standard ones if None. sscd: a TorchScript to measure
-    beside ours, if any."""
+    """A run's photos and their number. folder: its photos, the standard ones if None. sscd: a TorchScript or an ONNX
+    graph to measure beside ours, if any."""
 
     size: PhotosSize
     folder: Path | None
@@ -150,7 +150,7 @@ def run(*, quick: bool = False, folder: Path | None = None, sscd: Path | None = 
 
 def measured(asked: PhotosRun) -> dict[str, Any]:
     """Returns the figures of a run of any size; as `run`."""
-    network = SscdNetwork(asked.sscd) if asked.sscd is not None else None
+    network = sscd_of(asked.sscd) if asked.sscd is not None else None
     with Decoder(processes=os.cpu_count() or 1) as decoder:
         if asked.folder is None:
             sources = photos_sources.standard()
@@ -173,7 +173,7 @@ def measured(asked: PhotosRun) -> dict[str, Any]:
 class Bench:
     """The product's parts, and the networks of the baselines."""
 
-    def __init__(self, engine: AsyncEngine, decoder: Decoder, sscd: SscdNetwork | None) -> None:
+    def __init__(self, engine: AsyncEngine, decoder: Decoder, sscd: Sscd | None) -> None:
         self._engine = engine
         self._decoder = decoder
         self.sscd = sscd
@@ -271,7 +271,7 @@ def _outcome(
 
 
 async def _measure(
-    dsn: str, database: int, asked: PhotosRun, sources: PhotoSources, decoder: Decoder, network: SscdNetwork | None
+    dsn: str, database: int, asked: PhotosRun, sources: PhotoSources, decoder: Decoder, network: Sscd | None
 ) -> dict[str, Any]:
     started = time.monotonic()
     world = PhotoWorld(sources.photos, asked.size, decoder)

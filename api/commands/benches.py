@@ -42,7 +42,7 @@ def bench(
         Path | None,
         typer.Option(
             envvar="MIAOPEI_DESCRIPTOR_TORCHSCRIPT",
-            help="photos: a TorchScript of Meta's SSCD, measured beside ours in the same run",
+            help="photos: Meta's SSCD as TorchScript or .onnx, measured beside ours in the same run",
         ),
     ] = None,
     as_json: JsonFlag = False,

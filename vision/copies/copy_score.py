@@ -31,6 +31,7 @@ FEATURES: Final = (
     "rigid_times_points_floor",
     "log_rigid_times_points",
     "projected_whole",
+    "log_projected_whole",
     "not_loose",
     "pdq_nearness",
     "cosine_excess",
@@ -99,7 +100,8 @@ class CopySignals:
         points, points_floor = max(0.0, self.at_points.mean), max(0.0, self.at_points.floor)
         rigid = exact.rigid_ratio**4
         projected_whole = (exact.tight_ratio * exact.contained_ratio) ** 4 * floor
-        loose = math.log1p(exact.projected) * (1.0 - max(rigid, projected_whole))
+        log_projected = math.log1p(exact.projected)
+        loose = log_projected * (1.0 - max(rigid, projected_whole))
         return np.array(
             [
                 self.agreement.mean,
@@ -111,6 +113,7 @@ class CopySignals:
                 rigid * points_floor,
                 math.log1p(exact.rigid_ratio * exact.projected) * rigid * points,
                 projected_whole,
+                log_projected * projected_whole,
                 -loose,
                 max(0.0, 1.0 - self.pdq_bits / PDQ_FAR_BITS),
                 self.cosine_excess,
@@ -122,7 +125,7 @@ class CopySignals:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FusionModel:
-    """Weights (14,) in the order of FEATURES, and the intercept. similar_cosine_min: above it two pictures look alike,
+    """Weights (15,) in the order of FEATURES, and the intercept. similar_cosine_min: above it two pictures look alike,
     which is noted but judges nobody; it depends on the descriptor, as the weights do.
 
     The probability from which a photo is called a copy is not part of the model but a rule (`claims.copies`).

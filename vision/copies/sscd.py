@@ -177,13 +177,18 @@ def _check_owner(path: Path, stated: Mapping[str, str], key: str, digest: str) -
 def prepare(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the picture as SSCD wants it, float32 (3, H, W), the shorter of H and W 288. picture: uint8 (h, w, 3)
     sRGB."""
+    value = resized(picture).astype(np.float32) / 255.0
+    scaled = (value - np.array(MEAN, dtype=np.float32)) / np.array(SPREAD, dtype=np.float32)
+    return np.ascontiguousarray(scaled.transpose(2, 0, 1))
+
+
+def resized(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the picture at SSCD's size, uint8 (H, W, 3)."""
     height, width = picture.shape[:2]
     scale = SHORT_EDGE_PX / min(height, width)
     size = tuple(min(LONG_EDGE_PX_MAX, max(SHORT_EDGE_PX, round(edge * scale))) for edge in (width, height))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    resized = cv2.resize(picture, size, interpolation=how).astype(np.float32) / 255.0
-    scaled = (resized - np.array(MEAN, dtype=np.float32)) / np.array(SPREAD, dtype=np.float32)
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1))
+    return np.asarray(cv2.resize(picture, size, interpolation=how), dtype=np.uint8)
 
 
 _shared: dict[tuple[Path, Path, int], SscdModel] = {}
