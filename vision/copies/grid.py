@@ -21,8 +21,8 @@ class GridLimits:
 
     step_levels_min: of 255, a step between neighbouring pixels that counts as a seam at one point. outstanding_min: by
     how much the share of such points on the lines of the grid exceeds that of the lines beside them, on average over
-    the grid's lines; a uniform line counts 1, less the share of uniform lines beside it. line_max: a single line counts
-    at most so much: one edge through the middle of a photo makes no grid. uniform_outside_ratio: share of a line's
+    the grid's lines; a uniform line counts 1, less half the share of uniform lines beside it. line_max: a line counts
+    no more than this: one edge through the middle of a photo makes no grid. uniform_outside_ratio: share of a line's
     points at either end of the scale that need not be uniform with the others. window_ratio: how far from its exact
     place a line may lie, and beside_ratio how far the lines beside it reach, as shares of the picture's edge.
     """
@@ -30,7 +30,7 @@ class GridLimits:
     step_levels_min: int = 16
     outstanding_min: float = 0.2
     line_max: float = 0.35
-    uniform_outside_ratio: float = 0.05
+    uniform_outside_ratio: float = 0.1
     window_ratio: float = 0.012
     beside_ratio: float = 0.1
 
@@ -77,6 +77,6 @@ def _outstanding(profiles: list[NDArray[np.float64]], count: int, limits: GridLi
             best = float(shares[low:high].max())
             around = np.concatenate([shares[low - 1 - beside : low - 1], shares[high + 1 : high + beside]])
             # A uniform line among uniform lines is a plain ground.
-            stands = 1.0 - float((around > 1.0).mean()) if best > 1.0 else best - float(np.median(around))
+            stands = 1.0 - float((around > 1.0).mean()) / 2 if best > 1.0 else best - float(np.median(around))
             values.append(min(stands, limits.line_max))
     return float(np.mean(values))
