@@ -76,6 +76,10 @@ class Rules:
     # a person looks before it is paid.
     photo_maybe_copied_min: float = 1.01
 
+    # Since 3.4, before which they counted. Kinds of signs of a photo's origin (`SignKind`) that are noted and never
+    # stand beside another.
+    photo_signs_noted_only: tuple[str, ...] = ()
+
     # Since 3.2. A cover of which the house was told, or that it was told to widen, later than so many minutes after the
     # event.
     cover_recorded_minutes_max: int = 0
@@ -88,7 +92,7 @@ class Rules:
 
 
 RULES = Rules(
-    version="3.3",
+    version="3.4",
     code=RULES_CODE,
     # Conservative until the reader's errors are certified by confidence: papers under it go back to the claimant, which
     # costs time, not money.

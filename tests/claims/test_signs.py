@@ -12,6 +12,7 @@ from claims.evidence import PhotoFact, ProvenanceSign, SignKind
 from claims.explain import claimant_texts, reason_text
 from claims.judge.signs import INNOCENT_CAUSES, combined, counted
 from claims.readings.signs import kind_text
+from claims.rules import RULES
 from claims.wire import from_plain, to_plain
 from fixtures.cases import in_order, photo
 
@@ -107,13 +108,13 @@ def test_what_was_not_found_leaves_no_reason() -> None:
 def test_more_signs_never_turn_a_referral_back() -> None:
     kinds = list(SignKind)
     for chosen in combinations(kinds, 3):
-        whole = combined([sign(kind) for kind in chosen])
+        whole = combined([sign(kind) for kind in chosen], RULES)
         for pair in combinations(chosen, 2):
-            assert set(combined([sign(kind) for kind in pair])) <= set(whole)
+            assert set(combined([sign(kind) for kind in pair], RULES)) <= set(whole)
 
 
 def test_every_sign_that_counts_has_its_innocent_causes_written_down() -> None:
-    assert all(INNOCENT_CAUSES[kind] for kind in SignKind if counted(sign(kind)))
+    assert all(INNOCENT_CAUSES[kind] for kind in SignKind if counted(sign(kind), RULES))
 
 
 def test_the_claimant_is_not_told_which_signs_were_found() -> None:
