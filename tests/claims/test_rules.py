@@ -14,7 +14,7 @@ from models import registry
 def test_thresholds_change_only_together_with_the_version() -> None:
     assert to_plain(RULES) == snapshot(
         {
-            "version": "3.3",
+            "version": "3.4",
             "code": 2,
             "paper_read_confidence_min": 0.8,
             "nose_accept_similarity_min": 0.48,
@@ -45,6 +45,7 @@ def test_thresholds_change_only_together_with_the_version() -> None:
             "name_mask_any_length": True,
             "photo_copied_min": 0.99,
             "photo_maybe_copied_min": 0.5,
+            "photo_signs_noted_only": ["copy_move", "recapture"],
             "cover_recorded_minutes_max": 5,
             "same_event_other_order_minutes_max": 1,
             "same_person_window_days": 30,
