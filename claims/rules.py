@@ -145,8 +145,8 @@ RULES = Rules(
     # honest photos alone would allow less (the surest comes to .57), and who is said to have sent a copy is said so at
     # 99 in 100.
     photo_copied_min=0.99,
-    # Measured: `miaopei bench provenance --folder DIR` on photos as cameras wrote them (docs/provenance.md). A sign found
-    # on more than 2 in 100 of them is noted only: cloth and tiles have fine patterns, and two apples look alike.
+    # Measured: `miaopei bench provenance --folder DIR` on photos as cameras wrote them (docs/provenance.md). A sign
+    # found on more than 2 in 100 of them is noted only: cloth and tiles have fine patterns, and two apples look alike.
     photo_signs_noted_only=("copy_move", "recapture"),
     photo_maybe_copied_min=0.5,  # a policy choice: what is more likely a copy than not is not paid unseen
     # A policy choice: clocks of telephones and of platforms are out by minutes, not by more.
