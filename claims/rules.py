@@ -76,8 +76,8 @@ class Rules:
     # a person looks before it is paid.
     photo_maybe_copied_min: float = 1.01
 
-    # Since 3.4, before which they counted. Kinds of signs of a photo's origin (`SignKind`) that are noted and never
-    # stand beside another.
+    # Since 3.4, before which they counted. Signs of a photo's origin that are noted and never stand beside another:
+    # kinds (`SignKind`), or a kind and the value found with a space between.
     photo_signs_noted_only: tuple[str, ...] = ()
 
     # Since 3.2. A cover of which the house was told, or that it was told to widen, later than so many minutes after the
@@ -147,7 +147,8 @@ RULES = Rules(
     photo_copied_min=0.99,
     # Measured: `miaopei bench provenance --folder DIR` on photos as cameras wrote them (docs/provenance.md). A sign
     # found on more than 2 in 100 of them is noted only: cloth and tiles have fine patterns, and two apples look alike.
-    photo_signs_noted_only=("copy_move", "recapture"),
+    # Who saves a photo days later changes its date of change, and nothing else.
+    photo_signs_noted_only=("copy_move", "exif_dates changed_later", "recapture"),
     photo_maybe_copied_min=0.5,  # a policy choice: what is more likely a copy than not is not paid unseen
     # A policy choice: clocks of telephones and of platforms are out by minutes, not by more.
     cover_recorded_minutes_max=5,

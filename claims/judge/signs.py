@@ -44,7 +44,9 @@ _NOT_NOTED: Mapping[SignKind, frozenset[str]] = MappingProxyType({SignKind.C2PA:
 
 def counted(sign: ProvenanceSign, rules: Rules) -> bool:
     """Return True if the sign may stand beside another as a reason to look."""
-    if sign.state != "found" or sign.kind in _NEVER_COUNTED or sign.kind in rules.photo_signs_noted_only:
+    if sign.state != "found" or sign.kind in _NEVER_COUNTED:
+        return False
+    if {str(sign.kind), f"{sign.kind} {sign.value}"} & set(rules.photo_signs_noted_only):
         return False
     return sign.value in _COUNTED_VALUES.get(sign.kind, frozenset({sign.value}))
 

@@ -45,7 +45,7 @@ def test_thresholds_change_only_together_with_the_version() -> None:
             "name_mask_any_length": True,
             "photo_copied_min": 0.99,
             "photo_maybe_copied_min": 0.5,
-            "photo_signs_noted_only": ["copy_move", "recapture"],
+            "photo_signs_noted_only": ["copy_move", "exif_dates changed_later", "recapture"],
             "cover_recorded_minutes_max": 5,
             "same_event_other_order_minutes_max": 1,
             "same_person_window_days": 30,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 class FrameLimits:
     work_edge_px: int = 384
     paper_levels_max: int = 10  # from the paper's colour: what compression leaves of one colour
+    exact_levels_max: int = 2  # from the paper's own middle: what drawn paper keeps to, and lit paper does not
     row_paper_min: float = 0.97  # share of a row that is paper: an empty row
     text_paper_min: float = 0.45  # share of a text row that still is paper
 
@@ -21,12 +22,14 @@ class FrameLimits:
 class Frame:
     """Layout of a picture as a screen.
 
-    paper: share of the picture in its most frequent colour, called paper. empty_rows, text_rows: shares of the rows.
+    paper: share of the picture in its most frequent colour, called paper. exact: share of the paper that keeps to one
+    colour: a screen's is drawn, a wall's and a table's is lit unevenly. empty_rows, text_rows: shares of the rows.
     lines: runs of text rows between empty rows. margins: share of the rows that begin and end with paper. body: share
     of the rows in the longest run that is not paper (the photo shown). aspect: height divided by width.
     """
 
     paper: float
+    exact: float
     empty_rows: float
     text_rows: float
     lines: int
@@ -48,11 +51,15 @@ def frame(pixels: NDArray[np.uint8], limits: FrameLimits = FrameLimits()) -> Fra
     low, high = (np.clip(paper + sign * limits.paper_levels_max, 0, 255).tolist() for sign in (-1, 1))
     same = cv2.inRange(small, tuple(low), tuple(high)) > 0
     shares = same.mean(axis=1)
+    of_paper = small[same].astype(np.int16)
+    middle = np.median(of_paper, axis=0) if len(of_paper) else np.zeros(3)
+    near = (np.abs(of_paper - middle) <= limits.exact_levels_max).all(axis=1)
     empty = shares >= limits.row_paper_min
     text = ~empty & (shares >= limits.text_paper_min)
     body = ~empty & ~text
     return Frame(
         paper=float(same.mean()),
+        exact=float(near.mean()) if len(near) else 0.0,
         empty_rows=float(empty.mean()),
         text_rows=float(text.mean()),
         lines=_lines(empty, text),
