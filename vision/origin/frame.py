@@ -22,8 +22,8 @@ class FrameLimits:
 class Frame:
     """Layout of a picture as a screen.
 
-    paper: share of the picture in its most frequent colour, called paper. exact: share of the paper that keeps to one
-    colour: a screen's is drawn, a wall's and a table's is lit unevenly. empty_rows, text_rows: shares of the rows.
+    paper: share of the picture in its most frequent colour, called paper. exact: share of the empty rows of
+    one colour: a screen's is drawn, a wall's and a table's is lit unevenly. empty_rows, text_rows: shares of the rows.
     lines: runs of text rows between empty rows. margins: share of the rows that begin and end with paper. body: share
     of the rows in the longest run that is not paper (the photo shown). aspect: height divided by width.
     """
@@ -51,15 +51,12 @@ def frame(pixels: NDArray[np.uint8], limits: FrameLimits = FrameLimits()) -> Fra
     low, high = (np.clip(paper + sign * limits.paper_levels_max, 0, 255).tolist() for sign in (-1, 1))
     same = cv2.inRange(small, tuple(low), tuple(high)) > 0
     shares = same.mean(axis=1)
-    of_paper = small[same].astype(np.int16)
-    middle = np.median(of_paper, axis=0) if len(of_paper) else np.zeros(3)
-    near = (np.abs(of_paper - middle) <= limits.exact_levels_max).all(axis=1)
     empty = shares >= limits.row_paper_min
     text = ~empty & (shares >= limits.text_paper_min)
     body = ~empty & ~text
     return Frame(
         paper=float(same.mean()),
-        exact=float(near.mean()) if len(near) else 0.0,
+        exact=_exact(small[empty], limits.exact_levels_max),
         empty_rows=float(empty.mean()),
         text_rows=float(text.mean()),
         lines=_lines(empty, text),
@@ -67,6 +64,15 @@ def frame(pixels: NDArray[np.uint8], limits: FrameLimits = FrameLimits()) -> Fra
         body=_longest(body) / len(body),
         aspect=size[1] / size[0],
     )
+
+
+def _exact(rows: NDArray[np.uint8], levels_max: int) -> float:
+    """Return the share of the pixels of these rows within `levels_max` of their median colour; 0 without any."""
+    if not rows.size:
+        return 0.0
+    values = rows.reshape(-1, 3).astype(np.int16)
+    far = np.abs(values - np.median(values, axis=0)).max(axis=1)
+    return float(np.mean(far <= levels_max))
 
 
 def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
