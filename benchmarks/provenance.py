@@ -6,6 +6,9 @@ phone's working size with fresh noise and one compression, and a few 12-megapixe
 Positives are made by code (`fixtures.edits`, `fixtures.provenance_cases`, `fixtures.content_credentials`): synthetic,
 so that a detection rate says what the measure reacts to, not how much fraud it finds. Beside each stands a naive
 baseline at the threshold that gives it one false alarm in a hundred on these very photos, which flatters it.
+
+`--folder DIR` adds false alarms by kind of camera on photos of one's own, as cameras wrote them
+(`benchmarks.camera_photos`).
 """
 
 from __future__ import annotations
@@ -17,9 +20,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 import cv2
@@ -30,6 +34,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import beta
 
+from api.commands.benches import CannotMeasure
+from benchmarks import camera_photos
 from benchmarks.report import machine
 from fixtures import caltech, content_credentials, edits, provenance_cases
 from fixtures.phone_photos import phone_photo
@@ -48,6 +54,7 @@ from vision.origin.sign import OriginSignKind, Sign
 
 SEED: Final = 20261122
 BASELINE_FALSE_ALARMS: Final = 0.01
+QUICK_CAMERA_PHOTOS: Final = 20
 Pixels = NDArray[np.uint8]
 
 
@@ -65,10 +72,13 @@ FULL: Final = ProvenanceSize(files=300, resized=100, phones=6, positives=40)
 QUICK: Final = ProvenanceSize(files=30, resized=10, phones=2, positives=8)
 
 
-def run(*, quick: bool = False) -> dict[str, Any]:
-    """Returns the figures. Raises FileNotFoundError, naming the path, without the measuring photos beside the
-    checkout.
+def run(*, quick: bool = False, folder: Path | None = None) -> dict[str, Any]:
+    """Returns the figures. folder: photos as cameras wrote them; each row of `false_alarms` then holds {kind of camera:
+    [found, measured]} as well. Raises FileNotFoundError, naming the path, without the measuring photos beside the
+    checkout, CannotMeasure for a folder that is not there.
     """
+    if folder is not None and not folder.is_dir():
+        raise CannotMeasure(f"there is no folder {folder}")
     size = QUICK if quick else FULL
     rng = np.random.default_rng(SEED)
     photos = [photo.pixels for photo in islice(caltech.photos("test"), size.files)]
@@ -92,6 +102,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
             name: _detection(decoder, kind, case, photos[: size.positives], rng, naive) for name, kind, case in _cases()
         }
         by_rule = _by_rule(decoder, photos[0])
+        cameras = _cameras(decoder, folder, quick=quick)
     return {
         "quick": quick,
         "machine": machine(),
@@ -99,13 +110,22 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         "false_alarms": {
             kind.value: _rate([[s for s in signs if s.kind is kind] for rows in alarms.values() for signs in rows])
             | {name: _found([s for signs in rows for s in signs if s.kind is kind]) for name, rows in alarms.items()}
+            | cameras.get("false_alarms", {}).get(kind.value, {})
             for kind in OriginSignKind
         },
+        "cameras": {name: value for name, value in cameras.items() if name != "false_alarms"},
         "detection": detection,
         "by_rule": by_rule,
         "cpu_ms": _cpu_ms(photos, size.phones),
         "seconds": round(time.monotonic() - started),
     }
+
+
+def _cameras(decoder: Decoder, folder: Path | None, *, quick: bool) -> dict[str, Any]:
+    if folder is None:
+        return {}
+    most = QUICK_CAMERA_PHOTOS if quick else None
+    return camera_photos.measure(folder, lambda data: _signs(decoder, data)[0], most)
 
 
 def _files(count: int) -> Iterator[bytes]:
@@ -128,8 +148,8 @@ def _files(count: int) -> Iterator[bytes]:
 def _signs(decoder: Decoder, data: bytes) -> tuple[list[Sign], Picture]:
     picture = decoder.decode(data, marks=True)
     credentials = decoder.credentials(data) if picture.origin.marks.get("c2pa") == "embedded" else None
-    signs = [*file_signs(picture.exif, picture.origin, credentials), *pixel_signs(picture, _keypoints(picture.pixels))]
-    return signs, picture
+    in_file = file_signs(picture.exif, picture.origin, credentials, now=datetime.now(UTC))
+    return [*in_file, *pixel_signs(picture, _keypoints(picture.pixels))], picture
 
 
 def _keypoints(pixels: Pixels) -> geometry.Keypoints:
@@ -313,6 +333,13 @@ def show(result: dict[str, Any]) -> None:
     for name, row in result["false_alarms"].items():
         table.add_row(name, *(str(row[key]) for key in ("found", "looked", "rate", "rate_upper_95")))
     console.print(table)
+    if result["cameras"]:
+        kinds = [kind for kind in camera_photos.KINDS if kind in result["cameras"]["photos"]]
+        table = Table("sign", *kinds, title="false alarms of measured, by kind of camera")
+        for name, row in result["false_alarms"].items():
+            table.add_row(name, *(" of ".join(map(str, row[kind])) if kind in row else "" for kind in kinds))
+        console.print(table)
+        console.print(result["cameras"])
     table = Table("case", "found", "looked", "rate", "baseline", title="made to be found")
     for name, row in result["detection"].items():
         table.add_row(name, *(str(row[key]) for key in ("found", "looked", "rate")), str(row.get("baseline", "")))

@@ -91,6 +91,9 @@ class Rules:
     photo_points_agree_min: int = 0
     photo_pixels_agree_min: float = 0.0
     photo_pdq_near_max_bits: int = 256
+    # Since 3.4, before which they counted. Signs of a photo's origin that are noted and never stand beside another:
+    # kinds (`SignKind`), or a kind and the value found with a space between.
+    photo_signs_noted_only: tuple[str, ...] = ()
 
     # Since 3.2. A cover of which the house was told, or that it was told to widen, later than so many minutes after the
     # event.
@@ -157,6 +160,10 @@ RULES = Rules(
     # honest photos alone would allow less (the surest comes to .57), and who is said to have sent a copy is said so at
     # 99 in 100.
     photo_copied_min=0.99,
+    # Measured: `miaopei bench provenance --folder DIR` on photos as cameras wrote them (docs/provenance.md). A sign
+    # found on more than 2 in 100 of them is noted only: cloth and tiles have fine patterns, and two apples look alike.
+    # Who saves a photo days later changes its date of change, and nothing else.
+    photo_signs_noted_only=("copy_move", "exif_dates changed_later", "recapture"),
     photo_maybe_copied_min=0.5,  # a policy choice: what is more likely a copy than not is not paid unseen
     # Provisional: measured by `python -m models.train.copy_fusion` on groups of several photos of one scene.
     photo_scene_inliers_min=12,

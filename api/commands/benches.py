@@ -24,6 +24,7 @@ NAMES = (
     "library",
     "flows",
 )
+WITH_FOLDER = ("photos", "provenance")  # those that measure on a folder of one's own
 
 
 class CannotMeasure(Exception):
@@ -36,7 +37,10 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A small sample: shows that it runs, proves nothing")] = False,
     folder: Annotated[
         Path | None,
-        typer.Option(help="photos: measure on this folder's photos; sub-folders are sources, views/GROUP/ one scene"),
+        typer.Option(
+            help="photos, provenance: measure on this folder's photos; for photos sub-folders are sources and"
+            " views/GROUP/ is one scene, provenance takes them as cameras wrote them",
+        ),
     ] = None,
     sscd: Annotated[
         Path | None,
@@ -50,11 +54,14 @@ def bench(
     """Measure one part and print its table; with --json the last line is one object."""
     if name not in NAMES:
         raise fail(f"no benchmark {name!r}; there are: {', '.join(NAMES)}")
-    if folder is not None and name != "photos":
-        raise fail("--folder belongs to `miaopei bench photos`")
+    if folder is not None and name not in WITH_FOLDER:
+        raise fail(f"--folder belongs to {', '.join(f'`miaopei bench {name}`' for name in WITH_FOLDER)}")
+    options: dict[str, Path | None] = {"folder": folder} if name in WITH_FOLDER else {}
+    if name == "photos":
+        options["sscd"] = sscd
     module = importlib.import_module(f"benchmarks.{name}")
     try:
-        result = module.run(quick=quick, folder=folder, sscd=sscd) if name == "photos" else module.run(quick=quick)
+        result = module.run(quick=quick, **options)
     except (CannotMeasure, ModelMissing, ModelCorrupt) as error:
         raise fail(str(error)) from error
     if as_json:

@@ -41,7 +41,7 @@ def judge(
             reasons.append(_unmeasured(photo, enough=measured >= needed))
         else:
             reasons += _provenance(claim, product, photo, rules)
-            reasons += signs.judge(photo)
+            reasons += signs.judge(photo, rules)
     if measured < needed and not any(isinstance(photo, UnmeasuredPhoto) for photo in photos):
         reasons.append(reason("photos_missing", str(measured), f">= {needed}"))
     return reasons

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from claims.decision import Reason
 from claims.evidence import PhotoFact, ProvenanceSign, SignKind
 from claims.reasons import reason
+from claims.rules import Rules
 
 CRASHED = "crashed"  # value of an unmeasured sign whose check died
 
@@ -41,9 +42,11 @@ _COUNTED_VALUES: Mapping[SignKind, frozenset[str]] = MappingProxyType(
 _NOT_NOTED: Mapping[SignKind, frozenset[str]] = MappingProxyType({SignKind.C2PA: frozenset({"trusted"})})
 
 
-def counted(sign: ProvenanceSign) -> bool:
+def counted(sign: ProvenanceSign, rules: Rules) -> bool:
     """Return True if the sign may stand beside another as a reason to look."""
     if sign.state != "found" or sign.kind in _NEVER_COUNTED:
+        return False
+    if {str(sign.kind), f"{sign.kind} {sign.value}"} & set(rules.photo_signs_noted_only):
         return False
     return sign.value in _COUNTED_VALUES.get(sign.kind, frozenset({sign.value}))
 
@@ -53,9 +56,9 @@ def independent(first: ProvenanceSign, second: ProvenanceSign) -> bool:
     return not INNOCENT_CAUSES[first.kind] & INNOCENT_CAUSES[second.kind]
 
 
-def combined(signs: Sequence[ProvenanceSign]) -> tuple[ProvenanceSign, ...]:
+def combined(signs: Sequence[ProvenanceSign], rules: Rules) -> tuple[ProvenanceSign, ...]:
     """Return every sign that stands beside an independent one, in the order of their kinds; () where none do."""
-    strong = sorted((sign for sign in signs if counted(sign)), key=lambda sign: sign.kind)
+    strong = sorted((sign for sign in signs if counted(sign, rules)), key=lambda sign: sign.kind)
     kinds = {sign.kind for pair in combinations(strong, 2) if independent(*pair) for sign in pair}
     return tuple(sign for sign in strong if sign.kind in kinds)
 
@@ -73,14 +76,14 @@ def detail(signs: Sequence[ProvenanceSign]) -> str:
     return "; ".join(sign.detail for sign in signs)
 
 
-def judge(photo: PhotoFact) -> list[Reason]:
+def judge(photo: PhotoFact, rules: Rules) -> list[Reason]:
     """Return the reasons of one photo's signs: those noted, those that refer together, and checks that crashed."""
     reasons = [
         reason("photo_sign_noted", sign.kind, "none", evidence_id=photo.evidence_id, detail=detail([sign]))
         for sign in photo.signs
         if sign.state == "found" and sign.value not in _NOT_NOTED.get(sign.kind, frozenset())
     ]
-    together = combined(photo.signs)
+    together = combined(photo.signs, rules)
     if together:
         reasons.append(
             reason(

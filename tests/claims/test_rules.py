@@ -53,6 +53,7 @@ def test_thresholds_change_only_together_with_the_version() -> None:
             "photo_points_agree_min": 6,
             "photo_pixels_agree_min": 0.75,
             "photo_pdq_near_max_bits": 40,
+            "photo_signs_noted_only": ["copy_move", "exif_dates changed_later", "recapture"],
             "cover_recorded_minutes_max": 5,
             "same_event_other_order_minutes_max": 1,
             "same_person_window_days": 30,

@@ -246,10 +246,10 @@ def judged() -> Iterator[Case]:
             yield pet.with_facts(noses=(UnmeasuredNose("n", "pet-1", words, retryable),))
             yield pet.with_facts(noses=(UnmeasuredNose("n", "pet-1", words, retryable), nose()))
     yield food.with_facts(photos=())
-    moire = ProvenanceSign(SignKind.RECAPTURE, "found", "moire", "pattern", 1.2, (("fine_pattern", "1.20"),))
+    screen = ProvenanceSign(SignKind.SCREENSHOT, "found", "app_screen", "pattern", 6.0, (("app_screen",),))
     prompt = ProvenanceSign(SignKind.GENERATOR, "found", "generated", "prompt", None, (("prompt_of", "ComfyUI"),))
     died = ProvenanceSign(SignKind.C2PA, "unmeasured", "crashed", "the check died", None, (("no_credentials",),))
-    for signs in ((moire,), (moire, prompt), (died,), (replace(moire, said=()), replace(prompt, said=()))):
+    for signs in ((screen,), (screen, prompt), (died,), (replace(screen, said=()), replace(prompt, said=()))):
         yield food.with_facts(photos=(replace(photo(), signs=signs),))
     # papers
     for case, sound_paper in ((medical, invoice()), (wards, stay()), (pet, vet_bill())):

@@ -24,6 +24,7 @@ from vision.origin.words import ENGLISH
 LANGUAGES = languages()
 PHRASES = texts("en").names("sign_phrases")
 MOIRE = ProvenanceSign(SignKind.RECAPTURE, "found", "moire", "pattern", 1.2, (("fine_pattern", "1.20"),))
+SCREEN = ProvenanceSign(SignKind.SCREENSHOT, "found", "app_screen", "screen", 6.0, (("app_screen",),))
 PROMPT = ProvenanceSign(SignKind.GENERATOR, "found", "generated", "prompt", None, (("prompt_of", "ComfyUI"),))
 SIGNED = ProvenanceSign(
     SignKind.C2PA, "found", "untrusted", "signed", None, (("signed_untrusted",), ("written_by", "Photo Lab {0} 3"))
@@ -67,15 +68,12 @@ def test_a_noted_sign_reads_in_the_language_of_the_page() -> None:
 
 
 def test_signs_that_refer_together_read_in_the_language_of_the_page() -> None:
-    decision = decided(MOIRE, PROMPT)
+    decision = decided(SCREEN, PROMPT)
     assert decision.outcome is Outcome.REFER
     sentences = words(decision, "photo_signs_combined")
-    assert sentences["zh"].endswith(
-        "生成式图片、翻拍屏幕或印刷品（文件带有 ComfyUI 的提示词；通幅细密纹路，如翻拍屏幕或印刷品（1.20，界限 1））"
-    )
+    assert sentences["zh"].endswith("生成式图片、应用截图（文件带有 ComfyUI 的提示词；应用界面）")
     assert sentences["en"].endswith(
-        "generated picture, taken from a screen or print (the file carries a prompt of ComfyUI;"
-        " a fine pattern all over, as of a screen or a print photographed (1.20 of 1))"
+        "generated picture, app screen (the file carries a prompt of ComfyUI; an app's screen)"
     )
 
 

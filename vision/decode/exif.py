@@ -7,29 +7,25 @@ child and never reach this process.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
+from vision.decode.exif_dates import moment, zone_of
 from vision.measurement import Unmeasured
 
 # Cameras write local time. Without OffsetTimeOriginal, China Standard Time is assumed: the claimants live there.
 CAMERA_ZONE_ASSUMED: Final = timezone(timedelta(hours=8))
 TEXT_CHARACTERS_MAX: Final = 120
 
-NO_DATE: Final = Unmeasured("the EXIF time of taking is not a date")
-
-_WHEN = re.compile(r"(\d{4}):(\d{2}):(\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
-_OFFSET = re.compile(r"([+-])(\d{2}):(\d{2})")
-
 
 @dataclass(frozen=True, slots=True)
 class ExifReading:
     """EXIF facts of one file.
 
-    taken_at: DateTimeOriginal, always with a zone; `zone_known`: the file named it, otherwise it was assumed.
+    taken_at: DateTimeOriginal, always with a zone; `zone_known`: the file named it, otherwise it was assumed. What a
+    clock shows that nobody set is unmeasured (`vision.decode.exif_dates`).
     software, camera: as written by the device or editor, control characters removed, at most 120 characters.
     """
 
@@ -55,7 +51,7 @@ def exif_reading(tags: Mapping[str, str]) -> ExifReading:
         return no_exif()
     if problem := tags.get("problem", ""):
         return no_exif(f"the file's EXIF cannot be read: {problem}")
-    zone = _zone(tags.get("offset", ""))
+    zone = zone_of(tags.get("offset", ""))
     return ExifReading(
         taken_at=moment(tags.get("taken_at", ""), zone or CAMERA_ZONE_ASSUMED),
         software=clean_text(tags.get("software", "")) or Unmeasured("the EXIF names no software"),
@@ -74,26 +70,3 @@ def clean_text(raw: str) -> str:
 def _camera(make: str, model: str) -> str:
     # "Canon" + "Canon EOS R6" is one name, not two.
     return model if make and model.lower().startswith(make.lower()) else f"{make} {model}".strip()
-
-
-def moment(raw: str, zone: timezone) -> datetime | Unmeasured:
-    """Parse an EXIF date ("2024:05:01 12:00:00") in `zone`."""
-    match = _WHEN.match(raw.strip())
-    if match is None:
-        return NO_DATE if raw.strip() else Unmeasured("the EXIF has no time of taking")
-    year, month, day, hour, minute, second = (int(part) for part in match.groups())
-    try:
-        return datetime(year, month, day, hour, minute, second, tzinfo=zone)
-    except ValueError:  # cameras without a clock write 0000:00:00 00:00:00 for "unknown"
-        return NO_DATE
-
-
-def _zone(raw: str) -> timezone | None:
-    match = _OFFSET.fullmatch(raw.strip())
-    if match is None:
-        return None
-    sign, hours, minutes = match.group(1), int(match.group(2)), int(match.group(3))
-    if hours > 14 or minutes > 59:
-        return None
-    offset = timedelta(hours=hours, minutes=minutes)
-    return timezone(offset if sign == "+" else -offset)

@@ -20,6 +20,7 @@ from PIL import Image
 
 from formats import boxes
 from vision.decode import heif
+from vision.decode.exif_dates import gps_days_later
 from vision.decode.likeness import thumbnail_likeness
 
 TEXT_BYTES_MAX: Final = 262_144  # of one text; a camera's XMP packet has some 3 kB, an editor's up to 100
@@ -57,7 +58,8 @@ def read_marks(data: bytes, media_type: str, exif: Image.Exif | None, small: Ima
 
     data: the whole file. small: the decoded picture, not yet turned upright.
 
-    modified_at, digitized_at: as in the file. gps_days_off: days between GPS and camera date. processing_software,
+    modified_at, digitized_at: as in the file. gps_days_off: days by which the GPS date is later
+    than the camera's, negative if earlier. processing_software,
     creator_tool, png_software, program: names of programs. generator: the program whose prompt is in the file.
     source_type: IPTC's word. aigc_label: 1, 2 or 3. c2pa: "embedded" or "remote". thumbnail: "likeness 0.97", or why
     there is none to compare.
@@ -132,16 +134,10 @@ def _read_exif(exif: Image.Exif, small: Image.Image, marks: dict[str, str]) -> N
 
 
 def _gps_days_off(taken: str, gps_date: str) -> str:
-    """Return the whole days between the camera's date and the satellites'; "" if one is missing. UTC and local time
-    differ by up to one."""
-    days = []
-    for text in (taken, gps_date):
-        match = re.match(r"(\d{4}):(\d{2}):(\d{2})", text)
-        if not match:
-            return ""
-        year, month, day = (int(part) for part in match.groups())
-        days.append(year * 372 + month * 31 + day if 1 <= month <= 12 and 1 <= day <= 31 else 0)
-    return str(abs(days[0] - days[1])) if all(days) else ""
+    """Return by how many days the satellites' date is later than the camera's, with a sign where it is earlier; "" if
+    they cannot be compared."""
+    days = gps_days_later(taken, gps_date)
+    return "" if days is None else str(days)
 
 
 def tag_text(value: Any) -> str:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from vision.decode.credentials import Credentials
-from vision.decode.exif import NO_DATE, ExifReading, moment
+from vision.decode.exif import ExifReading
+from vision.decode.exif_dates import NO_DATE, is_unset, moment
 from vision.decode.file_reading import FileReading
 from vision.measurement import Unmeasured
 from vision.origin.programs import editor, generator
@@ -36,12 +37,17 @@ class FileSignLimits:
 
     dates_apart_days_max: wrong time zones and clocks put a file's dates up to a day apart; if they differ by more, one
     of them is not the camera's. A choice, not a measurement: no collection of files straight from phones was at hand.
-    gps_days_apart_max: the same between the camera's date and the satellites', which is UTC and may be an old fix.
+    gps_days_apart_max: the same where the satellites' date is later than the camera's; it is UTC.
+    gps_fix_age_days_max: the same where it is earlier: a phone keeps its last fix, for days where it sees no sky. Three
+    days were measured on an iPhone 6s; a week is a choice.
+    future_days_min: how far ahead of the clock a date must lie to be one of a clock that was set wrong.
     thumbnail_likeness_min: see docs/provenance.md.
     """
 
     dates_apart_days_max: float = 1.5
     gps_days_apart_max: int = 2
+    gps_fix_age_days_max: int = 7
+    future_days_min: float = 1.5
     thumbnail_likeness_min: float = 0.8
 
 
@@ -50,8 +56,11 @@ def file_signs(
     reading: FileReading,
     credentials: Credentials | Unmeasured | None,
     limits: FileSignLimits = FileSignLimits(),
+    *,
+    now: datetime,
 ) -> tuple[Sign, ...]:
-    """Return every sign in the metadata. credentials: None if the file has none; Unmeasured if the check failed."""
+    """Return every sign in the metadata. credentials: None if the file has none; Unmeasured if the check failed. now:
+    dates later than this are none."""
     marks = reading.marks
     if not reading.looked:
         return (*(not_applicable(kind, "not_looked") for kind in _OF_METADATA), credentials_sign(marks, credentials))
@@ -60,7 +69,7 @@ def file_signs(
         return (*unread, credentials_sign(marks, credentials))
     return (
         _software(exif, marks),
-        _dates(exif, marks, limits),
+        _dates(exif, marks, limits, now),
         _thumbnail(marks, limits),
         _generator(exif, marks, credentials),
         credentials_sign(marks, credentials),
@@ -88,24 +97,29 @@ def _written_by(names: Sequence[str]) -> Phrase:
     return ("written_by", ", ".join(names)[:120])
 
 
-def _dates(exif: ExifReading, marks: Mapping[str, str], limits: FileSignLimits) -> Sign:
+def _dates(exif: ExifReading, marks: Mapping[str, str], limits: FileSignLimits, now: datetime) -> Sign:
     kind = OriginSignKind.EXIF_DATES
     taken = exif.taken_at
     if isinstance(taken, Unmeasured):
-        return not_applicable(kind, "time_taken_no_date" if taken == NO_DATE else "no_time_taken")
-    others = {
-        name: moment(marks[f"{name}_at"], UTC).replace(tzinfo=taken.tzinfo)  # type: ignore[union-attr]
-        for name in ("modified", "digitized")
-        if isinstance(moment(marks.get(f"{name}_at", ""), UTC), datetime)
-    }
-    apart = {name: (when - taken).total_seconds() / 86_400 for name, when in others.items()}
-    gps = marks.get("gps_days_off", "")
-    satellites = int(gps) if gps.isdigit() and len(gps) < 8 else 0
-    if not apart and not gps:
+        if taken == NO_DATE:
+            return not_applicable(kind, "time_taken_no_date")
+        return not_applicable(kind, "time_taken_unset" if is_unset(taken) else "no_time_taken")
+    future = now + timedelta(days=limits.future_days_min)
+    if taken > future:
+        return not_applicable(kind, "time_taken_future")
+    apart: dict[str, float] = {}
+    for name in ("modified", "digitized"):
+        when = moment(marks.get(f"{name}_at", ""), UTC)
+        # A date that a clock shows that nobody set, or that is still to come, contradicts nothing.
+        if isinstance(when, datetime) and when <= future:
+            apart[name] = (when.replace(tzinfo=taken.tzinfo) - taken).total_seconds() / 86_400
+    gps = _whole_days(marks.get("gps_days_off", ""))
+    if not apart and gps is None:
         return not_applicable(kind, "one_date")
-    score = max([abs(days) for days in apart.values()] + [float(satellites)])
-    if satellites > limits.gps_days_apart_max:
-        return Sign(kind, "found", "gps", (("gps_date_apart", f"{satellites}"),), score)
+    satellites = gps or 0
+    score = max([abs(days) for days in apart.values()] + [float(abs(satellites))])
+    if satellites > limits.gps_days_apart_max or -satellites > limits.gps_fix_age_days_max:
+        return Sign(kind, "found", "gps", (("gps_date_apart", f"{abs(satellites)}"),), score)
     if abs(apart.get("digitized", 0.0)) > limits.dates_apart_days_max:
         return Sign(kind, "found", "digitized", (("digitized_apart", f"{abs(apart['digitized']):.0f}"),), score)
     if apart.get("modified", 0.0) < -limits.dates_apart_days_max:
@@ -113,6 +127,11 @@ def _dates(exif: ExifReading, marks: Mapping[str, str], limits: FileSignLimits) 
     if apart.get("modified", 0.0) > limits.dates_apart_days_max:
         return Sign(kind, "found", "changed_later", (("changed_after", f"{apart['modified']:.0f}"),), score)
     return Sign(kind, "not_found", "", (("dates_agree",),), score)
+
+
+def _whole_days(text: str) -> int | None:
+    digits = text.removeprefix("-")
+    return int(text) if digits.isascii() and digits.isdigit() and len(digits) < 8 else None
 
 
 def _thumbnail(marks: Mapping[str, str], limits: FileSignLimits) -> Sign:

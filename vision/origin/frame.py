@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 class FrameLimits:
     work_edge_px: int = 384
     paper_levels_max: int = 10  # from the paper's colour: what compression leaves of one colour
+    exact_levels_max: int = 2  # from the paper's own middle: what drawn paper keeps to, and lit paper does not
     row_paper_min: float = 0.97  # share of a row that is paper: an empty row
     text_paper_min: float = 0.45  # share of a text row that still is paper
 
@@ -21,12 +22,14 @@ class FrameLimits:
 class Frame:
     """Layout of a picture as a screen.
 
-    paper: share of the picture in its most frequent colour, called paper. empty_rows, text_rows: shares of the rows.
+    paper: share of the picture in its most frequent colour, called paper. exact: share of the empty rows of
+    one colour: a screen's is drawn, a wall's and a table's is lit unevenly. empty_rows, text_rows: shares of the rows.
     lines: runs of text rows between empty rows. margins: share of the rows that begin and end with paper. body: share
     of the rows in the longest run that is not paper (the photo shown). aspect: height divided by width.
     """
 
     paper: float
+    exact: float
     empty_rows: float
     text_rows: float
     lines: int
@@ -53,6 +56,7 @@ def frame(pixels: NDArray[np.uint8], limits: FrameLimits = FrameLimits()) -> Fra
     body = ~empty & ~text
     return Frame(
         paper=float(same.mean()),
+        exact=_exact(small[empty], limits.exact_levels_max),
         empty_rows=float(empty.mean()),
         text_rows=float(text.mean()),
         lines=_lines(empty, text),
@@ -60,6 +64,15 @@ def frame(pixels: NDArray[np.uint8], limits: FrameLimits = FrameLimits()) -> Fra
         body=_longest(body) / len(body),
         aspect=size[1] / size[0],
     )
+
+
+def _exact(rows: NDArray[np.uint8], levels_max: int) -> float:
+    """Return the share of the pixels of these rows within `levels_max` of their median colour; 0 without any."""
+    if not rows.size:
+        return 0.0
+    values = rows.reshape(-1, 3).astype(np.int16)
+    far = np.abs(values - np.median(values, axis=0)).max(axis=1)
+    return float(np.mean(far <= levels_max))
 
 
 def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -25,6 +25,9 @@ class PixelSignLimits:
     clone: CloneLimits = field(default_factory=CloneLimits)
     text_lines_min: int = 4
     empty_rows_min: float = 0.15
+    # A board lit by a window, with goods on it, reaches .54, a night's black .82; 30 screens drawn by `fixtures.edits`
+    # keep .95 and more through JPEG.
+    paper_exact_min: float = 0.9
     moire_luma: float = 4.4
     moire_red: float = 3.3
     moire_blue: float = 3.5
@@ -47,7 +50,8 @@ def pixel_signs(
 def _screenshot(picture: Picture, limits: PixelSignLimits) -> Sign:
     layout = frame(picture.pixels, limits.frame)
     lines: Phrase = ("text_lines", f"{layout.lines}", f"{100 * layout.empty_rows:.0f}")
-    if layout.lines >= limits.text_lines_min and layout.empty_rows >= limits.empty_rows_min:
+    drawn = layout.exact >= limits.paper_exact_min
+    if drawn and layout.lines >= limits.text_lines_min and layout.empty_rows >= limits.empty_rows_min:
         return Sign(OriginSignKind.SCREENSHOT, "found", "app_screen", (("app_screen",), lines), float(layout.lines))
     return Sign(OriginSignKind.SCREENSHOT, "not_found", "", (lines,), float(layout.lines))
 

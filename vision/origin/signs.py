@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from vision.copies.fingerprint import Fingerprint
 from vision.decode.credentials import Credentials
@@ -28,14 +29,22 @@ def look_for_signs(
     *,
     anchors: bytes = b"",
     limits: SignLimits = SignLimits(),
+    now: datetime | None = None,
 ) -> tuple[Sign, ...]:
     """Return one sign of every kind that is looked for, in the order of the kinds.
 
-    data: the file. picture: decoded from it with `marks=True`. anchors: as `Decoder.credentials` takes them. Raises
-    DecoderUnavailable; a check that fails on the file gives an unmeasured sign.
+    data: the file. picture: decoded from it with `marks=True`. anchors: as `Decoder.credentials` takes them. now: dates
+    in the file that are later contradict nothing; the clock's time if None. Raises DecoderUnavailable; a check that
+    fails on the file gives an unmeasured sign.
     """
     signs = (
-        *file_signs(picture.exif, picture.origin, read_credentials(decoder, data, picture, anchors), limits.file),
+        *file_signs(
+            picture.exif,
+            picture.origin,
+            read_credentials(decoder, data, picture, anchors),
+            limits.file,
+            now=now or datetime.now(UTC),
+        ),
         *pixel_signs(picture, fingerprint.keypoints, limits.pixels),
     )
     return tuple(sorted(signs, key=lambda sign: sign.kind))

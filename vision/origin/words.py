@@ -19,6 +19,8 @@ ENGLISH: Mapping[str, str] = MappingProxyType(
         "no_software": "the file names no software",
         "no_time_taken": "the file has no time of taking",
         "time_taken_no_date": "the file's time of taking is not a date",
+        "time_taken_unset": "the file's time of taking is that of a clock that was not set",
+        "time_taken_future": "the file's time of taking is still to come",
         "one_date": "the file has one date only",
         "gps_date_apart": "the satellites' date is {0} days from the camera's",
         "digitized_apart": "taken and digitized {0} days apart",

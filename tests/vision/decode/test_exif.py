@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -13,8 +13,11 @@ from PIL import Image
 
 from fixtures.hostile_files import jpeg, jpeg_exif_overflow, png, webp
 from vision.decode.exif import ExifReading, exif_reading
+from vision.decode.exif_dates import gps_days_later, is_unset
+from vision.decode.file_reading import FileReading
 from vision.decode.image import Decoder
 from vision.measurement import Unmeasured
+from vision.origin.file_signs import file_signs
 
 CHINA = timezone(timedelta(hours=8))
 
@@ -92,6 +95,103 @@ def test_broken_exif_is_unmeasured_and_the_picture_decodes(decoder: Decoder) -> 
 )
 def test_an_impossible_time_is_unmeasured(raw: str) -> None:
     assert exif_reading({"taken_at": raw}).taken_at == Unmeasured("the EXIF time of taking is not a date")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "2002:12:08 12:00:00",  # many Android phones write it into DateTimeDigitized of every photo
+        "1904:01:01 00:00:00",  # Macintosh
+        "1970:01:01 00:03:27",  # Unix, three minutes after the drone was switched on
+        "1970:01:01 08:00:00",  # Unix, in China
+        "1980:01:01 00:00:00",  # DOS and FAT cards
+        "1980:01:06 00:00:19",  # GPS
+        "2000:01:01 00:00:00",
+        "2000:01:01 07:41:12",  # hours after the battery was put in
+        "2010:01:01 00:00:00",  # real-time clocks of telephones
+        "2015:01:01 00:12:09",
+        "2012:01:01 12:00:31",  # clocks that start at noon
+        "2107:12:31 23:59:58",  # the end of FAT
+        "9999:12:31 23:59:59",
+    ],
+)
+def test_a_clock_that_nobody_set_gives_no_date(decoder: Decoder, raw: str) -> None:
+    reading = decoder.decode(jpeg(None, exif=phone_exif(taken_at=raw))).exif
+    assert isinstance(reading.taken_at, Unmeasured)
+    assert reading.taken_at.reason.startswith("the EXIF time of taking is that of a clock that was not set: ")
+    assert is_unset(reading.taken_at)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    ["2002:12:08 12:00:01", "2002:12:09 12:00:00", "2026:01:01 09:30:00", "2026:01:02 00:00:00", "2025:12:31 23:59:59",
+     "1998:12:01 14:22:36", "2000:01:02 10:00:00", "2036:02:07 06:28:16"],
+)  # fmt: skip
+def test_an_ordinary_date_beside_those_stays_one(raw: str) -> None:
+    assert isinstance(exif_reading({"taken_at": raw}).taken_at, datetime)
+
+
+@pytest.mark.parametrize(
+    "raw", ["2026-10-01 09:30:05", "2026/10/01 09:30:05", "2026:10:01T09:30:05", "2026:10:1 9:30:05"]
+)
+def test_a_date_in_another_spelling_is_the_same_date(raw: str) -> None:
+    assert exif_reading({"taken_at": raw}).taken_at == datetime(2026, 10, 1, 9, 30, 5, tzinfo=CHINA)
+
+
+@pytest.mark.parametrize(
+    "raw", ["    :  :     :  :  ", "2000:00:00 00:00:00", "2026:10:01", "::", "2026:10:01 24:00:00"]
+)
+def test_blanks_and_zeros_are_no_date(raw: str) -> None:
+    assert exif_reading({"taken_at": raw, "make": "x"}).taken_at == Unmeasured("the EXIF time of taking is not a date")
+
+
+@pytest.mark.parametrize(
+    ("gps", "later"),
+    [
+        ("2014:09:16", 0),
+        ("2014:09:259", 0),  # the day of the year, as iOS 8 writes it
+        ("2014:09:15", -1),
+        ("2014:9:17", 1),
+        ("1995:01:31", 0),  # a receiver whose weeks wrapped after 1,024
+        ("1980:01:06", None),  # one that never had a fix
+        ("2014:09:999", None),
+        ("2014:03:259", None),  # that day is in no March
+        ("2014:00:00", None),
+        ("0000:00:00", None),
+        ("", None),
+        ("2014:09", None),
+        ("9999:12:999", None),
+    ],
+)
+def test_the_satellites_date_is_read_as_receivers_write_it(gps: str, later: int | None) -> None:
+    assert gps_days_later("2014:09:16 18:02:33", gps) == later
+
+
+def test_nothing_is_compared_with_a_clock_that_nobody_set() -> None:
+    assert gps_days_later("2000:01:01 03:00:00", "2014:09:16") is None
+
+
+ODD_PARTS = st.one_of(
+    st.text(max_size=30),
+    st.from_regex(
+        r"[0-9 ]{4}[:/. -][0-9 ]{1,3}[:/. -][0-9 ]{1,3}([ T][0-9 ]{1,2}:[0-9]{1,2}:[0-9]{1,2})?", fullmatch=True
+    ),
+    st.datetimes(min_value=datetime(1, 1, 1)).map(lambda when: f"{when:%Y:%m:%d %H:%M:%S}".rjust(19, "0")),
+)
+
+
+@given(ODD_PARTS, ODD_PARTS, ODD_PARTS, st.text(max_size=8))
+def test_no_date_whatsoever_makes_an_exception(taken: str, other: str, gps: str, offset: str) -> None:
+    reading = exif_reading({"taken_at": taken, "offset": offset})
+    if isinstance(reading.taken_at, datetime):
+        assert 1995 <= reading.taken_at.year < 2100
+        reading.taken_at.astimezone(UTC)
+    days = gps_days_later(taken, gps)
+    marks = {"modified_at": other, "digitized_at": gps, "gps_days_off": "" if days is None else str(days)}
+    now = datetime(2026, 11, 30, tzinfo=UTC)
+    for sign in file_signs(reading, FileReading(marks, looked=True), None, now=now):
+        assert sign.state in ("found", "not_found", "unmeasured")
+        assert sign.value != "crashed"
 
 
 @pytest.mark.parametrize("offset", ["+99:00", "8", "", "+08:61", "Z"])

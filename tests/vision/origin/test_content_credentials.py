@@ -21,6 +21,8 @@ from vision.origin.signs import read_credentials
 
 CAMERA = identity()
 
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
+
 
 @pytest.fixture(scope="module")
 def decoder() -> Iterator[Decoder]:
@@ -31,7 +33,7 @@ def decoder() -> Iterator[Decoder]:
 def sign_of(decoder: Decoder, data: bytes, kind: OriginSignKind, anchors: bytes = b""):  # type: ignore[no-untyped-def]
     picture = decoder.decode(data, marks=True)
     credentials = read_credentials(decoder, data, picture, anchors)
-    (sign,) = (sign for sign in file_signs(picture.exif, picture.origin, credentials) if sign.kind is kind)
+    (sign,) = (sign for sign in file_signs(picture.exif, picture.origin, credentials, now=NOW) if sign.kind is kind)
     return sign
 
 
@@ -147,5 +149,5 @@ def test_a_check_that_dies_is_told_as_such_and_not_as_a_clean_photo(monkeypatch:
             decoder.credentials(file)
         credentials = read_credentials(decoder, file, picture, b"")
     assert isinstance(credentials, Unmeasured)
-    (sign,) = (s for s in file_signs(no_exif(), picture.origin, credentials) if s.kind is OriginSignKind.C2PA)
+    (sign,) = (s for s in file_signs(no_exif(), picture.origin, credentials, now=NOW) if s.kind is OriginSignKind.C2PA)
     assert (sign.state, sign.value) == ("unmeasured", "crashed")

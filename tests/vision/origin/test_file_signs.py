@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from vision.origin.file_signs import file_signs
 from vision.origin.programs import editor, generator
 from vision.origin.sign import OriginSignKind, Sign
 
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
 
 
@@ -38,7 +40,7 @@ def decoder() -> Iterator[Decoder]:
 
 def sign_of(decoder: Decoder, data: bytes, kind: OriginSignKind) -> Sign:
     picture = decoder.decode(data, marks=True)
-    (sign,) = (sign for sign in file_signs(picture.exif, picture.origin, None) if sign.kind is kind)
+    (sign,) = (sign for sign in file_signs(picture.exif, picture.origin, None, now=NOW) if sign.kind is kind)
     return sign
 
 
@@ -80,7 +82,7 @@ def test_the_software_of_cameras_is_no_editor_and_no_generator(name: str) -> Non
 
 def test_a_file_stripped_by_a_messenger_shows_no_sign(decoder: Decoder) -> None:
     picture = decoder.decode(jpeg(), marks=True)
-    assert not [sign for sign in file_signs(picture.exif, picture.origin, None) if sign.state == "found"]
+    assert not [sign for sign in file_signs(picture.exif, picture.origin, None, now=NOW) if sign.state == "found"]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,62 @@ def test_a_file_stripped_by_a_messenger_shows_no_sign(decoder: Decoder) -> None:
 )
 def test_dates_that_contradict_one_another_are_found(decoder: Decoder, dates: dict[str, str], value: str) -> None:
     assert sign_of(decoder, jpeg(None, exif=exif_of(**dates)), OriginSignKind.EXIF_DATES).value == value
+
+
+@pytest.mark.parametrize(
+    ("dates", "state"),
+    [
+        ({"digitized": "2002:12:08 12:00:00"}, "unmeasured"),  # no other date is left to compare
+        ({"digitized": "2002:12:08 12:00:00", "modified": "2026:10:01 09:30:00"}, "not_found"),
+        ({"digitized": "1970:01:01 00:03:27", "modified": "1970:01:01 00:03:27"}, "unmeasured"),
+        ({"digitized": "1980:01:01 00:00:00", "modified": "2026:10:01 09:30:00"}, "not_found"),
+        ({"digitized": "2000:01:01 00:00:00", "modified": "2026:10:01 09:30:00"}, "not_found"),
+        ({"digitized": "2015:01:01 00:00:00", "modified": "2026:10:01 09:30:00"}, "not_found"),
+        ({"digitized": "2027:06:01 09:30:00", "modified": "2026:10:01 09:30:00"}, "not_found"),
+        ({"digitized": "2026:10:01 09:30:00", "modified": "2036:01:01 00:00:00"}, "not_found"),
+        ({"digitized": "    :  :     :  :  ", "modified": "2026:10:01 09:30:00"}, "not_found"),
+    ],
+)
+def test_dates_of_clocks_that_nobody_set_and_dates_to_come_contradict_nothing(
+    decoder: Decoder, dates: dict[str, str], state: str
+) -> None:
+    data = jpeg(None, exif=exif_of(taken="2026:10:01 09:30:00", **dates))
+    assert sign_of(decoder, data, OriginSignKind.EXIF_DATES).state == state
+
+
+@pytest.mark.parametrize(
+    ("taken", "phrase"),
+    [
+        ("2002:12:08 12:00:00", "time_taken_unset"),
+        ("1970:01:01 00:03:27", "time_taken_unset"),
+        ("2000:01:01 00:00:00", "time_taken_unset"),
+        ("2027:10:01 09:30:00", "time_taken_future"),
+        ("0000:00:00 00:00:00", "time_taken_no_date"),
+        ("", "no_time_taken"),
+    ],
+)
+def test_a_time_of_taking_that_no_clock_told_is_no_sign_and_the_reason_is_given(
+    decoder: Decoder, taken: str, phrase: str
+) -> None:
+    exif = exif_of(taken=taken, modified="2026:10:01 09:30:00", digitized="2026:10:01 09:30:00", software="MIUI")
+    sign = sign_of(decoder, jpeg(None, exif=exif), OriginSignKind.EXIF_DATES)
+    assert (sign.state, sign.said) == ("unmeasured", ((phrase,),))
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    ["2026:10:274", "2026:10:01", "2026:09:30", "2026:09:27", "2026:10:999", "0000:00:00", "2007:02:15", "1980:01:06"],
+)
+def test_the_date_of_a_receiver_is_no_sign_where_it_is_odd_or_a_few_days_old(decoder: Decoder, stamp: str) -> None:
+    exif = exif_of(taken="2026:10:01 09:30:00", digitized="2026:10:01 09:30:00")
+    exif.get_ifd(0x8825)[29] = stamp
+    assert sign_of(decoder, jpeg(None, exif=exif), OriginSignKind.EXIF_DATES).state == "not_found"
+
+
+def test_satellites_later_than_the_camera_are_found(decoder: Decoder) -> None:
+    exif = exif_of(taken="2026:10:01 09:30:00", digitized="2026:10:01 09:30:00")
+    exif.get_ifd(0x8825)[29] = "2026:10:05"
+    assert sign_of(decoder, jpeg(None, exif=exif), OriginSignKind.EXIF_DATES).value == "gps"
 
 
 def test_satellites_that_saw_another_week_are_found_and_their_position_stays_behind(decoder: Decoder) -> None:
@@ -128,6 +186,25 @@ def test_a_thumbnail_in_another_shape_with_bars_is_no_sign(decoder: Decoder) -> 
     barred = np.zeros_like(pixels())
     barred[60:420] = wide
     assert sign_of(decoder, with_thumbnail(wide, of=barred), OriginSignKind.EXIF_THUMBNAIL).state == "not_found"
+
+
+@pytest.mark.parametrize(("above", "below", "left", "right"), [(8, 8, 0, 0), (6, 9, 0, 0), (8, 6, 4, 4), (0, 0, 12, 0)])
+def test_black_bars_of_any_width_round_the_thumbnail_are_no_sign(
+    decoder: Decoder, above: int, below: int, left: int, right: int
+) -> None:
+    wide = pixels()[60:420]
+    small = np.asarray(Image.fromarray(wide).resize((160 - left - right, 120 - above - below)))
+    barred = np.zeros((120, 160, 3), np.uint8)
+    barred[above : 120 - below, left : 160 - right] = small
+    sign = sign_of(decoder, with_thumbnail(wide, of=barred), OriginSignKind.EXIF_THUMBNAIL)
+    assert sign.state == "not_found", sign.score
+
+
+def test_another_picture_between_black_bars_is_found(decoder: Decoder) -> None:
+    barred = np.zeros((120, 160, 3), np.uint8)
+    barred[7:113] = np.asarray(Image.fromarray(other_pixels()).resize((160, 106)))
+    sign = sign_of(decoder, with_thumbnail(pixels()[60:420], of=barred), OriginSignKind.EXIF_THUMBNAIL)
+    assert (sign.state, sign.value) == ("found", "another_picture")
 
 
 def test_a_filter_over_the_whole_picture_leaves_the_thumbnail_alike(decoder: Decoder) -> None:
@@ -247,6 +324,6 @@ def test_hostile_metadata_costs_little_and_refuses_no_good_photo(decoder: Decode
     picture = decoder.decode(HOSTILE[name], marks=True)
     assert np.array_equal(picture.pixels, plain.pixels)
     assert all(len(text) <= 160 for text in picture.origin.marks.values())
-    for sign in file_signs(picture.exif, picture.origin, None):
+    for sign in file_signs(picture.exif, picture.origin, None, now=NOW):
         assert sign.state in ("found", "not_found", "unmeasured")
         assert sign.kind is OriginSignKind.EXIF_SOFTWARE or sign.state != "found"

@@ -65,6 +65,25 @@ def test_both_kinds_of_app_screen_are_found(decoder: Decoder, seed: int) -> None
     assert signs_of(decoder, chat)[OriginSignKind.SCREENSHOT].state == "found"
 
 
+@pytest.mark.parametrize("level", [30, 120, 215])
+def test_small_goods_on_a_plain_ground_are_no_app_screen(decoder: Decoder, level: int) -> None:
+    # A grooved white board in daylight, as behind goods that somebody photographs for a claim.
+    rng = np.random.default_rng(level)
+    down, across = np.mgrid[0:1280, 0:960]
+    ground = level + 6 * np.sin(across / 700) + 4 * np.cos(down / 500) + rng.normal(0, 2, (1280, 960))
+    grooves = [120, 180, 260, 330, 420, 510, 590, 680, 760, 850, 940, 1010, 1090, 1160]
+    for row in grooves:
+        ground[row : row + 9, 150 + row % 90 : 560] -= 25
+    board = np.repeat(ground.clip(0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
+    assert signs_of(decoder, edits.jpeg_bytes(board, 92))[OriginSignKind.SCREENSHOT].state == "not_found"
+
+
+@pytest.mark.parametrize("quality", [40, 70, 90])
+def test_an_app_screen_is_found_through_strong_compression(decoder: Decoder, quality: int) -> None:
+    chat = edits.jpeg_bytes(provenance_cases.chat_screenshot(scene(1), np.random.default_rng(quality)), quality)
+    assert signs_of(decoder, chat)[OriginSignKind.SCREENSHOT].state == "found"
+
+
 def test_a_pattern_all_over_is_found_and_an_edge_is_not(decoder: Decoder) -> None:
     down, across = np.mgrid[0:480, 0:640]
     fine = 1 + 0.12 * np.sin(2 * np.pi * (across * 0.21 + down * 0.13))
