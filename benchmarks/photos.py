@@ -56,7 +56,6 @@ from benchmarks.photos_world import FULL, LABELLED, QUICK, EditedQuery, PhotosSi
 from benchmarks.retrieval import Answer
 from benchmarks.scratch import scratch_folder
 from claims import copies
-from claims.rules import RULES
 from fixtures import edits
 from fixtures.phone_photos import phone_photo
 from flows import evidence
@@ -261,11 +260,7 @@ def _outcome(
         answers=answers,
         verdict=None if fingerprint.featureless else named.verdict if named else evidence.strongest(called),
         accused_of=int(named.relation.photo_id) if named else -1,
-        before_a_person=any(
-            copies.weighs(each.verdict, each.relation.probability, RULES)
-            for each in called
-            if not called_same_scene(each.verdict)
-        ),
+        before_a_person=any(each.weighs for each in called),
         candidate=in_library and str(query.photo) in compared,
     )
 

@@ -16,7 +16,6 @@ from benchmarks.photos_figures import WRONG_SHOWN_MAX, called_same_scene
 from benchmarks.photos_sources import SourcePhoto
 from claims import copies
 from claims.evidence import PhotoVerdict
-from claims.rules import RULES
 from flows import evidence
 from vision.copies.fingerprint import Fingerprint
 from vision.examine import compare
@@ -27,11 +26,13 @@ KINDS: Final = ("called_copy", "maybe", "same_scene", "unmeasured")
 
 @dataclass(frozen=True, slots=True)
 class ViewPair:
-    """Two photos of one group and the product's verdict on them, None where there was nothing to compare by."""
+    """Two photos of one group and the product's verdict on them, None where there was nothing to compare by.
+    weighs: a person compares the two."""
 
     published: SourcePhoto
     asked: SourcePhoto
     verdict: PhotoVerdict | None
+    weighs: bool
     probability: float
 
     @property
@@ -43,7 +44,7 @@ class ViewPair:
             return "called_copy"
         if called_same_scene(self.verdict):
             return "same_scene"
-        return "maybe" if copies.weighs(self.verdict, self.probability, RULES) else ""
+        return "maybe" if self.weighs else ""
 
 
 def chosen(photos: Sequence[SourcePhoto], a_group: int) -> list[SourcePhoto]:
@@ -75,10 +76,12 @@ def figures(compared: Sequence[ViewPair]) -> dict[str, Any]:
 
 def _compared(published: SourcePhoto, known: Fingerprint, asked: SourcePhoto, query: Fingerprint) -> ViewPair:
     if known.featureless or query.featureless:
-        return ViewPair(published, asked, None, 0.0)
+        return ViewPair(published, asked, None, False, 0.0)
     candidate = candidate_from("published", known, query, nearness(query, known.descriptor))
     relations = compare(query, [candidate], "")
-    return ViewPair(published, asked, evidence.strongest(evidence.call(relations)), relations[0].probability)
+    called = evidence.call(relations)
+    weighs = any(each.weighs for each in called)
+    return ViewPair(published, asked, evidence.strongest(called), weighs, relations[0].probability)
 
 
 def _counts(compared: Sequence[ViewPair]) -> dict[str, Any]:

@@ -217,7 +217,7 @@ def _overlaid(
         spots = None if points is None else points[0]
     else:
         base, shape = match_f, match_f.shape
-        other, covered = _laid_over(query_f, np.linalg.inv(matrix), shape, scale)
+        other, covered = _laid_over(query_f, np.asarray(np.linalg.inv(matrix), dtype=np.float64), shape, scale)
         spots = None if points is None else points[1]
     windows = _correlation(base, other)
     inside = cv2.erode(

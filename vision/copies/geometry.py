@@ -371,7 +371,7 @@ def _exactness(
     start = np.vstack([similarity, [0.0, 0.0, 1.0]])
     homography, projected, tight = max(
         (
-            _refitted(first, near, far, tight_px, limits, _fit_homography)
+            _refitted(np.asarray(first, dtype=np.float64), near, far, tight_px, limits, _fit_homography)
             for first in (fitted, start)
             if first is not None
         ),
