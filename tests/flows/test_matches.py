@@ -31,7 +31,7 @@ from claims.rules import RULES
 from claims.store import floods, intake, links, payouts, rulings
 from claims.store.tables import decisions, evidence, flood_claims, outbox, stage_results
 from claims.wire import from_plain
-from fixtures import edits
+from fixtures import edits, harder_edits
 from flows.adjudicate import Adjudication
 from flows.config import PrefectConfig
 from flows.drain import Drain
@@ -228,9 +228,9 @@ async def test_an_edited_copy_carries_its_transform_in_numbers_and_a_picture_tha
 async def test_what_is_maybe_a_copy_is_not_paid_and_shown_to_a_person_with_its_points(
     shop: Any, eyes: Any, wait_until: Any
 ) -> None:
-    """A part of the photo, mirrored and pasted on another, is a match, but not sure enough for an accusation."""
+    """A part of the photo, pasted onto another, is a match, but not sure enough for an accusation."""
     cup, others = pictures.coffee(), [pictures.rocket(), pictures.immunohistochemistry(), pictures.cat()]
-    doubtful = edits.jpeg_bytes(edits.apply("combination", cup, np.random.default_rng(7), others), 50)
+    doubtful = edits.jpeg_bytes(harder_edits.apply("new_background", cup, np.random.default_rng(0), others), 50)
     async with working(shop, eyes[0]):
         first = await shop.photo_claim("anna", edits.jpeg_bytes(cup))
         await wait_until(lambda: settled(shop))

@@ -51,12 +51,14 @@ def test_likeness_alone_is_no_proof() -> None:
     assert fusion_model().probability(LIKENESS) < 0.5
 
 
-def test_a_near_pdq_is_proof_beside_the_likeness() -> None:
-    assert fusion_model().probability(replace(LIKENESS, pdq_bits=8)) >= 0.5
+def test_a_near_pdq_and_pixels_that_agree_are_proof_beside_the_likeness() -> None:
+    assert fusion_model().probability(replace(LIKENESS, pdq_bits=8, fit_agreement=0.85)) >= 0.5
 
 
-@pytest.mark.parametrize("name", ["covered", "cut_out", "new_background", "combination_hard", "screen_in_hand"])
-def test_points_under_stickers_and_on_another_ground_count(fingerprinter: Fingerprinter, name: str) -> None:
+@pytest.mark.parametrize("name", ["covered", "new_background", "combination_hard", "rephotographed", "screen_in_hand"])
+def test_points_count_under_stickers_on_another_ground_and_off_a_screen(
+    fingerprinter: Fingerprinter, name: str
+) -> None:
     edited = harder_edits.apply(name, COFFEE, np.random.default_rng(11), OTHERS)
     assert fusion_model().probability(measured(fingerprinter, edited, COFFEE)) >= 0.5
 
@@ -68,7 +70,7 @@ def test_pixels_are_compared_where_the_points_lie(fingerprinter: Fingerprinter) 
     assert compared.agreement.mean < compared.at_points.mean - 0.1
 
 
-@pytest.mark.parametrize("name", ["copied", "mirrored", "cropped_50", "recoloured", "screenshot", "rephotographed"])
+@pytest.mark.parametrize("name", ["copied", "mirrored", "cropped_50", "recoloured", "screenshot", "jpeg_20"])
 def test_an_edited_copy_is_named(fingerprinter: Fingerprinter, name: str) -> None:
     edited = edits.apply(name, COFFEE, np.random.default_rng(7), OTHERS)
     assert fusion_model().probability(measured(fingerprinter, edited, COFFEE)) >= 0.99

@@ -133,7 +133,7 @@ def test_a_panorama_is_compared_like_any_photo_and_says_nothing_of_its_subject(l
     assert (first.width_px, first.height_px) == (20_000, 200)
     again = look(jpeg(strip(1), quality=60))
     relations = against({"1": first, "2": other}, again)
-    assert strongest(relations) in COPIES
+    assert relations[0].weighs  # too flat for keypoints: its pixels and PDQ alone are no proof
     assert relations[0].relation.photo_id == "1"
     (subject,) = shared_subject_model().look([decoder.decode(png(strip(1))).pixels])
     assert isinstance(subject, Unmeasured)

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from claims.evidence import PhotoVerdict
 from claims.rules import RULES
-from fixtures import edits
+from fixtures import edits, harder_edits
 from flows.evidence import CalledRelation, call, strongest
 from vision.copies.fingerprint import Fingerprint, Fingerprinter
 from vision.decode.image import DecodeLimits, Decoder
@@ -137,16 +137,15 @@ async def test_a_web_photo_inside_an_app_screenshot_is_found(library: AsyncEngin
 
 
 async def test_what_is_no_proven_copy_and_maybe_one_carries_its_transform(library: AsyncEngine, camera: Camera) -> None:
-    """A quarter of the picture, compressed hard."""
-    examined = await _examine(
-        library, camera.of(edits.apply("cropped_25", data.chelsea(), np.random.default_rng(7)), 50)
-    )
+    """The middle of the picture before another background, compressed hard."""
+    pasted = harder_edits.apply("new_background", data.chelsea(), np.random.default_rng(0), [data.rocket()])
+    examined = await _examine(library, camera.of(pasted, 50))
     assert examined.verdict is PhotoVerdict.SIMILAR
     best = examined.matches[0]
     assert best.photo_id == "cat"
     assert RULES.photo_maybe_copied_min <= best.probability < RULES.photo_copied_min
     assert examined.called[0].transform == best.transform
-    assert "cropped to 25%" in best.transform
+    assert "same scale, not rotated" in best.transform
     assert 0 < len(best.pairs) <= 40
 
 
