@@ -1,4 +1,4 @@
-"""What ours is measured against in the same run: single hashes and descriptors by exhaustive search, and fused peers.
+"""Baselines that answer the queries of the same run: single hashes and descriptors exhaustively, and fused peers.
 
 A fused peer does what the literature does with what is publicly there: candidates by a descriptor and by PDQ, SIFT
 inliers after the ratio test and RANSAC, a logistic regression over the three. It is fitted on half of this run's own
