@@ -155,9 +155,9 @@ RULES = Rules(
     name_dots="·•・‧∙⋅・.",
     name_masks="*×※●○",
     name_mask_any_length=True,
-    # Measured: `python -m models.train.copy_fusion` (card copy_fusion, held_out: cut_off 0.99, at which none of 1,389
-    # honest photos is called a copy of any of 30,000 pictures; its limit is 1 in 1,000). A policy choice as well: the
-    # honest photos alone would allow less (the surest comes to .57), and who is said to have sent a copy is said so at
+    # Measured: `python -m models.train.copy_fusion` (card copy_fusion, held_out: cut_off 0.99, at which none of 1,000
+    # honest photos is called a copy of any of 10,000 pictures; its limit is 1 in 1,000). A policy choice as well: the
+    # honest photos alone would allow less (the surest comes to .53), and who is said to have sent a copy is said so at
     # 99 in 100.
     photo_copied_min=0.99,
     # Measured: `miaopei bench provenance --folder DIR` on photos as cameras wrote them (docs/provenance.md). A sign
@@ -165,7 +165,8 @@ RULES = Rules(
     # Who saves a photo days later changes its date of change, and nothing else.
     photo_signs_noted_only=("copy_move", "exif_dates changed_later", "recapture"),
     photo_maybe_copied_min=0.5,  # a policy choice: what is more likely a copy than not is not paid unseen
-    # Provisional: measured by `python -m models.train.copy_fusion` on groups of several photos of one scene.
+    # Policy choices, drawn from copies and other photos of one scene (docs/decisions/0034-sources-and-exactness.md):
+    # 98 in 100 copies keep more than .87 of their points, and half of the other photos less than .81.
     photo_scene_inliers_min=12,
     photo_copied_tight_ratio_min=0.75,
     photo_copied_rigid_ratio_min=0.9,

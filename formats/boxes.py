@@ -16,7 +16,7 @@ EXTENTS_MAX: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class FileBox:
     """A box. kind: four characters. start: offset of its header. body, end: offsets of its content and behind it."""
 
     kind: str
@@ -75,7 +75,7 @@ class HeifItems:
         return [(start, end) for name, start, end in self.properties.get(number, []) if name == kind]
 
 
-def children(data: bytes, start: int, end: int) -> Iterator[Box]:
+def children(data: bytes, start: int, end: int) -> Iterator[FileBox]:
     """Yield the boxes between two offsets. A box that reaches beyond `end` is yielded with its own end, and is the
     last. Raises ValueError for a box that cannot be one."""
     position = start
@@ -90,7 +90,7 @@ def children(data: bytes, start: int, end: int) -> Iterator[Box]:
             size = end - position
         if size < header:
             raise ValueError(f"the box {kind!r} is shorter than its header")
-        yield Box(kind, position, position + header, position + size)
+        yield FileBox(kind, position, position + header, position + size)
         position += size
     raise ValueError("too many boxes")
 
@@ -151,7 +151,7 @@ def described_by(items: HeifItems, kind: str, content_type: str = "") -> Iterato
     yield from (item for item in of_kind if not named[item.number])
 
 
-def _read_meta(data: bytes, meta: Box) -> HeifItems:
+def _read_meta(data: bytes, meta: FileBox) -> HeifItems:
     primary = 0
     kinds: dict[int, tuple[str, str]] = {}
     places: dict[int, list[tuple[int, int, int]]] = {}  # (construction method, offset, length)
@@ -194,7 +194,7 @@ def _absolute(places: list[tuple[int, int, int]], stored: tuple[int, int]) -> It
 class _Cursor:
     """Reads big-endian numbers one after the other. Raises ValueError at the end of its box."""
 
-    def __init__(self, data: bytes, box: Box) -> None:
+    def __init__(self, data: bytes, box: FileBox) -> None:
         self._data, self._at, self._end = data, box.body, box.end
 
     def number(self, length: int) -> int:
@@ -209,7 +209,7 @@ class _Cursor:
         return self._at
 
 
-def _read_kinds(data: bytes, box: Box) -> dict[int, tuple[str, str]]:
+def _read_kinds(data: bytes, box: FileBox) -> dict[int, tuple[str, str]]:
     cursor = _Cursor(data, box)
     version = cursor.number(4) >> 24
     count = cursor.number(2 if version == 0 else 4)
@@ -232,7 +232,7 @@ def _read_kinds(data: bytes, box: Box) -> dict[int, tuple[str, str]]:
     return kinds
 
 
-def _read_places(data: bytes, box: Box) -> dict[int, list[tuple[int, int, int]]]:
+def _read_places(data: bytes, box: FileBox) -> dict[int, list[tuple[int, int, int]]]:
     cursor = _Cursor(data, box)
     version = cursor.number(4) >> 24
     sizes = cursor.number(2)
@@ -260,19 +260,19 @@ def _read_places(data: bytes, box: Box) -> dict[int, list[tuple[int, int, int]]]
     return places
 
 
-def _read_references(data: bytes, box: Box) -> dict[tuple[str, int], list[int]]:
+def _read_references(data: bytes, box: FileBox) -> dict[tuple[str, int], list[int]]:
     cursor = _Cursor(data, box)
     width = 2 if cursor.number(4) >> 24 == 0 else 4
     references: dict[tuple[str, int], list[int]] = {}
     for entry in children(data, cursor.at, box.end):
-        reader = _Cursor(data, Box(entry.kind, entry.start, entry.body, min(entry.end, box.end)))
+        reader = _Cursor(data, FileBox(entry.kind, entry.start, entry.body, min(entry.end, box.end)))
         origin = reader.number(width)
         targets = [reader.number(width) for _ in range(reader.number(2))]
         references.setdefault((entry.kind, origin), []).extend(targets)
     return references
 
 
-def _read_properties(data: bytes, box: Box) -> dict[int, list[tuple[str, int, int]]]:
+def _read_properties(data: bytes, box: FileBox) -> dict[int, list[tuple[str, int, int]]]:
     described: list[tuple[str, int, int]] = []
     properties: dict[int, list[tuple[str, int, int]]] = {}
     for entry in children(data, box.body, box.end):

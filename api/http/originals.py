@@ -163,7 +163,7 @@ def _heif(data: bytearray) -> bytearray:
     return data
 
 
-def _heif_meta(data: bytearray, whole: bytes, meta: boxes.Box, shown: bytearray) -> None:
+def _heif_meta(data: bytearray, whole: bytes, meta: boxes.FileBox, shown: bytearray) -> None:
     for box in boxes.children(whole, meta.body + 4, meta.end):
         if box.kind == "idat":
             _keep(data, box.body, box.end, shown)
@@ -176,7 +176,7 @@ def _heif_meta(data: bytearray, whole: bytes, meta: boxes.Box, shown: bytearray)
             data[box.start + 4 : box.start + 8] = b"free"
 
 
-def _heif_names(data: bytearray, whole: bytes, box: boxes.Box) -> None:
+def _heif_names(data: bytearray, whole: bytes, box: boxes.FileBox) -> None:
     """Blank the names of items, which follow their kind; a content type stays. An item that is no picture becomes one
     of an unknown kind, which readers pass over: blank EXIF would be an error to some."""
     start = box.body + (6 if whole[box.body] == 0 else 8)
@@ -189,7 +189,7 @@ def _heif_names(data: bytearray, whole: bytes, box: boxes.Box) -> None:
             data[named : max(named, end)] = b" " * (max(named, end) - named)
 
 
-def _heif_properties(data: bytearray, whole: bytes, box: boxes.Box) -> None:
+def _heif_properties(data: bytearray, whole: bytes, box: boxes.FileBox) -> None:
     for container in boxes.children(whole, box.body, box.end):
         if container.kind != "ipco":
             continue

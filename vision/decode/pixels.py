@@ -28,7 +28,7 @@ from vision.decode import heif, jpeg_structure, repair
 from vision.decode.colour import BROKEN, srgb
 from vision.decode.jpeg_structure import JpegStructure
 from vision.decode.marks import read_marks, tag_text
-from vision.decode.rows import PillowRows, Rows, pixel_sha256, shrunk
+from vision.decode.rows import PillowRows, PixelRows, pixel_sha256, shrunk
 from vision.decode.strip import Strip, top_strip
 
 PRELOADED: Final = (
@@ -202,14 +202,14 @@ def _decode_heif(data: bytes, media_type: str, long_edge_px_max: int, *, marks: 
     )
 
 
-def _hevc(data: bytes, media_type: str) -> Rows:
+def _hevc(data: bytes, media_type: str) -> PixelRows:
     try:
         return heif.decode(data)
     except BROKEN as error:
         raise _damaged(data, media_type, error) from None
 
 
-def _av1(data: bytes) -> tuple[Rows, int]:
+def _av1(data: bytes) -> tuple[PixelRows, int]:
     """Return the picture and its orientation, which Pillow takes from the file's own and does not apply."""
     picture, source = _open(data, "image/avif")
     _load(picture, 1, source, None, "image/avif")

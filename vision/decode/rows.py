@@ -18,7 +18,7 @@ _STRIP_PIXELS: Final = 2_000_000
 _REDUCING_GAP: Final = 2.0
 
 
-class Rows(Protocol):
+class PixelRows(Protocol):
     """A decoded picture."""
 
     @property
@@ -58,7 +58,7 @@ class PillowRows:
         return eight_bits(strip)
 
 
-def pixel_sha256(rows: Rows, source_size: tuple[int, int]) -> str:
+def pixel_sha256(rows: PixelRows, source_size: tuple[int, int]) -> str:
     """Return the SHA-256 over the source's size and the canonical decode as 8-bit RGB."""
     digest = hashlib.sha256(b"miaopei canonical pixels 1\0" + struct.pack(">II", *source_size))
     step = max(1, _STRIP_PIXELS // max(1, rows.width))
@@ -67,7 +67,7 @@ def pixel_sha256(rows: Rows, source_size: tuple[int, int]) -> str:
     return digest.hexdigest()
 
 
-def shrunk(rows: Rows, long_edge_px_max: int) -> Image.Image:
+def shrunk(rows: PixelRows, long_edge_px_max: int) -> Image.Image:
     """Return the picture at most so large, never enlarged."""
     long_edge_px = max(rows.width, rows.height)
     ratio = min(1.0, long_edge_px_max / long_edge_px)
@@ -83,7 +83,7 @@ def shrunk(rows: Rows, long_edge_px_max: int) -> Image.Image:
     return small.convert("RGBA") if small.mode == "RGBa" else small
 
 
-def _reduced(rows: Rows, factor: int) -> Image.Image:
+def _reduced(rows: PixelRows, factor: int) -> Image.Image:
     """Return the picture shrunk by an integer, each pixel the mean of factor x factor."""
     step = max(1, _STRIP_PIXELS // max(1, rows.width) // factor) * factor
     coarse: Image.Image | None = None
