@@ -169,6 +169,7 @@ class PhotoFact:
     common: str = ""  # the known picture that this photo equals, pixel for pixel
     subject: SubjectFact | UnmeasuredFact = UnmeasuredFact("not looked", retryable=False)
     signs: tuple[ProvenanceSign, ...] = ()  # of its origin, at most one of a kind
+    notes: tuple[str, ...] = ()  # what is wrong with a file that was decoded all the same; counts for nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,7 @@ def photo_fact(
         common=weighed.common,
         subject=_subject(photo.subject),
         signs=tuple(_sign(sign) for sign in photo.signs),
+        notes=photo.notes,
     )
 
 

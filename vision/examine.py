@@ -118,7 +118,8 @@ class PhotoRelation:
 class ExaminedPhoto:
     """One photo's measurements, from the decoder to the fact, without its pixels.
 
-    width_px, height_px: the file's own, upright. preview_sha256: key of its clean preview, "" where none was kept.
+    width_px, height_px: the file's own, upright. preview_sha256: key of its clean preview, "" where none was kept. notes:
+    as `Picture.notes`.
     candidates: the search's results, likeliest first. relations: the same pictures compared, strongest first; both are
     empty until `against`.
     """
@@ -129,6 +130,7 @@ class ExaminedPhoto:
     height_px: int
     subject: SubjectReading | Unmeasured
     signs: tuple[Sign, ...] = ()
+    notes: tuple[str, ...] = ()
     preview_sha256: str = ""
     candidates: tuple[Candidate, ...] = ()
     relations: tuple[PhotoRelation, ...] = ()
@@ -155,6 +157,7 @@ def measure(instruments: PhotoInstruments, data: bytes, sha256: str) -> tuple[Ex
         height_px=picture.source_height_px,
         subject=subjects.look([picture.pixels])[0] if subjects is not None else Unmeasured("not looked"),
         signs=look_for_signs(instruments.decoder, data, picture, fingerprint, anchors=instruments.c2pa_anchors),
+        notes=picture.notes,
     )
     return photo, picture
 

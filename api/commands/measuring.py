@@ -250,7 +250,7 @@ def _provenance(photo: ExaminedPhoto) -> dict[str, Any]:
          "score": None if sign.score is None else round(sign.score, 4)}
         for sign in photo.signs
     ]  # fmt: skip
-    return {**stated, "signs": signs}
+    return {**stated, "signs": signs, "notes": list(photo.notes)}
 
 
 def _overlay(
