@@ -118,8 +118,8 @@ class PhotoRelation:
 class ExaminedPhoto:
     """One photo's measurements, from the decoder to the fact, without its pixels.
 
-    width_px, height_px: the file's own, upright. preview_sha256: key of its clean preview, "" where none was kept. notes:
-    as `Picture.notes`.
+    width_px, height_px: the file's own, upright. preview_sha256: key of its clean preview, "" where none was kept.
+    notes: as `Picture.notes`.
     candidates: the search's results, likeliest first. relations: the same pictures compared, strongest first; both are
     empty until `against`.
     """

@@ -232,3 +232,15 @@ async def test_the_command_line_calls_a_photo_what_the_worker_calls_it(
             for relation in first
         ]
     assert [line["verdict"] for line in lines] == ["edited_copy", "similar", "unseen", "unmeasured", "unmeasured"]
+
+
+async def test_a_file_without_its_end_marker_is_judged_as_any_other_and_noted(
+    shop: Any, eyes: tuple[VisionPool, str]
+) -> None:
+    whole = edits.jpeg_bytes(data.coffee())
+    assert whole.endswith(b"\xff\xd9")
+    claim_id = await shop.claim(await shop.policy("anna"), as_photos([whole[:-2]]))
+    facts, _, _ = await judged_photos(shop, eyes[0], claim_id)
+    (photo,) = facts
+    assert isinstance(photo, PhotoFact)
+    assert (photo.verdict, photo.notes) == (PhotoVerdict.UNSEEN, ("no_end_marker",))
