@@ -59,9 +59,11 @@ def codes(claim: dict[str, Any]) -> set[str]:
 PICTURES = {
     "cut-short": hostile_files.jpeg()[:2000],
     "closed-early": hostile_files.jpeg_closed_early(),
+    "text-bomb": hostile_files.png_text_bomb(),
+}
+BOMBS = {
     "header-bomb": hostile_files.jpeg_header_bomb(),
     "png-bomb": hostile_files.png_header_bomb(30_000, 30_000),
-    "text-bomb": hostile_files.png_text_bomb(),
 }
 
 
@@ -76,6 +78,19 @@ def test_a_picture_that_cannot_be_decoded_is_asked_for_again(sandbox: Sandbox, n
     claim = asyncio.run(play())
     assert claim["status"] == "awaiting_information"
     assert "photo_unreadable" in codes(claim)
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_picture_that_would_cost_too_much_is_refused_at_the_door(sandbox: Sandbox, name: str) -> None:
+    policy = demo_world.DemoPolicy(f"pol-bad-{name}", "fresh_food_rot", f"bad-{name}", "张三")
+
+    async def play() -> None:
+        await register(sandbox, policy)
+        await send(sandbox, policy, [FileToSend("photo", f"{name}.jpg", BOMBS[name])])
+
+    with pytest.raises(ApiRefused, match="picture_too_large") as refused:
+        asyncio.run(play())
+    assert refused.value.status == 413
 
 
 def test_an_all_white_photo_proves_nothing_and_matches_nothing(sandbox: Sandbox) -> None:

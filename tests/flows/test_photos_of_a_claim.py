@@ -27,7 +27,7 @@ from claims.rules import RULES
 from claims.store import adjudication
 from claims.store.tables import evidence
 from claims.subject import Subject, SubjectFact
-from fixtures import demo_world, edits
+from fixtures import demo_world, edits, harder_edits
 from flows.queues import utc_now
 from flows.stage_context import StageContext
 from flows.stages import PhotoFacts, cover, fraud, photos
@@ -203,7 +203,7 @@ async def test_the_command_line_calls_a_photo_what_the_worker_calls_it(
     await judged_photos(shop, eyes[0], known)
     files = {
         "copied": edits.jpeg_bytes(edits.apply("crop_mirror_recompress", coffee, np.random.default_rng(3)), 60),
-        "maybe": edits.jpeg_bytes(edits.apply("combination", coffee, np.random.default_rng(7), others), 50),
+        "maybe": edits.jpeg_bytes(harder_edits.apply("new_background", coffee, np.random.default_rng(0), others), 50),
         "other": edits.jpeg_bytes(data.rocket()),
         "white": edits.jpeg_bytes(np.full((600, 800, 3), 255, np.uint8)),
         "none": b"no photo",

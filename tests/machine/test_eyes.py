@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from claims.claim import EvidenceKind
@@ -61,10 +62,13 @@ def test_pairs_put_together_are_what_the_whole_comparison_gives(tmp_path: Path) 
 
 def _plain(photo: ExaminedPhoto) -> object:
     """Returns the photo with arrays as lists, since dataclasses with arrays do not compare by value."""
-    relations = [asdict(relation) for relation in photo.relations]
-    for relation in relations:
-        relation["geometry"] = {**relation["geometry"], "matrix": relation["geometry"]["matrix"].tolist()}
-    return relations
+    return [_listed(asdict(relation)) for relation in photo.relations]
+
+
+def _listed(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _listed(part) for name, part in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _with_preview(other: Candidate, preview_sha256: str) -> Candidate:
