@@ -150,7 +150,7 @@ def test_files_that_cannot_be_taken_are_refused_in_words(browser: Browser, site:
             "#files-photo", [{"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": gif.getvalue()}]
         )
         page.get_by_role("button", name="Send the claim").click()
-        expect(page.locator(".failure")).to_contain_text("Photos must be JPEG, PNG or WebP")
+        expect(page.locator(".failure")).to_contain_text("Photos must be JPEG, HEIC, PNG, WebP or AVIF")
         expect(page.get_by_role("button", name="Send the claim")).to_be_enabled()
     assert seeding.rows(site, "SELECT count(*) FROM claims WHERE claimant_id = 'clm-gif'")[0] == (0,)
 
