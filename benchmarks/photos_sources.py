@@ -23,7 +23,7 @@ from rich.progress import Progress
 
 from api.commands.benches import CannotMeasure
 from fixtures import caltech, edits, varied
-from vision.decode.image import Decoder, sniff
+from vision.decode.image import HEAD_BYTES, Decoder, sniff
 from vision.errors import ImageRefused
 
 CALTECH: Final = "caltech"
@@ -34,7 +34,6 @@ SHORT_EDGE_PX_MIN: Final = caltech.SHORT_EDGE_PX_MIN  # below it a file is a thu
 SINGLES_MIN: Final = 24  # twelve in the library, twelve outside: fewer leave score normalisation no neighbours
 _PROBE_EDGE_PX: Final = 256  # to see that a file decodes; a JPEG's own transform makes it cheap
 _PROBED_AT_ONCE: Final = 64
-_HEAD_BYTES: Final = 16
 _NAMED_AS_PHOTO: Final = (".jpg", ".jpeg", ".png", ".webp")
 
 Pixels = NDArray[np.uint8]
@@ -182,7 +181,7 @@ def _walk(folder: Path) -> tuple[list[Path], dict[str, str], int]:
             path = Path(root, name)
             try:
                 with path.open("rb") as file:
-                    kind = sniff(file.read(_HEAD_BYTES))
+                    kind = sniff(file.read(HEAD_BYTES))
             except OSError as error:
                 left_out[path.relative_to(folder).as_posix()] = error.strerror or type(error).__name__
                 continue

@@ -39,7 +39,6 @@ from claims.store.adjudication import EvidenceRow
 from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
 from vision import measurement
 from vision.copies import placement
-from vision.copies.geometry import Geometry
 from vision.documents.gate import ReadPage
 from vision.documents.text.page import PaperReading
 from vision.errors import ImageRefused
@@ -101,17 +100,10 @@ def _likeness(relation: PhotoRelation) -> copies.Likeness:
         tight_inliers=relation.geometry.exactness.tight,
         tight_ratio=relation.geometry.exactness.tight_ratio,
         rigid_ratio=relation.geometry.exactness.rigid_ratio,
-        contained_ratio=contained_ratio(relation.geometry),
+        contained_ratio=relation.geometry.contained_ratio,
         pdq_bits=relation.pdq_bits,
         fit_agreement=relation.fit_agreement,
     )
-
-
-def contained_ratio(relation: Geometry) -> float:
-    """Returns the greater of the share of the match that the photo shows and the share of the photo that it fills: by
-    the homography, or by the similarity transform where the homography has no sensible outline."""
-    exact = relation.exactness
-    return max(exact.shown_ratio, exact.covers_ratio) or max(relation.shown_ratio, relation.covers_ratio)
 
 
 def strongest(called: Sequence[CalledRelation]) -> PhotoVerdict:
@@ -260,7 +252,7 @@ def photo_match(
         tight_inliers=relation.geometry.exactness.tight,
         tight_ratio=relation.geometry.exactness.tight_ratio,
         rigid_ratio=relation.geometry.exactness.rigid_ratio,
-        contained_ratio=contained_ratio(relation.geometry),
+        contained_ratio=relation.geometry.contained_ratio,
         pdq_bits=relation.pdq_bits,
         fit_agreement=relation.fit_agreement,
     )

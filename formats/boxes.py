@@ -51,13 +51,13 @@ class HeifItems:
 
     def tiles(self) -> list[int]:
         """Return the numbers of the coded pictures that the primary picture is made of; itself if it is coded."""
-        seen: set[int] = set()
+        visited: set[int] = set()
         queue, coded = [self.primary], []
         while queue:
             number = queue.pop(0)
-            if number in seen or number not in self.items:
+            if number in visited or number not in self.items:
                 continue
-            seen.add(number)
+            visited.add(number)
             parts = self.references.get(("dimg", number), [])
             if self.items[number].kind in ("grid", "iden", "iovl") and parts:
                 queue = parts + queue

@@ -1,5 +1,5 @@
-"""What it costs to decode a picture, by its header, and whether that is too much: one rule for the API's door and for
-the decoder.
+"""Reckons by its header what a picture costs to decode, and says if that is too much: one rule for the API's door and
+for the decoder.
 
 Limits count bytes of memory and seconds of CPU, not pixels: a JPEG is scaled while it is decoded, so that 200
 megapixels cost it less memory than 50 cost a WebP. The figures are upper bounds of what was measured
@@ -18,8 +18,8 @@ MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class CostLimits:
-    """What decoding one picture may cost. memory_bytes_max: beyond the idle process. cpu_seconds_max: on a machine
-    CPU_RESERVE times slower than the one that the figures were measured on."""
+    """Limits of what decoding one picture may cost. memory_bytes_max: beyond the idle process. cpu_seconds_max: on a
+    machine CPU_RESERVE times slower than the one that the figures were measured on."""
 
     memory_bytes_max: int = 1024 * MIB
     cpu_seconds_max: float = 20.0

@@ -23,12 +23,15 @@ _AVIF: Final = frozenset({"avif", "avis", "avio"})
 _HEIC: Final = frozenset({"heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs"})
 _HEIF: Final = frozenset({"mif1", "mif2", "msf1", "miaf"})
 
+FILM: Final = "a film"
+UNKNOWN: Final = "of an unknown format"
+
 # What people send instead, to be named in the refusal: (first bytes, offset, name)
 _OTHERS: Final = (
     (b"ftypcrx ", 4, "a raw photo (CR3)"),
     (b"ftypjxl ", 4, "a JPEG XL picture"),
     (b"ftypjp2 ", 4, "a JPEG 2000 picture"),
-    (b"ftyp", 4, "a film"),
+    (b"ftyp", 4, FILM),
     (b"\0\0\0\x0cJXL ", 0, "a JPEG XL picture"),
     (b"\xff\x0a", 0, "a JPEG XL picture"),
     (b"\0\0\0\x0cjP  ", 0, "a JPEG 2000 picture"),
@@ -84,4 +87,4 @@ def other_kind(head: bytes) -> str:
     for magic, offset, name in _OTHERS:
         if (text if magic.startswith(b"<") else head[offset:]).startswith(magic):
             return name
-    return "of an unknown format"
+    return UNKNOWN

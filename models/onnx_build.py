@@ -148,20 +148,26 @@ def _lite0_features(network: Any) -> bytes:
 
 
 def _copy_trunk(network: Any) -> bytes:
-    import torch
     from safetensors.numpy import load_file
 
-    tensors = load_file(weights_path(COPY_DESCRIPTOR))
+    trained = copy.deepcopy(network)
+    load_trunk(trained, load_file(weights_path(COPY_DESCRIPTOR)))
+    return _pooled(trained.eval(), COPY_TRUNK, ("h", "w"))
+
+
+def load_trunk(network: Any, tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Give a Lite0 the weights of a copy descriptor's file. Raises ModelMissing if they are not those of a whole
+    network."""
+    import torch
+
     state = {
         name.removeprefix(TRUNK_PREFIX): torch.from_numpy(value.astype(np.float32))
         for name, value in tensors.items()
         if name.startswith(TRUNK_PREFIX)
     }
-    trained = copy.deepcopy(network)
-    left = trained.load_state_dict(state, strict=False)
+    left = network.load_state_dict(state, strict=False)
     if left.unexpected_keys or any(not name.startswith("_fc.") for name in left.missing_keys):
         raise ModelMissing(f"{COPY_DESCRIPTOR} does not hold a whole network; python -m models.train.{COPY_DESCRIPTOR}")
-    return _pooled(trained.eval(), COPY_TRUNK, ("h", "w"))
 
 
 def _pooled(network: Any, name: str, size: tuple[int | str, int | str]) -> bytes:

@@ -24,6 +24,8 @@ from api.limits import HttpLimits
 from claims.claim import EvidenceKind
 from claims.store import holding
 from claims.store.blobs import BlobStore, BlobWriter
+from formats.cost import too_costly
+from formats.header import HEADER_BYTES_MAX, read_header
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -232,10 +234,10 @@ class _Reader:
         if file.size_bytes > self.limits.file_bytes_max:
             raise Problem("file_too_large", f"At most {self.limits.file_bytes_max} bytes a file.", part=file.kind)
         if not file.judged:
-            file.head += piece[: sniff.HEADER_BYTES_MAX - len(file.head)]
+            file.head += piece[: HEADER_BYTES_MAX - len(file.head)]
             if not file.media_type and len(file.head) >= sniff.HEAD_BYTES:
                 _sniff(file)
-            if len(file.head) == sniff.HEADER_BYTES_MAX:
+            if len(file.head) == HEADER_BYTES_MAX:
                 _judge(file)
         self._pending.append((file.writer, piece))
         self._pending_bytes += len(piece)
@@ -304,10 +306,14 @@ def _judge(file: _File) -> None:
     """Refuse what the decoder could not take, before anybody is told that it was accepted. What the first bytes do not
     tell is left to the decoder."""
     head, file.head, file.judged = file.head, b"", True
-    if words := sniff.unread(head, file.media_type):
+    header = read_header(head, file.media_type)
+    if header is None:
+        return
+    if header.unread:
         detail = (
-            f"This is {words}, which cannot be read; send it as the phone's camera makes it, or a screenshot of it."
+            f"This is {header.unread}, which cannot be read; send it as the phone's camera makes it, or a screenshot of"
+            " it."
         )
         raise Problem("unsupported_media", detail, part=file.kind)
-    if words := sniff.too_large(head, file.media_type):
+    if words := too_costly(header):
         raise Problem("picture_too_large", f"{words}.", part=file.kind)

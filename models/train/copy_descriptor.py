@@ -38,17 +38,25 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
-from torch import Tensor, nn
-from torch.nn import functional
+from safetensors.numpy import save_file
+from torch import nn
 from torch.utils.data import DataLoader
 
 from fixtures import caltech, harder_edits, varied
 from models import onnx_build
-from models.onnx_build import GEM_P, lite0
-from models.registry import CARDS, Card, ModelFile, sha256_of, weights_path, write_card
-from models.train.copy_views import PHOTOS_A_BATCH, Batches, TrainingBatch, fit_square
-from vision.copies.descriptor import CROWD_NEIGHBOURS, DIMENSIONS, WHITENING, normalise, whiten
+from models.registry import CARDS, Card, ModelFile, sha256_of, write_card
+from models.train.copy_network import (
+    EVALUATION_PX,
+    CopyNetwork,
+    NegativeQueue,
+    continued,
+    describe,
+    losses,
+    normalised,
+    starting_point,
+)
+from models.train.copy_views import PHOTOS_A_BATCH, Batches, TrainingBatch
+from vision.copies.descriptor import CROWD_NEIGHBOURS, DIMENSIONS, normalise, whiten
 from vision.copies.fingerprint import fit
 
 SEED: Final = 20261130
@@ -59,7 +67,6 @@ FIGURE_PHOTOS: Final = 460  # of the role `fit`, for the figures: half in the li
 HELD_OUT_EDITS: Final = tuple(name for name in harder_edits.ALL if name != "copied")
 WORK_PX: Final = 400  # photos are shrunk to this before they are edited: the network sees at most 192
 CATEGORY_PHOTOS: Final = 24  # photos of a large source that make a class
-TEMPERATURE: Final = 0.05
 KOLEO_WEIGHT: Final = 8.0
 QUEUE: Final = 24  # batches whose first views serve as negatives
 LEARNING_RATE: Final = 4e-4
@@ -69,98 +76,10 @@ WEIGHT_DECAY: Final = 1e-4
 AVERAGE_DECAY: Final = 0.99
 CHECKPOINT_EVERY: Final = 25
 MEASURE_EVERY: Final = 125
-EVALUATION_PX: Final = 192  # as good as 224 on held-out photos, and a quarter cheaper
 BACKGROUND: Final = 1024  # photos whose nearness distinguishes a look-alike from a copy
 SHRINKAGE: Final = 0.1  # of the outputs' covariance towards a multiple of the identity
 RESULTS: Final = Path(__file__).parent.parent / "results" / "copy_descriptor.csv"
 WEIGHTS: Final = Path(__file__).parent.parent / "weights" / "copy_descriptor.safetensors"
-
-
-class CopyNetwork(nn.Module):
-    """The network in training. pixels: float (n, 3, size, size), normalised as Lite0's card says. Returns (n, 256),
-    rows of length 1."""
-
-    def __init__(self, mean: NDArray[np.float32], projection: NDArray[np.float32]) -> None:
-        super().__init__()
-        self.trunk = lite0()
-        self.mean = nn.Parameter(torch.from_numpy(mean.copy()))
-        self.projection = nn.Parameter(torch.from_numpy(projection.copy()))
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.project(self.pooled(pixels))
-
-    def pooled(self, pixels: Tensor) -> Tensor:
-        """Return (n, 1280), generalised means of the last feature map."""
-        features = self.trunk.extract_features(pixels).float()
-        pooled: Tensor = features.clamp(min=1e-6).pow(GEM_P).mean((2, 3)).pow(1 / GEM_P)
-        return pooled
-
-    def project(self, pooled: Tensor) -> Tensor:
-        return functional.normalize((functional.normalize(pooled) - self.mean) @ self.projection)
-
-
-class NegativeQueue:
-    """Recent first views as negatives: their detached descriptors, and which photo each shows."""
-
-    def __init__(self, batches: int) -> None:
-        self._held: deque[tuple[Tensor, Tensor]] = deque(maxlen=batches)
-
-    def add(self, descriptors: Tensor, photos: Tensor) -> None:
-        self._held.append((descriptors.detach(), photos))
-
-    def all(self) -> tuple[Tensor, Tensor]:
-        """Return the descriptors (n, 256) and photos (n,). Raises IndexError while empty."""
-        return torch.cat([rows for rows, _ in self._held]), torch.cat([photos for _, photos in self._held])
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def state(self) -> list[tuple[Tensor, Tensor]]:
-        return list(self._held)
-
-    def restore(self, state: Sequence[tuple[Tensor, Tensor]]) -> None:
-        self._held.extend(state)
-
-
-def losses(descriptors: Tensor, batch: TrainingBatch, queue: NegativeQueue) -> tuple[Tensor, Tensor]:
-    """Return InfoNCE over every pair of copies, and KoLeo. descriptors: (2 n, 256) in the batch's order."""
-    device = descriptors.device
-    shows = torch.from_numpy(batch.shows).to(device).float()
-    hints = torch.from_numpy(batch.shows | batch.hints).to(device).float()
-    count = len(descriptors)
-    itself = torch.eye(count, dtype=torch.bool, device=device)
-    copies = ((shows @ shows.T) > 0) & ~itself
-    neutral = (((hints @ hints.T) > 0) & ~copies) | itself
-    cosines = descriptors @ descriptors.T
-    strangers = cosines.masked_fill(copies | neutral, -math.inf)
-    if len(queue):
-        older, photos = queue.all()
-        here = torch.from_numpy(batch.photos).to(device)
-        known = (hints @ (here[:, None] == photos[None]).float()) > 0
-        strangers = torch.cat([strangers, (descriptors @ older.T).masked_fill(known, -math.inf)], dim=1)
-    against = torch.logsumexp(strangers / TEMPERATURE, dim=1, keepdim=True)
-    each = torch.logaddexp(cosines / TEMPERATURE, against) - cosines / TEMPERATURE
-    contrast = (each * copies).sum(dim=1) / copies.sum(dim=1)
-    nearest = strangers.max(dim=1).values
-    spread = -torch.log((2 - 2 * nearest).clamp(min=1e-6).sqrt())
-    return contrast.mean(), spread.mean()
-
-
-def normalised(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Convert uint8 (n, h, w, 3) to the network's input."""
-    value = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
-    return ((value - 127.0) / 128.0).contiguous(memory_format=torch.channels_last)
-
-
-@torch.inference_mode()
-def describe(network: CopyNetwork, pictures: Sequence[NDArray[np.uint8]], device: torch.device) -> NDArray[np.float32]:
-    """Return pooled features (n, 1280) of pictures of any size, at the size that the product uses."""
-    rows = []
-    for start in range(0, len(pictures), 32):
-        squares = np.stack([fit_square(picture, EVALUATION_PX) for picture in pictures[start : start + 32]])
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            rows.append(network.pooled(normalised(squares, device)).float().cpu().numpy())
-    return np.concatenate(rows)
 
 
 def measure(
@@ -427,26 +346,6 @@ def whitened(
     covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.trace(covariance) / len(covariance) * np.eye(DIMENSIONS)
     values, vectors = np.linalg.eigh(covariance)
     return rows.mean(axis=0), (projection @ (vectors / np.sqrt(values))).astype(np.float32)
-
-
-def starting_point() -> CopyNetwork:
-    """Return the packaged network with the learnt whitening as its last layer."""
-    tensors = load_file(weights_path(WHITENING))
-    return CopyNetwork(tensors["mean"], tensors["projection"])
-
-
-def continued(weights: Path) -> CopyNetwork:
-    """Return the network of an earlier copy descriptor. Raises KeyError if the file holds none."""
-    tensors = load_file(weights)
-    network = CopyNetwork(tensors["mean"], tensors["projection"])
-    prefix = onnx_build.TRUNK_PREFIX
-    state = {
-        name.removeprefix(prefix): torch.from_numpy(value.astype(np.float32))
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }
-    network.trunk.load_state_dict(state, strict=False)
-    return network
 
 
 def _weights_card(photos: int, steps: int, start: str, metrics: dict[str, Any]) -> Card:

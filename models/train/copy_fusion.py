@@ -145,10 +145,8 @@ def examples(fingerprinter: Fingerprinter) -> Examples:
     unseen = singles[len(library) :]
     spare = [photo.pixels for photo in unseen]
     views: list[FittingPhoto] = []
-    scene_of: dict[int, str] = {}
     for scene in dict.fromkeys(photo.scene for photo in drawn if photo.scene):
         first, *more = [photo for photo in drawn if photo.scene == scene]
-        scene_of[len(library)] = scene
         library[len(library)] = first
         views += more[:VIEWS_MAX]
     copied = rng.choice(len(library), COPIED, replace=False).tolist()

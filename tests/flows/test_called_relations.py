@@ -49,5 +49,5 @@ def test_a_recorded_match_weighs_as_the_relation_that_it_was_made_of() -> None:
 
 def test_what_of_one_picture_is_in_the_other_is_told_by_the_similarity_where_the_homography_has_no_outline() -> None:
     bent = replace(NO_GEOMETRY, shown_ratio=0.4, covers_ratio=0.8, exactness=replace(EXACT, shown_ratio=0.0))
-    assert evidence.contained_ratio(bent) == 0.8
-    assert evidence.contained_ratio(replace(bent, exactness=EXACT)) == 0.9
+    assert bent.contained_ratio == 0.8
+    assert replace(bent, exactness=EXACT).contained_ratio == 0.9

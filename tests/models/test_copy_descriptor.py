@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from models.train.copy_descriptor import CopyNetwork, NegativeQueue, Training, losses, rate, starting_point, whitened
+from models.train.copy_descriptor import Training, rate, whitened
+from models.train.copy_network import CopyNetwork, NegativeQueue, losses, starting_point
 from models.train.copy_views import SIZES_PX, TrainingBatch
 from vision.copies.descriptor import normalise, whiten
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.registry import card, weights_path
-from vision.copies.geometry import Geometry
+from vision.copies.geometry import Geometry, homogeneous
 
 NAME: Final = "copy_fusion"
 FEATURES: Final = (
@@ -181,7 +181,7 @@ def agreement(
     if geometry.inliers == 0:
         return NO_AGREEMENT, NO_AGREEMENT
     exact = geometry.exactness
-    matrix = exact.homography if exact.projected else np.vstack([geometry.matrix, [0.0, 0.0, 1.0]])
+    matrix = exact.homography if exact.projected else homogeneous(geometry.matrix)
     small = np.diag([query_ratio, query_ratio, 1.0]) @ matrix @ np.diag([1 / match_ratio, 1 / match_ratio, 1.0])
     points = (exact.at * query_ratio, exact.of * match_ratio) if exact.projected else None
     return _overlaid(query, match, small / small[2, 2], mirrored=geometry.mirrored, points=points)

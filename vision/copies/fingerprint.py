@@ -214,12 +214,12 @@ class Fingerprinter:
         turned, quality = pdqhash.compute_dihedral(work)
         whole = _grey(picture.pixels) if parts else grey
         hashes = tuple(np.packbits(np.asarray(bits, dtype=np.uint8)).tobytes() for bits in turned)
-        found: list[View] = [
+        looked_in: list[View] = [
             PartView(scaled(part.corners, scale), row, float(crowd), fit(cut(whole, part), limits.view_edge_px), limits)
             for part, row, crowd in zip(parts, descriptors[1:], crowds[1:], strict=False)
         ]
         if limits.negative:
-            found.append(NegativeView(descriptors[-1], float(crowds[-1]), keypoints, thumbnail))
+            looked_in.append(NegativeView(descriptors[-1], float(crowds[-1]), keypoints, thumbnail))
         return Fingerprint(
             sha256=sha256,
             pixel_sha256=picture.pixel_sha256,
@@ -237,7 +237,7 @@ class Fingerprinter:
             width_px=picture.source_width_px,
             height_px=picture.source_height_px,
             pdq_turned=hashes,
-            views=tuple(found),
+            views=tuple(looked_in),
             featureless=self._featureless(len(keypoints), int(quality)),
         )
 

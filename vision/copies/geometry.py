@@ -164,6 +164,12 @@ class Geometry:
     negative: bool = False
     warp: NDArray[np.float64] | None = None
 
+    @property
+    def contained_ratio(self) -> float:
+        """How far one of the two frames contains the other, 0..1: by the homography, or by the similarity transform
+        where the homography has no sensible outline."""
+        return self.exactness.contained_ratio or max(self.shown_ratio, self.covers_ratio)
+
 
 NO_GEOMETRY: Final = Geometry(0, 0, False, np.zeros((2, 3)), 0.0, 0.0, 0.0, 0.0, ())
 
@@ -227,15 +233,14 @@ def placed(geometry: Geometry, corners: Corners, part: Keypoints, whole: Keypoin
 def _placed_at_an_angle(geometry: Geometry, corners: Corners, part: Keypoints, whole: Keypoints) -> Geometry:
     """As `placed`, of a part that is no upright box."""
     to_whole = from_frame(corners, part.width_px, part.height_px)
-    from_match = np.vstack([geometry.matrix, [0.0, 0.0, 1.0]])
+    from_match = homogeneous(geometry.matrix)
     warp = to_whole @ from_match
     if geometry.mirrored:
         warp = _flip(whole) @ to_whole @ _flip(part) @ from_match
     pairs = np.array(geometry.pairs)
     at = _through(to_whole, pairs[:, :2] * (part.width_px, part.height_px))
     # The nearest similarity transform where the two overlap: at the part's corners.
-    in_part = np.array([[0, 0], [part.width_px, 0], [part.width_px, part.height_px], [0, part.height_px]], np.float64)
-    in_match = _through(np.linalg.inv(from_match), in_part)
+    in_match = _through(np.asarray(np.linalg.inv(from_match), dtype=np.float64), _corners(part))
     in_whole = _through(warp, in_match)
     matrix = _similarity(in_match, in_whole)
     area = float(cv2.contourArea(np.array(corners, dtype=np.float32)))
@@ -260,8 +265,12 @@ def _flip(frame: Keypoints) -> NDArray[np.float64]:
 
 def _through(homography: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the points (n, 2) mapped by a homography."""
-    moved = np.column_stack([points, np.ones(len(points))]) @ homography.T
-    return np.asarray(moved[:, :2] / moved[:, 2:], dtype=np.float64)
+    return np.asarray(cv2.perspectiveTransform(points[None], homography)[0], dtype=np.float64)
+
+
+def homogeneous(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return an affine transform (2, 3) as a homography (3, 3)."""
+    return np.vstack([matrix, [0.0, 0.0, 1.0]])
 
 
 def _similarity(of: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -368,7 +377,7 @@ def _exactness(
         maxIters=limits.ransac_iterations_max,
         confidence=limits.ransac_confidence,
     )
-    start = np.vstack([similarity, [0.0, 0.0, 1.0]])
+    start = homogeneous(similarity)
     homography, projected, tight = max(
         (
             _refitted(np.asarray(first, dtype=np.float64), near, far, tight_px, limits, _fit_homography)
@@ -380,7 +389,7 @@ def _exactness(
     _, _, rigid = _refitted(start, near, far, tight_px, limits, _fit_similarity)
     if projected == 0:
         return NO_EXACTNESS
-    corners = cv2.perspectiveTransform(_corners(match)[None], homography)[0]
+    corners = _through(homography, _corners(match))
     whole = cv2.isContourConvex(corners.astype(np.float32))
     shown, covers = _overlap(corners, query) if whole else (0.0, 0.0)
     keep = _errors(homography, near, far) <= max(limits.reprojection_px, tight_px)
@@ -390,7 +399,7 @@ def _exactness(
 
 def _errors(transform: NDArray[np.float64], at: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how far each point of `of`, transformed, lies from its point of `at`, in pixels of the query."""
-    return np.asarray(np.linalg.norm(cv2.perspectiveTransform(of[None], transform)[0] - at, axis=1), dtype=np.float64)
+    return np.asarray(np.linalg.norm(_through(transform, of) - at, axis=1), dtype=np.float64)
 
 
 def _refitted(
@@ -426,7 +435,7 @@ def _fit_homography(at: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray
 
 
 def _fit_similarity(at: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.vstack([_similarity(of, at), [0.0, 0.0, 1.0]])
+    return homogeneous(_similarity(of, at))
 
 
 def _nearest(query: NDArray[np.float32], target: NDArray[np.float32], ratio_max: float) -> NDArray[np.intp]:

@@ -59,13 +59,19 @@ def cells(grey: NDArray[np.int16], box: PartBox, uniform_levels_max: int, limits
 def _profile(lines: NDArray[np.int16], uniform_levels_max: int, limits: GridLimits) -> NDArray[np.float64]:
     """Return for each row the share of its points that step to the next row or the one after, 2.0 if the row is
     uniform."""
-    step = np.abs(lines[1:] - lines[:-1])
-    step[:-1] = np.maximum(step[:-1], np.abs(lines[2:] - lines[:-2]))
-    shares = np.append((step >= limits.step_levels_min).mean(axis=1), 0.0)
+    shares = np.append((steps(lines) >= limits.step_levels_min).mean(axis=1), 0.0)
     ordered = np.sort(lines[:, ::4], axis=1, kind="stable")
     outside = int(limits.uniform_outside_ratio * (ordered.shape[1] - 1))
     shares[ordered[:, -1 - outside] - ordered[:, outside] <= uniform_levels_max] = 2.0
     return shares
+
+
+def steps(lines: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return how far each point steps to the next row or the one after, int16 (rows - 1, points): a seam can fall
+    between two pixel rows after scaling."""
+    step = np.abs(lines[1:] - lines[:-1])
+    step[:-1] = np.maximum(step[:-1], np.abs(lines[2:] - lines[:-2]))
+    return np.asarray(step, dtype=np.int16)
 
 
 def _outstanding(profiles: list[NDArray[np.float64]], count: int, limits: GridLimits) -> float:

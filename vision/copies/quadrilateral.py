@@ -189,6 +189,6 @@ def _aspect(corners: Floats, width: int, height: int, limits: QuadrilateralLimit
         told = -(n2[0] * n3[0] + n2[1] * n3[1]) / (n2[2] * n3[2])
         if (0.5 * usual) ** 2 <= told <= (2.5 * usual) ** 2:
             focal_squared = told
-    seen = [math.sqrt((n[0] ** 2 + n[1] ** 2) / focal_squared + n[2] ** 2) for n in (n2, n3)]
-    ratio = seen[0] / max(seen[1], 1e-9)
+    lengths = [math.sqrt((n[0] ** 2 + n[1] ** 2) / focal_squared + n[2] ** 2) for n in (n2, n3)]
+    ratio = lengths[0] / max(lengths[1], 1e-9)
     return ratio if 0.5 * plain <= ratio <= 2 * plain else plain

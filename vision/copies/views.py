@@ -51,10 +51,10 @@ def find(pixels: NDArray[np.uint8], limits: ViewLimits = ViewLimits()) -> tuple[
     grey = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     small = grey.astype(np.int16)
     whole = PartBox(0, 0, size[0], size[1])
-    found = sorted(_parts(small, whole, limits, depth=0), key=lambda box: -box.area)
-    cells = _cells(small, whole, found, limits)
+    regions = sorted(_parts(small, whole, limits, depth=0), key=lambda box: -box.area)
+    cells = _cells(small, whole, regions, limits)
     boxes = list(cells)
-    for box in found:
+    for box in regions:
         ratio = box.area / whole.area
         if (
             limits.area_ratio_min <= ratio <= limits.area_ratio_max
@@ -212,10 +212,7 @@ def _cut(lines: NDArray[np.int16], limits: ViewLimits) -> int:
     margin = max(2, int(count * limits.side_ratio_min))
     if count < 2 * margin + 2:
         return 0
-    steps = np.abs(lines[1:] - lines[:-1])
-    # A seam can fall between two pixel rows after scaling, so the step over two rows is tried as well.
-    steps[:-1] = np.maximum(steps[:-1], np.abs(lines[2:] - lines[:-2]))
-    shares = (steps >= limits.edge_levels_min).mean(axis=1)[margin - 1 : count - margin]
+    shares = (grid.steps(lines) >= limits.edge_levels_min).mean(axis=1)[margin - 1 : count - margin]
     best = int(shares.argmax())
     return best + margin if shares[best] >= limits.edge_share_min else 0
 

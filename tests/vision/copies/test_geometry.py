@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
+from tests.vision.copies.keypoints import alike
 from vision.copies import geometry
 from vision.copies.copy_score import agreement
 from vision.copies.fingerprint import fit
@@ -27,13 +28,7 @@ def test_mirrored_keypoints_are_those_of_the_mirrored_pixels(cat: NDArray[np.uin
     """The oracle is OpenCV itself, run on the mirrored picture."""
     derived = geometry.extract(cat).mirrored()
     computed = geometry.extract(np.ascontiguousarray(cat[:, ::-1]))
-    same = 0
-    for point, descriptor in zip(derived.points, derived.descriptors, strict=True):
-        near = np.abs(computed.points[:, :2] - point[:2]).max(axis=1) < 0.8
-        near &= np.abs((computed.points[:, 3] - point[3] + 180) % 360 - 180) < 5
-        distances = np.linalg.norm(computed.descriptors[near].astype(float) - descriptor.astype(float), axis=1)
-        same += bool(len(distances)) and float(distances.min()) < 60
-    assert same >= 0.75 * len(derived)
+    assert alike(derived, computed) >= 0.75 * len(derived)
 
 
 def test_mirroring_twice_is_no_change(cat: NDArray[np.uint8]) -> None:

@@ -12,6 +12,7 @@ from skimage import data
 from fixtures import edits
 from fixtures.caltech import as_picture
 from fixtures.photo_library import MemoryLibrary
+from tests.vision.copies.keypoints import alike
 from vision.copies import geometry
 from vision.copies.fingerprint import Fingerprint, Fingerprinter, NegativeView, fit
 from vision.examine import ExamineLimits, compare
@@ -43,13 +44,7 @@ def test_negated_keypoints_are_those_of_the_inverted_pixels() -> None:
     """The oracle is OpenCV itself, run on the negative."""
     cat = np.asarray(cv2.cvtColor(data.chelsea(), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     derived, computed = geometry.extract(cat).negated(), geometry.extract(255 - cat)
-    same = 0
-    for point, descriptor in zip(derived.points, derived.descriptors, strict=True):
-        near = np.abs(computed.points[:, :2] - point[:2]).max(axis=1) < 0.8
-        near &= np.abs((computed.points[:, 3] - point[3] + 180) % 360 - 180) < 5
-        distances = np.linalg.norm(computed.descriptors[near].astype(float) - descriptor.astype(float), axis=1)
-        same += bool(len(distances)) and float(distances.min()) < 60
-    assert same >= 0.9 * len(derived)
+    assert alike(derived, computed) >= 0.9 * len(derived)
     again = derived.negated()
     np.testing.assert_array_equal(again.descriptors, geometry.extract(cat).descriptors)
 
