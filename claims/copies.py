@@ -44,6 +44,9 @@ class Likeness:
     contained_ratio: float
     pdq_bits: int | UnmeasuredFact
     fit_agreement: float
+    fine_ratio: float
+    fine_rigid_ratio: float
+    agreement_floor: float
 
 
 def called(likeness: Likeness, rules: Rules) -> PhotoVerdict:
@@ -52,7 +55,8 @@ def called(likeness: Likeness, rules: Rules) -> PhotoVerdict:
         return _EXACT_BY_PART[likeness.same]
     if shows_one_scene(likeness, rules):
         return PhotoVerdict.SAME_SCENE
-    if likeness.probability >= rules.photo_copied_min and is_more_than_alike(likeness, rules):
+    sure = likeness.probability >= rules.photo_copied_min
+    if sure and is_more_than_alike(likeness, rules) and is_exact(likeness, rules):
         return PhotoVerdict.EDITED_COPY
     maybe = likeness.probability >= rules.photo_maybe_copied_min or _is_doubtful(likeness, rules)
     return PhotoVerdict.SIMILAR if maybe or likeness.looks_alike else PhotoVerdict.UNSEEN
@@ -64,13 +68,15 @@ def shows_one_scene(likeness: Likeness, rules: Rules) -> bool:
     A copy fits one homography exactly, wherever it was taken again from. If the camera moved, near things shift against
     far ones, and points that fit roughly do not fit exactly. If it only turned they do, but neither frame holds the
     other, and the picture is bent as no crop of it is. If something flat in it was photographed twice, a package or a
-    poster, they do as well, but what is around it does not agree, and so a copy is improbable. Without a homography
-    nothing says that the camera did anything.
+    poster, they do as well, but what is around it does not agree, and so a copy is improbable; unless all of one is in
+    the other's frame to its edges, as a camera seldom aims twice and every photo of a screen is: then a person may have
+    to look. Without a homography nothing says that the camera did anything.
     """
     moved = likeness.tight_ratio < rules.photo_copied_tight_ratio_min
     bent = likeness.rigid_ratio < rules.photo_copied_rigid_ratio_min
     turned = likeness.contained_ratio < rules.photo_copied_contained_min
     improbable = likeness.probability < rules.photo_maybe_copied_min
+    improbable = improbable and likeness.contained_ratio < rules.photo_scene_contained_max
     shares_points = likeness.tight_inliers > 0 and likeness.inliers >= rules.photo_scene_inliers_min
     return shares_points and (moved or (bent and (turned or improbable)))
 
@@ -85,6 +91,23 @@ def is_more_than_alike(likeness: Likeness, rules: Rules) -> bool:
     near = isinstance(bits, UnmeasuredFact) or bits <= rules.photo_pdq_near_max_bits
     points = likeness.inliers >= rules.photo_points_agree_min
     return near or points or likeness.fit_agreement >= rules.photo_pixels_agree_min
+
+
+def is_exact(likeness: Likeness, rules: Rules) -> bool:
+    """Return True if the two fit as exactly as only a copy does, where points can tell.
+
+    Two photos of a thing that lies still, one right after the other, fit to a pixel, hardly to half of one. What a
+    camera copied off a screen does not either; then all of it agrees, down to the tenth that agrees least. Small,
+    blurred or grainy copies are too coarse to tell by points, and their PDQ hashes are near.
+    """
+    bits = likeness.pdq_bits
+    near = isinstance(bits, UnmeasuredFact) or bits <= rules.photo_pdq_near_max_bits
+    rigid = likeness.fine_rigid_ratio >= rules.photo_copied_fine_rigid_ratio_min
+    whole = (
+        likeness.fine_ratio >= rules.photo_copied_fine_ratio_min
+        and likeness.agreement_floor >= rules.photo_copied_agreement_floor_min
+    )
+    return likeness.tight_inliers == 0 or near or rigid or whole
 
 
 def _is_doubtful(likeness: Likeness, rules: Rules) -> bool:
@@ -159,4 +182,7 @@ def _likeness(match: PhotoMatch) -> Likeness:
         contained_ratio=match.contained_ratio,
         pdq_bits=match.pdq_bits,
         fit_agreement=match.fit_agreement,
+        fine_ratio=match.fine_ratio,
+        fine_rigid_ratio=match.fine_rigid_ratio,
+        agreement_floor=match.agreement_floor,
     )

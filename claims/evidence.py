@@ -93,6 +93,10 @@ class PhotoMatch:
     the greater of the share of the original that is shown and the share of the photo that it fills, by the homography.
     pdq_bits: 0..256, in which the two PDQ hashes differ. fit_agreement: -1..1, of the pixels when one is stretched over
     the other. Facts from before rules 3.4 carry none of the six.
+
+    fine_ratio, fine_rigid_ratio: as tight_ratio and rigid_ratio, within half a pixel. agreement_floor: -1..1, of the
+    pixels of the two laid over one another, what nine tenths of the picture reach. Facts from before rules 3.5 carry
+    none of the three.
     """
 
     photo_id: str
@@ -117,6 +121,9 @@ class PhotoMatch:
     contained_ratio: float = 0.0
     pdq_bits: int | UnmeasuredFact = UnmeasuredFact("not recorded", retryable=False)
     fit_agreement: float = 0.0
+    fine_ratio: float = 0.0
+    fine_rigid_ratio: float = 0.0
+    agreement_floor: float = 0.0
 
 
 class SignKind(StrEnum):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from claims import copies
 from claims.evidence import (
@@ -97,13 +97,24 @@ def _likeness(relation: PhotoRelation) -> copies.Likeness:
         probability=relation.probability,
         looks_alike=relation.looks_alike,
         inliers=relation.inliers,
-        tight_inliers=relation.geometry.exactness.tight,
-        tight_ratio=relation.geometry.exactness.tight_ratio,
-        rigid_ratio=relation.geometry.exactness.rigid_ratio,
-        contained_ratio=relation.geometry.contained_ratio,
-        pdq_bits=relation.pdq_bits,
-        fit_agreement=relation.fit_agreement,
+        **_measures(relation),
     )
+
+
+def _measures(relation: PhotoRelation) -> dict[str, Any]:
+    """Returns what `Likeness` and `PhotoMatch` both hold of a comparison, under one name each."""
+    exact = relation.geometry.exactness
+    return {
+        "tight_inliers": exact.tight,
+        "tight_ratio": exact.tight_ratio,
+        "rigid_ratio": exact.rigid_ratio,
+        "contained_ratio": relation.geometry.contained_ratio,
+        "pdq_bits": relation.pdq_bits,
+        "fit_agreement": relation.fit_agreement,
+        "fine_ratio": exact.fine_ratio,
+        "fine_rigid_ratio": exact.fine_rigid_ratio,
+        "agreement_floor": relation.agreement_floor,
+    }
 
 
 def strongest(called: Sequence[CalledRelation]) -> PhotoVerdict:
@@ -249,12 +260,7 @@ def photo_match(
         claim_paid=claim_paid,
         common=common,
         ruling=ruling,
-        tight_inliers=relation.geometry.exactness.tight,
-        tight_ratio=relation.geometry.exactness.tight_ratio,
-        rigid_ratio=relation.geometry.exactness.rigid_ratio,
-        contained_ratio=relation.geometry.contained_ratio,
-        pdq_bits=relation.pdq_bits,
-        fit_agreement=relation.fit_agreement,
+        **_measures(relation),
     )
 
 

@@ -92,7 +92,7 @@ class PhotoRelation:
     match_y) as fractions 0..1 of the width and height of this photo and of the match. placement: the transform in
     numbers. geometry: the same in working pixels, for further comparison. pdq_bits: 0..256, in which the two PDQ hashes
     differ in the nearest of eight orientations; 256 where not comparable. fit_agreement: -1..1, of the pixels when one
-    is stretched over the other.
+    is stretched over the other. agreement_floor: -1..1, of the pixels under the transform, what nine tenths reach.
     """
 
     photo_id: str
@@ -112,6 +112,7 @@ class PhotoRelation:
     geometry: Geometry = NO_GEOMETRY
     pdq_bits: int = NO_PDQ
     fit_agreement: float = 0.0
+    agreement_floor: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -279,6 +280,7 @@ def _relation(
         geometry=measured.geometry,
         pdq_bits=measured.pdq_bits,
         fit_agreement=measured.fit_agreement,
+        agreement_floor=measured.agreement.floor,
     )
 
 

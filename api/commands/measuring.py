@@ -226,6 +226,8 @@ def _checked(
          "tight_inliers": match.relation.geometry.exactness.tight,
          "tight_ratio": round(match.relation.geometry.exactness.tight_ratio, 4),
          "rigid_ratio": round(match.relation.geometry.exactness.rigid_ratio, 4),
+         "fine_ratio": round(match.relation.geometry.exactness.fine_ratio, 4),
+         "fine_rigid_ratio": round(match.relation.geometry.exactness.fine_rigid_ratio, 4),
          "contained_ratio": round(match.relation.geometry.contained_ratio, 4),
          "pdq_bits": match.relation.pdq_bits, "fit_agreement": round(match.relation.fit_agreement, 4),
          "placement": None if isinstance(match.relation.placement, Unmeasured) else asdict(match.relation.placement),

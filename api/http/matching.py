@@ -61,6 +61,8 @@ async def rule(conn: AsyncConnection, sent: KeyedRequest, claim_id: str, asked: 
         "tight_inliers": match.tight_inliers,
         "tight_ratio": match.tight_ratio,
         "rigid_ratio": match.rigid_ratio,
+        "fine_ratio": match.fine_ratio,
+        "fine_rigid_ratio": match.fine_rigid_ratio,
         "contained_ratio": match.contained_ratio,
         "verdict": match.verdict,
         "owner": match.owner,

@@ -4,7 +4,8 @@
 
 Data: photos that the descriptor did not learn from, the varied ones of the role `fit` (`fixtures.varied`) and Caltech
 photos that its training held out. Some form the library, others are unseen; of a group of photos of one scene one lies
-in the library and the others are asked for as they are: other photos of the same thing, no copies. Edited copies of
+in the library and the others are asked for as they are: other photos of the same thing, no copies. So are groups of the
+role `train`, which the descriptor has seen: how exactly points fit does not depend on it. Edited copies of
 library photos (`fixtures.harder_edits`, all of them) and of unseen ones are searched for; every candidate that a search
 returns is one example: a copy, a look-alike, or another view. Unseen photos are also searched for unedited, as honest
 claims are.
@@ -56,6 +57,7 @@ COPIED_EDITS: Final = 9  # of each of them, drawn
 UNSEEN_EDITS: Final = 1  # of each unseen photo
 OTHERS: Final = 8  # photos that fill a collage
 VIEWS_MAX: Final = 6  # further photos of a group that are asked for
+SEEN_VIEWS: Final = ("household", "roads", "fields", "skull")  # sources of the role `train` that have such groups
 PRECISION_MIN: Final = 0.99  # precision of `edited copy` on sources that were not fitted on
 FALSE_ACCUSATION_MAX: Final = 0.002  # share of unseen unedited photos for which anything is called a copy
 # Some hundred honest photos could not prove a lower one; the rule's policy choice (`claims.rules`) is the same.
@@ -149,7 +151,14 @@ def examples(fingerprinter: Fingerprinter) -> Examples:
         first, *more = [photo for photo in drawn if photo.scene == scene]
         library[len(library)] = first
         views += more[:VIEWS_MAX]
+    learnt: dict[str, list[FittingPhoto]] = {}
+    for other in varied.photos("train"):
+        if other.one_scene and other.source in SEEN_VIEWS:
+            learnt.setdefault(other.group, []).append(FittingPhoto(other.source, other.group, other.pixels))
     copied = rng.choice(len(library), COPIED, replace=False).tolist()
+    for number, (first, *more) in enumerate(learnt.values()):
+        library[30_000 + number] = first
+        views += more[:VIEWS_MAX]
     labels = [edits.label_from(spare[k], rng) for k in rng.choice(len(spare), LABELS, replace=False)]
     for number, label in enumerate(labels):
         ground = unseen[number]
@@ -367,15 +376,16 @@ def _card(result: Fitted) -> Card:
     sources = ", ".join(sorted(result.by_source))
     return Card(
         name=NAME,
-        version="2.0.0",
+        version="2.1.0",
         summary="Logistic model: how likely a photo and a library picture are one (SIFT, pixels, PDQ, descriptor).",
         licence="Apache-2.0",
         source="trained by models/train/copy_fusion.py",
         how_to_get="part of the repository; python -m models.train.copy_fusion makes it anew",
         files={"weights": ModelFile(f"weights/{WEIGHTS.name}", sha256_of(WEIGHTS), WEIGHTS.stat().st_size)},
         preprocessing={"features": list(FEATURES)},
-        trained_on=f"{result.pairs} pairs that searches brought up, of photos that the descriptor did not learn from"
-        f" ({sources}; licences in the data sets' notes), edited by fixtures/edits.py and fixtures/harder_edits.py.",
+        trained_on=f"{result.pairs} pairs that searches brought up, of photos that the descriptor did not learn from,"
+        f" but for other photos of one scene ({', '.join(SEEN_VIEWS)}), which are no copies ({sources}; licences in the"
+        " data sets' notes); edited by fixtures/edits.py and fixtures/harder_edits.py.",
         metrics={
             "held_out": result.figures,
             "held_out_by_source": result.by_source,

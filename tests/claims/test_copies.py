@@ -32,6 +32,14 @@ BEFORE_3_4 = {
     "photo_pixels_agree_min",
     "photo_pdq_near_max_bits",
 }
+BEFORE_3_5 = {
+    "photo_copied_fine_rigid_ratio_min",
+    "photo_copied_fine_ratio_min",
+    "photo_copied_agreement_floor_min",
+    "photo_scene_contained_max",
+}
+FINE_RIGID, FINE = RULES.photo_copied_fine_rigid_ratio_min, RULES.photo_copied_fine_ratio_min
+FLOOR, HELD = RULES.photo_copied_agreement_floor_min, RULES.photo_scene_contained_max
 
 
 def likeness(
@@ -45,14 +53,23 @@ def likeness(
     contained: float = 0.0,
     pdq_bits: int | UnmeasuredFact = 10,
     fit: float = 0.0,
+    fine: tuple[float, float] = (1.0, 1.0),
 ) -> Likeness:
-    """Returns a likeness without points, whose PDQ is near unless it is said to be far."""
-    return Likeness(same, probability, alike, inliers, tight[0], tight[1], rigid, contained, pdq_bits, fit)
+    """Returns a likeness without points, whose PDQ is near unless it is said to be far. fine: of a homography and of a
+    similarity transform."""
+    points = (inliers, *tight, rigid, contained)
+    return Likeness(same, probability, alike, *points, pdq_bits, fit, *fine, 0.0)
 
 
 def two_views(probability: float = 0.995, **changes: Any) -> Likeness:
     """Returns the likeness of two photos of one scene from two places."""
     measured = likeness(probability, inliers=57, tight=(31, 0.54), rigid=0.31, contained=0.93, pdq_bits=120)
+    return replace(measured, **changes)
+
+
+def lying_still(**changes: Any) -> Likeness:
+    """Returns the likeness of two photos of a package that nobody moved."""
+    measured = likeness(0.999, inliers=99, tight=(121, 1.0), rigid=1.0, contained=0.98, pdq_bits=74, fine=(0.7, 0.7))
     return replace(measured, **changes)
 
 
@@ -67,6 +84,9 @@ likenesses = st.builds(
     st.floats(0, 1),
     st.floats(0, 1),
     st.integers(0, 256) | st.just(UNKNOWN),
+    st.floats(-1, 1),
+    st.floats(0, 1),
+    st.floats(0, 1),
     st.floats(-1, 1),
 )
 
@@ -105,8 +125,19 @@ likenesses = st.builds(
             likeness(0.005, inliers=67, tight=(EXACTLY, 0.95), rigid=RIGID, contained=1.0, pdq_bits=120),
             PhotoVerdict.SIMILAR,
         ),
-        # Flat things photographed twice keep a homography, no similarity transform.
-        (likeness(0.005, inliers=67, tight=(60, 1.0), rigid=0.5, contained=1.0, pdq_bits=120), SAME_SCENE),
+        # Flat things photographed twice keep a homography, no similarity transform; but if all of one is in the other,
+        # as of what was photographed off a screen, a person looks.
+        (likeness(0.005, inliers=67, tight=(60, 1.0), rigid=0.5, contained=0.9, pdq_bits=120), SAME_SCENE),
+        (likeness(0.005, inliers=67, tight=(60, 1.0), rigid=0.5, contained=HELD, pdq_bits=120), PhotoVerdict.SIMILAR),
+        # Two photos of a thing that lay still fit to a pixel, not to half of one.
+        (lying_still(), PhotoVerdict.SIMILAR),
+        (lying_still(fine_rigid_ratio=FINE_RIGID), PhotoVerdict.EDITED_COPY),
+        (lying_still(pdq_bits=40), PhotoVerdict.EDITED_COPY),
+        (lying_still(pdq_bits=41), PhotoVerdict.SIMILAR),
+        # Off a screen everything agrees, to the edges.
+        (lying_still(fine_ratio=FINE, agreement_floor=FLOOR), PhotoVerdict.EDITED_COPY),
+        (lying_still(fine_ratio=FINE, agreement_floor=math.nextafter(FLOOR, 0)), PhotoVerdict.SIMILAR),
+        (lying_still(fine_ratio=math.nextafter(FINE, 0), agreement_floor=1.0), PhotoVerdict.SIMILAR),
         (likeness(0.005, inliers=67, tight=(EXACTLY - 1, 0.95), rigid=RIGID, contained=1.0), PhotoVerdict.UNSEEN),
         # Likeness alone: two bananas on white.
         (likeness(1.0, inliers=5, pdq_bits=41, fit=0.74), PhotoVerdict.SIMILAR),
@@ -160,10 +191,23 @@ def test_likeness_without_points_or_a_near_pdq_never_weighs(measured: Likeness) 
     assert not copies.weighs(verdict, alone, RULES)
 
 
+@given(likenesses, likenesses)
+def test_under_rules_before_3_5_nobody_looked_how_points_fit_to_half_a_pixel(first: Likeness, second: Likeness) -> None:
+    plain = to_plain(RULES)
+    before = from_plain(Rules, {name: value for name, value in plain.items() if name not in BEFORE_3_5})
+    finer = replace(
+        first,
+        fine_ratio=second.fine_ratio,
+        fine_rigid_ratio=second.fine_rigid_ratio,
+        agreement_floor=second.agreement_floor,
+    )
+    assert called(first, before) is called(finer, before)
+
+
 @given(likenesses)
 def test_under_rules_before_3_4_only_the_probability_counted(measured: Likeness) -> None:
     plain = to_plain(RULES)
-    before = from_plain(Rules, {name: value for name, value in plain.items() if name not in BEFORE_3_4})
+    before = from_plain(Rules, {name: value for name, value in plain.items() if name not in BEFORE_3_4 | BEFORE_3_5})
     expected = (
         {"bytes": PhotoVerdict.SAME_BYTES, "pixels": PhotoVerdict.SAME_PICTURE}[measured.same]
         if measured.same

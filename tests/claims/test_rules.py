@@ -14,7 +14,7 @@ from models import registry
 def test_thresholds_change_only_together_with_the_version() -> None:
     assert to_plain(RULES) == snapshot(
         {
-            "version": "3.4",
+            "version": "3.5",
             "code": 2,
             "paper_read_confidence_min": 0.8,
             "nose_accept_similarity_min": 0.48,
@@ -53,6 +53,10 @@ def test_thresholds_change_only_together_with_the_version() -> None:
             "photo_points_agree_min": 6,
             "photo_pixels_agree_min": 0.75,
             "photo_pdq_near_max_bits": 40,
+            "photo_copied_fine_rigid_ratio_min": 0.75,
+            "photo_copied_fine_ratio_min": 0.8,
+            "photo_copied_agreement_floor_min": 0.9,
+            "photo_scene_contained_max": 0.985,
             "photo_signs_noted_only": ["copy_move", "exif_dates changed_later", "recapture"],
             "cover_recorded_minutes_max": 5,
             "same_event_other_order_minutes_max": 1,

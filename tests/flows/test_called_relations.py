@@ -11,7 +11,10 @@ from flows import evidence
 from vision.copies.geometry import NO_EXACTNESS, NO_GEOMETRY
 from vision.examine import PhotoRelation
 
-EXACT = replace(NO_EXACTNESS, projected=80, tight=77, tight_ratio=0.96, rigid_ratio=0.95, shown_ratio=0.9)
+EXACT = replace(
+    NO_EXACTNESS, projected=80, tight=77, tight_ratio=0.96, rigid_ratio=0.95, fine_ratio=0.94, fine_rigid_ratio=0.93,
+    shown_ratio=0.9,
+)  # fmt: skip
 LOOSE = replace(NO_EXACTNESS, projected=57, tight=31, tight_ratio=0.54, rigid_ratio=0.31, covers_ratio=0.93)
 COPY = PhotoRelation(
     "copy", "claim", "claim-1", "bert", False, "", "", 0.995, True, 80, "mirrored", (), "", pdq_bits=120,
@@ -44,7 +47,10 @@ def test_a_recorded_match_weighs_as_the_relation_that_it_was_made_of() -> None:
             called, owner=MatchOwner.OTHER_CLAIMANT, claim_status="paid", claim_paid=True, common="", ruling=""
         )
         assert to_compare(match, RULES) is called.weighs
-        assert match.pdq_bits == 120
+        exact = called.relation.geometry.exactness
+        assert (match.pdq_bits, match.fine_ratio, match.fine_rigid_ratio) == (
+            120, exact.fine_ratio, exact.fine_rigid_ratio,
+        )  # fmt: skip
 
 
 def test_what_of_one_picture_is_in_the_other_is_told_by_the_similarity_where_the_homography_has_no_outline() -> None:

@@ -26,12 +26,12 @@ FEATURES: Final = (
     "inlier_ratio_times_agreement",
     "log_inliers_times_agreement",
     "log_inliers_times_floor",
-    "rigid",
-    "rigid_times_points",
-    "rigid_times_points_floor",
-    "log_rigid_times_points",
-    "projected_whole",
-    "log_projected_whole",
+    "fine_rigid",
+    "fine_rigid_times_points",
+    "fine_rigid_times_points_floor",
+    "log_fine_rigid_times_points",
+    "fine_whole",
+    "log_fine_whole",
     "not_loose",
     "pdq_nearness",
     "cosine_excess",
@@ -89,19 +89,20 @@ class CopySignals:
     def features(self) -> NDArray[np.float64]:
         """Return the features in the order of FEATURES.
 
-        rigid: a picture that was cropped, turned, pasted or cut out keeps one similarity transform to a pixel, another
-        photo of the same thing does not. projected_whole: a picture photographed off a screen or paper keeps a
-        homography, and all of it is there, to the edges. not_loose: many points that keep neither say that the camera
-        moved. floor: for two banknotes or two bikes of one make most points agree, but some clearly do not.
+        fine_rigid: a picture that was cropped, turned, pasted or cut out keeps one similarity transform to half a
+        pixel, another photo of the same thing does not, however still it lay. fine_whole: a picture photographed off a
+        screen or paper keeps a homography, and all of it is there, to the edges. not_loose: many points that keep
+        neither say that the camera moved. floor: for two banknotes or two bikes of one make most points agree, but some
+        clearly do not.
         """
         geometry, exact = self.geometry, self.geometry.exactness
         log_inliers = math.log1p(geometry.inliers)
         agreement, floor = max(0.0, self.agreement.mean), max(0.0, self.agreement.floor)
         points, points_floor = max(0.0, self.at_points.mean), max(0.0, self.at_points.floor)
-        rigid = exact.rigid_ratio**4
-        projected_whole = (exact.tight_ratio * exact.contained_ratio) ** 4 * floor
+        rigid = exact.fine_rigid_ratio
+        whole = (exact.fine_ratio * exact.contained_ratio) ** 2 * floor
         log_projected = math.log1p(exact.projected)
-        loose = log_projected * (1.0 - max(rigid, projected_whole))
+        loose = log_projected * (1.0 - max(rigid, whole))
         return np.array(
             [
                 self.agreement.mean,
@@ -111,9 +112,9 @@ class CopySignals:
                 rigid,
                 rigid * points,
                 rigid * points_floor,
-                math.log1p(exact.rigid_ratio * exact.projected) * rigid * points,
-                projected_whole,
-                log_projected * projected_whole,
+                math.log1p(rigid * exact.projected) * rigid * points,
+                whole,
+                log_projected * whole,
                 -loose,
                 max(0.0, 1.0 - self.pdq_bits / PDQ_FAR_BITS),
                 self.cosine_excess,

@@ -45,6 +45,7 @@ class GeometryLimits:
     ratio_max: float = 0.85  # nearest against second nearest distance
     reprojection_px: float = 5.0
     tight_px: float = 1.5  # a copy's points stay within it; in the original's pixels where the copy is enlarged
+    fine_px: float = 0.5  # of a copy that no camera made, most points stay within it; in the same pixels
     exactness_inliers_min: int = 6  # fewer points fit any transform
     exactness_rounds: int = 4  # refits on the points that are within `tight_px`
     ransac_iterations_max: int = 1000
@@ -114,13 +115,17 @@ class Exactness:
 
     projected: pairs within `reprojection_px` of one homography. tight: those within `tight_px` of it. tight_ratio:
     tight of projected. rigid_ratio: pairs within `tight_px` of one *similarity* transform, of projected: near 1 for a
-    copy that was only scaled, turned, cropped or pasted. shown_ratio, covers_ratio: as in Geometry, by the homography.
+    copy that was only scaled, turned, cropped or pasted. fine_ratio, fine_rigid_ratio: the same two shares of pairs
+    within `fine_px`; two photos of a thing that lies still keep one transform to a pixel, hardly to half of one.
+    shown_ratio, covers_ratio: as in Geometry, by the homography.
     """
 
     projected: int
     tight: int
     tight_ratio: float
     rigid_ratio: float
+    fine_ratio: float
+    fine_rigid_ratio: float
     shown_ratio: float
     covers_ratio: float
     homography: NDArray[np.float64]
@@ -135,7 +140,7 @@ class Exactness:
 
 
 _NOWHERE: Final = np.empty((0, 2), dtype=np.float64)
-NO_EXACTNESS: Final = Exactness(0, 0, 0.0, 0.0, 0.0, 0.0, np.eye(3), _NOWHERE, _NOWHERE)
+NO_EXACTNESS: Final = Exactness(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.eye(3), _NOWHERE, _NOWHERE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -368,7 +373,8 @@ def _exactness(
     if inliers < limits.exactness_inliers_min:
         return NO_EXACTNESS
     near, far = at.astype(np.float64), of.astype(np.float64)
-    tight_px = limits.tight_px * max(1.0, math.hypot(similarity[0, 0], similarity[1, 0]))
+    enlarged = max(1.0, math.hypot(similarity[0, 0], similarity[1, 0]))
+    tight_px, fine_px = limits.tight_px * enlarged, limits.fine_px * enlarged
     fitted, _ = cv2.findHomography(
         far,
         near,
@@ -386,15 +392,17 @@ def _exactness(
         ),
         key=lambda refitted: (refitted[2], refitted[1]),
     )
-    _, _, rigid = _refitted(start, near, far, tight_px, limits, _fit_similarity)
+    similar, _, rigid = _refitted(start, near, far, tight_px, limits, _fit_similarity)
     if projected == 0:
         return NO_EXACTNESS
+    _, _, fine = _refitted(homography, near, far, fine_px, limits, _fit_homography)
+    _, _, fine_rigid = _refitted(similar, near, far, fine_px, limits, _fit_similarity)
     corners = _through(homography, _corners(match))
     whole = cv2.isContourConvex(corners.astype(np.float32))
     shown, covers = _overlap(corners, query) if whole else (0.0, 0.0)
     keep = _errors(homography, near, far) <= max(limits.reprojection_px, tight_px)
-    rigid_ratio = min(1.0, rigid / projected)
-    return Exactness(projected, tight, tight / projected, rigid_ratio, shown, covers, homography, near[keep], far[keep])
+    ratios = (min(1.0, count / projected) for count in (tight, rigid, fine, fine_rigid))
+    return Exactness(projected, tight, *ratios, shown, covers, homography, near[keep], far[keep])
 
 
 def _errors(transform: NDArray[np.float64], at: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64]:

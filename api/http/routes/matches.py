@@ -129,6 +129,8 @@ def _match(
         tight_inliers=match.tight_inliers,
         tight_ratio=match.tight_ratio,
         rigid_ratio=match.rigid_ratio,
+        fine_ratio=match.fine_ratio,
+        fine_rigid_ratio=match.fine_rigid_ratio,
         contained_ratio=match.contained_ratio,
         transform=match.transform,
         placement=wire.PlacementView(

@@ -48,6 +48,10 @@ class MatchView(Outgoing):
         description="Share of those within 5 pixels that agree on one similarity transform within 1.5 pixels, 0 to 1; "
         "near 1 for a picture that was only scaled, turned, cropped or pasted"
     )
+    fine_ratio: float = Field(description="As tight_ratio, within half a pixel, 0 to 1")
+    fine_rigid_ratio: float = Field(
+        description="As rigid_ratio, within half a pixel, 0 to 1; two photos of one thing hardly come near 1"
+    )
     contained_ratio: float = Field(
         description="The greater of the share of the other picture that is shown and the share of this photo that it "
         "fills, 0 to 1"

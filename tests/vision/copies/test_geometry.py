@@ -135,6 +135,7 @@ def test_a_copy_that_was_turned_and_scaled_keeps_one_similarity_transform(cat: N
     assert exact.tight >= 40
     assert exact.tight_ratio > 0.9
     assert exact.rigid_ratio > 0.9
+    assert min(exact.fine_ratio, exact.fine_rigid_ratio) > 0.85
     assert max(exact.shown_ratio, exact.covers_ratio) > 0.8
 
 
@@ -156,6 +157,15 @@ def test_a_photo_after_the_camera_moved_keeps_no_transform_exactly(cat: NDArray[
     assert exact.projected >= 20
     assert exact.tight_ratio < 0.8
     assert exact.rigid_ratio < 0.8
+
+
+def test_a_thing_that_lay_still_between_two_photos_keeps_one_transform_to_a_pixel_but_not_to_half_of_one(
+    cat: NDArray[np.uint8],
+) -> None:
+    exact = geometry.relate(geometry.extract(moved(cat, 2.5)), geometry.extract(cat)).exactness
+    assert exact.tight >= 30
+    assert exact.rigid_ratio > 0.85
+    assert exact.fine_rigid_ratio < 0.75
 
 
 def test_a_camera_that_only_turned_shows_by_neither_frame_containing_the_other() -> None:
