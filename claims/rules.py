@@ -186,9 +186,9 @@ RULES = Rules(
     photo_pixels_agree_min=0.75,
     # Meta recommends 31 for PDQ; unrelated photos came no nearer than 70 bits.
     photo_pdq_near_max_bits=40,
-    # Policy choices, drawn on the photos that the fusion is fitted on (docs/decisions/0034-sources-and-exactness.md): of
-    # pairs with points these or a near PDQ hold for 996 in 1,000 copies that no camera made, for half of those that one
-    # made, and for 4 of 496 other photos of one scene.
+    # Policy choices, drawn on the photos that the fusion is fitted on (docs/decisions/0034-sources-and-exactness.md).
+    # Of pairs with points these or a near PDQ hold for 996 in 1,000 copies that no camera made, for half of those that
+    # one made, and for 4 of 496 other photos of one scene.
     photo_copied_fine_rigid_ratio_min=0.75,
     photo_copied_fine_ratio_min=0.8,
     photo_copied_agreement_floor_min=0.9,
