@@ -106,7 +106,7 @@ def of_folder(folder: Path, decoder: Decoder, needed: int, views_a_group: int) -
         raise CannotMeasure(f"there is no folder {folder}")
     files, left_out, other_files = _walk(folder)
     if not files:
-        raise CannotMeasure(f"no JPEG, PNG or WebP lies in {folder} ({other_files} other files)")
+        raise CannotMeasure(f"no JPEG, HEIC, PNG, WebP or AVIF lies in {folder} ({other_files} other files)")
     by_place: dict[tuple[str, str], list[SourcePhoto]] = defaultdict(list)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         hashes = pool.map(_sha256, files)
@@ -170,7 +170,7 @@ def _itself(content: bytes) -> bytes:
 
 
 def _walk(folder: Path) -> tuple[list[Path], dict[str, str], int]:
-    """Returns the files that begin as a JPEG, PNG or WebP, why others could not be read, and the number of other files.
+    """Returns the files that begin as a JPEG, HEIC, PNG, WebP or AVIF, why others could not be read, and the number of other files.
     Hidden files and folders, and links to folders, are passed over."""
     files: list[Path] = []
     left_out: dict[str, str] = {}
@@ -188,7 +188,9 @@ def _walk(folder: Path) -> tuple[list[Path], dict[str, str], int]:
             if kind.startswith("image/"):
                 files.append(path)
             elif path.suffix.lower() in _NAMED_AS_PHOTO:
-                left_out[path.relative_to(folder).as_posix()] = "no JPEG, PNG or WebP, whatever its name says"
+                left_out[path.relative_to(folder).as_posix()] = (
+                    "no JPEG, HEIC, PNG, WebP or AVIF, whatever its name says"
+                )
             else:
                 others += 1
     return files, left_out, others

@@ -90,7 +90,7 @@ def test_a_folder_without_photos_is_refused(tmp_path: Path, decoder: Decoder) ->
     with pytest.raises(CannotMeasure, match="there is no folder"):
         of_folder(tmp_path / "away", decoder, 100, 12)
     (tmp_path / "notes.txt").write_text("no photo")
-    with pytest.raises(CannotMeasure, match="no JPEG, PNG or WebP"):
+    with pytest.raises(CannotMeasure, match="no JPEG, HEIC, PNG, WebP or AVIF"):
         of_folder(tmp_path, decoder, 100, 12)
 
 

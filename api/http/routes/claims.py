@@ -31,9 +31,9 @@ from claims.store.intake import NewEvidence
 
 router = APIRouter(prefix="/v1/claims", tags=["claims"])
 _FILES = {
-    "photo": "Photos of the damage: JPEG, PNG, WebP",
-    "paper": "Bills, slips, receipts: JPEG, PNG, WebP, PDF",
-    "nose": "Close-up of the pet's nose: JPEG, PNG, WebP",
+    "photo": "Photos of the damage: JPEG, HEIC, PNG, WebP, AVIF",
+    "paper": "Bills, slips, receipts: JPEG, HEIC, PNG, WebP, AVIF, PDF",
+    "nose": "Close-up of the pet's nose: JPEG, HEIC, PNG, WebP, AVIF",
 }
 _DRAFT: described.Responses = {201: {"model": wire.ClaimTaken, "description": "A draft"}}
 _CLAIM_PART = {"$ref": "#/components/schemas/ClaimRequest"}
