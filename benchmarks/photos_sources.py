@@ -170,8 +170,8 @@ def _itself(content: bytes) -> bytes:
 
 
 def _walk(folder: Path) -> tuple[list[Path], dict[str, str], int]:
-    """Returns the files that begin as a JPEG, HEIC, PNG, WebP or AVIF, why others could not be read, and the number of other files.
-    Hidden files and folders, and links to folders, are passed over."""
+    """Returns the files that begin as a picture of a kind that is taken, why others could not be read, and the number
+    of other files. Hidden files and folders, and links to folders, are passed over."""
     files: list[Path] = []
     left_out: dict[str, str] = {}
     others = 0
@@ -188,9 +188,7 @@ def _walk(folder: Path) -> tuple[list[Path], dict[str, str], int]:
             if kind.startswith("image/"):
                 files.append(path)
             elif path.suffix.lower() in _NAMED_AS_PHOTO:
-                left_out[path.relative_to(folder).as_posix()] = (
-                    "no JPEG, HEIC, PNG, WebP or AVIF, whatever its name says"
-                )
+                left_out[path.relative_to(folder).as_posix()] = "no picture that is taken, whatever its name says"
             else:
                 others += 1
     return files, left_out, others
