@@ -2,14 +2,13 @@
 decoding children.
 
 E-invoices set their Chinese in fonts that they take for granted (KaiTi, SimSun, STSong). PDFium by itself looks for
-fonts in the system's folders, for which a child would need to list folders and open files. Here the font is mapped
+fonts in the system's folders, for which a child would need to list folders and open files. Here the font is read
 before the fork and handed over in memory: the child opens nothing (docs/decisions/0038). Callbacks: fpdf_sysfontinfo.h.
 """
 
 from __future__ import annotations
 
 import ctypes
-import mmap
 import re
 from typing import Any, Final
 
@@ -33,7 +32,7 @@ _FIELDS: Final[dict[str, Any]] = dict(pdfium.FPDF_SYSFONTINFO._fields_)
 class FontsInMemory:
     """PDFium's view of one font. lacking: names of the fonts that a document asked for in vain."""
 
-    def __init__(self, font: mmap.mmap | None) -> None:
+    def __init__(self, font: bytes | None) -> None:
         self._font = font
         self.lacking: list[str] = []
         self._callbacks = {
@@ -77,7 +76,7 @@ class FontsInMemory:
             return 0
         data = table_of(self._font, table) if table else self._font
         if target and room >= len(data):
-            ctypes.memmove(target, bytes(data), len(data))
+            ctypes.memmove(target, data, len(data))
         return len(data)
 
     def _name(self, _info: Any, _handle: Any, target: Any, room: int) -> int:

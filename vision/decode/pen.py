@@ -1,6 +1,6 @@
 """Draws text with the packaged font. Runs inside the decoding child only.
 
-The font is mapped, and Pillow's text module loaded, before the fork: a child can open neither.
+The font is read, and Pillow's text module loaded, before the fork: a child can open neither.
 """
 
 from __future__ import annotations
