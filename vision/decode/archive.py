@@ -40,24 +40,24 @@ class Archive:
             if entry.is_dir():
                 continue
             path = _inside(entry.filename)
-            if path in self._entries:
+            if path.casefold() in self._entries:
                 raise ArchiveRefused(f"the archive has two entries called {path[:60]}")
             if entry.flag_bits & 1 or entry.compress_type not in _METHODS:
                 raise ArchiveRefused("the archive is encrypted or packed in a way that is not read")
-            self._entries[path] = entry
+            self._entries[path.casefold()] = entry
         self._unpacked_bytes = 0
         self._kept: dict[str, bytes] = {}
 
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Paths of all entries, folders left out."""
-        return tuple(self._entries)
+    def __contains__(self, path: str) -> bool:
+        """True if there is an entry of that path, in capitals or not: programs differ in that."""
+        return path.casefold() in self._entries
 
     def read(self, path: str) -> bytes:
         """Return the content of an entry. Raises ArchiveRefused if there is none, or it is broken or too large."""
-        if path in self._kept:
-            return self._kept[path]
-        entry = self._entries.get(path)
+        name = path.casefold()
+        if name in self._kept:
+            return self._kept[name]
+        entry = self._entries.get(name)
         if entry is None:
             raise ArchiveRefused(f"{path[:80]} is not in the archive")
         pieces: list[bytes] = []
@@ -74,8 +74,8 @@ class Archive:
             if isinstance(error, ArchiveRefused):
                 raise
             raise ArchiveRefused(f"{path[:80]} is damaged") from None
-        self._kept[path] = b"".join(pieces)
-        return self._kept[path]
+        self._kept[name] = b"".join(pieces)
+        return self._kept[name]
 
 
 def resolved(reference: str, folder: str) -> str:

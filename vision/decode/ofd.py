@@ -45,7 +45,7 @@ def render(data: bytes, dpi: int, page_count_max: int, page_pixels_max: int) -> 
 
 
 def _rendered(archive: Archive, dpi: int, page_count_max: int, page_pixels_max: int) -> Iterator[DecodedPixels]:
-    if _ENTRY not in archive.paths:
+    if _ENTRY not in archive:
         raise PictureRefused("unknown_format", f"the file is a ZIP archive and no OFD; unpack it, and {_INSTEAD}")
     documents = [_document(archive, body) for body in read_xml(archive.read(_ENTRY)).all("DocBody")[:_DOCUMENTS_MAX]]
     pages = [(document, page) for document in documents for page in _listed(document.root, "Pages", "Page")]
@@ -58,7 +58,7 @@ def _rendered(archive: Archive, dpi: int, page_count_max: int, page_pixels_max: 
     signature = ofd_signature.compare(
         archive,
         [document.signatures for document in documents if document.signatures],
-        [path for page in parts for path in page.paths],
+        [page.path for page in parts],
     )
     for number, page in enumerate(parts):
         yield _page(archive, page, dpi, page_pixels_max, attached if number == 0 else None, signature)
@@ -118,14 +118,12 @@ def _parts(archive: Archive, document: _Document, page: XmlNode) -> PageParts:
     )
     behind: list[XmlNode] = []
     before: list[XmlNode] = []
-    paths = [path]
     for use in root.all("Template"):
         template = templates.get(use.attributes.get("TemplateID", ""))
         if template is None:
             continue
         order = use.attributes.get("ZOrder") or template.attributes.get("ZOrder", "Background")
-        paths.append(resolved(template.attributes.get("BaseLoc", ""), document.folder))
-        content = read_xml(archive.read(paths[-1]))
+        content = read_xml(archive.read(resolved(template.attributes.get("BaseLoc", ""), document.folder)))
         for node in content.all("PageRes"):
             resources.add(archive, resolved(node.text, document.folder))
         (before if order == "Foreground" else behind).extend(content.all("Content"))
@@ -137,7 +135,7 @@ def _parts(archive: Archive, document: _Document, page: XmlNode) -> PageParts:
         [*behind, *root.all("Content"), *before],
         _annotations(archive, document, page.attributes.get("ID", "")),
         resources,
-        tuple(paths),
+        path,
     )
 
 
@@ -161,7 +159,7 @@ def _annotations(archive: Archive, document: _Document, page_id: str) -> list[Xm
     if location is None or not location.text.strip():
         return []
     path = resolved(location.text, document.folder)
-    if path not in archive.paths:
+    if path not in archive:
         return []
     shown: list[XmlNode] = []
     for node in read_xml(archive.read(path)).all("Page"):
@@ -184,7 +182,7 @@ def _attached(archive: Archive, documents: list[_Document]) -> InvoiceData | Non
         if location is None or not location.text.strip():
             continue
         path = resolved(location.text, document.folder)
-        if path not in archive.paths:
+        if path not in archive:
             continue
         for node in read_xml(archive.read(path)).all("Attachment")[:_ATTACHMENTS_MAX]:
             file = node.child("FileLoc")
@@ -205,6 +203,6 @@ def _candidates(archive: Archive, name: str, *folders: str) -> list[str]:
     count from."""
     for folder in folders:
         path = resolved(name, folder)
-        if path in archive.paths:
+        if path in archive:
             return [path]
     return []

@@ -22,7 +22,7 @@ from formats.header import read_header
 from formats.sniff import media_type
 from vision.decode.archive import Archive, resolved
 from vision.decode.colour import BROKEN
-from vision.decode.pen import BLACK, SIZE_PX_MAX, SIZE_PX_MIN, Ink, Pen, width_px
+from vision.decode.pen import BLACK, Glyph, Ink, Pen, spelled, width_px
 from vision.decode.pixels import FORMATS, PictureRefused
 from vision.decode.text_layer import CHARACTERS_MAX
 from vision.decode.xml_tree import XmlNode, read_xml
@@ -37,8 +37,9 @@ PICTURES_MAX: Final = 200
 PICTURE_PIXELS_MAX: Final = 25_000_000
 NUMBERS_MAX: Final = 20_000  # in one attribute
 _RESOURCES_MAX: Final = 5_000
-_CURVE_STEPS: Final = 8
+_CURVE_STEPS: Final = 5
 _LINE_MM: Final = 0.353  # the standard's width of a line that states none
+_NARROWEST: Final = 0.6  # of its width, to which a character is narrowed
 _LARGE_SHARE: Final = 0.05  # of the page: a picture of at least this is no ornament
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?")
 _COMMAND: Final = re.compile(r"[SMLQBAC]|[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?")
@@ -61,7 +62,9 @@ class Resources:
     pens: dict[str, XmlNode] = field(default_factory=dict)
 
     def add(self, archive: Archive, path: str) -> None:
-        """Read a file of resources. Raises ArchiveRefused, XmlRefused."""
+        """Read a file of resources; one that is not there has none. Raises ArchiveRefused, XmlRefused."""
+        if path not in archive:
+            return
         root = read_xml(archive.read(path))
         folder = path.rpartition("/")[0]
         base = root.attributes.get("BaseLoc", "")
@@ -86,7 +89,7 @@ class Resources:
 @dataclass(frozen=True, slots=True)
 class PageParts:
     """What one page is drawn from. origin: its left top corner, in millimetres. contents, annotations: elements that
-    hold objects. paths: of the parts with the page's own objects."""
+    hold objects. path: of the page's own part."""
 
     width_mm: float
     height_mm: float
@@ -94,7 +97,7 @@ class PageParts:
     contents: Sequence[XmlNode]
     annotations: Sequence[XmlNode]
     resources: Resources
-    paths: tuple[str, ...]
+    path: str
 
 
 class Drawing:
@@ -144,7 +147,7 @@ class Drawing:
             return
         inner = _within(place, node)
         sizes = numbers(node.attributes.get("Size", ""))
-        size_px = (sizes[0] if sizes else 3.5) * math.sqrt(abs(inner[0] * inner[3] - inner[1] * inner[2]))
+        size_px = min(1e4, (sizes[0] if sizes else 3.5) * math.sqrt(abs(inner[0] * inner[3] - inner[1] * inner[2])))
         ink = _colour(node, "FillColor", pen) or BLACK
         x = y = 0.0
         for code in node.all("TextCode"):
@@ -201,15 +204,17 @@ class Drawing:
         size = (round(right - left), round(bottom - top))
         if not (1 <= size[0] <= 2 * width and 1 <= size[1] <= 2 * height):
             return
-        shown = picture.resize(size)
-        self.pen.picture.paste(shown, (round(left), round(top)), shown.getchannel("A"))
+        shown = picture.resize(size, reducing_gap=2.0)
+        alpha = max(0.0, min(255.0, next(iter(numbers(node.attributes.get("Alpha", ""))), 255.0)))
+        mask = shown.getchannel("A").point([round(level * alpha / 255) for level in range(256)])
+        self.pen.picture.paste(shown, (round(left), round(top)), mask)
 
     def _opened(self, path: str) -> Image.Image | None:
         """Return a picture of the file with its transparency, None if it cannot be read."""
         self._pictures += 1
         if self._pictures > PICTURES_MAX:
             raise PictureRefused("broken", f"a page of the OFD has more than {PICTURES_MAX} pictures")
-        if path not in self._archive.paths:
+        if path not in self._archive:
             return None
         data = self._archive.read(path)
         kind = media_type(data)
@@ -262,14 +267,12 @@ def _steps(text: str) -> list[float]:
     return steps
 
 
-def _glyphs(
-    text: str, start: tuple[float, float], code: XmlNode, inner: Matrix, size_px: float
-) -> list[tuple[float, float, str]]:
-    """Return where each character begins; without stated steps the font's own. The steps are those of another font, so
-    that each character is put into the middle of its own."""
+def _glyphs(text: str, start: tuple[float, float], code: XmlNode, inner: Matrix, size_px: float) -> list[Glyph]:
+    """Return where each character stands; without stated steps one after the other. The steps are those of another
+    font: a wider character is drawn narrower, and a narrower one in the middle of its own."""
     across, down = _steps(code.attributes.get("DeltaX", "")), _steps(code.attributes.get("DeltaY", ""))
     if not across and not down:
-        return [(*_moved(inner, *start), text)]
+        return spelled(text, *_moved(inner, *start), size_px)
     x, y = start
     glyphs = []
     for index, letter in enumerate(text):
@@ -277,25 +280,24 @@ def _glyphs(
         step = across[min(index, len(across) - 1)] if across else 0.0
         at, after = _moved(inner, x, y), _moved(inner, x + step, y)
         room_px = min(after[0] - at[0], size_px) if index < len(across) else 0.0
-        slack_px = (room_px - width_px(letter, _drawn_px(size_px))) / 2 if room_px > 0 else 0.0
-        glyphs.append((at[0] + slack_px, at[1], letter))
+        width = natural = width_px(letter, size_px)
+        if room_px > 0:
+            width = max(_NARROWEST * natural, min(natural, room_px))
+            at = (at[0] + (room_px - width) / 2, at[1])
+        glyphs.append(Glyph(letter, *at, width))
         x += step
         y += down[min(index, len(down) - 1)] if down else 0.0
     return glyphs
 
 
-def _drawn_px(size_px: float) -> int:
-    return max(SIZE_PX_MIN, min(SIZE_PX_MAX, round(size_px)))
-
-
-def _lines(glyphs: list[tuple[float, float, str]], size_px: float) -> Iterator[list[tuple[float, float, str]]]:
+def _lines(glyphs: list[Glyph], size_px: float) -> Iterator[list[Glyph]]:
     """Yield the characters in runs, each on one level and without gaps, as a reader of the page would see them."""
-    run: list[tuple[float, float, str]] = []
+    run: list[Glyph] = []
     for glyph in glyphs:
         if run:
-            x, y, letter = run[-1]
-            gap = glyph[0] - x - width_px(letter, _drawn_px(size_px))
-            if abs(glyph[1] - y) > 0.3 * size_px or gap > 0.9 * size_px or glyph[0] < x - 0.5 * size_px:
+            last = run[-1]
+            gap = glyph.x - last.x - last.width_px
+            if abs(glyph.y - last.y) > 0.3 * size_px or gap > 0.9 * size_px or glyph.x < last.x - 0.5 * size_px:
                 yield run
                 run = []
         run.append(glyph)

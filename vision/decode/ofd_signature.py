@@ -43,6 +43,8 @@ def compare(archive: Archive, lists: Collection[str], shown: Collection[str]) ->
     lists: paths of Signatures.xml, one a document. shown: paths of the parts that the pages were drawn from; each must
     be signed if any is. Raises ArchiveRefused, XmlRefused.
     """
+    if any(path not in archive for path in lists):
+        return FileSignature(present=True)
     files = [
         (resolved(location, _folder(path)))
         for path in lists
@@ -59,10 +61,10 @@ def compare(archive: Archive, lists: Collection[str], shown: Collection[str]) ->
             return FileSignature(present=True)
         for reference in references.all("Reference")[:_REFERENCES_MAX]:
             part = resolved(reference.attributes.get("FileRef", ""), _folder(path))
-            if part not in archive.paths or hashlib.new(name, archive.read(part)).digest() != _stated(reference):
+            if part not in archive or hashlib.new(name, archive.read(part)).digest() != _stated(reference):
                 return FileSignature(True, len(compared), part)
-            compared.add(part)
-    unsigned = next((part for part in shown if part not in compared), "")
+            compared.add(part.casefold())
+    unsigned = next((part for part in shown if part.casefold() not in compared), "")
     return FileSignature(True, len(compared), unsigned)
 
 

@@ -82,7 +82,7 @@ def _page(document: pypdfium2.PdfDocument, number: int, dpi: int, page_pixels_ma
 _UTF_16: Final = codecs.lookup("utf-16-le").decode  # looked up before the fork: the child can open no module
 # A gap this many heights wide begins another run: columns of a table are not one text.
 _GAP_HEIGHTS: Final = 0.9
-# Behind it no font that PDFium brings along has the characters.
+# Behind it no font that PDFium brings along has the letters.
 _LATIN_END: Final = 0x024F
 
 
@@ -102,7 +102,7 @@ def _text_layer(page: pypdfium2.PdfPage, picture: Image.Image) -> bytes:
     lines: list[list[object]] = []
     units: list[int] = []  # UTF-16, as PDFium counts
     box = [0, 0, 0, 0]
-    odd = -1  # index of the run's first character that is not Latin
+    odd = -1  # index of the run's first letter that is not Latin
     unseen = False  # some run in a font that is not embedded is meant to be invisible, as under a scan
 
     def end_run() -> None:
@@ -131,7 +131,7 @@ def _text_layer(page: pypdfium2.PdfPage, picture: Image.Image) -> bytes:
         elif at[2] > at[0]:
             box = [min(box[0], at[0]), min(box[1], at[1]), max(box[2], at[2]), max(box[3], at[3])]
         units.append(unit)
-        if unit > _LATIN_END and odd < 0:
+        if odd < 0 and unit > _LATIN_END and chr(unit).isalpha():
             odd = index
     end_run()
     if FONTS.lacking and not unseen:  # a stamp beside the text of the page, say

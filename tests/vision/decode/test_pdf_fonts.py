@@ -101,6 +101,14 @@ def test_white_text_on_white_is_not_taken_for_print(decoder: Decoder) -> None:
         decoder.render_pdf(file)
 
 
+def test_marks_that_leave_no_ink_are_no_lost_text(decoder: Decoder) -> None:
+    """Spaces of no width, wide spaces and bullets of private codes stand in many an honest file."""
+    font = NamedFont("SimSun", "UniGB-UCS2-H", "utf-16-be")
+    for mark in ("\u200b", "\u3000", "\ufeff", "\uf0b7"):
+        (page,) = decoder.render_pdf(pdf_of_texts([(60, 100, mark), (60, 200, "合计")], font))
+        assert dark(page) > 100
+
+
 def test_the_font_is_whole_and_its_tables_are_read() -> None:
     font = cjk_font()
     assert font is not None
