@@ -37,7 +37,7 @@ _OFD_ENTRY: Final = re.compile(rb"(?:OFD\.xml|Doc[_-]?\d{1,4}(?:/|$))", re.IGNOR
 _ENTRY_NAME_OFFSET: Final = 30
 # The root of an e-invoice, behind the XML declaration, comments and instructions.
 _E_INVOICE: Final = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<\?[^>]{0,300}\?>\s*|<!--(?:(?!-->).){0,300}-->\s*){0,5}<(?:\w{1,20}:)?[eE]Invoice[\s>]",
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?[^>]{0,300}\?>\s*|<!--(?:(?!-->).){0,300}-->\s*){0,5}<(?:\w{1,20}:)?[eE]Invoice[\s/>]",
     re.DOTALL,
 )
 
