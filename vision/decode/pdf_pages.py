@@ -147,7 +147,8 @@ def _is_blank(picture: Image.Image, box: list[int]) -> bool:
     left, top, right, bottom = max(0, box[0]), max(0, box[1]), min(picture.width, box[2]), min(picture.height, box[3])
     if right - left < 2 or bottom - top < 2:
         return False
-    return all(low == high for low, high in picture.crop((left, top, right, bottom)).getextrema())
+    red, green, blue = picture.crop((left, top, right, bottom)).split()
+    return all(len(set(channel.getextrema())) == 1 for channel in (red, green, blue))
 
 
 def _is_visible(text: pypdfium2.PdfTextPage, index: int) -> bool:
