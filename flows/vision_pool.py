@@ -32,7 +32,7 @@ from vision.copies.describing import Describing, describing
 from vision.copies.fingerprint import Fingerprint, Fingerprinter
 from vision.copies.geometry import Geometry
 from vision.copies.sscd import SscdFiles, measured_cut_off
-from vision.decode.image import HEAD_BYTES, Decoder, Picture, preview_jpeg, sniff
+from vision.decode.image import DOCUMENTS, HEAD_BYTES, Decoder, Picture, preview_jpeg, sniff
 from vision.documents import Reader, load_catalogue
 from vision.documents.gate import ReadPage, gated
 from vision.errors import ImageRefused
@@ -149,11 +149,11 @@ class VisionPool:
         return self._blobs.put(overlay.draw(photo, other, pairs, outline, words))
 
     def paper(self, row: EvidenceRow) -> ReadPaper | ImageRefused:
-        """Read every page of a PDF, or the single page of a photo."""
+        """Read every page of a document, or the single page of a photo."""
         data = self._blobs.read(row.sha256)
         try:
-            if sniff(data[:HEAD_BYTES]) == "application/pdf":
-                pictures = self._decoder.render_pdf(data, page_count_max=self._config.pdf_pages_read_max)
+            if sniff(data[:HEAD_BYTES]) in DOCUMENTS:
+                pictures = self._decoder.render_document(data, page_count_max=self._config.pdf_pages_read_max)
             else:
                 pictures = [self._decoder.decode(data, self._config.paper_long_edge_px)]
         except ImageRefused as refusal:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from formats.boxes import brands
 
-HEAD_BYTES: Final = 64  # enough for every signature, and for the brands of a HEIF file
+HEAD_BYTES: Final = 512  # enough for every signature, the brands of a HEIF file, and the root of an XML e-invoice
+_BRANDS_BYTES: Final = 64
 PICTURES: Final = frozenset({"image/jpeg", "image/png", "image/webp", "image/heic", "image/avif"})
 PDF: Final = "application/pdf"
+OFD: Final = "application/ofd"  # GB/T 33190-2016: a ZIP archive of XML
+XML: Final = "application/xml"  # an e-invoice as data; any other XML is not taken
+#: What is drawn page by page before it is read.
+DOCUMENTS: Final = frozenset({PDF, OFD, XML})
 EXTENSIONS: Final = {
     "image/jpeg": "jpg",
     "image/png": "png",
@@ -16,6 +22,8 @@ EXTENSIONS: Final = {
     "image/heic": "heic",
     "image/avif": "avif",
     PDF: "pdf",
+    OFD: "ofd",
+    XML: "xml",
 }
 
 # Brands of HEIF files (ISO/IEC 23008-12, annex B; AVIF 1.2, section 6). mif1 and msf1 say nothing about the coding.
@@ -23,7 +31,19 @@ _AVIF: Final = frozenset({"avif", "avis", "avio"})
 _HEIC: Final = frozenset({"heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs"})
 _HEIF: Final = frozenset({"mif1", "mif2", "msf1", "miaf"})
 
+_ZIP: Final = b"PK\x03\x04"
+# Names of the first entry of an OFD: its entry, or something of its first document.
+_OFD_ENTRY: Final = re.compile(rb"(?:OFD\.xml|Doc[_-]?\d{1,4}(?:/|$))", re.IGNORECASE)
+_ENTRY_NAME_OFFSET: Final = 30
+# The root of an e-invoice, behind the XML declaration, comments and instructions.
+_E_INVOICE: Final = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?[^>]{0,300}\?>\s*|<!--(?:(?!-->).){0,300}-->\s*){0,5}<(?:\w{1,20}:)?[eE]Invoice[\s/>]",
+    re.DOTALL,
+)
+
 FILM: Final = "a film"
+ARCHIVE: Final = "a ZIP archive or office document"
+XML_FILE: Final = "an XML file"
 UNKNOWN: Final = "of an unknown format"
 
 # What people send instead, to be named in the refusal: (first bytes, offset, name)
@@ -48,9 +68,9 @@ _OTHERS: Final = (
     (b"GIF8", 0, "a GIF"),
     (b"BM", 0, "a BMP"),
     (b"\0\0\1\0", 0, "an icon"),
-    (b"PK\x03\x04", 0, "a ZIP archive or office document"),
+    (_ZIP, 0, ARCHIVE),
     (b"<svg", 0, "an SVG drawing"),
-    (b"<?xml", 0, "an XML file"),
+    (b"<?xml", 0, XML_FILE),
     (b"<", 0, "a web page"),
 )
 
@@ -65,7 +85,11 @@ def media_type(head: bytes) -> str:
         return "image/webp"
     if head.startswith(b"%PDF-"):
         return PDF
-    return _heif_type(brands(head[:HEAD_BYTES]))
+    if head.startswith(_ZIP) and _OFD_ENTRY.match(head, _ENTRY_NAME_OFFSET):
+        return OFD
+    if _E_INVOICE.match(head):
+        return XML
+    return _heif_type(brands(head[:_BRANDS_BYTES]))
 
 
 def _heif_type(names: tuple[str, ...]) -> str:

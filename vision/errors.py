@@ -16,7 +16,7 @@ from typing import Final, Literal, get_args
 
 RefusalCode = Literal[
     "empty_file",
-    "unknown_format",  # by its first bytes neither JPEG, PNG, WebP, HEIC, AVIF nor PDF, whatever its name says
+    "unknown_format",  # by its first bytes neither a picture nor a document that is read, whatever its name says
     "unsupported_kind",  # of an accepted format, coded in a way that is not read: arithmetic or 12-bit JPEG, ...
     "broken",  # begins as a known format, but its structure cannot be read
     "truncated",  # begins well and ends too early
@@ -25,15 +25,16 @@ RefusalCode = Literal[
     "decode_timeout",  # ran past its seconds of CPU, or stood still twice
     "decode_memory",  # asked for more memory than one file may have
     "decode_crashed",  # the decoding process died
-    "pdf_encrypted",
+    "pdf_encrypted",  # opens with a password only; one that merely restricts its use opens
+    "fonts_missing",  # its fonts are not embedded, and this machine has none in their place
     "pdf_too_many_pages",
     "pdf_broken",
 ]
 REFUSAL_CODES: Final[frozenset[str]] = frozenset(get_args(RefusalCode))
 
-# A file that exhausts or kills its decoder is an attack or a defect of ours: a person should look, not the claimant
-# be asked again.
-_FOR_A_PERSON: Final[frozenset[str]] = frozenset({"decode_memory", "decode_crashed"})
+# A file that exhausts or kills its decoder is an attack or a defect of ours, and fonts are ours to have: a person
+# should look, not the claimant be asked again.
+_FOR_A_PERSON: Final[frozenset[str]] = frozenset({"decode_memory", "decode_crashed", "fonts_missing"})
 
 
 class VisionError(Exception):

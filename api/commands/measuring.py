@@ -301,11 +301,11 @@ def read_documents(files: Files, as_json: JsonFlag = False) -> None:
 
 
 def _pages(decoder: Decoder, path: Path) -> Iterator[Picture]:
-    from vision.decode.image import sniff
+    from vision.decode.image import DOCUMENTS, HEAD_BYTES, sniff
 
     data = path.read_bytes()
-    if sniff(data[:64]) == "application/pdf":
-        yield from decoder.render_pdf(data)
+    if sniff(data[:HEAD_BYTES]) in DOCUMENTS:
+        yield from decoder.render_document(data)
     else:
         yield decoder.decode(data, PAPER_EDGE_PX)
 

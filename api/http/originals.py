@@ -4,7 +4,8 @@ Positions, serial numbers, owner names, thumbnails and comments are overwritten 
 every offset and the length stay. Only known parts are kept: anything else that a format may carry besides its picture
 is blanked unread, and so is whatever follows the end of the picture. JPEG (ITU T.81, Exif 2.32), PNG (W3C, third
 edition), WebP (RFC 9649), HEIC and AVIF (ISO/IEC 23008-12). In a PDF the photos and the XMP packets that lie in it
-uncompressed are blanked; compressed objects of a PDF stay as they are.
+uncompressed are blanked; compressed objects of a PDF stay as they are, and so do OFD and XML e-invoices, which a
+machine made and no camera.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def without_marks(data: bytes, media_type: str) -> bytes:
             return bytes(_heif(bytearray(data)))
         case "application/pdf":
             return bytes(_pdf(bytearray(data)))
+        case "application/ofd" | "application/xml":
+            return data
     return bytes(len(data))
 
 

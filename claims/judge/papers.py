@@ -24,6 +24,7 @@ from claims.reasons import reason
 from claims.rules import Rules
 
 Papers = Sequence[PaperFact | UnmeasuredPaper]
+_ANY_CHECK = "paper_check_failed"
 CODE_BY_CHECK = {
     "items_sum_to_total": "items_do_not_sum",
     "capital_amount_equals_total": "capital_amount_differs",
@@ -35,6 +36,7 @@ CODE_BY_CHECK = {
     "code_matches_text": "paper_code_differs",
     "text_layer_matches_picture": "paper_text_layer_differs",
     "digits_look_untouched": "digits_look_edited",
+    "signature_covers_file": _ANY_CHECK,
 }
 # Fields by which a paper that only proves something is judged.
 _PROVES = frozenset(
@@ -309,10 +311,11 @@ def _contradictions(insured: InsuredClaim, paper: PaperFact) -> list[Reason]:
 
 
 def _failed(check: str, detail: str, evidence_id: str) -> Reason:
-    """Return the reason of a failed check. A check that this code does not know is named, and a person looks."""
-    if check in CODE_BY_CHECK:
-        return reason(CODE_BY_CHECK[check], detail, "equal", evidence_id=evidence_id)
-    return reason("paper_check_failed", check, "passed", evidence_id=evidence_id, detail=detail)
+    """Return the reason of a failed check. A check without a reason of its own is named, and a person looks."""
+    code = CODE_BY_CHECK.get(check, _ANY_CHECK)
+    if code != _ANY_CHECK:
+        return reason(code, detail, "equal", evidence_id=evidence_id)
+    return reason(_ANY_CHECK, check, "passed", evidence_id=evidence_id, detail=detail)
 
 
 def _vouched(paper: PaperFact, rules: Rules) -> list[Reason]:

@@ -200,6 +200,7 @@ COMPARED: Final = first_of(
     ),
     listed(_STATED, "; ", "lists.sentences"),
     listed(_LAYERED, "; ", "lists.sentences"),
+    phrase("compared.not_as_signed", r"not as it was signed: .*"),
     phrase("compared.text_too_long", r"the text layer is longer than any paper"),
     phrase(
         "compared.digit",

@@ -340,6 +340,7 @@ COMPARED_BY_CHECK = {
         " date: the code says 2026-11-19, the print 2026-11-18",
         "tracking_number: the bar code says 123, the print 124",
     ),
+    "signature_covers_file": ("not as it was signed: Doc_0/Pages/Page_0/Content.xml",),
     "text_layer_matches_picture": (
         "the text layer is longer than any paper",
         "patient: the text layer says 王建国, the picture 林秀英; total_minor: the text layer says 1, the picture 2",

@@ -26,7 +26,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
-from vision.decode import confinement, credentials_child, heif, pdf_pages, pixels
+from vision.decode import confinement, credentials_child, heif, invoice_data, ofd, pdf_pages, pixels
 from vision.lifetime import end_with_parent
 from vision.progress import LOOK_SECONDS, ProcessProgress, sign_of
 
@@ -148,20 +148,18 @@ def confine(request: dict[str, Any], libc: ctypes.CDLL, parent_id: int) -> bool:
     threads = request["kind"] == "heif"  # libheif's decoder starts one for every picture
     if threads:
         libc.mallopt(_M_ARENA_MAX, 1)  # an arena of its own would reserve 64 MiB of address space for each thread
-    # PDFium reads the system's fonts for texts that embed none; if Landlock cannot restrict it to them, it gets none.
-    fonts = request["kind"] == "pdf" and confinement.read_fonts_only(libc)
     limits = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: int(request["answer_bytes_max"]),
         resource.RLIMIT_AS: present_bytes + int(request["memory_bytes_max"]),
-        resource.RLIMIT_NOFILE: 16 if fonts else 0,  # no new descriptor: no file, no socket, no pipe
+        resource.RLIMIT_NOFILE: 0,  # no new descriptor: no file, no socket, no pipe
     }
     for which, limit in limits.items():
         resource.setrlimit(which, (limit, limit))
     cpu_seconds_max = int(request["cpu_seconds_max"])
     # SIGXCPU first, which distinguishes this ending from other kills; SIGKILL a second later if it is ignored.
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds_max, cpu_seconds_max + 1))
-    filtered = confinement.filter_system_calls(libc, fonts=fonts, threads=threads)
+    filtered = confinement.filter_system_calls(libc, threads=threads)
     return filtered or not request["syscall_filter_required"]
 
 
@@ -181,9 +179,12 @@ def _answer(request: dict[str, Any], data: bytes, target: int) -> None:
 
 
 def _decoded(request: dict[str, Any], data: bytes) -> Iterator[pixels.DecodedPixels]:
-    if request["kind"] == "pdf":
+    if request["kind"] in ("pdf", "ofd"):
         page_count_max, page_pixels_max = int(request["page_count_max"]), int(request["page_pixels_max"])
-        return pdf_pages.render(data, int(request["dpi"]), page_count_max, page_pixels_max)
+        render = pdf_pages.render if request["kind"] == "pdf" else ofd.render
+        return render(data, int(request["dpi"]), page_count_max, page_pixels_max)
+    if request["kind"] == "xml":
+        return iter([invoice_data.draw(data)])
     marks = bool(request.get("marks"))
     return iter([pixels.decode(data, request["media_type"], int(request["long_edge_px_max"]), marks=marks)])
 
@@ -201,6 +202,8 @@ def _write_pictures(target: int, pictures: Iterator[pixels.DecodedPixels], *, ma
             offset += len(strip.levels)
         _write_at(target, picture.text_layer, offset)
         offset += len(picture.text_layer)
+        _write_at(target, picture.data_layer, offset)
+        offset += len(picture.data_layer)
         described.append(
             {
                 "marks": picture.marks if marks else None,
@@ -214,6 +217,8 @@ def _write_pictures(target: int, pictures: Iterator[pixels.DecodedPixels], *, ma
                 "pixel_sha256": picture.pixel_sha256,
                 "exif": picture.exif,
                 "text_layer_bytes": len(picture.text_layer),
+                "data_layer_bytes": len(picture.data_layer),
+                "signature": picture.signature,
                 "notes": list(picture.notes),
             }
         )

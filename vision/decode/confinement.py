@@ -1,11 +1,14 @@
-"""Restricts what a decoding child may ask of the kernel: a seccomp allowlist, and Landlock where fonts must be read.
+"""Restricts what a decoding child may ask of the kernel, by a seccomp allowlist.
 
 A child that decodes HEIC may also start threads of its own process, and nothing else: the flags of `clone` are compared
 with those of a thread. `clone3` takes its flags in memory, where a filter cannot read them, so it answers ENOSYS, and
 the C library falls back to `clone`.
 
-Runs inside the decoding child only, before it parses a file. Both mechanisms need no privilege. System call numbers and
-structures are those of the Linux headers (asm/unistd.h, linux/seccomp.h, linux/landlock.h).
+No child may open a file: what it reads lies in memory before it is forked, the fonts of papers included
+(`vision.decode.fonts`).
+
+Runs inside the decoding child only, before it parses a file. It needs no privilege. System call numbers and structures
+are those of the Linux headers (asm/unistd.h, linux/seccomp.h).
 """
 
 from __future__ import annotations
@@ -16,8 +19,6 @@ import os
 import platform
 import struct
 from typing import Final
-
-FONT_FOLDERS: Final = ("/usr/share/fonts", "/usr/share/X11/fonts", "/usr/local/share/fonts")
 
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_SET_SECCOMP: Final = 22
@@ -60,11 +61,6 @@ _ALWAYS: Final = {
     "exit": (60, 93),
     "exit_group": (231, 94),
 }
-# To find and read fonts; Landlock restricts the folders.
-_FOR_FONTS: Final = {"newfstatat": (262, 79), "getdents64": (217, 61), "fcntl": (72, 25), "statx": (332, 291)}
-_OPENAT: Final = (257, 56)
-_READ_ONLY_FLAGS: Final = os.O_CLOEXEC | os.O_DIRECTORY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY
-
 # To start and end threads. Columns as above.
 _FOR_THREADS: Final = {"set_robust_list": (273, 99)}
 _CLONE: Final = (56, 220)
@@ -76,13 +72,6 @@ _CLONE_DETACHED: Final = 0x00400000
 
 _AUDIT_ARCH: Final = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
-_LANDLOCK_CREATE_RULESET: Final = 444
-_LANDLOCK_ADD_RULE: Final = 445
-_LANDLOCK_RESTRICT_SELF: Final = 446
-_LANDLOCK_RULE_PATH_BENEATH: Final = 1
-_LANDLOCK_ALL_V1: Final = (1 << 13) - 1  # every file right of the first version: execute, read, write, remove, make
-_LANDLOCK_READ: Final = (1 << 2) | (1 << 3)  # read files, list folders
-
 # BPF instruction classes (linux/bpf_common.h).
 _LOAD_WORD: Final = 0x20
 _AND: Final = 0x54
@@ -91,14 +80,13 @@ _RETURN: Final = 0x06
 _NUMBER_OFFSET: Final = 0  # in struct seccomp_data
 _ARCH_OFFSET: Final = 4
 _FIRST_ARGUMENT_OFFSET: Final = 16  # low words, little-endian; of clone's flags the kernel reads no more
-_THIRD_ARGUMENT_OFFSET: Final = 32
 
 
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
-def filter_program(machine: str, *, fonts: bool = False, threads: bool = False) -> bytes:
+def filter_program(machine: str, *, threads: bool = False) -> bytes:
     """Return the seccomp filter for `machine` (as platform.machine() names it); b"" if its system calls are not
     known."""
     if machine not in _AUDIT_ARCH:
@@ -110,17 +98,9 @@ def filter_program(machine: str, *, fonts: bool = False, threads: bool = False) 
         _instruction(_RETURN, value=_SECCOMP_REFUSE),
         _instruction(_LOAD_WORD, value=_NUMBER_OFFSET),
     ]
-    allowed = _ALWAYS | (_FOR_FONTS if fonts else {}) | (_FOR_THREADS if threads else {})
+    allowed = _ALWAYS | (_FOR_THREADS if threads else {})
     for numbers in allowed.values():
         code += [_instruction(_JUMP_IF_EQUAL, 0, 1, numbers[column]), _instruction(_RETURN, value=_SECCOMP_ALLOW)]
-    if fonts:
-        code += [
-            _instruction(_JUMP_IF_EQUAL, 0, 4, _OPENAT[column]),
-            _instruction(_LOAD_WORD, value=_THIRD_ARGUMENT_OFFSET),
-            _instruction(_AND, value=~_READ_ONLY_FLAGS & 0xFFFFFFFF),
-            _instruction(_JUMP_IF_EQUAL, 0, 1, 0),
-            _instruction(_RETURN, value=_SECCOMP_ALLOW),
-        ]
     if threads:
         code += [
             _instruction(_JUMP_IF_EQUAL, 0, 1, _CLONE3[column]),
@@ -140,42 +120,21 @@ def _instruction(operation: int, jump_true: int = 0, jump_false: int = 0, value:
 
 
 def no_new_privileges(libc: ctypes.CDLL) -> None:
-    """Prevent every later exec from gaining rights, which both mechanisms require first. Raises OSError."""
+    """Prevent every later exec from gaining rights, which the filter requires first. Raises OSError."""
     _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
-def filter_system_calls(libc: ctypes.CDLL, *, fonts: bool = False, threads: bool = False) -> bool:
+def filter_system_calls(libc: ctypes.CDLL, *, threads: bool = False) -> bool:
     """Allow the listed calls only; every other one answers EPERM. Returns False if this kernel or machine has no
     filter.
 
-    fonts: also finding and reading fonts. threads: also starting threads.
+    threads: also starting threads.
     """
-    program = filter_program(platform.machine(), fonts=fonts, threads=threads)
+    program = filter_program(platform.machine(), threads=threads)
     if not program:
         return False
     pointer = _Program(len(program) // 8, program)
     return bool(libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(pointer), 0, 0) == 0)
-
-
-def read_fonts_only(libc: ctypes.CDLL) -> bool:
-    """Restrict the file system to reading the font folders. Returns False if this kernel has no Landlock. Raises
-    OSError."""
-    handled = ctypes.c_uint64(_LANDLOCK_ALL_V1)
-    ruleset = libc.syscall(_LANDLOCK_CREATE_RULESET, ctypes.byref(handled), ctypes.sizeof(handled), 0)
-    if ruleset < 0:
-        return False
-    try:
-        for folder in FONT_FOLDERS:
-            if not os.path.isdir(folder):
-                continue
-            beneath = os.open(folder, os.O_PATH | os.O_CLOEXEC)
-            rule = ctypes.create_string_buffer(struct.pack("=Qi", _LANDLOCK_READ, beneath), 12)
-            _check(libc.syscall(_LANDLOCK_ADD_RULE, ruleset, _LANDLOCK_RULE_PATH_BENEATH, rule, 0))
-            os.close(beneath)
-        _check(libc.syscall(_LANDLOCK_RESTRICT_SELF, ruleset, 0))
-    finally:
-        os.close(ruleset)
-    return True
 
 
 def _check(result: int) -> None:

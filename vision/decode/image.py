@@ -19,16 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from formats.sniff import HEAD_BYTES, PDF, other_kind
+from formats.sniff import DOCUMENTS, HEAD_BYTES, OFD, PDF, other_kind
 from formats.sniff import media_type as sniff
 from vision.decode.credentials import Credentials, read_credentials_answer
 from vision.decode.exif import ExifReading
 from vision.decode.file_reading import NOT_LOOKED, FileReading
 from vision.decode.process import HEADER_BYTES, A, ChildLost, Decoded, DecodeLimits, DecoderProcess, read_answer
+from vision.decode.signature import NO_SIGNATURE, FileSignature
 from vision.decode.text_layer import BYTES_MAX, NO_LAYER, TextLayer
 from vision.errors import DecoderUnavailable, ImageRefused
 
-__all__ = ["HEAD_BYTES", "DecodeLimits", "Decoder", "Picture", "preview_jpeg", "sniff"]
+__all__ = ["DOCUMENTS", "HEAD_BYTES", "DecodeLimits", "Decoder", "Picture", "preview_jpeg", "sniff"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,9 +43,11 @@ class Picture:
         says), as 8-bit RGB, with the source's size. It does not depend on `long_edge_px_max`, and stays equal when
         metadata is stripped or rewritten without recompression; lossy recompression changes it. Equal for equal
         versions of the decoders.
-        A page of a PDF has the hash of its rendering, which does depend on `dpi`.
+        A page of a document has the hash of its rendering, which does depend on `dpi`.
     exif: what the file says about its origin (`vision.origin`). origin: further input of the signs, if asked for.
-    text_layer: the text of a PDF page as the file states it; empty for pictures and for pages without any.
+    text_layer: the text of a document's page as the file states it; empty for pictures and for pages without any.
+    data_layer: what the invoice's data that a file carries beside its pages state; empty if there are none.
+    signature: what the signature inside a document says about its parts.
     notes: what is wrong with a file that was decoded all the same: "no_end_marker" (a JPEG with all its data),
         "bad_metadata_checksum" (a PNG; the chunk was left out).
     """
@@ -57,6 +60,8 @@ class Picture:
     exif: ExifReading
     origin: FileReading = NOT_LOOKED
     text_layer: TextLayer = NO_LAYER
+    data_layer: TextLayer = NO_LAYER
+    signature: FileSignature = NO_SIGNATURE
     notes: tuple[str, ...] = ()
 
 
@@ -122,8 +127,8 @@ class Decoder:
         its own transform scales so. Raises ImageRefused for the file, DecoderUnavailable for the machine.
         """
         media_type = self._admit(data)
-        if media_type == PDF:
-            raise ImageRefused("unknown_format", f"this is a PDF, not a photo; send {_PICTURES}")
+        if media_type in DOCUMENTS:
+            raise ImageRefused("unknown_format", f"this is a document, not a photo; send {_PICTURES}")
         request: dict[str, object] = {
             "kind": "heif" if media_type == "image/heic" else "picture",
             "media_type": media_type,
@@ -159,9 +164,17 @@ class Decoder:
         """
         if self._admit(data) != PDF:
             raise ImageRefused("unknown_format", "this is not a PDF")
+        return self.render_document(data, dpi, page_count_max)
+
+    def render_document(self, data: bytes, dpi: int = 150, page_count_max: int | None = None) -> list[Picture]:
+        """Render every page of a PDF or OFD, or an XML e-invoice as a page; limits, and what is raised, as of
+        `render_pdf`."""
+        media_type = self._admit(data)
+        if media_type not in DOCUMENTS:
+            raise ImageRefused("unknown_format", "this is no document")
         pages_max = min(page_count_max or self.limits.pdf_pages_max, self.limits.pdf_pages_max)
         request = {
-            "kind": "pdf",
+            "kind": {PDF: "pdf", OFD: "ofd"}.get(media_type, "xml"),
             "dpi": dpi,
             "page_count_max": pages_max,
             "page_pixels_max": self.limits.pdf_page_pixels_max,
@@ -169,9 +182,9 @@ class Decoder:
         pictures = self._run(
             data,
             request,
-            answer_bytes_max=HEADER_BYTES + pages_max * (4 * self.limits.pdf_page_pixels_max + BYTES_MAX),
+            answer_bytes_max=HEADER_BYTES + pages_max * (4 * self.limits.pdf_page_pixels_max + 2 * BYTES_MAX),
         )
-        return [_picture(picture, "application/pdf") for picture in pictures]
+        return [_picture(picture, media_type) for picture in pictures]
 
     def _admit(self, data: bytes) -> str:
         if not data:
@@ -181,7 +194,9 @@ class Decoder:
         media_type = sniff(data[:HEAD_BYTES])
         if not media_type:
             kind = other_kind(data[:HEAD_BYTES])
-            raise ImageRefused("unknown_format", f"the file is {kind}, whatever its name says; send {_PICTURES} or PDF")
+            raise ImageRefused(
+                "unknown_format", f"the file is {kind}, whatever its name says; send {_PICTURES}, PDF or OFD"
+            )
         return media_type
 
     def _run(self, data: bytes, request: Mapping[str, object], answer_bytes_max: int) -> list[Decoded]:
@@ -228,5 +243,7 @@ def _picture(decoded: Decoded, media_type: str) -> Picture:
         exif=decoded.exif,
         origin=decoded.origin,
         text_layer=decoded.text_layer,
+        data_layer=decoded.data_layer,
+        signature=decoded.signature,
         notes=decoded.notes,
     )

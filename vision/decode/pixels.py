@@ -82,7 +82,9 @@ class DecodedPixels:
     exif: dict[str, str] = field(default_factory=dict)
     marks: dict[str, str] = field(default_factory=dict)
     strip: Strip | None = None
-    text_layer: bytes = b""  # text of a PDF page: `vision.decode.text_layer`
+    text_layer: bytes = b""  # text of a document's page: `vision.decode.text_layer`
+    data_layer: bytes = b""  # what an e-invoice's attached data state, in the same form
+    signature: dict[str, object] | None = None  # `vision.decode.signature`
     notes: tuple[str, ...] = ()
 
 

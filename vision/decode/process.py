@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from vision.decode.exif import ExifReading, exif_reading
 from vision.decode.file_reading import NOT_LOOKED, FileReading, read_marks_answer, strip_shape
+from vision.decode.signature import NO_SIGNATURE, FileSignature, read_signature
 from vision.decode.text_layer import BYTES_MAX, NO_LAYER, TextLayer, read_layer
 from vision.errors import REFUSAL_CODES, DecoderUnavailable, ImageRefused, RefusalCode
 from vision.lifetime import in_lasting_thread
@@ -92,6 +93,8 @@ class Decoded:
     exif: ExifReading
     origin: FileReading = NOT_LOOKED
     text_layer: TextLayer = NO_LAYER
+    data_layer: TextLayer = NO_LAYER
+    signature: FileSignature = NO_SIGNATURE
     notes: tuple[str, ...] = ()
 
 
@@ -183,6 +186,7 @@ class DecoderProcess:
         limits = self._limits
         cpu_seconds_max = {
             "pdf": limits.pdf_cpu_seconds_max,
+            "ofd": limits.pdf_cpu_seconds_max,
             "heif": limits.heif_cpu_seconds_max,
             "credentials": limits.credentials_cpu_seconds_max,
         }.get(str(request["kind"]), limits.cpu_seconds_max)
@@ -291,10 +295,14 @@ def read_answer(target: int) -> list[Decoded]:
             offset += pictures[-1].pixels.nbytes
             strip = pictures[-1].origin.strip
             offset += 0 if strip is None else strip.nbytes
-            layer_bytes = int(plain.get("text_layer_bytes", 0))
-            if layer_bytes:
-                pictures[-1] = replace(pictures[-1], text_layer=_layer(target, offset, layer_bytes))
-                offset += layer_bytes
+            layers = [NO_LAYER, NO_LAYER]
+            for index, name in enumerate(("text_layer_bytes", "data_layer_bytes")):
+                layer_bytes = int(plain.get(name, 0))
+                if layer_bytes:
+                    layers[index] = _layer(target, offset, layer_bytes)
+                    offset += layer_bytes
+            signature = read_signature(plain.get("signature"))
+            pictures[-1] = replace(pictures[-1], text_layer=layers[0], data_layer=layers[1], signature=signature)
         if not pictures:
             raise ValueError("no picture")
     except ANSWER_ERRORS as error:

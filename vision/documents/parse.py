@@ -47,7 +47,7 @@ def parse_as(
         kind=kind.kind,
         fields=tuple(fields),
         items=tuple(lines),
-        checks=tuple(checks(kind, fields, lines, today, codes)),
+        checks=tuple(checks(kind, fields, lines, today, codes, [row.text for row in rows])),
         lines=tuple(row.text for row in rows),
         read_confidence=money_confidence(kind, fields),
         missing_fields=tuple(name for name in kind.required if name not in names),

@@ -14,7 +14,8 @@ from models.ocr_build import OCR_CARDS, default_target, model_name, verify
 from models.registry import card
 from vision.decode.image import Picture
 from vision.documents.checks.digits import digits_check
-from vision.documents.checks.layers import layer_check
+from vision.documents.checks.layers import layers_check
+from vision.documents.checks.signed import signature_check
 from vision.documents.kinds.catalogue import Catalogue, load_catalogue
 from vision.documents.ocr.pool import Pool, PoolLimits
 from vision.documents.ocr.process import PageLost, Worker, WorkerLimits
@@ -183,6 +184,7 @@ class Reader:
         def parsed(page: PageText) -> PaperReading:
             return parse_as(kind, rows_of(page), page, today)
 
-        made = [layer_check(reading, kind, picture.text_layer, width, height, parsed)]
+        layers = (picture.text_layer, picture.data_layer)
+        made = [layers_check(reading, kind, layers, width, height, parsed), signature_check(picture.signature)]
         made += [check(picture.pixels, reading) for check in self._page_checks]
         return replace(reading, checks=(*reading.checks, *(check for check in made if check is not None)))

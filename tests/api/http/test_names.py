@@ -58,6 +58,16 @@ def test_an_unusable_name_in_a_url_is_refused(name: str) -> None:
         (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp"),
         (b"RIFF\x00\x00\x00\x00WAVEfmt ", ""),
         (b"%PDF-1.7", "application/pdf"),
+        (b"PK\x03\x04" + bytes(26) + b"OFD.xml<?xml", "application/ofd"),
+        (b"PK\x03\x04" + bytes(26) + b"Doc_0/Document.xml", "application/ofd"),
+        (b"PK\x03\x04" + bytes(26) + b"word/document.xml", ""),
+        (b"PK\x03\x04" + bytes(26) + b"DocProps/app.xml", ""),
+        (b"PK\x03\x04", ""),
+        (b"<?xml version='1.0' encoding='UTF-8'?>\n<EInvoice><Header>", "application/xml"),
+        (b"\xef\xbb\xbf<fp:eInvoice xmlns:fp='x'>", "application/xml"),
+        (b"<?xml version='1.0'?><Invoice>", ""),
+        (b"<?xml version='1.0'?><!DOCTYPE EInvoice [<!ENTITY a 'b'>]><EInvoice>", ""),
+        (b"<html><EInvoice>", ""),
         (b"<svg xmlns='http", ""),
         (b"GIF89a", ""),
         (b"MZ", ""),
@@ -71,3 +81,12 @@ def test_an_unusable_name_in_a_url_is_refused(name: str) -> None:
 )
 def test_a_file_is_what_its_first_bytes_say(head: bytes, media_type: str) -> None:
     assert sniff.media_type(head) == media_type
+
+
+def test_documents_are_papers_alone_and_what_is_like_them_is_told_what_to_send() -> None:
+    for media_type in ("application/pdf", "application/ofd", "application/xml"):
+        assert media_type in sniff.ACCEPTED[EvidenceKind.PAPER]
+        assert media_type not in sniff.ACCEPTED[PHOTO] | sniff.ACCEPTED[EvidenceKind.NOSE]
+    assert "unpack it" in sniff.in_words(b"PK\x03\x04" + bytes(26) + b"invoices/1.pdf")
+    assert "PDF or OFD" in sniff.in_words(b"<?xml version='1.0'?><Invoice>")
+    assert "PDF or OFD" not in sniff.in_words(b"GIF89a")

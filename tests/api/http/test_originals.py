@@ -87,6 +87,11 @@ def test_photos_and_xmp_that_lie_in_a_pdf_uncompressed_are_blanked_and_the_rest_
     assert np.array_equal(np.asarray(inside), np.asarray(Image.open(io.BytesIO(photo))))
 
 
+def test_a_document_that_a_machine_made_is_served_as_it_was_sent() -> None:
+    for media_type in ("application/ofd", "application/xml"):
+        assert without_marks(b"<EInvoice/>", media_type) == b"<EInvoice/>"
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=400), st.sampled_from(["image/jpeg", "image/png", "image/webp", "application/pdf", "x/y"]))
 def test_no_bytes_whatever_break_it_or_change_their_length(junk: bytes, media_type: str) -> None:

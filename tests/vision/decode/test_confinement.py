@@ -23,6 +23,7 @@ CALLS = {
     "connect": (42, 203), "openat": (257, 56), "openat2": (437, 437), "ptrace": (101, 117), "kill": (62, 129),
     "prctl": (157, 167), "unshare": (272, 97), "process_vm_readv": (310, 270), "memfd_create": (319, 279),
     "io_uring_setup": (425, 425), "pidfd_getfd": (438, 438), "prlimit64": (302, 261), "setns": (308, 268),
+    "newfstatat": (262, 79), "statx": (332, 291), "getdents64": (217, 61), "fcntl": (72, 25), "faccessat": (269, 48),
     "set_robust_list": (273, 99), "futex": (202, 98), "mmap": (9, 222), "exit": (60, 93),
 }  # fmt: skip
 
@@ -81,6 +82,17 @@ def test_a_child_of_another_kind_starts_no_thread(machine: str) -> None:
     assert outcome(machine, False, "clone3", 4096, 88) == REFUSED
     assert outcome(machine, False, "set_robust_list") == REFUSED
     assert {outcome(machine, False, call) for call in ("futex", "mmap", "exit")} == {ALLOWED}
+
+
+@pytest.mark.parametrize("machine", ARCHITECTURES)
+@pytest.mark.parametrize("threads", [False, True])
+def test_no_child_asks_for_a_file(machine: str, threads: bool) -> None:
+    """Not even for fonts: those lie in memory. `stat` and `open` have numbers on x86-64 alone."""
+    for call in ("newfstatat", "statx", "getdents64", "fcntl", "faccessat", "openat", "openat2"):
+        assert outcome(machine, threads, call) == REFUSED, call
+    program = list(struct.iter_unpack("=HBBI", filter_program("x86_64", threads=threads)))
+    named = {value for operation, _, _, value in program if operation == 0x15}
+    assert not named & {2, 4, 6, 21}, "open, stat, lstat, access"
 
 
 @pytest.mark.parametrize("machine", ARCHITECTURES)

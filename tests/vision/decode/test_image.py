@@ -15,6 +15,8 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from reportlab.lib.pdfencrypt import StandardEncryption
+from reportlab.pdfgen.canvas import Canvas
 
 from fixtures.hostile_files import (
     exif_block,
@@ -283,6 +285,27 @@ def test_every_page_of_a_pdf_is_rendered(decoder: Decoder) -> None:
 def test_a_pdf_page_is_rendered_at_less_rather_than_too_large(decoder: Decoder) -> None:
     (page,) = decoder.render_pdf(pdf(media_box=b"0 0 14400 14400"))
     assert page.pixels.shape[0] * page.pixels.shape[1] <= decoder.limits.pdf_page_pixels_max * 1.01
+
+
+def protected_pdf(user_password: str) -> bytes:
+    """Returns a page whose owner forbids changes."""
+    target = io.BytesIO()
+    protection = StandardEncryption(user_password, ownerPassword="owner", canModify=0, canPrint=0, strength=128)
+    canvas = Canvas(target, pagesize=(300, 100), encrypt=protection)
+    canvas.drawString(40, 40, "Total 123.45")
+    canvas.save()
+    return target.getvalue()
+
+
+def test_a_pdf_that_only_restricts_its_use_opens_and_one_with_a_password_says_what_to_do(decoder: Decoder) -> None:
+    """Tax authorities' PDFs often carry an owner password: it forbids changes, and hides nothing."""
+    (page,) = decoder.render_pdf(protected_pdf(""))
+    assert [line.text for line in page.text_layer.lines] == ["Total 123.45"]
+    assert (page.pixels < 100).all(axis=2).any()
+    with pytest.raises(ImageRefused, match="print it to a new PDF") as refused:
+        decoder.render_pdf(protected_pdf("secret"))
+    assert refused.value.code == "pdf_encrypted"
+    assert refused.value.retryable
 
 
 def test_a_caller_can_ask_for_fewer_pages(decoder: Decoder) -> None:

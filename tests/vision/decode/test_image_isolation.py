@@ -85,7 +85,8 @@ attempts = dict(
     socket=lambda: socket.socket(), read=lambda: open("/etc/passwd"), write=lambda: open("/tmp/x", "w"), fork=os.fork,
     execute=lambda: os.execv("/bin/true", ["true"]), kill=lambda: os.kill(os.getppid(), 0),
     folder=lambda: os.listdir("/usr/share"), memory=lambda: bytearray(2**29),
-    own_memory=lambda: open("/proc/self/mem", "rb"),
+    own_memory=lambda: open("/proc/self/mem", "rb"), look=lambda: os.stat("/usr/share/fonts"),
+    fonts=lambda: os.listdir("/usr/share/fonts"),
 )
 assert confine(limits, ctypes.CDLL(None, use_errno=True), os.getppid())
 outcome = {}
@@ -101,7 +102,7 @@ os._exit(0)
 """
 
 
-@pytest.mark.parametrize("kind", ["picture", "pdf", "heif"])
+@pytest.mark.parametrize("kind", ["picture", "pdf", "ofd", "xml", "heif"])
 def test_a_decoding_process_reaches_no_network_no_file_and_no_other_process(kind: str) -> None:
     command = [sys.executable, "-I", "-c", CONFINED, str(ROOT), kind]
     done = subprocess.run(command, capture_output=True, check=True)

@@ -10,7 +10,7 @@ import zxingcpp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vision.documents.checks.codes import code_check, fiscal
+from vision.documents.checks.codes import code_check, fiscal, treasury_bill
 from vision.documents.kinds.catalogue import load_catalogue
 from vision.documents.ocr.child import CODES_MAX, decode_codes
 from vision.documents.text.page import PageBox, PaperCode
@@ -70,7 +70,7 @@ def test_every_payload_of_the_form_reads_back(day: date, minor: int, number: int
     "text",
     [
         "", "https://example.org/01,32,,25332000000123456789,1300.00,20260911,,A1B2,", DIGITAL.replace("01,", "02,", 1),
-        DIGITAL.replace("20260911", "20260229"), DIGITAL.replace("1300.00", "1e9"), DIGITAL.replace("1300.00", "-5.00"),
+        DIGITAL.replace("20260911", "20260229"), DIGITAL.replace("1300.00", "1e9"), DIGITAL.replace("1300.00", "--5"),
         DIGITAL.replace("1300.00", "99999999999.99"), DIGITAL.replace("25332000000123456789", "12345678"),
         DIGITAL.replace(",,", ",033001900111,", 1), OLD + "extra", "01,04", DIGITAL.replace("2", "２"),
     ],
@@ -93,6 +93,72 @@ def test_the_code_of_a_digital_invoice_states_its_total() -> None:
     check = code_check(KINDS["vat_invoice"], vat_values(), qr(DIGITAL))
     assert check is not None
     assert check.passed
+
+
+def test_a_special_digital_invoice_states_its_total_too() -> None:
+    special = DIGITAL.replace("01,32", "01,31", 1)
+    check = code_check(KINDS["vat_invoice"], vat_values(), qr(special))
+    assert check is not None
+    assert check.passed
+    assert fiscal(special.replace(",,", ",033001900111,", 1)) is None
+
+
+def test_a_red_letter_invoice_printed_without_its_sign_fails() -> None:
+    check = code_check(KINDS["vat_invoice"], vat_values(), qr(DIGITAL.replace("1300.00", "-1300.00")))
+    assert check is not None
+    assert not check.passed
+    assert "total_minor: the code says -130000, the print 130000" in check.detail
+
+
+BILL = {"number": "0012345678", "date": "2026-09-11", "total_minor": "6000"}
+BILL_PRINT = ["票据代码:33060226 票据号码:0012345678", "校验码:a1b2c3 开票日期:2026年9月11日"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "01,06,33060226,0012345678,a1b2c3,20260911,60.00",
+        "33060226,0012345678,60.00,20260911,A1B2C3,",
+        "33060226,0012345678",
+        "http://pj.example/check?pjdm=33060226&pjhm=0012345678&jym=a1b2c3",
+        "https://pj.example/i?billBatchCode=33060226&billNo=0012345678&random=a1b2c3&x=1",
+    ],
+)
+def test_the_code_of_a_bill_of_the_treasury_is_compared(text: str) -> None:
+    kind = KINDS["outpatient_invoice"]
+    agreed = code_check(kind, BILL, qr(text), BILL_PRINT)
+    assert agreed is not None
+    assert agreed.passed, agreed.detail
+    other_number = code_check(kind, {**BILL, "number": "0012345679"}, qr(text), BILL_PRINT)
+    assert other_number is not None
+    assert not other_number.passed
+    other_code = code_check(kind, BILL, qr(text), ["票据代码:33060227"])
+    assert other_code is not None
+    assert not other_code.passed
+    if "1B2C3" in text.upper():
+        other_check = code_check(kind, BILL, qr(text), ["校验码:a1b2c4"])
+        assert other_check is not None
+        assert not other_check.passed
+
+
+@pytest.mark.parametrize(
+    ("changed", "fails"), [({"total_minor": "60000"}, True), ({"date": "2026-09-12"}, True), ({}, False)]
+)
+def test_amount_and_day_of_a_bills_code_are_compared_where_it_states_them(changed: dict[str, str], fails: bool) -> None:
+    check = code_check(
+        KINDS["outpatient_invoice"], {**BILL, **changed}, qr("01,06,33060226,0012345678,a1b2c3,20260911,60.00")
+    )
+    assert check is not None
+    assert check.passed is not fails
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "0012345678", "20260911,0012345678901", "330602261,0012345678", "https://x.example/?no=0012345678",
+     "a" * 9_999, "33060226,0012345678," + "1," * 9_999],
+)  # fmt: skip
+def test_other_codes_are_no_bills(text: str) -> None:
+    assert treasury_bill(text) == {}
 
 
 def test_the_code_of_an_old_invoice_states_its_amount_before_tax() -> None:

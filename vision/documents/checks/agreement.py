@@ -19,11 +19,13 @@ def checks(
     items: Sequence[ItemReading],
     today: date,
     codes: Sequence[PaperCode] = (),
+    lines: Sequence[str] = (),
 ) -> list[CheckReading]:
-    """Return every check that applies, in a fixed order. Amounts are compared to the minor unit."""
+    """Return every check that applies, in a fixed order. Amounts are compared to the minor unit. lines: the
+    whole print."""
     values = {field.name: field.value for field in fields}
     made = [_CHOSEN[name](values, items, kind) for name in kind.checks]
-    made += [_dates(values, kind, today), code_check(kind, values, codes)]
+    made += [_dates(values, kind, today), code_check(kind, values, codes, lines)]
     return [check for check in made if check is not None]
 
 

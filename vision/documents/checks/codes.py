@@ -14,17 +14,34 @@ from vision.documents.kinds.catalogue import PaperKind
 from vision.documents.text.normalise import AMOUNT_MINOR_END, tracking_key
 from vision.documents.text.page import CheckReading, PaperCode
 
-# 01,TYPE,CODE,NUMBER,AMOUNT,YYYYMMDD,CHECKCODE,CRC, as printed on the tax authority's invoices.
+# 01,TYPE,CODE,NUMBER,AMOUNT,YYYYMMDD,CHECKCODE,CRC, as printed on the tax authority's invoices. A red-letter invoice
+# states a negative amount.
 _FISCAL = re.compile(
-    r"01,(?P<type>\d{2}),(?P<code>\d{0,12}),(?P<number>\d{8,20}),(?P<amount>\d{1,11}(?:\.\d{1,2})?),(?P<day>\d{8}),"
+    r"01,(?P<type>\d{2}),(?P<code>\d{0,12}),(?P<number>\d{8,20}),(?P<amount>-?\d{1,11}(?:\.\d{1,2})?),(?P<day>\d{8}),"
     r"(?P<check>[0-9A-Za-z]{0,32}),(?P<crc>[0-9A-Fa-f]{0,8}),?",
     re.ASCII,
 )
-#: The type of 数电票, whose code states the total; every other type states the amount before tax.
-WHOLE_AMOUNT_TYPE = "32"
+#: The types of 数电票 (31 special, 32 ordinary), whose code states the total; every other type states the amount
+#: before tax.
+WHOLE_AMOUNT_TYPES = frozenset({"31", "32"})
+# The treasury's electronic bills (财政电子票据): either the bill's code of 8 digits, its number of 10 and its check
+# code of 6 in a list, or the same as parameters of a link. Issuers differ in order and names, so the shapes decide.
+_BILL_LIST = re.compile(r"(?:^|,)(?P<code>\d{8}),(?P<number>\d{10})(?=,|$)", re.ASCII)
+_BILL_PARAMETERS = {
+    "code": re.compile(r"[?&](?:billbatchcode|billcode|einvoicecode|pjdm|fpdm)=(\d{8})(?=&|#|$)", re.ASCII | re.I),
+    "number": re.compile(r"[?&](?:billno|billnumber|einvoicenumber|pjhm|fphm)=(\d{10})(?=&|#|$)", re.ASCII | re.I),
+    "check_code": re.compile(r"[?&](?:random|randomnumber|checkcode|jym)=([0-9A-Za-z]{6})(?=&|#|$)", re.ASCII | re.I),
+}
+_CHECK_CODE = re.compile(r"[0-9A-Za-z]{6}", re.ASCII)
+_MONEY = re.compile(r"-?\d{1,11}\.\d{2}", re.ASCII)
+_PRINTED = {
+    "code": re.compile(r"票据代码\s?:?\s?(\d{8})(?!\d)", re.ASCII),
+    "check_code": re.compile(r"校验码\s?:?\s?([0-9A-Za-z]{6})(?![0-9A-Za-z])", re.ASCII),
+}
 _MATRIX = frozenset({"QRCode", "DataMatrix"})
 _TRACKING_DIGITS_MIN = 10
 _NUMBER_CHARACTERS_MIN = 8
+_CODE_CHARACTERS_MAX = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +66,64 @@ def fiscal(text: str) -> FiscalCode | None:
         day = date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
     except ValueError:
         return None
-    whole, _, fraction = match["amount"].partition(".")
-    amount_minor = int(whole) * 100 + int((fraction + "00")[:2])
-    if amount_minor >= AMOUNT_MINOR_END:
+    amount_minor = _minor(match["amount"])
+    if abs(amount_minor) >= AMOUNT_MINOR_END:
         return None
-    if match["type"] == WHOLE_AMOUNT_TYPE and (match["code"] or len(match["number"]) != 20):
+    if match["type"] in WHOLE_AMOUNT_TYPES and (match["code"] or len(match["number"]) != 20):
         return None
     return FiscalCode(match["type"], match["code"], match["number"], amount_minor, day)
 
 
-def code_check(kind: PaperKind, values: Mapping[str, str], codes: Sequence[PaperCode]) -> CheckReading | None:
-    """Return code_matches_text, None if no code states anything that was also read in print."""
+def _minor(amount: str) -> int:
+    whole, _, fraction = amount.lstrip("-").partition(".")
+    minor = int(whole) * 100 + int((fraction + "00")[:2])
+    return -minor if amount.startswith("-") else minor
+
+
+def treasury_bill(text: str) -> dict[str, str]:
+    """Return what the code of a 财政电子票据 states, by name: code, number, check_code, date, total_minor. Empty
+    for any other text."""
+    text = text.strip()
+    stated = {name: match[1] for name, shape in _BILL_PARAMETERS.items() if (match := shape.search(text))}
+    if "number" in stated:
+        return stated
+    match = _BILL_LIST.search(text) if len(text) <= _CODE_CHARACTERS_MAX else None
+    if match is None:
+        return {}
+    stated = {"code": match["code"], "number": match["number"]}
+    for part in text[match.end() :].strip(",").split(","):
+        if "date" not in stated and (day := _day(part)):
+            stated["date"] = day
+        elif "check_code" not in stated and _CHECK_CODE.fullmatch(part):
+            stated["check_code"] = part
+        elif "total_minor" not in stated and _MONEY.fullmatch(part):
+            stated["total_minor"] = str(_minor(part))
+    return stated
+
+
+def _day(digits: str) -> str:
+    try:
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:])).isoformat() if len(digits) == 8 else ""
+    except ValueError:
+        return ""
+
+
+def code_check(
+    kind: PaperKind, values: Mapping[str, str], codes: Sequence[PaperCode], lines: Sequence[str] = ()
+) -> CheckReading | None:
+    """Return code_matches_text, None if no code states anything that was also read in print. lines: the print, for what
+    is no field of the kind."""
     if "tracking_number" in kind.fields:
         return _tracking(values, codes)
     stated = [payload for code in codes if (payload := fiscal(code.text)) is not None]
     sides = [side for payload in stated for side in _sides(values, payload)]
+    if not stated:
+        sides = [side for code in codes for side in _bill_sides(values, treasury_bill(code.text), lines)]
     if not sides:
         return _mentioned(values, codes)
     words = "; ".join(f"{name}: the code says {code}, the print {printed}" for name, code, printed in sides)
-    return CheckReading("code_matches_text", all(code == printed for _, code, printed in sides), words)
+    alike = all(code.upper() == printed.upper() for _, code, printed in sides)
+    return CheckReading("code_matches_text", alike, words)
 
 
 def _mentioned(values: Mapping[str, str], codes: Sequence[PaperCode]) -> CheckReading | None:
@@ -82,10 +138,25 @@ def _mentioned(values: Mapping[str, str], codes: Sequence[PaperCode]) -> CheckRe
     return None
 
 
+def _bill_sides(
+    values: Mapping[str, str], stated: Mapping[str, str], lines: Sequence[str]
+) -> list[tuple[str, str, str]]:
+    """Return (name, coded value, printed value) of all that the code of an electronic bill and its print both state."""
+    printed = {name: value for name, shape in _PRINTED.items() if (value := _once(shape, lines))} if stated else {}
+    printed |= {name: value for name, value in values.items() if name != "code" or "code" not in printed}
+    return [(name, coded, printed[name]) for name, coded in stated.items() if name in printed]
+
+
+def _once(shape: re.Pattern[str], lines: Sequence[str]) -> str:
+    """Return what the lines state in that shape, "" if nothing or several things."""
+    stated = {match[1] for line in lines for match in shape.finditer(line)}
+    return stated.pop() if len(stated) == 1 else ""
+
+
 def _sides(values: Mapping[str, str], payload: FiscalCode) -> list[tuple[str, str, str]]:
     """Return (name, coded value, printed value) of all that both state."""
-    amount = "total_minor" if payload.type == WHOLE_AMOUNT_TYPE or "net_minor" not in values else "net_minor"
-    if payload.type != WHOLE_AMOUNT_TYPE and amount == "total_minor" and "tax_minor" in values:
+    amount = "total_minor" if payload.type in WHOLE_AMOUNT_TYPES or "net_minor" not in values else "net_minor"
+    if payload.type not in WHOLE_AMOUNT_TYPES and amount == "total_minor" and "tax_minor" in values:
         amount = ""  # the amount before tax was not read: nothing to compare
     coded = {"code": payload.code, "number": payload.number, "date": payload.day.isoformat()}
     if amount:

@@ -1,9 +1,10 @@
-"""Compares the text layer of a PDF with its picture: a program must read what a person sees."""
+"""Compares what a document states beside its picture, its text layer and attached data, with the picture:
+a program must read what a person sees."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from vision.decode.text_layer import TextLayer
 from vision.documents.kinds.catalogue import PaperKind
@@ -22,6 +23,23 @@ def layer_page(layer: TextLayer, width_px: int, height_px: int) -> PageText:
         for left, top, right, bottom in [(line.left, line.top, line.right, line.bottom)]
     )
     return PageText(width_px, height_px, lines, LAYER_MODEL)
+
+
+def layers_check(
+    reading: PaperReading,
+    kind: PaperKind,
+    layers: Sequence[TextLayer],
+    width_px: int,
+    height_px: int,
+    parsed: Callable[[PageText], PaperReading],
+) -> CheckReading | None:
+    """Return one check of all that a file states beside its picture: the first that fails, else the first made."""
+    made = [
+        check
+        for layer in layers
+        if (check := layer_check(reading, kind, layer, width_px, height_px, parsed)) is not None
+    ]
+    return next((check for check in made if not check.passed), made[0] if made else None)
 
 
 def layer_check(

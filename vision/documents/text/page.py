@@ -98,6 +98,7 @@ CheckName = Literal[
     "date_is_plausible",
     "code_matches_text",
     "text_layer_matches_picture",
+    "signature_covers_file",
     "digits_look_untouched",
 ]
 
