@@ -79,7 +79,7 @@ GROUPS: dict[str, set[str]] = {
     "alert_severities": set(Severity),
     "run_notices": {*RUN_STATES, "body"},
     # Not read from papers, and compared with them: what the claimant stated.
-    "paper_fields": FIELDS_READ | {"occurred_at", "payee", "device"},
+    "paper_fields": FIELDS_READ | {"occurred_at", "payee", "device", "check_code"},
 }
 SUBSETS = {
     "claimant_reasons": set(CODES),
