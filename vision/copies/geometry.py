@@ -401,8 +401,22 @@ def _exactness(
     whole = cv2.isContourConvex(corners.astype(np.float32))
     shown, covers = _overlap(corners, query) if whole else (0.0, 0.0)
     keep = _errors(homography, near, far) <= max(limits.reprojection_px, tight_px)
-    ratios = (min(1.0, count / projected) for count in (tight, rigid, fine, fine_rigid))
-    return Exactness(projected, tight, *ratios, shown, covers, homography, near[keep], far[keep])
+    tight_ratio, rigid_ratio, fine_ratio, fine_rigid_ratio = (
+        min(1.0, count / projected) for count in (tight, rigid, fine, fine_rigid)
+    )
+    return Exactness(
+        projected=projected,
+        tight=tight,
+        tight_ratio=tight_ratio,
+        rigid_ratio=rigid_ratio,
+        fine_ratio=fine_ratio,
+        fine_rigid_ratio=fine_rigid_ratio,
+        shown_ratio=shown,
+        covers_ratio=covers,
+        homography=homography,
+        at=near[keep],
+        of=far[keep],
+    )
 
 
 def _errors(transform: NDArray[np.float64], at: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64]:
