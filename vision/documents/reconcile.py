@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date
 
 from vision.documents.checks.agreement import checks
+from vision.documents.fields.conventions import in_currency
 from vision.documents.gate import confidence
 from vision.documents.kinds.catalogue import Catalogue
 from vision.documents.parse import money_confidence
@@ -43,6 +44,7 @@ def best(readings: Sequence[PaperReading], today: date, catalogue: Catalogue) ->
     if chosen.kind == UNKNOWN:
         return chosen
     kind = catalogue[chosen.kind]
+    readings = [reading for reading in readings if _code(reading) == _code(chosen)]  # others count other minor units
     fields, doubtful = list(chosen.fields), list(chosen.doubtful)
     refused = {field.name for field in chosen.refused}
     for other in reversed(readings):
@@ -54,7 +56,7 @@ def best(readings: Sequence[PaperReading], today: date, catalogue: Catalogue) ->
     return replace(
         chosen,
         fields=tuple(fields),
-        checks=tuple(checks(kind, fields, chosen.items, today, chosen.codes)),
+        checks=in_currency(checks(kind, fields, chosen.items, today, chosen.codes), _code(chosen)),
         read_confidence=money_confidence(kind, fields),
         missing_fields=tuple(name for name in kind.required if name not in names),
         alike=confirmed_by_another_model(chosen, readings),
@@ -76,6 +78,10 @@ def confirmed_by_another_model(chosen: PaperReading, readings: Sequence[PaperRea
 def _bare(value: str) -> str:
     """Return letters, digits and masking marks only: models do not agree on the spaces and full stops in a name."""
     return re.sub(r"[^\w*]|_", "", value).casefold()
+
+
+def _code(reading: PaperReading) -> str:
+    return reading.currency.code if reading.currency is not None else ""
 
 
 def _unclassed(reading: PaperReading) -> int:

@@ -26,7 +26,8 @@ def _is_negative(printed: str) -> bool:
 
 @pytest.mark.parametrize(
     "printed",
-    ["-12.00", "TOTAL -12.00", "TOTAL  - 12.00", "合计:-464.07", "合计 ¥-464.07", "-¥464.07", "合计－￥464.07", "12.00-",
+    ["-12.00", "TOTAL -12.00", "TOTAL  - 12.00", "合计:-464.07", "合计 ¥-464.07", "-¥464.07", "合计－￥464.07",
+     "12.00-",
      "TOTAL  12.00 -", "(12.00)", "(RM 12.00)", "负464.07", "小写: 负 464.07", "12.00CR", "12.00 CR"],
 )  # fmt: skip
 def test_a_minus_is_seen_wherever_it_stands(printed: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Final
 
+from vision.documents.text.signs import SIGN
 from vision.measurement import Unmeasured
 
 _ONE_KIND = str.maketrans("–—−‐，。【】〔〕「」│┃", "----,.[][][]||")
@@ -18,12 +19,14 @@ _INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufe
 #: An amount this large (ten thousand million, in units of the currency) is something else, or an attack.
 AMOUNT_MINOR_END: Final = 10**12
 
-# One to three digits, then groups of three after commas, or plain digits; a fraction of one or two digits. Spaces
-# inside come from the reader.
-AMOUNT: Final = r"(?:\d{1,3}(?:\s?,\s?\d{3})+|\d+)(?:\s?\.\s?\d{1,2})?(?!\d)"
+# One to three digits, then groups of three after commas (in India of two, and three at the end), or plain digits; a
+# fraction of one or two digits. Spaces inside come from the reader. More digits behind a mark make it another number.
+AMOUNT: Final = (
+    r"(?:\d{1,3}(?:\s?,\s?\d{3})+|\d{1,2}(?:\s?,\s?\d{2})+\s?,\s?\d{3}|\d+)(?:\s?\.\s?\d{1,2})?(?![\d]|[.,]\d)"
+)
 #: What may stand before an amount.
-CURRENCY: Final = r"(?:¥|Y(?=\s?\d)|RM|\$|CNY|RMB|人民币)"
-_AMOUNT = re.compile(r"(?<!\d)" + AMOUNT)
+CURRENCY: Final = SIGN
+_AMOUNT = re.compile(r"(?<!\d)(?<!\d[.,])" + AMOUNT)
 #: Why an amount that is printed with a minus is not taken: it was given back, not paid.
 NEGATIVE: Final = "negative amount"
 # A minus touches its amount or the sign before it, or begins its cell; a dash between words is none (Total - 12.00),

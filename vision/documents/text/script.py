@@ -36,6 +36,13 @@ def in_one_script(lines: Sequence[TextLine]) -> list[TextLine]:
     return [replace(line, text=text) for line, text in zip(lines, simplified, strict=True)]
 
 
+def in_simplified(texts: Sequence[str]) -> bool:
+    """True unless more of the Chinese characters that differ between the scripts are traditional ones."""
+    traditional = _differing(texts, [_same_length(text, _converter("t2s").convert(text)) for text in texts])
+    own = _differing(texts, [_same_length(text, _converter("s2t").convert(text)) for text in texts])
+    return own >= traditional
+
+
 def _same_length(text: str, converted: str) -> str:
     return converted if len(converted) == len(text) else text
 
