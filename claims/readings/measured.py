@@ -234,12 +234,17 @@ DOUBT: Final = first_of(
     phrase("doubts.no_day", r"(?P<value>.*) is no day of the calendar"),
     phrase("doubts.no_amount", r"no amount at the start of '?(?P<value>.*?)'?"),
     phrase("doubts.no_weight", r"no weight with a unit in '?(?P<value>.*?)'?"),
+    phrase("doubts.negative", r"negative amount"),
+    phrase("doubts.two_amounts", r"(?P<value>.*) may be two amounts"),
+    phrase("doubts.unlike_amounts", r"(?P<value>.*) is written unlike the other amounts"),
+    phrase("doubts.two_days", r"(?P<value>.*) may be two days"),
     phrase("doubts.two_values", r"the paper says (?P<value>.*) and (?P<other>.*)"),
 )
 # Reasons why the reader does not vouch for a paper.
 NOT_VOUCHED: Final = first_of(
     phrase("not_vouched.kind_unknown", r"the kind of paper is not known"),
     phrase("not_vouched.two_kinds", r"the words point to (?P<other>\w+) besides (?P<kind>\w+)", other=KIND, kind=KIND),
+    phrase("not_vouched.currency_unknown", r"the currency is not known(?:: .*)?"),
     phrase("not_vouched.not_found", r"not found: (?P<fields>.+)", fields=listed(FIELD, ", ")),
     phrase("not_vouched.one_way", r"read in one way only: (?P<fields>.+)", fields=listed(FIELD, ", ")),
     phrase(

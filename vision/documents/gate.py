@@ -66,8 +66,9 @@ def confidence(reading: PaperReading) -> float:
 
 def accepted(reading: PaperReading, gate: Gate | None = None) -> bool:
     """True if the fields that money rests on may be taken as read: the kind is known beyond doubt, nothing required is
-    missing or refused, the currency of a required amount is known, no check fails, each is read identically by two models or proven by the paper's own sums, no
-    reason stands against any, and the least sure of them reaches the confidence of its kind.
+    missing or refused, the currency of a required amount is known, no check fails, each is read identically by two
+    models or proven by the paper's own sums, no reason stands against any, and the least sure of them reaches the
+    confidence of its kind.
 
     The card paper_gate states the share of accepted papers that have one of them wrong.
     """

@@ -31,7 +31,7 @@ def _of(page_of: MakePage, lines: Sequence[str]) -> CurrencyReading:
         ("฿120.00", "THB"), ("THB 120.00", "THB"), ("120 baht", "THB"), ("₩12,000", "KRW"), ("KRW 12,000", "KRW"),
         ("￦12,000", "KRW"), ("Rp 12.000", "IDR"), ("Rp12.000", "IDR"), ("₹1,20,034.56", "INR"), ("₱120.00", "PHP"),
         ("JPY 1,000", "JPY"), ("1,000円", "JPY"), ("JP¥1,000", "JPY"), ("NT$120", "TWD"), ("KWD 1.234", "KWD"),
-        ("CHF 1'234.50", "CHF"), ("CN¥12.00", "CNY"), ("RMB 12.00", "CNY"), ("Currency: AED", "AED"),
+        ("CHF 1'234.50", "CHF"), ("BHD 1.234", "BHD"), ("Total SEK 120,50", "SEK"), ("120.50 CAD", "CAD"), ("Amount (CAD)", "CAD"), ("CN¥12.00", "CNY"), ("RMB 12.00", "CNY"), ("Currency: AED", "AED"),
         ("RINGGIT MALAYSIA TWELVE ONLY", "MYR"), ("12.00 US dollars", "USD"), ("12.50 euros", "EUR"),
     ],
 )  # fmt: skip
@@ -91,7 +91,20 @@ def test_a_paper_without_a_sign_is_in_the_currency_of_its_country_or_script(
 
 
 @pytest.mark.parametrize(
-    "line", ["EURO CAR PARTS", "MISS WON YUAN DONG", "ALL 3 ITEMS", "TRY 2 FOR 1", "Y 2018", "USB 3.00", "TOP 10.00"]
+    "line",
+    [
+        "EURO CAR PARTS",
+        "MISS WON YUAN DONG",
+        "ALL 3 ITEMS",
+        "TRY 2 FOR 1",
+        "Y 2018",
+        "USB 3.00",
+        "TOP 10.00",
+        "GREENFIELD GROCERS SDN BHD (123456-X)",
+        "SEK 7, JALAN PLUMBUM",
+        "LAK 3",
+        "KOD MAD 12",
+    ],
 )
 def test_words_that_only_look_like_a_currency_are_none(page_of: MakePage, line: str) -> None:
     assert _of(page_of, [*MY, line, "TOTAL 12.00"]).code == "MYR"

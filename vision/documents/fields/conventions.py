@@ -37,8 +37,8 @@ class Sheet:
     def unambiguous(
         self, fields: Sequence[FieldReading], refused: Sequence[RefusedField]
     ) -> tuple[list[FieldReading], list[RefusedField]]:
-        """Return the fields without amounts whose print has two meanings, and these among the refused: sums cannot tell,
-        because they hold in either."""
+        """Return the fields without amounts whose print has two meanings, and these among the refused: sums cannot
+        tell, because they hold in either."""
         open_ones = [field for field in fields if _is_amount(field) and int(field.value) in self.scale]
         return [field for field in fields if field not in open_ones], [
             *refused,
@@ -46,8 +46,8 @@ class Sheet:
         ]
 
     def doubts(self, fields: Sequence[FieldReading]) -> tuple[RefusedField, ...]:
-        """Return the fields that a person must check for their notation: an amount written unlike the others, a day that
-        may be a month."""
+        """Return the fields that a person must check for their notation: an amount written unlike the others, a day
+        that may be a month."""
         doubts = []
         for field in fields:
             if _is_amount(field) and int(field.value) in self.unlikely:
@@ -68,8 +68,8 @@ def restated_sheet(rows: Sequence[Row]) -> Sheet:
 
 
 def in_currency(checks: Sequence[CheckReading], code: str) -> tuple[CheckReading, ...]:
-    """Return the checks with the amounts of their details in a foreign currency's decimals and with its code: "items sum
-    to 1234 JPY". Without a code, and at home, they stay as they are."""
+    """Return the checks with the amounts of their details in a foreign currency's decimals and with its code: "items
+    sum to 1234 JPY". Without a code, and at home, they stay as they are."""
     if code in ("", _HOME):
         return tuple(checks)
     places = decimals(code)

@@ -12,7 +12,8 @@ from typing import Final
 _CLUES: Final[Mapping[str, tuple[tuple[int, str], ...]]] = {
     "MY": (
         (3, r"\bSDN\b|\bBHD\b|\bSST\b|\bMYR\b|\+60\b|\.com\.my\b|\bLHDN\b"),
-        (2, r"MALAYSIA|SELANGOR|KUALA\s?LUMPUR|JOHOR|MELAKA|PENANG|PULAU\s?PINANG|PERAK|KEDAH|PAHANG|SEREMBAN|SABAH|SARAWAK"),
+        (2, r"MALAYSIA|SELANGOR|KUALA\s?LUMPUR|JOHOR|MELAKA|PENANG|PULAU\s?PINANG|PERAK|KEDAH|PAHANG|SEREMBAN"
+            r"|SABAH|SARAWAK"),
         (1, r"\b(?:JALAN|JLN|TAMAN|LORONG|PERSIARAN|BANDAR|KAMPUNG|LEBUH)\b"),
         (1, r"\bGST\s?(?:ID|REG)|\bGST\b|ROUNDING\s?ADJ"),
     ),
@@ -23,7 +24,8 @@ _CLUES: Final[Mapping[str, tuple[tuple[int, str], ...]]] = {
         (1, r"\bGST\b"),
     ),
     "US": (
-        (3, r"(?-i:\b(?:AL|AK|AZ|AR|CA|CO|CT|DE|FL|GA|HI|IA|ID|IL|IN|KS|KY|LA|MA|MD|ME|MI|MN|MO|MS|MT|NC|ND|NE|NH|NJ|NM|NV|NY"
+        (3, r"(?-i:\b(?:AL|AK|AZ|AR|CA|CO|CT|DE|FL|GA|HI|IA|ID|IL|IN|KS|KY|LA|MA|MD|ME|MI|MN|MO|MS|MT|NC|ND|NE"
+            r"|NH|NJ|NM|NV|NY"
             r"|OH|OK|OR|PA|RI|SC|SD|TN|TX|UT|VA|VT|WA|WI|WV|WY)\.?,?\s+\d{5}(?:-\d{4})?\b)"),
         (2, r"\bUSA\b|\bU\.S\.A\b|UNITED\s?STATES"),
         (2, r"\bSALES\s?TAX\b|\bSTATE\s?TAX\b|\bL\.?L\.?C\b|\bEBT\b"),
@@ -46,17 +48,22 @@ _CLUES: Final[Mapping[str, tuple[tuple[int, str], ...]]] = {
     "FR": ((3, r"\bTVA\b|\bSIRET\b|\+33\b"), (1, r"\bFRANCE\b"), (1, r"\bPARIS\b|\bTOTAL\s?TTC\b|\bMONTANT\b")),
     "ES": ((3, r"\bN\.?I\.?F\b|\bC\.?I\.?F\b|\+34\b"), (2, r"\bESPAÑA\b|\bSPAIN\b"), (1, r"\bMADRID\b|\bBARCELONA\b"),
            (1, r"\bI\.?V\.?A\b|FACTURA")),
-    "IT": ((3, r"\bP\.?\s?IVA\b|PARTITA\s?IVA|SCONTRINO|\+39\b"), (2, r"\bITALIA\b"), (1, r"\bITALY\b|\bROMA\b|\bMILANO\b"),
+    "IT": ((3, r"\bP\.?\s?IVA\b|PARTITA\s?IVA|SCONTRINO|\+39\b"), (2, r"\bITALIA\b"), (1, r"\bITALY\b|\bROMA\b"
+            r"|\bMILANO\b"),
            (1, r"\bTOTALE\b")),
     "NL": ((3, r"\bBTW\b|\bKVK\b|\+31\b"), (2, r"\bNEDERLAND\b"), (1, r"\bAMSTERDAM\b"), (1, r"\bTOTAAL\b")),
     "CH": ((4, r"\bCHE-?\d{3}|\+41\b"), (2, r"\bSCHWEIZ\b|\bSUISSE\b|\bSWITZERLAND\b|\bZ[ÜU]RICH\b|\bGEN[ÈE]VE\b")),
-    "JP": ((3, r"消費税|税込|税抜|領収[書証]|\+81\b|\bJCT\b"), (2, r"\bJAPAN\b|\bTOKYO\b|\bOSAKA\b|東京都|大阪府|京都府|北海道")),
+    "JP": ((3, r"消費税|税込|税抜|領収[書証]|\+81\b|\bJCT\b"),
+           (2, r"\bJAPAN\b|\bTOKYO\b|\bOSAKA\b|東京都|大阪府|京都府|北海道")),
     "KR": ((3, r"부가세|사업자|합계|\+82\b"), (2, r"\bKOREA\b|\bSEOUL\b|\bBUSAN\b")),
     "TH": ((3, r"\+66\b|ใบเสร็จ|ภาษี"), (2, r"\bTHAILAND\b|\bBANGKOK\b|\bPHUKET\b|\bCHIANG\s?MAI\b|\bPATTAYA\b")),
-    "HK": ((3, r"\+852\b|\.com\.hk\b"), (2, r"HONG\s?KONG|\bKOWLOON\b|九龍|新界|香港[島岛]|尖沙咀|旺角|銅鑼灣|\bWAN\s?CHAI\b")),
+    "HK": ((3, r"\+852\b|\.com\.hk\b"),
+           (2, r"HONG\s?KONG|\bKOWLOON\b|九龍|新界|香港[島岛]|尖沙咀|旺角|銅鑼灣|\bWAN\s?CHAI\b")),
     "MO": ((3, r"\+853\b"), (2, r"\bMACAU\b|\bMACAO\b|澳門")),
-    "TW": ((3, r"統一編號|統一發票|\+886\b|載具|\.com\.tw\b"), (2, r"\bTAIWAN\b|\bTAIPEI\b|[台臺]北|[台臺]中市|高雄市|[台臺]南市")),
-    "IN": ((3, r"\bGSTIN\b|\b[CSI]GST\b|\+91\b|\bFSSAI\b"), (2, r"\bINDIA\b|\bMUMBAI\b|\bNEW\s?DELHI\b|\bBANGALORE\b|\bBENGALURU\b|\bCHENNAI\b")),
+    "TW": ((3, r"統一編號|統一發票|\+886\b|載具|\.com\.tw\b"),
+           (2, r"\bTAIWAN\b|\bTAIPEI\b|[台臺]北|[台臺]中市|高雄市|[台臺]南市")),
+    "IN": ((3, r"\bGSTIN\b|\b[CSI]GST\b|\+91\b|\bFSSAI\b"), (2, r"\bINDIA\b|\bMUMBAI\b|\bNEW\s?DELHI\b"
+            r"|\bBANGALORE\b|\bBENGALURU\b|\bCHENNAI\b")),
     "ID": ((3, r"\bNPWP\b|\bPPN\b|\+62\b"), (2, r"\bINDONESIA\b|\bJAKARTA\b|\bSURABAYA\b|\bBANDUNG\b")),
     "VN": ((3, r"\bMST\b|\+84\b|HÓA\s?ĐƠN"), (2, r"VI[EỆ]T\s?NAM|\bHANOI\b|HÀ\s?NỘI|HO\s?CHI\s?MINH|HỒ\s?CHÍ\s?MINH")),
     "PH": ((3, r"\bVAT\s?REG\.?\s?TIN\b|\+63\b"), (2, r"\bPHILIPPINES\b|\bMANILA\b|\bCEBU\b|\bQUEZON\b")),
@@ -101,17 +108,14 @@ class CountryClue:
 
 def countries(texts: Sequence[str]) -> list[CountryClue]:
     """Return the countries that rows of text point to, the likeliest first."""
-    clues = []
+    page, clues = "\n".join(texts), []
     for country, patterns in _COMPILED.items():
-        hits = [
-            (weight, row, match)
-            for weight, pattern in patterns
-            for row, match in [_first(pattern, texts)]
-            if match is not None
-        ]
+        hits = [(weight, match) for weight, pattern in patterns if (match := pattern.search(page)) is not None]
         if hits:
-            _, row, match = max(hits, key=lambda hit: hit[0])
-            clues.append(CountryClue(country, sum(weight for weight, _, _ in hits), row, *match.span()))
+            match = max(hits, key=lambda hit: hit[0])[1]
+            row, begin = page.count("\n", 0, match.start()), page.rfind("\n", 0, match.start()) + 1
+            end = min(match.end(), begin + len(texts[row]))
+            clues.append(CountryClue(country, sum(hit[0] for hit in hits), row, match.start() - begin, end - begin))
     return sorted(clues, key=lambda clue: -clue.weight)
 
 
@@ -122,7 +126,3 @@ def told_country(clues: Sequence[CountryClue]) -> CountryClue | None:
     first = CURRENCY_OF[clues[0].country]
     other = next((clue.weight for clue in clues[1:] if CURRENCY_OF[clue.country] != first), 0)
     return clues[0] if clues[0].weight >= _LEAD_RATIO * other else None
-
-
-def _first(pattern: re.Pattern[str], texts: Sequence[str]) -> tuple[int, re.Match[str] | None]:
-    return next(((row, match) for row, text in enumerate(texts) if (match := pattern.search(text))), (0, None))

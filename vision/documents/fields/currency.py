@@ -21,6 +21,16 @@ _DECLARED: Final = re.compile(
     re.IGNORECASE,
 )
 _WORDED: Final = tuple((re.compile(pattern, re.IGNORECASE), codes) for pattern, codes in WORDS)
+# Codes that are no word or abbreviation of addresses and firms: an amount without decimals beside them will do.
+_PLAIN_CODES: Final = frozenset(
+    "USD EUR GBP HKD SGD MYR CNY JPY KRW THB VND IDR TWD INR AUD NZD CHF PHP KWD AED".split()
+)
+_DECIMAL_BEHIND: Final = re.compile(r"\s{0,3}\(?-?\s?\d[\d.,' ]*[.,]\d{2,3}(?!\d)")
+_DECIMAL_BEFORE: Final = re.compile(r"\d[.,]\d{2,3}\s?$")
+_ANY_WORD: Final = re.compile(
+    r"dollar|ringgit|baht|won|yen|euro|pound|rupiah|dong|VN[DĐ]|đ|yuan|renminbi|[元圆圓円币幣镑鎊吉特铢銖盾圜金원]|บาท",
+    re.IGNORECASE,
+)
 _KANA: Final = re.compile(r"[\u3041-\u3096\u30a1-\u30fa]")
 _HANGUL: Final = re.compile(r"[\uac00-\ud7a3]")
 _THAI: Final = re.compile(r"[\u0e01-\u0e4e]")
@@ -117,12 +127,28 @@ def _signs(row: int, text: str) -> Iterator[_Mark]:
         for match in pattern.finditer(text):
             group = match.lastindex or 1
             sign = match[group]
-            if sign != "Y" and (codes := currencies_of(sign)):  # an Y may be a ¥, or the letter of a number
+            if sign == "Y" or _is_other_word(sign, text, *match.span(group)):
+                continue  # an Y may be a ¥, or the letter of a number
+            if codes := currencies_of(sign):
                 source: CurrencySource = "code" if sign.strip().upper() in CODES else "sign"
                 yield _Mark(codes, source, row, *match.span(group))
 
 
+def _is_other_word(sign: str, text: str, start: int, end: int) -> bool:
+    """True for a code that is a word elsewhere (SDN BHD (123456-X), SEK 7) unless an amount with decimals stands beside
+    it."""
+    if sign not in CODES or sign in _PLAIN_CODES:
+        return False
+    return not (_DECIMAL_BEHIND.match(text, end) or _DECIMAL_BEFORE.search(text[:start]) or _enclosed(text, start, end))
+
+
+def _enclosed(text: str, start: int, end: int) -> bool:
+    return text[:start].rstrip()[-1:] in ("(", "[", ":") and text[end:].lstrip()[:1] in (")", "]", "")
+
+
 def _words(row: int, text: str) -> Iterator[_Mark]:
+    if not _ANY_WORD.search(text):
+        return
     taken: list[tuple[int, int]] = []
     for pattern, codes in _WORDED:
         for match in pattern.finditer(text):

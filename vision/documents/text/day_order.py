@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from typing import Final, Literal
 
 from babel.dates import get_day_names
 
-from vision.documents.text.layout import Row, row_of
+from vision.documents.text.layout import Row
+from vision.documents.text.notation import with_texts
 
 Order = Literal["day", "month", ""]
 # With dots the day comes first in every country that writes so.
@@ -42,10 +43,11 @@ def day_first(rows: Sequence[Row], country: str) -> OrderedDates:
     by_others = _by_other_dates(rows)
     by_country: Order = "month" if country in _MONTH_FIRST else "" if country in _BOTH else "day"
     ambiguous: dict[date, str] = {}
+    order = by_others or by_country
     turned = tuple(
-        row_of(
-            tuple(replace(cell, text=_turned(cell.text, row, by_others or by_country, ambiguous)) for cell in row.cells)
-        )
+        with_texts(row, [_turned(cell.text, row, order, ambiguous) for cell in row.cells])
+        if _NUMERIC.search(row.text)
+        else row
         for row in rows
     )
     return OrderedDates(turned, ambiguous)

@@ -114,11 +114,17 @@ def restated(rows: Sequence[Row], notation: Notation) -> Restated:
     ambiguous: dict[int, str] = {}
     unlikely: dict[int, str] = {}
     after = tuple(
-        row_of(tuple(replace(cell, text=_cell(cell.text, at, row, notation, ambiguous, unlikely))
-                     for at, cell in enumerate(row.cells)))
+        with_texts(row, [_cell(cell.text, at, row, notation, ambiguous, unlikely) for at, cell in enumerate(row.cells)])
         for row in rows
-    )  # fmt: skip
+    )
     return Restated(after, ambiguous, unlikely)
+
+
+def with_texts(row: Row, texts: Sequence[str]) -> Row:
+    """Return the row with these texts in its cells, the row itself if they are the same."""
+    if all(cell.text == text for cell, text in zip(row.cells, texts, strict=True)):
+        return row
+    return row_of(tuple(replace(cell, text=text) for cell, text in zip(row.cells, texts, strict=True)))
 
 
 def _cell(text: str, at: int, row: Row, notation: Notation, ambiguous: dict[int, str], unlikely: dict[int, str]) -> str:

@@ -38,8 +38,9 @@ def in_one_script(lines: Sequence[TextLine]) -> list[TextLine]:
 
 def in_simplified(texts: Sequence[str]) -> bool:
     """True unless more of the Chinese characters that differ between the scripts are traditional ones."""
-    traditional = _differing(texts, [_same_length(text, _converter("t2s").convert(text)) for text in texts])
-    own = _differing(texts, [_same_length(text, _converter("s2t").convert(text)) for text in texts])
+    page = ["".join(texts)]
+    traditional = _differing(page, [_same_length(page[0], _converter("t2s").convert(page[0]))])
+    own = _differing(page, [_same_length(page[0], _converter("s2t").convert(page[0]))])
     return own >= traditional
 
 

@@ -37,11 +37,12 @@ _SIGNS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
 )
 # Codes that pages print beside amounts; ISO 4217 has more, whose letters are words in some language (ALL, TOP,
 # TRY).
-CODES: Final = (
-    "AED AUD BDT BHD BND BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR ISK JOD JPY KES KHR KRW KWD KZT"
-    " LAK LKR MAD MMK MNT MOP MUR MXN MYR NGN NOK NPR NZD OMR PHP PKR PLN QAR RON RUB SAR SEK SGD THB TND TWD TZS"
-    " UAH UGX USD UYU VND ZAR"
-).split()
+_CODES: Final = """
+AED AUD BDT BHD BND BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR ISK JOD JPY KES KHR KRW KWD KZT LAK
+LKR MAD MMK MNT MOP MUR MXN MYR NGN NOK NPR NZD OMR PHP PKR PLN QAR RON RUB SAR SEK SGD THB TND TWD TZS UAH UGX USD UYU
+VND ZAR
+"""
+CODES: Final = tuple(_CODES.split())
 _NO_DECIMALS: Final = frozenset({"CLP", "ISK", "JPY", "KRW", "UGX", "VND"})
 _THREE_DECIMALS: Final = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
 # Chinese words stand behind a figure or a numeral, not within other words (附加元素, 生日元宵).
@@ -76,8 +77,8 @@ _EACH: Final = re.compile(
 
 
 def decimals(code: str) -> int:
-    """Return the digits of a currency's minor unit by ISO 4217 (SIX, list one, 2026-01-01): 2 unless it has none, as the
-    yen, or three, as the Kuwaiti dinar; 2 for a currency that is not known."""
+    """Return the digits of a currency's minor unit by ISO 4217 (SIX, list one, 2026-01-01): 2 unless it has none, as
+    the yen, or three, as the Kuwaiti dinar; 2 for a currency that is not known."""
     return 0 if code in _NO_DECIMALS else 3 if code in _THREE_DECIMALS else 2
 
 
