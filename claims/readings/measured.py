@@ -136,14 +136,14 @@ _DATED: Final = first_of(
 COMPARED: Final = first_of(
     phrase(
         "compared.items_and_total",
-        r"(?P<items>\d+) items sum to (?P<sum>\S+), the total says (?P<total>\S+)",
+        r"(?P<items>\d+) items sum to (?P<sum>\S+(?: [A-Z]{3})?), the total says (?P<total>\S+(?: [A-Z]{3})?)",
         items=_ITEMS,
         sum=paper_amount,
         total=paper_amount,
     ),
     phrase(
         "compared.items_and_field",
-        r"(?P<items>\d+) items sum to (?P<sum>\S+), (?P<field>\w+) says (?P<total>\S+)",
+        r"(?P<items>\d+) items sum to (?P<sum>\S+(?: [A-Z]{3})?), (?P<field>\w+) says (?P<total>\S+(?: [A-Z]{3})?)",
         items=_ITEMS,
         sum=paper_amount,
         total=paper_amount,
@@ -151,14 +151,14 @@ COMPARED: Final = first_of(
     ),
     phrase(
         "compared.words_and_digits",
-        r"in capitals (?P<words>\S+), in digits (?P<total>\S+)",
+        r"in capitals (?P<words>\S+(?: [A-Z]{3})?), in digits (?P<total>\S+(?: [A-Z]{3})?)",
         words=paper_amount,
         total=paper_amount,
     ),
     phrase(
         "compared.insurance_and_cash",
-        r"insurance (?P<insurance>\S+) \+ account (?P<account>\S+) \+ cash (?P<cash>\S+),"
-        r" the total says (?P<total>\S+)",
+        r"insurance (?P<insurance>\S+(?: [A-Z]{3})?) \+ account (?P<account>\S+(?: [A-Z]{3})?) \+ cash (?P<cash>\S+(?: [A-Z]{3})?),"
+        r" the total says (?P<total>\S+(?: [A-Z]{3})?)",
         insurance=paper_amount,
         account=paper_amount,
         cash=paper_amount,
@@ -166,14 +166,14 @@ COMPARED: Final = first_of(
     ),
     phrase(
         "compared.net_and_tax",
-        r"net (?P<net>\S+) \+ tax (?P<tax>\S+), the total says (?P<total>\S+)",
+        r"net (?P<net>\S+(?: [A-Z]{3})?) \+ tax (?P<tax>\S+(?: [A-Z]{3})?), the total says (?P<total>\S+(?: [A-Z]{3})?)",
         net=paper_amount,
         tax=paper_amount,
         total=paper_amount,
     ),
     phrase(
         "compared.price_and_discount",
-        r"price (?P<price>\S+) - discount (?P<discount>\S+) \+ freight (?P<freight>\S+), paid (?P<paid>\S+)",
+        r"price (?P<price>\S+(?: [A-Z]{3})?) - discount (?P<discount>\S+(?: [A-Z]{3})?) \+ freight (?P<freight>\S+(?: [A-Z]{3})?), paid (?P<paid>\S+(?: [A-Z]{3})?)",
         price=paper_amount,
         discount=paper_amount,
         freight=paper_amount,

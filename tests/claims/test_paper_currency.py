@@ -30,7 +30,7 @@ def test_a_bill_in_another_currency_is_referred_and_not_taken_at_par(code: str) 
     assert decision.reasons[0].code == "paper_currency_differs"
     assert (decision.reasons[0].value, decision.reasons[0].threshold) == (code, "CNY")
     assert decision.payout.minor == 0
-    assert decision.lines == ()
+    assert decision.benefit == ()
 
 
 def test_a_bill_whose_currency_is_unknown_is_referred() -> None:

@@ -31,7 +31,9 @@ def _of(page_of: MakePage, lines: Sequence[str]) -> CurrencyReading:
         ("฿120.00", "THB"), ("THB 120.00", "THB"), ("120 baht", "THB"), ("₩12,000", "KRW"), ("KRW 12,000", "KRW"),
         ("￦12,000", "KRW"), ("Rp 12.000", "IDR"), ("Rp12.000", "IDR"), ("₹1,20,034.56", "INR"), ("₱120.00", "PHP"),
         ("JPY 1,000", "JPY"), ("1,000円", "JPY"), ("JP¥1,000", "JPY"), ("NT$120", "TWD"), ("KWD 1.234", "KWD"),
-        ("CHF 1'234.50", "CHF"), ("BHD 1.234", "BHD"), ("Total SEK 120,50", "SEK"), ("120.50 CAD", "CAD"), ("Amount (CAD)", "CAD"), ("CN¥12.00", "CNY"), ("RMB 12.00", "CNY"), ("Currency: AED", "AED"),
+        ("CHF 1'234.50", "CHF"),
+        ("BHD 1.234", "BHD"), ("Total SEK 120,50", "SEK"), ("120.50 CAD", "CAD"),
+        ("Amount (CAD)", "CAD"), ("CN¥12.00", "CNY"), ("RMB 12.00", "CNY"), ("Currency: AED", "AED"),
         ("RINGGIT MALAYSIA TWELVE ONLY", "MYR"), ("12.00 US dollars", "USD"), ("12.50 euros", "EUR"),
     ],
 )  # fmt: skip

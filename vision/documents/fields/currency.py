@@ -22,9 +22,7 @@ _DECLARED: Final = re.compile(
 )
 _WORDED: Final = tuple((re.compile(pattern, re.IGNORECASE), codes) for pattern, codes in WORDS)
 # Codes that are no word or abbreviation of addresses and firms: an amount without decimals beside them will do.
-_PLAIN_CODES: Final = frozenset(
-    "USD EUR GBP HKD SGD MYR CNY JPY KRW THB VND IDR TWD INR AUD NZD CHF PHP KWD AED".split()
-)
+_PLAIN_CODES: Final = frozenset(CODES) - {"BHD", "CAD", "COP", "LAK", "MAD", "MOP", "OMR", "RON", "SAR", "SEK", "TND"}
 _DECIMAL_BEHIND: Final = re.compile(r"\s{0,3}\(?-?\s?\d[\d.,' ]*[.,]\d{2,3}(?!\d)")
 _DECIMAL_BEFORE: Final = re.compile(r"\d[.,]\d{2,3}\s?$")
 _ANY_WORD: Final = re.compile(
