@@ -132,18 +132,20 @@ _DATED: Final = first_of(
     phrase("compared.dated", r"dated (?P<day>\S+)", day=day),
     phrase("compared.dated_field", r"(?P<field>\w+) (?P<day>\S+)", field=_date_field, day=day),
 )
+# An amount as checks write it, with its currency on foreign papers.
+_SUM: Final = r"\S+(?: [A-Z]{3})?"
 # Comparisons made by a check of a paper, both sides.
 COMPARED: Final = first_of(
     phrase(
         "compared.items_and_total",
-        r"(?P<items>\d+) items sum to (?P<sum>\S+(?: [A-Z]{3})?), the total says (?P<total>\S+(?: [A-Z]{3})?)",
+        rf"(?P<items>\d+) items sum to (?P<sum>{_SUM}), the total says (?P<total>{_SUM})",
         items=_ITEMS,
         sum=paper_amount,
         total=paper_amount,
     ),
     phrase(
         "compared.items_and_field",
-        r"(?P<items>\d+) items sum to (?P<sum>\S+(?: [A-Z]{3})?), (?P<field>\w+) says (?P<total>\S+(?: [A-Z]{3})?)",
+        rf"(?P<items>\d+) items sum to (?P<sum>{_SUM}), (?P<field>\w+) says (?P<total>{_SUM})",
         items=_ITEMS,
         sum=paper_amount,
         total=paper_amount,
@@ -151,14 +153,14 @@ COMPARED: Final = first_of(
     ),
     phrase(
         "compared.words_and_digits",
-        r"in capitals (?P<words>\S+(?: [A-Z]{3})?), in digits (?P<total>\S+(?: [A-Z]{3})?)",
+        rf"in capitals (?P<words>{_SUM}), in digits (?P<total>{_SUM})",
         words=paper_amount,
         total=paper_amount,
     ),
     phrase(
         "compared.insurance_and_cash",
-        r"insurance (?P<insurance>\S+(?: [A-Z]{3})?) \+ account (?P<account>\S+(?: [A-Z]{3})?) \+ cash (?P<cash>\S+(?: [A-Z]{3})?),"
-        r" the total says (?P<total>\S+(?: [A-Z]{3})?)",
+        rf"insurance (?P<insurance>{_SUM}) \+ account (?P<account>{_SUM}) \+ cash (?P<cash>{_SUM}),"
+        rf" the total says (?P<total>{_SUM})",
         insurance=paper_amount,
         account=paper_amount,
         cash=paper_amount,
@@ -166,14 +168,15 @@ COMPARED: Final = first_of(
     ),
     phrase(
         "compared.net_and_tax",
-        r"net (?P<net>\S+(?: [A-Z]{3})?) \+ tax (?P<tax>\S+(?: [A-Z]{3})?), the total says (?P<total>\S+(?: [A-Z]{3})?)",
+        rf"net (?P<net>{_SUM}) \+ tax (?P<tax>{_SUM}), the total says (?P<total>{_SUM})",
         net=paper_amount,
         tax=paper_amount,
         total=paper_amount,
     ),
     phrase(
         "compared.price_and_discount",
-        r"price (?P<price>\S+(?: [A-Z]{3})?) - discount (?P<discount>\S+(?: [A-Z]{3})?) \+ freight (?P<freight>\S+(?: [A-Z]{3})?), paid (?P<paid>\S+(?: [A-Z]{3})?)",
+        rf"price (?P<price>{_SUM}) - discount (?P<discount>{_SUM}) \+ freight (?P<freight>{_SUM}),"
+        rf" paid (?P<paid>{_SUM})",
         price=paper_amount,
         discount=paper_amount,
         freight=paper_amount,

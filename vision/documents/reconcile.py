@@ -44,13 +44,14 @@ def best(readings: Sequence[PaperReading], today: date, catalogue: Catalogue) ->
     if chosen.kind == UNKNOWN:
         return chosen
     kind = catalogue[chosen.kind]
-    readings = [reading for reading in readings if _code(reading) == _code(chosen)]  # others count other minor units
     fields, doubtful = list(chosen.fields), list(chosen.doubtful)
     refused = {field.name for field in chosen.refused}
     for other in reversed(readings):
         if other.kind == chosen.kind:
             present = {field.name for field in fields} | refused
-            fields += [field for field in other.fields if field.name not in present]
+            fields += [
+                field for field in other.fields if field.name not in present and _comparable(field.name, chosen, other)
+            ]
             doubtful += [field for field in other.doubtful if field.name not in present]
     names = {field.name for field in fields}
     return replace(
@@ -71,13 +72,22 @@ def confirmed_by_another_model(chosen: PaperReading, readings: Sequence[PaperRea
     return tuple(
         name
         for name in chosen.relied_on
-        if chosen.value(name) and any(_bare(other.value(name)) == _bare(chosen.value(name)) for other in others)
+        if chosen.value(name)
+        and any(
+            _bare(other.value(name)) == _bare(chosen.value(name)) and _comparable(name, chosen, other)
+            for other in others
+        )
     )
 
 
 def _bare(value: str) -> str:
     """Return letters, digits and masking marks only: models do not agree on the spaces and full stops in a name."""
     return re.sub(r"[^\w*]|_", "", value).casefold()
+
+
+def _comparable(name: str, chosen: PaperReading, other: PaperReading) -> bool:
+    """True unless the field is an amount and the two readings take the paper for one in different currencies."""
+    return not name.endswith("_minor") or _code(chosen) == _code(other)
 
 
 def _code(reading: PaperReading) -> str:
