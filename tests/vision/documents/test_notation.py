@@ -105,6 +105,8 @@ def test_amounts_and_lines_of_a_page_in_the_house_notation_stay_as_printed(page_
         ("07/04/2026", MY, date(2026, 4, 7)),
         ("07/04/2026", US, date(2026, 7, 4)),
         ("7-4-26", US, date(2026, 7, 4)),
+        ("07/04/2026", ["SHOP", "PRICES IN RM", "TEA RM 2.00"], date(2026, 4, 7)),
+        ("07/04/2026", ["SHOP", "TEA EUR 2.00"], date(2026, 4, 7)),
         ("Sat 07/04/2026", ["SHOP"], date(2026, 7, 4)),
         ("Tue 07/04/2026", ["SHOP"], date(2026, 4, 7)),
         ("Tuesday, 07/04/2026", US, date(2026, 4, 7)),
@@ -128,7 +130,7 @@ def test_another_date_of_the_page_tells_the_order(page_of: MakePage) -> None:
     assert _receipt(page_of, lines).value("date") == "2026-07-04"
 
 
-@pytest.mark.parametrize("header", [["SHOP"], ["SHOP", "TORONTO, CANADA"]])
+@pytest.mark.parametrize("header", [["SHOP"], ["SHOP", "TORONTO, CANADA"], ["SHOP", "TEA USD 2.00"]])
 def test_a_date_with_two_meanings_is_doubted(page_of: MakePage, header: list[str]) -> None:
     reading = _receipt(page_of, _till("12.00", header=header, day="07/04/2026"))
     assert [doubt.reason for doubt in reading.doubtful if doubt.name == "date"] == ["07/04/2026 may be two days"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
+from vision.documents.fields.countries import home_of
 from vision.documents.fields.currency import read_currency
 from vision.documents.text.day_order import day_first
 from vision.documents.text.layout import Row
@@ -63,7 +64,7 @@ def restated_sheet(rows: Sequence[Row]) -> Sheet:
     """Return the page's rows with amounts written 1,234.56 and dates day first, by the page's own conventions."""
     currency = read_currency(rows)
     amounts = restated(rows, notation_of(rows, currency.code, currency.country))
-    dated = day_first(amounts.rows, currency.country)
+    dated = day_first(amounts.rows, currency.country or home_of(currency.code))
     return Sheet(dated.rows, currency, amounts.ambiguous, amounts.unlikely, dated.ambiguous)
 
 

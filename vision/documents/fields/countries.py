@@ -86,6 +86,8 @@ CURRENCY_OF: Final[Mapping[str, str]] = {
     "ID": "IDR", "VN": "VND", "PH": "PHP", "AU": "AUD", "NZ": "NZD", "CA": "CAD", "AE": "AED", "KW": "KWD", "BH": "BHD",
     "OM": "OMR", "TN": "TND", "JO": "JOD", "CN": "CNY",
 }  # fmt: skip
+# Prices in these are printed in many countries.
+_EVERYWHERE: Final = frozenset({"USD", "EUR"})
 _COMPILED: Final = {
     country: tuple((weight, re.compile(pattern, re.IGNORECASE | re.MULTILINE)) for weight, pattern in clues)
     for country, clues in _CLUES.items()
@@ -93,6 +95,14 @@ _COMPILED: Final = {
 #: Clues that tell a country on their own; below, one word of a street or a tax may be a neighbour's.
 WEIGHT_MIN: Final = 2
 _LEAD_RATIO: Final = 2  # over the country with the next most clues
+
+
+def home_of(currency: str) -> str:
+    """Return the country whose papers are in that currency: "EU" for the euro, "" for US dollars and what is not
+    known."""
+    if currency in _EVERYWHERE:
+        return currency[:2] if currency == "EUR" else ""
+    return next((country for country, code in CURRENCY_OF.items() if code == currency), "")
 
 
 @dataclass(frozen=True, slots=True)

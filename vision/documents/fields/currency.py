@@ -57,9 +57,8 @@ def read_currency(rows: Sequence[Row]) -> CurrencyReading:
     """Return the currency of the paper that these rows are on, with what told it."""
     texts = [row.text for row in rows]
     marks = _marks(texts)
-    clues = countries(texts)
     script = _script(texts)
-    country = told_country(clues)
+    country = told_country(countries(texts))
     if script == "CN" and country is not None and country.weight < _ABROAD_WEIGHT_MIN:
         country = None
     where = country.country if country is not None else "" if script == "TRADITIONAL" else script
@@ -67,7 +66,7 @@ def read_currency(rows: Sequence[Row]) -> CurrencyReading:
     if sure:
         chosen = _by_marks(rows, marks, sure)
     elif marks:
-        chosen = _by_country(rows, marks, clues, country, script)
+        chosen = _by_country(rows, marks, country, script)
     else:
         chosen = _unsigned(rows, country, script)
     return replace(chosen, country=where)
@@ -85,11 +84,7 @@ def _by_marks(rows: Sequence[Row], marks: Sequence[_Mark], sure: Collection[str]
 
 
 def _by_country(
-    rows: Sequence[Row],
-    marks: Sequence[_Mark],
-    clues: Sequence[CountryClue],
-    country: CountryClue | None,
-    script: str,
+    rows: Sequence[Row], marks: Sequence[_Mark], country: CountryClue | None, script: str
 ) -> CurrencyReading:
     """Return what marks of several currencies mean in the merchant's country, or in the paper's script."""
     possible = frozenset.intersection(*(frozenset(mark.codes) for mark in marks))
@@ -98,9 +93,7 @@ def _by_country(
         return _reading(rows, code if code in possible else "", marks[0])
     if script in CURRENCY_OF and CURRENCY_OF[script] in possible:
         return _reading(rows, CURRENCY_OF[script], marks[0])
-    # Of several countries that the page names, one may be the only one with such a sign (a GST that is paid in $).
-    fitting = {CURRENCY_OF[clue.country] for clue in clues if clue.weight > 1} & possible
-    return _reading(rows, fitting.pop() if len(fitting) == 1 else "", marks[0])
+    return _reading(rows, "", marks[0])
 
 
 def _unsigned(rows: Sequence[Row], country: CountryClue | None, script: str) -> CurrencyReading:
@@ -133,9 +126,9 @@ def _signs(row: int, text: str) -> Iterator[_Mark]:
 
 
 def _is_other_word(sign: str, text: str, start: int, end: int) -> bool:
-    """True for a code that is a word elsewhere (SDN BHD (123456-X), SEK 7) unless an amount with decimals stands beside
-    it."""
-    if sign not in CODES or sign in _PLAIN_CODES:
+    """True for a code that is a word elsewhere (SDN BHD (123456-X), SEK 7, Rp. 1 of a prescription) unless an amount
+    with decimals or groups stands beside it."""
+    if sign.rstrip(".") not in ("Rp", "Rs") and (sign not in CODES or sign in _PLAIN_CODES):
         return False
     return not (_DECIMAL_BEHIND.match(text, end) or _DECIMAL_BEFORE.search(text[:start]) or _enclosed(text, start, end))
 

@@ -5,7 +5,24 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_DOLLARS: Final = ("USD", "SGD", "HKD", "AUD", "CAD", "NZD", "TWD", "MXN", "BND", "FJD", "JMD", "ARS", "CLP", "COP")
+# Tills in Malaysia print a $ for the ringgit, once a dollar: 2 of 60 scanned receipts do.
+_DOLLARS: Final = (
+    "MYR",
+    "USD",
+    "SGD",
+    "HKD",
+    "AUD",
+    "CAD",
+    "NZD",
+    "TWD",
+    "MXN",
+    "BND",
+    "FJD",
+    "JMD",
+    "ARS",
+    "CLP",
+    "COP",
+)
 # Patterns of signs, the longer first, with the currencies that print them. After its letters a dollar is sometimes read
 # as S.
 _SIGNS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
