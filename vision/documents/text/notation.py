@@ -224,7 +224,7 @@ def _whole(token: str, printed: str, decimal: Mark) -> str:
 
 def _minor(token: str, decimal: Mark, places: int) -> int:
     whole, _, part = token.rpartition(decimal) if decimal and decimal in token else (token, "", "")
-    return int(_digits(whole) or "0") * 10**places + int((_digits(part) + "0" * places)[:places] or "0")
+    return int((_digits(whole) or "0") + (_digits(part) + "0" * places)[:places])
 
 
 def _hundredths(minor: int) -> str:
