@@ -242,6 +242,17 @@ class FieldDoubt:
 
 
 @dataclass(frozen=True, slots=True)
+class PaperCurrency:
+    """The currency of a paper's amounts. code: of ISO 4217, "" if the paper leaves it open. read_from: sign, code,
+    word, country or script. text: the print that told it, or left it open; box: its place."""
+
+    code: str
+    read_from: str = ""
+    text: str = ""
+    box: Box = Box(0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class PaperFact:
     """One page. Field names by kind: docs/papers.md. `number_claimed_before`: ids of other claims with its number.
 
@@ -270,6 +281,8 @@ class PaperFact:
     places_in_doubt: tuple[FieldDoubt, ...] = ()
     may_show: tuple[str, ...] = ()  # names of the fields that papers of this kind can show; () in older facts
     traits: PaperTraits = UNDECLARED
+    # Of its amounts, which are in that currency's minor units. Facts from before rules 3.5 have none.
+    currency: PaperCurrency | UnmeasuredFact = UnmeasuredFact("not recorded", retryable=False)
 
     def value(self, field_name: str) -> str:
         """Return the field's value, or "" when the paper does not show it."""

@@ -11,7 +11,7 @@ import hashlib
 from typing import Final
 
 from claims.benefit import amount_on
-from claims.evidence import PaperFact
+from claims.evidence import PaperFact, UnmeasuredFact
 from claims.money import Money
 from claims.paper_keys import normalised
 from claims.paper_meaning import traits_of
@@ -31,11 +31,12 @@ def order_key(number: str, merchant_id: str = "") -> str:
     return hashlib.sha256(f"order:{shop}|{plain}".encode()).hexdigest()
 
 
-def order_on(paper: PaperFact, merchant_id: str) -> tuple[str, int]:
+def order_on(paper: PaperFact, merchant_id: str, currency: str) -> tuple[str, int]:
     """Return the key of the order that a paper shows, "" for none, and the price paid for it, 0 where the reading is
-    not accepted."""
+    not accepted or in another currency than the product's."""
     price = traits_of(paper).price
-    total = amount_on(paper, price) if price and paper.accepted else 0
+    at_home = isinstance(paper.currency, UnmeasuredFact) or paper.currency.code == currency
+    total = amount_on(paper, price) if price and paper.accepted and at_home else 0
     return order_key(paper.value("order_number"), merchant_id), total if isinstance(total, int) else 0
 
 

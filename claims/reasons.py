@@ -52,7 +52,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "items_do_not_sum capital_amount_differs insurance_and_cash_do_not_sum papers_disagree paper_date_implausible"
         " net_and_tax_do_not_sum price_and_discount_do_not_fit stay_days_differ paper_code_differs"
         " paper_text_layer_differs paper_check_failed papers_contradict paper_dates_out_of_order order_number_differs"
-        " paper_not_accepted"
+        " paper_not_accepted paper_currency_differs paper_currency_unknown"
         " photo_maybe_copied paper_date_outside_cover photo_older_than_event event_after_claim nose_unsure"
         " nose_enrolment_missing order_claimed_before order_value_paid same_event_claimed_before"
         " same_scene_claimed_before"

@@ -63,6 +63,9 @@ class Rules:
     # For a paper that the reader does not vouch for: if a field is below it, a better picture may help; else a person
     # looks.
     paper_field_confidence_min: float = 0.0
+    # Since 3.5, before which every amount was taken for the product's money: a paper in another currency, or in an
+    # unknown one, goes to a person where an amount of it counts.
+    paper_currency_required: bool = False
     # Characters left out between the parts of a name, and those that stand for a letter that a paper hides.
     name_dots: str = "·"
     name_masks: str = "*×"
@@ -160,6 +163,8 @@ RULES = Rules(
     ),
     rounds_asked_max=2,
     paper_accepted_required=True,
+    # A policy choice: no rate is guessed, and none is at par.
+    paper_currency_required=True,
     paper_field_confidence_min=0.9,  # a policy choice: above it a better picture is seldom the remedy
     name_dots="·•・‧∙⋅・.",
     name_masks="*×※●○",

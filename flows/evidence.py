@@ -18,6 +18,7 @@ from claims.evidence import (
     MatchOwner,
     NoseFact,
     PaperCheck,
+    PaperCurrency,
     PaperFact,
     PaperField,
     PaperItem,
@@ -40,7 +41,7 @@ from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
 from vision import measurement
 from vision.copies import placement
 from vision.documents.gate import ReadPage
-from vision.documents.text.page import PaperReading
+from vision.documents.text.page import CurrencyReading, PaperReading
 from vision.errors import ImageRefused
 from vision.examine import ExaminedPhoto, PhotoRelation
 from vision.nose import NoseComparison
@@ -204,7 +205,15 @@ def paper_fact(row: EvidenceRow, page: ReadPage, claimed_before: tuple[str, ...]
         places_in_doubt=tuple(FieldDoubt(field.name, field.reason) for field in reading.doubtful),
         may_show=reading.may_show,
         traits=traits_of_kind(kinds, reading.kind),
+        currency=_currency(reading.currency),
     )
+
+
+def _currency(read: CurrencyReading | None) -> PaperCurrency | UnmeasuredFact:
+    if read is None:
+        return UnmeasuredFact("the kind of paper is not known", retryable=False)
+    box = Box(read.box.left, read.box.top, read.box.right, read.box.bottom)
+    return PaperCurrency(read.code, read.read_from, read.text, box)
 
 
 def refused_paper(row: EvidenceRow, refusal: ImageRefused | measurement.Unmeasured) -> UnmeasuredPaper:

@@ -135,7 +135,8 @@ async def paper_facts(context: StageContext, file: ClaimFile, watch: Stopwatch) 
         for row, page in pages
     )
     async with _writing(context, file, ()) as conn:
-        orders = [order_on(fact, file.claim.merchant_id) for fact in facts if isinstance(fact, PaperFact)]
+        currency = product_of(file.claim.product).currency
+        orders = [order_on(fact, file.claim.merchant_id, currency) for fact in facts if isinstance(fact, PaperFact)]
         await repeated.publish_orders(conn, file.claim.id, orders, context.now())
     return facts
 

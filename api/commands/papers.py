@@ -28,7 +28,8 @@ def described(pages: Sequence[PaperReading | Unmeasured]) -> dict[str, Any]:
 
 def refused(reason: str) -> dict[str, Any]:
     """Returns the output for a file or page that could not be read."""
-    return {"kind": "unknown", "fields": {}, "accepted": False, "reason": reason, "items": [], "checks": [],
+    return {"kind": "unknown", "currency": "", "currency_from": "", "fields": {}, "accepted": False, "reason": reason,
+            "items": [], "checks": [],
             "missing": [], "refused": {}, "codes": [], "lines": []}  # fmt: skip
 
 
@@ -41,6 +42,8 @@ def _page(page: PaperReading | Unmeasured) -> dict[str, Any]:
     reason = not_accepted_because(page)
     return {
         "kind": page.kind,
+        "currency": page.currency.code if page.currency is not None else "",
+        "currency_from": page.currency.read_from if page.currency is not None else "",
         "fields": _fields(page),
         "accepted": reason == "",
         "reason": reason,
@@ -59,8 +62,9 @@ def _fields(page: PaperReading) -> dict[str, Any]:
     fields = {field.name: _field(field, field.value) for field in page.fields}
     total = page.field("total_minor")
     if total is not None:
-        minor = int(total.value)
-        fields["total"] = _field(total, digits(minor, "CNY", grouped=False))
+        # Amounts of an unknown currency are in hundredths, as those of most.
+        code = page.currency.code if page.currency is not None and page.currency.code else "CNY"
+        fields["total"] = _field(total, digits(int(total.value), code, grouped=False))
     return fields
 
 

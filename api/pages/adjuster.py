@@ -312,6 +312,7 @@ async def _case(visit: Visit, referral_id: str) -> dict[str, Any]:
         "not_vouched_text": lambda because: explain.not_vouched_text(because, lang, context.paper_kinds),
         "field_text": lambda name: explain.field_text(name, lang),
         "doubtful_fields": case.doubtful_fields,
+        "money_on": case.money_on,
         "clause_text": lambda number: case.product.clause_text(number, lang),
         "open": referral.state in OPEN,
         "holder": holder,

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.http.disclosure import disclosed
 from api.http.tokens import Principal
-from claims import copies
+from claims import copies, currencies
 from claims.copies import is_copy, only_the_scene
 from claims.decide import person_limit
 from claims.decision import Decision, Outcome, Reason
@@ -24,6 +24,7 @@ from claims.evidence import (
     PhotoFact,
     PhotoMatch,
     PhotoVerdict,
+    UnmeasuredFact,
     UnmeasuredNose,
     UnmeasuredPaper,
     UnmeasuredPhoto,
@@ -112,6 +113,14 @@ class CaseFile:
     def doubtful_fields(self, paper: PaperFact) -> frozenset[str]:
         """Returns the fields of a paper that a person should check, by the thresholds of the decision."""
         return doubtful_fields(self.product, paper, self.recorded.rules) if self.recorded is not None else frozenset()
+
+    def money_on(self, paper: PaperFact, minor: int) -> str:
+        """Returns an amount of a paper in the paper's currency, without a sign where it is unknown; in the claim's for
+        papers of which no currency was recorded."""
+        if isinstance(paper.currency, UnmeasuredFact):
+            return currencies.written(minor, self.view.claim.amount.currency)
+        code = paper.currency.code
+        return currencies.written(minor, code) if code else currencies.digits(minor, self.product.currency)
 
     def to_compare(self, match: PhotoMatch) -> bool:
         """True if a person compares the two pictures: a copy, or a possible one by the thresholds of the decision."""

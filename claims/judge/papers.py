@@ -14,7 +14,7 @@ from claims.decision import Ground, Reason
 from claims.evidence import PaperFact, UnmeasuredFact, UnmeasuredPaper
 from claims.formulas.registry import formula_of, with_terms
 from claims.insured_claim import InsuredClaim
-from claims.judge import agreement
+from claims.judge import agreement, currency
 from claims.judge.cover import first_covered_day, last_covered_day, local_date
 from claims.names import masked, same_name
 from claims.paper_meaning import traits_of
@@ -111,9 +111,14 @@ def judge(
                 detail=problem.detail,
             )
             # The back page of a file whose bill was read says nothing about the bill.
-            if (set_aside and (problem.code != "paper_not_accepted" or not formula.pays_on_papers))
-            or (problem.code == "paper_of_other_kind" and problem.evidence_id in read_files)
-            or (isinstance(paper, PaperFact) and paper.kind in product.evidence.may_bring)
+            if (
+                problem.code not in currency.CODES
+                and (
+                    (set_aside and (problem.code != "paper_not_accepted" or not formula.pays_on_papers))
+                    or (problem.code == "paper_of_other_kind" and problem.evidence_id in read_files)
+                    or (isinstance(paper, PaperFact) and paper.kind in product.evidence.may_bring)
+                )
+            )
             or (isinstance(paper, PaperFact) and rules.paper_accepted_required and _again(paper, (*sound, *proofs)))
             else problem
             for problem in problems
@@ -150,7 +155,8 @@ def doubtful_fields(product: Product, paper: PaperFact, rules: Rules) -> frozens
     sides = {name for check in paper.checks if not check.passed for name in _SIDES.get(check.name, ())}
     bad = {*_bad_dates(paper), *(_missing_amounts(product, paper) if paper.kind in product.evidence.papers else ())}
     doubted = {doubt.name for doubt in (*paper.doubts, *paper.places_in_doubt)}
-    return frozenset(unsure | sides | bad | {*paper.missing_fields} | doubted)
+    foreign = {name for name in ("total_minor",) if currency.judge(product, paper, rules) is not None}
+    return frozenset(unsure | sides | bad | {*paper.missing_fields} | doubted | foreign)
 
 
 # The fields that a check compares, to point at them.
@@ -203,6 +209,9 @@ def _problems(product: Product, paper: PaperFact, rules: Rules) -> list[Reason]:
         wanted = " ".join((*product.evidence.papers, *product.evidence.supporting))
         return [reason("paper_of_other_kind", paper.kind, wanted, evidence_id=paper.evidence_id, detail=paper.name)]
     problems = []
+    abroad = currency.judge(product, paper, rules)
+    if abroad is not None:
+        problems.append(abroad)
     missing = sorted({*paper.missing_fields, *_missing_amounts(product, paper), *_bad_dates(paper)})
     if missing:
         problems.append(

@@ -132,18 +132,20 @@ _DATED: Final = first_of(
     phrase("compared.dated", r"dated (?P<day>\S+)", day=day),
     phrase("compared.dated_field", r"(?P<field>\w+) (?P<day>\S+)", field=_date_field, day=day),
 )
+# An amount as checks write it, with its currency on foreign papers.
+_SUM: Final = r"\S+(?: [A-Z]{3})?"
 # Comparisons made by a check of a paper, both sides.
 COMPARED: Final = first_of(
     phrase(
         "compared.items_and_total",
-        r"(?P<items>\d+) items sum to (?P<sum>\S+), the total says (?P<total>\S+)",
+        rf"(?P<items>\d+) items sum to (?P<sum>{_SUM}), the total says (?P<total>{_SUM})",
         items=_ITEMS,
         sum=paper_amount,
         total=paper_amount,
     ),
     phrase(
         "compared.items_and_field",
-        r"(?P<items>\d+) items sum to (?P<sum>\S+), (?P<field>\w+) says (?P<total>\S+)",
+        rf"(?P<items>\d+) items sum to (?P<sum>{_SUM}), (?P<field>\w+) says (?P<total>{_SUM})",
         items=_ITEMS,
         sum=paper_amount,
         total=paper_amount,
@@ -151,14 +153,14 @@ COMPARED: Final = first_of(
     ),
     phrase(
         "compared.words_and_digits",
-        r"in capitals (?P<words>\S+), in digits (?P<total>\S+)",
+        rf"in capitals (?P<words>{_SUM}), in digits (?P<total>{_SUM})",
         words=paper_amount,
         total=paper_amount,
     ),
     phrase(
         "compared.insurance_and_cash",
-        r"insurance (?P<insurance>\S+) \+ account (?P<account>\S+) \+ cash (?P<cash>\S+),"
-        r" the total says (?P<total>\S+)",
+        rf"insurance (?P<insurance>{_SUM}) \+ account (?P<account>{_SUM}) \+ cash (?P<cash>{_SUM}),"
+        rf" the total says (?P<total>{_SUM})",
         insurance=paper_amount,
         account=paper_amount,
         cash=paper_amount,
@@ -166,14 +168,15 @@ COMPARED: Final = first_of(
     ),
     phrase(
         "compared.net_and_tax",
-        r"net (?P<net>\S+) \+ tax (?P<tax>\S+), the total says (?P<total>\S+)",
+        rf"net (?P<net>{_SUM}) \+ tax (?P<tax>{_SUM}), the total says (?P<total>{_SUM})",
         net=paper_amount,
         tax=paper_amount,
         total=paper_amount,
     ),
     phrase(
         "compared.price_and_discount",
-        r"price (?P<price>\S+) - discount (?P<discount>\S+) \+ freight (?P<freight>\S+), paid (?P<paid>\S+)",
+        rf"price (?P<price>{_SUM}) - discount (?P<discount>{_SUM}) \+ freight (?P<freight>{_SUM}),"
+        rf" paid (?P<paid>{_SUM})",
         price=paper_amount,
         discount=paper_amount,
         freight=paper_amount,
@@ -235,12 +238,17 @@ DOUBT: Final = first_of(
     phrase("doubts.no_day", r"(?P<value>.*) is no day of the calendar"),
     phrase("doubts.no_amount", r"no amount at the start of '?(?P<value>.*?)'?"),
     phrase("doubts.no_weight", r"no weight with a unit in '?(?P<value>.*?)'?"),
+    phrase("doubts.negative", r"negative amount"),
+    phrase("doubts.two_amounts", r"(?P<value>.*) may be two amounts"),
+    phrase("doubts.unlike_amounts", r"(?P<value>.*) is written unlike the other amounts"),
+    phrase("doubts.two_days", r"(?P<value>.*) may be two days"),
     phrase("doubts.two_values", r"the paper says (?P<value>.*) and (?P<other>.*)"),
 )
 # Reasons why the reader does not vouch for a paper.
 NOT_VOUCHED: Final = first_of(
     phrase("not_vouched.kind_unknown", r"the kind of paper is not known"),
     phrase("not_vouched.two_kinds", r"the words point to (?P<other>\w+) besides (?P<kind>\w+)", other=KIND, kind=KIND),
+    phrase("not_vouched.currency_unknown", r"the currency is not known(?:: .*)?"),
     phrase("not_vouched.not_found", r"not found: (?P<fields>.+)", fields=listed(FIELD, ", ")),
     phrase("not_vouched.one_way", r"read in one way only: (?P<fields>.+)", fields=listed(FIELD, ", ")),
     phrase(

@@ -290,6 +290,8 @@ VALUES: Mapping[str, Values] = MappingProxyType(
         "paper_dates_out_of_order": Values(_TWO_DAYS, None, _FIELDS),
         "order_number_differs": _PERSONS,
         "paper_not_accepted": Values(NOT_VOUCHED),
+        "paper_currency_differs": Values(quote, quote, money),
+        "paper_currency_unknown": Values(quote, quote),
         "papers_disagree": Values(listed(paper_minor, " / ")),
         "paper_date_outside_cover": Values(day, _span, _FIELDS),
         "photo_maybe_copied": _COPY,

@@ -17,7 +17,7 @@ from decimal import Decimal
 from functools import cache
 
 from claims import currencies
-from claims.errors import InvalidMoney
+from claims.errors import AmountUnreadable, InvalidMoney
 from claims.paper_kind import PaperKinds, load_paper_kinds
 from claims.product import Product
 from claims.texts import DEFAULT, Language, Texts, texts
@@ -76,8 +76,14 @@ def paper_minor(text: str, reader: TextReader) -> str | None:
 
 
 def paper_amount(text: str, _: TextReader) -> str | None:
-    """Read an amount as the reader of papers writes it, "600.00": papers are read in yuan."""
-    return f"¥{Decimal(text):,}" if re.fullmatch(r"[0-9]{1,13}\.[0-9]{2}", text) else None
+    """Read an amount as the reader of papers writes it: "600.00" on papers in yuan, "600.00 USD" and "600 JPY" on
+    others."""
+    match = re.fullmatch(r"([0-9]{1,13}(?:\.[0-9]{1,4})?)(?: ([A-Z]{3}))?", text)
+    code = match[2] or "CNY" if match is not None else ""
+    try:
+        return currencies.written(currencies.read(match[1], code), code) if match is not None else None
+    except (AmountUnreadable, InvalidMoney):
+        return None
 
 
 def day(text: str, reader: TextReader) -> str | None:

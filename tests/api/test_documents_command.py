@@ -19,6 +19,8 @@ KEYS = {
     "file",
     "page",
     "kind",
+    "currency",
+    "currency_from",
     "fields",
     "accepted",
     "reason",

@@ -29,6 +29,7 @@ from claims.evidence import (
     MatchOwner,
     OtherIdentity,
     PaperCheck,
+    PaperCurrency,
     PhotoVerdict,
     ProvenanceSign,
     RepeatFact,
@@ -268,6 +269,8 @@ def judged() -> Iterator[Case]:
             yield case.with_facts(papers=(replace(doubted, fields=low, doubts=(FieldDoubt("total_minor", "x"),)),))
         yield case.with_facts(papers=(replace(sound_paper, missing_fields=("total_minor", "patient")),))
         yield case.with_facts(papers=(replace(sound_paper, read_confidence=0.55),))
+    for currency in (PaperCurrency("JPY"), PaperCurrency("", "sign", "$"), UnmeasuredFact("not recorded")):
+        yield medical.with_facts(papers=(replace(invoice(), currency=currency),))
     yield medical.with_facts(papers=(invoice(number="1"), invoice(80_000, number="1", evidence_id="b")))
     for patient in ("王建国", "林*英"):
         yield medical.with_facts(papers=(invoice(patient=patient),))
@@ -324,7 +327,8 @@ def refusals() -> list[str]:
 
 
 COMPARED_BY_CHECK = {
-    "items_sum_to_total": ("3 items sum to 12.00, the total says 13.00", "1 items sum to 1234.50, price says 13.00"),
+    "items_sum_to_total": ("3 items sum to 12.00, the total says 13.00", "1 items sum to 1234.50, price says 13.00",
+                           "2 items sum to 1000 JPY, the total says 1500 JPY"),
     "capital_amount_equals_total": ("in capitals 12.00, in digits 13.00",),
     "insurance_and_cash_equal_total": ("insurance 1.00 + account 2.00 + cash 3.00, the total says 7.00",),
     "net_and_tax_equal_total": ("net 1.00 + tax 2.00, the total says 7.00",),
@@ -367,6 +371,10 @@ DOUBTS = (
     "2026-02-30 is no day of the calendar",
     "no amount at the start of '壹'",
     "no weight with a unit in 'x'",
+    "negative amount",
+    "1.234 may be two amounts",
+    "12,50 is written unlike the other amounts",
+    "07/04/2026 may be two days",
 )
 
 
@@ -374,6 +382,8 @@ def not_vouched() -> list[str]:
     return [
         "the kind of paper is not known",
         "the words point to receipt besides vet_invoice",
+        "the currency is not known",
+        "the currency is not known: $",
         "not found: total_minor, patient",
         "read in one way only: number",
         "total_minor was read at a confidence of 0.812, below 0.934",

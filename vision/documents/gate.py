@@ -66,8 +66,9 @@ def confidence(reading: PaperReading) -> float:
 
 def accepted(reading: PaperReading, gate: Gate | None = None) -> bool:
     """True if the fields that money rests on may be taken as read: the kind is known beyond doubt, nothing required is
-    missing or refused, no check fails, each is read identically by two models or proven by the paper's own sums, no
-    reason stands against any, and the least sure of them reaches the confidence of its kind.
+    missing or refused, the currency of a required amount is known, no check fails, each is read identically by two
+    models or proven by the paper's own sums, no reason stands against any, and the least sure of them reaches the
+    confidence of its kind.
 
     The card paper_gate states the share of accepted papers that have one of them wrong.
     """
@@ -111,6 +112,9 @@ def unfit_because(reading: PaperReading) -> str:
         return f"not found: {', '.join(reading.missing_fields)}"
     if reading.refused:
         return f"{reading.refused[0].name}: {reading.refused[0].reason}"
+    if reading.currency is not None and not reading.currency.code and reading.amounts_required:
+        shown = f": {reading.currency.text}" if reading.currency.text else ""
+        return f"the currency is not known{shown}"
     failed = next((check for check in reading.checks if not check.passed), None)
     if failed is not None:
         return f"{failed.name}: {failed.detail}"

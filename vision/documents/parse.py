@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date
 
 from vision.documents.checks.agreement import checks
+from vision.documents.fields.conventions import in_currency, restated_sheet
 from vision.documents.fields.engine import extract
 from vision.documents.fields.items import items
 from vision.documents.fields.review import fields_to_review
@@ -40,14 +41,15 @@ def parse_as(
     kind: PaperKind, rows: Sequence[Row], page: PageText, today: date, codes: Sequence[PaperCode] = ()
 ) -> PaperReading:
     """Return the reading of `page`, whose rows these are, taken as a paper of that kind."""
-    fields, refused = extract(rows, kind)
-    lines = items(rows, kind)
+    sheet = restated_sheet(rows)
+    fields, refused = sheet.unambiguous(*extract(sheet.rows, kind))
+    lines = items(sheet.rows, kind)
     names = {field.name for field in fields}
     return PaperReading(
         kind=kind.kind,
         fields=tuple(fields),
         items=tuple(lines),
-        checks=tuple(checks(kind, fields, lines, today, codes, [row.text for row in rows])),
+        checks=in_currency(checks(kind, fields, lines, today, codes, [row.text for row in rows]), sheet.currency.code),
         lines=tuple(row.text for row in rows),
         read_confidence=money_confidence(kind, fields),
         missing_fields=tuple(name for name in kind.required if name not in names),
@@ -57,7 +59,9 @@ def parse_as(
         keys=kind.keys,
         may_show=tuple(kind.fields),
         relied_on=tuple(dict.fromkeys((*kind.money, *kind.required))),
-        doubtful=fields_to_review(kind, rows, fields),
+        doubtful=(*fields_to_review(kind, sheet.rows, fields), *sheet.doubts(fields)),
+        currency=sheet.currency,
+        amounts_required=tuple(name for name in kind.required if name.endswith("_minor")),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date
 
 from vision.documents.checks.agreement import checks
+from vision.documents.fields.conventions import in_currency
 from vision.documents.gate import confidence
 from vision.documents.kinds.catalogue import Catalogue
 from vision.documents.parse import money_confidence
@@ -48,13 +49,15 @@ def best(readings: Sequence[PaperReading], today: date, catalogue: Catalogue) ->
     for other in reversed(readings):
         if other.kind == chosen.kind:
             present = {field.name for field in fields} | refused
-            fields += [field for field in other.fields if field.name not in present]
+            fields += [
+                field for field in other.fields if field.name not in present and _comparable(field.name, chosen, other)
+            ]
             doubtful += [field for field in other.doubtful if field.name not in present]
     names = {field.name for field in fields}
     return replace(
         chosen,
         fields=tuple(fields),
-        checks=tuple(checks(kind, fields, chosen.items, today, chosen.codes)),
+        checks=in_currency(checks(kind, fields, chosen.items, today, chosen.codes), _code(chosen)),
         read_confidence=money_confidence(kind, fields),
         missing_fields=tuple(name for name in kind.required if name not in names),
         alike=confirmed_by_another_model(chosen, readings),
@@ -69,13 +72,26 @@ def confirmed_by_another_model(chosen: PaperReading, readings: Sequence[PaperRea
     return tuple(
         name
         for name in chosen.relied_on
-        if chosen.value(name) and any(_bare(other.value(name)) == _bare(chosen.value(name)) for other in others)
+        if chosen.value(name)
+        and any(
+            _bare(other.value(name)) == _bare(chosen.value(name)) and _comparable(name, chosen, other)
+            for other in others
+        )
     )
 
 
 def _bare(value: str) -> str:
     """Return letters, digits and masking marks only: models do not agree on the spaces and full stops in a name."""
     return re.sub(r"[^\w*]|_", "", value).casefold()
+
+
+def _comparable(name: str, chosen: PaperReading, other: PaperReading) -> bool:
+    """True unless the field is an amount and the two readings take the paper for one in different currencies."""
+    return not name.endswith("_minor") or _code(chosen) == _code(other)
+
+
+def _code(reading: PaperReading) -> str:
+    return reading.currency.code if reading.currency is not None else ""
 
 
 def _unclassed(reading: PaperReading) -> int:

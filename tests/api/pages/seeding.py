@@ -28,6 +28,7 @@ from claims.evidence import (
     MatchOwner,
     NoseFact,
     PaperCheck,
+    PaperCurrency,
     PaperFact,
     PaperField,
     PaperItem,
@@ -130,7 +131,19 @@ def invoice_facts(row: adjudication.EvidenceRow) -> PaperFact:
         PaperCheck("date_is_plausible", True, "dated yesterday"),
     )
     items = (PaperItem("门诊诊查费", "甲", 5_000), PaperItem("血常规检验", "甲", 12_000))
-    return PaperFact(row.id, row.name, row.sha256, "outpatient_invoice", fields, items, checks, 0.97, (), ())
+    return PaperFact(
+        row.id,
+        row.name,
+        row.sha256,
+        "outpatient_invoice",
+        fields,
+        items,
+        checks,
+        0.97,
+        (),
+        (),
+        currency=PaperCurrency("CNY", "script"),
+    )
 
 
 def record(

@@ -82,3 +82,29 @@ def test_weights_read_in_grams(text: str, grams: int) -> None:
 
 def test_a_weight_without_a_unit_is_unmeasured() -> None:
     assert isinstance(weight_g("1.25"), Unmeasured)
+
+
+@pytest.mark.parametrize(
+    ("text", "minor"),
+    [
+        ("1,20,034.56", 12003456),
+        ("12,34,567.00", 123456700),
+        ("1,00,00,000.00", 1000000000),
+        ("USD$ 29.01", 2901),
+        ("US$29.01", 2901),
+        ("USD 29 .01", 2901),
+        ("HK$1,234.00", 123400),
+        ("S$ 4.50", 450),
+        ("€ 12.50", 1250),
+        ("Rp 1,200.00", 120000),
+    ],
+)
+def test_amounts_with_foreign_signs_and_indian_groups_are_read_whole(text: str, minor: int) -> None:
+    assert amount_minor(plain(text)) == minor
+    assert [read for _, _, read in amounts(plain(text))] == [minor]
+
+
+@pytest.mark.parametrize("text", ["12,50", "1.234,56", "1.234", "12,34.56", "1,2,034.56"])
+def test_no_part_of_a_number_is_taken_for_the_amount(text: str) -> None:
+    assert isinstance(amount_minor(text), Unmeasured)
+    assert amounts(text) == []

@@ -7,8 +7,8 @@ from datetime import date
 
 from vision.documents.checks.agreement import checks
 from vision.documents.kinds.catalogue import load_catalogue
-from vision.documents.reconcile import best, settled
-from vision.documents.text.page import FieldReading, ItemReading, PageBox, PaperReading
+from vision.documents.reconcile import best, confirmed_by_another_model, settled
+from vision.documents.text.page import CurrencyReading, FieldReading, ItemReading, PageBox, PaperReading
 
 TODAY = date(2026, 11, 22)
 KINDS = load_catalogue()
@@ -68,3 +68,24 @@ def test_two_models_agree_where_only_spaces_and_stops_differ() -> None:
     assert "hospital" in best([tiny, small], TODAY, KINDS).alike
     masked, bare = (reading(VALUES | {"patient": name}, model=name) for name in ("张*", "张"))
     assert "patient" not in best([masked, bare], TODAY, KINDS).alike
+
+
+def test_an_amount_read_in_two_currencies_is_not_confirmed() -> None:
+    field = FieldReading("total_minor", "1250", 0.99, PageBox(0, 0, 1, 1))
+    first = PaperReading(
+        "receipt",
+        (field,),
+        (),
+        (),
+        (),
+        0.99,
+        (),
+        "small@1",
+        relied_on=("total_minor",),
+        currency=CurrencyReading("MYR"),
+    )
+    same = replace(first, model="tiny@1")
+    other = replace(same, currency=CurrencyReading("SGD"))
+    assert confirmed_by_another_model(first, [first, same]) == ("total_minor",)
+    assert confirmed_by_another_model(first, [first, other]) == ()
+    assert best([first, other], date(2026, 11, 20), load_catalogue()).alike == ()

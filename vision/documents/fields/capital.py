@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from vision.documents.text.normalise import NEGATIVE
 from vision.measurement import Unmeasured
 
 _DIGITS = {
@@ -18,6 +19,7 @@ _SAME = str.maketrans({"萬": "万", "億": "亿", "圆": "元", "圓": "元", "
 
 #: Every character that may be part of such an amount, for finding one in a line of text.
 CHARACTERS = "".join(_DIGITS) + "".join(_UNITS) + "万萬亿億元圆圓园角分整正"
+_MINUS = re.compile(r"(?:\(\s?负数?\s?\)|负数?|-)\s*:?\s*(?:人民币)?\s*$")
 _IN_TEXT = re.compile(rf"[{CHARACTERS}\s]*[元圆圓园角分][{CHARACTERS}\s]*")
 
 
@@ -27,13 +29,23 @@ def find(text: str) -> tuple[int, int]:
     return max(runs, key=lambda span: span[1] - span[0], default=(0, 0))
 
 
+def negative(text: str, start: int) -> bool:
+    """Return True if the capital amount at `start` of `text` has 负, (负) or a minus before it, also before 人民币: the
+    bill takes back another one."""
+    return _MINUS.search(text[:start]) is not None
+
+
 def parse(text: str) -> int | Unmeasured:
-    """Parse an amount such as 壹仟零贰拾元伍角整 to minor units; 人民币 before it is allowed, spaces are ignored.
+    """Parse an amount such as 壹仟零贰拾元伍角整 to minor units; 人民币 before it is allowed, spaces are ignored. A
+    negative one (负壹佰元整) is Unmeasured(NEGATIVE).
 
     Strict: units must descend, a digit needs its unit, 角 and 分 hold one digit each. Anything else is Unmeasured,
     because an amount guessed from half of its characters would defeat the check that needs it.
     """
-    cleaned = re.sub(r"\s", "", text).translate(_SAME).removeprefix("人民币").removesuffix("整")
+    cleaned = re.sub(r"\s", "", text).translate(_SAME)
+    if re.match(r"(?:人民币)?(?:\(负数?\)|负数?|-)", cleaned):
+        return Unmeasured(NEGATIVE)
+    cleaned = cleaned.removeprefix("人民币").removesuffix("整")
     if not cleaned:
         return Unmeasured("no capital amount")
     whole, mark, rest = cleaned.partition("元")

@@ -11,7 +11,7 @@ from vision.documents.fields.names import unlike_a_name
 from vision.documents.fields.values import FieldResult, date_by_rule, from_found, unlabelled_dates
 from vision.documents.kinds.catalogue import FieldLabel, FieldRule, PaperKind
 from vision.documents.text.layout import PLACE, FoundText, Row, ahead, beside, labelled, piece, under
-from vision.documents.text.normalise import AMOUNT_MINOR_END
+from vision.documents.text.normalise import AMOUNT_MINOR_END, NEGATIVE
 from vision.documents.text.page import FieldReading, PageBox, RefusedField
 from vision.documents.text.parts import OTHER_PART, parts
 from vision.measurement import Unmeasured
@@ -134,7 +134,7 @@ def _by_shape(
     shape = SHAPES[rule.format]
     pattern = shape.pattern(rule)
     if rule.once:
-        values = {shape.value(hit.text) for hit in _candidates(rows, rule.labels[0], pattern)}
+        values = {shape.value(hit.text, rule) for hit in _candidates(rows, rule.labels[0], pattern)}
         told = sorted(value for value in values if isinstance(value, str) and value)
         if len(told) > 1:
             return RefusedField(name, f"two of them on one paper: {told[0]} and {told[1]}")
@@ -160,7 +160,7 @@ def _told(
     for search in searches:
         for label in rule.labels:
             for hit in (hit for part in _where(rows, label, parts_headed) for hit in search(part, label, pattern)):
-                value = shape.value(hit.text)
+                value = shape.value(hit.text, rule)
                 if isinstance(value, Unmeasured):
                     yield RefusedField(name, value.reason)  # another amount of the page would be a guess
                     continue
@@ -206,7 +206,7 @@ def unlabelled(rows: Sequence[Row], name: str, rule: FieldRule) -> Iterator[Fiel
         for match in re.finditer(pattern, row.text):
             if tracking and (not tracking_without_label(match[0]) or _OTHER_NUMBER.search(row.text[: match.start()])):
                 continue
-            read = shape.value(match[0])
+            read = shape.value(match[0], rule)
             if isinstance(read, str) and read:
                 yield from_found(name, piece(rows, index, *match.span()), read)
 
@@ -231,7 +231,7 @@ def _weight_by_heading(rows: Sequence[Row], name: str, rule: FieldRule) -> Field
         for unit in ("kg", "公斤", "千克", "g", "克"):
             stated = label.model_copy(update={"label": rf"(?:{label.label})\s?[(\[/]\s?{unit}\s?[)\]]?(?![^\W\d_])"})
             for hit in _candidates(rows, stated, BARE_WEIGHT) or _under(rows, stated, BARE_WEIGHT):
-                value = SHAPES["weight"].value(hit.text + unit)
+                value = SHAPES["weight"].value(hit.text + unit, rule)
                 if isinstance(value, str):
                     return from_found(name, hit, value)
     return None
@@ -247,6 +247,8 @@ def _capital(rows: Sequence[Row], name: str, rule: FieldRule) -> FieldResult:
         start, end = capital.find(stretch)
         if end - start < 3 or not (mark or rule.anywhere):
             continue
+        if capital.negative(stretch, start):
+            return RefusedField(name, NEGATIVE)
         minor = capital.parse(stretch[start:end])
         if isinstance(minor, Unmeasured):
             continue

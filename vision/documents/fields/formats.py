@@ -10,7 +10,16 @@ from typing import Final
 
 from vision.documents.fields import names
 from vision.documents.kinds.catalogue import FieldRule
-from vision.documents.text.normalise import AMOUNT, CURRENCY, amount_minor, number_key, tracking_key, weight_g
+from vision.documents.text.normalise import (
+    AMOUNT,
+    CURRENCY,
+    NEGATIVE,
+    amount_minor,
+    negative,
+    number_key,
+    tracking_key,
+    weight_g,
+)
 from vision.measurement import Unmeasured
 
 # Words that follow a name without a space and are no part of it.
@@ -64,17 +73,31 @@ def _institution_value(text: str) -> str:
     return "" if _SORT_OF_INSTITUTION.fullmatch(text.strip()) else text.strip()
 
 
-def _amount(rule: FieldRule) -> str:
-    minus = r"(?:-\s?)?" if rule.minus else ""
-    return rf"(?:\+\s?)?{minus}(?:{CURRENCY}\s{{0,2}})?\s?{minus}{AMOUNT}"
+_MINUS = r"(?:(?:-|负数?)\s?)?"
 
 
-def _amount_value(text: str) -> str | Unmeasured:
-    minor = amount_minor(re.sub(r"^(\D{0,4})-", r"\1", text.lstrip("+")))
+def _amount(_rule: FieldRule) -> str:
+    signed = rf"{_MINUS}(?:{CURRENCY}\s{{0,2}})?\s?{_MINUS}{AMOUNT}"
+    return rf"(?:\+\s?)?(?:\(\s?{signed}\s?\)|{signed}(?:\s?-(?!\s?[\w.])|\s?CR\b)?)"
+
+
+def _amount_value(text: str, rule: FieldRule) -> str | Unmeasured:
+    """Return minor units; NEGATIVE for an amount printed as negative, unless the rule has a minus for a discount."""
+    bare = re.search(AMOUNT, text)
+    if bare is None:
+        return Unmeasured(f"no amount in {text!r}")
+    if not rule.minus and negative(text, *bare.span()):
+        return Unmeasured(NEGATIVE)
+    minor = amount_minor(bare[0])
     return minor if isinstance(minor, Unmeasured) else str(minor)
 
 
-def _weight_value(text: str) -> str | Unmeasured:
+def _plainly(value: Callable[[str], str]) -> Callable[[str, FieldRule], str]:
+    """Return the normaliser of a format that looks the same under every rule."""
+    return lambda text, _rule: value(text)
+
+
+def _weight_value(text: str, _rule: FieldRule) -> str | Unmeasured:
     grams = weight_g(text)
     return grams if isinstance(grams, Unmeasured) else str(grams)
 
@@ -87,22 +110,22 @@ def tracking_without_label(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A format. pattern: regular expression of the value as printed. value: normalises what it matched; "" for nothing,
-    Unmeasured for a value that is not believed."""
+    """A format. pattern: regular expression of the value as printed. value: normalises what it matched by the field's
+    rule; "" for nothing, Unmeasured for a value that is not believed."""
 
     pattern: Callable[[FieldRule], str]
-    value: Callable[[str], str | Unmeasured]
+    value: Callable[[str, FieldRule], str | Unmeasured]
 
 
 SHAPES: Final[Mapping[str, Shape]] = MappingProxyType(
     {
-        "name": Shape(lambda _rule: _NAME, names.person),
-        "text": Shape(_text, _text_value),
-        "institution": Shape(_institution, _institution_value),
-        "number": Shape(_number, number_key),
-        "tracking_number": Shape(lambda _rule: _TRACKING, tracking_key),
+        "name": Shape(lambda _rule: _NAME, _plainly(names.person)),
+        "text": Shape(_text, _plainly(_text_value)),
+        "institution": Shape(_institution, _plainly(_institution_value)),
+        "number": Shape(_number, _plainly(number_key)),
+        "tracking_number": Shape(lambda _rule: _TRACKING, _plainly(tracking_key)),
         "amount": Shape(_amount, _amount_value),
         "weight": Shape(lambda _rule: rf"{BARE_WEIGHT}\s?(?:kg|千克|公斤|g|克|斤)", _weight_value),
-        "count": Shape(lambda _rule: r"\d{1,4}(?=\s{0,3}(?:天|日|次|件|days?)?(?:\s|$|[^\d.]))", str.strip),
+        "count": Shape(lambda _rule: r"\d{1,4}(?=\s{0,3}(?:天|日|次|件|days?)?(?:\s|$|[^\d.]))", _plainly(str.strip)),
     }
 )

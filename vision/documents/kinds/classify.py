@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vision.documents.kinds.catalogue import Catalogue
+from vision.documents.text.signs import SIGN
 
 TITLE_WEIGHT: Final = 4
 #: One title, or two words that point the same way; with less a page is of no kind.
 SCORE_MIN: Final = 4
 #: Share of the best score from which another kind is a rival. Of 368 papers in the build layouts one reaches it.
 RIVAL_RATIO: Final = 0.65
-_SUM: Final = re.compile(r"\d\s?\.\s?\d{2}(?!\d)|[¥$]\s{0,2}\d|\d\s?[元圆]")
+_SUM: Final = re.compile(rf"\d\s?[.,]\s?\d{{2}}(?!\d)|{SIGN}\s{{0,2}}\d|\d\s?[元圆円원€]")
 
 
 def scores(lines: Sequence[str], catalogue: Catalogue) -> Mapping[str, int]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Final
 
+from vision.documents.text.signs import SIGN
 from vision.measurement import Unmeasured
 
 _ONE_KIND = str.maketrans("–—−‐，。【】〔〕「」│┃", "----,.[][][]||")
@@ -18,12 +19,24 @@ _INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufe
 #: An amount this large (ten thousand million, in units of the currency) is something else, or an attack.
 AMOUNT_MINOR_END: Final = 10**12
 
-# One to three digits, then groups of three after commas, or plain digits; a fraction of one or two digits. Spaces
-# inside come from the reader.
-AMOUNT: Final = r"(?:\d{1,3}(?:\s?,\s?\d{3})+|\d+)(?:\s?\.\s?\d{1,2})?(?!\d)"
+# One to three digits, then groups of three after commas (in India of two, and three at the end), or plain digits; a
+# fraction of one or two digits. Spaces inside come from the reader. More digits behind a mark make it another number.
+AMOUNT: Final = (
+    r"(?:\d{1,3}(?:\s?,\s?\d{3})+|\d{1,2}(?:\s?,\s?\d{2})+\s?,\s?\d{3}|\d+)(?:\s?\.\s?\d{1,2})?(?![\d]|[.,]\d)"
+)
 #: What may stand before an amount.
-CURRENCY: Final = r"(?:¥|Y(?=\s?\d)|RM|\$|CNY|RMB|人民币)"
-_AMOUNT = re.compile(r"(?<!\d)" + AMOUNT)
+CURRENCY: Final = SIGN
+_AMOUNT = re.compile(r"(?<!\d)(?<!\d[.,])" + AMOUNT)
+#: Why an amount that is printed with a minus is not taken: it was given back, not paid.
+NEGATIVE: Final = "negative amount"
+# A minus touches its amount or the sign before it, or begins its cell; a dash between words is none (Total - 12.00),
+# nor is one in a range or a number (10.00-12.00, A-12).
+_MINUS_BEFORE = re.compile(
+    rf"(?:(?:(?:^|\s\s|[:(\]])\s?-\s?|(?<![^\s:(\]\u3400-\u9fff])-|负数?\s?:?\s?)(?:{CURRENCY}\s{{0,2}})?|{CURRENCY}\s?-\s?)$",
+    re.IGNORECASE,
+)
+_MINUS_BEHIND = re.compile(r"\s?(?:-(?!\s?[\w.])|\(?CR\b\)?)", re.IGNORECASE)
+_IN_BRACKETS = re.compile(rf"(?<![元圆圓整正角分])\(\s?(?:{CURRENCY}\s{{0,2}})?$", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
@@ -53,6 +66,16 @@ def amount_minor(text: str) -> int | Unmeasured:
         return Unmeasured(_too_much(match.group(1)))
     minor = int(whole) * 100 + int((fraction + "00")[:2])
     return minor if minor < AMOUNT_MINOR_END else Unmeasured(_too_much(match.group(1)))
+
+
+def negative(text: str, start: int, end: int) -> bool:
+    """Return True if the amount at `start` to `end` of `text` is printed as negative: a minus or 负 before it or before
+    its sign (-¥12.00, ¥-12.00), a minus or CR behind it (12.00-), or brackets around it ((12.00)); brackets behind an
+    amount in capitals (壹拾贰元整(¥12.00)) repeat that one."""
+    before, behind = text[:start], text[end:]
+    if _MINUS_BEFORE.search(before) or _MINUS_BEHIND.match(behind):
+        return True
+    return _IN_BRACKETS.search(before) is not None and re.match(r"\s?\)", behind) is not None
 
 
 def _too_much(text: str) -> str:

@@ -88,6 +88,22 @@ class ItemReading:
     amount_minor: int
 
 
+CurrencySource = Literal["sign", "code", "word", "country", "script", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyReading:
+    """The currency of a paper. code: of ISO 4217, "" if the paper does not tell. read_from: what told it, or, without a
+    code, what left it open: a sign or code beside an amount, a word, the merchant's country, the script. text: that
+    print; box: its place. country: ISO 3166 code of the merchant's country, "" if unknown."""
+
+    code: str
+    read_from: CurrencySource = ""
+    text: str = ""
+    box: PageBox = PageBox(0.0, 0.0, 0.0, 0.0)
+    country: str = ""
+
+
 CheckName = Literal[
     "items_sum_to_total",
     "capital_amount_equals_total",
@@ -123,7 +139,8 @@ class PaperReading:
     keys: names of fields that tell this paper from every other, in one or several ways. relied_on: fields that money or
     a required answer rests on. alike: those of them that two models read identically. may_show: names of all fields of
     the kind. doubtful: read, but possibly from the wrong place. rival_kind: another kind that the words point to nearly
-    as much, "" for none.
+    as much, "" for none. currency: of its amounts, which are in that currency's minor units (hundredths if it is
+    unknown); None for a reading of which nobody asked it. amounts_required: the required fields that are amounts.
     """
 
     kind: str
@@ -142,6 +159,8 @@ class PaperReading:
     doubtful: tuple[RefusedField, ...] = ()
     may_show: tuple[str, ...] = ()
     rival_kind: str = ""
+    currency: CurrencyReading | None = None
+    amounts_required: tuple[str, ...] = ()
 
     def field(self, name: str) -> FieldReading | None:
         """Return the field of that name, None if the paper does not show it."""

@@ -36,6 +36,14 @@ def in_one_script(lines: Sequence[TextLine]) -> list[TextLine]:
     return [replace(line, text=text) for line, text in zip(lines, simplified, strict=True)]
 
 
+def in_simplified(texts: Sequence[str]) -> bool:
+    """True unless more of the Chinese characters that differ between the scripts are traditional ones."""
+    page = ["".join(texts)]
+    traditional = _differing(page, [_same_length(page[0], _converter("t2s").convert(page[0]))])
+    own = _differing(page, [_same_length(page[0], _converter("s2t").convert(page[0]))])
+    return own >= traditional
+
+
 def _same_length(text: str, converted: str) -> str:
     return converted if len(converted) == len(text) else text
 
