@@ -234,6 +234,35 @@ class FieldDoubt:
     reason: str
 
 
+class StandingKind(StrEnum):
+    """What a paper is that is no paid bill (docs/papers.md)."""
+
+    VOID = "void"
+    REFUND = "refund"
+    NEGATIVE = "negative"
+    REIMBURSED = "reimbursed"
+    COPY = "copy"
+    ESTIMATE = "estimate"
+    UNPAID = "unpaid"
+    DEPOSIT = "deposit"
+    SAMPLE = "sample"
+    TRAINING = "training"
+    STATEMENT = "statement"
+    NO_VOUCHER = "no_voucher"
+    UNSHOWN = "unshown"
+
+
+@dataclass(frozen=True, slots=True)
+class PaperStanding:
+    """A sign that a paper is no paid bill: its words, where they stand, and how they were told (words, stamp, sign,
+    capitals)."""
+
+    standing: StandingKind
+    words: str
+    told_by: str
+    box: Box
+
+
 @dataclass(frozen=True, slots=True)
 class PaperFact:
     """One page. Field names by kind: docs/papers.md. `number_claimed_before`: ids of other claims with its number.
@@ -242,6 +271,7 @@ class PaperFact:
     this paper from every other, any of them enough (`claims.paper_keys`); empty for what has no number.
     places_in_doubt: fields that were read, but perhaps from the wrong place on the paper. traits: what its kind means
     to the insurer; read them by `claims.paper_meaning.traits_of`, which also knows facts recorded without them.
+    standing: signs that it is no paid bill, the gravest first; () for a paid bill, and in facts from before rules 3.5.
     """
 
     evidence_id: str
@@ -263,6 +293,7 @@ class PaperFact:
     places_in_doubt: tuple[FieldDoubt, ...] = ()
     may_show: tuple[str, ...] = ()  # names of the fields that papers of this kind can show; () in older facts
     traits: PaperTraits = UNDECLARED
+    standing: tuple[PaperStanding, ...] = ()
 
     def value(self, field_name: str) -> str:
         """Return the field's value, or "" when the paper does not show it."""

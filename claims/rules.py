@@ -63,6 +63,8 @@ class Rules:
     # For a paper that the reader does not vouch for: if a field is below it, a better picture may help; else a person
     # looks.
     paper_field_confidence_min: float = 0.0
+    # Since 3.5, before which no paper had a standing: nothing is paid on a paper that says that it is no paid bill.
+    paper_standing_required: bool = False
     # Characters left out between the parts of a name, and those that stand for a letter that a paper hides.
     name_dots: str = "·"
     name_masks: str = "*×"
@@ -107,7 +109,7 @@ class Rules:
 
 
 RULES = Rules(
-    version="3.4",
+    version="3.5",
     code=RULES_CODE,
     # Conservative until the reader's errors are certified by confidence: papers under it go back to the claimant, which
     # costs time, not money.
@@ -151,6 +153,8 @@ RULES = Rules(
     ),
     rounds_asked_max=2,
     paper_accepted_required=True,
+    # A policy choice: void, refunded, estimated, unpaid, copied or sample papers are no loss that anybody bore.
+    paper_standing_required=True,
     paper_field_confidence_min=0.9,  # a policy choice: above it a better picture is seldom the remedy
     name_dots="·•・‧∙⋅・.",
     name_masks="*×※●○",

@@ -21,12 +21,14 @@ from claims.evidence import (
     PaperFact,
     PaperField,
     PaperItem,
+    PaperStanding,
     PhotoFact,
     PhotoMatch,
     PhotoVerdict,
     Placement,
     ProvenanceSign,
     SignKind,
+    StandingKind,
     UnmeasuredFact,
     UnmeasuredNose,
     UnmeasuredPaper,
@@ -40,7 +42,7 @@ from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
 from vision import measurement
 from vision.copies import placement
 from vision.documents.gate import ReadPage
-from vision.documents.text.page import PaperReading
+from vision.documents.text.page import PageBox, PaperReading
 from vision.errors import ImageRefused
 from vision.examine import ExaminedPhoto, PhotoRelation
 from vision.nose import NoseComparison
@@ -174,7 +176,7 @@ def paper_fact(row: EvidenceRow, page: ReadPage, claimed_before: tuple[str, ...]
                 field.name,
                 field.value,
                 field.confidence,
-                Box(field.box.left, field.box.top, field.box.right, field.box.bottom),
+                _box(field.box),
             )
             for field in reading.fields
         ),
@@ -193,7 +195,15 @@ def paper_fact(row: EvidenceRow, page: ReadPage, claimed_before: tuple[str, ...]
         places_in_doubt=tuple(FieldDoubt(field.name, field.reason) for field in reading.doubtful),
         may_show=reading.may_show,
         traits=traits_of_kind(kinds, reading.kind),
+        standing=tuple(
+            PaperStanding(StandingKind(sign.standing), sign.words, sign.told_by, _box(sign.box))
+            for sign in reading.standing
+        ),
     )
+
+
+def _box(box: PageBox) -> Box:
+    return Box(box.left, box.top, box.right, box.bottom)
 
 
 def refused_paper(row: EvidenceRow, refusal: ImageRefused | measurement.Unmeasured) -> UnmeasuredPaper:

@@ -26,6 +26,7 @@ KEYS = {
     "checks",
     "missing",
     "refused",
+    "standing",
     "codes",
     "lines",
 }

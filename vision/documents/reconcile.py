@@ -10,7 +10,7 @@ from datetime import date
 from vision.documents.checks.agreement import checks
 from vision.documents.gate import confidence
 from vision.documents.kinds.catalogue import Catalogue
-from vision.documents.parse import money_confidence
+from vision.documents.parse import BELOW_ZERO, money_confidence
 from vision.documents.text.page import UNKNOWN, PaperReading
 
 
@@ -70,6 +70,26 @@ def confirmed_by_another_model(chosen: PaperReading, readings: Sequence[PaperRea
         name
         for name in chosen.relied_on
         if chosen.value(name) and any(_bare(other.value(name)) == _bare(chosen.value(name)) for other in others)
+    )
+
+
+def without_lost_signs(chosen: PaperReading, readings: Sequence[PaperReading]) -> PaperReading:
+    """Return the reading without the amounts that any other of the same page read below zero: a minus is thin, and the
+    reading that lost it has an amount that the paper does not state."""
+    negative = {
+        field.name: field
+        for reading in readings
+        if reading.kind == chosen.kind
+        for field in reading.refused
+        if field.reason.endswith(BELOW_ZERO)
+    }
+    lost = [field.name for field in chosen.fields if field.name in negative]
+    if not lost:
+        return chosen
+    return replace(
+        chosen,
+        fields=tuple(field for field in chosen.fields if field.name not in lost),
+        refused=(*chosen.refused, *(negative[name] for name in lost)),
     )
 
 
