@@ -12,7 +12,7 @@ from vision.documents.gate import read_once
 from vision.documents.kinds.catalogue import Catalogue
 from vision.documents.ocr.outlines import Quad, outlines, skew
 from vision.documents.ocr.process import Worker
-from vision.documents.ocr.red_ink import red_ink
+from vision.documents.ocr.stamp_ink import blue_ink, faint_ink, red_ink
 from vision.documents.ocr.views import (
     PageView,
     Pixels,
@@ -58,7 +58,7 @@ class Quality:
     settled_confidence_min: if every relied-on field reaches it, the page is not read once more with its red ink.
     red_share_min: share of red pixels from which red ink is removed. smear_px: edge width from which blur is named
     as the cause (in focus: 7 at most).
-    stamp_confidence_min: if a line of the red ink alone falls below it, that ink is read turned by quarters as well.
+    stamp_confidence_min: if a line of a stamp's ink alone falls below it, that ink is read turned by quarters as well.
     askew_min (`outlines.skew`), fall_degrees_min: a page that could not be read whole as it lies is laid flat or
     levelled from these on.
     """
@@ -141,22 +141,29 @@ class PageReader:
         if attempt.reading.kind != chosen.kind != UNKNOWN:
             taken = self._taken_as(chosen.kind, attempt.lines, attempt.view)
             signs += [self._moved_sign(sign, attempt.view) for sign in taken.standing]
-        return gravest_first([*signs, *(self._stamps(attempt.plain, chosen.kind) if self._red else ())])
+        return gravest_first([*signs, *self._stamps(attempt.plain, chosen.kind)])
 
     def _stamps(self, plain_view: PageView, kind: str) -> tuple[StandingSign, ...]:
-        """Read the red ink alone, which is lifted for reading the print below it, also stamps that stand on end."""
-        layer = red_ink(plain_view)
-        if layer is None:
-            return ()
-        lines = self._lines(layer, TINY)
-        views = [(layer, lines)]
-        if any(line.confidence < self._quality.stamp_confidence_min for line in lines):
-            views += [(view, self._lines(view, TINY)) for view in (turned(layer, turns) for turns in (1, 2, 3))]
+        """Read the ink of stamps alone: red, which is lifted for reading the print below it, blue, and what is fainter
+        than print. The pages of apps have colours and shades, and no stamps."""
+        described = self._catalogue.get(kind)
+        layers = [red_ink(plain_view) if self._red else None]
+        if described is None or not described.shows_state:
+            layers += [blue_ink(plain_view), faint_ink(plain_view)]
         return gravest_first(
             self._moved_sign(sign, view)
-            for view, read in views
-            for sign in stamps_of(rows_of(self._page(read, view, TINY)), self._catalogue.get(kind))
+            for layer in layers
+            if layer is not None
+            for view, lines in self._read_stamp(layer)
+            for sign in stamps_of(rows_of(self._page(lines, view, TINY)), described)
         )
+
+    def _read_stamp(self, layer: PageView) -> list[tuple[PageView, list[TextLine]]]:
+        """Read a layer, and turned by quarters if a line of it is unsure: a stamp may stand on end."""
+        lines = self._lines(layer, TINY)
+        turns = (1, 2, 3) if any(line.confidence < self._quality.stamp_confidence_min for line in lines) else ()
+        views = [turned(layer, quarters) for quarters in turns]
+        return [(layer, lines), *((view, self._lines(view, TINY)) for view in views)]
 
     def _compared(self, chosen: PaperReading, attempt: _Attempt, readings: Sequence[PaperReading]) -> PaperReading:
         """Return the reading with the fields that both models read identically. The tiny model also reads the page with

