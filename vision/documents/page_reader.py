@@ -29,7 +29,7 @@ from vision.documents.ocr.views import (
 from vision.documents.parse import parse, parse_as
 from vision.documents.reconcile import best, confirmed_by_another_model, merit, settled, without_lost_signs
 from vision.documents.several import several_papers
-from vision.documents.standing.read import gravest_first, stamps_of
+from vision.documents.standing.read import gravest_first, stamps_of, united
 from vision.documents.text.layout import rows_of
 from vision.documents.text.page import (
     UNKNOWN,
@@ -135,13 +135,12 @@ class PageReader:
     def _standing(
         self, chosen: PaperReading, attempt: _Attempt, readings: Sequence[PaperReading]
     ) -> tuple[StandingSign, ...]:
-        """Return the signs that any reading of the page has, and those of its red ink: what one model reads of a faint
-        VOID or a thin minus, the other may miss."""
-        signs = [sign for reading in readings if reading.kind == chosen.kind for sign in reading.standing]
+        """Return the signs that the readings of the page have, and those of its stamps."""
+        standings = [reading.standing for reading in readings if reading.kind == chosen.kind]
         if attempt.reading.kind != chosen.kind != UNKNOWN:
             taken = self._taken_as(chosen.kind, attempt.lines, attempt.view)
-            signs += [self._moved_sign(sign, attempt.view) for sign in taken.standing]
-        return gravest_first([*signs, *self._stamps(attempt.plain, chosen.kind)])
+            standings.append(tuple(self._moved_sign(sign, attempt.view) for sign in taken.standing))
+        return gravest_first([*united(standings), *self._stamps(attempt.plain, chosen.kind)])
 
     def _stamps(self, plain_view: PageView, kind: str) -> tuple[StandingSign, ...]:
         """Read the ink of stamps alone: red, which is lifted for reading the print below it, blue, and what is fainter

@@ -13,7 +13,7 @@ from vision.documents.gate import accepted, not_accepted_because
 from vision.documents.kinds.catalogue import load_catalogue
 from vision.documents.parse import parse
 from vision.documents.reconcile import without_lost_signs
-from vision.documents.standing.read import GRAVITY, stamps_of
+from vision.documents.standing.read import GRAVITY, stamps_of, united
 from vision.documents.text.layout import rows_of
 from vision.documents.text.page import PaperReading, Standing
 
@@ -349,6 +349,14 @@ def test_a_stamp_says_its_words_amid_the_print_of_a_seal(page_of: Any, text: str
     signs = stamps_of(rows_of(page_of([[text]])), KINDS["outpatient_invoice"])
     assert [sign.standing for sign in signs] == standings
     assert {sign.told_by for sign in signs} <= {"stamp"}
+
+
+def test_a_void_that_one_model_reads_counts_and_a_payment_that_one_model_reads_too(page_of: Any) -> None:
+    clear, void = read(page_of, till()).standing, read(page_of, till([["VOID"]])).standing
+    assert [sign.standing for sign in united([clear, void])] == ["void"]
+    unshown = read(page_of, order(paid="需付款", when="下单时间")).standing
+    assert united([unshown, ()]) == []
+    assert [sign.standing for sign in united([unshown, unshown])] == ["unshown", "unshown"]
 
 
 def test_labels_of_a_form_that_is_printed_in_one_ink_are_no_stamps(page_of: Any) -> None:

@@ -118,6 +118,13 @@ def stamps_of(rows: Sequence[Row], kind: PaperKind | None) -> tuple[StandingSign
     return gravest_first(first.values())
 
 
+def united(readings: Sequence[Sequence[StandingSign]]) -> list[StandingSign]:
+    """Return the signs that any reading of one page has: what one model misses of a faint VOID, another reads. That
+    nothing shows a payment takes all of them."""
+    unshown = all(any(sign.standing == "unshown" for sign in signs) for signs in readings)
+    return [sign for signs in readings for sign in signs if sign.standing != "unshown" or unshown]
+
+
 def gravest_first(signs: Iterable[StandingSign]) -> tuple[StandingSign, ...]:
     """Return the signs without those that repeat a standing in the same words, the gravest first, else in order."""
     kept: dict[tuple[Standing, str], StandingSign] = {}
