@@ -325,6 +325,11 @@ def test_a_minus_that_was_read_by_itself_belongs_to_its_amount(page_of: Any) -> 
     assert read(page_of, apart).standing == ()
 
 
+def test_a_total_of_whole_units_has_its_sign_too(page_of: Any) -> None:
+    rows = [[*row[:1], (800, "-866")] if row[0] == "合计" else row for row in vet()]
+    assert read(page_of, rows).value("total_minor") == ""
+
+
 def test_a_slip_of_returned_goods_speaks_of_refunds_and_is_no_refund(page_of: Any) -> None:
     rows = [
         [(300, "退货寄件凭证")],

@@ -28,11 +28,11 @@ def below_zero(text: str, start: int, end: int) -> bool:
     return _BRACKET_BEFORE.search(before) is not None and re.match(r"\s?\)", behind) is not None
 
 
-def signed_amounts(row: Row) -> Iterator[tuple[Cell, int, bool, str]]:
-    """Yield every amount with two decimals in the row: its cell, its size in minor units, True if it is negative, and
-    its text with the sign."""
+def signed_amounts(row: Row, *, decimals_required: bool = True) -> Iterator[tuple[Cell, int, bool, str]]:
+    """Yield every amount in the row, whole ones only if asked for: its cell, its size in minor units, True if it is
+    negative, and its text with the sign."""
     for number, cell in enumerate(row.cells):
-        for start, end, minor in amounts(cell.text, decimals_required=True):
+        for start, end, minor in amounts(cell.text, decimals_required=decimals_required):
             negative = below_zero(cell.text, start, end)
             if not negative and number and not cell.text[:start].strip("¥$ "):
                 last = row.cells[number - 1]
@@ -43,7 +43,7 @@ def signed_amounts(row: Row) -> Iterator[tuple[Cell, int, bool, str]]:
 def printed_below_zero(rows: Sequence[Row], field: FieldReading) -> str:
     """Return the amount of a field as printed if it is negative, "" if it is not, or is not found where it was read."""
     for row in rows:
-        for cell, minor, negative, text in signed_amounts(row):
+        for cell, minor, negative, text in signed_amounts(row, decimals_required=False):
             if negative and str(minor) == field.value and _around(cell.box, field.box):
                 return text
     return ""
