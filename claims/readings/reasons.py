@@ -34,6 +34,7 @@ from claims.readings.strings import (
     percent,
     peril,
     phrase,
+    printed,
     quote,
     recorded,
     within,
@@ -167,7 +168,7 @@ _TWO: Final = phrase("papers.two_values", r"(?P<one>.+?) / (?P<other>.+)")
 _TWO_DAYS: Final = phrase("papers.two_days", r"(?P<one>\S+) / (?P<other>\S+)", one=day, other=day)
 _SIDES: Final = Values(COMPARED)
 _PERSONS: Final = Values(quote, quote)
-_STANDING: Final = Values(named("standings"), None, quote)
+_STANDING: Final = Values(named("standings"), None, printed)
 _UNUSABLE: Final = Values(unusable)
 _DEFECT: Final = Values(defect)
 
