@@ -146,19 +146,21 @@ class PageReader:
         """Read the ink of stamps alone: red, which is lifted for reading the print below it, blue, and what is fainter
         than print. The pages of apps have colours and shades, and no stamps."""
         described = self._catalogue.get(kind)
-        layers = [red_ink(plain_view) if self._red else None]
+        on_end = [red_ink(plain_view) if self._red else None]
+        level = []
         if described is None or not described.shows_state:
-            layers += [blue_ink(plain_view), faint_ink(plain_view)]
+            on_end.append(blue_ink(plain_view))
+            level.append(faint_ink(plain_view))
+        read = [pair for layer in on_end if layer is not None for pair in self._read_on_end(layer)]
+        read += [(layer, self._lines(layer, TINY)) for layer in level if layer is not None]
         return gravest_first(
             self._moved_sign(sign, view)
-            for layer in layers
-            if layer is not None
-            for view, lines in self._read_stamp(layer)
+            for view, lines in read
             for sign in stamps_of(rows_of(self._page(lines, view, TINY)), described)
         )
 
-    def _read_stamp(self, layer: PageView) -> list[tuple[PageView, list[TextLine]]]:
-        """Read a layer, and turned by quarters if a line of it is unsure: a stamp may stand on end."""
+    def _read_on_end(self, layer: PageView) -> list[tuple[PageView, list[TextLine]]]:
+        """Read the ink of stamps, and turned by quarters if a line of it is unsure: a stamp may stand on end."""
         lines = self._lines(layer, TINY)
         turns = (1, 2, 3) if any(line.confidence < self._quality.stamp_confidence_min for line in lines) else ()
         views = [turned(layer, quarters) for quarters in turns]

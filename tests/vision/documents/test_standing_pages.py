@@ -59,13 +59,15 @@ def drawn(rows: Rows) -> Image.Image:
     return page.image
 
 
-def stamped(picture: Image.Image, text: str, degrees: float, *, size_px: int = 110, ink: Ink = RED) -> Image.Image:
+def stamped(
+    picture: Image.Image, text: str, degrees: float, *, size_px: int = 110, ink: Ink = RED, opacity: int = 190
+) -> Image.Image:
     """Returns the picture with a framed stamp across its middle, turned counter-clockwise."""
     wide = int(font(size_px, True).getlength(text)) + 60
     stamp = Image.new("RGBA", (wide, size_px + 60), (0, 0, 0, 0))
     draw = ImageDraw.Draw(stamp)
-    draw.rectangle((4, 4, wide - 5, size_px + 55), outline=(*ink, 190), width=8)
-    draw.text((wide / 2, size_px / 2 + 30), text, font=font(size_px, True), fill=(*ink, 190), anchor="mm")
+    draw.rectangle((4, 4, wide - 5, size_px + 55), outline=(*ink, opacity), width=8)
+    draw.text((wide / 2, size_px / 2 + 30), text, font=font(size_px, True), fill=(*ink, opacity), anchor="mm")
     turned = stamp.rotate(degrees, resample=Image.Resampling.BICUBIC, expand=True)
     both = picture.copy()
     both.paste(turned, ((both.width - turned.width) // 2, (both.height - turned.height) // 2), turned)
@@ -95,6 +97,14 @@ def test_a_red_stamp_across_a_bill_is_read_before_it_is_lifted(
     assert sign.box.left < 0.5 < sign.box.right
     assert sign.box.top < 0.5 < sign.box.bottom
     assert not accepted(reading)
+
+
+@pytest.mark.parametrize(("ink", "opacity", "size_px"), [((120, 120, 120), 70, 220), ((50, 70, 190), 190, 110)])
+def test_a_watermark_and_a_blue_stamp_below_and_above_the_print_are_read(
+    reader: Reader, decoder: Decoder, ink: Ink, opacity: int, size_px: int
+) -> None:
+    page = stamped(opened(invoice()), "作废", 30, size_px=size_px, ink=ink, opacity=opacity)
+    assert [sign.standing for sign in read(reader, decoder, page).standing] == ["void"]
 
 
 def test_a_bill_with_the_seal_of_its_hospital_stays_a_paid_bill(reader: Reader, decoder: Decoder) -> None:

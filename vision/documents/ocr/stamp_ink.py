@@ -67,7 +67,20 @@ def faint_ink(view: PageView, limits: StampInkLimits = LIMITS) -> PageView | Non
     stroke = max(3, round(limits.stroke_ratio * min(height, width)))
     faint = ((share > _FAINT_MIN) & (share < _FAINT_MAX)).astype(np.uint8)
     ink = cv2.morphologyEx(faint, cv2.MORPH_OPEN, np.ones((stroke, stroke), np.uint8)).astype(np.float32)
+    ink = _without_surroundings(ink)
     return _alone(view, ink, limits) if _within(ink, limits, limits.faint_share_max) else None
+
+
+def _without_surroundings(ink: _Ink) -> _Ink:
+    """Return the ink without what reaches the edge of the picture: the desk below the paper, a shadow."""
+    height, width = ink.shape
+    small = cv2.resize(ink, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)
+    joined = cv2.morphologyEx((small > 0.25).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
+    _, labels = cv2.connectedComponents(joined)
+    at_edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    outside = (np.isin(labels, at_edge) & (labels > 0)).astype(np.uint8)
+    reach = cv2.resize(cv2.dilate(outside, np.ones((5, 5), np.uint8)), (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.where(reach > 0, np.float32(0), ink)
 
 
 def _tinted(pixels: Pixels, channel: int) -> _Ink:
