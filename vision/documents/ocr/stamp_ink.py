@@ -66,8 +66,9 @@ def faint_ink(view: PageView, limits: StampInkLimits = LIMITS) -> PageView | Non
     share = grey.astype(np.float32) / np.maximum(cv2.resize(paper, (width, height)).astype(np.float32), 1.0)
     stroke = max(3, round(limits.stroke_ratio * min(height, width)))
     faint = ((share > _FAINT_MIN) & (share < _FAINT_MAX)).astype(np.uint8)
-    ink = cv2.morphologyEx(faint, cv2.MORPH_OPEN, np.ones((stroke, stroke), np.uint8)).astype(np.float32)
-    ink = _without_surroundings(ink)
+    wide = cv2.morphologyEx(faint, cv2.MORPH_OPEN, np.ones((stroke, stroke), np.uint8))
+    gaps = np.ones((2 * stroke + 1, 2 * stroke + 1), np.uint8)  # where print runs through it
+    ink = _without_surroundings(cv2.morphologyEx(wide, cv2.MORPH_CLOSE, gaps).astype(np.float32))
     return _alone(view, ink, limits) if _within(ink, limits, limits.faint_share_max) else None
 
 
