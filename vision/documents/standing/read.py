@@ -10,7 +10,7 @@ from typing import Final
 from vision.documents.kinds.catalogue import PaperKind
 from vision.documents.standing import words
 from vision.documents.standing.signs import printed_below_zero, signed_amounts
-from vision.documents.standing.words import Phrase
+from vision.documents.standing.words import StandingPhrase
 from vision.documents.text.layout import Row
 from vision.documents.text.normalise import amounts
 from vision.documents.text.page import FieldReading, PageBox, Standing, StandingSign, ToldBy
@@ -169,7 +169,7 @@ def _parts(text: str) -> Iterator[str]:
         start = mark.end() if mark is not None else end
 
 
-def _says(phrase: Phrase, place: _Place, kind: PaperKind | None) -> bool:
+def _says(phrase: StandingPhrase, place: _Place, kind: PaperKind | None) -> bool:
     if phrase.scope == "line" and (not place.whole or (kind is not None and kind.shows_state and _character(place))):
         return False  # a word alone on the page of an app is a button
     if phrase.scope == "title":
@@ -181,7 +181,7 @@ def _character(place: _Place) -> bool:
     return re.search(r"[\u3400-\u9fff]", place.text) is not None
 
 
-def _counts(rows: Sequence[Row], place: _Place, phrase: Phrase, total_minor: int) -> bool:
+def _counts(rows: Sequence[Row], place: _Place, phrase: StandingPhrase, total_minor: int) -> bool:
     """Return True if the words stand for the paper: they head no table, label no amount, are no tab of an app, no line
     of a longer sentence, and not beside a line of the bill that they undo."""
     row = rows[place.row]
@@ -195,7 +195,7 @@ def _counts(rows: Sequence[Row], place: _Place, phrase: Phrase, total_minor: int
     return not (phrase.standing in ("void", "refund", "negative") and _undoes_a_line(rows, place.row, total_minor))
 
 
-def _heads_a_table(row: Row, phrase: Phrase) -> bool:
+def _heads_a_table(row: Row, phrase: StandingPhrase) -> bool:
     cells = [cell for cell in row.cells if not re.search(r"\d", cell.text) and len(cell.text) <= 12]
     return len(cells) >= _HEADING_CELLS_MIN + (phrase.scope != "line")
 

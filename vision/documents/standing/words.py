@@ -18,7 +18,7 @@ Scope = Literal["line", "part", "title", "within"]
 
 
 @dataclass(frozen=True, slots=True)
-class Phrase:
+class StandingPhrase:
     """A phrase that tells a standing, and where it counts."""
 
     standing: Standing
@@ -26,8 +26,10 @@ class Phrase:
     pattern: re.Pattern[str]
 
 
-def _phrase(standing: Standing, scope: Scope, *patterns: str) -> Phrase:
-    return Phrase(standing, scope, re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE))
+def _phrase(standing: Standing, scope: Scope, *patterns: str) -> StandingPhrase:
+    return StandingPhrase(
+        standing, scope, re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
+    )
 
 
 _BILL = "(?:(?:电子)?(?:票据|发票)|收据|凭证|凭单|凭条|单据|小票|账单|票|单)"
