@@ -241,7 +241,7 @@ STAMPED: Final = (
     _phrase("void", "within", "作废", rf"\b{_VOIDED}\b(?! IF)", r"\bCANCELL?ED\b"),
     _phrase("refund", "within", "已(?:退[费款货票号])|退[费款]专用章|退讫", r"\bREFUNDED\b"),
     _phrase("reimbursed", "within", "已(?:报销|理赔|赔付)"),
-    _phrase("sample", "within", "样票|票样|样张", r"\b(?:SPECIMEN|SAMPLE)\b"),
+    _phrase("sample", "within", "样[票粟]|票样|样张", r"\b(?:SPECIMEN|SAMPLE)\b"),
     _phrase("copy", "within", "复印件(?!无效)", r"\bDUPLICATE\b"),
     _phrase("unpaid", "within", "未[付缴交](?:款|费)|未收款|未结算|欠费", r"\bUNPAID\b"),
     _phrase("negative", "within", "红冲|冲红|冲销"),
