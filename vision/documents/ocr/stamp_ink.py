@@ -88,7 +88,7 @@ def _tinted(pixels: Pixels, channel: int) -> _Ink:
     signed = pixels.astype(np.int16)
     first, second = (other for other in range(3) if other != channel)
     above = signed[..., channel] - np.maximum(signed[..., first], signed[..., second])
-    return np.clip((above - _TINT) / (_FULL - _TINT), 0.0, 1.0).astype(np.float32)
+    return cast(_Ink, np.clip((above - _TINT) / (_FULL - _TINT), 0.0, 1.0).astype(np.float32))
 
 
 def _within(ink: _Ink, limits: StampInkLimits, share_max: float) -> bool:
