@@ -241,6 +241,35 @@ class FieldDoubt:
     reason: str
 
 
+class StandingKind(StrEnum):
+    """What a paper is that is no paid bill (docs/papers.md)."""
+
+    VOID = "void"
+    REFUND = "refund"
+    NEGATIVE = "negative"
+    REIMBURSED = "reimbursed"
+    COPY = "copy"
+    ESTIMATE = "estimate"
+    UNPAID = "unpaid"
+    DEPOSIT = "deposit"
+    SAMPLE = "sample"
+    TRAINING = "training"
+    STATEMENT = "statement"
+    NO_VOUCHER = "no_voucher"
+    UNSHOWN = "unshown"
+
+
+@dataclass(frozen=True, slots=True)
+class PaperStanding:
+    """A sign that a paper is no paid bill: its words, where they stand, and how they were told (words, stamp, sign,
+    capitals)."""
+
+    standing: StandingKind
+    words: str
+    told_by: str
+    box: Box
+
+
 @dataclass(frozen=True, slots=True)
 class PaperCurrency:
     """The currency of a paper's amounts. code: of ISO 4217, "" if the paper leaves it open. read_from: sign, code,
@@ -260,6 +289,7 @@ class PaperFact:
     this paper from every other, any of them enough (`claims.paper_keys`); empty for what has no number.
     places_in_doubt: fields that were read, but perhaps from the wrong place on the paper. traits: what its kind means
     to the insurer; read them by `claims.paper_meaning.traits_of`, which also knows facts recorded without them.
+    standing: signs that it is no paid bill, the gravest first; () for a paid bill, and in facts from before rules 3.5.
     """
 
     evidence_id: str
@@ -283,6 +313,7 @@ class PaperFact:
     traits: PaperTraits = UNDECLARED
     # Of its amounts, which are in that currency's minor units. Facts from before rules 3.5 have none.
     currency: PaperCurrency | UnmeasuredFact = UnmeasuredFact("not recorded", retryable=False)
+    standing: tuple[PaperStanding, ...] = ()
 
     def value(self, field_name: str) -> str:
         """Return the field's value, or "" when the paper does not show it."""

@@ -153,6 +153,11 @@ def check_text(name: str, lang: Language) -> str:
     return texts(lang).label("checks", name)
 
 
+def standing_text(standing: str, lang: Language) -> str:
+    """Return what a paper is that is no paid bill."""
+    return texts(lang).label("standings", standing)
+
+
 def shared_text(key: str, lang: Language) -> str:
     """Return the name of what several claims have in common."""
     return texts(lang).label("shared", key)

@@ -44,12 +44,13 @@ CODES: Mapping[str, Code] = MappingProxyType(
         Outcome.ASK,
         "photos_missing paper_missing paper_kind_missing nose_missing photo_of_another_thing photo_unreadable"
         " paper_unreadable"
-        " paper_of_other_kind paper_fields_missing paper_read_unsure paper_doubtful nose_unreadable",
+        " paper_no_paid_bill paper_of_other_kind paper_fields_missing paper_read_unsure paper_doubtful nose_unreadable",
     )
     | _codes(
         Ground.EVIDENCE,
         Outcome.REFER,
-        "items_do_not_sum capital_amount_differs insurance_and_cash_do_not_sum papers_disagree paper_date_implausible"
+        "paper_reversed paper_is_a_copy"
+        " items_do_not_sum capital_amount_differs insurance_and_cash_do_not_sum papers_disagree paper_date_implausible"
         " net_and_tax_do_not_sum price_and_discount_do_not_fit stay_days_differ paper_code_differs"
         " paper_text_layer_differs paper_check_failed papers_contradict paper_dates_out_of_order order_number_differs"
         " paper_not_accepted paper_currency_differs paper_currency_unknown"

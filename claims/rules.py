@@ -66,6 +66,8 @@ class Rules:
     # Since 3.5, before which every amount was taken for the product's money: a paper in another currency, or in an
     # unknown one, goes to a person where an amount of it counts.
     paper_currency_required: bool = False
+    # Since 3.5, before which no paper had a standing: nothing is paid on a paper that says that it is no paid bill.
+    paper_standing_required: bool = False
     # Characters left out between the parts of a name, and those that stand for a letter that a paper hides.
     name_dots: str = "·"
     name_masks: str = "*×"
@@ -165,6 +167,8 @@ RULES = Rules(
     paper_accepted_required=True,
     # A policy choice: no rate is guessed, and none is at par.
     paper_currency_required=True,
+    # A policy choice: void, refunded, estimated, unpaid, copied or sample papers are no loss that anybody bore.
+    paper_standing_required=True,
     paper_field_confidence_min=0.9,  # a policy choice: above it a better picture is seldom the remedy
     name_dots="·•・‧∙⋅・.",
     name_masks="*×※●○",

@@ -22,12 +22,14 @@ from claims.evidence import (
     PaperFact,
     PaperField,
     PaperItem,
+    PaperStanding,
     PhotoFact,
     PhotoMatch,
     PhotoVerdict,
     Placement,
     ProvenanceSign,
     SignKind,
+    StandingKind,
     UnmeasuredFact,
     UnmeasuredNose,
     UnmeasuredPaper,
@@ -41,7 +43,7 @@ from claims.subject import ClassShare, Subject, SubjectFact, SubjectShare
 from vision import measurement
 from vision.copies import placement
 from vision.documents.gate import ReadPage
-from vision.documents.text.page import CurrencyReading, PaperReading
+from vision.documents.text.page import CurrencyReading, PageBox, PaperReading
 from vision.errors import ImageRefused
 from vision.examine import ExaminedPhoto, PhotoRelation
 from vision.nose import NoseComparison
@@ -186,7 +188,7 @@ def paper_fact(row: EvidenceRow, page: ReadPage, claimed_before: tuple[str, ...]
                 field.name,
                 field.value,
                 field.confidence,
-                Box(field.box.left, field.box.top, field.box.right, field.box.bottom),
+                _box(field.box),
             )
             for field in reading.fields
         ),
@@ -206,14 +208,21 @@ def paper_fact(row: EvidenceRow, page: ReadPage, claimed_before: tuple[str, ...]
         may_show=reading.may_show,
         traits=traits_of_kind(kinds, reading.kind),
         currency=_currency(reading.currency),
+        standing=tuple(
+            PaperStanding(StandingKind(sign.standing), sign.words, sign.told_by, _box(sign.box))
+            for sign in reading.standing
+        ),
     )
 
 
 def _currency(read: CurrencyReading | None) -> PaperCurrency | UnmeasuredFact:
     if read is None:
         return UnmeasuredFact("the kind of paper is not known", retryable=False)
-    box = Box(read.box.left, read.box.top, read.box.right, read.box.bottom)
-    return PaperCurrency(read.code, read.read_from, read.text, box)
+    return PaperCurrency(read.code, read.read_from, read.text, _box(read.box))
+
+
+def _box(box: PageBox) -> Box:
+    return Box(box.left, box.top, box.right, box.bottom)
 
 
 def refused_paper(row: EvidenceRow, refusal: ImageRefused | measurement.Unmeasured) -> UnmeasuredPaper:

@@ -11,7 +11,7 @@ from api.commands.opening import console
 from claims.currencies import digits
 
 if TYPE_CHECKING:
-    from vision.documents import FieldReading, PaperReading
+    from vision.documents import FieldReading, PageBox, PaperReading
     from vision.measurement import Unmeasured
 
 
@@ -30,7 +30,7 @@ def refused(reason: str) -> dict[str, Any]:
     """Returns the output for a file or page that could not be read."""
     return {"kind": "unknown", "currency": "", "currency_from": "", "fields": {}, "accepted": False, "reason": reason,
             "items": [], "checks": [],
-            "missing": [], "refused": {}, "codes": [], "lines": []}  # fmt: skip
+            "missing": [], "refused": {}, "standing": [], "codes": [], "lines": []}  # fmt: skip
 
 
 def _page(page: PaperReading | Unmeasured) -> dict[str, Any]:
@@ -52,6 +52,8 @@ def _page(page: PaperReading | Unmeasured) -> dict[str, Any]:
         "checks": [{"name": check.name, "passed": check.passed, "detail": check.detail} for check in page.checks],
         "missing": list(page.missing_fields),
         "refused": {field.name: field.reason for field in page.refused},
+        "standing": [{"standing": sign.standing, "words": sign.words, "told_by": sign.told_by, "box": _shares(sign.box)}
+                     for sign in page.standing],
         "codes": [{"symbology": code.symbology, "text": code.text} for code in page.codes],
         "lines": list(page.lines),
     }  # fmt: skip
@@ -69,12 +71,11 @@ def _fields(page: PaperReading) -> dict[str, Any]:
 
 
 def _field(field: FieldReading, value: str) -> dict[str, Any]:
-    box = field.box
-    return {
-        "value": value,
-        "confidence": round(field.confidence, 4),
-        "box": [box.left, box.top, box.right, box.bottom],
-    }
+    return {"value": value, "confidence": round(field.confidence, 4), "box": _shares(field.box)}
+
+
+def _shares(box: PageBox) -> list[float]:
+    return [box.left, box.top, box.right, box.bottom]
 
 
 def show(result: dict[str, Any]) -> None:

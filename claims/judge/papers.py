@@ -14,7 +14,7 @@ from claims.decision import Ground, Reason
 from claims.evidence import PaperFact, UnmeasuredFact, UnmeasuredPaper
 from claims.formulas.registry import formula_of, with_terms
 from claims.insured_claim import InsuredClaim
-from claims.judge import agreement, currency
+from claims.judge import agreement, currency, standing
 from claims.judge.cover import first_covered_day, last_covered_day, local_date
 from claims.names import masked, same_name
 from claims.paper_meaning import traits_of
@@ -111,15 +111,20 @@ def judge(
                 detail=problem.detail,
             )
             # The back page of a file whose bill was read says nothing about the bill.
-            if (
-                problem.code not in currency.CODES
-                and (
-                    (set_aside and (problem.code != "paper_not_accepted" or not formula.pays_on_papers))
-                    or (problem.code == "paper_of_other_kind" and problem.evidence_id in read_files)
-                    or (isinstance(paper, PaperFact) and paper.kind in product.evidence.may_bring)
+            if _may_be_set_aside(product, paper, rules)
+            and (
+                (
+                    problem.code not in currency.CODES
+                    and (
+                        # An estimate beside the bill that followed it is no money that was not counted.
+                        (enough and problem.code == "paper_no_paid_bill")
+                        or (set_aside and (problem.code != "paper_not_accepted" or not formula.pays_on_papers))
+                        or (problem.code == "paper_of_other_kind" and problem.evidence_id in read_files)
+                        or (isinstance(paper, PaperFact) and paper.kind in product.evidence.may_bring)
+                    )
                 )
+                or (isinstance(paper, PaperFact) and rules.paper_accepted_required and _again(paper, (*sound, *proofs)))
             )
-            or (isinstance(paper, PaperFact) and rules.paper_accepted_required and _again(paper, (*sound, *proofs)))
             else problem
             for problem in problems
         ]
@@ -193,6 +198,10 @@ def _once(product: Product, kinds: Iterable[str], papers: Papers, rules: Rules) 
     return tuple(paper for _, paper in sorted(chosen, key=lambda pair: (pair[0], _surest_first(pair[1]))))
 
 
+def _may_be_set_aside(product: Product, paper: PaperFact | UnmeasuredPaper, rules: Rules) -> bool:
+    return isinstance(paper, UnmeasuredPaper) or not standing.stays(product, paper, rules)
+
+
 def _lacking(product: Product, proofs: Sequence[PaperFact]) -> list[str]:
     """Return the kinds that must come along, and have not."""
     return [kind for kind in product.evidence.supporting if kind not in {paper.kind for paper in proofs}]
@@ -205,6 +214,9 @@ def _unreadable(paper: UnmeasuredPaper) -> Reason:
 
 def _problems(product: Product, paper: PaperFact, rules: Rules) -> list[Reason]:
     """Return why this paper cannot be paid on as it was read; a better picture or another paper would help."""
+    no_bill = standing.judge(product, paper, rules)
+    if no_bill is not None and (paper.kind in product.kinds or standing.stays(product, paper, rules)):
+        return [no_bill]
     if paper.kind not in product.kinds:
         wanted = " ".join((*product.evidence.papers, *product.evidence.supporting))
         return [reason("paper_of_other_kind", paper.kind, wanted, evidence_id=paper.evidence_id, detail=paper.name)]

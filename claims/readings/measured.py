@@ -235,6 +235,7 @@ DOUBT: Final = first_of(
     phrase("doubts.no_name", r"(?P<value>.*) is no usual name"),
     phrase("doubts.two_of_them", r"two of them on one paper: (?P<one>.*) and (?P<other>.*)"),
     phrase("doubts.too_large", r"(?P<value>.*) is more than any paper here is for(?: \(under [\d,]+\))?"),
+    phrase("doubts.below_zero", r"(?P<value>.*) is below zero"),
     phrase("doubts.no_day", r"(?P<value>.*) is no day of the calendar"),
     phrase("doubts.no_amount", r"no amount at the start of '?(?P<value>.*?)'?"),
     phrase("doubts.no_weight", r"no weight with a unit in '?(?P<value>.*?)'?"),
@@ -247,6 +248,11 @@ DOUBT: Final = first_of(
 # Reasons why the reader does not vouch for a paper.
 NOT_VOUCHED: Final = first_of(
     phrase("not_vouched.kind_unknown", r"the kind of paper is not known"),
+    phrase(
+        "not_vouched.no_paid_bill",
+        r"no paid bill: (?P<standing>\w+): (?P<words>.*)",
+        standing=named("standings"),
+    ),
     phrase("not_vouched.two_kinds", r"the words point to (?P<other>\w+) besides (?P<kind>\w+)", other=KIND, kind=KIND),
     phrase("not_vouched.currency_unknown", r"the currency is not known(?:: .*)?"),
     phrase("not_vouched.not_found", r"not found: (?P<fields>.+)", fields=listed(FIELD, ", ")),

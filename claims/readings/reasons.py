@@ -34,6 +34,7 @@ from claims.readings.strings import (
     percent,
     peril,
     phrase,
+    printed,
     quote,
     recorded,
     within,
@@ -167,6 +168,7 @@ _TWO: Final = phrase("papers.two_values", r"(?P<one>.+?) / (?P<other>.+)")
 _TWO_DAYS: Final = phrase("papers.two_days", r"(?P<one>\S+) / (?P<other>\S+)", one=day, other=day)
 _SIDES: Final = Values(COMPARED)
 _PERSONS: Final = Values(quote, quote)
+_STANDING: Final = Values(named("standings"), None, printed)
 _UNUSABLE: Final = Values(unusable)
 _DEFECT: Final = Values(defect)
 
@@ -270,12 +272,15 @@ VALUES: Mapping[str, Values] = MappingProxyType(
         "photo_unreadable": _UNUSABLE,
         "photo_of_another_thing": _OTHER_THING,
         "paper_unreadable": _UNUSABLE,
+        "paper_no_paid_bill": _STANDING,
         "paper_of_other_kind": Values(KIND, _KINDS),
         "paper_fields_missing": Values(_FIELDS),
         "paper_read_unsure": Values(percent, bound(">=", percent)),
         "paper_doubtful": Values(_FIELDS, None, NOT_VOUCHED),
         "nose_unreadable": _UNUSABLE,
         # other doubts
+        "paper_reversed": _STANDING,
+        "paper_is_a_copy": _STANDING,
         "items_do_not_sum": _SIDES,
         "capital_amount_differs": _SIDES,
         "insurance_and_cash_do_not_sum": _SIDES,

@@ -48,6 +48,11 @@ def quote(text: str, _: TextReader) -> str | None:
     return text.strip() or None
 
 
+def printed(text: str, _: TextReader) -> str | None:
+    """Return words that a paper prints, in quotation marks."""
+    return f"“{text.strip()}”" if text.strip() else None
+
+
 def number(text: str, _: TextReader) -> str | None:
     return text if re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,9})?", text) else None
 

@@ -28,6 +28,7 @@ KEYS = {
     "checks",
     "missing",
     "refused",
+    "standing",
     "codes",
     "lines",
 }

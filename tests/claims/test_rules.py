@@ -41,6 +41,7 @@ def test_thresholds_change_only_together_with_the_version() -> None:
             "paper_accepted_required": True,
             "paper_field_confidence_min": 0.9,
             "paper_currency_required": True,
+            "paper_standing_required": True,
             "name_dots": "·•・‧∙⋅・.",
             "name_masks": "*×※●○",
             "name_mask_any_length": True,

@@ -23,7 +23,7 @@ from claims.alerts import KINDS, TEST, Moment, Severity
 from claims.claim import Status
 from claims.decision import Outcome
 from claims.errors import InvalidTexts
-from claims.evidence import MatchOwner, PhotoVerdict, SignKind
+from claims.evidence import MatchOwner, PhotoVerdict, SignKind, StandingKind
 from claims.formulas.registry import LINES
 from claims.fraud.signals.registry import SIGNALS
 from claims.judge.papers import CODE_BY_CHECK
@@ -64,6 +64,7 @@ GROUPS: dict[str, set[str]] = {
     "owners": {*MatchOwner, "another claim"},
     "other_claim_statuses": {*Status, "of unknown status"},
     "sign_kinds": set(SignKind),
+    "standings": set(StandingKind),
     "sign_phrases": set(ENGLISH),
     "checks": set(CODE_BY_CHECK),
     "refusals": set(REFUSAL_CODES),

@@ -22,6 +22,7 @@ from claims.catalogue import load_catalogue
 from claims.decide import PersonInputs, UncheckedInputs, could_not_check, person_decision
 from claims.decision import Decision, Outcome, Reason
 from claims.evidence import (
+    Box,
     CreditFact,
     CreditReason,
     FieldDoubt,
@@ -30,11 +31,13 @@ from claims.evidence import (
     OtherIdentity,
     PaperCheck,
     PaperCurrency,
+    PaperStanding,
     PhotoVerdict,
     ProvenanceSign,
     RepeatFact,
     SharingClaim,
     SignKind,
+    StandingKind,
     UnmeasuredFact,
     UnmeasuredNose,
     UnmeasuredPaper,
@@ -267,6 +270,9 @@ def judged() -> Iterator[Case]:
             yield case.with_facts(papers=(doubted,))
             low = tuple(replace(field, confidence=0.85) for field in sound_paper.fields)
             yield case.with_facts(papers=(replace(doubted, fields=low, doubts=(FieldDoubt("total_minor", "x"),)),))
+        for standing in StandingKind:
+            sign = PaperStanding(standing, "VOID 作废", "words", Box(0.1, 0.1, 0.2, 0.2))
+            yield case.with_facts(papers=(replace(sound_paper, standing=(sign,)), diagnosis()))
         yield case.with_facts(papers=(replace(sound_paper, missing_fields=("total_minor", "patient")),))
         yield case.with_facts(papers=(replace(sound_paper, read_confidence=0.55),))
     for currency in (PaperCurrency("JPY"), PaperCurrency("", "sign", "$"), UnmeasuredFact("not recorded")):
@@ -368,6 +374,7 @@ DOUBTS = (
     "乐乐 is no usual name",
     "two of them on one paper: 123 and 124",
     "9999999999 is more than any paper here is for (under 1,000,000)",
+    "-12.00 is below zero",
     "2026-02-30 is no day of the calendar",
     "no amount at the start of '壹'",
     "no weight with a unit in 'x'",
@@ -381,6 +388,7 @@ DOUBTS = (
 def not_vouched() -> list[str]:
     return [
         "the kind of paper is not known",
+        *(f"no paid bill: {standing}: VOID 作废" for standing in StandingKind),
         "the words point to receipt besides vet_invoice",
         "the currency is not known",
         "the currency is not known: $",

@@ -65,10 +65,10 @@ def confidence(reading: PaperReading) -> float:
 
 
 def accepted(reading: PaperReading, gate: Gate | None = None) -> bool:
-    """True if the fields that money rests on may be taken as read: the kind is known beyond doubt, nothing required is
-    missing or refused, the currency of a required amount is known, no check fails, each is read identically by two
-    models or proven by the paper's own sums, no reason stands against any, and the least sure of them reaches the
-    confidence of its kind.
+    """True if the fields that money rests on may be taken as read: the kind is known beyond doubt, nothing says that it
+    is no paid bill, nothing required is missing or refused, the currency of a required amount is known, no check fails,
+    each is read identically by two models or proven by the paper's own sums, no reason stands against any, and the
+    least sure of them reaches the confidence of its kind.
 
     The card paper_gate states the share of accepted papers that have one of them wrong.
     """
@@ -106,6 +106,8 @@ def unfit_because(reading: PaperReading) -> str:
     """Return why a reading is not accepted at any confidence, "" if its confidence decides."""
     if reading.kind == UNKNOWN or not any(field.name in reading.relied_on for field in reading.fields):
         return "the kind of paper is not known"
+    if reading.standing:
+        return f"no paid bill: {reading.standing[0].standing}: {reading.standing[0].words}"
     if reading.rival_kind:
         return f"the words point to {reading.rival_kind} besides {reading.kind}"
     if reading.missing_fields:

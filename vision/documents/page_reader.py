@@ -12,6 +12,7 @@ from vision.documents.gate import read_once
 from vision.documents.kinds.catalogue import Catalogue
 from vision.documents.ocr.outlines import Quad, outlines, skew
 from vision.documents.ocr.process import Worker
+from vision.documents.ocr.stamp_ink import blue_ink, faint_ink, red_ink
 from vision.documents.ocr.views import (
     PageView,
     Pixels,
@@ -26,10 +27,21 @@ from vision.documents.ocr.views import (
     without_red,
 )
 from vision.documents.parse import parse, parse_as
-from vision.documents.reconcile import best, confirmed_by_another_model, merit, settled
+from vision.documents.reconcile import best, confirmed_by_another_model, merit, settled, without_lost_signs
 from vision.documents.several import several_papers
+from vision.documents.standing.read import gravest_first, stamps_of, united
 from vision.documents.text.layout import rows_of
-from vision.documents.text.page import UNKNOWN, FieldReading, PageBox, PageText, PaperCode, PaperReading, TextLine
+from vision.documents.text.page import (
+    UNKNOWN,
+    FieldReading,
+    PageBox,
+    PageText,
+    PaperCode,
+    PaperReading,
+    Points,
+    StandingSign,
+    TextLine,
+)
 from vision.documents.text.script import in_one_script
 from vision.measurement import Unmeasured
 
@@ -46,6 +58,7 @@ class Quality:
     settled_confidence_min: if every relied-on field reaches it, the page is not read once more with its red ink.
     red_share_min: share of red pixels from which red ink is removed. smear_px: edge width from which blur is named
     as the cause (in focus: 7 at most).
+    stamp_confidence_min: if a line of a stamp's ink alone falls below it, that ink is read turned by quarters as well.
     askew_min (`outlines.skew`), fall_degrees_min: a page that could not be read whole as it lies is laid flat or
     levelled from these on.
     """
@@ -57,6 +70,7 @@ class Quality:
     red_share_min: float = 0.0015
     smear_px: float = 9.0
     dark_luma: float = 50.0
+    stamp_confidence_min: float = 0.7
     askew_min: float = 0.02
     fall_degrees_min: float = 4.0
 
@@ -105,12 +119,52 @@ class PageReader:
         if refused is not None:
             return refused
         readings = [attempt.reading]
+        chosen = self._by_both_models(attempt, readings)
+        signed = without_lost_signs(chosen, readings)
+        return replace(signed, standing=self._standing(chosen, attempt, readings))
+
+    def _by_both_models(self, attempt: _Attempt, readings: list[PaperReading]) -> PaperReading:
+        """Return the most consistent reading, with what both models read alike. `readings` grows by those made here."""
         # The plain view comes last: only it shows what is printed in red.
         for view in (attempt.view, attempt.plain) if self._red else (attempt.view,):
             readings.append(self._parsed(self._lines(view, SMALL), view, SMALL))
             if self._settled(readings[-1]):
                 return self._compared(readings[-1], attempt, readings)
         return self._compared(best(readings, self._today, self._catalogue), attempt, readings)
+
+    def _standing(
+        self, chosen: PaperReading, attempt: _Attempt, readings: Sequence[PaperReading]
+    ) -> tuple[StandingSign, ...]:
+        """Return the signs that the readings of the page have, and those of its stamps."""
+        standings = [reading.standing for reading in readings if reading.kind == chosen.kind]
+        if attempt.reading.kind != chosen.kind != UNKNOWN:
+            taken = self._taken_as(chosen.kind, attempt.lines, attempt.view)
+            standings.append(tuple(self._moved_sign(sign, attempt.view) for sign in taken.standing))
+        return gravest_first([*united(standings), *self._stamps(attempt.plain, chosen.kind)])
+
+    def _stamps(self, plain_view: PageView, kind: str) -> tuple[StandingSign, ...]:
+        """Read the ink of stamps alone: red, which is lifted for reading the print below it, blue, and what is fainter
+        than print. The pages of apps have colours and shades, and no stamps."""
+        described = self._catalogue.get(kind)
+        on_end = [red_ink(plain_view) if self._red else None]
+        level = []
+        if described is None or not described.shows_state:
+            on_end.append(blue_ink(plain_view))
+            level.append(faint_ink(plain_view))
+        read = [pair for layer in on_end if layer is not None for pair in self._read_on_end(layer)]
+        read += [(layer, self._lines(layer, TINY)) for layer in level if layer is not None]
+        return gravest_first(
+            self._moved_sign(sign, view)
+            for view, lines in read
+            for sign in stamps_of(rows_of(self._page(lines, view, TINY)), described)
+        )
+
+    def _read_on_end(self, layer: PageView) -> list[tuple[PageView, list[TextLine]]]:
+        """Read the ink of stamps, and turned by quarters if a line of it is unsure: a stamp may stand on end."""
+        lines = self._lines(layer, TINY)
+        turns = (1, 2, 3) if any(line.confidence < self._quality.stamp_confidence_min for line in lines) else ()
+        views = [turned(layer, quarters) for quarters in turns]
+        return [(layer, lines), *((view, self._lines(view, TINY)) for view in views)]
 
     def _compared(self, chosen: PaperReading, attempt: _Attempt, readings: Sequence[PaperReading]) -> PaperReading:
         """Return the reading with the fields that both models read identically. The tiny model also reads the page with
@@ -201,17 +255,25 @@ class PageReader:
         reading = parse(self._page(lines, view, model), self._today, self._catalogue, self._codes)
         if view.pixels.shape == self._picture.pixels.shape and np.array_equal(view.to_picture, np.eye(3)):
             return reading
-        return replace(reading, fields=tuple(self._moved(field, view) for field in reading.fields))
+        return replace(
+            reading,
+            fields=tuple(self._moved(field, view) for field in reading.fields),
+            standing=tuple(self._moved_sign(sign, view) for sign in reading.standing),
+        )
 
     def _moved(self, field: FieldReading, view: PageView) -> FieldReading:
         """Return the field with its box on the picture as it was sent."""
-        height, width = view.pixels.shape[:2]
-        box = field.box
-        corners = field.corners or (
-            (box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom)
-        )  # fmt: skip
-        points = self._on_picture(view, [(x * width, y * height) for x, y in corners])
+        points = self._placed(field.corners or _corners(field.box), view)
         return replace(field, box=_around(points), corners=points)
+
+    def _moved_sign(self, sign: StandingSign, view: PageView) -> StandingSign:
+        """Return the sign with its box on the picture as it was sent."""
+        return replace(sign, box=_around(self._placed(_corners(sign.box), view)))
+
+    def _placed(self, corners: Points, view: PageView) -> Points:
+        """Map fractions of a view to fractions of the picture."""
+        height, width = view.pixels.shape[:2]
+        return self._on_picture(view, [(x * width, y * height) for x, y in corners])
 
     def _on_picture(self, view: PageView, points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
         """Map points of the view, in pixels, to fractions of the picture."""
@@ -262,6 +324,10 @@ def _confidence(lines: Sequence[TextLine]) -> float:
     """Return the mean over characters, 0 if there are none."""
     characters = _characters(lines)
     return sum(line.confidence * len(line.text) for line in lines) / characters if characters else 0.0
+
+
+def _corners(box: PageBox) -> Points:
+    return (box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom)
 
 
 def _around(points: Sequence[tuple[float, float]]) -> PageBox:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from typing import Final
 
 from vision.documents.checks.agreement import checks
 from vision.documents.fields.conventions import in_currency, restated_sheet
@@ -14,8 +15,13 @@ from vision.documents.fields.items import items
 from vision.documents.fields.review import fields_to_review
 from vision.documents.kinds.catalogue import Catalogue, PaperKind
 from vision.documents.kinds.classify import candidates
+from vision.documents.standing.read import standing_of
+from vision.documents.standing.signs import printed_below_zero
 from vision.documents.text.layout import Row, rows_of
-from vision.documents.text.page import UNKNOWN, FieldReading, PageText, PaperCode, PaperReading
+from vision.documents.text.page import UNKNOWN, FieldReading, PageText, PaperCode, PaperReading, RefusedField
+
+#: The end of the reason why an amount that is printed with a minus is refused.
+BELOW_ZERO: Final = "is below zero"
 
 
 def parse(page: PageText, today: date, catalogue: Catalogue, codes: Sequence[PaperCode] = ()) -> PaperReading:
@@ -42,7 +48,9 @@ def parse_as(
 ) -> PaperReading:
     """Return the reading of `page`, whose rows these are, taken as a paper of that kind."""
     sheet = restated_sheet(rows)
-    fields, refused = sheet.unambiguous(*extract(sheet.rows, kind))
+    read, refused = sheet.unambiguous(*extract(sheet.rows, kind))
+    standing = standing_of(sheet.rows, read, kind, refused)
+    fields, negative = _without_negative(kind, sheet.rows, read)
     lines = items(sheet.rows, kind)
     names = {field.name for field in fields}
     return PaperReading(
@@ -54,7 +62,7 @@ def parse_as(
         read_confidence=money_confidence(kind, fields),
         missing_fields=tuple(name for name in kind.required if name not in names),
         model=page.model,
-        refused=tuple(refused),
+        refused=(*refused, *negative),
         codes=tuple(codes),
         keys=kind.keys,
         may_show=tuple(kind.fields),
@@ -62,13 +70,31 @@ def parse_as(
         doubtful=(*fields_to_review(kind, sheet.rows, fields), *sheet.doubts(fields)),
         currency=sheet.currency,
         amounts_required=tuple(name for name in kind.required if name.endswith("_minor")),
+        standing=standing,
     )
+
+
+def _without_negative(
+    kind: PaperKind, rows: Sequence[Row], fields: Sequence[FieldReading]
+) -> tuple[list[FieldReading], list[RefusedField]]:
+    """Return the fields without the amounts that are printed below zero, and these: no amount loses its sign."""
+    kept, refused = [], []
+    for field in fields:
+        rule = kind.fields.get(field.name)
+        signed = rule is not None and rule.format == "amount" and not rule.minus
+        printed = printed_below_zero(rows, field) if signed else ""
+        if printed:
+            refused.append(RefusedField(field.name, f"{printed} {BELOW_ZERO}"))
+        else:
+            kept.append(field)
+    return kept, refused
 
 
 def unknown(rows: Sequence[Row], model: str, codes: Sequence[PaperCode] = ()) -> PaperReading:
     """Return the reading of a page of no known kind: its lines and codes."""
     lines = tuple(row.text for row in rows)
-    return PaperReading(UNKNOWN, (), (), (), lines, 0.0, (), model, codes=tuple(codes))
+    standing = standing_of(rows, (), None)
+    return PaperReading(UNKNOWN, (), (), (), lines, 0.0, (), model, codes=tuple(codes), standing=standing)
 
 
 def money_confidence(kind: PaperKind, fields: Sequence[FieldReading]) -> float:

@@ -11,7 +11,8 @@ from vision.documents.checks.agreement import checks
 from vision.documents.fields.conventions import in_currency
 from vision.documents.gate import confidence
 from vision.documents.kinds.catalogue import Catalogue
-from vision.documents.parse import money_confidence
+from vision.documents.parse import BELOW_ZERO, money_confidence
+from vision.documents.text.normalise import NEGATIVE
 from vision.documents.text.page import UNKNOWN, PaperReading
 
 
@@ -77,6 +78,26 @@ def confirmed_by_another_model(chosen: PaperReading, readings: Sequence[PaperRea
             _bare(other.value(name)) == _bare(chosen.value(name)) and _comparable(name, chosen, other)
             for other in others
         )
+    )
+
+
+def without_lost_signs(chosen: PaperReading, readings: Sequence[PaperReading]) -> PaperReading:
+    """Return the reading without the amounts that any other of the same page read below zero: a minus is thin, and the
+    reading that lost it has an amount that the paper does not state."""
+    negative = {
+        field.name: field
+        for reading in readings
+        if reading.kind == chosen.kind
+        for field in reading.refused
+        if field.reason == NEGATIVE or field.reason.endswith(BELOW_ZERO)
+    }
+    lost = [field.name for field in chosen.fields if field.name in negative]
+    if not lost:
+        return chosen
+    return replace(
+        chosen,
+        fields=tuple(field for field in chosen.fields if field.name not in lost),
+        refused=(*chosen.refused, *(negative[name] for name in lost)),
     )
 
 

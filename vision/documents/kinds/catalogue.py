@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal, Self
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from vision.documents.text.page import UNKNOWN, CheckName
+from vision.documents.text.page import UNKNOWN, CheckName, Standing
 from vision.errors import InvalidPaperKind
 
 OURS: Final = Path(__file__).parent
@@ -184,7 +184,8 @@ class PaperKind(_Entry):
 
     keys: fields that differ between two such papers in one picture; each entry is enough on its own, and is one of the
     keys that the insurer's half of the kind names. extractor: `labels`, or the name of code that finds the fields if
-    labels are not enough.
+    labels are not enough. shows_state: the page of an app, whose first state (待付款, 交易成功) is the whole order's.
+    honest_standings: what paid papers of the kind say as well: a slip of returned goods speaks of refunds.
     """
 
     kind: FieldName
@@ -198,6 +199,8 @@ class PaperKind(_Entry):
     checks: tuple[CheckName, ...] = ()
     settled_by: Settled | None = None
     extractor: Literal["labels", "till_receipt"] = "labels"
+    shows_state: bool = False
+    honest_standings: tuple[Standing, ...] = ()
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

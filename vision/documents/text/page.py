@@ -129,6 +129,36 @@ class CheckReading:
     detail: str
 
 
+#: What a paper is that is no paid bill (`StandingSign`).
+Standing = Literal[
+    "void",  # or cancelled
+    "refund",  # money back, wholly
+    "negative",  # a total below zero, or red letters that undo another bill
+    "reimbursed",  # somebody has paid on it before
+    "copy",
+    "estimate",  # quotation, pro forma, before the settlement
+    "unpaid",
+    "deposit",  # money in advance of a bill
+    "sample",
+    "training",
+    "statement",  # of an account, which lists bills
+    "no_voucher",  # says itself that it is no receipt
+    "unshown",  # an order of which the page does not show that it was paid
+]
+#: How a standing was told: from words in print, from a stamp, from the sign of an amount, from an amount in capitals.
+ToldBy = Literal["words", "stamp", "sign", "capitals"]
+
+
+@dataclass(frozen=True, slots=True)
+class StandingSign:
+    """A sign that the paper is no paid bill, the words that tell it, and where they stand on the picture as sent."""
+
+    standing: Standing
+    words: str
+    told_by: ToldBy
+    box: PageBox
+
+
 @dataclass(frozen=True, slots=True)
 class PaperReading:
     """One paper as read.
@@ -141,6 +171,7 @@ class PaperReading:
     the kind. doubtful: read, but possibly from the wrong place. rival_kind: another kind that the words point to nearly
     as much, "" for none. currency: of its amounts, which are in that currency's minor units (hundredths if it is
     unknown); None for a reading of which nobody asked it. amounts_required: the required fields that are amounts.
+    as much, "" for none. standing: signs that it is no paid bill, the gravest first, () for a paid bill.
     """
 
     kind: str
@@ -161,6 +192,7 @@ class PaperReading:
     rival_kind: str = ""
     currency: CurrencyReading | None = None
     amounts_required: tuple[str, ...] = ()
+    standing: tuple[StandingSign, ...] = ()
 
     def field(self, name: str) -> FieldReading | None:
         """Return the field of that name, None if the paper does not show it."""

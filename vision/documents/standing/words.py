@@ -1,0 +1,263 @@
+"""Words by which papers say that they are no paid bill, in Chinese and English.
+
+Each phrase must be all of what stands in its place: honest papers have the same words in sentences, headings and
+buttons (过期作废, 退费 over a column, 申请退款, "no refund").
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from vision.documents.text.page import Standing
+
+#: Where a phrase counts. line: alone in its row. part: as a whole cell, or as a part of one between marks. title: with
+#: the name of an institution before it. within: anywhere in a row; it is a sentence of its own.
+Scope = Literal["line", "part", "title", "within"]
+
+
+@dataclass(frozen=True, slots=True)
+class StandingPhrase:
+    """A phrase that tells a standing, and where it counts."""
+
+    standing: Standing
+    scope: Scope
+    pattern: re.Pattern[str]
+
+
+def _phrase(standing: Standing, scope: Scope, *patterns: str) -> StandingPhrase:
+    return StandingPhrase(
+        standing, scope, re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
+    )
+
+
+_BILL = "(?:(?:电子)?(?:票据|发票)|收据|凭证|凭单|凭条|单据|小票|账单|票|单)"
+_SLIP = f"(?:(?:专用|交易)?(?:{_BILL}|明细单?|通知[单书]|证明|回执|回单|申请单|表|联))"
+_THIS = "(?:此|本|该)"
+_SALE = "(?:TRANSACTION|SALE|RECEIPT|BILL|INVOICE|TICKET|ORDER|SLIP|CHECK|PAYMENT|TXN|TRANS|BOOKING|PURCHASE)"
+_VOIDED = "V[O0][I1L]D(?:ED)?"  # in outlined letters an I is read as a 1
+_BACK = "(?:退货退款|退款|退费|退货|退票|退药|退号|退单)"
+_UNPAID = "(?:付款|支付|缴费|交费|收费|付费|付清|结清|缴清|缴纳|缴款|收款|结算|结账)"
+_AHEAD = "(?:预交金|预交款|预缴金|预缴款|预付款|预收款|预存款|预交费|押金|订金|定金|保证金|诚意金)"
+_GUESSED = "(?:预估|估价|估算|报价|概算|预算|询价|议价|预结算|预结|预出院|形式|预览|拟收费)"
+#: Which words before it make such a sentence a condition (未盖章不作报销凭证).
+CONDITION: Final = re.compile(r"未|无|没有|缺|涂改|手写|手工|复印|遗失|过期|逾期|如|若|否则|不盖|撕|破损|自行|超过")
+#: Words before 作废 in the legend of a stamped form, which says when it would be.
+LEGEND: Final = re.compile(
+    r"(?:过期|逾期|到期|涂改|遗失|撕毁|撕下|破损|手写|复印|无效|自动|即行|一律|视为|转让|隔日|当日|盖章)\W*$"
+)
+
+PHRASES: Final = (
+    # ---- void
+    _phrase(
+        "void",
+        "part",
+        f"(?:{_THIS}(?:{_BILL}|联|页)?|(?:{_BILL}|订单|交易|发票联|收据联)?(?:已经?|声明|业已|现已?)?)作废"
+        f"(?:章|专用章|标记|处理|{_BILL})?",
+        f"{_THIS}(?:{_BILL}|联|页)(?:已经?)?(?:失效|无效)|已失效|无效{_BILL}",
+        "(?:订单|交易|付款|支付|预约|挂号|单据)?(?:状态)?(?:已被?(?:系统|买家|卖家|商家|用户)?(?:取消|关闭|撤销|撤单)|取消成功)",
+        "(?:订单|交易|支付|付款)(?:关闭|取消|失败|撤销|超时)|(?:超时未(?:支付|付款)|支付超时)(?:,?(?:订单)?(?:已)?(?:取消|关闭))?",
+        f"{_VOIDED}(?: (?:COPY|{_SALE}))?(?: ONLY)?|POST[ -]?VOID|(?:SALE |PAYMENT )?REVERSAL|NULL AND VOID",
+        f"{_SALE}S? (?:IS |WAS |HAS BEEN |STATUS )?(?:{_VOIDED}|CANCELL?ED|REVERSED|DECLINED|FAILED|ABORTED)",
+        f"(?:THIS )?{_SALE}S? (?:IS |WAS |HAS BEEN )?(?:NULL|INVALID)|CANCELL?ED(?: {_SALE})?",
+        "(?:CARD |PAYMENT )(?:DECLINED|REJECTED|REFUSED)",
+    ),
+    _phrase("void", "line", "无效|废票|废单|NO SALE|DECLINED"),
+    # ---- money back
+    _phrase(
+        "refund",
+        "part",
+        f"(?:订单|交易)?已(?:经)?(?:全额|全部|原路|申请)?(?:{_BACK}|退还|退回)(?:款|费)?(?:完成|成功|完毕)?",
+        f"(?:全额|全部)?{_BACK}(?:已)?(?:成功|完成|完毕|到账|处理中|申请中|审核中|进行中|中)|(?:全额|全部)(?:退款|退费)",
+        "(?:待|等待)(?:商家|卖家|平台)?(?:处理)?(?:退款|退货)(?:处理|申请|确认|完成)?",
+        "(?:款项|钱款|货款|票款|费用)已(?:原路)?(?:退回|退还|返还)",
+        "(?:ORDER |PAYMENT |FULLY )?REFUNDED|FULL REFUND|(?:THIS IS A )REFUND",
+        "REFUND (?:ISSUED|COMPLETED?|PROCESSED|APPROVED|SUCCESSFUL|RECEIPT|SLIP|VOUCHER|NOTE|TRANSACTION|SALE|INVOICE"
+        "|CONFIRMATION|ADVICE|BILL|TICKET|MODE|IN PROGRESS|PENDING)",
+        "(?:SALES? |MERCHANDISE |GOODS )?RETURN (?:RECEIPT|SLIP|TRANSACTION|SALE|INVOICE|NOTE|VOUCHER|BILL)",
+        "CREDIT (?:NOTE|MEMO|SLIP|ADVICE)(?:[ /]TAX INVOICE)?|CHARGE ?BACK",
+    ),
+    _phrase(
+        "refund",
+        "line",
+        "REFUND|SALES? RETURNS?|(?:SALES? |CASH |CARD |CUSTOMER |MERCHANDISE |GOODS )(?:REFUND|RETURN)",
+        f"(?:销售|门诊|住院|商品|现金|收费)?{_BACK}",
+    ),
+    _phrase(
+        "refund",
+        "title",
+        f"(?:费用|预交金|押金|医保|全额|部分|现金|交易)?(?:{_BACK}|冲账|退押金|退预交金|退余款)(?:费用)?(?:申请)?{_SLIP}",
+    ),
+    # ---- red letters
+    _phrase(
+        "negative",
+        "part",
+        f"红字(?:增值税)?(?:专用|普通)?{_BILL}?|(?:销项)?负数{_BILL}?|红票|(?:已)?(?:全额)?(?:被)?(?:红冲|冲红|冲销|冲正|冲账){_BILL}?",
+    ),
+    _phrase(
+        "negative",
+        "within",
+        r"(?:对应正数(?:发票|票据)|被红冲\S{0,8}?|原(?:蓝字|正数)(?:发票|票据)?|冲红原?(?:票据?|发票))\s?(?:代码|号码|号)",
+        r"红字\S{0,10}信息(?:确认单|表)\S{0,4}\s?\d",
+    ),
+    # ---- paid for once already
+    _phrase(
+        "reimbursed",
+        "line",
+        "(?:医保|保险|单位)?已(?:经)?(?:报销|理赔|赔付|结报)(?:完毕|章)?|(?:ALREADY )?(?:REIMBURSED|CLAIMED)",
+    ),
+    # ---- copies. A reprint by the till itself (RE-PRINT, 补打) is the merchant's own word, and stays a paid bill.
+    _phrase(
+        "copy",
+        "line",
+        f"(?:(?:{_THIS}|此|本)(?:件)?(?:为|系|是))?(?:{_BILL})?(?:复印件|影印件|影本|复印|副本|抄件)|复印件与?原件(?:核对)?(?:一致|相符|无误)+",
+        "(?:与|同)原件(?:核对)?(?:一致|无误|相符)+",
+        "(?:PHOTO ?|XEROX ?|TRUE |CERTIFIED TRUE |SCANNED |OFFICE |FILE )?COPY(?: ONLY)?",
+        "COPY OF (?:THE )?(?:ORIGINAL )?(?:RECEIPT|INVOICE|BILL|ORIGINAL)",
+        "(?:RECEIPT|INVOICE|BILL) COPY|FACSIMILE",
+        "DUPLICATE(?: (?:COPY|RECEIPT|BILL|INVOICE|SLIP|TICKET|PRINT|TAX INVOICE))?",
+    ),
+    _phrase("copy", "within", "复印件,?仅?[供限]|COPY (?:IS )?NOT (?:VALID|ORIGINAL)"),
+    # ---- samples, training
+    _phrase(
+        "sample",
+        "part",
+        f"样票|票样|样张|(?:打印)?测试(?:{_BILL}|数据|打印|页|专用|交易|订单)(?:,?请?勿(?:用|付款))?",
+        "SAMPLE (?:RECEIPT|INVOICE|BILL|ONLY|COPY|DOCUMENT)|SPECIMEN (?:COPY|ONLY|INVOICE|RECEIPT|BILL)",
+        "TEST (?:RECEIPT|INVOICE|BILL|TRANSACTION|MODE|PRINT|PAGE|ORDER|SALE|TICKET|ONLY)",
+        "FOR (?:TEST(?:ING)?|DEMO(?:NSTRATION)?)(?: PURPOSES?)?(?: ONLY)?",
+        "DEMO(?:NSTRATION)? (?:ONLY|MODE|VERSION|RECEIPT)",
+    ),
+    _phrase("sample", "line", "样本|样例|示例|示范|范本|样单|测试|SAMPLE|SPECIMEN|TEST|DEMO"),
+    _phrase(
+        "training",
+        "part",
+        f"(?:培训|练习|训练|演示|教学|学习)(?:模式|专用|{_BILL})(?:.{{0,6}})",
+        "TRAINING (?:MODE|RECEIPT|ONLY|SALE|TRANSACTION|COPY|BILL)",
+    ),
+    _phrase("training", "line", "TRAINING|培训|练习模式"),
+    # ---- before the bill
+    _phrase(
+        "estimate", "title", f"{_GUESSED}(?:费用|明细|结算|通知)*(?:{_SLIP}|清单|函|书|报告)|费用(?:预估|预算|估算)"
+    ),
+    _phrase(
+        "estimate",
+        "part",
+        "(?:SALES? |PRICE |COST |FORMAL |OFFICIAL )?(?:QUOTATION|QUOTE)(?: ONLY)?",
+        "(?:COST |TREATMENT |PRICE |WRITTEN |REPAIR |SERVICE )?ESTIMATE(?: ONLY| OF (?:CHARGES|COSTS?|FEES|REPAIRS?"
+        "|TREATMENT))?|ESTIMATED (?:BILL|INVOICE|COSTS?|CHARGES)",
+        "PRO[- ]?FORMA(?: (?:INVOICE|BILL|RECEIPT|TAX INVOICE))?",
+        "(?:DRAFT|PROVISIONAL|INTERIM|PRELIMINARY|TEMPORARY|PRE) ?-?(?:INVOICE|BILL|RECEIPT|COPY|CHECK)",
+        "THIS IS (?:ONLY )?AN? (?:ESTIMATE|QUOTATION|QUOTE|PRO[- ]?FORMA(?: INVOICE)?|DRAFT)(?: ONLY)?",
+        "(?:预估|估计|估算)(?:价格?|费用|金额|总价)",
+    ),
+    _phrase("estimate", "line", "报价|估价|预估|预结算|草稿|草案|初稿|未审核|DRAFT|NOT FINAL"),
+    # ---- money that is still owed
+    _phrase(
+        "unpaid",
+        "part",
+        f"(?:订单|账单|费用|{_BILL})?(?:未|待|尚未|还未|暂未|等待)(?:买家|患者|用户|客户|您)?{_UNPAID}",
+        f"(?:待{_UNPAID}|欠费|催缴|催款|缴费通知|付款通知){_SLIP}|欠费未[缴结]",
+        "UNPAID(?: (?:BILL|INVOICE|ORDER))?|NOT (?:YET )?PAID|(?:BILL|INVOICE|ORDER) (?:IS )?(?:UNPAID|NOT PAID)",
+        "PAYMENT (?:PENDING|OUTSTANDING|OVERDUE|NOT RECEIVED|REQUIRED|REMINDER)|(?:AWAITING|PENDING) PAYMENT|PAY LATER",
+    ),
+    _phrase(
+        "unpaid",
+        "line",
+        "欠费|欠款|挂账|挂单|赊账|赊销|记账未付",
+        "OVERDUE|PAST DUE|OUTSTANDING|PENDING|FINAL NOTICE|REMINDER NOTICE|ON HOLD",
+    ),
+    _phrase(
+        "deposit",
+        "title",
+        f"(?:费用?)?{_AHEAD}(?:费|款)?(?:缴款|交款|缴费|交费|缴纳|充值|收费|专用|催缴|通知)*{_SLIP}",
+    ),
+    _phrase(
+        "deposit",
+        "part",
+        "(?:ADVANCE |SECURITY |ADMISSION |BOOKING )?DEPOSIT (?:RECEIPT|SLIP|VOUCHER|INVOICE)"
+        "|ADVANCE (?:PAYMENT )?(?:RECEIPT|VOUCHER)|(?:SECURITY|ADMISSION|BOOKING) DEPOSIT"
+        "|(?:PRE-?PAYMENT|DOWN ?PAYMENT) RECEIPT|LAY-?AWAY(?: RECEIPT)?",
+    ),
+    # ---- other papers than bills
+    _phrase("statement", "title", "(?:往来|账户)?(?:对账单|往来明细|账户明细|交易明细)|(?:一日|每日|日)(?:费用)?清单"),
+    _phrase(
+        "statement",
+        "part",
+        "(?:ACCOUNT |MONTHLY |BILLING )STATEMENT|STATEMENT OF ACCOUNTS?|EXPLANATION OF BENEFITS",
+    ),
+    _phrase("statement", "line", "STATEMENT"),
+    _phrase(
+        "no_voucher", "line", "仅[供作](?:您|客户|患者)?参考|(?:FOR )?REFERENCE ONLY|FOR INFORMATION ONLY|DO NOT PAY"
+    ),
+    _phrase(
+        "no_voucher",
+        "within",
+        "(?:报价|估价|费用|价格|金额|单据|账单|清单|本单|此单|本表|此表|票据|凭证)[\u4e00-\u9fff]{0,4},?仅[供作]参考",
+        "不[能可得]?[作做用]为?(?:任何|费用)?(?:报销|收费|缴费|收款|付款|结算)(?:之?用|使用|凭证|依据|凭据|票据)?",
+        "(?:非|不是)(?:正式)?(?:报销|收费|缴费|付款|收款)(?:凭证|票据|依据)",
+        r"\b(?:NOT|ISN'T) AN? (?:OFFICIAL |VALID |TAX |FISCAL )*(?:RECEIPT|INVOICE|BILL)\b(?! (?:WITHOUT|UNLESS|IF))",
+        r"\bNOT VALID (?:AS|FOR) (?:AN? )?(?:PROOF|RECEIPT|PAYMENT|CLAIMS?|REIMBURSEMENT|TAX)\b|\bDO NOT PAY\b",
+    ),
+)
+#: The amount in capitals is below zero.
+NEGATIVE_CAPITALS: Final = re.compile(
+    r"负(?:数)?\s?[)\]]?\s?:?\s?(?:人民币|¥)?\s?[零壹贰叁肆伍陆柒捌玖拾佰仟万亿元圆角分整]{2,}"
+)
+#: Labels of an amount that makes the paper no paid bill if it is all of the total.
+AMOUNT_LABELS: Final = (
+    _phrase(
+        "refund",
+        "within",
+        r"\b(?:TOTAL |AMOUNT |CASH |CARD |NET )?REFUND(?:ED)?(?: (?:TOTAL|AMOUNT|DUE|TO \w+(?: \w+)?))?\b",
+        "(?:应|实|已|本次)?退(?:款|费|货|还)?(?:总)?(?:金额|合计|总额|现金)|退款成功|已退款|退货退款",
+    ),
+    _phrase("void", "within", rf"\b{_VOIDED}\b|\bCANCELL?ED\b"),
+    _phrase("unpaid", "within", r"\bUNPAID\b|\bNOT PAID\b|\bOUTSTANDING\b|欠费|欠款|未付|未缴|挂账|待付|待缴|尚欠"),
+    _phrase(
+        "estimate",
+        "within",
+        r"\b(?:ESTIMATED|QUOTED) (?:TOTAL|COST|AMOUNT|CHARGES|PRICE)\b|(?:预估|估计|报价)(?:总)?(?:价|金额|费用|合计)",
+    ),
+)
+#: States of an order that was paid. The first state on the page is that of the whole order.
+PAID_STATES: Final = re.compile(
+    "交易(?:成功|完成|已完成)|(?:订单)?已?完成|已?签收(?:成功)?|(?:等?待|等待)(?:收货|发货|评价|取件|使用|卖家发货|商家发货|自提)"
+    "|(?:(?:卖家|商家|仓库|包裹)?已(?:发货|出库|发出|揽收|收货|送达|评价|付款|支付|使用|自提|揽件))"
+    "|(?:付款|支付|下单|购买)成功|运输中|派送中|配送中|(?:买家|您)已付款"
+    "|(?:ORDER )?(?:COMPLETED?|DELIVERED|SHIPPED|PAID|DISPATCHED)",
+    re.IGNORECASE,
+)
+#: Anything of an order's page that shows that it was paid, besides its state.
+PAID_SIGNS: Final = re.compile(
+    "实付|实际(?:支付|付款)|已付|(?:付款|支付)(?:时间|日期|方式|金额|成功|流水|宝)|合计支付|微信|花呗|白条|银行卡|云闪付|成交"
+    "|交易(?:时间|流水|成功|完成|快照)|发货|物流|签收|收货|送达|评价|售后|发票|包裹|快递"
+    r"|\bPAID\b|PAYMENT METHOD|\bVISA\b|MASTERCARD|PAYPAL|DELIVERED|SHIPPED",
+    re.IGNORECASE,
+)
+#: Words that a stamp may say in the middle of its other print.
+STAMPED: Final = (
+    _phrase("void", "within", "作废", rf"\b{_VOIDED}\b(?! IF)", r"\bCANCELL?ED\b"),
+    _phrase("refund", "within", "已(?:退[费款货票号])|退[费款]专用章|退讫", r"\bREFUNDED\b"),
+    _phrase("reimbursed", "within", "已(?:报销|理赔|赔付)"),
+    _phrase("sample", "within", "样[票粟]|票样|样张", r"\b(?:SPECIMEN|SAMPLE)\b"),
+    _phrase("copy", "within", "复印件(?!无效)", r"\bDUPLICATE\b"),
+    _phrase("unpaid", "within", "未[付缴交](?:款|费)|未收款|未结算|欠费", r"\bUNPAID\b"),
+    _phrase("negative", "within", "红冲|冲红|冲销"),
+)
+#: States of orders and payments, to tell the tabs of an app from one state.
+STATES: Final = re.compile(
+    f"{PAID_STATES.pattern}|(?:全部|待付款|待支付|退款/?售后|退换/?售后|已取消|评价|我的|售后|已退款)", re.IGNORECASE
+)
+#: The end of a row whose sentence goes on in the next.
+GOES_ON: Final = re.compile(
+    r"\b(?:NO|NOT|STRICTLY|FOR|OR|AND|WITHOUT|ANY|IF|WILL|BE|TO|THE|A|AN|IN|OF|ON|WITH|CAN|CANNOT|MAY|SHALL|ARE|IS)\W*$"
+    "|[,、，]$|(?:不予?|概不|不得|如需|若|或|及|和|请|凭|可)$",
+    re.IGNORECASE,
+)
+#: Traditional characters in those words, and their simplified forms.
+SIMPLIFIED: Final = str.maketrans(
+    "廢報價單預費樣複據憑證銷僅參試訂關閉貨結帳賬紅沖負狀態無訓練聯對額繳還為處貳參陸圓萬億餘發",
+    "废报价单预费样复据凭证销仅参试订关闭货结账账红冲负状态无训练联对额缴还为处贰叁陆圆万亿余发",
+)
