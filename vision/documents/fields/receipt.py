@@ -162,6 +162,11 @@ def _total(rows: Sequence[Row]) -> FieldReading | None:
     return from_found("total_minor", piece(rows, best.at, best.start, best.end), str(best.minor))
 
 
+def heads(text: str) -> bool:
+    """True if a row has a firm's legal form, its address, its telephone or registration."""
+    return any(pattern.search(text) for pattern in (_COMPANY_END, _REGISTRATION, _ADDRESS))
+
+
 def total_words() -> list[str]:
     """Return regular expressions of the words that surely mean the total."""
     return [pattern for pattern, strength in _TOTAL_WORDS if strength >= _SURE_TOTAL]
