@@ -31,7 +31,7 @@ class CutLimits:
     upright_ratio: a line is upright that is so many times taller than wide.
     """
 
-    degrees: tuple[float, ...] = (0.0, -2.0, 2.0, -4.0, 4.0, -6.0, 6.0, -9.0, 9.0, -12.0, 12.0)
+    degrees: tuple[float, ...] = (0.0, -3.0, 3.0, -6.0, 6.0, -10.0, 10.0)
     lines_min: int = 4
     characters_ratio_min: float = 0.12
     overlap_heights: float = 0.6
@@ -96,17 +96,14 @@ def _gaps(
     inward = np.minimum(limits.overlap_heights * height, 0.45 * (high - low))
     low, high = low + inward, high - inward
     # A cut right behind the end of each line covers all divisions.
-    for place in np.unique(high):
-        crossing = int(((low < place) & (high > place)).sum())
-        if crossing > limits.crossing_max:
-            continue
-        before = np.where((low < place) & (high > place), middle <= place, high <= place)
-        if before.all() or not before.any():
-            continue
-        clear = before & (high <= place), ~before & (low >= place)
-        if not clear[0].any() or not clear[1].any():
-            continue
-        yield float(low[clear[1]].min() - high[clear[0]].max()), before, crossing
+    places = np.unique(high)[:, None]
+    across = (low < places) & (high > places)
+    before = np.where(across, middle <= places, high <= places)
+    crossings = across.sum(axis=1)
+    ends = np.where(before & ~across, high, -np.inf).max(axis=1)
+    starts = np.where(~before & ~across, low, np.inf).min(axis=1)
+    for at in np.flatnonzero((crossings <= limits.crossing_max) & np.isfinite(ends) & np.isfinite(starts)):
+        yield float(starts[at] - ends[at]), before[at], int(crossings[at])
 
 
 def _turned(page: PageText, limits: CutLimits) -> Iterator[Cut]:

@@ -29,7 +29,8 @@ from vision.documents.text.page import UNKNOWN, PageText, PaperReading, TextLine
 
 # Totals in the languages of papers that travellers bring; their amounts stand in the same row.
 _TOTAL: Final = re.compile(
-    r"小\s?写|价税合计|(?<![\u4e00-\u9fff])(?:合\s{0,3}[计計]|[总總共]\s{0,3}[计計额額])|实付|应[付收]|(?<!SUB)(?<!SUB[ -])\bT[O0]TA[LI]"
+    r"小\s?写|价税合计|(?<![\u4e00-\u9fff])(?:金额|费用)?(?:合\s{0,3}[计計]|[总總共]\s{0,3}[计計额額]|总[金费][额用])|实[付收]|应[付收]"
+    r"|(?<!SUB)(?<!SUB[ -])\bT[O0]TA[LI]"
     r"|\b(?:TOTALE|SUMME|GESAMT\w*|MONTANT|IMPORTE|ИТОГО|TOPLAM|RAZEM|AMOUNT\s(?:DUE|PAID|PAYABLE)|BALANCE\sDUE)\b|합계|총액|รวม",
     re.IGNORECASE,
 )
@@ -50,6 +51,7 @@ _FOOT: Final = re.compile(
 )
 _HEAD_ROWS_MAX: Final = 8
 _LETTERS_MIN: Final = 4
+_ALONE_MAX: Final = 24  # characters of a row that only names a sum
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,15 @@ class _Block:
 
     @cached_property
     def totals(self) -> dict[int, int]:
-        """Amounts that a word for a total stands beside, each with the last of its rows."""
+        """Amounts right of a word for a total in its row, or in a row next to one that is alone, each with the row."""
         stated: dict[int, int] = {}
         for index, row in enumerate(self.rows):
             mark = _TOTAL.search(row.text)
             if mark is None or _NO_TOTAL.search(row.text):
                 continue
-            for at in (index, index + 1, index - 1):
-                if not 0 <= at < len(self.rows) or (at != index and _TOTAL.search(self.rows[at].text)):
+            alone = len(row.cells) == 1 and len(row.text) <= _ALONE_MAX
+            for at in (index, index + 1, index - 1) if alone else (index,):
+                if not 0 <= at < len(self.rows) or (at != index and _letters(self.rows[at].text) > 0):
                     continue
                 spans = [span for span in _amounts(self.rows[at]) if at != index or span[0] >= mark.end()]
                 if spans:
@@ -113,13 +116,17 @@ class _Block:
         for row in self.rows:
             if amounts(row.text, decimals_required=True):
                 break
-            opening += sum(character.isalpha() for character in row.text) >= _LETTERS_MIN
+            opening += _letters(row.text) >= _LETTERS_MIN
         return opening >= 2
 
     @property
     def marks(self) -> int:
         """How much it has of a paper, its total aside: 0 to 4."""
         return (self.head >= 0) + bool(self.dates) + bool(self.numbers) + self.foot
+
+
+def _letters(text: str) -> int:
+    return sum(character.isalpha() for character in text)
 
 
 def _amounts(row: Row) -> list[tuple[int, int, int]]:
@@ -165,8 +172,7 @@ def _two_bills(cut: Cut, first: _Block, second: _Block) -> bool:
         return False  # the shop's and the customer's copy, or the slip of the card
     if cut.direction == "above":
         return _one_after_the_other(first, second)
-    least = 1 if cut.crossing == 0 else 2
-    return all(block.opens and block.marks >= least + 1 for block in (first, second))
+    return all(block.opens and block.dates and block.marks >= 2 for block in (first, second))
 
 
 def _one_after_the_other(upper: _Block, lower: _Block) -> bool:
