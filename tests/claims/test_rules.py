@@ -14,7 +14,7 @@ from models import registry
 def test_thresholds_change_only_together_with_the_version() -> None:
     assert to_plain(RULES) == snapshot(
         {
-            "version": "3.4",
+            "version": "3.5",
             "code": 2,
             "paper_read_confidence_min": 0.8,
             "nose_accept_similarity_min": 0.48,
@@ -40,6 +40,7 @@ def test_thresholds_change_only_together_with_the_version() -> None:
             "rounds_asked_max": 2,
             "paper_accepted_required": True,
             "paper_field_confidence_min": 0.9,
+            "hospital_name_edits_max": 1,
             "name_dots": "·•・‧∙⋅・.",
             "name_masks": "*×※●○",
             "name_mask_any_length": True,

@@ -170,13 +170,17 @@ def _in_parts(
     told = [part for part in further if isinstance(part, FieldReading) and int(part.value)]
     if not isinstance(first, FieldReading):
         if isinstance(whole, FieldReading) and told:
-            return RefusedField(name, f"{whole.value} may or may not have {told[0].value} in it")
+            return RefusedField(name, f"the paper says {_units(whole.value)} and {_units(told[0].value)}")
         return whole
     summed = int(first.value) + sum(int(part.value) for part in told)
     if isinstance(whole, FieldReading) and int(whole.value) != summed:
-        return RefusedField(name, f"its parts come to {summed}, the paper says {whole.value}")
+        return RefusedField(name, f"the paper says {_units(str(summed))} and {_units(whole.value)}")
     confidence = min(part.confidence for part in (first, *told))
     return replace(first, value=str(summed), confidence=confidence) if told else first
+
+
+def _units(minor: str) -> str:
+    return f"{int(minor) // 100}.{int(minor) % 100:02d}"
 
 
 def _told(

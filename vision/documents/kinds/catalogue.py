@@ -98,13 +98,13 @@ def set_wide(pattern: str) -> str:
 
 # Words for any sum, day or number: what stands directly before one makes it another (统筹合计, 打印时间, 原发票号码).
 _ANY_SUM: Final = (
-    r"[合总共]\s{0,3}计|金\s{0,3}额|总?额|总价|费用|小写|现金|支付|自[付费理]|应[收付]|实[收付]|结算|报销|统筹|余额"
+    r"[合总共]\s{0,3}计|金\s{0,3}额|总?额|总价|费用|小写|现金|支付|自[付费理]|应[收付]|实[收付]|结算|报销|统筹|基金|余额"
 )
 _ANY_DAY: Final = r"日\s{0,3}期|时\s{0,3}间"
 # What says no more than the word for a sum behind it, or ends what stands before the label.
 _SAME_SUM: Final = (
     "元", "圆", "整", "币", "本次", "本单", "本票", "订单", "医疗", "门诊", "急诊", "住院", "费用", "金额", "收费", "消费",
-    "票据", "全部", "各项", "实际", "发生", "最终", "合计", "总计", "共计", "基本", "职工", "居民", "城乡", "医保", "个人应付",
+    "票据", "全部", "各项", "实际", "发生", "最终", "合计", "总计", "共计", "个人应付",
 )  # fmt: skip
 _OTHER_DAY: Final = ("打印", "补打", "制表", "出生", "到期", "截止", "有效", "生产", "预约", "复诊", "复查", "下次")
 _OTHER_NUMBER: Final = ("原", "蓝字", "对应", "红字")
@@ -168,6 +168,7 @@ class FieldRule(_Entry):
     most digits of a number. values: of a choice, each with the pattern that means it. spaces: a text may contain
     spaces. minus: the amount may be printed with a minus before it, as discounts are, and counts without it. once: a
     paper has the first label once; two different values beside it come from two papers, and neither is taken.
+    not_printing: a date beside a word for printing is doubted, as the paper may be printed again later.
     further: labels of further amounts that belong to the field and are added to the first, such as other funds of the
     state insurance. whole: labels of all of them in one sum.
     """
@@ -181,6 +182,7 @@ class FieldRule(_Entry):
     spaces: bool = False
     minus: bool = False
     once: bool = False
+    not_printing: bool = False
     further: tuple[Annotated[FieldLabel, BeforeValidator(_label)], ...] = ()
     whole: tuple[Annotated[FieldLabel, BeforeValidator(_label)], ...] = ()
 
