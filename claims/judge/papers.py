@@ -221,9 +221,7 @@ def _problems(product: Product, paper: PaperFact, rules: Rules) -> list[Reason]:
     nearly = _nearly_listed(product, paper, rules)
     if nearly:
         why = f"hospital: {paper.value('hospital')} is nearly {nearly}, which the terms name"
-        problems.append(
-            reason("paper_doubtful", "hospital", "read surely", evidence_id=paper.evidence_id, detail=why)
-        )
+        problems.append(reason("paper_doubtful", "hospital", "read surely", evidence_id=paper.evidence_id, detail=why))
     return problems
 
 

@@ -14,7 +14,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from vision.documents.text.page import PageText, TextLine
+from vision.documents.text.page import PageText
 
 Mask = npt.NDArray[np.bool_]
 Direction = Literal["beside", "above", "turned"]
@@ -28,7 +28,9 @@ class CutLimits:
     by how many heights of a line the boxes of two blocks may reach across the cut, as the reader draws boxes a little
     too wide. crossing_max: lines across the cut, of those that the reader ran together where two papers touch.
     cuts_max: of one direction, the widest gaps first.
-    upright_ratio: a line is upright that is so many times taller than wide.
+    upright_ratio: a line is upright that is so many times taller than wide, and lies if it is as much wider.
+    turned_lines_min: in the smaller block of two that are turned against each other. turned_shared_ratio_max: by how
+    much of the smaller one they may overlap.
     """
 
     degrees: tuple[float, ...] = (0.0, -3.0, 3.0, -6.0, 6.0, -10.0, 10.0)
@@ -84,9 +86,7 @@ def cuts(page: PageText, limits: CutLimits = LIMITS) -> Iterator[Cut]:
             yield Cut(before, ~before, direction, crossing)
 
 
-def _gaps(
-    along: npt.NDArray[np.float64], height: float, limits: CutLimits
-) -> Iterator[tuple[float, Mask, int]]:
+def _gaps(along: npt.NDArray[np.float64], height: float, limits: CutLimits) -> Iterator[tuple[float, Mask, int]]:
     """Yield (width of the gap, lines before it, lines across it) for each place where a cut may be.
 
     along: where the corners of each line lie, across the cut.
@@ -109,21 +109,20 @@ def _gaps(
 def _turned(page: PageText, limits: CutLimits) -> Iterator[Cut]:
     """Yield the block of lines that lie and that of lines that stand upright, if they do not lie within each other: on
     one paper only single words stand upright."""
-    upright = np.array([_is_upright(line, limits) for line in page.lines])
-    if min(int(upright.sum()), int((~upright).sum())) < limits.turned_lines_min:
+    corners = np.array([line.corners for line in page.lines], dtype=np.float64)
+    wide, tall = np.ptp(corners[:, :, 0], axis=1), np.ptp(corners[:, :, 1], axis=1)
+    lying, upright = wide > limits.upright_ratio * tall, tall > limits.upright_ratio * wide
+    if min(int(upright.sum()), int(lying.sum())) < limits.turned_lines_min:
         return
-    middles = np.array([np.mean(line.corners, axis=0) for line in page.lines])
-    boxes = [np.percentile(middles[group], (5, 95), axis=0) for group in (upright, ~upright)]
+    middles = corners.mean(axis=1)
+    boxes = [np.percentile(middles[group], (5, 95), axis=0) for group in (upright, lying)]
     low, high = np.maximum(boxes[0][0], boxes[1][0]), np.minimum(boxes[0][1], boxes[1][1])
     shared = float(np.prod(np.clip(high - low, 0, None)))
     least = min(float(np.prod(np.maximum(box[1] - box[0], 1.0))) for box in boxes)
-    if shared <= limits.turned_shared_ratio_max * least:
-        yield Cut(~upright, upright, "turned")
-
-
-def _is_upright(line: TextLine, limits: CutLimits) -> bool:
-    xs, ys = [x for x, _ in line.corners], [y for _, y in line.corners]
-    return len(line.text) >= 3 and max(ys) - min(ys) > limits.upright_ratio * (max(xs) - min(xs))
+    characters = np.array([len(line.text) for line in page.lines])
+    share = min(characters[upright].sum(), characters[lying].sum()) / max(1, characters.sum())
+    if share >= limits.characters_ratio_min and shared <= limits.turned_shared_ratio_max * least:
+        yield Cut(lying, upright, "turned")
 
 
 def part(page: PageText, chosen: Mask) -> PageText:

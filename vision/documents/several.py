@@ -29,7 +29,8 @@ from vision.documents.text.page import UNKNOWN, PageText, PaperReading, TextLine
 
 # Totals in the languages of papers that travellers bring; their amounts stand in the same row.
 _TOTAL: Final = re.compile(
-    r"小\s?写|价税合计|(?<![\u4e00-\u9fff])(?:金额|费用)?(?:合\s{0,3}[计計]|[总總共]\s{0,3}[计計额額]|总[金费][额用])|实[付收]|应[付收]"
+    r"小\s?写|价税合计|实[付收]|应[付收]"
+    r"|(?<![\u4e00-\u9fff])(?:金额|费用)?(?:合\s{0,3}[计計]|[总總共]\s{0,3}[计計额額]|总[金费][额用])"
     r"|(?<!SUB)(?<!SUB[ -])\bT[O0]TA[LI]"
     r"|\b(?:TOTALE|SUMME|GESAMT\w*|MONTANT|IMPORTE|ИТОГО|TOPLAM|RAZEM|AMOUNT\s(?:DUE|PAID|PAYABLE)|BALANCE\sDUE)\b|합계|총액|รวม",
     re.IGNORECASE,
@@ -40,10 +41,13 @@ _NO_TOTAL: Final = re.compile(
 )
 _BIRTH: Final = re.compile(r"出生|生日|有效期|BIRTH|EXPIR", re.IGNORECASE)
 _NUMBER: Final = re.compile(
-    r"(?:票据|发票|收据|小票|流水|单据|交易|订单|结算|收费|运单|快递|处方|凭证|账单|退货|寄件)(?:编?号码?|编号|代?码)"
+    r"(?:票据|发票|收据|小票|流水|单据|交易|订单|结算|收费|运单|快递|处方|凭证|账单|退货|寄件)单?(?:编?号码?|代?码)"
     r"|(?:^|(?<=\s))(?:单号|编号|票号|N[Oo0]\s?[.:°º])"
     r"|(?:INVOICE|RECEIPT|BILL|CHECK|DOC(?:UMENT)?|SLIP|TICKET|ORDER|TRANS(?:ACTION)?|TXN|INV|RCPT)\s?(?:NO|NUM(?:BER)?|#)",
     re.IGNORECASE,
+)
+_HOUSE: Final = re.compile(
+    r"(?:医院|诊所|诊疗中心|卫生院|服务中心|门诊部|保健院|公司|超市|商[店场行]|[便零]\S{0,3}店|药[房店]|餐[厅馆])(?:\W|$)"
 )
 _DIGITS: Final = re.compile(r"[A-Z]{0,4}[-/]?\d[\dA-Z/-]{3,}", re.IGNORECASE)
 _FOOT: Final = re.compile(
@@ -106,8 +110,10 @@ class _Block:
     @cached_property
     def head(self) -> int:
         """The row of its title, firm, address or telephone, -1 if none of its first rows has any."""
-        near = self.rows[:_HEAD_ROWS_MAX]
-        return next((at for at, row in enumerate(near) if self.titles.search(row.text) or receipt.heads(row.text)), -1)
+        return next((at for at, row in enumerate(self.rows[:_HEAD_ROWS_MAX]) if self._heads(row.text)), -1)
+
+    def _heads(self, text: str) -> bool:
+        return self.titles.search(text) is not None or _HOUSE.search(text) is not None or receipt.heads(text)
 
     @cached_property
     def opens(self) -> bool:
@@ -151,12 +157,14 @@ def several_papers(
         return bool(flags[cut.first].any() and flags[cut.second].any())
 
     for cut in (*_in_regions(page, regions), *cuts(page)):
+        if cut.direction == "turned":
+            return _kinds(page, cut, today, catalogue)
         bills, papers = both(summed, cut) and both(marked, cut), both(titled, cut)
         if not bills and not papers:
             continue
         first, second = part(page, cut.first), part(page, cut.second)
         if bills and _two_bills(cut, _Block(first, titles), _Block(second, titles)):
-            return " and ".join(parse(block, today, catalogue).kind for block in (first, second))
+            return _kinds(page, cut, today, catalogue)
         if papers:
             readings = [parse(block, today, catalogue) for block in (first, second)]
             if all(_whole(reading, catalogue) for reading in readings) and _differ(*readings):
@@ -164,11 +172,16 @@ def several_papers(
     return ""
 
 
+def _kinds(page: PageText, cut: Cut, today: date, catalogue: Catalogue) -> str:
+    return " and ".join(parse(part(page, lines), today, catalogue).kind for lines in (cut.first, cut.second))
+
+
 def _two_bills(cut: Cut, first: _Block, second: _Block) -> bool:
     """True if both blocks have a total and enough else of a paper, and their totals or days differ."""
     if not first.totals or not second.totals:
         return False
-    if first.totals.keys() & second.totals.keys() and (first.dates & second.dates or not first.dates or not second.dates):
+    same_day = first.dates & second.dates or not first.dates or not second.dates
+    if same_day and first.totals.keys() & second.totals.keys():
         return False  # the shop's and the customer's copy, or the slip of the card
     if cut.direction == "above":
         return _one_after_the_other(first, second)

@@ -3,6 +3,7 @@ fees where a name stands. Each honest form beside it is still read."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -30,7 +31,18 @@ def read(page_of: Any, *parts: Any) -> PaperReading:
 
 @pytest.mark.parametrize(
     "beside",
-    ["统筹合计", "医保合计", "个人合计", "自付合计", "自费合计", "小计", "优惠合计", "预交合计", "医保结算合计", "报销总额"],
+    [
+        "统筹合计",
+        "医保合计",
+        "个人合计",
+        "自付合计",
+        "自费合计",
+        "小计",
+        "优惠合计",
+        "预交合计",
+        "医保结算合计",
+        "报销总额",
+    ],
 )
 @pytest.mark.parametrize("first", [True, False])
 def test_the_sum_of_a_part_is_not_the_total(page_of: Any, beside: str, first: bool) -> None:
@@ -41,7 +53,9 @@ def test_the_sum_of_a_part_is_not_the_total(page_of: Any, beside: str, first: bo
     assert alone.value("total_minor") == ""
 
 
-@pytest.mark.parametrize("label", ["合计", "金额合计", "医疗费用合计", "本次合计", "门诊费用合计", "人民币合计", "总金额"])
+@pytest.mark.parametrize(
+    "label", ["合计", "金额合计", "医疗费用合计", "本次合计", "门诊费用合计", "人民币合计", "总金额"]
+)
 def test_a_word_that_says_no_more_than_the_label_may_stand_before_it(page_of: Any, label: str) -> None:
     assert read(page_of, HEAD, ITEMS, [[f"{label}：1000.00"]]).value("total_minor") == "100000"
 
@@ -62,8 +76,6 @@ def test_a_word_that_says_no_more_than_the_label_may_stand_before_it(page_of: An
     ],
 )
 def test_a_label_is_not_the_end_of_another(format_name: str, label: str, text: str, matches: bool) -> None:
-    import re
-
     assert (re.search(whole_word(label, format_name), text) is not None) is matches
 
 
@@ -112,7 +124,8 @@ def test_a_year_a_day_or_a_share_is_no_amount(page_of: Any, shown: str) -> None:
     "rows",
     [
         [["项目", (400, "金额"), (600, "自付")], ["西药费", (400, "800.00"), (600, "80.00")]],
-        [["项目", (400, "金额"), (600, "自付比例"), (800, "自付金额")], ["西药费", (400, "800.00"), (600, "10%"), (800, "80.00")]],
+        [["项目", (400, "金额"), (600, "自付比例"), (800, "自付金额")],
+         ["西药费", (400, "800.00"), (600, "10%"), (800, "80.00")]],
         [["项目", (400, "自付金额"), (600, "金额")], ["西药费", (400, "80.00"), (600, "800.00")]],
         [["项目", (400, "金额"), (600, "优惠金额")], ["西药费", (400, "800.00"), (600, "0.00")]],
         [["项目", (400, "金额"), (600, "自费金额")], ["西药费", (400, "800.00 80.00")]],  # run together by the reader
@@ -132,7 +145,11 @@ def test_an_item_of_a_vat_invoice_costs_its_net_amount_not_its_tax(page_of: Any,
         page_of,
         [["电子发票（普通发票）"], ["发票号码：26332000000001234567", (700, "开票日期：2026年03月09日")]],
         [["购买方名称：张三", (700, "销售方名称：杭州甲有限公司")]],
-        [["项目名称", (700, "金额"), (820, "税率"), (960, "税额")], ["*餐饮服务*餐饮费", *row], ["*餐饮服务*餐饮费", *row]],
+        [
+            ["项目名称", (700, "金额"), (820, "税率"), (960, "税额")],
+            ["*餐饮服务*餐饮费", *row],
+            ["*餐饮服务*餐饮费", *row],
+        ],
         [["合计", (700, "2039.66"), (960, "61.18")], ["价税合计（大写）贰仟壹佰圆捌角肆分", (700, "（小写）2100.84")]],
     )
     assert [item.amount_minor for item in reading.items] == [101983, 101983]
@@ -159,3 +176,48 @@ def test_a_fee_is_no_patient(page_of: Any, fee: str) -> None:
     assert reading.value("patient") == ""
     named = read(page_of, head, [["姓名", (300, "性别")], ["费翔", (300, "男")]], [["合计：1000.00"]])
     assert named.value("patient") == "费翔"
+
+
+PARKING = [
+    ["CITY PARKING LTD"],
+    ["12, QUAY STREET"],
+    ["TEL: 555-0142"],
+    ["TICKET NO: 00441"],
+    ["DATE: 03/09/2026 14:02"],
+]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [["Amount Incl. GST", (500, "5.00")], ["Accepted total", (500, "10.00")], ["Change", (500, "5.00")]],
+        [["TOTAL", (500, "5.00")], ["TOTAL TENDERED", (500, "10.00")], ["CHANGE", (500, "5.00")]],
+        [["TOTAL", (500, "5.00")], ["TOTAL CASH IN", (500, "10.00")], ["CHANGE DUE", (500, "5.00")]],
+        [["TOTAL", (500, "5.00")], ["CASH", (500, "12.00")], ["CHANGE", (500, "7.00")]],
+        [["TOTAL", (500, "5.00")], ["CASH", (500, "5.00")], ["CHANGE", (500, "0.00")]],
+    ],
+)
+def test_cash_handed_over_is_no_total(page_of: Any, end: Any) -> None:
+    assert read(page_of, PARKING, end).value("total_minor") == "500"
+
+
+def test_an_amount_with_its_tax_is_the_total_without_any_change(page_of: Any) -> None:
+    end = [["TOTAL", (500, "10.00")], ["VISA", (500, "10.00")]]
+    assert read(page_of, PARKING, end).value("total_minor") == "1000"
+
+
+@pytest.mark.parametrize(
+    ("head", "company", "address"),
+    [
+        (["Old Mill Bakery", "Unit 4, Harbour Yard", "Newport NP20 1AB", "VAT 123 4567 89"], "Old Mill Bakery",
+         "Unit 4, Harbour Yard Newport NP20 1AB"),
+        (["SUNSET DINER LLC", "4410 Ocean Avenue", "Springfield, OR 97477", "(541) 555-0142"], "SUNSET DINER LLC",
+         "4410 Ocean Avenue Springfield, OR 97477"),
+        (["RIVERSIDE PHARMACY PTE LTD", "88 Clarke Quay Road, 02-11", "Singapore 179024", "Tel: 6555 0142"],
+         "RIVERSIDE PHARMACY PTE LTD", "88 Clarke Quay Road, 02-11 Singapore 179024"),
+    ],
+)  # fmt: skip
+def test_a_merchant_anywhere_is_told_from_its_address(page_of: Any, head: Any, company: str, address: str) -> None:
+    end = [["RECEIPT NO: 00441"], ["DATE: 03/09/2026 14:02"], ["Bread", (500, "5.00")], ["TOTAL", (500, "5.00")]]
+    reading = read(page_of, [[row] for row in head], end)
+    assert (reading.value("company"), reading.value("address")) == (company, address)

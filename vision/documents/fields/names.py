@@ -35,9 +35,11 @@ _NO_NAMES: Final = frozenset(
         "宣传强制安全成功和解",
     )
 )
-# Endings of what a bill charges for and of its headings (挂号费, 中成药, 合计): nobody is called so, whatever the surname.
+# Endings of what a bill charges for and of its headings (挂号费, 中成药, 合计): nobody is called so, whatever the
+# surname.
 _THING: Final = re.compile(
-    r"(?:[费款额]|[合小总共]计|金额|数量|单价|票据|发票|收据|药|药品|检查|治疗|化验|检验|材料|床位|护理|手术|麻醉|挂号|诊查|输液|注射|处置)$"
+    r"(?:[费款额]|[合小总共]计|数量|单价|票据|发票|收据|药|药品|检查|治疗|化验|检验|材料|床位|护理|手术|麻醉|挂号|诊查"
+    r"|输液|注射|处置)$"
 )
 _HONORIFIC: Final = re.compile(r"(?<=[\u3400-\u9fff*]{2})(?:先生|女士|小姐|太太|同学|同志)$")
 _CHINESE: Final = re.compile(r"[\u3400-\u9fff·*]+")

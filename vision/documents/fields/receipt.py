@@ -60,8 +60,8 @@ _NOT_COMPANY = re.compile(
 )
 # Registration and tax numbers, telephones: rows between the merchant's name and the list.
 _REGISTRATION = re.compile(
-    r"\b(?:GST|SST|REG|ROC|BRN|BR\sNO|CO\.?\s?NO|COMPANY\s?NO|TEL|TE1|PHONE|FAX|MOBILE|H/?P|E-?MAIL|WWW|HOTLINE)\b"
-    r"|^\W*\(?\d{5,7}-?[A-Z]\)?\W*$|电话|\+?\d{2,4}\s?-\s?\d{3,4}\s?\d{3,4}",
+    r"\b(?:GST|SST|VAT|ABN|TIN|UEN|REG|ROC|BRN|BR\sNO|CO\.?\s?NO|COMPANY\s?NO|TEL|TE1|PHONE|FAX|MOBILE|H/?P|E-?MAIL|WWW|HOTLINE)\b"
+    r"|^\W*\(?\d{5,7}-?[A-Z]\)?\W*$|电话|\(\d{3}\)\s?\d{3}|\+?\d{2,4}\s?-\s?\d{3,4}\s?\d{3,4}",
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(
@@ -84,7 +84,8 @@ DATE_RULE: Final = FieldRule.model_validate(
     {"format": "date", "labels": [r"日期|DATE|交易时间|时间", "PRINTED"], "anywhere": True}
 )
 _CASH = re.compile(
-    r"\bCASH\b|现金|收现|\bTENDER|\bPAID\b|\b(?:RECEIVED|ACCEPTED|INSERTED|DEPOSITED|COLLECTED|HANDED|GIVEN)\b", re.IGNORECASE
+    r"\bCASH\b|现金|收现|\bTENDER|\bPAID\b|\b(?:RECEIVED|ACCEPTED|INSERTED|DEPOSITED|COLLECTED|HANDED|GIVEN)\b",
+    re.IGNORECASE,
 )
 _CHANGE = re.compile(r"\bCHANGE\b|\bBALANCE RETURNED\b|找[零回赎]", re.IGNORECASE)
 _PAID = re.compile(
@@ -319,6 +320,8 @@ def _company(rows: Sequence[Row]) -> tuple[FieldReading, int] | None:
             if chosen:
                 break
             continue
+        if chosen and _PART_OF_ADDRESS.search(bare) and not _COMPANY_END.search(bare):
+            break
         chosen.append(index)
         if _COMPANY_END.search(bare) or len(chosen) == _NAME_ROWS_MAX:
             break
@@ -373,8 +376,9 @@ def _address(rows: Sequence[Row], begin: int) -> FieldReading | None:
 
 
 def _no_address(text: str) -> bool:
-    bracketed = re.fullmatch(r"\W*\([^()]*\)\W*", text) is not None
-    return bool(bracketed or re.search(r"\d{7,}", text) or _REGISTRATION.search(text) or _ADDRESS_END.search(text) or amounts(text, True))
+    """True if a row is in brackets, has a long number or a word for one, or a price."""
+    apart = re.fullmatch(r"\W*\([^()]*\)\W*", text) or re.search(r"\d{7,}", text) or amounts(text, True)
+    return bool(apart or _REGISTRATION.search(text) or _ADDRESS_END.search(text))
 
 
 def _apart(upper: Row, lower: Row) -> bool:
