@@ -68,6 +68,9 @@ class Rules:
     paper_currency_required: bool = False
     # Since 3.5, before which no paper had a standing: nothing is paid on a paper that says that it is no paid bill.
     paper_standing_required: bool = False
+    # Since 3.5, before which such a hospital was another one: a name that differs from a listed one by so many
+    # characters is doubted.
+    hospital_name_edits_max: int = 0
     # Characters left out between the parts of a name, and those that stand for a letter that a paper hides.
     name_dots: str = "·"
     name_masks: str = "*×"
@@ -170,6 +173,8 @@ RULES = Rules(
     # A policy choice: void, refunded, estimated, unpaid, copied or sample papers are no loss that anybody bore.
     paper_standing_required=True,
     paper_field_confidence_min=0.9,  # a policy choice: above it a better picture is seldom the remedy
+    # A policy choice: a seal hides a character of a name now and then, seldom two; a person compares them.
+    hospital_name_edits_max=1,
     name_dots="·•・‧∙⋅・.",
     name_masks="*×※●○",
     name_mask_any_length=True,

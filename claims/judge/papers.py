@@ -13,6 +13,7 @@ from claims.benefit import amount_on, own_cost
 from claims.decision import Ground, Reason
 from claims.evidence import PaperFact, UnmeasuredFact, UnmeasuredPaper
 from claims.formulas.registry import formula_of, with_terms
+from claims.hospitals import HospitalTerms, near_miss
 from claims.insured_claim import InsuredClaim
 from claims.judge import agreement, currency, standing
 from claims.judge.cover import first_covered_day, last_covered_day, local_date
@@ -240,7 +241,19 @@ def _problems(product: Product, paper: PaperFact, rules: Rules) -> list[Reason]:
                 detail=paper.name,
             )
         )
+    nearly = _nearly_listed(product, paper, rules)
+    if nearly:
+        why = f"hospital: {paper.value('hospital')} is nearly {nearly}, which the terms name"
+        problems.append(reason("paper_doubtful", "hospital", "read surely", evidence_id=paper.evidence_id, detail=why))
     return problems
+
+
+def _nearly_listed(product: Product, paper: PaperFact, rules: Rules) -> str:
+    """Return the listed hospital that a bill's nearly is: taken for another one it would be paid by the wrong list."""
+    _, terms = with_terms(product)
+    if paper.kind not in product.evidence.papers or not isinstance(terms, HospitalTerms):
+        return ""
+    return near_miss(terms, paper, rules.hospital_name_edits_max)
 
 
 def _missing_amounts(product: Product, paper: PaperFact) -> list[str]:

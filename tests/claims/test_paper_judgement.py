@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from claims.decision import Decision, Ground, Outcome
 from claims.evidence import FieldDoubt, PaperFact
+from claims.hospitals import Hospital, HospitalTerms, near_miss
 from claims.judge.papers import CODE_BY_CHECK, doubtful_fields
 from claims.names import same_name
 from claims.paper_keys import identities
@@ -151,6 +152,42 @@ def test_a_bill_of_an_excluded_hospital_is_declined_on_its_clause_and_a_doubtful
     assert outcome(case, faint)[0] is Outcome.ASK
     beside = case.with_facts(papers=(named, invoice(evidence_id="paper-1", number="9876543210"))).decision()
     assert (beside.outcome, beside.payout) == (Outcome.PAY, yuan(40_000))
+
+
+@pytest.mark.parametrize(
+    ("shown", "doubted"),
+    [
+        ("康养之诊所", True),  # a seal covers a character
+        ("康养之家诊断所", True),
+        ("康养之象诊所", True),
+        ("康养之家诊所", False),
+        ("康养之家中心诊所", False),
+        ("杭州市第一人民医院", False),
+    ],
+)
+def test_a_hospital_that_is_nearly_a_listed_one_is_neither_it_nor_another(shown: str, doubted: bool) -> None:
+    case = in_order("outpatient_medical")
+    bill = invoice()
+    named = replace(bill, fields=tuple(replace(f, value=shown) if f.name == "hospital" else f for f in bill.fields))
+    decision = case.with_facts(papers=(named,)).decision()
+    reasons = [reason for reason in decision.reasons if reason.code == "paper_doubtful"]
+    assert bool(reasons) is doubted
+    if doubted:
+        assert decision.outcome in (Outcome.ASK, Outcome.REFER)
+        assert reasons[0].detail == f"hospital: {shown} is nearly 康养之家诊所, which the terms name"
+
+
+def test_hospitals_of_one_town_that_differ_by_their_number_are_two() -> None:
+    terms = HospitalTerms(designated_hospitals=(Hospital(name="杭州市第二人民医院"),))
+
+    def nearly(shown: str) -> str:
+        bill = invoice()
+        fields = tuple(replace(f, value=shown) if f.name == "hospital" else f for f in bill.fields)
+        return near_miss(terms, replace(bill, fields=fields), 1)
+
+    assert nearly("杭州市第人民医院") == "杭州市第二人民医院"
+    assert nearly("杭州市第一人民医院") == nearly("杭州市第二人民医院") == nearly("宁波市第三医院") == ""
+    assert near_miss(terms, invoice(), 0) == ""  # as decisions before rules 3.5 took it
 
 
 def test_used_up_days_decline_by_the_limit() -> None:

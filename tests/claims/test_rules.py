@@ -42,6 +42,7 @@ def test_thresholds_change_only_together_with_the_version() -> None:
             "paper_field_confidence_min": 0.9,
             "paper_currency_required": True,
             "paper_standing_required": True,
+            "hospital_name_edits_max": 1,
             "name_dots": "·•・‧∙⋅・.",
             "name_masks": "*×※●○",
             "name_mask_any_length": True,

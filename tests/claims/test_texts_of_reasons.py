@@ -362,6 +362,9 @@ COMPARED_BY_CHECK = {
     "a_check_of_tomorrow": ("a < b",),
 }  # fmt: skip
 DOUBTS = (
+    "2026-03-04 is the day of printing",
+    "the change tells that it was handed over, not owed",
+    "杭州市第人民医院 is nearly 杭州市第二人民医院, which the terms name",
     "林秀英 is told from its like by its place alone",
     "the paper says 市第一人民医院 and 市人民医院",
     "林秀英 is read as owner, too",

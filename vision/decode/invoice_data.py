@@ -15,7 +15,7 @@ from typing import Final
 from PIL import Image
 
 from vision.decode.pages_drawn import Lines, drawn_page
-from vision.decode.pen import Pen, spelled, width_px
+from vision.decode.page_pen import PagePen, spelled, width_px
 from vision.decode.pixels import DecodedPixels, PictureRefused
 from vision.decode.signature import FileSignature
 from vision.decode.xml_tree import XmlNode, XmlRefused, read_xml
@@ -185,7 +185,7 @@ def draw(file: bytes) -> DecodedPixels:
         raise PictureRefused("broken", f"{refused}; send the invoice as PDF or OFD") from None
     lines = laid_out(data)
     height = round(max(y for _, y, _, _ in lines)) + 80
-    pen = Pen(Image.new("RGB", (_WIDTH_PX, max(700, height)), "white"))
+    pen = PagePen(Image.new("RGB", (_WIDTH_PX, max(700, height)), "white"))
     for x, y, text, size in lines:
         pen.write(spelled(text, x, y, size), size)
     return drawn_page(pen.picture, pen.lines, signature=signature_plain(FileSignature(present=data.signed)))

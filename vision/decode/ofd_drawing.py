@@ -22,7 +22,7 @@ from formats.header import read_header
 from formats.sniff import media_type
 from vision.decode.archive import Archive, resolved
 from vision.decode.colour import BROKEN
-from vision.decode.pen import BLACK, Glyph, Ink, Pen, spelled, width_px
+from vision.decode.page_pen import BLACK, Glyph, Ink, PagePen, spelled, width_px
 from vision.decode.pixels import FORMATS, PictureRefused
 from vision.decode.text_layer import CHARACTERS_MAX
 from vision.decode.xml_tree import XmlNode, read_xml
@@ -105,7 +105,7 @@ class Drawing:
 
     def __init__(self, archive: Archive, parts: PageParts, scale: float) -> None:
         size = (max(1, round(parts.width_mm * scale)), max(1, round(parts.height_mm * scale)))
-        self.pen = Pen(Image.new("RGB", size, "white"))
+        self.pen = PagePen(Image.new("RGB", size, "white"))
         self._archive = archive
         self._parts = parts
         self._scale = scale

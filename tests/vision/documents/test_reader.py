@@ -21,7 +21,7 @@ import zxingcpp
 from PIL import Image
 
 from fixtures import papers as drawn
-from fixtures.papers import FLAT, Capture, RenderedPaper, render_receipt
+from fixtures.papers import FLAT, Capture, RenderedPaper, render_paper, render_receipt
 from fixtures.papers.draw import Page
 from models.errors import ModelMissing
 from models.ocr_build import default_target
@@ -287,6 +287,21 @@ def test_two_bills_in_one_photo_are_never_mixed(reader: Reader, decoder: Decoder
     result = reader.read(pasted(pages, beside))
     assert isinstance(result, Unmeasured), result
     assert "photograph one at a time" in result.reason
+
+
+@pytest.mark.parametrize("layouts", [("mono_english", "cafe_bill_blind"), ("thermal_english", "till_english")])
+def test_two_english_receipts_that_touch_are_never_mixed(
+    reader: Reader, decoder: Decoder, layouts: tuple[str, str]
+) -> None:
+    """White on white: only the print tells where one ends."""
+    papers = (render_paper("receipt", seed, layout=name, capture=FLAT) for seed, name in enumerate(layouts))
+    pages = [picture_of(paper, decoder).pixels for paper in papers]
+    height = max(page.shape[0] for page in pages)
+    sheets = [np.pad(page, ((0, height - page.shape[0]), (0, 0), (0, 0)), constant_values=250) for page in pages]
+    both = np.ascontiguousarray(np.hstack(sheets))
+    result = reader.read(Picture(both, both.shape[1], both.shape[0], "image/jpeg", "", NO_EXIF))
+    assert isinstance(result, Unmeasured), result
+    assert "two papers" in result.reason
 
 
 def test_a_bill_and_a_slip_in_one_photo_are_never_mixed(reader: Reader, decoder: Decoder) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from vision.documents.fields import capital, receipt
+from vision.documents.fields import capital, names, receipt
 from vision.documents.fields.formats import BARE_WEIGHT, SHAPES, tracking_without_label
 from vision.documents.fields.names import unlike_a_name
 from vision.documents.fields.values import FieldResult, date_by_rule, from_found, unlabelled_dates
 from vision.documents.kinds.catalogue import FieldLabel, FieldRule, PaperKind
 from vision.documents.text.layout import PLACE, FoundText, Row, ahead, beside, labelled, piece, under
-from vision.documents.text.normalise import AMOUNT_MINOR_END, NEGATIVE
+from vision.documents.text.normalise import AMOUNT_MINOR_END, NEGATIVE, amounts
 from vision.documents.text.page import FieldReading, PageBox, RefusedField
 from vision.documents.text.parts import OTHER_PART, parts
 from vision.measurement import Unmeasured
@@ -28,6 +29,9 @@ _COMMON_HEADING = re.compile(
     r"(?:性\s{0,3}别|年\s{0,3}龄|科\s?[室别]|床\s?[号位]|病\s{0,3}区|民\s{0,3}族|职\s{0,3}业|医\s?[生师]|费\s{0,3}别|[住就]院号|门诊号|病[历案]号|处\s{0,3}理|治\s{0,3}疗|登记号|人员类[别型]"
     r"|(?:医保|患者)类[别型]|结算方式|进店\S{0,2}|联系(?:商家|客服|卖家)|单\s{0,3}位|规\s{0,3}格|单\s{0,3}价|品\s?[种系]|种\s{0,3}类|体\s{0,3}重|毛\s{0,3}色|序\s{0,3}号|[\u4e00-\u9fff]{1,3}员|签?章|(?:纳税人识别|统一社会信用|开户行).*)\W*"
 )
+# What follows a number that is no amount: a day, a count, a share.
+_OTHER_UNIT = re.compile(r"\s?(?:[年月日天次岁%‰]|[-/.]\d|个月)")
+_YEAR = re.compile(r"(?:19|20)\d\d")
 # Labels of long numbers that are not the carrier's.
 _OTHER_NUMBER = re.compile(r"订单|身份证|客服|电话|[账帐]号|卡号")
 
@@ -88,6 +92,8 @@ def _find(
         return None
     if rule.format in _FINDERS:
         return _FINDERS[rule.format](rows, name, rule)
+    if rule.further or rule.whole:
+        return _in_parts(rows, name, rule, headings, parts_headed)
     field = _by_shape(rows, name, rule, headings, parts_headed)
     return _weight_by_heading(rows, name, rule) if field is None and rule.format == "weight" else field
 
@@ -146,6 +152,37 @@ def _by_shape(
     return unlikely or (next(unlabelled(rows, name, rule), None) if rule.anywhere else None)
 
 
+def _in_parts(
+    rows: Sequence[Row], name: str, rule: FieldRule, headings: re.Pattern[str], parts_headed: Sequence[str]
+) -> FieldResult:
+    """Return an amount that the paper states in several parts, in one sum, or both; refuse it if these differ. Without
+    the first part, further ones may be in the sum or beside it, so neither is taken."""
+
+    def of(labels: tuple[FieldLabel, ...]) -> FieldResult:
+        alone = rule.model_copy(update={"labels": labels, "further": (), "whole": ()})
+        return _by_shape(rows, name, alone, headings, parts_headed) if labels else None
+
+    first, whole = of(rule.labels), of(rule.whole)
+    further = [part for label in rule.further if (part := of((label,))) is not None]
+    refused = next((part for part in (first, whole, *further) if isinstance(part, RefusedField)), None)
+    if refused is not None:
+        return refused
+    told = [part for part in further if isinstance(part, FieldReading) and int(part.value)]
+    if not isinstance(first, FieldReading):
+        if isinstance(whole, FieldReading) and told:
+            return RefusedField(name, f"the paper says {_units(whole.value)} and {_units(told[0].value)}")
+        return whole
+    summed = int(first.value) + sum(int(part.value) for part in told)
+    if isinstance(whole, FieldReading) and int(whole.value) != summed:
+        return RefusedField(name, f"the paper says {_units(str(summed))} and {_units(whole.value)}")
+    confidence = min(part.confidence for part in (first, *told))
+    return replace(first, value=str(summed), confidence=confidence) if told else first
+
+
+def _units(minor: str) -> str:
+    return f"{int(minor) // 100}.{int(minor) % 100:02d}"
+
+
 def _told(
     rows: Sequence[Row],
     name: str,
@@ -164,10 +201,21 @@ def _told(
                 if isinstance(value, Unmeasured):
                     yield RefusedField(name, value.reason)  # another amount of the page would be a guess
                     continue
-                if rule.format == "name" and (PLACE.fullmatch(hit.text) or _GOES_ON.match(hit.behind)):
+                if rule.format == "name" and (
+                    PLACE.fullmatch(hit.text) or _GOES_ON.match(hit.behind) or names.of_a_thing(hit.text)
+                ):
+                    continue
+                if rule.format == "amount" and _no_amount(rows, hit):
                     continue
                 if value and not (rule.format in ("name", "text") and _heads(hit, headings)):
                     yield from_found(name, hit, value)
+
+
+def _no_amount(rows: Sequence[Row], hit: FoundText) -> bool:
+    """True if a number is a year, a day, a count or a share, or a bare year where other amounts have their decimals."""
+    if _OTHER_UNIT.match(hit.behind):
+        return True
+    return _YEAR.fullmatch(hit.text.strip()) is not None and any(amounts(row.text, True) for row in rows)
 
 
 def texts_told(rows: Sequence[Row], kind: PaperKind, name: str, rule: FieldRule) -> frozenset[str]:

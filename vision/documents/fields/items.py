@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from vision.documents.kinds.catalogue import ItemTable, PaperKind
-from vision.documents.text.layout import Cell, Row, row_of
+from vision.documents.text.layout import Cell, Row, print_edges, row_of
 from vision.documents.text.normalise import AMOUNT, CURRENCY, amounts
 from vision.documents.text.page import ItemReading
 from vision.documents.text.parts import OTHER_PART
@@ -15,8 +15,9 @@ from vision.documents.text.parts import OTHER_PART
 _UNITS = frozenset("次盒瓶支袋片项张个粒贴日天组套件人份剂付")
 _CLASS_HEADING = r"类别|等级|类型|甲乙"
 _SUM_OF_SOME = r"\W*[小合总共]\s{0,3}计\W*"
-# A further column of amounts: the share that the patient pays.
-_OF_THE_AMOUNT = r"其中|自[付费理]"
+# Further columns of amounts, beside the amount itself: who pays which share of it, its tax, what was taken off.
+_SHARE = re.compile(r"(?:自[付费理]|报销|统筹|医保|优惠|折扣|减免|记账|个人|税)\s{0,3}$")
+_MORE_AMOUNTS = re.compile(r"其中|自[付费理]|报销|统筹|医保|优惠|折扣|减免|记账|个人|税\s{0,3}额|比例|金\s{0,3}额")
 
 # Readings of a lone class character, with the printed one; used only below a class heading.
 _CLASSES = {
@@ -49,13 +50,13 @@ def items(rows: Sequence[Row], kind: PaperKind) -> list[ItemReading]:
     head, *below = _without_part_beside(rows[heading:])
     blocks = _blocks(head, table)
     class_middles = [_middle(cell) for cell in head.cells if re.search(_CLASS_HEADING, cell.text)]
-    column = _amount_column(head, table) if len(blocks) == 1 else None
+    columns = [_amount_column(head, table, *block) for block in blocks]
     sums = _sums(kind)
     lines = []
     for row in below:
         if re.search(table.end, row.text, re.IGNORECASE) or any(sums.fullmatch(cell.text) for cell in row.cells):
             break
-        for left, right in blocks:
+        for (left, right), column in zip(blocks, columns, strict=True):
             cells = [cell for cell in row.cells if left <= _middle(cell) < right]
             item = _item(cells, class_middles if table.classes else (), column)
             if item is not None and not re.fullmatch(_SUM_OF_SOME, item.text):
@@ -84,7 +85,7 @@ def _sums(kind: PaperKind) -> re.Pattern[str]:
 
 
 def _is_heading(text: str, table: ItemTable) -> bool:
-    named = re.search(table.amount, text) is not None and re.search(table.names, text) is not None
+    named = _amount_word(text, table) is not None and re.search(table.names, text) is not None
     return named and re.search(r"\d\.\d{2}", text) is None
 
 
@@ -97,7 +98,7 @@ def _blocks(heading: Row, table: ItemTable) -> list[tuple[float, float]]:
     everything = [(float("-inf"), float("inf"))]
     if table.amount_column:
         return everything
-    ends = [cell.right for cell in heading.cells if re.search(table.amount, cell.text)]
+    ends = [cell.right for cell in heading.cells if _amount_word(cell.text, table)]
     starts = [cell.left for cell in heading.cells if re.search(table.names, cell.text)]
     if len(ends) < 2:
         return everything
@@ -109,27 +110,39 @@ def _blocks(heading: Row, table: ItemTable) -> list[tuple[float, float]]:
     return list(pairwise(edges))
 
 
-def _amount_column(heading: Row, table: ItemTable) -> float | None:
-    """Return the middle of the heading's word for the amount, by character position in its cell; None if the amount is
-    the last of its row anyway."""
-    for cell in heading.cells:
-        match = re.search(table.amount, cell.text)
-        if match:
-            if not table.amount_column and not re.search(_OF_THE_AMOUNT, heading.text):
-                return None
-            share = (cell.right - cell.left) / max(1, len(cell.text))
-            return cell.left + share * (match.start() + match.end()) / 2
+def _amount_word(text: str, table: ItemTable) -> re.Match[str] | None:
+    """Return where a heading names the amount itself, not a share of it (自付金额, 报销金额)."""
+    return next((word for word in re.finditer(table.amount, text) if not _SHARE.search(text[: word.start()])), None)
+
+
+def _amount_column(heading: Row, table: ItemTable, left: float, right: float) -> float | None:
+    """Return the middle of the heading's word for the amount in this block, as printed; None if the amount is the last
+    of its row anyway."""
+    cells = [cell for cell in heading.cells if left <= _middle(cell) < right]
+    for index, cell in enumerate(cells):
+        word = _amount_word(cell.text, table)
+        if word is None:
+            continue
+        behind = cell.text[word.end() :] + "".join(other.text for other in cells[index + 1 :])
+        if not table.amount_column and not _MORE_AMOUNTS.search(behind):
+            return None
+        return _place(cell, *word.span())
     return None
 
 
+def _place(cell: Cell, start: int, end: int) -> float:
+    """Return the middle of a piece of a cell's text, in pixels."""
+    edges = print_edges(cell.text)
+    return cell.left + (cell.right - cell.left) * (edges[start] + edges[end]) / 2
+
+
 def _item(cells: Sequence[Cell], class_middles: Sequence[float], column: float | None) -> ItemReading | None:
-    priced = [(cell, spans_of_cell) for cell in cells if (spans_of_cell := amounts(cell.text, decimals_required=True))]
+    priced = [(cell, span) for cell in cells for span in amounts(cell.text, decimals_required=True)]
     if not priced:
         return None
-    cell_of_amount, spans = (
-        priced[-1] if column is None else min(priced, key=lambda pair: abs(_middle(pair[0]) - column))
+    cell_of_amount, (start, _, amount_minor) = (
+        priced[-1] if column is None else min(priced, key=lambda pair: abs(_place(pair[0], *pair[1][:2]) - column))
     )
-    start, _, amount_minor = spans[-1]
     item_class, text = "", ""
     for cell in cells:
         content = cell.text[:start].strip() if cell is cell_of_amount else cell.text

@@ -35,6 +35,12 @@ _NO_NAMES: Final = frozenset(
         "宣传强制安全成功和解",
     )
 )
+# Endings of what a bill charges for and of its headings (挂号费, 中成药, 合计): nobody is called so, whatever the
+# surname.
+_THING: Final = re.compile(
+    r"(?:[费款额]|[合小总共]计|数量|单价|票据|发票|收据|药|药品|检查|治疗|化验|检验|材料|床位|护理|手术|麻醉|挂号|诊查"
+    r"|输液|注射|处置)$"
+)
 _HONORIFIC: Final = re.compile(r"(?<=[\u3400-\u9fff*]{2})(?:先生|女士|小姐|太太|同学|同志)$")
 _CHINESE: Final = re.compile(r"[\u3400-\u9fff·*]+")
 _LATIN_WORD: Final = re.compile(r"[A-Za-z.'-]+")
@@ -43,6 +49,11 @@ _LATIN_WORD: Final = re.compile(r"[A-Za-z.'-]+")
 def person(text: str) -> str:
     """Return the name without the form of address behind it; 李先生 alone is left as it is."""
     return _HONORIFIC.sub("", text.strip())
+
+
+def of_a_thing(text: str) -> bool:
+    """True if a text is a fee's or a heading's name, never a person's."""
+    return len(text) > 1 and _THING.search(text) is not None
 
 
 def unlike_a_name(name: str) -> str:

@@ -21,6 +21,14 @@ _TOTAL_WORDS: tuple[tuple[str, int], ...] = (
     (r"SUB\s?-?\s?T[O0]TA[LI]|小计|TAXABLE|ROUND\w*\s?ADJ", -1),
     (r"TOTAL\s*(?:QTY|QUANTITY|ITEM|PCS|SAVING|DISC|GST|TAX|POINT|BEFORE|W/?O\b|WITHOUT)", -1),
     (r"TOTAL\s*(?:AMOUNT|SALES|RM)?\s*\(?\s*EXC|(?:QTY|ITEMS?|GST|TAX|DISCOUNT)\s?TOTAL", -1),
+    # what was handed over: with change it is more than the total
+    (
+        r"(?:ACCEPTED|TENDER\w*|RECEIVED|GIVEN|INSERTED|DEPOSITED|HANDED|COLLECTED)\s?(?:TOTAL|AMOUNT|AMT|CASH)"
+        r"|(?:TOTAL|AMOUNT|AMT)\s?(?:ACCEPTED|TENDER\w*|RECEIVED|GIVEN|INSERTED|DEPOSITED|HANDED|COLLECTED|CASH|PAID)",
+        3,
+    ),
+    (r"(?:TOTAL|AMOUNT|AMT)\s?(?:OF\s)?CHANGE|CHANGE\s(?:TOTAL|AMOUNT|DUE)", -1),
+    (r"(?:AMOUNT|AMT|PRICE|FEE|CHARGE)\s?\(?INC", 8),
     (r"GRAND\s?TOTAL|NETT?\s?(?:TOTA[LI]|AMOUNT)|ROUND(?:ED|ING)?\s?TOTAL|TOTAL\s?ROUND|ROUNDING\s?R[MH]", 9),
     (
         r"TOTAL\s?(?:AMOUNT\s?)?(?:DUE|PAYABLE|TO\s?PAY)|(?:AMOUNT|BALANCE)\s?(?:DUE|PAYABLE)|OTAL\s?AFTER|FINAL\s?TOTAL",
@@ -38,10 +46,12 @@ _ROUNDING = re.compile(r"ROUND\w*\s?ADJ|ROUNDING", re.IGNORECASE)
 _TAX_SUMMARY = re.compile(r"(?:GST|TAX)\s?SUMMARY", re.IGNORECASE)
 
 _COMPANY_END = re.compile(
-    r"\b(?:SDN|BHD|S/B|ENTERPRISE|TRADING|COMPANY|INC|LTD|LLC|PLT|CO\.?)\W*(?:\([A-Z]+\))?\W*$|(?:超市|商店|便利店|公司|商场|百货|水果|生鲜|药房|餐厅)$",
+    r"\b(?:SDN|BHD|S/B|ENTERPRISES?|TRADING|COMPANY|INC|LTD|LIMITED|LLC|LLP|PLT|PLC|PTY|PVT|GMBH|CORP(?:ORATION)?|CO\.?)\W*(?:\([A-Z]+\))?\W*$|(?:超市|商店|便利店|公司|商场|百货|水果|生鲜|药房|餐厅)$",
     re.IGNORECASE,
 )
-_COMPANY_FORM = re.compile(r"\b(?:SDN|BHD|S/B|ENTERPRISE|TRADING|COMPANY|CO)\b|\(.*", re.IGNORECASE)
+_COMPANY_FORM = re.compile(
+    r"\b(?:SDN|BHD|S/B|ENTERPRISES?|TRADING|COMPANY|CO|INC|LTD|LIMITED|LLC|LLP|PLC|PTE|PTY|PVT)\b|\(.*", re.IGNORECASE
+)
 _OWN_WORDS_MIN = 8  # letters besides the legal form that make a row a complete name
 _NOT_COMPANY = re.compile(
     r"TAX\s?INVOICE|^\W*(?:INVOICE|RECEIPT|CASH\s?(?:BILL|RECEIPT|SALES)|WELCOME|THANK|POSTED|COPY|DUPLICATE)|欢迎|小票|销售单"
@@ -50,8 +60,8 @@ _NOT_COMPANY = re.compile(
 )
 # Registration and tax numbers, telephones: rows between the merchant's name and the list.
 _REGISTRATION = re.compile(
-    r"\b(?:GST|SST|REG|ROC|BRN|BR\sNO|CO\.?\s?NO|COMPANY\s?NO|TEL|TE1|PHONE|FAX|MOBILE|H/?P|E-?MAIL|WWW|HOTLINE)\b"
-    r"|^\W*\(?\d{5,7}-?[A-Z]\)?\W*$|电话|\+?\d{2,4}\s?-\s?\d{3,4}\s?\d{3,4}",
+    r"\b(?:GST|SST|VAT|ABN|TIN|UEN|REG|ROC|BRN|BR\sNO|CO\.?\s?NO|COMPANY\s?NO|TEL|TE1|PHONE|FAX|MOBILE|H/?P|E-?MAIL|WWW|HOTLINE)\b"
+    r"|^\W*\(?\d{5,7}-?[A-Z]\)?\W*$|电话|\(\d{3}\)\s?\d{3}|\+?\d{2,4}\s?-\s?\d{3,4}\s?\d{3,4}",
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(
@@ -61,16 +71,22 @@ _ADDRESS = re.compile(
     re.IGNORECASE,
 )
 _AT = re.compile(r"^(?:(?:门店|店铺|店|商户|公司)?地\s?址|店\s?址)\s?:?\s*")
-_PLACE = re.compile(r"SELANGOR|KUALA\s?LUMPUR|JOHOR|MELAKA|PENANG|PERAK|KEDAH|MALAYSIA|PAHANG|SEREMBAN", re.IGNORECASE)
+# A part of an address in any country: a house number or a postal code among words, or a comma behind a word.
+_PART_OF_ADDRESS = re.compile(r"[A-Za-z]{3,}.*\b\d|\d.*[A-Za-z]{3,}|[A-Za-z]{2,}\s?,")
+_APART_HEIGHTS = 2.6
 _ADDRESS_END = re.compile(
-    r"INVOICE|RECEIPT|\bDATE\b|\bBILL\b|TABLE|CASHIER|SHOPPING\s?HOURS|CUSTOMER|单号|流水号|小票号|日期|时间|商品"
+    r"INVOICE|RECEIPT|\bDATE\b|\bBILL\b|TABLE|CASHIER|HOURS|\bOPEN\b|CUSTOMER|WELCOME|\bORDER\b|COUNTER|\bSTAFF\b|TERMINAL|MEMBER|SERVED"
+    r"|\bQTY\b|\bITEMS?\b|DESCRIPTION|OWNED\sBY|SALES\b|\bPOS\b|\d{1,2}:\d{2}|[-*=_]{4,}|单号|流水号|小票号|日期|时间|商品"
     r"|(?<![\u4e00-\u9fff])(?!(?:门店|店铺|店|商户|公司)?地\s?址|店\s?址)[\u4e00-\u9fff]{2,6}\s?:",  # another label
     re.IGNORECASE,
 )
 DATE_RULE: Final = FieldRule.model_validate(
     {"format": "date", "labels": [r"日期|DATE|交易时间|时间", "PRINTED"], "anywhere": True}
 )
-_CASH = re.compile(r"\bCASH\b|现金|收现|\bTENDER|\bPAID\b|\bRECEIVED\b", re.IGNORECASE)
+_CASH = re.compile(
+    r"\bCASH\b|现金|收现|\bTENDER|\bPAID\b|\b(?:RECEIVED|ACCEPTED|INSERTED|DEPOSITED|COLLECTED|HANDED|GIVEN)\b",
+    re.IGNORECASE,
+)
 _CHANGE = re.compile(r"\bCHANGE\b|\bBALANCE RETURNED\b|找[零回赎]", re.IGNORECASE)
 _PAID = re.compile(
     r"\b(?:CASH|PAID|PAYMENT|TENDER\w*|RECEIVED|CREDIT|VISA|MASTER\w*|DEBIT|CARD|E-?WALLET|PAYNOW|DUITNOW|\w+PAY)\b"
@@ -153,6 +169,7 @@ def _total(rows: Sequence[Row]) -> FieldReading | None:
     cash, change = _tendered(rows)
     paid = cash - change if cash and cash >= change else 0
     stated = _statements(rows)
+    stated = [statement for statement in stated if not _handed_over(rows, statement.minor)] or stated
     if not stated:
         return None
     best = max(
@@ -160,6 +177,22 @@ def _total(rows: Sequence[Row]) -> FieldReading | None:
         key=lambda statement: (statement.strength + (4 if paid and paid == statement.minor else 0), statement.at),
     )
     return from_found("total_minor", piece(rows, best.at, best.start, best.end), str(best.minor))
+
+
+def heads(text: str) -> bool:
+    """True if a row has a firm's legal form, its address, its telephone or registration."""
+    return any(pattern.search(text) for pattern in (_COMPANY_END, _REGISTRATION, _ADDRESS))
+
+
+def _handed_over(rows: Sequence[Row], minor: int) -> bool:
+    """True if an amount is what the customer handed over, by the change alone: less the change it is stated as a total,
+    and with the change it is stated nowhere."""
+    change = next((_minors(row)[-1] for row in rows if _CHANGE.search(row.text) and _amounts(row)), 0)
+    if not 0 < change < minor:
+        return False
+    totals = {_minors(row)[-1] for row in rows if _strength(row.text)[0] >= _SURE_TOTAL and _amounts(row)}
+    everything = {amount for row in rows for amount in _minors(row)}
+    return minor - change in totals and minor + change not in everything
 
 
 def total_words() -> list[str]:
@@ -178,6 +211,8 @@ def unconfirmed(rows: Sequence[Row], total_minor: int) -> str:
     at = max((statement.at for statement in stated if statement.minor == total_minor), default=-1)
     if at < 0:
         return "the receipt states it nowhere else"
+    if _handed_over(rows, total_minor):
+        return "the change tells that it was handed over, not owed"
     cash, change = _tendered(rows)
     against = _stated_since(rows[at + 1 :], total_minor)
     if against:
@@ -285,6 +320,8 @@ def _company(rows: Sequence[Row]) -> tuple[FieldReading, int] | None:
             if chosen:
                 break
             continue
+        if chosen and _PART_OF_ADDRESS.search(bare) and not _COMPANY_END.search(bare):
+            break
         chosen.append(index)
         if _COMPANY_END.search(bare) or len(chosen) == _NAME_ROWS_MAX:
             break
@@ -309,25 +346,42 @@ def _letters(text: str) -> int:
 
 
 def _address(rows: Sequence[Row], begin: int) -> FieldReading | None:
+    """Return the rows between the merchant's name and its numbers or the bill's own lines: an address is told by where
+    it stands and by its house number or commas more than by its words."""
     near = range(begin, min(len(rows), begin + _ADDRESS_ROWS_MAX))
     start = next((i for i, row in enumerate(rows) if _AT.match(row.text)), None)
     if start is None:
-        start = next(
-            (i for i in near if _ADDRESS.search(rows[i].text) and not _REGISTRATION.search(rows[i].text)), None
-        )
+        start = next((i for i in near if _ADDRESS.search(rows[i].text) and not _no_address(rows[i].text)), None)
+        # What stands above it in the same block is its first line (CAR PARK OFFICE, BASEMENT 1,).
+        while start is not None and start - 1 >= begin and _PART_OF_ADDRESS.search(rows[start - 1].text):
+            if _no_address(rows[start - 1].text):
+                break
+            start -= 1
+    if start is None:
+        start = next((i for i in near if _PART_OF_ADDRESS.search(rows[i].text) and not _no_address(rows[i].text)), None)
     if start is None:
         return None
     texts: list[str] = []
     pieces = []
-    posted = False
     for index in range(start, min(len(rows), start + _ADDRESS_ROWS_MAX)):
         text = rows[index].text
-        if _REGISTRATION.search(text) or _ADDRESS_END.search(text) or (posted and not _PLACE.search(text)):
+        if _no_address(text) or (index > start and _apart(rows[index - 1], rows[index])):
             break
         texts.append(_AT.sub("", text))
         pieces.append(piece(rows, index, 0, len(text)))
-        posted = posted or re.search(r"(?<!LOT )\b\d{5}(?!\d)", text) is not None
     if not pieces:
         return None
     confidence = min(part.confidence for part in pieces)
     return FieldReading("address", " ".join(texts), round(confidence, 4), union([part.box for part in pieces]))
+
+
+def _no_address(text: str) -> bool:
+    """True if a row is in brackets, has a long number or a word for one, or a price."""
+    apart = re.fullmatch(r"\W*\([^()]*\)\W*", text) or re.search(r"\d{7,}", text) or amounts(text, True)
+    return bool(apart or _REGISTRATION.search(text) or _ADDRESS_END.search(text))
+
+
+def _apart(upper: Row, lower: Row) -> bool:
+    """True if a gap wider than a line stands between two rows."""
+    height = max(cell.height for cell in (*upper.cells, *lower.cells))
+    return lower.middle - upper.middle > _APART_HEIGHTS * height

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from vision.documents.fields import names, receipt
 from vision.documents.fields.engine import by_rule, claimed_dates, texts_told, unlabelled
-from vision.documents.fields.values import unlabelled_dates
+from vision.documents.fields.values import printed_on, unlabelled_dates
 from vision.documents.kinds.catalogue import FieldRule, PaperKind
 from vision.documents.text.layout import Row
 from vision.documents.text.page import FieldReading, RefusedField
@@ -34,6 +34,8 @@ def _reason(kind: PaperKind, rows: Sequence[Row], fields: Sequence[FieldReading]
         return ""
     if rule.format == "name":
         return names.unlike_a_name(field.value) or _read_twice(kind, fields, field)
+    if rule.not_printing and printed_on(rows, field):
+        return f"{field.value} is the day of printing"
     if rule.format in ("date", "tracking_number"):
         return _unlabelled(kind, rows, fields, field, rule)
     return _ambiguous(kind, rows, field, rule) if rule.format == "text" else ""

@@ -12,6 +12,7 @@ from vision.documents.text.normalise import dates, impossible_dates
 from vision.documents.text.page import FieldReading, PageBox, RefusedField
 
 _BETWEEN_CHARACTERS_MAX = 6
+_PRINTED = re.compile(r"(?:打\s?印|补\s?打|制\s?表)\s{0,2}(?:日\s{0,3}期|时\s{0,3}间)?\s?[:|]?\s{0,4}$")
 FieldResult = FieldReading | RefusedField | None
 
 
@@ -62,6 +63,16 @@ def _words_between(text: str, end: int) -> bool:
     return re.search(r"[\u4e00-\u9fff]{2}", text[:end]) is not None
 
 
+def printed_on(rows: Sequence[Row], field: FieldReading) -> bool:
+    """True if a date stands beside a word for printing: a bill is printed again long after the day that it is of."""
+    return any(
+        from_found(field.name, piece(rows, index, start, end)).box == field.box
+        and _PRINTED.search(row.text[:start]) is not None
+        for index, row in enumerate(rows)
+        for start, end, _day in dates(row.text)
+    )
+
+
 def unlabelled_dates(rows: Sequence[Row], name: str, claimed: Collection[PageBox] = ()) -> Iterator[FieldReading]:
     """Yield the dates with a time of day beside them, or all dates if none has one. claimed: places of dates that stand
     beside the labels of other fields and are left out."""
@@ -71,5 +82,7 @@ def unlabelled_dates(rows: Sequence[Row], name: str, claimed: Collection[PageBox
         for start, end, day in dates(row.text)
     ]
     free = [(row, field) for row, field in dated if field.box not in claimed]
+    # What was printed later has the time of day, too.
+    free = [(row, field) for row, field in free if not printed_on(rows, field)] or free
     timed = [field for row, field in free if re.search(r"\d{1,2}:\d{2}", row.text)]
     return iter(timed or [field for _, field in free])

@@ -9,13 +9,23 @@ fields by it. Files are read once, when a reader is made; a mistake in one is an
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from vision.documents.text.page import UNKNOWN, CheckName, Standing
 from vision.errors import InvalidPaperKind
@@ -86,6 +96,35 @@ def set_wide(pattern: str) -> str:
     return _TOKEN.sub(widened, pattern)
 
 
+# Words for any sum, day or number: what stands directly before one makes it another (统筹合计, 打印时间, 原发票号码).
+_ANY_SUM: Final = (
+    r"[合总共]\s{0,3}计|金\s{0,3}额|总?额|总价|费用|小写|现金|支付|自[付费理]|应[收付]|实[收付]|结算|报销|统筹|基金"
+    r"|余额"
+)
+_ANY_DAY: Final = r"日\s{0,3}期|时\s{0,3}间"
+# What says no more than the word for a sum behind it, or ends what stands before the label.
+_SAME_SUM: Final = (
+    "元", "圆", "整", "币", "本次", "本单", "本票", "订单", "医疗", "门诊", "急诊", "住院", "费用", "金额", "收费",
+    "消费", "票据", "全部", "各项", "实际", "发生", "最终", "合计", "总计", "共计", "个人应付",
+)  # fmt: skip
+_OTHER_DAY: Final = ("打印", "补打", "制表", "出生", "到期", "截止", "有效", "生产", "预约", "复诊", "复查", "下次")
+_OTHER_NUMBER: Final = ("原", "蓝字", "对应", "红字")
+
+
+def whole_word(pattern: str, format_name: str) -> str:
+    """Extend the expression of a label to match only where it is not the end of a word for something else."""
+    if format_name == "amount":
+        same = "|".join(["(?<![\u3400-\u9fff])", *(f"(?<={word})" for word in _SAME_SUM)])
+        return f"(?:(?!{_ANY_SUM})|{same})(?:{pattern})"
+    if format_name == "date":
+        return f"(?:(?!{_ANY_DAY})|{_not_behind(_OTHER_DAY)})(?:{pattern})"
+    return f"{_not_behind(_OTHER_NUMBER)}(?:{pattern})" if format_name == "number" else pattern
+
+
+def _not_behind(words: Sequence[str]) -> str:
+    return "".join(f"(?<!{word})" for word in words)
+
+
 Expression = Annotated[str, AfterValidator(_expression)]
 WideExpression = Annotated[Expression, AfterValidator(set_wide)]
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
@@ -124,12 +163,15 @@ def _label(entry: object) -> object:
 
 class FieldRule(_Entry):
     """Rule for finding one field. `labels` are tried in order; the value stands right of a label in the same row, or
-    else under one.
+    else under one. A label that is the end of a longer word is another label (`whole_word`).
 
     anywhere: also without a label, if the format identifies the value. endings: of an institution. digits: least and
     most digits of a number. values: of a choice, each with the pattern that means it. spaces: a text may contain
     spaces. minus: the amount may be printed with a minus before it, as discounts are, and counts without it. once: a
     paper has the first label once; two different values beside it come from two papers, and neither is taken.
+    not_printing: a date beside a word for printing is doubted, as the paper may be printed again later.
+    further: labels of further amounts that belong to the field and are added to the first, such as other funds of the
+    state insurance. whole: labels of all of them in one sum.
     """
 
     format: Format
@@ -141,6 +183,18 @@ class FieldRule(_Entry):
     spaces: bool = False
     minus: bool = False
     once: bool = False
+    not_printing: bool = False
+    further: tuple[Annotated[FieldLabel, BeforeValidator(_label)], ...] = ()
+    whole: tuple[Annotated[FieldLabel, BeforeValidator(_label)], ...] = ()
+
+    @field_validator("labels", "further", "whole")
+    @classmethod
+    def _whole_words(cls, labels: tuple[FieldLabel, ...], info: ValidationInfo) -> tuple[FieldLabel, ...]:
+        name = str(info.data.get("format"))
+        return tuple(
+            label if label.before else label.model_copy(update={"label": whole_word(label.label, name)})
+            for label in labels
+        )
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
@@ -150,6 +204,8 @@ class FieldRule(_Entry):
             raise ValueError("values belong to a choice, and a choice needs them")
         if self.anywhere and self.format not in ("institution", "choice", "tracking_number", "date", "capital_amount"):
             raise ValueError(f"a {self.format} cannot be told without a label")
+        if (self.further or self.whole) and self.format != "amount":
+            raise ValueError("further and whole belong to an amount")
         if self.digits[0] > self.digits[1]:
             raise ValueError("digits: the least is above the most")
         return self

@@ -257,7 +257,7 @@ def piece(rows: Sequence[Row], row_index: int, start: int, end: int) -> FoundTex
         low, high = max(start, cell_start), min(end, cell_end)
         if low >= high:
             continue
-        edges = _edges(cell.text)
+        edges = print_edges(cell.text)
         begin, stop = edges[low - cell_start], edges[high - cell_start]
         across = cell.box.right - cell.box.left
         boxes.append(
@@ -277,7 +277,7 @@ def piece(rows: Sequence[Row], row_index: int, start: int, end: int) -> FoundTex
     return FoundText(row.text[start:end].strip(), min(confidences), union(boxes), row_index, row.text[end:], closer)
 
 
-def _edges(text: str) -> list[float]:
+def print_edges(text: str) -> list[float]:
     """Return where the characters begin and end as printed, as shares of the text's length: Chinese characters and the
     marks beside them are twice as wide as figures and letters."""
     widths = [

@@ -171,6 +171,8 @@ def _token(
         own: Mark = "," if re.fullmatch(r".*,\d\d", token) else "."
         return _plainly(token, printed, own, notation.places)
     if notation.places == 2:
+        if token.isdigit() and notation.decimal == ".":
+            return printed  # 2020 is 2,020.00 as it stands, unless it is a year
         if notation.whole and (signed or (priced and _EITHER.fullmatch(token))):
             return _whole(token, printed, notation.decimal)
         other: Mark = "," if notation.decimal == "." else "."

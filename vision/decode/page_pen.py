@@ -82,7 +82,7 @@ def spelled(text: str, x: float, y: float, size_px: float) -> list[Glyph]:
 
 
 @dataclass(slots=True)
-class Pen:
+class PagePen:
     """Writes on a picture, and remembers what it wrote: `lines` holds text, left, top, right, bottom in pixels."""
 
     picture: Image.Image
