@@ -22,7 +22,7 @@ from vision.errors import ReaderUnavailable
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """Limits of the pool. recycle_*: a process is replaced after so many readings or at that size. start_pause_*: after
+    """Limits of the pool. recycle_*: a process is replaced after so many pages or at that size. start_pause_*: after
     the second start in a row that failed, until the next is tried; doubled with each further failure."""
 
     worker: WorkerLimits
@@ -185,7 +185,9 @@ class Pool:
                 raise ReaderUnavailable("the reader is closed")
             self._pause.check()
             try:
-                worker = Worker(self._config, self._limits.worker, Path(self._scratch.name))
+                scratch = Path(self._scratch.name)
+                scratch.mkdir(mode=0o700, exist_ok=True)  # a cleaner of temporary files may have taken it
+                worker = Worker(self._config, self._limits.worker, scratch)
             except (OSError, RuntimeError, MemoryError) as error:
                 self._pause.failed(str(error))
                 raise
@@ -219,4 +221,4 @@ class Pool:
 
     def _worn(self, worker: Worker) -> bool:
         limits = self._limits
-        return worker.pages_read >= limits.recycle_pages or worker.memory_bytes() >= limits.recycle_memory_bytes
+        return worker.pages >= limits.recycle_pages or worker.memory_bytes() >= limits.recycle_memory_bytes

@@ -105,8 +105,9 @@ class Worker:
         self._cache_dir = cache_dir
         self._ready = False
         self._words = ""
+        self._readings = 0
         self._aged = False
-        self.pages_read = 0
+        self.pages = 0  # that it was lent for; each is read several times
         # Its last words, in memory: a full disk must not end a process that has something to say.
         self._log = os.fdopen(os.memfd_create("miaopei-ocr-log", os.MFD_CLOEXEC), "r+b", buffering=0)
         fcntl.fcntl(self._log, fcntl.F_SETFL, fcntl.fcntl(self._log, fcntl.F_GETFL) | os.O_APPEND)
@@ -156,14 +157,15 @@ class Worker:
         self._ready = True
 
     def page_begins(self) -> None:
-        """Remember whether the process has read pages before the one that it is lent for now."""
-        self._aged = self.pages_read > 0
+        """Count the page that it is lent for now, and remember whether it has read others before."""
+        self._aged = self._readings > 0
+        self.pages += 1
 
     def read(self, pixels: npt.NDArray[np.uint8], model: str) -> tuple[list[TextLine], float]:
         """Return the lines of `pixels` (h, w, 3) sRGB by the model of that short name, and CPU seconds spent. Raises
         PageLost, ReaderUnavailable."""
         header = self._ask(pixels, model, "reading a page")
-        self.pages_read += 1
+        self._readings += 1
         self._log.truncate(0)  # what was said of a page that was read
         lines = [
             TextLine(text, confidence, cast(Corners, tuple((x, y) for x, y in corners)))
