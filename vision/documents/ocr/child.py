@@ -19,7 +19,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any, BinaryIO
 
@@ -36,6 +35,8 @@ CODES_MAX = 16
 CODE_CHARACTERS_MAX = 1_000
 #: The exit status of a process that the system refused something: no fault of the page. As the decoder's.
 EXIT_NO_RESOURCES = 72
+#: The loaded models take 240 MiB; what a page leaves in gaps differs from page to page.
+GROWTH_BYTES_MAX = 128 << 20
 _REFUSED = frozenset({errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN})
 #: Messages of the engine, OpenCV and threads in place of MemoryError or an error number.
 NO_RESOURCES_WORDS = (
@@ -167,22 +168,35 @@ def _reply(replies: BinaryIO, header: dict[str, Any]) -> None:
     replies.flush()
 
 
-def memory_returned() -> Callable[[], None]:
-    """Return a function that hands freed memory back to the system.
+class FreedMemory:
+    """Hands freed memory back to the system whenever the process has grown by `growth_bytes_max` since the last time.
 
     Lines and pages differ in size, so the buffers of one rarely fit into the gaps that the last left, and the process
-    grows although nothing leaks. glibc only (`malloc_trim`, which takes 2 to 10 ms); elsewhere it does nothing.
+    grows although nothing leaks. Not after every page: it then asks for all of it again, at 7% of a page's CPU. glibc
+    only (`malloc_trim`); elsewhere nothing is done.
     """
+
+    def __init__(self, growth_bytes_max: int = GROWTH_BYTES_MAX) -> None:
+        self._growth_bytes_max = growth_bytes_max
+        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if self._trim is not None:
+            self._trim.argtypes, self._trim.restype = (ctypes.c_size_t,), ctypes.c_int
+        self._bytes_after = resident_bytes()
+
+    def hand_back(self) -> None:
+        if self._trim is None or resident_bytes() - self._bytes_after < self._growth_bytes_max:
+            return
+        self._trim(0)
+        self._bytes_after = resident_bytes()
+
+
+def resident_bytes() -> int:
+    """Return the resident size of this process; 0 on systems without /proc."""
     try:
-        trim = ctypes.CDLL(None).malloc_trim
-    except AttributeError:
-        return lambda: None
-    trim.argtypes, trim.restype = (ctypes.c_size_t,), ctypes.c_int
-
-    def returned() -> None:
-        trim(0)
-
-    return returned
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except FileNotFoundError:
+        return 0
 
 
 def refused_by_system(error: BaseException) -> bool:
@@ -219,7 +233,7 @@ def _serve(config: dict[str, Any], requests: BinaryIO, replies: BinaryIO) -> Non
     for engine in engines.values():
         # The first page through a session allocates its buffers: do that before anybody waits.
         engine.predict(np.full((64, 256, 3), 255, dtype=np.uint8))
-    give_back_memory = memory_returned()
+    freed = FreedMemory()
     _reply(replies, {"ready": True})
     while (frame := read_frame(requests)) is not None:
         header, payload = frame
@@ -234,7 +248,7 @@ def _serve(config: dict[str, Any], requests: BinaryIO, replies: BinaryIO) -> Non
             for text, score, corners in zip(result["rec_texts"], result["rec_scores"], result["rec_polys"], strict=True)
         ]
         del frame, payload, pixels, result
-        give_back_memory()
+        freed.hand_back()
         _reply(replies, {"lines": lines, "cpu_seconds": time.process_time() - started})
 
 
