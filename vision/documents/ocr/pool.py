@@ -196,6 +196,8 @@ class Pool:
 
     def _wait_ready(self, worker: Worker) -> None:
         """Wait until its models are loaded. Raises ReaderUnavailable."""
+        if worker.ready:
+            return  # no news of whether processes start
         try:
             worker.wait_ready()
         except ReaderUnavailable as error:

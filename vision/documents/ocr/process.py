@@ -4,6 +4,7 @@ running."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -136,6 +137,11 @@ class Worker:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def ready(self) -> bool:
+        """True once its models are loaded."""
+        return self._ready
+
     def memory_bytes(self) -> int:
         """Return the resident size, 0 if the process is gone."""
         try:
@@ -166,7 +172,8 @@ class Worker:
         PageLost, ReaderUnavailable."""
         header = self._ask(pixels, model, "reading a page")
         self._readings += 1
-        self._log.truncate(0)  # what was said of a page that was read
+        with contextlib.suppress(ValueError):  # closed meanwhile, with the whole reader
+            self._log.truncate(0)  # what was said of a page that was read
         lines = [
             TextLine(text, confidence, cast(Corners, tuple((x, y) for x, y in corners)))
             for text, confidence, corners in header["lines"]
@@ -275,12 +282,12 @@ class Worker:
         return self._process.stdin
 
     def _last_words(self) -> str:
-        if self._log.closed:
+        try:
+            log = self._log.fileno()
+            begin = max(0, os.fstat(log).st_size - _LAST_WORDS_BYTES)
+            return os.pread(log, _LAST_WORDS_BYTES, begin).decode(errors="replace")
+        except (ValueError, OSError):  # closed, perhaps this moment by another thread
             return self._words
-        size = os.fstat(self._log.fileno()).st_size
-        return os.pread(self._log.fileno(), _LAST_WORDS_BYTES, max(0, size - _LAST_WORDS_BYTES)).decode(
-            errors="replace"
-        )
 
 
 def _environment(cache_dir: Path) -> dict[str, str]:
