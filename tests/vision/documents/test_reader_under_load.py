@@ -134,6 +134,7 @@ def test_a_page_that_takes_too_much_memory_is_told_from_a_process_that_had_grown
 def test_a_place_is_kept_when_its_next_process_cannot_be_started(slip: Picture) -> None:
     """The page was read; the next process has no folder to run in."""
     with Reader(limits=ReaderLimits(recycle_pages=1), today=lambda: TODAY) as reader:
+        reader.warm()
         folder = Path(reader._pool._scratch.name)
         shutil.rmtree(folder)
         folder.write_text("in its place")
