@@ -326,6 +326,7 @@ class Adjudication:
             self.decided += 1
         elif isinstance(error, LeaseLost):
             told = _Told("taken over")
+            await self._outlived(lease)
         elif isinstance(error, Held):
             told = _Told("held", reason=error.name)
             await self._give_back(lease)
@@ -379,6 +380,7 @@ class Adjudication:
                     return await self._refer_unchecked(lease, progress, error, trouble)
                 await self._postpone(lease, words, trouble)
             except LeaseLost:
+                await self._outlived(lease)
                 return _Told("taken over")
             except (Conflict, InvalidTransition):
                 await self._finish(lease)
@@ -437,6 +439,14 @@ class Adjudication:
                 await queue.release(conn, [lease])
         except STORE_AWAY as error:
             log.warning("the lease runs out by itself", claim=lease.claim_id, error=error)
+
+    async def _outlived(self, lease: Lease) -> None:
+        """Tell that this process lives, which only got too little CPU to keep its lease: no death of the claim's."""
+        try:
+            async with self.context.engine.begin() as conn:
+                await queue.outlived(conn, lease)
+        except STORE_AWAY as error:
+            log.warning("a lost lease stays counted as a death", claim=lease.claim_id, error=error)
 
     async def _finish(self, lease: Lease) -> None:
         """Close the job of a claim that was withdrawn or went on to another round: nothing is left to do."""

@@ -258,6 +258,9 @@ class WorkerConfig:
     library: LibraryConfig = LibraryConfig()
     cores: int = 2  # threads of the vision pool, and decoder processes
     readers: int = 1  # OCR processes, about 400 MB each
+    # CPU of one thread of this process for one file, beside what its child processes use; then it counts against the
+    # claim. Photos and papers take 1 to 3 s; a policy choice far above, as the thread is lost with it.
+    call_cpu_seconds_max: float = 600.0
     claims_at_once: int = 8  # claims of a batch checked at once: bounds the pictures held in memory
     preview_long_edge_px: int = 1024
     photo_long_edge_px: int = 1024

@@ -129,6 +129,9 @@ class Drain(Generic[L]):
                     if leased := await self._queue.lease_alone():
                         self._start(LeasedBatch(leased))
                         self._alone = True
+                    else:
+                        # Due, and not to be had: a process that stands still in the middle of a transaction holds it.
+                        await self._pause(self._limits.poll_seconds)
                     continue
                 leased = await self._queue.lease(self.batch_size)
                 if leased:

@@ -18,7 +18,8 @@ FlowsError
 ├── NotDue                    a claim that cannot be leased on demand now, with the reason in words
 ├── KillsWorkers              processes died again and again with this claim alone in hand
 ├── JobRefused                a job that an operator asked for cannot be done: `code` says why
-└── TaskTimedOut              a task of a flow took longer than it declares
+├── TaskTimedOut              a task of a flow took longer than it declares, by the clock
+└── ComputedTooLong           a file of a claim kept this process computing for longer than any file may
 
 Which errors are our machines' trouble and no fault of the claim's: `flows.trouble`.
 """
@@ -76,6 +77,9 @@ class RunLost(FlowsError): ...
 
 
 class TaskTimedOut(FlowsError): ...
+
+
+class ComputedTooLong(FlowsError): ...
 
 
 class JobRefused(FlowsError):

@@ -19,7 +19,7 @@ from flows.config import RecheckLimits
 from flows.drain import STORE_AWAY
 from flows.process import pause
 from flows.queues import Clock, utc_now
-from flows.trouble import was_trouble
+from flows.trouble import trouble_of, was_trouble
 from flows.vision_pool import VisionPool
 from vision.errors import VisionError
 
@@ -46,7 +46,9 @@ async def recheck(engine: AsyncEngine, vision: VisionPool, limits: RecheckLimits
             return []
         try:
             await asyncio.to_thread(vision.try_everything)
-        except (VisionError, StoreError, OSError, MemoryError) as error:
+        except (VisionError, StoreError, OSError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and trouble_of(error) is None:
+                raise
             log.info("not checked again yet", claims=len(waiting), error=error)
             return []
         sent = []

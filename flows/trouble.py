@@ -16,7 +16,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from flows.errors import RunLost
+from flows.errors import RunLost, TaskTimedOut
 from vision.errors import DecoderUnavailable, ReaderUnavailable, SearchTimedOut
 
 STORED_PREFIX: Final = "ResourceTrouble"
@@ -34,6 +34,9 @@ _BY_CLASS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (ReaderUnavailable, "reader"),
     (SearchTimedOut, "search"),
     (RunLost, "prefect"),
+    # By the clock, which runs on a machine that is too busy, too. What a claim itself makes us compute is limited by
+    # CPU (`flows.computing`, and in the child processes).
+    (TaskTimedOut, "time"),
     (MemoryError, "memory"),
     (PoolTimeout, "store"),
 )
@@ -70,6 +73,7 @@ _STORED_BEFORE: Final = frozenset(
         "PermissionError",
         "ReaderUnavailable",
         "SearchTimedOut",
+        "TaskTimedOut",
         "TimeoutError",
         "TooManyConnectionsError",
     }
@@ -79,7 +83,7 @@ _STORED_BEFORE: Final = frozenset(
 @dataclass(frozen=True, slots=True)
 class ResourceTrouble:
     """A resource that was missing. resource: disk, memory, open_files, processes, decoder, reader, search, store,
-    evidence or prefect."""
+    evidence, time or prefect."""
 
     resource: str
 

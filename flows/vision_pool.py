@@ -6,7 +6,6 @@ Every function here takes bytes from the evidence store and returns measurements
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import time
@@ -22,6 +21,7 @@ from claims.evidence import PhotoMatch, Placement
 from claims.rules import RULES
 from claims.store.adjudication import EvidenceRow
 from claims.store.blobs import BlobStore
+from flows.computing import computed
 from flows.config import DescriptorConfig, WorkerConfig
 from flows.errors import CutOffTooLow
 from models.ocr_build import OCR_CARDS
@@ -104,14 +104,9 @@ class VisionPool:
         self._noses = NoseReader()
 
     async def compute(self, watch: Stopwatch, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a blocking function in the pool; its CPU seconds go to `watch`."""
-
-        def timed() -> tuple[T, float]:
-            began = time.thread_time()
-            result = function(*args, **kwargs)
-            return result, time.thread_time() - began
-
-        result, cpu = await asyncio.get_running_loop().run_in_executor(self._pool, timed)
+        """Run a blocking function in the pool; its CPU seconds go to `watch`. Raises ComputedTooLong."""
+        limit = self._config.call_cpu_seconds_max
+        result, cpu = await computed(self._pool, limit, lambda: function(*args, **kwargs))
         watch.add_cpu(cpu)
         return result
 

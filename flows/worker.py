@@ -36,6 +36,7 @@ from flows.register import StoredRegister
 from flows.sending import Sending
 from flows.stage_context import StageContext
 from flows.tracking import tracking
+from flows.trouble import trouble_of
 from flows.vision_pool import VisionPool, vision_pool
 from models.registry import weights_path
 from vision.documents import load_catalogue as read_kinds
@@ -160,7 +161,9 @@ class PaperWarming:
         while not stop.is_set():
             try:
                 await asyncio.to_thread(self.vision.warm_papers)
-            except (ReaderUnavailable, OSError, MemoryError) as error:
+            except (ReaderUnavailable, OSError, MemoryError, RuntimeError) as error:
+                if trouble_of(error) is None:
+                    raise
                 # The next paper tries, too; a paper that cannot be read at all goes to a person in the end.
                 log.error("papers cannot be read yet", error=error)
                 self.state = "down"

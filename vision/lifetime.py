@@ -38,7 +38,7 @@ def end_with_parent(parent_id: int) -> None:
 
 def in_lasting_thread(work: Callable[[], T]) -> T:
     """Run `work`, which starts a child process, in the one thread that ends only with this process. Returns its result
-    and raises what it raises."""
+    and raises what it raises; RuntimeError if the system starts no thread."""
     done: Future[T] = Future()
     _lasting_thread().put((work, done))
     return done.result()
@@ -52,8 +52,9 @@ def _lasting_thread() -> queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]
     global _waiting
     with _lock:
         if _waiting is None:
-            _waiting = queue.SimpleQueue()
-            threading.Thread(target=_serve, args=(_waiting,), name="starts-children", daemon=True).start()
+            waiting: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
+            threading.Thread(target=_serve, args=(waiting,), name="starts-children", daemon=True).start()
+            _waiting = waiting  # only now: where the system starts no thread, nobody must wait for one
         return _waiting
 
 

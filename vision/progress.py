@@ -17,28 +17,33 @@ from typing import Final
 LOOK_SECONDS: Final = 1.0  # between two checks that count
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _HELD_UP: Final = frozenset("RD")  # running or runnable; waiting for a disk or a page
+_STOPPED: Final = frozenset("Tt")  # by a signal; by a debugger
 
 
 @dataclass(frozen=True, slots=True)
 class SignOfLife:
     """Activity of some processes. cpu_seconds: CPU time used so far, user and system, all threads. held_up: some thread
-    is runnable or waits for a disk."""
+    is runnable or waits for a disk. stopped: every thread was stopped by a signal or a debugger, which no work does to
+    itself."""
 
     cpu_seconds: float
     held_up: bool
+    stopped: bool = False
 
 
 def sign_of(process_ids: Iterable[int]) -> SignOfLife:
     """Return the combined activity of these processes; one that has ended adds nothing."""
     cpu_ticks = 0
     held_up = not os.path.isdir("/proc/self/task")
+    states: set[str] = set()
     for process_id in process_ids:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             cpu_ticks += _cpu_ticks(f"/proc/{process_id}/stat")
             for thread in os.listdir(f"/proc/{process_id}/task"):
                 with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                    held_up |= _stat(f"/proc/{process_id}/task/{thread}/stat")[0] in _HELD_UP
-    return SignOfLife(cpu_ticks / _TICKS, held_up)
+                    states.add(_stat(f"/proc/{process_id}/task/{thread}/stat")[0])
+    held_up |= not states.isdisjoint(_HELD_UP)
+    return SignOfLife(cpu_ticks / _TICKS, held_up, stopped=bool(states) and states <= _STOPPED)
 
 
 class ProcessProgress:

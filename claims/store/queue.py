@@ -134,6 +134,18 @@ async def overdue(conn: AsyncConnection, now: datetime) -> WorkBacklog:
     return await _JOBS.backlog(conn, now, *held.conditions, since=held.eased_at)
 
 
+async def outlived(conn: AsyncConnection, lost: Lease) -> bool:
+    """Take back the death that was counted when this lease ran out: its holder lives, and was only kept from running.
+    Returns False where none was counted for it, or somebody else has lost the job since."""
+    corrected = await conn.execute(
+        update(jobs)
+        .where(jobs.c.id == lost.row_id, jobs.c.fence == lost.fence + 1, jobs.c.deaths > lost.deaths)
+        .values(deaths=jobs.c.deaths - 1)
+        .returning(jobs.c.id)
+    )
+    return corrected.first() is not None
+
+
 async def alone_due(conn: AsyncConnection, now: datetime) -> int:
     """Return how many jobs `lease_alone` would give out, one after another."""
     lost = and_(jobs.c.state == "leased", jobs.c.leased_until < now)

@@ -199,3 +199,38 @@ async def test_what_must_be_worked_on_alone_has_nothing_beside_it_and_holds_up_n
     assert all(company[number] == set() for number in range(100, 104))
     alone_at = [place for place, number in enumerate(order) if number >= 100]
     assert all(later - earlier > 1 for earlier, later in pairwise(alone_at)), "they take turns with the others"
+
+
+class LockedQueue(ListQueue):
+    """A queue whose only item is due, and locked by a process that stands still."""
+
+    asked = 0
+
+    async def lease_alone(self) -> Sequence[Item]:
+        self.asked += 1
+        return []
+
+    async def alone_due(self) -> bool:
+        return True
+
+
+@pytest.mark.anyio
+async def test_what_is_due_and_not_to_be_had_is_asked_for_at_every_poll_and_not_all_the_time() -> None:
+    queue = LockedQueue([])
+
+    async def work(batch: LeasedBatch[Item]) -> None:
+        raise AssertionError(f"nothing can be leased: {batch}")
+
+    stop, wake = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(Drain("test", queue, work, replace(LIMITS, poll_seconds=3_600), stop, wake).run())
+
+    async def asked() -> bool:
+        return queue.asked > 0
+
+    await until(asked)
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert queue.asked == 1
+    stop.set()
+    wake.set()
+    await running

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from claims.errors import NotFound
 from claims.store.blobs import BlobStore
 from claims.store.engine import connect
-from flows.errors import ChangedTooOften, KillsWorkers
+from flows.errors import ChangedTooOften, ComputedTooLong, KillsWorkers, TaskTimedOut
 from flows.trouble import ResourceTrouble, trouble_of, was_trouble
 from vision.errors import DecoderUnavailable, ImageRefused, ReaderUnavailable, SearchTimedOut
 
@@ -79,6 +79,7 @@ def test_what_vision_lacks_is_ours_and_what_a_file_does_is_not() -> None:
     assert lacking(DecoderUnavailable("killed twice")) == "decoder"
     assert lacking(ReaderUnavailable("did not start")) == "reader"
     assert lacking(SearchTimedOut("10 s")) == "search"
+    assert lacking(TaskTimedOut("papers took over 3600 s")) == "time", "by the clock of a busy machine"
     assert trouble_of(ImageRefused("decode_memory", "more than one file may have")) is None
     cut_off = io.BytesIO()
     Image.effect_noise((64, 64), 50).save(cut_off, "PNG")
@@ -95,14 +96,16 @@ def test_a_group_is_ours_only_where_all_of_it_is() -> None:
     assert trouble_of(ExceptionGroup("mixed", [ours, own])) is None
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), ValueError("x"), KillsWorkers("x"), ChangedTooOften("x")])
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), ValueError("x"), KillsWorkers("x"), ChangedTooOften("x"), ComputedTooLong("x")]
+)
 def test_everything_else_counts_against_the_claim(error: Exception) -> None:
     assert trouble_of(error) is None
 
 
 def test_what_a_referral_keeps_is_known_again() -> None:
     assert was_trouble(ResourceTrouble("reader").stored)
-    for before in ("ReaderUnavailable", "OSError", "LeasedTooOften", "TimeoutError"):
+    for before in ("ReaderUnavailable", "OSError", "LeasedTooOften", "TimeoutError", "TaskTimedOut"):
         assert was_trouble(before)
     for own in ("KeyError", "KillsWorkers", "NotFound", "OverflowError", "IntegrityError"):
         assert not was_trouble(own)

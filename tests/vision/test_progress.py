@@ -28,9 +28,12 @@ def test_a_process_that_computes_gets_on_and_one_that_sleeps_does_not() -> None:
         began = sign_of([busy])
         wait_until(lambda: sign_of([busy]).cpu_seconds > began.cpu_seconds)
         assert sign_of([busy]).held_up, "runnable, whether it has a core or not"
+        assert not sign_of([busy]).stopped
         wait_until(lambda: not sign_of([idle]).held_up)
         os.kill(busy, signal.SIGSTOP)
         wait_until(lambda: not sign_of([busy]).held_up)
+        assert sign_of([busy]).stopped
+        assert not sign_of([idle]).stopped, "nobody stopped it: it sleeps by itself"
 
 
 def test_a_process_that_is_gone_shows_nothing() -> None:

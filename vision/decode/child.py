@@ -6,15 +6,16 @@ crash or an exhausted limit ends that one file only, and a fork costs millisecon
 quarter of a second.
 
 The protocol uses SOCK_SEQPACKET messages. Request: JSON (`kind`, limits) and two descriptors, one with the file's bytes
-and one for the answer. Reply: JSON (`status` as of waitpid, `stalled`, `cpu_seconds`), after any number of WORKING. The
-child writes its answer into the second descriptor: 8 bytes of length, that much JSON, and from HEADER_BYTES on the
-pixels. The zygote never parses what a child wrote.
+and one for the answer. Reply: JSON (`status` as of waitpid, `stalled`, `stopped`, `cpu_seconds`), after any number of
+WORKING. The child writes its answer into the second descriptor: 8 bytes of length, that much JSON, and from
+HEADER_BYTES on the pixels. The zygote never parses what a child wrote.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import gc
 import json
 import os
@@ -34,9 +35,10 @@ REQUEST_BYTES_MAX: Final = 65_536
 HEADER_BYTES: Final = 65_536  # of an answer before its pixels: enough to describe 50 pages
 EXIT_UNFORESEEN: Final = 70
 EXIT_NOT_CONFINED: Final = 71
-EXIT_NO_RESOURCES: Final = 72  # the system refused what a child needs, before it read the file
+EXIT_NO_RESOURCES: Final = 72  # the system refused what a child needs: to begin, or room for its answer
 WORKING: Final = b'{"working":true}'
 
+_REFUSED: Final = frozenset({errno.ENOSPC, errno.ENOMEM, errno.EAGAIN, errno.ENFILE})  # not EFBIG, its own limit
 _NOBODY: Final = 65_534
 _M_ARENA_MAX: Final = -8  # malloc.h
 
@@ -91,12 +93,14 @@ def _wait(pid: int, stall_seconds_max: int, control: socket.socket) -> dict[str,
         control, select.POLLIN
     )  # the parent sends nothing while it waits, so this event means that it closed its end
     progress = ProcessProgress(stall_seconds_max)
-    stalled = False
+    stalled = stopped = False
     events: set[int] = set()
     while not events and not stalled:
         events = {descriptor for descriptor, _event in poll.poll(LOOK_SECONDS * 1000)}
         if not events:
-            stalled = progress.stalled(sign_of([pid]))
+            sign = sign_of([pid])
+            stalled = progress.stalled(sign)
+            stopped = stalled and sign.stopped
             control.send(WORKING)
     if watched not in events:
         os.kill(pid, signal.SIGKILL)
@@ -104,7 +108,8 @@ def _wait(pid: int, stall_seconds_max: int, control: socket.socket) -> dict[str,
     _pid, status, usage = os.wait4(pid, 0)
     if control.fileno() in events:
         return None
-    return {"status": status, "stalled": stalled, "cpu_seconds": usage.ru_utime + usage.ru_stime}
+    cpu_seconds = usage.ru_utime + usage.ru_stime
+    return {"status": status, "stalled": stalled, "stopped": stopped, "cpu_seconds": cpu_seconds}
 
 
 def _child(request: dict[str, Any], source: int, target: int, libc: ctypes.CDLL, zygote_id: int) -> NoReturn:
@@ -116,7 +121,11 @@ def _child(request: dict[str, Any], source: int, target: int, libc: ctypes.CDLL,
         confined = confine(request, libc, zygote_id)
         code = EXIT_UNFORESEEN
         if confined:
-            _answer(request, data, target)
+            try:
+                _answer(request, data, target)
+            except OSError as error:  # a decoder's own errors about a file have no number
+                code = EXIT_NO_RESOURCES if error.errno in _REFUSED else EXIT_UNFORESEEN
+                raise
             code = 0
         else:
             code = EXIT_NOT_CONFINED

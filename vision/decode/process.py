@@ -15,7 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
@@ -99,9 +99,9 @@ class Decoded:
 
 
 class ChildLost(Exception):
-    """The child did not finish the file, and none of its own limits is the reason: it was killed from outside, or by
-    the kernel for want of memory, or it stood still. The file gets another try in a fresh child with no other beside
-    it."""
+    """The child did not finish the file, and none of its own limits is the reason: it was killed or stopped from
+    outside, or by the kernel for want of memory, or it stood still. The file gets another try in a fresh child with no
+    other beside it."""
 
     def __init__(self, reason: str, *, stalled: bool = False) -> None:
         super().__init__(reason)
@@ -140,7 +140,7 @@ class DecoderProcess:
         # that it holds none of our secrets. Its own session: a Ctrl-C in a terminal is for us to handle.
         command = [sys.executable, "-I", "-c", _START, str(_ROOT), str(theirs.fileno()), str(os.getpid())]
         environment = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
-        with theirs:
+        with theirs, _closed_on_error(ours):
             self._process = in_lasting_thread(
                 lambda: subprocess.Popen(
                     command,
@@ -197,16 +197,11 @@ class DecoderProcess:
             "memory_bytes_max": limits.memory_bytes_max,
             "syscall_filter_required": limits.syscall_filter_required,
         }
-        source = os.memfd_create("miaopei-source", os.MFD_CLOEXEC)
-        target = os.memfd_create("miaopei-answer", os.MFD_CLOEXEC)
-        try:
+        with _memory_file("miaopei-source") as source, _memory_file("miaopei-answer") as target:
             _write(source, data)
             reply = self._ask(json.dumps(whole).encode(), source, target)
             _check_ending(reply, cpu_seconds_max)
             return read(target)
-        finally:
-            os.close(source)
-            os.close(target)
 
     def _ask(self, message: bytes, source: int, target: int) -> dict[str, Any]:
         # A zygote that was killed from outside is replaced once; a second death is the machine's fault.
@@ -253,6 +248,25 @@ class DecoderProcess:
             progress = ProcessProgress(self._limits.stall_seconds_max)
 
 
+@contextlib.contextmanager
+def _closed_on_error(end: socket.socket) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        end.close()
+        raise
+
+
+@contextlib.contextmanager
+def _memory_file(name: str) -> Iterator[int]:
+    """Open a file in memory and close it in the end, also where the system refuses a second one."""
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def _write(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
@@ -261,6 +275,8 @@ def _write(descriptor: int, data: bytes) -> None:
 
 def _check_ending(reply: Mapping[str, Any], cpu_seconds_max: int) -> None:
     """Raise the error that fits how the child ended; return if it ended well."""
+    if reply["stopped"]:
+        raise ChildLost("the decoder was stopped from outside")
     if reply["stalled"]:
         raise ChildLost("the decoder stood still", stalled=True)
     status = int(reply["status"])
@@ -269,7 +285,7 @@ def _check_ending(reply: Mapping[str, Any], cpu_seconds_max: int) -> None:
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_NOT_CONFINED:
         raise DecoderUnavailable("this kernel has no system call filter (seccomp); nothing is decoded without one")
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_NO_RESOURCES:
-        raise ChildLost("the decoder could not begin")
+        raise ChildLost("the decoder was refused what it needs by the system")
     killer = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     spent = float(reply["cpu_seconds"]) >= cpu_seconds_max - 0.1
     if killer == signal.SIGXCPU or (killer == signal.SIGKILL and spent):

@@ -56,9 +56,19 @@ class ReaderLimits:
         return PoolLimits(worker, self.recycle_memory_bytes, self.recycle_pages)
 
 
-def _short(card_name: str) -> str:
+def short_name(card_name: str) -> str:
     """Return tiny of pp-ocrv6-tiny: the name that requests to the OCR process use."""
     return card_name.rsplit("-", 1)[1]
+
+
+def ocr_config(models_dir: Path, limits: ReaderLimits) -> dict[str, object]:
+    """Return what an OCR process is told at its start, as `vision.documents.ocr.child` says."""
+    return {
+        "models_dir": str(models_dir.resolve()),
+        "engines": {short_name(name): [model_name(name, "det"), model_name(name, "rec")] for name in OCR_CARDS},
+        "threads": limits.threads,
+        "detection_edge_px_max": limits.detection_edge_px_max,
+    }
 
 
 #: A check of the page as it was sent, for what only its pixels can tell. Returns None if they cannot.
@@ -90,14 +100,8 @@ class Reader:
         self._today = today
         self._catalogue = catalogue if catalogue is not None else load_catalogue()
         self._page_checks = tuple(page_checks)
-        self._labels = {_short(name): card(name).label for name in OCR_CARDS}
-        config = {
-            "models_dir": str(folder.resolve()),
-            "engines": {_short(name): [model_name(name, "det"), model_name(name, "rec")] for name in OCR_CARDS},
-            "threads": self._limits.threads,
-            "detection_edge_px_max": self._limits.detection_edge_px_max,
-        }
-        self._pool = Pool(config, self._limits.pool(), processes)
+        self._labels = {short_name(name): card(name).label for name in OCR_CARDS}
+        self._pool = Pool(ocr_config(folder, self._limits), self._limits.pool(), processes)
         self._lock = threading.Lock()
         self._cpu_seconds = 0.0
 

@@ -68,6 +68,32 @@ async def test_only_deaths_with_nothing_else_in_hand_count_and_a_step_further_cl
     assert lease.attempts == 5
 
 
+async def test_a_holder_that_comes_back_takes_its_death_back_once_and_nobody_elses(
+    world: Any, engine: AsyncEngine
+) -> None:
+    await world.submitted("c")
+    (first,) = await shared(world, "w0")
+    world.now = world.later(31)
+    (stopped,) = await alone(world, "stopped")
+    async with engine.begin() as conn:
+        assert not await queue.outlived(conn, first), "none was counted for it"
+    world.now = world.later(31)
+    (third,) = await alone(world, "w2")
+    assert third.deaths == 1
+    async with engine.begin() as conn:
+        assert await queue.outlived(conn, stopped)
+        assert not await queue.outlived(conn, stopped)
+    assert (await job(world, "c")).deaths == 0
+    world.now = world.later(31)
+    (fourth,) = await alone(world, "w3")
+    world.now = world.later(31)
+    await alone(world, "w4")
+    async with engine.begin() as conn:
+        assert not await queue.outlived(conn, third), "others have lost it since: theirs may be deaths"
+    assert fourth.deaths == 1
+    assert (await job(world, "c")).deaths == 2
+
+
 async def test_a_holder_that_lives_is_no_death(world: Any, engine: AsyncEngine) -> None:
     await world.submitted("c")
     await shared(world, "w0")

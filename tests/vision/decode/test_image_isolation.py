@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import secrets
 import signal
 import struct
@@ -185,9 +186,56 @@ def test_a_child_that_stands_still_is_ended_and_its_file_decoded_in_another() ->
         assert decoded_while(decoder, signal.SIGSTOP, times=1) == "decoded"
 
 
-def test_a_file_on_which_every_child_stands_still_is_refused() -> None:
+def test_a_file_whose_children_are_all_stopped_from_outside_is_not_to_blame() -> None:
     with Decoder(DecodeLimits(stall_seconds_max=2), processes=1) as decoder:
-        assert decoded_while(decoder, signal.SIGSTOP, times=2) == "decode_timeout"
+        assert decoded_while(decoder, signal.SIGSTOP, times=2) == "DecoderUnavailable"
+
+
+def planted(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    """Has every decoding process that starts from now on answer by this function."""
+    function = f"def answer(request, data, target):\n    {answer}"
+    start = f"import sys; sys.path.insert(0, sys.argv[1]); from vision.decode import child; exec({function!r});"
+    start += " child._answer = answer; child.main(int(sys.argv[2]), int(sys.argv[3]))"
+    monkeypatch.setattr("vision.decode.process._START", start)
+
+
+def test_a_file_on_which_every_child_stands_still_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted(monkeypatch, "import _thread; lock = _thread.allocate_lock(); lock.acquire(); lock.acquire()")
+    with Decoder(DecodeLimits(stall_seconds_max=2), processes=1) as decoder:
+        with pytest.raises(ImageRefused) as refused:
+            decoder.decode(jpeg())
+        assert refused.value.code == "decode_timeout"
+
+
+def test_a_child_that_gets_no_room_for_its_answer_is_our_trouble_and_one_that_fails_on_its_file_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planted(monkeypatch, "raise OSError(28, 'No space left on device')")
+    with Decoder(processes=1) as decoder, pytest.raises(DecoderUnavailable, match="refused what it needs"):
+        decoder.decode(jpeg())
+    planted(monkeypatch, "raise OSError('a broken picture')")
+    with Decoder(processes=1) as decoder:
+        with pytest.raises(ImageRefused) as refused:
+            decoder.decode(jpeg())
+        assert refused.value.code == "decode_crashed"
+
+
+def test_descriptors_that_ran_out_are_our_trouble_and_none_stays_open() -> None:
+    with Decoder(processes=1) as decoder:
+        decoder.decode(jpeg())
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        open_now = len(os.listdir("/proc/self/fd"))
+        spare = os.open(os.devnull, os.O_RDONLY)  # the lowest free number: one memory file fits, a second does not
+        os.close(spare)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 1, before[1]))
+        try:
+            for _ in range(3):
+                with pytest.raises(OSError, match="Too many open files"):
+                    decoder.decode(jpeg())
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert len(os.listdir("/proc/self/fd")) == open_now
+        assert decoder.decode(jpeg()).pixels.shape == (480, 640, 3)
 
 
 def test_a_zygote_that_stands_still_is_our_trouble() -> None:

@@ -206,7 +206,7 @@ def test_a_process_that_stands_still_is_replaced_and_its_page_read(models_dir: P
     ("limits", "words"),
     [
         (ReaderLimits(page_cpu_seconds_max=0.01), "longer than allowed"),
-        (ReaderLimits(memory_bytes_max=450 << 20, recycle_memory_bytes=440 << 20), "memory, more than allowed"),
+        (ReaderLimits(memory_bytes_max=360 << 20, recycle_memory_bytes=350 << 20), "memory, more than allowed"),
     ],
 )
 def test_a_page_over_a_limit_is_unmeasured(

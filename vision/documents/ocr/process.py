@@ -4,6 +4,8 @@ running."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import select
@@ -22,7 +24,14 @@ import psutil
 import vision
 from vision.decode.process import FROM_OUTSIDE
 from vision.documents.ocr import child
-from vision.documents.ocr.child import CODE_CHARACTERS_MAX, CODES, CODES_MAX, frame_head
+from vision.documents.ocr.child import (
+    CODE_CHARACTERS_MAX,
+    CODES,
+    CODES_MAX,
+    EXIT_NO_RESOURCES,
+    NO_RESOURCES_WORDS,
+    frame_head,
+)
 from vision.documents.ocr.views import Corners
 from vision.documents.text.page import TextLine
 from vision.errors import ReaderUnavailable
@@ -31,17 +40,15 @@ from vision.progress import LOOK_SECONDS, ProcessProgress, sign_of
 
 _POLL_SECONDS = 0.05
 _REPLY_BYTES_MAX = 16 << 20
-
-
-# Last output of a process that got no memory from the machine; its own limit is enforced from here (`_Watch`).
-_NO_MEMORY = ("MemoryError", "bad_alloc", "Cannot allocate memory")
+_LAST_WORDS_BYTES = 600
 
 
 class PageLost(Exception):
     """The page's process was killed or died; it is gone, other pages are not affected.
 
-    reason: which limit. again: as far as is known none of the page's own limits is the cause: it was killed from
-    outside, or by the kernel for want of memory, or it stood still (stalled).
+    reason: which limit. again: as far as is known none of the page's own limits is the cause: it was killed or stopped
+    from outside, or by the kernel for want of memory, or was refused something by the system, or it had grown on pages
+    before this one, or it stood still (stalled).
     """
 
     def __init__(self, reason: str, *, again: bool = False, stalled: bool = False) -> None:
@@ -98,20 +105,29 @@ class Worker:
         self._limits = limits
         self._cache_dir = cache_dir
         self._ready = False
-        self.pages_read = 0
-        self._log = (cache_dir / f"ocr-{time.monotonic_ns()}.log").open("wb")
+        self._words = ""
+        self._readings = 0
+        self._aged = False
+        self.pages = 0  # that it was lent for; each is read several times
+        # Its last words, in memory: a full disk must not end a process that has something to say.
+        self._log = os.fdopen(os.memfd_create("miaopei-ocr-log", os.MFD_CLOEXEC), "r+b", buffering=0)
+        fcntl.fcntl(self._log, fcntl.F_SETFL, fcntl.fcntl(self._log, fcntl.F_GETFL) | os.O_APPEND)
         # Run the file itself: as a module of its package it would first import all that reads papers.
         command = [sys.executable, "-P", child.__file__, json.dumps(dict(config)), str(os.getpid())]
-        self._process = in_lasting_thread(
-            lambda: subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                env=_environment(cache_dir),
-                cwd=cache_dir,
+        try:
+            self._process = in_lasting_thread(
+                lambda: subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._log,
+                    env=_environment(cache_dir),
+                    cwd=cache_dir,
+                )
             )
-        )
+        except BaseException:
+            self._log.close()
+            raise
         os.set_blocking(self._stdin().fileno(), False)
 
     @property
@@ -120,6 +136,11 @@ class Worker:
 
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    @property
+    def ready(self) -> bool:
+        """True once its models are loaded."""
+        return self._ready
 
     def memory_bytes(self) -> int:
         """Return the resident size, 0 if the process is gone."""
@@ -141,11 +162,18 @@ class Worker:
             raise ReaderUnavailable(f"the OCR process began with {header!r}")
         self._ready = True
 
+    def page_begins(self) -> None:
+        """Count the page that it is lent for now, and remember whether it has read others before."""
+        self._aged = self._readings > 0
+        self.pages += 1
+
     def read(self, pixels: npt.NDArray[np.uint8], model: str) -> tuple[list[TextLine], float]:
         """Return the lines of `pixels` (h, w, 3) sRGB by the model of that short name, and CPU seconds spent. Raises
         PageLost, ReaderUnavailable."""
         header = self._ask(pixels, model, "reading a page")
-        self.pages_read += 1
+        self._readings += 1
+        with contextlib.suppress(ValueError):  # closed meanwhile, with the whole reader
+            self._log.truncate(0)  # what was said of a page that was read
         lines = [
             TextLine(text, confidence, cast(Corners, tuple((x, y) for x, y in corners)))
             for text, confidence, corners in header["lines"]
@@ -178,6 +206,7 @@ class Worker:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+        self._words = self._last_words()
         for stream in (self._process.stdin, self._process.stdout, self._log):
             if stream is not None and not stream.closed:
                 try:
@@ -223,16 +252,23 @@ class Worker:
             raise self._lost(f"{doing} took longer than allowed")
         memory = self.memory_bytes()
         if memory > self._limits.memory_bytes_max:
-            raise self._lost(f"{doing} took {memory >> 20} MiB of memory, more than allowed")
-        if watch.stalled():
             self.kill()
+            # In a process that has read before, part of it is theirs: a fresh one shows what this page alone takes.
+            reason = f"{doing} took {memory >> 20} MiB of memory, more than allowed"
+            raise PageLost(reason, again=self._aged)
+        if watch.stalled():
+            stopped = sign_of([self.pid]).stopped
+            self.kill()
+            if stopped:  # no page can do that: somebody did
+                raise PageLost(f"the OCR process was stopped from outside {doing}", again=True)
             raise PageLost(f"the OCR process stood still {doing}", stalled=True)
 
     def _died(self, doing: str) -> PageLost:
-        """Return the error for a process that closed its end. It is not the page's fault if a signal from outside or
-        lack of memory ended it."""
+        """Return the error for a process that closed its end. It is not the page's fault if a signal from outside ended
+        it, or lack of memory, threads, descriptors or disk."""
         code = self._process.wait()
-        outside = -code in FROM_OUTSIDE or any(words in self._last_words() for words in _NO_MEMORY)
+        refused = code == EXIT_NO_RESOURCES or any(words in self._last_words() for words in NO_RESOURCES_WORDS)
+        outside = -code in FROM_OUTSIDE or refused
         self.kill()
         return PageLost(f"the OCR process died {doing} ({code})", again=outside)
 
@@ -246,8 +282,12 @@ class Worker:
         return self._process.stdin
 
     def _last_words(self) -> str:
-        with open(self._log.name, "rb") as log:
-            return log.read()[-600:].decode(errors="replace")
+        try:
+            log = self._log.fileno()
+            begin = max(0, os.fstat(log).st_size - _LAST_WORDS_BYTES)
+            return os.pread(log, _LAST_WORDS_BYTES, begin).decode(errors="replace")
+        except (ValueError, OSError):  # closed, perhaps this moment by another thread
+            return self._words
 
 
 def _environment(cache_dir: Path) -> dict[str, str]:
