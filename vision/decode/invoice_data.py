@@ -14,8 +14,8 @@ from typing import Final
 
 from PIL import Image
 
-from vision.decode.pages_drawn import Lines, drawn_page
 from vision.decode.page_pen import PagePen, spelled, width_px
+from vision.decode.pages_drawn import Lines, drawn_page
 from vision.decode.pixels import DecodedPixels, PictureRefused
 from vision.decode.signature import FileSignature
 from vision.decode.xml_tree import XmlNode, XmlRefused, read_xml
