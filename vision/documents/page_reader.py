@@ -12,7 +12,7 @@ from vision.documents.gate import read_once
 from vision.documents.kinds.catalogue import Catalogue
 from vision.documents.ocr.outlines import Quad, outlines, skew
 from vision.documents.ocr.process import Worker
-from vision.documents.ocr.stamp_ink import blue_ink, faint_ink, red_ink
+from vision.documents.ocr.stamp_ink import blue_ink, broad_strokes, faint_ink, red_ink
 from vision.documents.ocr.views import (
     PageView,
     Pixels,
@@ -152,7 +152,8 @@ class PageReader:
             on_end.append(blue_ink(plain_view))
             level.append(faint_ink(plain_view))
         read = [pair for layer in on_end if layer is not None for pair in self._read_on_end(layer)]
-        read += [(layer, self._lines(layer, TINY)) for layer in level if layer is not None]
+        across = [*(broad_strokes(plain_view) if self._red else ()), *broad_strokes(plain_view, channel=2)]
+        read += [(layer, self._lines(layer, TINY)) for layer in (*level, *across) if layer is not None]
         return gravest_first(
             self._moved_sign(sign, view)
             for view, lines in read

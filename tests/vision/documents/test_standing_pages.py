@@ -101,6 +101,23 @@ def test_a_red_stamp_across_a_bill_is_read_before_it_is_lifted(
     assert not accepted(reading)
 
 
+@pytest.mark.parametrize("degrees", [22, 115])
+def test_a_framed_stamp_over_the_seal_of_the_hospital_is_read(reader: Reader, decoder: Decoder, degrees: int) -> None:
+    page = opened(invoice())
+    seals = np.argwhere(np.asarray(page, dtype=int) @ (2, -1, -1) > 120)
+    y, x = np.median(seals[seals[:, 0] > page.height * 0.3], axis=0).astype(int)
+    side, red = page.width // 8, (*RED, 190)
+    stamp = Image.new("RGBA", (3 * side, side + side // 2), (0, 0, 0, 0))
+    draw = ImageDraw.Draw(stamp)
+    draw.rectangle((4, 4, stamp.width - 5, stamp.height - 5), outline=red, width=8)
+    draw.text((stamp.width / 2, stamp.height / 2), "作废", font=font(side, True), fill=red, anchor="mm")
+    turned = stamp.rotate(degrees, resample=Image.Resampling.BICUBIC, expand=True)
+    page.paste(turned, (int(x) - turned.width // 2, int(y) - turned.height // 2), turned)
+    reading = read(reader, decoder, page)
+    assert [sign.standing for sign in reading.standing] == ["void"]
+    assert not accepted(reading)
+
+
 def test_a_watermark_and_a_blue_stamp_through_the_print_are_read(reader: Reader, decoder: Decoder) -> None:
     grey, blue = (120, 120, 120), (50, 70, 190)
     page = stamped(opened(invoice()), "作废", 30, size_px=220, ink=grey, opacity=70, framed=False)

@@ -31,6 +31,10 @@ class StampInkLimits:
     share_min, blue_share_max, faint_share_max: share of the page's pixels below which there is no stamp, and above
     which a whole form is printed in blue, or lies in shadow. stroke_ratio: of the page's shorter edge; a watermark's
     strokes are wider, the soft edges of print are not.
+
+    broad_ratio: of the page's shorter edge; the strokes of a stamp across the page are broader, those of seals, frames
+    and headings are not. broad_share_min: share of the page's pixels from which such strokes are read by themselves.
+    broad_part_min: a lump of them smaller than this share of the largest is none. broad_edge_px: they are scaled to it.
     """
 
     edge_px_max: int = 800
@@ -41,6 +45,10 @@ class StampInkLimits:
     blue_share_max: float = 0.06
     faint_share_max: float = 0.12
     stroke_ratio: float = 0.004
+    broad_ratio: float = 0.009
+    broad_share_min: float = 0.002
+    broad_part_min: float = 0.1
+    broad_edge_px: int = 200
 
 
 LIMITS: Final = StampInkLimits()
@@ -55,6 +63,33 @@ def blue_ink(view: PageView, limits: StampInkLimits = LIMITS) -> PageView | None
     """Return the same of blue ink; None without any, or if the form itself is printed in it."""
     ink = _tinted(view.pixels, 2)
     return _alone(view, ink, limits) if _within(ink, limits, limits.blue_share_max) else None
+
+
+def broad_strokes(view: PageView, channel: int = 0, limits: StampInkLimits = LIMITS) -> list[PageView]:
+    """Return the broad strokes of red ink (channel 0) or blue (2) alone, level by their own direction and turned by
+    quarters; empty without any. A stamp across the page stands askew, in a frame and over seals, and a detector of
+    lines takes it for a drawing."""
+    ink = (_tinted(view.pixels, channel) > limits.ink_min).astype(np.uint8)
+    stroke = max(3, round(limits.broad_ratio * min(ink.shape)))
+    broad = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((stroke, stroke), np.uint8))
+    _, labels, sizes, _ = cv2.connectedComponentsWithStats(broad)
+    large = [n for n in range(1, len(sizes)) if sizes[n][4] >= limits.broad_part_min * sizes[1:, 4].max()]
+    broad = np.isin(labels, large).astype(np.uint8)
+    if float(broad.mean()) < limits.broad_share_min:
+        return []
+    (x, y), (across, down), degrees = cv2.minAreaRect(cv2.findNonZero(broad))
+    reach = np.ones((2 * stroke + 1, 2 * stroke + 1), np.uint8)
+    dark = np.where((cv2.dilate(broad, reach) > 0) & (ink > 0), np.uint8(0), np.uint8(255))
+    edge = limits.broad_edge_px
+    scale = edge / (max(across, down) * (1 + 4 * limits.margin_ratio))
+    views = []
+    for quarter in range(4):
+        turn = np.vstack([cv2.getRotationMatrix2D((x, y), degrees + 90 * quarter, scale), (0.0, 0.0, 1.0)])
+        turn[:2, 2] += (edge / 2 - x, edge / 2 - y)
+        grey = cv2.warpAffine(dark, turn[:2], (edge, edge), flags=cv2.INTER_AREA, borderValue=255)
+        pixels = np.ascontiguousarray(np.repeat(np.asarray(grey, dtype=np.uint8)[..., None], 3, axis=2))
+        views.append(PageView(pixels, view.to_picture @ np.linalg.inv(turn)))
+    return views
 
 
 def faint_ink(view: PageView, limits: StampInkLimits = LIMITS) -> PageView | None:
