@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fixtures.papers.marks import LONG_EDGE_PX, relied_on_right
 from fixtures.papers.opposites.fontless import fontless_pdf
-from fixtures.papers.opposites.pages import FULL, QUICK, Group, MadePage, Wanted, make, wanted
+from fixtures.papers.opposites.pages import FULL, QUICK, Group, MadePage, WantedPage, make, wanted
 from vision.decode.image import Decoder
 from vision.documents import PaperReading, Reader
 from vision.documents.gate import accepted
@@ -57,11 +57,11 @@ def taken_as_paid(reading: Read) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PageOutcome:
     """What became of one made page. right: every relied-on value read is what the paper shows. currency_read: "" for a
     page that was not read."""
 
-    wanted: Wanted
+    wanted: WantedPage
     currency: str
     taken: bool
     vouched: bool
@@ -69,11 +69,11 @@ class Outcome:
     currency_read: str
 
 
-def judged(page: MadePage, reading: Read) -> Outcome:
+def judged(page: MadePage, reading: Read) -> PageOutcome:
     """Returns what became of the page."""
     if isinstance(reading, Unmeasured):
-        return Outcome(page.wanted, page.currency, taken=False, vouched=False, right=False, currency_read="")
-    return Outcome(
+        return PageOutcome(page.wanted, page.currency, taken=False, vouched=False, right=False, currency_read="")
+    return PageOutcome(
         page.wanted,
         page.currency,
         taken_as_paid(reading),
@@ -88,7 +88,7 @@ def measure(groups: Sequence[Group], reader: Reader, decoder: Decoder, threads: 
     paid and is not, by page and never by value, on standard error."""
     pages = wanted(groups, QUICK if quick else FULL)
 
-    def read(page: Wanted) -> Outcome:
+    def read(page: WantedPage) -> PageOutcome:
         made = make(page)
         return judged(made, reader.read(decoder.decode(made.jpeg, long_edge_px_max=LONG_EDGE_PX)))
 
@@ -100,7 +100,7 @@ def measure(groups: Sequence[Group], reader: Reader, decoder: Decoder, threads: 
     return tables(outcomes, groups)
 
 
-def tables(outcomes: Sequence[Outcome], groups: Sequence[Group]) -> dict[str, Any]:
+def tables(outcomes: Sequence[PageOutcome], groups: Sequence[Group]) -> dict[str, Any]:
     """Returns the figures of the groups by kind, [accepted, of] each."""
     result: dict[str, Any] = {}
     for group in groups:
@@ -120,11 +120,11 @@ def tables(outcomes: Sequence[Outcome], groups: Sequence[Group]) -> dict[str, An
     return result
 
 
-def _taken(outcome: Outcome) -> bool:
+def _taken(outcome: PageOutcome) -> bool:
     return outcome.taken
 
 
-def _by_kind(outcomes: Sequence[Outcome], counts: Callable[[Outcome], bool] = _taken) -> dict[str, list[int]]:
+def _by_kind(outcomes: Sequence[PageOutcome], counts: Callable[[PageOutcome], bool] = _taken) -> dict[str, list[int]]:
     """Returns [those that count, of], all together under "all" and by kind."""
     table: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for outcome in outcomes:

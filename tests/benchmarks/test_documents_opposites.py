@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from api.cli import app
 from api.commands.benches import CannotMeasure
 from benchmarks import documents, unseen_labels
-from benchmarks.documents_opposites import Outcome, judged, tables, taken_as_paid, vouched
+from benchmarks.documents_opposites import PageOutcome, judged, tables, taken_as_paid, vouched
 from fixtures.papers.flat import flat_paper
-from fixtures.papers.opposites.pages import GROUPS, Group, MadePage, Wanted
+from fixtures.papers.opposites.pages import GROUPS, Group, MadePage, WantedPage
 from fixtures.papers.render import layouts_of
 from vision.documents import PaperReading
 from vision.documents.gate import accepted
@@ -30,11 +30,11 @@ def _reading() -> tuple[PaperReading, dict[str, str]]:
 
 
 def _page(group: Group, kind: str, truth: dict[str, str], currency: str = "CNY") -> MadePage:
-    return MadePage(Wanted(group, kind, 0), "outpatient_invoice", b"", truth, "paid", currency, 1, "", "", {})
+    return MadePage(WantedPage(group, kind, 0), "outpatient_invoice", b"", truth, "paid", currency, 1, "", "", {})
 
 
-def _outcome(group: Group, kind: str, *, taken: bool, right: bool = True, currency: str = "CNY") -> Outcome:
-    return Outcome(Wanted(group, kind, 0), currency, taken, taken, right, "CNY")
+def _outcome(group: Group, kind: str, *, taken: bool, right: bool = True, currency: str = "CNY") -> PageOutcome:
+    return PageOutcome(WantedPage(group, kind, 0), currency, taken, taken, right, "CNY")
 
 
 def test_a_page_is_taken_as_paid_when_the_gate_accepts_it_and_not_when_it_does_not() -> None:
@@ -78,7 +78,9 @@ def test_the_tables_count_accepted_pages_by_kind() -> None:
 
 
 def test_a_foreign_paper_accepted_in_its_own_currency_is_not_wrong() -> None:
-    own = Outcome(Wanted("foreign", "USD", 0), "USD", taken=False, vouched=True, right=True, currency_read="USD")
+    own = PageOutcome(
+        WantedPage("foreign", "USD", 0), "USD", taken=False, vouched=True, right=True, currency_read="USD"
+    )
     assert tables([own], ("foreign",)) == {
         "currency_wrong_accepted": [0, 1],
         "currency_read": {"all": [1, 1], "USD": [1, 1]},
