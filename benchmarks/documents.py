@@ -10,7 +10,8 @@ The gate: of the papers it accepts, the share with no relied-on field read wrong
 scanned receipt total and date must both be there and right), and the share of all papers that it accepts
 (`gate_coverage`). `cer`: every printed string against the nearest stretch of the text that was read (Sellers, 1980).
 Peers read the same receipts in the same run by their own defaults; their lines go through our rules. Forgeries:
-`benchmarks.forgeries`; labels that no kind knows: `benchmarks.unseen_labels`.
+`benchmarks.forgeries`; labels that no kind knows: `benchmarks.unseen_labels`. Papers that must not be paid, and honest
+ones that look like them: `benchmarks.documents_opposites`. Real papers of one's own: `benchmarks.paper_families`.
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ import numpy as np
 import psutil
 from scipy.stats import beta
 
-from benchmarks import documents_peers, forgeries, unseen_labels
+from api.commands.benches import CannotMeasure
+from benchmarks import documents_opposites, documents_peers, forgeries, paper_families, unseen_labels
 from benchmarks.report import figures_table, machine
 from fixtures.papers import KINDS
 from fixtures.papers.marks import LONG_EDGE_PX, Marked, read_many
+from fixtures.papers.opposites import GROUPS
 from vision.decode.image import DecodeLimits, Decoder, Picture
 from vision.documents import PaperReading, Reader
 from vision.documents.gate import accepted
@@ -48,6 +51,9 @@ SROIE_TAR: Final = Path(__file__).resolve().parents[2] / "shared" / "data" / "re
 FIRST_SEED: Final = 5000
 ALIKE_MIN: Final = 0.9
 SROIE_FIELDS: Final = ("total", "date", "company", "address")
+
+#: What can be measured alone: rendered pages and receipts, forged digits, each group of made papers, PDFs, a folder.
+PARTS: Final = ("papers", "forgeries", *GROUPS, "pdf", "families")
 
 Progress = Callable[[str], object]
 
@@ -67,17 +73,49 @@ FULL: Final = DocumentsSize(pages=20, receipts=60, peers=60, memory_pages=500)
 QUICK: Final = DocumentsSize(pages=1, receipts=0, peers=0, memory_pages=12)
 
 
-def run(*, quick: bool = False) -> dict[str, Any]:
-    """Returns the figures; names misread fields on standard error. Peers and receipts are null without the package or
-    the archive."""
-    result = measure(QUICK if quick else FULL, SROIE_TAR, lambda line: sys.stderr.write(line + "\n"))
-    return {
-        "quick": quick,
-        **result,
-        **_forgeries(quick=quick),
-        "machine": machine(),
-        "load_average": round(os.getloadavg()[0], 1),
-    }
+def run(*, quick: bool = False, folder: Path | None = None, parts: Sequence[str] = ()) -> dict[str, Any]:
+    """Returns the figures of the parts, by default of all; names misread fields on standard error. Peers and receipts
+    are null without the package or the archive.
+
+    folder: real papers by family, as `benchmarks.paper_families` takes them. Raises CannotMeasure for an unknown part,
+    and for the families without a folder.
+    """
+    chosen = tuple(parts) or tuple(part for part in PARTS if part != "families" or folder is not None)
+    unknown = [part for part in chosen if part not in PARTS]
+    if unknown:
+        raise CannotMeasure(f"no part {unknown[0]!r} of this benchmark; there are: {', '.join(PARTS)}")
+    if "families" in chosen and folder is None:
+        raise CannotMeasure("families are measured on a folder: --folder DIR")
+    result: dict[str, Any] = {"quick": quick}
+    if "papers" in chosen:
+        result |= measure(QUICK if quick else FULL, SROIE_TAR, _to_stderr)
+    if "forgeries" in chosen:
+        result |= _forgeries(quick=quick)
+    result |= _opposites(chosen, folder, quick=quick)
+    return {**result, "machine": machine(), "load_average": round(os.getloadavg()[0], 1)}
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+def _opposites(parts: Sequence[str], folder: Path | None, *, quick: bool) -> dict[str, Any]:
+    """Returns the figures of made papers, of PDFs without fonts and of real families, read by one set of processes."""
+    groups = [group for group in GROUPS if group in parts]
+    if not groups and "pdf" not in parts and "families" not in parts:
+        return {}
+    cores, result = os.cpu_count() or 1, dict[str, Any]()
+    with Decoder(DecodeLimits(), processes=1) as decoder, Reader(processes=cores) as reader:
+        reader.warm()
+        if groups:
+            result |= documents_opposites.measure(groups, reader, decoder, cores, quick=quick)
+        if "pdf" in parts:
+            fontless = documents_opposites.without_fonts(reader, decoder, quick=quick, told=_to_stderr)
+            result["pdf_without_fonts"] = fontless
+        if "families" in parts and folder is not None:
+            read = paper_families.families(folder, reader, progress=_to_stderr)
+            result["families"] = {name: family.as_json() for name, family in read.items()}
+    return result
 
 
 def _forgeries(*, quick: bool) -> dict[str, Any]:

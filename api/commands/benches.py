@@ -24,7 +24,7 @@ NAMES = (
     "library",
     "flows",
 )
-WITH_FOLDER = ("photos", "provenance")  # those that measure on a folder of one's own
+WITH_FOLDER = ("photos", "provenance", "documents")  # those that measure on a folder of one's own
 
 
 class CannotMeasure(Exception):
@@ -39,7 +39,8 @@ def bench(
         Path | None,
         typer.Option(
             help="photos, provenance: measure on this folder's photos; for photos sub-folders are sources and"
-            " views/GROUP/ is one scene, provenance takes them as cameras wrote them",
+            " views/GROUP/ is one scene, provenance takes them as cameras wrote them; documents: measure on real papers"
+            " too, FOLDER/FAMILY/ with a truth.json each",
         ),
     ] = None,
     sscd: Annotated[
@@ -49,6 +50,13 @@ def bench(
             help="photos: Meta's SSCD as TorchScript or .onnx, measured beside ours in the same run",
         ),
     ] = None,
+    parts: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="documents: only this part, may be given several times: papers, forgeries, not_payable, foreign,"
+            " two_in_one, honest, pdf, families",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure one part and print its table; with --json the last line is one object."""
@@ -56,7 +64,11 @@ def bench(
         raise fail(f"no benchmark {name!r}; there are: {', '.join(NAMES)}")
     if folder is not None and name not in WITH_FOLDER:
         raise fail(f"--folder belongs to {', '.join(f'`miaopei bench {name}`' for name in WITH_FOLDER)}")
-    options: dict[str, Path | None] = {"folder": folder} if name in WITH_FOLDER else {}
+    if parts and name != "documents":
+        raise fail("--parts belongs to `miaopei bench documents`")
+    options: dict[str, object] = {"folder": folder} if name in WITH_FOLDER else {}
+    if name == "documents":
+        options["parts"] = parts or ()
     if name == "photos":
         options["sscd"] = sscd
     module = importlib.import_module(f"benchmarks.{name}")
