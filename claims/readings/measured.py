@@ -234,6 +234,7 @@ DOUBT: Final = first_of(
     phrase("doubts.no_day", r"(?P<value>.*) is no day of the calendar"),
     phrase("doubts.no_amount", r"no amount at the start of '?(?P<value>.*?)'?"),
     phrase("doubts.no_weight", r"no weight with a unit in '?(?P<value>.*?)'?"),
+    phrase("doubts.by_hand", r"it looks written by hand(?: \([\d.]+\))?"),
     phrase("doubts.two_values", r"the paper says (?P<value>.*) and (?P<other>.*)"),
 )
 # Reasons why the reader does not vouch for a paper.

@@ -121,7 +121,8 @@ class PaperReading:
     nothing is known of the amount. missing_fields: required for the kind, not read. refused: read but not believed.
     keys: names of fields that tell this paper from every other, in one or several ways. relied_on: fields that money or
     a required answer rests on. alike: those of them that two models read identically. may_show: names of all fields of
-    the kind. doubtful: read, but possibly from the wrong place. rival_kind: another kind that the words point to nearly
+    the kind. doubtful: read, but possibly from the wrong place, or written by hand. handwritten: names of those written
+    by hand. rival_kind: another kind that the words point to nearly
     as much, "" for none.
     """
 
@@ -141,6 +142,7 @@ class PaperReading:
     doubtful: tuple[RefusedField, ...] = ()
     may_show: tuple[str, ...] = ()
     rival_kind: str = ""
+    handwritten: tuple[str, ...] = ()
 
     def field(self, name: str) -> FieldReading | None:
         """Return the field of that name, None if the paper does not show it."""
