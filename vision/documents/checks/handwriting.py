@@ -33,13 +33,15 @@ class HandLimits:
 
     line_px: height to which a line is brought. margin_ratio: of it, looked at around the line. line_px_min: on the
     picture; smaller print has no shape left. aspect_max: length by height of a line; a longer one is no field.
-    glyphs_min: of digits, below which level and height say nothing.
+    glyphs_min: of characters, below which level and height say nothing. glyphs_ratio: shapes that stand apart by
+    digits; with fewer a pen's stroke joins them, with many more they are broken.
     digit_min: share of digits in a value from which it is judged as digits are.
     off_level: share of digits that stand on one line at one height. unsteady: their median distance from a straight
     line, above and below, by their height. uneven: by how much the heights of seven in ten differ, by height; slashes
     and 年月日 are the others. slanted: share of edges that run level or upright. unlike: likeness of the digits (their
     median) to the nearest other glyph of the page, from -1 to 1.
-    suspicious_min: sum of the first four signs from which the page is searched for likenesses. digits_by_hand_min,
+    suspicious_min: sum of the first four signs from which the page is searched for likenesses. unlevel_min: least sum
+    of the first three: slanted figures that the page prints once are print if they stand in line. digits_by_hand_min,
     words_by_hand_min: score from which a line is written by hand (policy choices: just above the highest score of print
     measured; docs/papers.md).
     """
@@ -49,6 +51,7 @@ class HandLimits:
     line_px_min: float = 11.0
     aspect_max: float = 40.0
     glyphs_min: int = 3
+    glyphs_ratio: tuple[float, float] = (0.7, 1.4)
     digit_min: float = 0.6
     off_level: tuple[float, float] = (1.0, 0.5)
     unsteady: tuple[float, float] = (0.015, 0.08)
@@ -57,6 +60,7 @@ class HandLimits:
     words_slanted: tuple[float, float] = (0.28, 0.16)
     unlike: tuple[float, float] = (0.95, 0.8)
     suspicious_min: float = 0.5
+    unlevel_min: float = 0.4
     digits_by_hand_min: float = 2.6
     words_by_hand_min: float = 2.2
     page_glyphs_min: int = 20
@@ -111,30 +115,38 @@ class PageShapes:
             (box.left, box.top), (box.right, box.top), (box.right, box.bottom), (box.left, box.bottom)
         )  # fmt: skip
         digits = sum(character.isdigit() for character in field.value)
-        as_digits = digits >= self._limits.digit_min * len(field.value) and field.name != "capital_total_minor"
-        return self.look_at([(x * width, y * height) for x, y in points], as_digits)
+        if digits < self._limits.digit_min * len(field.value) or field.name == "capital_total_minor":
+            digits = 0
+        elif field.name.endswith("_minor") and field.value.endswith("00"):
+            digits = max(1, digits - 2)  # whole amounts are written without the decimals, too
+        return self.look_at([(x * width, y * height) for x, y in points], digits)
 
-    def look_at(self, corners: Sequence[tuple[float, float]], as_digits: bool) -> HandLook | Unmeasured:
-        """Return how the line within four corners (pixels, clockwise from the text's own top left) looks."""
+    def look_at(self, corners: Sequence[tuple[float, float]], digits: int) -> HandLook | Unmeasured:
+        """Return how the line within four corners (pixels, clockwise from the text's own top left) looks. digits: how
+        many it has at least, 0 for a line of words."""
         limits = self._limits
         line = _line(self._pixels, np.array(corners, dtype=np.float32), limits)
         if isinstance(line, Unmeasured):
             return line
         glyphs = line.glyphs()
         signs = _level(glyphs, limits)
-        if not as_digits:
-            off = signs.get("off_level", 0.3) + signs.get("unsteady", 0.3)
+        if digits and not digits * limits.glyphs_ratio[0] <= len(glyphs) <= 3 + digits * limits.glyphs_ratio[1]:
+            return Unmeasured(f"{len(glyphs)} shapes stand apart there for {digits} digits")
+        if not signs:
+            return Unmeasured("too few characters stand apart there")
+        if not digits:
+            off = signs["off_level"] + signs["unsteady"]
             slanted = 2 * _ramp(line.axis_share(), limits.words_slanted)
             score = off + slanted
             return HandLook(score >= limits.words_by_hand_min, round(score, 3), {"level": off, "slanted": slanted})
-        if not signs:
-            return Unmeasured("too few digits stand apart there")
         signs["slanted"] = _ramp(line.axis_share(), limits.slanted)
         score = sum(signs.values())
+        unlevel = score - signs["slanted"]
         if score >= limits.suspicious_min:
             signs["unlike"] = 2 * _ramp(self._likeness(line, glyphs), limits.unlike)
             score += signs["unlike"]
-        return HandLook(score >= limits.digits_by_hand_min, round(score, 3), signs)
+        by_hand = score >= limits.digits_by_hand_min and unlevel >= limits.unlevel_min
+        return HandLook(by_hand, round(score, 3), signs)
 
     def _likeness(self, line: _Line, glyphs: Sequence[_Rect]) -> float:
         """Return the median over the glyphs of the likeness to the nearest other glyph of the page, 1 if the page has
@@ -281,7 +293,8 @@ def _page_glyphs(pixels: Pixels, limits: HandLimits) -> tuple[Floats, npt.NDArra
     ink = np.clip(1.0 - darkest / np.maximum(paper, 1.0), 0.0, 1.0).astype(np.float32)
     strong = ink[ink > 0.12]
     cut = max(0.12, 0.45 * float(np.percentile(strong, 85))) if strong.size else 1.0
-    _, _, stats, _ = cv2.connectedComponentsWithStats((ink > cut).astype(np.uint8), connectivity=8)
+    mask = cv2.morphologyEx((ink > cut).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     rects = [
         (int(x), int(y), int(w), int(h))
         for x, y, w, h, area in stats[1:]
