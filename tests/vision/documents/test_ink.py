@@ -6,6 +6,7 @@ import io
 from functools import cache
 from random import Random
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -85,6 +86,17 @@ def test_a_seal_on_black_print_is_a_seal_and_no_print_is_lost_with_it(opacity: i
     assert not red.print_lost
     ((left, top, right, bottom),) = red.seals
     assert abs((right - left) - (bottom - top)) < 0.25 * (right - left)
+
+
+@pytest.mark.parametrize("kept", [0.9, 0.7, 0.5])
+def test_a_worn_seal_is_a_seal_all_the_same(kept: float) -> None:
+    clean = np.asarray(lines_of(), dtype=np.float32)
+    stamped = np.asarray(sealed(lines_of(), 640, 480, 300), dtype=np.float32)
+    grain = cv2.GaussianBlur(np.random.default_rng(1).normal(size=clean.shape[:2]).astype(np.float32), (0, 0), 5)
+    there = (grain > np.quantile(grain, 1 - kept))[..., None]
+    red = red_ink(np.where(there, stamped, clean).astype(np.uint8))
+    assert red is not None
+    assert not red.print_lost
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,10 @@ class InkLimits:
     darker in green or blue than in red, at least, and of its depth; edges of black print are grey.
     seal_hue_ratio: density in green by that in blue of a seal's red; orange is below, violet above.
     seal_edge_ratio: least and most side of a seal, of the page's shorter side: characters are smaller, frames and
-    tables larger. seal_aspect_max: longer by shorter side.
-    seal_margin_ratio: added around a seal, of its side. red_ratio_min: share of the page from which its red ink counts.
-    print_ratio_min: share of all ink outside seals from which ink in colour is print that lifting would wipe out.
+    tables larger. seal_aspect_max: longer by shorter side. seal_gap_px: gaps in a worn seal that are closed.
+    seal_margin_ratio: added around a seal, of its side. red_ratio_min: share of the page from which its red ink
+    counts. print_ratio_min: share of all ink outside seals from which ink in colour is print that lifting would wipe
+    out.
     """
 
     long_edge_px: int = 800
@@ -39,7 +40,8 @@ class InkLimits:
     seal_hue_ratio: tuple[float, float] = (0.6, 1.7)
     seal_edge_ratio: tuple[float, float] = (0.06, 0.45)
     seal_aspect_max: float = 2.6
-    seal_margin_ratio: float = 0.06
+    seal_gap_px: int = 7
+    seal_margin_ratio: float = 0.12
     red_ratio_min: float = 0.0006
     print_ratio_min: float = 0.02
 
@@ -89,24 +91,28 @@ def red_ink(pixels: Pixels, limits: InkLimits = LIMITS) -> RedInk | None:
 
 
 def _seals(lost: npt.NDArray[np.bool_], limits: InkLimits) -> list[Rect]:
+    """Return the boxes around red shapes of a seal's size. Pieces of a worn seal near one another are one seal."""
     height, width = lost.shape
     shorter = min(height, width)
     least, most = (ratio * shorter for ratio in limits.seal_edge_ratio)
-    joined = cv2.dilate(lost.astype(np.uint8), np.ones((3, 3), np.uint8))
+    joined = cv2.dilate(lost.astype(np.uint8), np.ones((limits.seal_gap_px, limits.seal_gap_px), np.uint8))
     _, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     boxes: list[Rect] = []
     for x, y, w, h, _ in stats[1:]:
         if least <= min(w, h) and max(w, h) <= min(most, limits.seal_aspect_max * min(w, h)):
             margin = round(limits.seal_margin_ratio * max(w, h))
-            boxes.append(
-                (
-                    max(0, int(x) - margin),
-                    max(0, int(y) - margin),
-                    min(width, int(x + w) + margin),
-                    min(height, int(y + h) + margin),
-                )
-            )
-    return boxes
+            box = (int(x) - margin, int(y) - margin, int(x + w) + margin, int(y + h) + margin)
+            for other in [other for other in boxes if _overlap(box, other)]:
+                whole = (*map(min, box[:2], other[:2]), *map(max, box[2:], other[2:]))
+                if max(whole[2] - whole[0], whole[3] - whole[1]) <= 1.2 * most:
+                    boxes.remove(other)
+                    box = (whole[0], whole[1], whole[2], whole[3])
+            boxes.append(box)
+    return [(max(0, x0), max(0, y0), min(width, x1), min(height, y1)) for x0, y0, x1, y1 in boxes]
+
+
+def _overlap(first: Rect, second: Rect) -> bool:
+    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
 
 
 def print_alone(view: PageView, red: RedInk | None) -> PageView:
