@@ -136,6 +136,9 @@ def print_alone(view: PageView, red: RedInk | None) -> PageView:
 # Of the paper's brightness: from the first on a pixel is paper rather than ink; with the second, print is pale.
 _PAPER_FROM: Final = 0.93
 _PALE_FROM: Final = 0.6
+# On half the page's size: an area with this side that is darker than this on the mean is no print.
+_SOLID_PX: Final = 25
+_SOLID_BELOW: Final = 0.6
 
 
 def print_is_pale(view: PageView) -> bool:
@@ -144,8 +147,11 @@ def print_is_pale(view: PageView) -> bool:
 
 
 def _depth(darkest: npt.NDArray[np.float32]) -> float:
-    """Return how dark print is: the share of the paper's brightness that its darkest tenth keeps; 0 without any."""
-    ink = darkest[darkest < _PAPER_FROM]
+    """Return how dark print is: the share of the paper's brightness that its darkest tenth keeps; 0 without any. What
+    is dark all over is the table at the paper's edge."""
+    solid = (cv2.blur(darkest, (_SOLID_PX, _SOLID_PX)) < _SOLID_BELOW).astype(np.uint8)
+    around = cv2.dilate(solid, np.ones((_SOLID_PX, _SOLID_PX), np.uint8)) > 0
+    ink = darkest[(darkest < _PAPER_FROM) & ~around]
     return float(np.percentile(ink, 10)) if ink.size else 0.0
 
 
@@ -169,7 +175,7 @@ def _under_seal(shares: Shares) -> npt.NDArray[np.float32]:
     low, high = LIMITS.seal_hue_ratio
     stained = (green + blue > 0.6) & (red > LIMITS.lost_share_min) & (green > low * blue) & (green < high * blue)
     if stained.sum() < 50:
-        return red
+        return np.asarray(shares.min(axis=2), dtype=np.float32)  # nothing of a seal there
     slope = float(np.median(blue[stained]) / max(0.1, float(np.median(green[stained]))))
     other = np.maximum(blue - slope * green, green - blue / max(0.1, slope))
     return np.minimum(red, np.where(other > _OTHER_INK_MIN, np.exp(-3.0 * other), 1.0)).astype(np.float32)
