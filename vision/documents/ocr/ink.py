@@ -158,7 +158,7 @@ def _depth(darkest: npt.NDArray[np.float32]) -> float:
 def _stretch(darkest: npt.NDArray[np.float32]) -> tuple[float, float]:
     """Return the shares of the paper's brightness that become black and white: .2 and .8 as in `without_red`, nearer to
     white for pale print."""
-    black = min(0.75, max(0.2, _depth(darkest[::2, ::2]) - 0.05))
+    black = min(0.85, max(0.2, _depth(darkest[::2, ::2]) - 0.02))
     return black, max(0.8, min(0.96, black + 0.25))
 
 
@@ -178,12 +178,13 @@ def _under_seal(shares: Shares) -> npt.NDArray[np.float32]:
         return np.asarray(shares.min(axis=2), dtype=np.float32)  # nothing of a seal there
     slope = float(np.median(blue[stained]) / max(0.1, float(np.median(green[stained]))))
     other = np.maximum(blue - slope * green, green - blue / max(0.1, slope))
-    return np.minimum(red, np.where(other > _OTHER_INK_MIN, np.exp(-3.0 * other), 1.0)).astype(np.float32)
+    shown = np.minimum(red, np.where(other > _OTHER_INK_MIN, np.exp(-3.0 * other), 1.0))
+    return np.asarray(shown, dtype=np.float32)
 
 
 def _density(share: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return the optical density, at most _DENSITY_MAX."""
-    return np.minimum(-np.log(np.maximum(share, 1e-3)), np.float32(_DENSITY_MAX))
+    return np.asarray(np.minimum(-np.log(np.maximum(share, 1e-3)), _DENSITY_MAX), dtype=np.float32)
 
 
 def _shares(pixels: Pixels) -> Shares:
@@ -194,4 +195,5 @@ def _shares(pixels: Pixels) -> Shares:
     )
     paper = cv2.GaussianBlur(cv2.dilate(small, np.ones((9, 9), np.uint8)), (0, 0), 4)
     paper = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.clip(pixels.astype(np.float32) / np.maximum(paper.astype(np.float32), 1.0), 0.0, 1.0)
+    shares = np.clip(pixels.astype(np.float32) / np.maximum(paper.astype(np.float32), 1.0), 0.0, 1.0)
+    return np.asarray(shares, dtype=np.float32)
