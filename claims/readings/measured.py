@@ -246,6 +246,7 @@ DOUBT: Final = first_of(
     phrase("doubts.two_amounts", r"(?P<value>.*) may be two amounts"),
     phrase("doubts.unlike_amounts", r"(?P<value>.*) is written unlike the other amounts"),
     phrase("doubts.two_days", r"(?P<value>.*) may be two days"),
+    phrase("doubts.by_hand", r"it looks written by hand(?: \([\d.]+\))?"),
     phrase("doubts.two_values", r"the paper says (?P<value>.*) and (?P<other>.*)"),
 )
 # Reasons why the reader does not vouch for a paper.

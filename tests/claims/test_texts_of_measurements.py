@@ -97,6 +97,10 @@ def reading(**changed: object) -> PaperReading:
         {"missing_fields": ("hospital", "date")},
         {"refused": (RefusedField("total_minor", "9999999999 is more than any paper here is for (under 1,000,000)"),)},
         {"doubtful": (RefusedField("number", "2 long numbers stand on the paper and none beside a label of it"),)},
+        {
+            "doubtful": (RefusedField("total_minor", "it looks written by hand (3.4)"),),
+            "handwritten": ("total_minor",),
+        },
         {"alike": ()},
         {"fields": tuple(replace(field, confidence=0.2) for field in fields(total_minor="5000", number="000417"))},
         {

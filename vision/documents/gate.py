@@ -67,8 +67,8 @@ def confidence(reading: PaperReading) -> float:
 def accepted(reading: PaperReading, gate: Gate | None = None) -> bool:
     """True if the fields that money rests on may be taken as read: the kind is known beyond doubt, nothing says that it
     is no paid bill, nothing required is missing or refused, the currency of a required amount is known, no check fails,
-    each is read identically by two models or proven by the paper's own sums, no reason stands against any, and the
-    least sure of them reaches the confidence of its kind.
+    nothing is written by hand, each is read identically by two models or proven by the paper's own sums, no reason
+    stands against any, and the least sure of them reaches the confidence of its kind.
 
     The card paper_gate states the share of accepted papers that have one of them wrong.
     """
@@ -120,6 +120,10 @@ def unfit_because(reading: PaperReading) -> str:
     failed = next((check for check in reading.checks if not check.passed), None)
     if failed is not None:
         return f"{failed.name}: {failed.detail}"
+    # Two models read one hand alike, and a hand writes sums that agree.
+    by_hand = next((field for field in reversed(reading.doubtful) if field.name in reading.handwritten), None)
+    if by_hand is not None:
+        return f"{by_hand.name}: {by_hand.reason}"
     unproven = _unproven(reading)
     doubtful = next((field for field in reading.doubtful if field.name in unproven), None)
     if doubtful is not None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from vision.documents.gate import read_once
 from vision.documents.kinds.catalogue import Catalogue
+from vision.documents.ocr.ink import print_alone, print_is_pale, red_ink
 from vision.documents.ocr.outlines import Quad, outlines, skew
 from vision.documents.ocr.process import Worker
 from vision.documents.ocr.stamp_ink import blue_ink, broad_strokes, faint_ink, red_ink
@@ -77,8 +78,9 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Attempt:
-    """One attempt at the page. plain: an upright view of it. view: the same without red ink (the same again if there is
-    none). lines: what the tiny model reads there. reading: the paper that the lines amount to."""
+    """One attempt at the page. plain: an upright view of it. view: the same without seals or faintness (the same again
+    if it has none, or if it reads better as it is). lines: what the tiny model reads there. reading: the paper that the
+    lines amount to."""
 
     plain: PageView
     view: PageView
@@ -105,7 +107,10 @@ class PageReader:
         self._today = today
         self._catalogue = catalogue
         self._codes: tuple[PaperCode, ...] = ()
-        self._red = red_share(pixels) > quality.red_share_min
+        # Red paper is no ink, so the closer look decides; only pages with red in them pay for it.
+        ink = red_ink(pixels) if red_share(pixels) > quality.red_share_min else None
+        self._red = ink is not None
+        self._print_in_colour = ink is not None and ink.print_lost
         self.cpu_seconds = 0.0
 
     def read(self) -> PaperReading | Unmeasured:
@@ -126,7 +131,9 @@ class PageReader:
     def _by_both_models(self, attempt: _Attempt, readings: list[PaperReading]) -> PaperReading:
         """Return the most consistent reading, with what both models read alike. `readings` grows by those made here."""
         # The plain view comes last: only it shows what is printed in red.
-        for view in (attempt.view, attempt.plain) if self._red else (attempt.view,):
+        for view in (
+            (attempt.view, attempt.plain) if self._red and attempt.view is not attempt.plain else (attempt.view,)
+        ):
             readings.append(self._parsed(self._lines(view, SMALL), view, SMALL))
             if self._settled(readings[-1]):
                 return self._compared(readings[-1], attempt, readings)
@@ -220,8 +227,7 @@ class PageReader:
 
         def read_turned(quarter_turns: int) -> tuple[PageView, PageView, list[TextLine]]:
             plain_view = turned(frame, quarter_turns) if quarter_turns else frame
-            view = without_red(plain_view) if self._red else plain_view
-            return plain_view, view, self._lines(view, TINY)
+            return plain_view, *self._read_clearest(plain_view)
 
         first = read_turned(0)
         lines = first[2]
@@ -235,6 +241,26 @@ class PageReader:
             options, key=lambda option: _confidence(option[2]) * (1 - upright_share(option[2]))
         )
         return _Attempt(plain_view, view, lines, self._parsed(lines, view, TINY))
+
+    def _read_clearest(self, plain: PageView) -> tuple[PageView, list[TextLine]]:
+        """Return the view in which the print shows best, and what the tiny model reads there. Only where that is little
+        or unsure is another view read: the plain one after one without red ink, one with darker print after a pale
+        one."""
+        view = plain
+        if self._red:
+            view = print_alone(plain, red_ink(plain.pixels)) if self._print_in_colour else without_red(plain)
+        lines = self._lines(view, TINY)
+        if self._legible(lines):
+            return view, lines
+        if view is plain and not print_is_pale(plain):
+            return view, lines
+        other = plain if view is not plain else print_alone(plain, None)
+        others = self._lines(other, TINY)
+        return (other, others) if _amount_read(others) > _amount_read(lines) else (view, lines)
+
+    def _legible(self, lines: Sequence[TextLine]) -> bool:
+        quality = self._quality
+        return _characters(lines) >= quality.characters_min and _confidence(lines) >= quality.upside_down_confidence
 
     def _lines(self, view: PageView, model: str) -> list[TextLine]:
         lines, cpu_seconds = self._worker.read(view.pixels, model)
@@ -319,6 +345,11 @@ def _rank(attempt: _Attempt) -> tuple[float, ...]:
 
 def _characters(lines: Sequence[TextLine]) -> int:
     return sum(len(line.text) for line in lines)
+
+
+def _amount_read(lines: Sequence[TextLine]) -> float:
+    """Return the number of characters read, each as far as it is sure."""
+    return sum(line.confidence * len(line.text) for line in lines)
 
 
 def _confidence(lines: Sequence[TextLine]) -> float:

@@ -14,6 +14,7 @@ from models.ocr_build import OCR_CARDS, default_target, model_name, verify
 from models.registry import card
 from vision.decode.image import Picture
 from vision.documents.checks.digits import digits_check
+from vision.documents.checks.handwriting import fields_by_hand
 from vision.documents.checks.layers import layers_check
 from vision.documents.checks.signed import signature_check
 from vision.documents.kinds.catalogue import Catalogue, load_catalogue
@@ -191,4 +192,10 @@ class Reader:
         layers = (picture.text_layer, picture.data_layer)
         made = [layers_check(reading, kind, layers, width, height, parsed), signature_check(picture.signature)]
         made += [check(picture.pixels, reading) for check in self._page_checks]
-        return replace(reading, checks=(*reading.checks, *(check for check in made if check is not None)))
+        by_hand = fields_by_hand(picture.pixels, reading, kind)
+        return replace(
+            reading,
+            checks=(*reading.checks, *(check for check in made if check is not None)),
+            doubtful=(*reading.doubtful, *by_hand),
+            handwritten=tuple(field.name for field in by_hand),
+        )

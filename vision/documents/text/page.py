@@ -168,10 +168,11 @@ class PaperReading:
     nothing is known of the amount. missing_fields: required for the kind, not read. refused: read but not believed.
     keys: names of fields that tell this paper from every other, in one or several ways. relied_on: fields that money or
     a required answer rests on. alike: those of them that two models read identically. may_show: names of all fields of
-    the kind. doubtful: read, but possibly from the wrong place. rival_kind: another kind that the words point to nearly
-    as much, "" for none. currency: of its amounts, which are in that currency's minor units (hundredths if it is
-    unknown); None for a reading of which nobody asked it. amounts_required: the required fields that are amounts.
-    as much, "" for none. standing: signs that it is no paid bill, the gravest first, () for a paid bill.
+    the kind. doubtful: read, but possibly from the wrong place, or written by hand. handwritten: names of those written
+    by hand. rival_kind: another kind that the words point to nearly as much, "" for none. currency: of its amounts,
+    which are in that currency's minor units (hundredths if it is unknown); None for a reading of which nobody asked it.
+    amounts_required: the required fields that are amounts. standing: signs that it is no paid bill, the gravest first,
+    () for a paid bill.
     """
 
     kind: str
@@ -193,6 +194,7 @@ class PaperReading:
     currency: CurrencyReading | None = None
     amounts_required: tuple[str, ...] = ()
     standing: tuple[StandingSign, ...] = ()
+    handwritten: tuple[str, ...] = ()
 
     def field(self, name: str) -> FieldReading | None:
         """Return the field of that name, None if the paper does not show it."""
