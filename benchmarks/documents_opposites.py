@@ -26,7 +26,6 @@ from vision.documents import PaperReading, Reader
 from vision.documents.gate import accepted
 from vision.measurement import Unmeasured
 
-PAID: Final = "paid"
 PRODUCT_CURRENCY: Final = "CNY"
 FONTLESS, FONTLESS_QUICK = 14, 2
 
@@ -35,25 +34,22 @@ Read = PaperReading | Unmeasured
 T = TypeVar("T")
 
 
-def standing_of(_reading: PaperReading) -> str:
-    """Returns what the reader says that the paper is. A reading has no standing yet: every one is a paid bill."""
-    return PAID
-
-
-def currency_of(_reading: PaperReading) -> str:
-    """Returns the ISO code of the amounts. A reading has no currency yet: all are taken at par as the product's."""
-    return PRODUCT_CURRENCY
+def currency_of(reading: PaperReading) -> str:
+    """Returns the ISO code of the amounts, "" where the paper leaves it open."""
+    return "" if reading.currency is None else reading.currency.code
 
 
 def vouched(reading: Read) -> bool:
-    """Returns True for a paper that the gate accepts and whose standing is a paid bill, in whatever currency."""
-    return isinstance(reading, PaperReading) and accepted(reading) and standing_of(reading) == PAID
+    """Returns True for a paper that the gate accepts, in whatever currency: one with a standing it does not accept."""
+    return isinstance(reading, PaperReading) and accepted(reading)
 
 
 def taken_as_paid(reading: Read) -> bool:
-    """Returns True if the worker would take the page as a paid bill: accepted by the gate, its standing a paid bill,
-    its currency the product's."""
-    return isinstance(reading, PaperReading) and vouched(reading) and currency_of(reading) == PRODUCT_CURRENCY
+    """Returns True if the worker would take the page as a paid bill: accepted by the gate, and in the product's
+    currency if any amount of it counts."""
+    if not isinstance(reading, PaperReading) or not vouched(reading):
+        return False
+    return currency_of(reading) == PRODUCT_CURRENCY or not reading.amounts_required
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ def read_file(path: Path, decoder: Decoder, reader: Reader) -> tuple[PaperReadin
 def _pictures(data: bytes, decoder: Decoder) -> list[Picture]:
     if (sniff(data[:HEAD_BYTES]) or "").startswith("image/"):
         return [decoder.decode(data, LONG_EDGE_PX)]
-    return decoder.render_pdf(data, page_count_max=DOCUMENT_PAGES_MAX)
+    return decoder.render_document(data, page_count_max=DOCUMENT_PAGES_MAX)
 
 
 def marked(page: FamilyPage, readings: Sequence[PaperReading | Unmeasured]) -> PageMarks:
@@ -202,9 +202,10 @@ def _right(kind: str, name: str, paper: PaperReading, values: Sequence[str]) -> 
 
 
 def _currency(paper: PaperReading) -> str:
-    """Returns the currency that the reading tells, that of the product where readings tell none."""
-    told = getattr(paper, "currency", None)
-    return PRODUCT_CURRENCY if told is None else str(told.code)
+    """Returns the currency that the reading tells, that of the product where no amount of the paper counts."""
+    if paper.currency is None or not (paper.currency.code or paper.amounts_required):
+        return PRODUCT_CURRENCY
+    return paper.currency.code
 
 
 def alike(first: str, second: str) -> float:

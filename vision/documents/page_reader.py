@@ -13,7 +13,7 @@ from vision.documents.kinds.catalogue import Catalogue
 from vision.documents.ocr.ink import print_alone, print_is_pale, red_ink
 from vision.documents.ocr.outlines import Quad, outlines, skew
 from vision.documents.ocr.process import Worker
-from vision.documents.ocr.stamp_ink import blue_ink, broad_strokes, faint_ink, red_ink
+from vision.documents.ocr.stamp_ink import blue_layer, broad_strokes, faint_layer, red_layer
 from vision.documents.ocr.views import (
     PageView,
     Pixels,
@@ -153,11 +153,11 @@ class PageReader:
         """Read the ink of stamps alone: red, which is lifted for reading the print below it, blue, and what is fainter
         than print. The pages of apps have colours and shades, and no stamps."""
         described = self._catalogue.get(kind)
-        on_end = [red_ink(plain_view) if self._red else None]
+        on_end = [red_layer(plain_view) if self._red else None]
         level = []
         if described is None or not described.shows_state:
-            on_end.append(blue_ink(plain_view))
-            level.append(faint_ink(plain_view))
+            on_end.append(blue_layer(plain_view))
+            level.append(faint_layer(plain_view))
         read = [pair for layer in on_end if layer is not None for pair in self._read_on_end(layer)]
         across = [*(broad_strokes(plain_view) if self._red else ()), *broad_strokes(plain_view, channel=2)]
         read += [(layer, self._lines(layer, TINY)) for layer in (*level, *across) if layer is not None]

@@ -19,7 +19,7 @@ from tests.vision.documents.test_standing import Rows, bill, order, till, vet
 from vision.decode.image import DecodeLimits, Decoder
 from vision.documents import PaperReading, Reader
 from vision.documents.gate import accepted
-from vision.documents.ocr.stamp_ink import StampInkLimits, red_ink
+from vision.documents.ocr.stamp_ink import StampInkLimits, red_layer
 from vision.documents.ocr.views import whole
 
 TODAY = date(2026, 11, 22)
@@ -127,7 +127,7 @@ def test_a_watermark_and_a_blue_stamp_through_the_print_are_read(reader: Reader,
 
 
 def test_a_bill_with_the_seal_of_its_hospital_stays_a_paid_bill(reader: Reader, decoder: Decoder) -> None:
-    assert red_ink(whole(np.asarray(opened(invoice())))) is not None
+    assert red_layer(whole(np.asarray(opened(invoice())))) is not None
     reading = read(reader, decoder, opened(invoice()))
     assert reading.standing == ()
     assert accepted(reading)
@@ -170,9 +170,9 @@ def test_a_printed_page_of_an_honest_paper_stays_a_paid_bill(reader: Reader, dec
 
 def test_the_red_layer_is_small_and_maps_back_onto_the_page() -> None:
     picture = stamped(Image.new("RGB", (1600, 1200), (250, 250, 248)), "作废", 0)
-    layer: Any = red_ink(whole(np.asarray(picture)), StampInkLimits(edge_px_max=100))
+    layer: Any = red_layer(whole(np.asarray(picture)), StampInkLimits(edge_px_max=100))
     assert max(layer.pixels.shape) == 100
     height, width = layer.pixels.shape[:2]
     ((x, y),) = layer.back([(width / 2, height / 2)])
     assert (abs(x - 800), abs(y - 600)) < (12, 12)
-    assert red_ink(whole(np.full((400, 300, 3), 250, dtype=np.uint8))) is None
+    assert red_layer(whole(np.full((400, 300, 3), 250, dtype=np.uint8))) is None

@@ -54,12 +54,12 @@ class StampInkLimits:
 LIMITS: Final = StampInkLimits()
 
 
-def red_ink(view: PageView, limits: StampInkLimits = LIMITS) -> PageView | None:
+def red_layer(view: PageView, limits: StampInkLimits = LIMITS) -> PageView | None:
     """Return the part of a view that has red ink, with nothing but that ink, dark on white; None without any."""
     return _alone(view, _tinted(view.pixels, 0), limits)
 
 
-def blue_ink(view: PageView, limits: StampInkLimits = LIMITS) -> PageView | None:
+def blue_layer(view: PageView, limits: StampInkLimits = LIMITS) -> PageView | None:
     """Return the same of blue ink; None without any, or if the form itself is printed in it."""
     ink = _tinted(view.pixels, 2)
     return _alone(view, ink, limits) if _within(ink, limits, limits.blue_share_max) else None
@@ -92,7 +92,7 @@ def broad_strokes(view: PageView, channel: int = 0, limits: StampInkLimits = LIM
     return views
 
 
-def faint_ink(view: PageView, limits: StampInkLimits = LIMITS) -> PageView | None:
+def faint_layer(view: PageView, limits: StampInkLimits = LIMITS) -> PageView | None:
     """Return the same of what is fainter than print and drawn in wide strokes: a watermark. None without any."""
     grey = cv2.cvtColor(view.pixels, cv2.COLOR_RGB2GRAY)
     height, width = grey.shape
