@@ -36,7 +36,7 @@ import psutil
 from scipy.stats import beta
 
 from api.commands.benches import CannotMeasure
-from benchmarks import documents_opposites, documents_peers, forgeries, paper_families, unseen_labels
+from benchmarks import documents_memory, documents_opposites, documents_peers, forgeries, paper_families, unseen_labels
 from benchmarks.report import figures_table, machine
 from fixtures.papers import KINDS
 from fixtures.papers.marks import LONG_EDGE_PX, Marked, read_many
@@ -52,8 +52,10 @@ FIRST_SEED: Final = 5000
 ALIKE_MIN: Final = 0.9
 SROIE_FIELDS: Final = ("total", "date", "company", "address")
 
-#: What can be measured alone: rendered pages and receipts, forged digits, each group of made papers, PDFs, a folder.
-PARTS: Final = ("papers", "forgeries", *GROUPS, "pdf", "families")
+#: What can be measured alone: rendered pages and receipts, forged digits, the memory of a process, each group of made
+#: papers, PDFs, a folder.
+PARTS: Final = ("papers", "forgeries", "memory", *GROUPS, "pdf", "families")
+MEMORY_PAGES_QUICK: Final = 20
 
 Progress = Callable[[str], object]
 
@@ -91,6 +93,10 @@ def run(*, quick: bool = False, folder: Path | None = None, parts: Sequence[str]
         result |= measure(QUICK if quick else FULL, SROIE_TAR, _to_stderr)
     if "forgeries" in chosen:
         result |= _forgeries(quick=quick)
+    if "memory" in chosen:
+        pages = MEMORY_PAGES_QUICK if quick else documents_memory.PAGES
+        measured = documents_memory.measure(pages, _to_stderr)
+        result |= {key: measured[key] for key in ("memory_mib_at_start", f"memory_mib_after_{pages}")}
     result |= _opposites(chosen, folder, quick=quick)
     return {**result, "machine": machine(), "load_average": round(os.getloadavg()[0], 1)}
 
