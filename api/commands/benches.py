@@ -53,8 +53,8 @@ def bench(
     parts: Annotated[
         list[str] | None,
         typer.Option(
-            help="documents: only this part, may be given several times: papers, forgeries, not_payable, foreign,"
-            " two_in_one, honest, pdf, families",
+            help="documents: only this part, may be given several times: papers, forgeries, memory, not_payable,"
+            " foreign, two_in_one, honest, pdf, families",
         ),
     ] = None,
     as_json: JsonFlag = False,
