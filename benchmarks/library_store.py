@@ -27,7 +27,7 @@ from api.postgres import Postgres
 from fixtures import caltech
 from vision.copies.descriptor import DIMENSIONS
 from vision.copies.fingerprint import Fingerprinter
-from vision.copies.geometry import Keypoints
+from vision.copies.keypoints import Keypoints
 from vision.library.photos import LibraryPhoto, publish
 from vision.library.tables import PDQ_BITS, library_photos
 

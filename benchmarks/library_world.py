@@ -23,7 +23,7 @@ from fixtures import caltech, edits
 from vision.copies import views
 from vision.copies.descriptor import DIMENSIONS, shared_model
 from vision.copies.fingerprint import Fingerprint, FingerprintLimits, PartView, fit
-from vision.copies.geometry import Keypoints
+from vision.copies.keypoints import Keypoints
 from vision.copies.parts import PartBox, cut
 from vision.library.tables import PDQ_BITS
 

@@ -24,7 +24,7 @@ from benchmarks.photos_figures import NOWHERE, QueryOutcome
 from benchmarks.retrieval import Answer
 from vision.copies.descriptor import DescriptorModel
 from vision.copies.fingerprint import Fingerprint
-from vision.copies.geometry import Keypoints
+from vision.copies.keypoints import Keypoints
 from vision.library.search import NO_PDQ
 
 LITE0_FUSED: Final = "lite0_pdq_sift"

@@ -41,6 +41,7 @@ from fixtures import caltech, content_credentials, edits, provenance_cases
 from fixtures.phone_photos import phone_photo
 from vision.copies import geometry
 from vision.copies.fingerprint import fit
+from vision.copies.keypoints import GeometryLimits, Keypoints
 from vision.decode.image import HEAD_BYTES, Decoder, Picture, sniff
 from vision.decode.marks import read_marks
 from vision.decode.strip import top_strip
@@ -152,8 +153,8 @@ def _signs(decoder: Decoder, data: bytes) -> tuple[list[Sign], Picture]:
     return [*in_file, *pixel_signs(picture, _keypoints(picture.pixels))], picture
 
 
-def _keypoints(pixels: Pixels) -> geometry.Keypoints:
-    work = fit(pixels, geometry.GeometryLimits().work_edge_px)
+def _keypoints(pixels: Pixels) -> Keypoints:
+    work = fit(pixels, GeometryLimits().work_edge_px)
     return geometry.extract(np.asarray(cv2.cvtColor(work, cv2.COLOR_RGB2GRAY), dtype=np.uint8))
 
 

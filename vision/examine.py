@@ -29,7 +29,8 @@ from vision.copies.copy_score import (
     fusion_model,
 )
 from vision.copies.fingerprint import Fingerprint, Fingerprinter, NegativeView
-from vision.copies.geometry import NO_GEOMETRY, Geometry, GeometryLimits, Keypoints
+from vision.copies.geometry import NO_GEOMETRY, Geometry
+from vision.copies.keypoints import GeometryLimits, Keypoints
 from vision.copies.placement import MeasuredPlacement, place
 from vision.decode.exif import ExifReading
 from vision.decode.image import Decoder, Picture

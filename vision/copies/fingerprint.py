@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from vision.copies import geometry, views
 from vision.copies.copy_score import FusionModel
 from vision.copies.describing import Describing, Descriptor, describing
-from vision.copies.geometry import GeometryLimits, Keypoints
+from vision.copies.keypoints import GeometryLimits, Keypoints
 from vision.copies.parts import Corners, Part, PartBox, cut, scaled
 from vision.copies.views import ViewLimits
 

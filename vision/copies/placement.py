@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.copies.geometry import Geometry, Keypoints
+from vision.copies.geometry import Geometry
+from vision.copies.keypoints import Keypoints
 from vision.measurement import Unmeasured
 
 _HORIZON: Final = 0.05

@@ -19,7 +19,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vision.copies.fingerprint import Fingerprint
-from vision.copies.geometry import Geometry, GeometryLimits, Keypoints, relate
+from vision.copies.geometry import Geometry, relate
+from vision.copies.keypoints import GeometryLimits, Keypoints
 from vision.measurement import Unmeasured
 
 _BLOCK_ROWS: Final = 50_000

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vision.copies.fingerprint import Fingerprint
-from vision.copies.geometry import Keypoints
+from vision.copies.keypoints import Keypoints
 from vision.errors import SearchTimedOut
 from vision.library.limits import Looks
 from vision.library.limits import SearchLimits as SearchLimits  # re-exported for `vision.examine`

@@ -64,7 +64,7 @@ library_photos = Table(
     Column("pdq_quality", SmallInteger, nullable=False),
     Column("descriptor", HALFVEC(DIMENSIONS)),  # NULL where the picture is featureless
     Column("descriptor_model", Text, nullable=False),
-    Column("keypoints", LargeBinary, nullable=False),  # vision.copies.geometry.Keypoints.to_bytes
+    Column("keypoints", LargeBinary, nullable=False),  # vision.copies.keypoints.Keypoints.to_bytes
     Column("thumbnail", LargeBinary, nullable=False),  # zlib of thumbnail_height x thumbnail_width grey bytes
     Column("thumbnail_width", SmallInteger, nullable=False),
     Column("thumbnail_height", SmallInteger, nullable=False),

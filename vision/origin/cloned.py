@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.copies.geometry import Keypoints
+from vision.copies.keypoints import Keypoints
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from vision.copies.geometry import Keypoints
+from vision.copies.keypoints import Keypoints
 from vision.decode.image import Picture
 from vision.origin.cloned import CloneLimits, clone
 from vision.origin.frame import FrameLimits, frame

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vision.copies.geometry import Keypoints
+from vision.copies.keypoints import Keypoints
 
 
 def alike(derived: Keypoints, computed: Keypoints) -> int:

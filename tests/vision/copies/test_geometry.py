@@ -12,7 +12,7 @@ from tests.vision.copies.keypoints import alike
 from vision.copies import geometry
 from vision.copies.copy_score import agreement
 from vision.copies.fingerprint import fit
-from vision.copies.geometry import Keypoints
+from vision.copies.keypoints import Keypoints
 
 
 def grey(pixels: NDArray[np.uint8], edge_px: int = 512) -> NDArray[np.uint8]:

@@ -11,7 +11,8 @@ from skimage import data
 from fixtures.edits import through_jpeg
 from vision.copies import geometry, views
 from vision.copies.fingerprint import fit
-from vision.copies.geometry import Geometry, Keypoints
+from vision.copies.geometry import Geometry
+from vision.copies.keypoints import Keypoints
 from vision.copies.parts import Corners, PartBox, PartQuad, cut, from_frame, scaled
 from vision.copies.placement import MeasuredPlacement, place
 
