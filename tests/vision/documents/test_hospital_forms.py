@@ -120,6 +120,12 @@ def test_a_year_a_day_or_a_share_is_no_amount(page_of: Any, shown: str) -> None:
     assert (plain.value("total_minor"), plain.value("insurance_paid_minor")) == ("202000", "200000")
 
 
+@pytest.mark.parametrize("behind", ["日期：2026-03-09", "月结", "次均费用 20.00", "- 已收"])
+def test_a_word_behind_an_amount_is_not_its_unit(page_of: Any, behind: str) -> None:
+    reading = read(page_of, HEAD, ITEMS, [[f"合计：1000.00 {behind}"]])
+    assert (reading.value("total_minor"), unfit_because(reading)) == ("100000", "")
+
+
 @pytest.mark.parametrize(
     "rows",
     [

@@ -308,8 +308,10 @@ def test_a_minus_that_one_of_two_readings_lost_is_kept(page_of: Any) -> None:
     ("total", "negative"),
     [
         ("-20.32", True), ("- 20.32", True), ("−20.32", True), ("－20.32", True), ("20.32-", True), ("(20.32)", True),
-        ("20.32 CR", True), ("-$20.32", True), ("$-20.32", True), ("RM -20.32", True), ("-RM 20.32", True),
+        ("20.32 CR", True), ("(S$20.32)", True), ("负20.32", True), ("20.32-A", True),
+        ("-$20.32", True), ("$-20.32", True), ("RM -20.32", True), ("-RM 20.32", True),
         ("20.32", False), ("$20.32", False), ("RM 20.32", False), ("(RM) 20.32", False), ("20.32 (incl. tax)", False),
+        ("RM 20.32 - VISA", False),
     ],
 )  # fmt: skip
 def test_signs_of_a_total_as_tills_print_them(page_of: Any, total: str, negative: bool) -> None:
