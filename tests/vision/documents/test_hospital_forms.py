@@ -120,6 +120,15 @@ def test_a_year_a_day_or_a_share_is_no_amount(page_of: Any, shown: str) -> None:
     assert (plain.value("total_minor"), plain.value("insurance_paid_minor")) == ("202000", "200000")
 
 
+def test_an_item_that_was_given_back_is_taken_from_the_sum(page_of: Any) -> None:
+    items = [*ITEMS[:1], ["西药费", (600, "1200.00")], ["检查费", (600, "200.00")], ["退西药费", (600, "-400.00")]]
+    reading = read(page_of, HEAD, items, [["合计：1000.00"]])
+    assert [(item.text, item.amount_minor) for item in reading.items][-1] == ("退西药费", -40000)
+    assert [check.passed for check in reading.checks if check.name == "items_sum_to_total"] == [True]
+    lost = read(page_of, HEAD, [*items[:3], ["退西药费", (600, "400.00")]], [["合计：1000.00"]])
+    assert [check.passed for check in lost.checks if check.name == "items_sum_to_total"] == [False]
+
+
 @pytest.mark.parametrize("behind", ["日期：2026-03-09", "月结", "次均费用 20.00", "- 已收"])
 def test_a_word_behind_an_amount_is_not_its_unit(page_of: Any, behind: str) -> None:
     reading = read(page_of, HEAD, ITEMS, [[f"合计：1000.00 {behind}"]])

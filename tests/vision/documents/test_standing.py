@@ -186,6 +186,7 @@ NO_BILLS: Sequence[tuple[Standing, Rows]] = (
     ("deposit", till([["DEPOSIT RECEIPT"]])),
     # copies, samples, training
     ("copy", bill([["复印件"]])),
+    ("copy", bill(title="浙江省医疗门诊收费票据（副本）")),
     ("copy", bill((), [["与原件核对一致"]])),
     ("copy", bill((), [["此复印件仅供办理保险使用"]])),
     ("copy", till([["*** DUPLICATE ***"]])),
