@@ -236,3 +236,9 @@ def test_a_merchant_anywhere_is_told_from_its_address(page_of: Any, head: Any, c
     end = [["RECEIPT NO: 00441"], ["DATE: 03/09/2026 14:02"], ["Bread", (500, "5.00")], ["TOTAL", (500, "5.00")]]
     reading = read(page_of, [[row] for row in head], end)
     assert (reading.value("company"), reading.value("address")) == (company, address)
+
+
+def test_a_row_with_a_day_is_no_part_of_the_merchants_name(page_of: Any) -> None:
+    rows = [[(300, "华润万家西湖店")], ["日期：2026-11-19 10:22"], ["商品", (900, "金额")], ["牛奶", (900, "6.84")]]
+    reading = read(page_of, [["购物小票"]], rows, [["合计", (900, "6.84")], ["微信支付", (900, "6.84")]])
+    assert (reading.kind, reading.value("company")) == ("receipt", "华润万家西湖店")
