@@ -39,6 +39,8 @@ _ITEMS: Final = frozenset({"IssuItemInformation", "GoodsInfo", "Item"})
 _ITEM_NAMES: Final = ("ItemName", "Item")
 _ITEM_AMOUNTS: Final = ("Amount", "ItemAmount")
 _ITEM_TAXES: Final = ("ComTaxAm", "TaxAmount")
+_SUMS: Final = frozenset({"total", "net", "tax"})
+_LONG_ZEROS: Final = re.compile(r"(-?[\d,]+\.\d\d)0+")  # 159.000000, as databases write it
 _VALUE_CHARACTERS_MAX: Final = 120
 _ITEMS_MAX: Final = 50  # more do not fit onto one page; they are left out, and said to be
 _DAY: Final = re.compile(r"(\d{4})[-/.年]?(\d{2})[-/.月]?(\d{2})")
@@ -74,7 +76,8 @@ def invoice_of(root: XmlNode) -> InvoiceData:
             continue
         if node.name in _ITEMS and node.children:
             inside.update(id(below) for below in node.walk())
-            items.append((_first(node, _ITEM_NAMES), _first(node, _ITEM_AMOUNTS), _first(node, _ITEM_TAXES)))
+            sums = _sum(_first(node, _ITEM_AMOUNTS)), _sum(_first(node, _ITEM_TAXES))
+            items.append((_first(node, _ITEM_NAMES), *sums))
         elif (value := _clean(node.text)) and not node.children:
             stated.setdefault(node.name, set()).add(value)
     treasury = "EInvoiceCode" in stated
@@ -92,6 +95,8 @@ def invoice_of(root: XmlNode) -> InvoiceData:
 
 def _single(name: str, elements: tuple[str, ...], stated: dict[str, set[str]]) -> str:
     values = set().union(*(stated.get(element, set()) for element in elements))
+    if name in _SUMS:
+        values = {_sum(value) for value in values}
     if len(values) > 1 and name != "remark":
         raise XmlRefused(f"the XML states the {name} in {len(values)} ways")
     return " ".join(sorted(values))
@@ -99,6 +104,12 @@ def _single(name: str, elements: tuple[str, ...], stated: dict[str, set[str]]) -
 
 def _first(node: XmlNode, names: tuple[str, ...]) -> str:
     return next((_clean(below.text) for below in node.walk() if below.name in names and not below.children), "")
+
+
+def _sum(text: str) -> str:
+    """Return an amount without zeros behind its two decimals; anything else as it is."""
+    match = _LONG_ZEROS.fullmatch(text)
+    return match[1] if match else text
 
 
 def _clean(text: str) -> str:

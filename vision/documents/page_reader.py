@@ -30,7 +30,7 @@ from vision.documents.ocr.views import (
 from vision.documents.parse import parse, parse_as
 from vision.documents.reconcile import best, confirmed_by_another_model, merit, settled, without_lost_signs
 from vision.documents.several import several_papers
-from vision.documents.standing.read import gravest_first, stamps_of, united
+from vision.documents.standing.read import gravest_first, of_the_whole, paid_state, stamps_of, united
 from vision.documents.text.layout import rows_of
 from vision.documents.text.page import (
     UNKNOWN,
@@ -147,12 +147,12 @@ class PageReader:
         if attempt.reading.kind != chosen.kind != UNKNOWN:
             taken = self._taken_as(chosen.kind, attempt.lines, attempt.view)
             standings.append(tuple(self._moved_sign(sign, attempt.view) for sign in taken.standing))
-        return gravest_first([*united(standings), *self._stamps(attempt.plain, chosen.kind)])
+        return gravest_first([*united(standings), *self._stamps(attempt, chosen.kind)])
 
-    def _stamps(self, plain_view: PageView, kind: str) -> tuple[StandingSign, ...]:
+    def _stamps(self, attempt: _Attempt, kind: str) -> tuple[StandingSign, ...]:
         """Read the ink of stamps alone: red, which is lifted for reading the print below it, blue, and what is fainter
-        than print. The pages of apps have colours and shades, and no stamps."""
-        described = self._catalogue.get(kind)
+        than print. The pages of apps have colours and shades, and no stamps; but states in red."""
+        described, plain_view = self._catalogue.get(kind), attempt.plain
         on_end = [red_layer(plain_view) if self._red else None]
         level = []
         if described is None or not described.shows_state:
@@ -161,11 +161,17 @@ class PageReader:
         read = [pair for layer in on_end if layer is not None for pair in self._read_on_end(layer)]
         across = [*(broad_strokes(plain_view) if self._red else ()), *broad_strokes(plain_view, channel=2)]
         read += [(layer, self._lines(layer, TINY)) for layer in (*level, *across) if layer is not None]
-        return gravest_first(
+        signs = [
             self._moved_sign(sign, view)
             for view, lines in read
             for sign in stamps_of(rows_of(self._page(lines, view, TINY)), described)
-        )
+        ]
+        paid = [
+            _around(self._placed(_corners(box), view))
+            for view, lines in (*read, (attempt.view, attempt.lines))
+            if (box := paid_state(rows_of(self._page(lines, view, TINY)), described)) is not None
+        ]
+        return gravest_first(of_the_whole(signs, paid))
 
     def _read_on_end(self, layer: PageView) -> list[tuple[PageView, list[TextLine]]]:
         """Read the ink of stamps, and turned by quarters if a line of it is unsure: a stamp may stand on end."""

@@ -58,7 +58,7 @@ def best(readings: Sequence[PaperReading], today: date, catalogue: Catalogue) ->
     return replace(
         chosen,
         fields=tuple(fields),
-        checks=in_currency(checks(kind, fields, chosen.items, today, chosen.codes), _code(chosen)),
+        checks=in_currency(checks(kind, fields, chosen.items, today, chosen.codes, chosen.lines), _code(chosen)),
         read_confidence=money_confidence(kind, fields),
         missing_fields=tuple(name for name in kind.required if name not in names),
         alike=confirmed_by_another_model(chosen, readings),

@@ -79,6 +79,12 @@ def test_a_bill_of_the_treasury_is_drawn_by_its_own_names(decoder: Decoder) -> N
     } <= set(texts(page))
 
 
+def test_zeros_behind_the_decimals_change_no_amount(decoder: Decoder) -> None:
+    assert "（小写）¥159.00" in texts(page_of(decoder, tax_invoice_xml(TotalTax_includedAmount="159.000000")))
+    assert "（小写）¥159.00" in texts(page_of(decoder, twice("TotalTax-includedAmount", "159.0000")))
+    assert "（小写）¥159.001" in texts(page_of(decoder, tax_invoice_xml(TotalTax_includedAmount="159.001")))
+
+
 @pytest.mark.parametrize("encoding", ["UTF-8", "GBK", "gb2312", "GB18030", "UTF-16"])
 def test_an_invoice_may_be_in_any_of_the_usual_encodings(decoder: Decoder, encoding: str) -> None:
     file = tax_invoice_xml(encoding=encoding)

@@ -154,7 +154,7 @@ def test_amount_and_day_of_a_bills_code_are_compared_where_it_states_them(change
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0012345678", "20260911,0012345678901", "330602261,0012345678", "https://x.example/?no=0012345678",
+    ["", "0012345678", "20260911,0012345678901", "330602261,0012345678", "20260911,0012345678", "https://x.example/?no=0012345678",
      "a" * 9_999, "33060226,0012345678," + "1," * 9_999],
 )  # fmt: skip
 def test_other_codes_are_no_bills(text: str) -> None:

@@ -198,6 +198,10 @@ def test_a_total_by_hand_is_doubtful_and_not_accepted_even_if_the_sums_agree() -
     assert fields_by_hand(np.asarray(page_of(paper)), reading, kind) == ()
     (doubt,) = fields_by_hand(np.asarray(image), reading, kind)
     assert doubt.name == "total_minor"
+    rule = kind.fields["total_minor"].model_copy(update={"signed": True})
+    signed_by_hand = kind.model_copy(update={"fields": {**kind.fields, "total_minor": rule}})
+    assert fields_by_hand(np.asarray(image), reading, signed_by_hand) == ()
+    assert load_catalogue()["diagnosis_page"].fields["doctor"].signed
     assert not_accepted_because(reading) == ""
     doubted = replace(reading, doubtful=(doubt,), handwritten=("total_minor",))
     assert not_accepted_because(doubted) == f"total_minor: {doubt.reason}"

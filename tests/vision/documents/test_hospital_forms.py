@@ -120,6 +120,21 @@ def test_a_year_a_day_or_a_share_is_no_amount(page_of: Any, shown: str) -> None:
     assert (plain.value("total_minor"), plain.value("insurance_paid_minor")) == ("202000", "200000")
 
 
+def test_an_item_that_was_given_back_is_taken_from_the_sum(page_of: Any) -> None:
+    items = [*ITEMS[:1], ["西药费", (600, "1200.00")], ["检查费", (600, "200.00")], ["退西药费", (600, "-400.00")]]
+    reading = read(page_of, HEAD, items, [["合计：1000.00"]])
+    assert [(item.text, item.amount_minor) for item in reading.items][-1] == ("退西药费", -40000)
+    assert [check.passed for check in reading.checks if check.name == "items_sum_to_total"] == [True]
+    lost = read(page_of, HEAD, [*items[:3], ["退西药费", (600, "400.00")]], [["合计：1000.00"]])
+    assert [check.passed for check in lost.checks if check.name == "items_sum_to_total"] == [False]
+
+
+@pytest.mark.parametrize("behind", ["日期：2026-03-09", "月结", "次均费用 20.00", "- 已收"])
+def test_a_word_behind_an_amount_is_not_its_unit(page_of: Any, behind: str) -> None:
+    reading = read(page_of, HEAD, ITEMS, [[f"合计：1000.00 {behind}"]])
+    assert (reading.value("total_minor"), unfit_because(reading)) == ("100000", "")
+
+
 @pytest.mark.parametrize(
     "rows",
     [
@@ -221,3 +236,9 @@ def test_a_merchant_anywhere_is_told_from_its_address(page_of: Any, head: Any, c
     end = [["RECEIPT NO: 00441"], ["DATE: 03/09/2026 14:02"], ["Bread", (500, "5.00")], ["TOTAL", (500, "5.00")]]
     reading = read(page_of, [[row] for row in head], end)
     assert (reading.value("company"), reading.value("address")) == (company, address)
+
+
+def test_a_row_with_a_day_is_no_part_of_the_merchants_name(page_of: Any) -> None:
+    rows = [[(300, "华润万家西湖店")], ["日期：2026-11-19 10:22"], ["商品", (900, "金额")], ["牛奶", (900, "6.84")]]
+    reading = read(page_of, [["购物小票"]], rows, [["合计", (900, "6.84")], ["微信支付", (900, "6.84")]])
+    assert (reading.kind, reading.value("company")) == ("receipt", "华润万家西湖店")

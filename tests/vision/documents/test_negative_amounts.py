@@ -28,7 +28,8 @@ def _is_negative(printed: str) -> bool:
     "printed",
     ["-12.00", "TOTAL -12.00", "TOTAL  - 12.00", "合计:-464.07", "合计 ¥-464.07", "-¥464.07", "合计－￥464.07",
      "12.00-",
-     "TOTAL  12.00 -", "(12.00)", "(RM 12.00)", "负464.07", "小写: 负 464.07", "12.00CR", "12.00 CR"],
+     "TOTAL  12.00 -", "(12.00)", "(RM 12.00)", "负464.07", "小写: 负 464.07", "12.00CR", "12.00 CR", "12.00 (CR)",
+     "(S$12.00)", "**-12.00", "TOTAL-12.00", "12.00-A"],
 )  # fmt: skip
 def test_a_minus_is_seen_wherever_it_stands(printed: str) -> None:
     assert _is_negative(printed)
@@ -37,10 +38,16 @@ def test_a_minus_is_seen_wherever_it_stands(printed: str) -> None:
 @pytest.mark.parametrize(
     "printed",
     ["12.00", "TOTAL 12.00", "Total - 12.00", "10.00-12.00", "A-12.00", "2026-11-12.00", "(小写)¥464.07", "12.00-A1",
-     "肆佰元整(¥400.00)", "人民币壹拾贰元整（￥12.00）", "小计(3件) 12.00", "12.00 CREDIT", "¥12.00 - ¥14.00"],
+     "肆佰元整(¥400.00)", "人民币壹拾贰元整（￥12.00）", "小计(3件) 12.00", "12.00 CREDIT", "¥12.00 - ¥14.00",
+     "12.00 - VISA", "12.00 - 已收", "AX-12.00"],
 )  # fmt: skip
 def test_a_dash_that_is_no_minus_takes_nothing_away(printed: str) -> None:
     assert not _is_negative(printed)
+
+
+@pytest.mark.parametrize("printed", ["¥12.00 - ¥14.00", "¥12.00-¥14.00", "12.00-14.00"])
+def test_a_range_of_prices_begins_with_no_negative_amount(printed: str) -> None:
+    assert not negative(plain(printed), *next(re.finditer(AMOUNT, plain(printed))).span())
 
 
 @pytest.mark.parametrize(
@@ -55,7 +62,7 @@ def test_a_negative_amount_in_capitals_is_no_amount(printed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "printed", ["大写：壹佰元整", "人民币壹佰元整", "大写）壹佰元整", "负责人 李雷  大写:壹佰元整"]
+    "printed", ["大写：壹佰元整", "人民币壹佰元整", "大写）壹佰元整", "大写——壹佰元整", "负责人 李雷  大写:壹佰元整"]
 )
 def test_an_amount_in_capitals_without_a_minus_is_read(printed: str) -> None:
     text = plain(printed)

@@ -8,7 +8,7 @@ from datetime import date
 from vision.documents.checks.agreement import checks
 from vision.documents.kinds.catalogue import load_catalogue
 from vision.documents.reconcile import best, confirmed_by_another_model, settled
-from vision.documents.text.page import CurrencyReading, FieldReading, ItemReading, PageBox, PaperReading
+from vision.documents.text.page import CurrencyReading, FieldReading, ItemReading, PageBox, PaperCode, PaperReading
 
 TODAY = date(2026, 11, 22)
 KINDS = load_catalogue()
@@ -57,6 +57,16 @@ def test_the_consistent_reading_wins_and_takes_what_it_lacks_from_the_other() ->
     assert chosen.value("number") == "00123456"
     assert chosen.missing_fields == ()
     assert all(check.passed for check in chosen.checks)
+
+
+def test_the_code_of_a_bill_is_compared_with_all_of_its_print_again() -> None:
+    code = PaperCode("QRCode", "33060122,0012345678,a1B2c3,50.00", PageBox(0, 0, 1, 1))
+    values = VALUES | {"number": "0012345678"}
+    print_of = ("票据代码:33060122", "校验码:zzzzzz")
+    two = [replace(reading(values, model=model), codes=(code,), lines=print_of) for model in ("tiny", "small")]
+    check = next(check for check in best(two, TODAY, KINDS).checks if check.name == "code_matches_text")
+    assert not check.passed
+    assert "check_code" in check.detail
 
 
 def test_of_equals_the_later_reading_by_the_better_model_wins() -> None:

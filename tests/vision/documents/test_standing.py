@@ -13,7 +13,7 @@ from vision.documents.gate import accepted, not_accepted_because
 from vision.documents.kinds.catalogue import load_catalogue
 from vision.documents.parse import parse
 from vision.documents.reconcile import without_lost_signs
-from vision.documents.standing.read import GRAVITY, stamps_of, united
+from vision.documents.standing.read import GRAVITY, of_the_whole, paid_state, stamps_of, united
 from vision.documents.text.layout import rows_of
 from vision.documents.text.page import PaperReading, Standing
 
@@ -186,6 +186,7 @@ NO_BILLS: Sequence[tuple[Standing, Rows]] = (
     ("deposit", till([["DEPOSIT RECEIPT"]])),
     # copies, samples, training
     ("copy", bill([["复印件"]])),
+    ("copy", bill(title="浙江省医疗门诊收费票据（副本）")),
     ("copy", bill((), [["与原件核对一致"]])),
     ("copy", bill((), [["此复印件仅供办理保险使用"]])),
     ("copy", till([["*** DUPLICATE ***"]])),
@@ -308,8 +309,10 @@ def test_a_minus_that_one_of_two_readings_lost_is_kept(page_of: Any) -> None:
     ("total", "negative"),
     [
         ("-20.32", True), ("- 20.32", True), ("−20.32", True), ("－20.32", True), ("20.32-", True), ("(20.32)", True),
-        ("20.32 CR", True), ("-$20.32", True), ("$-20.32", True), ("RM -20.32", True), ("-RM 20.32", True),
+        ("20.32 CR", True), ("(S$20.32)", True), ("负20.32", True), ("20.32-A", True),
+        ("-$20.32", True), ("$-20.32", True), ("RM -20.32", True), ("-RM 20.32", True),
         ("20.32", False), ("$20.32", False), ("RM 20.32", False), ("(RM) 20.32", False), ("20.32 (incl. tax)", False),
+        ("RM 20.32 - VISA", False),
     ],
 )  # fmt: skip
 def test_signs_of_a_total_as_tills_print_them(page_of: Any, total: str, negative: bool) -> None:
@@ -354,6 +357,19 @@ def test_a_stamp_says_its_words_amid_the_print_of_a_seal(page_of: Any, text: str
     signs = stamps_of(rows_of(page_of([[text]])), KINDS["outpatient_invoice"])
     assert [sign.standing for sign in signs] == standings
     assert {sign.told_by for sign in signs} <= {"stamp"}
+
+
+def test_a_state_in_red_below_that_of_a_paid_order_is_that_of_one_of_its_goods(page_of: Any) -> None:
+    app = KINDS["order_screenshot"]
+    rows = rows_of(page_of([["交易成功"], ["进口车厘子 5斤"], ["退款成功"]]))
+    (refund,) = stamps_of(rows, app)
+    paid = paid_state(rows, app)
+    assert paid is not None
+    assert of_the_whole([refund], [paid]) == []
+    closed = stamps_of(rows_of(page_of([["交易关闭"], ["进口车厘子 5斤"]])), app)
+    assert [sign.standing for sign in of_the_whole(closed, [])] == ["void"]
+    assert of_the_whole(closed, [replace(paid, top=0.9, bottom=0.95)]) == list(closed)
+    assert paid_state(rows, KINDS["receipt"]) is None
 
 
 def test_a_void_that_one_model_reads_counts_and_a_payment_that_one_model_reads_too(page_of: Any) -> None:

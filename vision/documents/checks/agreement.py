@@ -120,7 +120,8 @@ def _dates(values: Mapping[str, str], kind: PaperKind, today: date) -> CheckRead
 
 
 def _yuan(minor: int) -> str:
-    return f"{minor // 100}.{minor % 100:02d}"
+    whole, part = divmod(abs(minor), 100)
+    return f"{'-' if minor < 0 else ''}{whole}.{part:02d}"
 
 
 _CHOSEN: Mapping[str, Callable[[Mapping[str, str], Sequence[ItemReading], PaperKind], CheckReading | None]] = {

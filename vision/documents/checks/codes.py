@@ -88,8 +88,8 @@ def treasury_bill(text: str) -> dict[str, str]:
     if "number" in stated:
         return stated
     match = _BILL_LIST.search(text) if len(text) <= _CODE_CHARACTERS_MAX else None
-    if match is None:
-        return {}
+    if match is None or (match["code"].startswith(("19", "20")) and _day(match["code"])):
+        return {}  # a day and a patient's number; no region's code begins so
     stated = {"code": match["code"], "number": match["number"]}
     for part in text[match.end() :].strip(",").split(","):
         if "date" not in stated and (day := _day(part)):

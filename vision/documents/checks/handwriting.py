@@ -91,10 +91,13 @@ def fields_by_hand(
     )
 
 
+_LOOKED_AT: Final = frozenset({"amount", "capital_amount", "date", "name", "number", "tracking_number"})
+
+
 def _looked_at(name: str, kind: PaperKind) -> bool:
     rule = kind.fields.get(name)
     if rule is not None:
-        return rule.format in ("amount", "capital_amount", "date", "name", "number", "tracking_number")
+        return not rule.signed and rule.format in _LOOKED_AT
     return name.endswith("_minor") or name == "date"
 
 

@@ -19,7 +19,7 @@ _SAME = str.maketrans({"萬": "万", "億": "亿", "圆": "元", "圓": "元", "
 
 #: Every character that may be part of such an amount, for finding one in a line of text.
 CHARACTERS = "".join(_DIGITS) + "".join(_UNITS) + "万萬亿億元圆圓园角分整正"
-_MINUS = re.compile(r"(?:\(\s?负数?\s?\)|负数?|-)\s*:?\s*(?:人民币)?\s*$")
+_MINUS = re.compile(r"(?:\(\s?负数?\s?\)|负数?|(?<!-)-)\s*:?\s*(?:人民币)?\s*$")
 _IN_TEXT = re.compile(rf"[{CHARACTERS}\s]*[元圆圓园角分][{CHARACTERS}\s]*")
 
 
@@ -31,7 +31,7 @@ def find(text: str) -> tuple[int, int]:
 
 def negative(text: str, start: int) -> bool:
     """Return True if the capital amount at `start` of `text` has 负, (负) or a minus before it, also before 人民币: the
-    bill takes back another one."""
+    bill takes back another one. A rule of dashes that fills the line is no minus."""
     return _MINUS.search(text[:start]) is not None
 
 

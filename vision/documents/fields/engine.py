@@ -29,8 +29,11 @@ _COMMON_HEADING = re.compile(
     r"(?:性\s{0,3}别|年\s{0,3}龄|科\s?[室别]|床\s?[号位]|病\s{0,3}区|民\s{0,3}族|职\s{0,3}业|医\s?[生师]|费\s{0,3}别|[住就]院号|门诊号|病[历案]号|处\s{0,3}理|治\s{0,3}疗|登记号|人员类[别型]"
     r"|(?:医保|患者)类[别型]|结算方式|进店\S{0,2}|联系(?:商家|客服|卖家)|单\s{0,3}位|规\s{0,3}格|单\s{0,3}价|品\s?[种系]|种\s{0,3}类|体\s{0,3}重|毛\s{0,3}色|序\s{0,3}号|[\u4e00-\u9fff]{1,3}员|签?章|(?:纳税人识别|统一社会信用|开户行).*)\W*"
 )
-# What follows a number that is no amount: a day, a count, a share.
-_OTHER_UNIT = re.compile(r"\s?(?:[年月日天次岁%‰]|[-/.]\d|个月)")
+# What follows a number that is no amount: a share, and behind a whole number a day or a count; a word that begins with
+# such a character is none (1000.00 日期, 1000 月结).
+_SHARE = re.compile(r"\s?[%‰]")
+_OTHER_UNIT = re.compile(r"(?:[年月日天次岁]|个月|[-/.]\d)|\s(?:[年月日天次岁]|个月)(?![\u4e00-\u9fff])")
+_DECIMALS = re.compile(r"\.\s?\d{2}\W*$")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 # Labels of long numbers that are not the carrier's.
 _OTHER_NUMBER = re.compile(r"订单|身份证|客服|电话|[账帐]号|卡号")
@@ -213,7 +216,7 @@ def _told(
 
 def _no_amount(rows: Sequence[Row], hit: FoundText) -> bool:
     """True if a number is a year, a day, a count or a share, or a bare year where other amounts have their decimals."""
-    if _OTHER_UNIT.match(hit.behind):
+    if _SHARE.match(hit.behind) or (not _DECIMALS.search(hit.text) and _OTHER_UNIT.match(hit.behind)):
         return True
     return _YEAR.fullmatch(hit.text.strip()) is not None and any(amounts(row.text, True) for row in rows)
 

@@ -13,6 +13,7 @@ from vision.documents.kinds.catalogue import FieldRule
 from vision.documents.text.normalise import (
     AMOUNT,
     CURRENCY,
+    MINUS_BEHIND,
     NEGATIVE,
     amount_minor,
     negative,
@@ -78,7 +79,7 @@ _MINUS = r"(?:(?:-|负数?)\s?)?"
 
 def _amount(_rule: FieldRule) -> str:
     signed = rf"{_MINUS}(?:{CURRENCY}\s{{0,2}})?\s?{_MINUS}{AMOUNT}"
-    return rf"(?:\+\s?)?(?:\(\s?{signed}\s?\)|{signed}(?:\s?-(?!\s?[\w.])|\s?CR\b)?)"
+    return rf"(?:\+\s?)?(?:\(\s?{signed}\s?\)|{signed}{MINUS_BEHIND}?)"
 
 
 def _amount_value(text: str, rule: FieldRule) -> str | Unmeasured:

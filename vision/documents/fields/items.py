@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from vision.documents.kinds.catalogue import ItemTable, PaperKind
 from vision.documents.text.layout import Cell, Row, print_edges, row_of
-from vision.documents.text.normalise import AMOUNT, CURRENCY, amounts
+from vision.documents.text.normalise import AMOUNT, CURRENCY, amounts, negative
 from vision.documents.text.page import ItemReading
 from vision.documents.text.parts import OTHER_PART
 
@@ -140,12 +140,13 @@ def _item(cells: Sequence[Cell], class_middles: Sequence[float], column: float |
     priced = [(cell, span) for cell in cells for span in amounts(cell.text, decimals_required=True)]
     if not priced:
         return None
-    cell_of_amount, (start, _, amount_minor) = (
+    cell_of_amount, (start, end, size_minor) = (
         priced[-1] if column is None else min(priced, key=lambda pair: abs(_place(pair[0], *pair[1][:2]) - column))
     )
+    below_zero = negative(cell_of_amount.text, start, end)  # given back, or taken off
     item_class, text = "", ""
     for cell in cells:
-        content = cell.text[:start].strip() if cell is cell_of_amount else cell.text
+        content = cell.text[:start].rstrip(" -(" if below_zero else None) if cell is cell_of_amount else cell.text
         prefix = re.match(r"[\[(]\s?([甲乙丙])\s?[\])]\s?", content)
         if prefix:
             item_class, content = prefix[1], content[prefix.end() :]
@@ -156,4 +157,4 @@ def _item(cells: Sequence[Cell], class_middles: Sequence[float], column: float |
             item_class = item_class or content.removesuffix("类")
         elif not text and content not in _UNITS and re.search(r"[\u4e00-\u9fff]|[A-Za-z]{2}", content):
             text = re.sub(r"^\d{1,2}\s+", "", content)
-    return ItemReading(text, item_class, amount_minor) if text else None
+    return ItemReading(text, item_class, -size_minor if below_zero else size_minor) if text else None

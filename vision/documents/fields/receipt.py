@@ -11,7 +11,7 @@ from typing import Final
 from vision.documents.fields.values import FieldResult, date_by_rule, from_found
 from vision.documents.kinds.catalogue import FieldRule
 from vision.documents.text.layout import Row, piece, union
-from vision.documents.text.normalise import AMOUNT, amount_minor, amounts
+from vision.documents.text.normalise import AMOUNT, amount_minor, amounts, dates
 from vision.documents.text.page import FieldReading, RefusedField
 from vision.measurement import Unmeasured
 
@@ -311,7 +311,7 @@ def _company(rows: Sequence[Row]) -> tuple[FieldReading, int] | None:
     """Return the merchant and the row its name ends in: the rows above the address and the registration numbers."""
     chosen: list[int] = []
     for index, row in enumerate(rows[:_HEADER_ROWS_MAX]):
-        if _letters(row.text) < 4 or _NOT_COMPANY.search(row.text):
+        if _letters(row.text) < 4 or _NOT_COMPANY.search(row.text) or dates(row.text):
             if chosen:
                 break
             continue

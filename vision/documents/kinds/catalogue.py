@@ -169,6 +169,7 @@ class FieldRule(_Entry):
     most digits of a number. values: of a choice, each with the pattern that means it. spaces: a text may contain
     spaces. minus: the amount may be printed with a minus before it, as discounts are, and counts without it. once: a
     paper has the first label once; two different values beside it come from two papers, and neither is taken.
+    signed: a name that people sign by hand on honest papers, which proves nothing and is not judged for it.
     not_printing: a date beside a word for printing is doubted, as the paper may be printed again later.
     further: labels of further amounts that belong to the field and are added to the first, such as other funds of the
     state insurance. whole: labels of all of them in one sum.
@@ -183,6 +184,7 @@ class FieldRule(_Entry):
     spaces: bool = False
     minus: bool = False
     once: bool = False
+    signed: bool = False
     not_printing: bool = False
     further: tuple[Annotated[FieldLabel, BeforeValidator(_label)], ...] = ()
     whole: tuple[Annotated[FieldLabel, BeforeValidator(_label)], ...] = ()

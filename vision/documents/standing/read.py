@@ -123,6 +123,22 @@ def stamps_of(rows: Sequence[Row], kind: PaperKind | None) -> tuple[StandingSign
     return gravest_first(first.values())
 
 
+def paid_state(rows: Sequence[Row], kind: PaperKind | None) -> PageBox | None:
+    """Return the place of the first state of a paid order on the page of an app; None without any, and on papers."""
+    if kind is None or not kind.shows_state:
+        return None
+    places = [place for index in range(len(rows)) for place in _places(rows, index)]
+    first = _first_paid(rows, places)
+    return next((place.box for place in places if place.row == first), None)
+
+
+def of_the_whole(signs: Iterable[StandingSign], paid: Sequence[PageBox]) -> list[StandingSign]:
+    """Return the signs without states below the first state of a paid order, which are those of one of its goods.
+    paid: its places in all readings, on the same picture as the signs; none on a paper."""
+    first = min((box.top for box in paid), default=None)
+    return [sign for sign in signs if first is None or sign.standing not in _OF_STATES or sign.box.top <= first]
+
+
 def united(readings: Sequence[Sequence[StandingSign]]) -> list[StandingSign]:
     """Return the signs that any reading of one page has: what one model misses of a faint VOID, another reads. That
     nothing shows a payment takes all of them."""

@@ -118,6 +118,7 @@ PHRASES: Final = (
         "(?:RECEIPT|INVOICE|BILL) COPY|FACSIMILE",
         "DUPLICATE(?: (?:COPY|RECEIPT|BILL|INVOICE|SLIP|TICKET|PRINT|TAX INVOICE))?",
     ),
+    _phrase("copy", "title", rf"{_BILL}\((?:副本|复印件|影印件|抄件)"),
     _phrase("copy", "within", "复印件,?仅?[供限]|COPY (?:IS )?NOT (?:VALID|ORIGINAL)"),
     # ---- samples, training
     _phrase(

@@ -29,13 +29,17 @@ CURRENCY: Final = SIGN
 _AMOUNT = re.compile(r"(?<!\d)(?<!\d[.,])" + AMOUNT)
 #: Why an amount that is printed with a minus is not taken: it was given back, not paid.
 NEGATIVE: Final = "negative amount"
-# A minus touches its amount or the sign before it, or begins its cell; a dash between words is none (Total - 12.00),
-# nor is one in a range or a number (10.00-12.00, A-12).
+# A minus touches its amount or the sign before it, also behind stars or a word (**-12.00, TOTAL-12.00), or begins its
+# cell; a dash between words is none (Total - 12.00), nor is one in a range or a number (10.00-12.00, A-12).
 _MINUS_BEFORE = re.compile(
-    rf"(?:(?:(?:^|\s\s|[:(\]])\s?-\s?|(?<![^\s:(\]\u3400-\u9fff])-|负数?\s?:?\s?)(?:{CURRENCY}\s{{0,2}})?|{CURRENCY}\s?-\s?)$",
+    rf"(?:(?:(?:^|\s\s|[:(\]])\s?-\s?|(?<![^\s:(\]*=#\u3400-\u9fff])-|(?<=[A-Z]{{3}})-|负数?\s?:?\s?)"
+    rf"(?:{CURRENCY}\s{{0,2}})?|{CURRENCY}\s?-\s?)$",
     re.IGNORECASE,
 )
-_MINUS_BEHIND = re.compile(r"\s?(?:-(?!\s?[\w.])|\(?CR\b\)?)", re.IGNORECASE)
+#: Behind an amount: a minus with nothing behind it but perhaps the letter of its tax (12.00-, 12.00-A), or CR; a dash
+#: before more print is none (12.00 - VISA, ¥12.00-¥14.00).
+MINUS_BEHIND: Final = rf"(?:\s?-(?!\s?(?:[\w.]|{CURRENCY}))|-\s?(?-i:[A-Z])(?=\s\s|\s?$)|\s?CR\b|\s?\(CR\))"
+_MINUS_BEHIND = re.compile(MINUS_BEHIND, re.IGNORECASE)
 _IN_BRACKETS = re.compile(rf"(?<![元圆圓整正角分])\(\s?(?:{CURRENCY}\s{{0,2}})?$", re.IGNORECASE)
 
 
