@@ -185,6 +185,9 @@ NO_BILLS: Sequence[tuple[Standing, Rows]] = (
     ("deposit", vet([["定金收条"], ["订金收据"]])),
     ("deposit", till([["DEPOSIT RECEIPT"]])),
     # copies, samples, training
+    ("void", order([["超时关闭"]])),
+    ("void", till([["REVERSED"]])),
+    ("unpaid", order([["付款未完成"]])),
     ("copy", bill([["复印件"]])),
     ("copy", bill(title="浙江省医疗门诊收费票据（副本）")),
     ("copy", bill((), [["与原件核对一致"]])),
