@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from vision.documents.text.page import Standing
+from vision.documents.text.signs import SIGN
 
 #: Where a phrase counts. line: alone in its row. part: as a whole cell, or as a part of one between marks. title: with
 #: the name of an institution before it. within: anywhere in a row; it is a sentence of its own.
@@ -221,6 +222,13 @@ AMOUNT_LABELS: Final = (
         "within",
         r"\b(?:ESTIMATED|QUOTED) (?:TOTAL|COST|AMOUNT|CHARGES|PRICE)\b|(?:预估|估计|报价)(?:总)?(?:价|金额|费用|合计)",
     ),
+)
+#: What is still owed, up to its amount, which may be a part of the total; not points, nor what the state insurance
+#: pays later, nor the amount of another label.
+OWED: Final = re.compile(
+    r"(?:\b(?:UNPAID|OUTSTANDING)\b|(?<!医保)(?<!统筹)(?:欠费|欠款|尚欠))"
+    rf"(?:\s?(?:金额|合计|BALANCE|AMOUNT|AMT|DUE))?\W*?(?:{SIGN})?\s{{0,2}}(?=\d)",
+    re.IGNORECASE,
 )
 #: States of an order that was paid. The first state on the page is that of the whole order.
 PAID_STATES: Final = re.compile(
