@@ -56,8 +56,8 @@ def near_miss(terms: HospitalTerms, paper: PaperFact, edits_max: int) -> str:
     return next((name for name in names if _nearly(institution(name), shown, edits_max)), "")
 
 
-# Characters that tell one hospital from another of the same town.
-_TELLING: Final = frozenset("一二三四五六七八九十百零〇0123456789东西南北中上下大小新老内外")
+# Characters that tell one hospital from another of the same town, or of its parts (市人民医院, 县人民医院).
+_TELLING: Final = frozenset("一二三四五六七八九十百零〇0123456789东西南北中上下大小新老内外省市县区镇乡")
 
 
 def _nearly(listed: str, shown: str, edits_max: int) -> bool:

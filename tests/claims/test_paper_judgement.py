@@ -187,6 +187,9 @@ def test_hospitals_of_one_town_that_differ_by_their_number_are_two() -> None:
 
     assert nearly("杭州市第人民医院") == "杭州市第二人民医院"
     assert nearly("杭州市第一人民医院") == nearly("杭州市第二人民医院") == nearly("宁波市第三医院") == ""
+    county = HospitalTerms(designated_hospitals=(Hospital(name="安吉县人民医院"),))
+    named = tuple(replace(f, value="安吉市人民医院") if f.name == "hospital" else f for f in invoice().fields)
+    assert near_miss(county, replace(invoice(), fields=named), 1) == ""
     assert near_miss(terms, invoice(), 0) == ""  # as decisions before rules 3.5 took it
 
 

@@ -185,6 +185,11 @@ NO_BILLS: Sequence[tuple[Standing, Rows]] = (
     ("deposit", vet([["定金收条"], ["订金收据"]])),
     ("deposit", till([["DEPOSIT RECEIPT"]])),
     # copies, samples, training
+    ("void", order([["超时关闭"]])),
+    ("void", till([["REVERSED"]])),
+    ("unpaid", order([["付款未完成"]])),
+    ("unpaid", till(paid=[["DEPOSIT PAID", (900, "10.00")], ["OUTSTANDING", (900, "10.32")]])),
+    ("unpaid", bill((), [["预交金：400.00", (500, "欠费：64.07")]])),
     ("copy", bill([["复印件"]])),
     ("copy", bill(title="浙江省医疗门诊收费票据（副本）")),
     ("copy", bill((), [["与原件核对一致"]])),
@@ -242,6 +247,8 @@ HONEST: Sequence[Rows] = (
     vet((), [["押金：0.00", (500, "已退押金：0.00")]]),
     vet((), [["预估费用：", (500, "见告知书")]]),
     vet((), [["欠款", (800, "0.00")]]),
+    bill((), [["欠费：", (400, "预交金：500.00")], ["医保欠费：12.00"]]),
+    till((), [["OUTSTANDING POINTS: 20.00"]]),
     vet((), [["打印次数：2", (500, "补打")]]),
     # policies
     till((), [["REFUNDS within 30 days with receipt"]]),

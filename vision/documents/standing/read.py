@@ -257,7 +257,8 @@ def _sentences(rows: Sequence[Row]) -> Iterator[StandingSign]:
 
 
 def _labelled(rows: Sequence[Row], total_minor: int) -> Iterator[StandingSign]:
-    """Yield the labels whose amount is the whole total: all of it was given back, undone, or is still owed."""
+    """Yield the labels whose amount is the whole total (all of it was given back, undone, or is still owed), and those
+    of a part that is still owed."""
     if total_minor <= 0:
         return
     for row in rows:
@@ -270,6 +271,9 @@ def _labelled(rows: Sequence[Row], total_minor: int) -> Iterator[StandingSign]:
             behind = [minor for start, _, minor in stated if start >= match.end()]
             if behind and behind[0] == total_minor:
                 yield _sign(phrase.standing, row.text, "words", row.cells[0].box)
+        owed = words.OWED.search(text) if stated else None
+        if owed is not None and any(minor > 0 for start, _, minor in stated if start == owed.end()):
+            yield _sign("unpaid", row.text, "words", row.cells[0].box)
 
 
 def _signs_of_amounts(

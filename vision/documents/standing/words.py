@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from vision.documents.text.page import Standing
+from vision.documents.text.signs import SIGN
 
 #: Where a phrase counts. line: alone in its row. part: as a whole cell, or as a part of one between marks. title: with
 #: the name of an institution before it. within: anywhere in a row; it is a sentence of its own.
@@ -57,13 +58,13 @@ PHRASES: Final = (
         f"(?:章|专用章|标记|处理|{_BILL})?",
         f"{_THIS}(?:{_BILL}|联|页)(?:已经?)?(?:失效|无效)|已失效|无效{_BILL}",
         "(?:订单|交易|付款|支付|预约|挂号|单据)?(?:状态)?(?:已被?(?:系统|买家|卖家|商家|用户)?(?:取消|关闭|撤销|撤单)|取消成功)",
-        "(?:订单|交易|支付|付款)(?:关闭|取消|失败|撤销|超时)|(?:超时未(?:支付|付款)|支付超时)(?:,?(?:订单)?(?:已)?(?:取消|关闭))?",
+        "(?:订单|交易|支付|付款)(?:关闭|取消|失败|撤销|超时)|(?:订单|交易)?(?:超时|自动|系统)(?:关闭|取消)|(?:超时未(?:支付|付款)|支付超时)(?:,?(?:订单)?(?:已)?(?:取消|关闭))?",
         f"{_VOIDED}(?: (?:COPY|{_SALE}))?(?: ONLY)?|POST[ -]?VOID|(?:SALE |PAYMENT )?REVERSAL|NULL AND VOID",
         f"{_SALE}S? (?:IS |WAS |HAS BEEN |STATUS )?(?:{_VOIDED}|CANCELL?ED|REVERSED|DECLINED|FAILED|ABORTED)",
         f"(?:THIS )?{_SALE}S? (?:IS |WAS |HAS BEEN )?(?:NULL|INVALID)|CANCELL?ED(?: {_SALE})?",
         "(?:CARD |PAYMENT )(?:DECLINED|REJECTED|REFUSED)",
     ),
-    _phrase("void", "line", "无效|废票|废单|NO SALE|DECLINED"),
+    _phrase("void", "line", "无效|废票|废单|NO SALE|DECLINED|REVERSED"),
     # ---- money back
     _phrase(
         "refund",
@@ -159,7 +160,7 @@ PHRASES: Final = (
         "unpaid",
         "part",
         f"(?:订单|账单|费用|{_BILL})?(?:未|待|尚未|还未|暂未|等待)(?:买家|患者|用户|客户|您)?{_UNPAID}",
-        f"(?:待{_UNPAID}|欠费|催缴|催款|缴费通知|付款通知){_SLIP}|欠费未[缴结]",
+        f"{_UNPAID}未(?:完成|成功)|(?:待{_UNPAID}|欠费|催缴|催款|缴费通知|付款通知){_SLIP}|欠费未[缴结]",
         "UNPAID(?: (?:BILL|INVOICE|ORDER))?|NOT (?:YET )?PAID|(?:BILL|INVOICE|ORDER) (?:IS )?(?:UNPAID|NOT PAID)",
         "PAYMENT (?:PENDING|OUTSTANDING|OVERDUE|NOT RECEIVED|REQUIRED|REMINDER)|(?:AWAITING|PENDING) PAYMENT|PAY LATER",
     ),
@@ -221,6 +222,13 @@ AMOUNT_LABELS: Final = (
         "within",
         r"\b(?:ESTIMATED|QUOTED) (?:TOTAL|COST|AMOUNT|CHARGES|PRICE)\b|(?:预估|估计|报价)(?:总)?(?:价|金额|费用|合计)",
     ),
+)
+#: What is still owed, up to its amount, which may be a part of the total; not points, nor what the state insurance
+#: pays later, nor the amount of another label.
+OWED: Final = re.compile(
+    r"(?:\b(?:UNPAID|OUTSTANDING)\b|(?<!医保)(?<!统筹)(?:欠费|欠款|尚欠))"
+    rf"(?:\s?(?:金额|合计|BALANCE|AMOUNT|AMT|DUE))?\W*?(?:{SIGN})?\s{{0,2}}(?=\d)",
+    re.IGNORECASE,
 )
 #: States of an order that was paid. The first state on the page is that of the whole order.
 PAID_STATES: Final = re.compile(
