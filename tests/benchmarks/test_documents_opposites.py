@@ -88,7 +88,7 @@ def test_a_foreign_paper_accepted_in_its_own_currency_is_not_wrong() -> None:
 
 
 def test_an_unknown_part_and_families_without_a_folder_are_refused() -> None:
-    with pytest.raises(CannotMeasure, match="there are: papers, forgeries, not_payable"):
+    with pytest.raises(CannotMeasure, match="there are: papers, forgeries, memory, not_payable"):
         documents.run(quick=True, parts=("nothing",))
     with pytest.raises(CannotMeasure, match="--folder"):
         documents.run(quick=True, parts=("families",))

@@ -10,13 +10,20 @@ from fixtures.papers.marks import relied_on_right
 from fixtures.papers.render import KINDS, layouts_of
 from vision.documents.kinds.catalogue import load_catalogue
 
+# Layouts some of whose pages name no day but that of printing, which is doubted.
+DAY_OF_PRINTING = {"vet_sheet_blind"}
+
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_print_without_a_fault_is_read_as_it_stands(kind: str) -> None:
     for layout in layouts_of(kind, "build"):
         paper = flat_paper(kind, layout, 11)
         reading = unseen_labels.read(paper, load_catalogue())
-        assert (reading.kind, reading.missing_fields, reading.doubtful) == (kind, (), ()), layout.name
+        assert (reading.kind, reading.missing_fields) == (kind, ()), layout.name
+        doubts = [doubt.reason for doubt in reading.doubtful]
+        if layout.name in DAY_OF_PRINTING:
+            doubts = [doubt for doubt in doubts if not doubt.endswith("is the day of printing")]
+        assert doubts == [], layout.name
         assert all(check.passed for check in reading.checks), layout.name
         assert relied_on_right(reading, paper.truth), layout.name
 

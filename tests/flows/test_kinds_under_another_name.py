@@ -33,7 +33,7 @@ from flows.kinds import check_halves
 from vision.documents import load_catalogue as read_kinds
 from vision.documents.gate import ReadPage
 from vision.documents.kinds.catalogue import OURS, Catalogue, PaperKind
-from vision.documents.text.page import FieldReading, PageBox, PaperReading
+from vision.documents.text.page import CurrencyReading, FieldReading, PageBox, PaperReading
 
 KINDS = tuple(sorted(read_kinds()))
 SEEDS = 24
@@ -99,6 +99,7 @@ def reading_of(described: PaperKind, values: dict[str, str], confidence: float) 
         keys=described.keys,
         may_show=tuple(described.fields),
         relied_on=tuple(dict.fromkeys((*described.money, *described.required))),
+        currency=CurrencyReading("CNY", "word", "元", box),
     )
 
 

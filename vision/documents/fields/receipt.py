@@ -245,6 +245,8 @@ def _lines_sum(rows: Sequence[Row], total_minor: int) -> bool:
     """True if the last amounts of the rows right above the first total, or above its subtotal, add up to it."""
     come_to = 0
     for row in reversed(rows[: _first_sum(rows)]):
+        if _CASH.search(row.text) or _CHANGE.search(row.text):
+            continue  # paid for the lines, and none of them
         come_to += _minors(row)[-1] if _amounts(row) else 0
         if come_to >= total_minor:
             break
