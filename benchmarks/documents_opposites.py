@@ -54,7 +54,7 @@ def taken_as_paid(reading: Read) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PageOutcome:
-    """What became of one made page. right: every relied-on value read is what the paper shows. currency_read: "" for a
+    """The outcome of one made page. right: every relied-on value read is what the paper shows. currency_read: "" for a
     page that was not read."""
 
     wanted: WantedPage

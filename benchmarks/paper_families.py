@@ -32,7 +32,9 @@ from typing import Any, Final
 from scipy.stats import beta
 
 from api.commands.benches import CannotMeasure
+from benchmarks.documents_opposites import PRODUCT_CURRENCY, currency_of
 from claims.currencies import DECIMALS
+from fixtures.papers.marks import LONG_EDGE_PX
 from vision.decode.image import HEAD_BYTES, DecodeLimits, Decoder, Picture, sniff
 from vision.documents import UNKNOWN, PaperReading, Reader, load_catalogue
 from vision.documents.gate import accepted
@@ -40,10 +42,8 @@ from vision.errors import ImageRefused
 from vision.measurement import Unmeasured
 
 TRUTH: Final = "truth.json"
-LONG_EDGE_PX: Final = 1600  # as the worker decodes papers (flows.config, paper_long_edge_px)
 DOCUMENT_PAGES_MAX: Final = 10  # as the worker reads (flows.config, pdf_pages_read_max)
 ALIKE_MIN: Final = 0.9
-PRODUCT_CURRENCY: Final = "CNY"  # what a reading that tells no currency is paid in
 PAID: Final = "paid"
 STANDINGS: Final = (
     PAID,
@@ -203,9 +203,7 @@ def _right(kind: str, name: str, paper: PaperReading, values: Sequence[str]) -> 
 
 def _currency(paper: PaperReading) -> str:
     """Returns the currency that the reading tells, that of the product where no amount of the paper counts."""
-    if paper.currency is None or not (paper.currency.code or paper.amounts_required):
-        return PRODUCT_CURRENCY
-    return paper.currency.code
+    return currency_of(paper) or ("" if paper.amounts_required else PRODUCT_CURRENCY)
 
 
 def alike(first: str, second: str) -> float:

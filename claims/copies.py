@@ -87,10 +87,8 @@ def is_more_than_alike(likeness: Likeness, rules: Rules) -> bool:
 
     A PDQ that was not recorded counts as near, as it did then.
     """
-    bits = likeness.pdq_bits
-    near = isinstance(bits, UnmeasuredFact) or bits <= rules.photo_pdq_near_max_bits
     points = likeness.inliers >= rules.photo_points_agree_min
-    return near or points or likeness.fit_agreement >= rules.photo_pixels_agree_min
+    return _pdq_is_near(likeness, rules) or points or likeness.fit_agreement >= rules.photo_pixels_agree_min
 
 
 def is_exact(likeness: Likeness, rules: Rules) -> bool:
@@ -100,14 +98,17 @@ def is_exact(likeness: Likeness, rules: Rules) -> bool:
     camera copied off a screen does not either; then all of it agrees, down to the tenth that agrees least. Small,
     blurred or grainy copies are too coarse to tell by points, and their PDQ hashes are near.
     """
-    bits = likeness.pdq_bits
-    near = isinstance(bits, UnmeasuredFact) or bits <= rules.photo_pdq_near_max_bits
     rigid = likeness.fine_rigid_ratio >= rules.photo_copied_fine_rigid_ratio_min
     whole = (
         likeness.fine_ratio >= rules.photo_copied_fine_ratio_min
         and likeness.agreement_floor >= rules.photo_copied_agreement_floor_min
     )
-    return likeness.tight_inliers == 0 or near or rigid or whole
+    return likeness.tight_inliers == 0 or _pdq_is_near(likeness, rules) or rigid or whole
+
+
+def _pdq_is_near(likeness: Likeness, rules: Rules) -> bool:
+    bits = likeness.pdq_bits
+    return isinstance(bits, UnmeasuredFact) or bits <= rules.photo_pdq_near_max_bits
 
 
 def _is_doubtful(likeness: Likeness, rules: Rules) -> bool:

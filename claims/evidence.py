@@ -242,7 +242,7 @@ class FieldDoubt:
 
 
 class StandingKind(StrEnum):
-    """What a paper is that is no paid bill (docs/papers.md)."""
+    """The standings of a paper that is no paid bill (docs/papers.md)."""
 
     VOID = "void"
     REFUND = "refund"

@@ -55,7 +55,7 @@ def numbers(text: str) -> list[float]:
 
 @dataclass(slots=True)
 class Resources:
-    """What pages refer to by number. pictures: paths. composites: drawings used again. pens: drawing parameters."""
+    """Resources of pages, by number. pictures: paths. composites: drawings used again. pens: drawing parameters."""
 
     pictures: dict[str, str] = field(default_factory=dict)
     composites: dict[str, XmlNode] = field(default_factory=dict)
@@ -88,8 +88,8 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class PageParts:
-    """What one page is drawn from. origin: its left top corner, in millimetres. contents, annotations: elements that
-    hold objects. path: of the page's own part."""
+    """The parts that a page is drawn from. origin: its left top corner, in millimetres. contents, annotations: elements
+    that hold objects. path: of the page's own part."""
 
     width_mm: float
     height_mm: float

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import struct
 from collections.abc import Sequence
 
 from PIL import Image
 
-from vision.decode.pixels import DecodedPixels
+from vision.decode.pixels import DecodedPixels, of_page
 from vision.decode.text_layer import CHARACTERS_MAX, LINES_MAX
 
 Lines = Sequence[tuple[str, float, float, float, float]]
@@ -20,19 +18,7 @@ def drawn_page(
 ) -> DecodedPixels:
     """Return the page. lines: what was written on it. stated: what the file's data say, laid out like a page.
     signature: as `vision.decode.signature.read_signature` reads it."""
-    pixels = picture.tobytes()
-    header = b"miaopei drawn page 1\0" + struct.pack(">II", *picture.size)
-    return DecodedPixels(
-        pixels=pixels,
-        width_px=picture.width,
-        height_px=picture.height,
-        source_width_px=picture.width,
-        source_height_px=picture.height,
-        pixel_sha256=hashlib.sha256(header + pixels).hexdigest(),
-        text_layer=_layer(lines),
-        data_layer=_layer(stated),
-        signature=signature,
-    )
+    return of_page(picture, "drawn", _layer(lines), _layer(stated), signature)
 
 
 def _layer(lines: Lines) -> bytes:

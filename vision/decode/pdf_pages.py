@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import ctypes
-import hashlib
 import json
 import struct
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import pypdfium2.raw as pdfium
 from PIL import Image
 
 from vision.decode import pdf_fonts
-from vision.decode.pixels import DecodedPixels, PictureRefused
+from vision.decode.pixels import DecodedPixels, PictureRefused, of_page
 from vision.decode.text_layer import CHARACTERS_MAX, LINES_MAX
 
 POINTS_PER_INCH: Final = 72
@@ -66,17 +65,7 @@ def _page(document: pypdfium2.PdfDocument, number: int, dpi: int, page_pixels_ma
         layer = _text_layer(page, picture)
     except pypdfium2.PdfiumError:
         raise PictureRefused("pdf_broken", f"page {number + 1} of the PDF cannot be read") from None
-    pixels_rgb = picture.tobytes()
-    header = b"miaopei rendered page 1\0" + struct.pack(">II", *picture.size)
-    return DecodedPixels(
-        pixels=pixels_rgb,
-        width_px=picture.width,
-        height_px=picture.height,
-        source_width_px=picture.width,
-        source_height_px=picture.height,
-        pixel_sha256=hashlib.sha256(header + pixels_rgb).hexdigest(),
-        text_layer=layer,
-    )
+    return of_page(picture, "rendered", layer)
 
 
 _UTF_16: Final = codecs.lookup("utf-16-le").decode  # looked up before the fork: the child can open no module

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import struct
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -86,6 +88,29 @@ class DecodedPixels:
     data_layer: bytes = b""  # what an e-invoice's attached data state, in the same form
     signature: dict[str, object] | None = None  # `vision.decode.signature`
     notes: tuple[str, ...] = ()
+
+
+def of_page(
+    picture: Image.Image,
+    how: str,
+    text_layer: bytes,
+    data_layer: bytes = b"",
+    signature: dict[str, object] | None = None,
+) -> DecodedPixels:
+    """Return a document's page. how: rendered or drawn; the same pixels made in both ways are two pictures."""
+    pixels = picture.tobytes()
+    header = f"miaopei {how} page 1\0".encode() + struct.pack(">II", *picture.size)
+    return DecodedPixels(
+        pixels=pixels,
+        width_px=picture.width,
+        height_px=picture.height,
+        source_width_px=picture.width,
+        source_height_px=picture.height,
+        pixel_sha256=hashlib.sha256(header + pixels).hexdigest(),
+        text_layer=text_layer,
+        data_layer=data_layer,
+        signature=signature,
+    )
 
 
 def prepare() -> None:

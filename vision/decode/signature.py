@@ -1,5 +1,5 @@
-"""What the signature inside a file says about the file. Who signed is not checked, so nothing here says that a file is
-genuine."""
+"""Reads the signature inside a file, as far as it can be checked against the file. Who signed is not checked, so
+nothing here says that a file is genuine."""
 
 from __future__ import annotations
 

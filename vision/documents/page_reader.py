@@ -13,7 +13,7 @@ from vision.documents.kinds.catalogue import Catalogue
 from vision.documents.ocr.ink import print_alone, print_is_pale, red_ink
 from vision.documents.ocr.outlines import Quad, outlines, skew
 from vision.documents.ocr.process import Worker
-from vision.documents.ocr.stamp_ink import blue_layer, broad_strokes, faint_layer, red_layer
+from vision.documents.ocr.stamp_ink import blue_layers, faint_layer, red_layers
 from vision.documents.ocr.views import (
     PageView,
     Pixels,
@@ -108,9 +108,9 @@ class PageReader:
         self._catalogue = catalogue
         self._codes: tuple[PaperCode, ...] = ()
         # Red paper is no ink, so the closer look decides; only pages with red in them pay for it.
-        ink = red_ink(pixels) if red_share(pixels) > quality.red_share_min else None
-        self._red = ink is not None
-        self._print_in_colour = ink is not None and ink.print_lost
+        self._ink = red_ink(pixels) if red_share(pixels) > quality.red_share_min else None
+        self._red = self._ink is not None
+        self._print_in_colour = self._ink is not None and self._ink.print_lost
         self.cpu_seconds = 0.0
 
     def read(self) -> PaperReading | Unmeasured:
@@ -153,14 +153,12 @@ class PageReader:
         """Read the ink of stamps alone: red, which is lifted for reading the print below it, blue, and what is fainter
         than print. The pages of apps have colours and shades, and no stamps; but states in red."""
         described, plain_view = self._catalogue.get(kind), attempt.plain
-        on_end = [red_layer(plain_view) if self._red else None]
-        level = []
-        if described is None or not described.shows_state:
-            on_end.append(blue_layer(plain_view))
-            level.append(faint_layer(plain_view))
-        read = [pair for layer in on_end if layer is not None for pair in self._read_on_end(layer)]
-        across = [*(broad_strokes(plain_view) if self._red else ()), *broad_strokes(plain_view, channel=2)]
-        read += [(layer, self._lines(layer, TINY)) for layer in (*level, *across) if layer is not None]
+        stamped = described is None or not described.shows_state
+        inks = [red_layers(plain_view)] if self._red else []
+        inks += [blue_layers(plain_view)] if stamped else []
+        read = [pair for ink in inks if ink.all is not None for pair in self._read_on_end(ink.all)]
+        level = [faint_layer(plain_view) if stamped else None, *(view for ink in inks for view in ink.broad)]
+        read += [(layer, self._lines(layer, TINY)) for layer in level if layer is not None]
         signs = [
             self._moved_sign(sign, view)
             for view, lines in read
@@ -253,8 +251,10 @@ class PageReader:
         or unsure is another view read: the plain one after one without red ink, one with darker print after a pale
         one."""
         view = plain
-        if self._red:
-            view = print_alone(plain, red_ink(plain.pixels)) if self._print_in_colour else without_red(plain)
+        if self._print_in_colour:
+            view = print_alone(plain, self._ink if plain is self._picture else red_ink(plain.pixels))
+        elif self._red:
+            view = without_red(plain)
         lines = self._lines(view, TINY)
         if self._legible(lines):
             return view, lines

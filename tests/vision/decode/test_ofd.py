@@ -258,7 +258,7 @@ def test_a_large_picture_that_cannot_be_read_is_said_and_a_small_one_left_out(de
 
 
 def test_a_picture_over_the_text_hides_it_from_the_picture_alone(decoder: Decoder) -> None:
-    """What the check of the text layer is for: the text still says what nobody sees."""
+    """The check of the text layer is for this: the text still says what nobody sees."""
     cover = '<ofd:ImageObject ID="5" Boundary="0 0 210 140" CTM="210 0 0 140 0 0" ResourceID="50"/>'
     page = page_of(decoder, {**parts(more=cover), "Doc_0/Res/code.png": png()})
     bare = page_of(decoder, parts())

@@ -1,4 +1,4 @@
-"""What the machine does to an OCR process is no word on the page; what a page does to it, each time, is."""
+"""A machine that stops or starves an OCR process says nothing of the page; a page that ends it each time does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a paper is that is no paid bill, told from its rows; and honest papers with the same words, which stay paid."""
+"""Papers that are no paid bill, told from their rows; and honest papers with the same words, which stay paid."""
 
 from __future__ import annotations
 

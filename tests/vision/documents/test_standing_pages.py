@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from fixtures.papers import RenderedPaper, render_invoice
-from fixtures.papers.draw import Ink, Page, font
+from fixtures.papers.draw import Page
+from fixtures.papers.stamp import stamped
 from models.ocr_build import default_target
 from tests.vision.documents.test_standing import Rows, bill, order, till, vet
 from vision.decode.image import DecodeLimits, Decoder
 from vision.documents import PaperReading, Reader
 from vision.documents.gate import accepted
-from vision.documents.ocr.stamp_ink import StampInkLimits, red_layer
+from vision.documents.ocr.stamp_ink import StampInkLimits, red_layers
 from vision.documents.ocr.views import whole
 
 TODAY = date(2026, 11, 22)
-RED: Ink = (205, 28, 36)
 
 
 @pytest.fixture(scope="module")
@@ -59,23 +59,6 @@ def drawn(rows: Rows) -> Image.Image:
     return page.image
 
 
-def stamped(
-    picture: Image.Image, text: str, degrees: float, *, size_px: int = 110, ink: Ink = RED, opacity: int = 190,
-    framed: bool = True,
-) -> Image.Image:  # fmt: skip
-    """Returns the picture with a stamp across its middle, turned counter-clockwise."""
-    wide = int(font(size_px, True).getlength(text)) + 60
-    stamp = Image.new("RGBA", (wide, size_px + 60), (0, 0, 0, 0))
-    draw = ImageDraw.Draw(stamp)
-    if framed:
-        draw.rectangle((4, 4, wide - 5, size_px + 55), outline=(*ink, opacity), width=8)
-    draw.text((wide / 2, size_px / 2 + 30), text, font=font(size_px, True), fill=(*ink, opacity), anchor="mm")
-    turned = stamp.rotate(degrees, resample=Image.Resampling.BICUBIC, expand=True)
-    both = picture.copy()
-    both.paste(turned, ((both.width - turned.width) // 2, (both.height - turned.height) // 2), turned)
-    return both
-
-
 def read(reader: Reader, decoder: Decoder, picture: Image.Image) -> PaperReading:
     data = io.BytesIO()
     picture.save(data, "JPEG", quality=90)
@@ -106,13 +89,8 @@ def test_a_framed_stamp_over_the_seal_of_the_hospital_is_read(reader: Reader, de
     page = opened(invoice())
     seals = np.argwhere(np.asarray(page, dtype=int) @ (2, -1, -1) > 120)
     y, x = np.median(seals[seals[:, 0] > page.height * 0.3], axis=0).astype(int)
-    side, red = page.width // 8, (*RED, 190)
-    stamp = Image.new("RGBA", (3 * side, side + side // 2), (0, 0, 0, 0))
-    draw = ImageDraw.Draw(stamp)
-    draw.rectangle((4, 4, stamp.width - 5, stamp.height - 5), outline=red, width=8)
-    draw.text((stamp.width / 2, stamp.height / 2), "作废", font=font(side, True), fill=red, anchor="mm")
-    turned = stamp.rotate(degrees, resample=Image.Resampling.BICUBIC, expand=True)
-    page.paste(turned, (int(x) - turned.width // 2, int(y) - turned.height // 2), turned)
+    side = page.width // 8
+    page = stamped(page, "作废", degrees, size_px=side, margin_px=(side, side // 2), at=(int(x), int(y)))
     reading = read(reader, decoder, page)
     assert [sign.standing for sign in reading.standing] == ["void"]
     assert not accepted(reading)
@@ -127,7 +105,7 @@ def test_a_watermark_and_a_blue_stamp_through_the_print_are_read(reader: Reader,
 
 
 def test_a_bill_with_the_seal_of_its_hospital_stays_a_paid_bill(reader: Reader, decoder: Decoder) -> None:
-    assert red_layer(whole(np.asarray(opened(invoice())))) is not None
+    assert red_layers(whole(np.asarray(opened(invoice())))).all is not None
     reading = read(reader, decoder, opened(invoice()))
     assert reading.standing == ()
     assert accepted(reading)
@@ -170,9 +148,9 @@ def test_a_printed_page_of_an_honest_paper_stays_a_paid_bill(reader: Reader, dec
 
 def test_the_red_layer_is_small_and_maps_back_onto_the_page() -> None:
     picture = stamped(Image.new("RGB", (1600, 1200), (250, 250, 248)), "作废", 0)
-    layer: Any = red_layer(whole(np.asarray(picture)), StampInkLimits(edge_px_max=100))
+    layer: Any = red_layers(whole(np.asarray(picture)), StampInkLimits(edge_px_max=100)).all
     assert max(layer.pixels.shape) == 100
     height, width = layer.pixels.shape[:2]
     ((x, y),) = layer.back([(width / 2, height / 2)])
     assert (abs(x - 800), abs(y - 600)) < (12, 12)
-    assert red_layer(whole(np.full((400, 300, 3), 250, dtype=np.uint8))) is None
+    assert red_layers(whole(np.full((400, 300, 3), 250, dtype=np.uint8))).all is None

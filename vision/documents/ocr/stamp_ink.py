@@ -54,29 +54,39 @@ class StampInkLimits:
 LIMITS: Final = StampInkLimits()
 
 
-def red_layer(view: PageView, limits: StampInkLimits = LIMITS) -> PageView | None:
-    """Return the part of a view that has red ink, with nothing but that ink, dark on white; None without any."""
-    return _alone(view, _tinted(view.pixels, 0), limits)
+@dataclass(frozen=True, slots=True)
+class InkLayers:
+    """Views of a page with the ink of one colour alone. all: of the part that has it, dark on white; None without any.
+    broad: of its broad strokes, level by their own direction and turned by quarters; () without any."""
+
+    all: PageView | None
+    broad: tuple[PageView, ...]
 
 
-def blue_layer(view: PageView, limits: StampInkLimits = LIMITS) -> PageView | None:
-    """Return the same of blue ink; None without any, or if the form itself is printed in it."""
+def red_layers(view: PageView, limits: StampInkLimits = LIMITS) -> InkLayers:
+    """Return the views of red ink."""
+    ink = _tinted(view.pixels, 0)
+    return InkLayers(_alone(view, ink, limits), _broad(view, ink, limits))
+
+
+def blue_layers(view: PageView, limits: StampInkLimits = LIMITS) -> InkLayers:
+    """Return the views of blue ink; of `all` none if the form itself is printed in it."""
     ink = _tinted(view.pixels, 2)
-    return _alone(view, ink, limits) if _within(ink, limits, limits.blue_share_max) else None
+    all_of_it = _alone(view, ink, limits) if _within(ink, limits, limits.blue_share_max) else None
+    return InkLayers(all_of_it, _broad(view, ink, limits))
 
 
-def broad_strokes(view: PageView, channel: int = 0, limits: StampInkLimits = LIMITS) -> list[PageView]:
-    """Return the broad strokes of red ink (channel 0) or blue (2) alone, level by their own direction and turned by
-    quarters; empty without any. A stamp across the page stands askew, in a frame and over seals, and a detector of
-    lines takes it for a drawing."""
-    ink = (_tinted(view.pixels, channel) > limits.ink_min).astype(np.uint8)
+def _broad(view: PageView, tint: _Ink, limits: StampInkLimits) -> tuple[PageView, ...]:
+    """Return the broad strokes alone. A stamp across the page stands askew, in a frame and over seals, and a detector
+    of lines takes it for a drawing."""
+    ink = (tint > limits.ink_min).astype(np.uint8)
     stroke = max(3, round(limits.broad_ratio * min(ink.shape)))
     broad = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((stroke, stroke), np.uint8))
     _, labels, sizes, _ = cv2.connectedComponentsWithStats(broad)
     large = [n for n in range(1, len(sizes)) if sizes[n][4] >= limits.broad_part_min * sizes[1:, 4].max()]
     broad = np.isin(labels, large).astype(np.uint8)
     if float(broad.mean()) < limits.broad_share_min:
-        return []
+        return ()
     (x, y), (across, down), degrees = cv2.minAreaRect(cv2.findNonZero(broad))
     reach = np.ones((2 * stroke + 1, 2 * stroke + 1), np.uint8)
     dark = np.where((cv2.dilate(broad, reach) > 0) & (ink > 0), np.uint8(0), np.uint8(255))
@@ -89,11 +99,12 @@ def broad_strokes(view: PageView, channel: int = 0, limits: StampInkLimits = LIM
         grey = cv2.warpAffine(dark, turn[:2], (edge, edge), flags=cv2.INTER_AREA, borderValue=255)
         pixels = np.ascontiguousarray(np.repeat(np.asarray(grey, dtype=np.uint8)[..., None], 3, axis=2))
         views.append(PageView(pixels, view.to_picture @ np.linalg.inv(turn)))
-    return views
+    return tuple(views)
 
 
 def faint_layer(view: PageView, limits: StampInkLimits = LIMITS) -> PageView | None:
-    """Return the same of what is fainter than print and drawn in wide strokes: a watermark. None without any."""
+    """Return the part of a view with what is fainter than print and drawn in wide strokes, a watermark, and nothing
+    else; None without any."""
     grey = cv2.cvtColor(view.pixels, cv2.COLOR_RGB2GRAY)
     height, width = grey.shape
     small = cv2.resize(grey, (max(1, width // 8), max(1, height // 8)), interpolation=cv2.INTER_AREA)

@@ -50,7 +50,7 @@ _BETWEEN_CHARACTERS: Final = re.compile(r"(?<=[\u3400-\u9fff])\s+(?=[\u3400-\u9f
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """What stands in one place: the text to compare, its row, its box, and what it is part of."""
+    """A text in its place: the text to compare, its row, its box, and what it is part of."""
 
     text: str
     row: int
