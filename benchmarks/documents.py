@@ -37,6 +37,7 @@ from scipy.stats import beta
 
 from api.commands.benches import CannotMeasure
 from benchmarks import documents_memory, documents_opposites, documents_peers, forgeries, paper_families, unseen_labels
+from benchmarks.kept_rows import KeptRows, source_digest
 from benchmarks.report import figures_table, machine
 from fixtures.papers import KINDS
 from fixtures.papers.marks import LONG_EDGE_PX, Marked, read_many
@@ -75,12 +76,15 @@ FULL: Final = DocumentsSize(pages=20, receipts=60, peers=60, memory_pages=500)
 QUICK: Final = DocumentsSize(pages=1, receipts=0, peers=0, memory_pages=12)
 
 
-def run(*, quick: bool = False, folder: Path | None = None, parts: Sequence[str] = ()) -> dict[str, Any]:
+def run(
+    *, quick: bool = False, folder: Path | None = None, parts: Sequence[str] = (), rows: Path | None = None
+) -> dict[str, Any]:
     """Returns the figures of the parts, by default of all; names misread fields on standard error. Peers and receipts
     are null without the package or the archive.
 
-    folder: real papers by family, as `benchmarks.paper_families` takes them. Raises CannotMeasure for an unknown part,
-    and for the families without a folder.
+    folder: real papers by family, as `benchmarks.paper_families` takes them. rows: a file that keeps what was read of
+    made papers, PDFs and families, page by page; a run with the same file goes on where the last one ended. Raises
+    CannotMeasure for an unknown part, for the families without a folder, and for rows of another version.
     """
     chosen = tuple(parts) or tuple(part for part in PARTS if part != "families" or folder is not None)
     unknown = [part for part in chosen if part not in PARTS]
@@ -88,6 +92,7 @@ def run(*, quick: bool = False, folder: Path | None = None, parts: Sequence[str]
         raise CannotMeasure(f"no part {unknown[0]!r} of this benchmark; there are: {', '.join(PARTS)}")
     if "families" in chosen and folder is None:
         raise CannotMeasure("families are measured on a folder: --folder DIR")
+    kept = KeptRows(rows, source_digest())
     result: dict[str, Any] = {"quick": quick}
     if "papers" in chosen:
         result |= measure(QUICK if quick else FULL, SROIE_TAR, _to_stderr)
@@ -97,7 +102,7 @@ def run(*, quick: bool = False, folder: Path | None = None, parts: Sequence[str]
         pages = MEMORY_PAGES_QUICK if quick else documents_memory.PAGES
         measured = documents_memory.measure(pages, _to_stderr)
         result |= {key: measured[key] for key in ("memory_mib_at_start", f"memory_mib_after_{pages}")}
-    result |= _opposites(chosen, folder, quick=quick)
+    result |= _opposites(chosen, folder, kept, quick=quick)
     return {**result, "machine": machine(), "load_average": round(os.getloadavg()[0], 1)}
 
 
@@ -105,7 +110,7 @@ def _to_stderr(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 
-def _opposites(parts: Sequence[str], folder: Path | None, *, quick: bool) -> dict[str, Any]:
+def _opposites(parts: Sequence[str], folder: Path | None, rows: KeptRows, *, quick: bool) -> dict[str, Any]:
     """Returns the figures of made papers, of PDFs without fonts and of real families, read by one set of processes."""
     groups = [group for group in GROUPS if group in parts]
     if not groups and "pdf" not in parts and "families" not in parts:
@@ -114,12 +119,12 @@ def _opposites(parts: Sequence[str], folder: Path | None, *, quick: bool) -> dic
     with Decoder(DecodeLimits(), processes=1) as decoder, Reader(processes=cores) as reader:
         reader.warm()
         if groups:
-            result |= documents_opposites.measure(groups, reader, decoder, cores, quick=quick)
+            result |= documents_opposites.measure(groups, reader, decoder, cores, rows, quick=quick)
         if "pdf" in parts:
-            fontless = documents_opposites.without_fonts(reader, decoder, quick=quick, told=_to_stderr)
+            fontless = documents_opposites.without_fonts(reader, decoder, rows, quick=quick, told=_to_stderr)
             result["pdf_without_fonts"] = fontless
         if "families" in parts and folder is not None:
-            read = paper_families.families(folder, reader, progress=_to_stderr)
+            read = paper_families.families(folder, reader, progress=_to_stderr, rows=rows)
             result["families"] = {name: family.as_json() for name, family in read.items()}
     return result
 

@@ -12,12 +12,13 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from benchmarks.kept_rows import KeptRows
 from fixtures.papers.marks import LONG_EDGE_PX, relied_on_right
 from fixtures.papers.opposites.fontless import fontless_pdf
 from fixtures.papers.opposites.pages import FULL, QUICK, Group, MadePage, WantedPage, make, wanted
@@ -79,21 +80,28 @@ def judged(page: MadePage, reading: Read) -> PageOutcome:
     )
 
 
-def measure(groups: Sequence[Group], reader: Reader, decoder: Decoder, threads: int, *, quick: bool) -> dict[str, Any]:
-    """Reads the pages of the groups on so many threads and returns the keys of those groups. Names what was taken as
-    paid and is not, by page and never by value, on standard error."""
+def measure(
+    groups: Sequence[Group], reader: Reader, decoder: Decoder, threads: int, rows: KeptRows, *, quick: bool
+) -> dict[str, Any]:
+    """Reads the pages of the groups that have no row yet, on so many threads, and returns the keys of those groups.
+    Names what was taken as paid and is not, by page and never by value, on standard error as it comes."""
     pages = wanted(groups, QUICK if quick else FULL)
 
     def read(page: WantedPage) -> PageOutcome:
+        kept = rows.get(page.name)
+        if kept is not None:
+            return PageOutcome(page, **kept)
         made = make(page)
-        return judged(made, reader.read(decoder.decode(made.jpeg, long_edge_px_max=LONG_EDGE_PX)))
+        outcome = judged(made, reader.read(decoder.decode(made.jpeg, long_edge_px_max=LONG_EDGE_PX)))
+        row = asdict(outcome)
+        del row["wanted"]
+        rows.add(page.name, row)
+        if outcome.taken and page.group != "honest":
+            sys.stderr.write(f"accepted: {page.name}\n")
+        return outcome
 
     with ThreadPoolExecutor(threads) as pool:
-        outcomes = list(shown("made papers", pool.map(read, pages), len(pages)))
-    for outcome in outcomes:
-        if outcome.taken and outcome.wanted.group != "honest":
-            sys.stderr.write(f"accepted: {outcome.wanted.name}\n")
-    return tables(outcomes, groups)
+        return tables(list(shown("made papers", pool.map(read, pages), len(pages))), groups)
 
 
 def tables(outcomes: Sequence[PageOutcome], groups: Sequence[Group]) -> dict[str, Any]:
@@ -130,16 +138,21 @@ def _by_kind(outcomes: Sequence[PageOutcome], counts: Callable[[PageOutcome], bo
     return dict(table)
 
 
-def without_fonts(reader: Reader, decoder: Decoder, *, quick: bool, told: Told) -> list[int]:
+def without_fonts(reader: Reader, decoder: Decoder, rows: KeptRows, *, quick: bool, told: Told) -> list[int]:
     """Returns [pages read right, of]: kind and every value that money rests on, of PDFs whose visible Chinese has no
     font in the file."""
     count, right = FONTLESS_QUICK if quick else FONTLESS, 0
     for index in shown("PDFs without fonts", iter(range(count)), count):
+        kept = rows.get(f"pdf/{index}")
+        if kept is not None:
+            right += kept["right"]
+            continue
         data, kind, truth = fontless_pdf(index)
         (picture,) = decoder.render_pdf(data)
         reading = reader.read(picture)
         good = isinstance(reading, PaperReading) and reading.kind == kind
         wrong = [name for name in relied_on(reading) if not good or reading_value(reading, name) != truth.get(name, "")]
+        rows.add(f"pdf/{index}", {"right": good and not wrong})
         if good and not wrong:
             right += 1
         else:

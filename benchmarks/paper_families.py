@@ -33,6 +33,7 @@ from scipy.stats import beta
 
 from api.commands.benches import CannotMeasure
 from benchmarks.documents_opposites import PRODUCT_CURRENCY, currency_of
+from benchmarks.kept_rows import KeptRows
 from claims.currencies import DECIMALS
 from fixtures.papers.marks import LONG_EDGE_PX
 from vision.decode.image import HEAD_BYTES, DecodeLimits, Decoder, Picture, sniff
@@ -126,15 +127,17 @@ class Family:
         }
 
 
-def families(folder: Path, reader: Reader, *, role: str = "", progress: Progress | None = None) -> dict[str, Family]:
+def families(
+    folder: Path, reader: Reader, *, role: str = "", progress: Progress | None = None, rows: KeptRows | None = None
+) -> dict[str, Family]:
     """Reads every file of the folder and returns the figures by family, in the order of their names.
 
-    role: only files of this role, "" for all. progress: told of each misread file by family, name and fields, never by
-    value. Raises CannotMeasure for a folder that is not as the module's text says, ReaderUnavailable or
-    DecoderUnavailable.
+    role: only files of this role, "" for all. rows: they keep the marks of each file; one that they have is not read.
+    progress: told of each misread file by family, name and fields, never by value. Raises CannotMeasure for a folder
+    that is not as the module's text says, ReaderUnavailable or DecoderUnavailable.
     """
     by_family: dict[str, list[PageMarks]] = defaultdict(list)
-    for marks in read_all(family_pages(folder, role), reader):
+    for marks in read_all(family_pages(folder, role), reader, rows or KeptRows(None, "")):
         by_family[marks.page.family].append(marks)
         wrong = [name for name, right in marks.fields.items() if not right]
         if progress is not None and (wrong or (marks.accepted and not marks.right)):
@@ -142,11 +145,22 @@ def families(folder: Path, reader: Reader, *, role: str = "", progress: Progress
     return {name: figures(marks) for name, marks in by_family.items()}
 
 
-def read_all(pages: Sequence[FamilyPage], reader: Reader) -> Iterator[PageMarks]:
-    """Yields the marks of the files in their order, read on as many threads as cores. Raises as `families`."""
+def read_all(pages: Sequence[FamilyPage], reader: Reader, rows: KeptRows) -> Iterator[PageMarks]:
+    """Yields the marks of the files in their order, those without a row read on as many threads as cores. Raises as
+    `families`."""
     threads = os.cpu_count() or 1
     with Decoder(DecodeLimits(), processes=1) as decoder, ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(lambda page: marked(page, read_file(page.path, decoder, reader)), pages)
+
+        def marks_of(page: FamilyPage) -> PageMarks:
+            name = f"families/{page.family}/{page.path.name}"
+            kept = rows.get(name)
+            if kept is not None:
+                return PageMarks(page, **kept)
+            marks = marked(page, read_file(page.path, decoder, reader))
+            rows.add(name, {key: getattr(marks, key) for key in PageMarks.__slots__ if key != "page"})
+            return marks
+
+        yield from pool.map(marks_of, pages)
 
 
 def read_file(path: Path, decoder: Decoder, reader: Reader) -> tuple[PaperReading | Unmeasured, ...]:

@@ -57,6 +57,14 @@ def bench(
             " foreign, two_in_one, honest, pdf, families",
         ),
     ] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            help="documents: keep what was read of made and real papers in this file; with the same file a run that"
+            " was cut short goes on where it ended",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure one part and print its table; with --json the last line is one object."""
@@ -66,9 +74,11 @@ def bench(
         raise fail(f"--folder belongs to {', '.join(f'`miaopei bench {name}`' for name in WITH_FOLDER)}")
     if parts and name != "documents":
         raise fail("--parts belongs to `miaopei bench documents`")
+    if rows is not None and name != "documents":
+        raise fail("--rows belongs to `miaopei bench documents`")
     options: dict[str, object] = {"folder": folder} if name in WITH_FOLDER else {}
     if name == "documents":
-        options["parts"] = parts or ()
+        options |= {"parts": parts or (), "rows": rows}
     if name == "photos":
         options["sscd"] = sscd
     module = importlib.import_module(f"benchmarks.{name}")
