@@ -112,3 +112,43 @@ def test_other_papers_are_of_unknown_kind_and_have_no_fields(page_of: Any, rows:
     assert reading.kind == "unknown"
     assert reading.fields == ()
     assert reading.read_confidence == 0.0
+
+
+_ITEMS: Any = [
+    ["日期：2026年10月3日 18:22"],
+    ["品名", (500, "数量"), (900, "金额")],
+    ["招牌牛肉面", (500, "1"), (900, "18.80")],
+    ["合计：", (900, "¥18.80")],
+    ["现金：", (900, "¥20.00")],
+    ["找零：", (900, "¥1.20")],
+    ["地址：长沙市岳麓区麓山路12号"],
+]
+
+
+@pytest.mark.parametrize(
+    ("head", "company"),
+    [
+        ([["老李记面馆"], ["消费单"], ["台号：12"]], "老李记面馆"),
+        ([["老李记"], ["结 账 单"], ["桌号 A8"]], "老李记"),
+        ([["老李记"], ["点菜明细"], ["包间：08"]], "老李记"),
+        ([["万家乐购"], ["购物凭证"], ["(岳麓店)"]], "万家乐购"),
+        ([["费用报销粘贴单"], ["万家乐购"], ["电脑小票"]], "万家乐购"),
+        ([["票据粘贴处"], ["万家乐购生活超市"], ["商户存根"]], "万家乐购生活超市"),
+        ([["湘味小厨"], ["取餐号#017"]], "湘味小厨"),
+        ([["湘味小厨"], ["顾客联"]], "湘味小厨"),
+        ([["湖南湘味"], ["餐饮管理有限公司"], ["结算单"]], "湖南湘味 餐饮管理有限公司"),
+    ],
+)
+def test_neither_a_title_nor_a_number_nor_the_sheet_behind_is_of_a_shops_name(
+    page_of: Any, head: list[Any], company: str
+) -> None:
+    assert parse(page_of([*head, *_ITEMS]), TODAY, KINDS).value("company") == company
+
+
+@pytest.mark.parametrize("title", ["Guest Check", "TABLE 12", "Order No: 118", "Official Receipt", "Customer's Copy"])
+def test_an_english_title_or_table_is_not_of_a_shops_name(page_of: Any, title: str) -> None:
+    rows = [[ENGLISH[0][0]], [title], *ENGLISH[1:]]
+    assert parse(page_of(rows), TODAY, KINDS).value("company") == "GREENFIELD GROCERS SDN BHD"
+    assert (
+        parse(page_of([["HARBOUR KITCHEN"], [title], *ENGLISH[2:]]), TODAY, KINDS).value("company") == "HARBOUR KITCHEN"
+    )

@@ -13,7 +13,7 @@ from vision.documents.fields.countries import CURRENCY_OF, CountryClue, countrie
 from vision.documents.text.layout import Row, piece
 from vision.documents.text.page import CurrencyReading, CurrencySource
 from vision.documents.text.script import in_simplified
-from vision.documents.text.signs import CODES, SIGN, WORDS, currencies_of
+from vision.documents.text.signs import CODES, SIGN, WORDS, currencies_of, decimals
 
 _SIGNED: Final = re.compile(rf"({SIGN})\s{{0,3}}\(?-?\s?(?=\.?\d)|(?<=\d)\s?({SIGN})(?!\w)|[(\[/]\s?({SIGN})\s?[)\]]")
 _DECLARED: Final = re.compile(
@@ -25,6 +25,9 @@ _WORDED: Final = tuple((re.compile(pattern, re.IGNORECASE), codes) for pattern, 
 _PLAIN_CODES: Final = frozenset(CODES) - {"BHD", "CAD", "COP", "LAK", "MAD", "MOP", "OMR", "RON", "SAR", "SEK", "TND"}
 _DECIMAL_BEHIND: Final = re.compile(r"\s{0,3}\(?-?\s?\d[\d.,' ]*[.,]\d{2,3}(?!\d)")
 _DECIMAL_BEFORE: Final = re.compile(r"\d[.,]\d{2,3}\s?$")
+_SIGNED_AMOUNT: Final = re.compile(r"\s{0,3}\(?-?\s?\d[\d,' ]*(?:\.(\d{2}))?(?![\d.])")
+#: Amounts behind a sign that all have two decimals, some of them not 00, before they rule out a currency without any.
+_DECIMALS_MIN: Final = 2
 _ANY_WORD: Final = re.compile(
     r"dollar|ringgit|baht|won|yen|euro|pound|rupiah|dong|VN[DĐ]|đ|yuan|renminbi|[元圆圓円币幣镑鎊吉特铢銖盾圜金원]|บาท",
     re.IGNORECASE,
@@ -88,12 +91,24 @@ def _by_country(
 ) -> CurrencyReading:
     """Return what marks of several currencies mean in the merchant's country, or in the paper's script."""
     possible = frozenset.intersection(*(frozenset(mark.codes) for mark in marks))
+    if _in_hundredths([row.text for row in rows], marks):
+        possible = frozenset(code for code in possible if decimals(code) == 2)
+        if len(possible) == 1 and country is None and script in ("", "CN"):
+            return _reading(rows, *possible, marks[0])
     if country is not None:
         code = CURRENCY_OF[country.country]
         return _reading(rows, code if code in possible else "", marks[0])
     if script in CURRENCY_OF and CURRENCY_OF[script] in possible:
         return _reading(rows, CURRENCY_OF[script], marks[0])
     return _reading(rows, "", marks[0])
+
+
+def _in_hundredths(texts: Sequence[str], marks: Sequence[_Mark]) -> bool:
+    """True if every amount behind a sign has two decimals and some have other ones than 00: nobody prints half a yen.
+    A till that knows one format prints 00 behind yen, too."""
+    behind = [_SIGNED_AMOUNT.match(texts[mark.row], mark.end) for mark in marks if mark.source == "sign"]
+    parts = [match[1] for match in behind if match is not None]
+    return len(parts) >= _DECIMALS_MIN and None not in parts and any(part != "00" for part in parts)
 
 
 def _unsigned(rows: Sequence[Row], country: CountryClue | None, script: str) -> CurrencyReading:

@@ -50,12 +50,31 @@ _COMPANY_END = re.compile(
     re.IGNORECASE,
 )
 _COMPANY_FORM = re.compile(
-    r"\b(?:SDN|BHD|S/B|ENTERPRISES?|TRADING|COMPANY|CO|INC|LTD|LIMITED|LLC|LLP|PLC|PTE|PTY|PVT)\b|\(.*", re.IGNORECASE
+    r"\b(?:SDN|BHD|S/B|ENTERPRISES?|TRADING|COMPANY|CO|INC|LTD|LIMITED|LLC|LLP|PLC|PTE|PTY|PVT)\b|\(.*"
+    r"|(?:餐饮|食品|商贸|贸易|零售|连锁|管理|服务|实业|股份|集团|有限|责任|总?公司)",
+    re.IGNORECASE,
 )
+# The last words of a Chinese shop's name: its trade.
+_SHOP_END = re.compile(
+    r"(?:[店馆楼坊铺厅堂阁轩居吧]|超市|市场|商行|卖场|广场|食府|酒家|酒楼|火锅|烧烤|烘焙|咖啡|奶茶|饺子|面包|医院|诊所)$"
+)
+# A row that is a kind of document and nothing else: a till's slip, a list, a copy. Never a merchant's name.
+_DOCUMENT = re.compile(
+    r"^\W*(?:[\u4e00-\u9fff]\s*){0,10}(?:单\s*据?|小\s*票|水\s*票|凭\s*[证条据]|票\s*据|收\s*据|发\s*票|存\s*根|[一二三四客店商顾]\s*户?\s*联|明\s*细|粘\s*贴\s*[处页])\W*$"
+)
+# A row that is a label with its number: a table, a queue, a till. It may be set larger than the name.
+_NUMBERED = re.compile(
+    r"^\W*(?:[\u4e00-\u9fff]\s*){1,6}(?:[:#№]|(?<=[号位台桌])|No\.?)\s*:?\s*[A-Za-z]{0,2}-?\d{1,6}\s*[号桌台位]?\W*$",
+    re.IGNORECASE,
+)
+_IN_BRACKETS = re.compile(r"[(\[【〔《].*[)\]】〕》]")
+_SAME_PRINT = 0.8  # rows of one Chinese name: the lower height over the greater; titles and branches are set smaller
 _OWN_WORDS_MIN = 8  # letters besides the legal form that make a row a complete name
 _NOT_COMPANY = re.compile(
     r"TAX\s?INVOICE|^\W*(?:INVOICE|RECEIPT|CASH\s?(?:BILL|RECEIPT|SALES)|WELCOME|THANK|POSTED|COPY|DUPLICATE)|欢迎|小票|销售单"
-    r"|^\W*\d{4,}|FOR\s?SHOPPING",
+    r"|^\W*\d{4,}|FOR\s?SHOPPING"
+    r"|^\W*(?:GUEST\s?CHECK|(?:SALES?|ORDER)\s?(?:SLIP|RECEIPT)|OFFICIAL\s?RECEIPT|(?:CUSTOMER|MERCHANT)\W?S?\s?COPY)\b"
+    r"|^\W*(?:TABLE|ORDER|QUEUE|CHECK|TICKET|COUNTER|TILL)\s?(?:NO\W?|NUMBER)?\s?[:#]?\s?\d+\W*$",
     re.IGNORECASE,
 )
 # Registration and tax numbers, telephones: rows between the merchant's name and the list.
@@ -313,7 +332,7 @@ def _company(rows: Sequence[Row]) -> tuple[FieldReading, int] | None:
     """Return the merchant and the row its name ends in: the rows above the address and the registration numbers."""
     chosen: list[int] = []
     for index, row in enumerate(rows[:_HEADER_ROWS_MAX]):
-        if _letters(row.text) < 4 or _NOT_COMPANY.search(row.text) or dates(row.text):
+        if _no_name(row.text) or (chosen and _other_print(rows[chosen[-1]], row)):
             if chosen:
                 break
             continue
@@ -325,17 +344,45 @@ def _company(rows: Sequence[Row]) -> tuple[FieldReading, int] | None:
         if chosen and _PART_OF_ADDRESS.search(bare) and not _COMPANY_END.search(bare):
             break
         chosen.append(index)
-        if _COMPANY_END.search(bare) or len(chosen) == _NAME_ROWS_MAX:
+        if _ends_name(bare) or len(chosen) == _NAME_ROWS_MAX:
             break
     if not chosen:
         return None
     own_words = _letters(_COMPANY_FORM.sub("", rows[chosen[-1]].text))
-    if _COMPANY_END.search(_without_registration(rows[chosen[-1]].text)) and own_words >= _OWN_WORDS_MIN:
+    if _ends_name(_without_registration(rows[chosen[-1]].text)) and own_words >= _OWN_WORDS_MIN:
         chosen = chosen[-1:]  # a complete name in one row: rows above it were added later
     pieces = [piece(rows, index, 0, len(rows[index].text)) for index in chosen]
     name = " ".join(_without_registration(rows[index].text) for index in chosen)
     confidence = min(part.confidence for part in pieces)
     return FieldReading("company", name, round(confidence, 4), union([part.box for part in pieces])), chosen[-1]
+
+
+def _no_name(text: str) -> bool:
+    """True if a row is too short for a name, or a title, a label with its number, or a day."""
+    words = (
+        _NOT_COMPANY.search(text),
+        _DOCUMENT.match(text),
+        _NUMBERED.match(text),
+        _IN_BRACKETS.fullmatch(text.strip()),
+    )
+    return _letters(text) < 4 or any(words) or bool(dates(text))
+
+
+def _ends_name(text: str) -> bool:
+    return bool(_COMPANY_END.search(text) or _SHOP_END.search(text))
+
+
+def _other_print(upper: Row, lower: Row) -> bool:
+    """True if a Chinese row is set smaller or larger than the one above it: then it is not more of that name. English
+    names run on in any size (POPULAR BOOK above CO. (M) SDN BHD)."""
+    if not (_chinese(upper.text) and _chinese(lower.text)):
+        return False
+    heights = [max(cell.height for cell in row.cells) for row in (upper, lower)]
+    return min(heights) < _SAME_PRINT * max(heights)
+
+
+def _chinese(text: str) -> bool:
+    return bool(re.search(r"[\u4e00-\u9fff]{2}", text))
 
 
 def _without_registration(text: str) -> str:
