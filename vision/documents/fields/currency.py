@@ -11,6 +11,7 @@ from typing import Final
 
 from vision.documents.fields.countries import CURRENCY_OF, CountryClue, countries, told_country
 from vision.documents.text.layout import Row, piece
+from vision.documents.text.normalise import amounts
 from vision.documents.text.page import CurrencyReading, CurrencySource
 from vision.documents.text.script import in_simplified
 from vision.documents.text.signs import CODES, SIGN, WORDS, currencies_of, decimals
@@ -26,7 +27,7 @@ _PLAIN_CODES: Final = frozenset(CODES) - {"BHD", "CAD", "COP", "LAK", "MAD", "MO
 _DECIMAL_BEHIND: Final = re.compile(r"\s{0,3}\(?-?\s?\d[\d.,' ]*[.,]\d{2,3}(?!\d)")
 _DECIMAL_BEFORE: Final = re.compile(r"\d[.,]\d{2,3}\s?$")
 _SIGNED_AMOUNT: Final = re.compile(r"\s{0,3}\(?-?\s?\d[\d,' ]*(?:\.(\d{2}))?(?![\d.])")
-#: Amounts behind a sign that all have two decimals, some of them not 00, before they rule out a currency without any.
+#: Amounts with two decimals on a page before they rule out a currency that has none.
 _DECIMALS_MIN: Final = 2
 _ANY_WORD: Final = re.compile(
     r"dollar|ringgit|baht|won|yen|euro|pound|rupiah|dong|VN[DĐ]|đ|yuan|renminbi|[元圆圓円币幣镑鎊吉特铢銖盾圜金원]|บาท",
@@ -104,11 +105,12 @@ def _by_country(
 
 
 def _in_hundredths(texts: Sequence[str], marks: Sequence[_Mark]) -> bool:
-    """True if every amount behind a sign has two decimals and some have other ones than 00: nobody prints half a yen.
-    A till that knows one format prints 00 behind yen, too."""
+    """True if every amount behind a sign has two decimals, some have other ones than 00, and the page has several such
+    amounts, signed or not: nobody prints half a yen. A till that knows one format prints 00 behind yen, too."""
     behind = [_SIGNED_AMOUNT.match(texts[mark.row], mark.end) for mark in marks if mark.source == "sign"]
     parts = [match[1] for match in behind if match is not None]
-    return len(parts) >= _DECIMALS_MIN and None not in parts and any(part != "00" for part in parts)
+    everywhere = sum(len(amounts(text, decimals_required=True)) for text in texts)
+    return everywhere >= _DECIMALS_MIN and None not in parts and any(part != "00" for part in parts)
 
 
 def _unsigned(rows: Sequence[Row], country: CountryClue | None, script: str) -> CurrencyReading:
