@@ -20,28 +20,37 @@ from vision.documents.text.page import PageBox, Standing
 _TITLE_ROWS = 5
 #: A row that speaks of payments in general: terms, offers, what is still to come.
 _OF_NO_PAYMENT: Final = re.compile(
-    r"\b(?:NO|NOT|NEVER) (?:CASH|CARD|PAID|YET)|\bREFUND|\bEXCHANGE|\bPOLICY|\bWE ACCEPT|\bACCEPTED HERE|CARDS? ACCEPTED|\bUNPAID\b"
-    r"|TO BE PAID|\bPAYABLE\b|SUBJECT TO|CHANGE OF|PAYMENTS? (?:IS |ARE )?(?:DUE|TERMS?|WITHIN|BY \d|INSTRUCTIONS?|DETAILS|OPTIONS|REQUIRED|PENDING"
-    r"|OVERDUE|OUTSTANDING|TO\b|ADVICE|SLIP|ADDRESS|REMINDER)|\bPLEASE (?:PAY|REMIT|MAKE)|\bIF PAID\b|PAID (?:BY|BEFORE|WITHIN) (?:THE )?\d|(?:UNTIL|WHEN|ONCE|IF) PAID"
+    r"\b(?:NO|NOT|NEVER) (?:CASH|CARD|PAID|YET)|\bREFUND|\bEXCHANGE|\bPOLICY|\bWE ACCEPT|\bACCEPTED HERE"
+    r"|CARDS? ACCEPTED|\bUNPAID\b"
+    r"|TO BE PAID|\bPAYABLE\b|SUBJECT TO|CHANGE OF|PAYMENTS? (?:IS |ARE )?(?:DUE|TERMS?|WITHIN|BY \d"
+    r"|INSTRUCTIONS?|DETAILS|OPTIONS|REQUIRED|PENDING"
+    r"|OVERDUE|OUTSTANDING|TO\b|ADVICE|SLIP|ADDRESS|REMINDER)|\bPLEASE (?:PAY|REMIT|MAKE)|\bIF PAID\b|PAID (?:BY"
+    r"|BEFORE|WITHIN) (?:THE )?\d|(?:UNTIL|WHEN|ONCE|IF) PAID"
     r"|PRE-?PAID|CASH DISCOUNT|ACCEPTED PAYMENT|PAYMENT ACCEPTED"
     "|未(?:付|支付|缴|收|结)|待(?:付|支付|缴|收|结)|请[\u4e00-\u9fff,]{0,14}(?:付|支付|缴|交费|交款)|应付|需付|不(?:付|支付)|尚未|可(?:使用|用)|支持|接受",
     re.IGNORECASE,
 )
 _COST_LIST: Final = re.compile(
-    "[\u4e00-\u9fff()·A-Z\\d\\s]{0,30}?(?:总|汇总|明细|分类)?费用(?:汇总|分类|项目)?(?:总)?(?:清单|明细|明细清单|清单明细|明细表|汇总表?|一览表?|查询单?|总览)(?:\\(.{0,8}\\))?",
+    "[\u4e00-\u9fff()·A-Z\\d\\s]{0,30}?(?:总|汇总|明细|分类)?费用(?:汇总|分类|项目)?(?:总)?(?:清单|明细|明细清单|清单明细|明细表|汇总表?|一览表?|查询单?"
+    "|总览)(?:\\(.{0,8}\\))?",
     re.IGNORECASE,
 )
 #: A request to pay; what stands between may not turn it into another request (请核对缴费金额).
 _REQUEST: Final = re.compile(
-    "请(?P<between>[^。;!]{0,24}?)(?:缴费|交费|付费|缴款|交款(?!人)|付款(?!人|方)|缴清|付清|结清|还清|补缴|补交|续缴|续交|缴纳|支付(?!方式|宝|凭证)|结账|买单|付讫|汇款)"
+    "请(?P<between>[^。;!]{0,24}?)(?:缴费|交费|付费|缴款|交款(?!人)|付款(?!人|方)|缴清|付清|结清|还清|补缴|补交|续缴|续交|缴纳|支付(?!方式|宝|凭证)|结账|买单"
+    "|付讫|汇款)"
     "|凭(?:此|本)(?:单|联|条|凭证|通知)?[^。;!]{0,10}(?:缴费|交费|付费|交款(?!人)|缴款|付款|结账|买单)"
     "|(?:缴费|交费|付款|缴款|支付|付清|结清)后(?:方可|方能|才能|才可|生效|有效|再)"
-    r"|\bPLEASE (?:PAY|REMIT|SETTLE|MAKE (?:THE |YOUR )?PAYMENT|ARRANGE (?:THE )?PAYMENT)|\bPAY (?:THIS AMOUNT|AT (?:THE )?(?:COUNTER|CASHIER|DESK|TILL|FRONT))"
-    r"|\bKINDLY (?:PAY|SETTLE|REMIT)|\bPAYMENT (?:IS )?(?:DUE|OVERDUE|REQUIRED)\b(?! (?:UPON|AT TIME))|\bREMIT (?:PAYMENT|TO)\b|\bAMOUNT (?:NOW )?OVERDUE\b"
+    r"|\bPLEASE (?:PAY|REMIT|SETTLE|MAKE (?:THE |YOUR )?PAYMENT|ARRANGE (?:THE )?PAYMENT)|\bPAY (?:THIS AMOUNT"
+    r"|AT (?:THE )?(?:COUNTER|CASHIER|DESK|TILL|FRONT))"
+    r"|\bKINDLY (?:PAY|SETTLE|REMIT)|\bPAYMENT (?:IS )?(?:DUE|OVERDUE|REQUIRED)\b(?! (?:UPON|AT TIME))"
+    r"|\bREMIT (?:PAYMENT|TO)\b|\bAMOUNT (?:NOW )?OVERDUE\b"
     r"|\b(?:FINAL|SECOND|FIRST) (?:DEMAND|NOTICE|REMINDER)\b",
     re.IGNORECASE,
 )
-_OTHER_REQUEST: Final = re.compile("勿|核对|保[管存留]|妥善|确认|查[看收验询]|当面|携带|出示|开具|索取|关注|凭.{0,6}领|退|保证|先生|不要")
+_OTHER_REQUEST: Final = re.compile(
+    "勿|核对|保[管存留]|妥善|确认|查[看收验询]|当面|携带|出示|开具|索取|关注|凭.{0,6}领|退|保证|先生|不要"
+)
 _TO_PAY_IN_FULL: Final = re.compile(
     r"\b(?:BALANCE (?:DUE|OWED|OWING|TO PAY)|STILL (?:DUE|OWED)|AMOUNT (?:STILL )?DUE)\b", re.IGNORECASE
 )

@@ -21,7 +21,7 @@ _LONE_MARKS_MIN = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PhrasePlace:
     """A text in its place: the text to compare, its row, its box, and what it is part of."""
 
     text: str
@@ -43,8 +43,8 @@ def joined(text: str) -> str:
     return _BETWEEN_CHARACTERS.sub("", simple(text))
 
 
-def places(rows: Sequence[Row], index: int) -> Iterator[Place]:
-    """Yield each cell of the row and each part of one, without labels (状态: of 状态: 已取消), and the whole row if it is
+def places(rows: Sequence[Row], index: int) -> Iterator[PhrasePlace]:
+    """Yield each cell of the row and each part of one, without labels (状态: of 状态: 已取消); and the row, if it is
     a word whose letters stand in cells of their own."""
     for number, cell in enumerate(rows[index].cells):
         text = simple(cell.text)
@@ -52,17 +52,17 @@ def places(rows: Sequence[Row], index: int) -> Iterator[Place]:
         if bare and not re.search(r":\W*$", text):
             once = _OVER_AND_OVER.fullmatch(bare)
             for variant in dict.fromkeys((bare, _BETWEEN_CHARACTERS.sub("", bare), once["word"] if once else bare)):
-                yield Place(variant, index, number, cell.box, True, cell.text)
+                yield PhrasePlace(variant, index, number, cell.box, True, cell.text)
         for part in _parts(text):
             if part != bare:
-                yield Place(part, index, number, cell.box, False, cell.text)
+                yield PhrasePlace(part, index, number, cell.box, False, cell.text)
     yield from _set_wide(rows[index], index)
 
 
-def _set_wide(row: Row, index: int) -> Iterator[Place]:
+def _set_wide(row: Row, index: int) -> Iterator[PhrasePlace]:
     marks = [_BARE.sub("", cell.text) for cell in row.cells]
     if len(marks) >= _LONE_MARKS_MIN and all(len(mark) == 1 and mark.isalpha() for mark in marks):
-        yield Place(simple("".join(marks)), index, 0, row.cells[0].box, True, row.text)
+        yield PhrasePlace(simple("".join(marks)), index, 0, row.cells[0].box, True, row.text)
 
 
 def _parts(text: str) -> Iterator[str]:

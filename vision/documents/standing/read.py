@@ -9,7 +9,7 @@ from typing import Final
 from vision.documents.kinds.catalogue import PaperKind
 from vision.documents.standing import words
 from vision.documents.standing.payment import payment_is_shown, payment_signs
-from vision.documents.standing.places import Place, joined, places, simple
+from vision.documents.standing.places import PhrasePlace, joined, places, simple
 from vision.documents.standing.signs import printed_below_zero, signed_amounts
 from vision.documents.standing.states import (
     OF_STATES,
@@ -96,7 +96,7 @@ def standing_of(
     return gravest_first(told)
 
 
-def _all_places(rows: Sequence[Row]) -> Iterator[Place]:
+def _all_places(rows: Sequence[Row]) -> Iterator[PhrasePlace]:
     for index in range(len(rows)):
         yield from places(rows, index)
 
@@ -147,9 +147,7 @@ def paid_state(rows: Sequence[Row], kind: PaperKind | None) -> PageBox | None:
     return None if paid is None else rows[paid].cells[0].box
 
 
-def of_the_whole(
-    signs: Iterable[StandingSign], paid: Sequence[PageBox], *, split: bool = True
-) -> list[StandingSign]:
+def of_the_whole(signs: Iterable[StandingSign], paid: Sequence[PageBox], *, split: bool = True) -> list[StandingSign]:
     """Return the signs without states below the first state of a paid order, which are those of one of its goods.
     paid: its places in all readings, on the same picture as the signs; none on a paper. split: a refund may be that of
     a part."""
@@ -177,7 +175,7 @@ def _sign(standing: Standing, shown: str, told_by: ToldBy, box: PageBox) -> Stan
     return StandingSign(standing, shown[:_WORDS_MAX], told_by, box)
 
 
-def _says(phrase: StandingPhrase, place: Place, kind: PaperKind | None) -> bool:
+def _says(phrase: StandingPhrase, place: PhrasePlace, kind: PaperKind | None) -> bool:
     if phrase.scope == "line" and (not place.whole or (kind is not None and kind.shows_state and _character(place))):
         return False  # a word alone on the page of an app is a button
     if phrase.scope == "title":
@@ -185,11 +183,11 @@ def _says(phrase: StandingPhrase, place: Place, kind: PaperKind | None) -> bool:
     return phrase.pattern.fullmatch(place.text) is not None
 
 
-def _character(place: Place) -> bool:
+def _character(place: PhrasePlace) -> bool:
     return re.search(r"[\u3400-\u9fff]", place.text) is not None
 
 
-def _counts(rows: Sequence[Row], place: Place, phrase: StandingPhrase, total_minor: int) -> bool:
+def _counts(rows: Sequence[Row], place: PhrasePlace, phrase: StandingPhrase, total_minor: int) -> bool:
     """Return True if the words stand for the paper: they head no table, label no amount, are no tab of an app, no line
     of a longer sentence, and not beside a line of the bill that they undo."""
     row = rows[place.row]

@@ -56,7 +56,8 @@ SETTLED_VALUES: Final = re.compile(
 )
 #: Values by which no money goes back.
 NOTHING_BACK: Final = re.compile(
-    "无|暂无|未申请|可申请|(?:退款|售后)?已?(?:关闭|撤销|取消|拒绝|驳回)|(?:退款|售后)(?:关闭|撤销)|NONE|N/?A", re.IGNORECASE
+    "无|暂无|未申请|可申请|(?:退款|售后)?已?(?:关闭|撤销|取消|拒绝|驳回)|(?:退款|售后)(?:关闭|撤销)|NONE|N/?A",
+    re.IGNORECASE,
 )
 #: A row of the body of an app's page, which ends its head: goods, an address, numbers, times.
 BODY: Final = re.compile(
@@ -64,12 +65,15 @@ BODY: Final = re.compile(
     r"|实付|应付|合计|总价|(?<!\d)1\d{2}[\d*]{4}\d{4}(?!\d)|(?<![\w.])[x×X*]\s?\d{1,3}$|^规格|^数量",
 )
 #: A number of pieces beside one of the goods.
-PIECES: Final = re.compile(r"(?<![\w.])[x×X*]\s?\d{1,3}(?![\w.])|(?<![\u4e00-\u9fff])数量\s?:?\s?[x×X]?\d{1,3}(?![\w.])")
+PIECES: Final = re.compile(
+    r"(?<![\w.])[x×X*]\s?\d{1,3}(?![\w.])|(?<![\u4e00-\u9fff])数量\s?:?\s?[x×X]?\d{1,3}(?![\w.])"
+)
 #: Buttons and services of honest pages, which name what one might do.
 BUTTONS: Final = re.compile(
     "取消订单|取消寄件|(?:申请|我要|去)?(?:退款|售后|退货|退换|退换货|开票|换货|退费)(?:/(?:退款|售后|退货|退换|换货))?|退换/售后|退货/换货|退换无忧|退货包运费"
     "|(?:极速|先行|闪电|秒)退(?:款|货)?|(?:\\d+天|七天)?(?:无理由)?(?:退货|退换)?|查看(?:退款|售后)政策|(?:退货|退款|退改|退订|售后)"
-    "(?:政策|规则|说明|须知|服务|保障|无忧|险)|运费险|退货运费险|售后无忧|再次购买|催(?:发货|单)|晚发必赔|超时(?:免单|赔付|必赔|赔|秒赔)?|准时宝|坏(?:单|果)包退|(?:坏|烂|破损)\\S{0,2}包(?:退|赔)"
+    "(?:政策|规则|说明|须知|服务|保障|无忧|险)|运费险|退货运费险|售后无忧|再次购买|催(?:发货|单)|晚发必赔|超时(?:免单|赔付|必赔|赔|秒赔)?|准时宝|坏(?:单|果)包退|(?:坏|烂"
+    "|破损)\\S{0,2}包(?:退|赔)"
     "|随时退|过期(?:自动)?退|FREE RETURNS?|RETURN POLICY|REFUND POLICY|REQUEST (?:A )?(?:REFUND|RETURN)|CANCEL ORDER"
 )
 #: Before it, or behind it, a state is none: it is a rule, an offer or a question.
@@ -121,45 +125,58 @@ STILL_TO_PAY: Final = re.compile(
     re.IGNORECASE,
 )
 #: The label of a sum that is still to be paid.
-TO_PAY_LABEL: Final = re.compile(r"(?:还需|仍需|需|待|尚需)(?:付款?|支付|付金额|支付金额)(?:金额|总额|合计)?\s?:?\s?[¥]?\s{0,4}(?=\d)")
+TO_PAY_LABEL: Final = re.compile(
+    r"(?:还需|仍需|需|待|尚需)(?:付款?|支付|付金额|支付金额)(?:金额|总额|合计)?\W{0,6}(?=\d)"
+)
 #: Anywhere on an app's page: money goes back, as the page of a refund tells it.
 MONEY_BACK: Final = re.compile(
     "退款(?:申请)?(?:已(?:提交|受理|发起|通过|同意|到账|退回|原路|汇出)|提交成功|审核|预计|将(?:原路|于|在)|正在|进度|编号|原因\\s?:|完成时间|成功时间|到账|处理)"
-    "|退款(?:申请)?时间|(?:商家|卖家|平台)(?:正在|已)?(?:处理|同意|审核|受理)(?:您的|了您的|了)?(?:退款|退货|售后)|(?:您|买家)(?:已|已经)?(?:成功)?(?:申请|发起|提交)(?:了)?(?:退款|退货|售后|取消)"
+    "|退款(?:申请)?时间|(?:商家|卖家|平台)(?:正在|已)?(?:处理|同意|审核|受理)(?:您的|了您的|了)?(?:退款|退货|售后)|(?:您|买家)(?:已|已经)?(?:成功)?(?:申请|发起"
+    "|提交)(?:了)?(?:退款|退货|售后|取消)"
     "|钱款去向|(?:等待|待)(?:商家|卖家|平台)(?:处理|同意|审核)(?:您的)?(?:退款|退货|售后)|原路(?:退回|返回|退还)|退(?:回|还)至",
     re.IGNORECASE,
 )
 #: The page of a refund, by its title.
-REFUND_TITLE: Final = re.compile("(?:退款|退货|售后|退货退款|仅退款)(?:单|申请)?(?:详情|进度|信息|明细|结果)|REFUND DETAILS?", re.IGNORECASE)
+REFUND_TITLE: Final = re.compile(
+    "(?:退款|退货|售后|退货退款|仅退款)(?:单|申请)?(?:详情|进度|信息|明细|结果)|REFUND DETAILS?", re.IGNORECASE
+)
 #: The button of a refund that exists, beside one of the goods.
-REFUND_BUTTON: Final = re.compile("查看退款|退款详情|查看售后|售后详情|售后中|退款进度|退货中|退款中|退货退款中", re.IGNORECASE)
+REFUND_BUTTON: Final = re.compile(
+    "查看退款|退款详情|查看售后|售后详情|售后中|退款进度|退货中|退款中|退货退款中", re.IGNORECASE
+)
 #: What tells the page of an app from a paper: its head.
 SCREEN_TITLE: Final = re.compile(
-    "(?:[<‹〈←]\\s?)?(?:(?:我的)?(?:运单|快递|物流|包裹|寄件|快件|订单|退货|退款|售后|寄件订单|包裹订单|收件)(?:单)?(?:详情|跟踪|追踪|轨迹|进度|信息|查询)|我的(?:快递|寄件|包裹|订单))"
+    "(?:[<‹〈←]\\s?)?(?:(?:我的)?(?:运单|快递|物流|包裹|寄件|快件|订单|退货|退款|售后|寄件订单|包裹订单|收件)(?:单)?(?:详情|跟踪|追踪|轨迹|进度|信息|查询)"
+    "|我的(?:快递|寄件|包裹|订单))"
     "(?:页)?|(?:SHIPMENT|ORDER|PARCEL|PACKAGE) (?:DETAILS?|TRACKING)|TRACK(?:ING)? (?:DETAILS?|PACKAGE|ORDER)",
     re.IGNORECASE,
 )
 #: The clock of a telephone with what stands beside it, as the first row.
 STATUS_BAR: Final = re.compile(r"\d{1,2}[:.]\d{2}(?:\s*(?:[45]G|\d{1,3}%?|WI-?FI|LTE|HD|AM|PM|\W+))*", re.IGNORECASE)
 SCREEN_BUTTONS: Final = re.compile(
-    "复制|再来一单|再寄一单|联系(?:客服|快递员|商家|卖家)|在线客服|查看物流|打电话|催(?:派送|件|取件|单|派)|修改地址|取消(?:寄件|订单)|电子存根|分享|投诉(?:建议)?|删除订单|申请(?:售后|退款|理赔)|确认收货"
+    "复制|再来一单|再寄一单|联系(?:客服|快递员|商家|卖家)|在线客服|查看物流|打电话|催(?:派送|件|取件|单|派)|修改地址|取消(?:寄件|订单)|电子存根|分享|投诉(?:建议)?|删除订单"
+    "|申请(?:售后|退款|理赔)|确认收货"
     "|修改订单|再次购买|加入?购物车|查看(?:发票|详情|轨迹)|展开(?:全部|更多)?|查看更多|[<‹〈←]"
 )
 #: A parcel that was not sent, or came back, as a state or as a stamp of its own.
 PARCEL_UNDONE: Final = re.compile(
-    "(?:运单|订单|快件|快递|寄件|寄件单|面单|包裹|取件|揽收|揽件|上门取件|预约|寄递|此单|本单|该单|此件|本件|此运单|本运单|该运单|单号|邮件|下单|服务|任务|用户|客户|寄件人|系统|商家|网点|平台|快递员)?"
+    "(?:运单|订单|快件|快递|寄件|寄件单|面单|包裹|取件|揽收|揽件|上门取件|预约|寄递|此单|本单|该单|此件|本件|此运单|本运单|该运单|单号|邮件|下单|服务|任务|用户|客户|寄件人|系统|商家"
+    "|网点|平台|快递员)?"
     "(?:(?:寄件|订单|下单|取件|运单))?(?:已经?被?|已由\\S{1,4}|被|状态)?(?:用户|客户|寄件人|发件人|系统|商家|卖家|网点|平台|快递员)?(?:主动|自动|超时|成功|申请)?"
     "(?:(?:取消|撤销|撤单|关闭|终止|作废|失效|拦截|中止|召回|撤回)(?:寄件|下单|揽收|取件|订单|发货|运单)?(?:成功|完成|中|件|处理|章|了)?)"
     "|(?:揽收|取件|寄件|下单|揽件)(?:失败|异常|终止)|(?:取消|撤销)(?:寄件|件|订单|运单)(?:成功|完成)|未(?:寄出|揽收|收寄|取件)|无效(?:运单|面单|单号|单)"
-    r"|(?:SHIPMENT |ORDER |PARCEL |LABEL |PICK-?UP |WAYBILL )?(?:HAS BEEN |IS |WAS )?(?:CANCELL?ED|VOIDED|VOID|ABORTED|INTERCEPTED)(?: (?:BY \w+|LABEL|SHIPMENT))?",
+    r"|(?:SHIPMENT |ORDER |PARCEL |LABEL |PICK-?UP |WAYBILL )?(?:HAS BEEN |IS |WAS )?(?:CANCELL?ED|VOIDED|VOID"
+    r"|ABORTED|INTERCEPTED)(?: (?:BY \w+|LABEL|SHIPMENT))?",
     re.IGNORECASE,
 )
 #: Those of them that are buttons, or parts of printed sentences, if nothing says that it was done.
 PARCEL_BUTTONS: Final = re.compile(
-    "(?:申请|我要)?(?:取消|撤销|关闭|拦截|撤回|终止|召回)(?:寄件|下单|揽收|取件|订单|发货|运单|件)?|(?:快件|快递|包裹|运单|寄件)(?:拦截|召回|撤回|关闭)|(?:用户|客户|系统|商家)?(?:申请)(?:取消|拦截)"
+    "(?:申请|我要)?(?:取消|撤销|关闭|拦截|撤回|终止|召回)(?:寄件|下单|揽收|取件|订单|发货|运单)?|(?:快件|快递|包裹|运单|寄件)(?:拦截|召回|撤回|关闭)|(?:用户|客户|系统"
+    "|商家)?(?:申请)(?:取消|拦截)"
 )
 PARCEL_RETURNED: Final = re.compile(
-    "(?:快件|包裹|邮件|快递|运单|此件|本件)?(?:已经?被?|被|正在|因\\S{1,6})?(?:拒收|退回|退件|退返|退转|转退|返回)(?:寄件人|发件人|寄方|原地|发货地|寄件地)?(?:成功|完成|中|件|签收|处理)?"
+    "(?:快件|包裹|邮件|快递|运单|此件|本件)?(?:已经?被?|被|正在|因\\S{1,6})?(?:拒收|退回|退件|退返|退转|转退|返回)(?:寄件人|发件人|寄方|原地|发货地|寄件地)?(?:成功"
+    "|完成|中|件|签收|处理)?"
     "|退回(?:寄件人|发件人)?(?:途中|派送中|运输中)|(?:RETURNED|RETURN) TO SENDER|REFUSED",
     re.IGNORECASE,
 )

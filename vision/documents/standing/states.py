@@ -15,7 +15,7 @@ from typing import Final
 
 from vision.documents.kinds.catalogue import PaperKind
 from vision.documents.standing import state_words as words
-from vision.documents.standing.places import Place, joined, places
+from vision.documents.standing.places import joined, places
 from vision.documents.text.layout import Row
 from vision.documents.text.normalise import amounts
 from vision.documents.text.page import PageBox, Standing
@@ -88,7 +88,7 @@ def screen_state(rows: Sequence[Row], kind: PaperKind, total_minor: int) -> Scre
 
 
 def refund_is_of_a_part(rows: Sequence[Row], total_minor: int) -> bool:
-    """Return True if a refund on the page may be that of a part: there are several goods, or it states a smaller sum."""
+    """Return True if a refund on the page may be that of a part: of several goods, or it states a smaller sum."""
     pieces = sum(words.PIECES.search(row.text) is not None for row in rows)
     return pieces >= _SEVERAL_GOODS_MIN or any(
         0 < minor < total_minor
@@ -143,7 +143,7 @@ def parcel_signs(rows: Sequence[Row], kind: PaperKind) -> Iterator[StateText]:
         for place in places(rows, index):
             undone = words.PARCEL_UNDONE.fullmatch(place.text) and not words.PARCEL_BUTTONS.fullmatch(place.text)
             came_back = "refund" not in kind.honest_standings and words.PARCEL_RETURNED.fullmatch(place.text)
-            if undone or (came_back and not _in_a_list(row)):
+            if undone or (came_back and not _in_a_list(row) and not words.CONDITIONAL.search(place.shown)):
                 yield StateText("void", place.shown, place.box)
 
 

@@ -39,14 +39,19 @@ _THIS = "(?:此|本|该)"
 _SALE = "(?:TRANSACTION|SALE|RECEIPT|BILL|INVOICE|TICKET|ORDER|SLIP|CHECK|PAYMENT|TXN|TRANS|BOOKING|PURCHASE)"
 #: An English phrase of a few words that is no rule, no line of a bill and no count of them.
 _NO_RULE = (
-    r"(?!.*(?:\b(?:IF|NO|NOT|NON|UNLESS|WITHIN|DAYS?|HOURS?|POLICY|MAY|CAN|CANNOT|WITHOUT|ANY|ALL|ITEMS?|LINES?|LINE|AFTER|WILL|BE|BEFORE|SHALL"
-    r"|WHEN|WHERE|UNTIL|CHE(?:QUE|CK)S?|ONCE|TO|OR|COUPONS?|VOUCHERS?|WARRANTY|SEAL|PROHIBITED|TAMPERED|REMOVED|MUST|CARD ?HOLDER)\b|\d[.,]\d\d))"
+    r"(?!.*(?:\b(?:IF|NO|NOT|NON|UNLESS|WITHIN|DAYS?|HOURS?|POLICY|MAY|CAN|CANNOT|WITHOUT|ANY|ALL|ITEMS?|LINES?"
+    r"|LINE|AFTER|WILL|BE|BEFORE|SHALL"
+    r"|WHEN|WHERE|UNTIL|CHE(?:QUE|CK)S?|ONCE|OR|COUPONS?|VOUCHERS?|WARRANTY|SEAL|PROHIBITED|TAMPERED|REMOVED"
+    r"|MUST|CARD ?HOLDER)\b|\d[.,]\d\d))"
 )
 _VOIDED = "V[O0][I1L]D(?:ED)?"  # in outlined letters an I is read as a 1
 _BACK = "(?:退货退款|退款|退费|退货|退票|退药|退号|退单)"
 _UNPAID = "(?:付款|支付|缴费|交费|收费|付费|付清|结清|缴清|缴纳|缴款|收款|结算|结账)"
 _AHEAD = "(?:预交金|预交款|预缴金|预缴款|预付款|预收款|预存款|预交费|押金|订金|定金|保证金|诚意金)"
-_GUESSED = "(?:预估|预打|预打印|预收|埋单前|买单前|结账前|收费前|缴费前|付款前|结算前|治疗方案|估价|估算|报价|概算|预算|询价|议价|预结算|预结|预出院|形式|预览|拟收费)"
+_GUESSED = (
+    "(?:预估|预打|预打印|预收|(?:埋单|买单|结账|收费|缴费|付款|结算)前|治疗方案|估价|估算|报价|概算|预算|询价|议价"
+    "|预结算|预结|预出院|形式|预览|拟收费)"
+)
 #: Which words before it make such a sentence a condition (未盖章不作报销凭证).
 CONDITION: Final = re.compile(r"未|无|没有|缺|涂改|手写|手工|复印|遗失|过期|逾期|如|若|否则|不盖|撕|破损|自行|超过")
 #: Words before 作废 in the legend of a stamped form, which says when it would be.
@@ -63,16 +68,19 @@ PHRASES: Final = (
         f"(?:章|专用章|标记|处理|{_BILL})?",
         f"{_THIS}(?:{_BILL}|联|页)(?:已经?)?(?:失效|无效)|已失效|无效{_BILL}",
         "(?:订单|交易|付款|支付|预约|挂号|单据)?(?:状态)?(?:已被?(?:系统|买家|卖家|商家|用户)?(?:取消|关闭|撤销|撤单)|取消成功)",
-        "(?:订单|交易|支付|付款)(?:关闭|取消|失败|撤销|超时)|(?:订单|交易)?(?:超时|自动|系统)(?:关闭|取消)|(?:超时未(?:支付|付款)|支付超时)(?:,?(?:订单)?(?:已)?(?:取消|关闭))?",
+        "(?:订单|交易|支付|付款)(?:关闭|取消|失败|撤销|超时)|(?:订单|交易)?(?:超时|自动|系统)(?:关闭|取消)|(?:超时未(?:支付|付款)"
+        "|支付超时)(?:,?(?:订单)?(?:已)?(?:取消|关闭))?",
         f"{_VOIDED}(?: (?:COPY|{_SALE}))?(?: ONLY)?|POST[ -]?VOID|(?:SALE |PAYMENT )?REVERSAL|NULL AND VOID",
         f"{_SALE}S? (?:IS |WAS |HAS BEEN |STATUS )?(?:{_VOIDED}|CANCELL?ED|REVERSED|DECLINED|FAILED|ABORTED)",
         f"(?:THIS )?{_SALE}S? (?:IS |WAS |HAS BEEN )?(?:NULL|INVALID)|CANCELL?ED(?: {_SALE})?",
         "(?:CARD |PAYMENT )(?:DECLINED|REJECTED|REFUSED)",
-        f"{_NO_RULE}(?:\\S+ ){{0,4}}(?:VOIDED|CANCELL?ED|REVERSED|NULLIFIED|ANNULLED|RESCINDED)(?: (?!0\\b)\\S+){{0,5}}",
+        f"{_NO_RULE}(?:\\S+ ){{0,4}}(?:VOIDED|CANCELL?ED|REVERSED|NULLIFIED|ANNULLED"
+        f"|RESCINDED)(?: (?!0\\b)\\S+){{0,5}}",
         f"{_NO_RULE}(?:VOID(?: (?!0\\b)\\S+){{1,4}}|(?:\\S+ ){{1,3}}VOID)",
         "(?:NOT|UN)[ -]?(?:APPROVED|AUTHORI[SZ]ED)|TRANSACTION NOT (?:COMPLETED?|APPROVED|SUCCESSFUL)",
         "(?:交易类型)?(?:消费|收款|支付|扫码|刷卡|当日|隔日|预授权(?:完成)?|交易)?撤[销单](?:交易|成功|凭证|单|小票|凭单)?",
-        f"(?:{_THIS}|本次|此次)?(?:{_BILL}|交易|订单|收费|结算|笔)?(?:已|现已|经审核)?(?:作废|撤销|注销|废止|取消)(?:原因.{{0,12}}|时间.{{0,20}}|人.{{0,6}})",
+        f"(?:{_THIS}|本次|此次)?(?:{_BILL}|交易|订单|收费|结算|笔)?(?:已|现已|经审核)?(?:作废|撤销|注销|废止|取消)(?:原因.{{0,12}}|时间.{{0,20}}"
+        f"|人.{{0,6}})",
     ),
     _phrase("void", "line", "无效|废票|废单|NO SALE|DECLINED|REVERSED"),
     # ---- money back
@@ -88,8 +96,8 @@ PHRASES: Final = (
         "|CONFIRMATION|ADVICE|BILL|TICKET|MODE|IN PROGRESS|PENDING)",
         "(?:SALES? |MERCHANDISE |GOODS )?RETURN (?:RECEIPT|SLIP|TRANSACTION|SALE|INVOICE|NOTE|VOUCHER|BILL)",
         "CREDIT (?:NOTE|MEMO|SLIP|ADVICE)(?:[ /]TAX INVOICE)?|CHARGE ?BACK",
-        f"{_NO_RULE}(?:\\S+ ){{0,4}}REFUNDED(?: (?!0\\b)\\S+){{0,5}}|CREDIT (?:NOTE|MEMO)(?: (?:NO|NUMBER|#).*)?|(?:ADJUSTMENT|CREDIT) NOTE",
-        f"{_BACK}(?:原因|时间|日期|编号|单号|流水号|方式|去向)(?!.{{0,3}}[/、])|原(?:交易|凭证|小票|订单)(?:流水|参考)?号",
+        f"{_NO_RULE}(?:\\S+ ){{0,4}}REFUNDED(?: (?!0\\b)\\S+){{0,5}}|CREDIT (?:NOTE|MEMO)(?: (?:NO|NUMBER|#).*)?"
+        f"|(?:ADJUSTMENT|CREDIT) NOTE",
     ),
     _phrase(
         "refund",
@@ -102,6 +110,13 @@ PHRASES: Final = (
         "title",
         f"(?:费用|预交金|押金|医保|全额|部分|现金|交易)?(?:{_BACK}|冲账|退押金|退预交金|退余款)(?:费用)?(?:申请)?{_SLIP}",
     ),
+    _phrase(
+        "refund",
+        "within",
+        r"退[费号票药款货](?:时间|日期)\s?:\s?20\d\d|退[费号票药](?:原因|操作员|经办人)\s?:\s?\w",
+        r"原(?:交易|凭证|小票|收款)(?:流水|参考|查询)?号码?\s?:\s?\w",
+    ),
+    _phrase("void", "within", r"(?:作废|撤销|注销)(?:原因|时间|日期|操作员|人员?)\s?:\s?\w"),
     # ---- red letters
     _phrase(
         "negative",
@@ -124,7 +139,8 @@ PHRASES: Final = (
     _phrase(
         "copy",
         "line",
-        f"(?:(?:{_THIS}|此|本)(?:件)?(?:为|系|是))?(?:{_BILL})?(?:复印件|影印件|影本|复印|副本|抄件|复制件|翻印件|拷贝件?|影印|扫描件|打印件副本|重复(?:票据|联))|复印件与?原件(?:核对)?(?:一致|相符|无误)+",
+        f"(?:(?:{_THIS}|此|本)(?:件)?(?:为|系|是))?(?:{_BILL})?(?:复印件|影印件|影本|复印|副本|抄件|复制件|翻印件|拷贝件?|影印|扫描件|打印件副本"
+        f"|重复(?:票据|联))|复印件与?原件(?:核对)?(?:一致|相符|无误)+",
         "(?:与|同)原件(?:核对)?(?:一致|无误|相符)+",
         "(?:PHOTO ?|XEROX ?|TRUE |CERTIFIED TRUE |SCANNED |OFFICE |FILE )?COPY(?: ONLY)?",
         "COPY OF (?:THE )?(?:ORIGINAL )?(?:RECEIPT|INVOICE|BILL|ORIGINAL)",
@@ -165,10 +181,16 @@ PHRASES: Final = (
         "(?:DRAFT|PROVISIONAL|INTERIM|PRELIMINARY|TEMPORARY|PRE) ?-?(?:INVOICE|BILL|RECEIPT|COPY|CHECK)",
         "THIS IS (?:ONLY )?AN? (?:ESTIMATE|QUOTATION|QUOTE|PRO[- ]?FORMA(?: INVOICE)?|DRAFT)(?: ONLY)?",
         "(?:预估|估计|估算)(?:价格?|费用|金额|总价)",
-        "(?:PRE-?|PROVISIONAL |INTERIM |PREVIEW |TEMPORARY )(?:BILL|CHECK|RECEIPT|INVOICE)|BILL PREVIEW|CHECK PREVIEW|PRE-?BILLING|(?:BEFORE|PRIOR TO) PAYMENT"
-        "|(?:BILL|CHECK) BEFORE PAYMENT|BILL REQUEST|PRE-?SETTLEMENT|UNSETTLED BILL|ORDER (?:SLIP|CHIT|CONFIRMATION ONLY)|NOT A FINAL BILL",
+        "(?:PRE-?|PROVISIONAL |INTERIM |PREVIEW |TEMPORARY )(?:BILL|CHECK|RECEIPT|INVOICE)|BILL PREVIEW"
+        "|CHECK PREVIEW|PRE-?BILLING|(?:BEFORE|PRIOR TO) PAYMENT"
+        "|(?:BILL|CHECK) BEFORE PAYMENT|BILL REQUEST|PRE-?SETTLEMENT|UNSETTLED BILL|ORDER (?:SLIP|CHIT"
+        "|CONFIRMATION ONLY)|NOT A FINAL BILL",
     ),
-    _phrase("estimate", "line", "报价|估价|预估|预结算|预结|预打|预打单|预览|草稿|草案|初稿|未审核|未审|待审核|点菜单|DRAFT|NOT FINAL"),
+    _phrase(
+        "estimate",
+        "line",
+        "报价|估价|预估|预结算|预结|预打|预打单|预览|草稿|草案|初稿|未审核|未审|待审核|点菜单|DRAFT|NOT FINAL",
+    ),
     # ---- money that is still owed
     _phrase(
         "unpaid",
@@ -177,9 +199,12 @@ PHRASES: Final = (
         f"{_UNPAID}未(?:完成|成功)|(?:待{_UNPAID}|欠费|催缴|催款|缴费通知|付款通知){_SLIP}|欠费未[缴结]",
         "UNPAID(?: (?:BILL|INVOICE|ORDER))?|NOT (?:YET )?PAID|(?:BILL|INVOICE|ORDER) (?:IS )?(?:UNPAID|NOT PAID)",
         "PAYMENT (?:PENDING|OUTSTANDING|OVERDUE|NOT RECEIVED|REQUIRED|REMINDER)|(?:AWAITING|PENDING) PAYMENT|PAY LATER",
-        "(?:NOTICE|STATEMENT) OF ARREARS|(?:ACCOUNT )?(?:IN )?ARREARS(?: NOTICE)?|(?:OVERDUE|ARREARS|COLLECTION|DUNNING|DEMAND|DISCONNECTION) (?:NOTICE|LETTER"
-        "|ACCOUNT|STATEMENT|BILL|INVOICE|BALANCE|AMOUNT)|PAYMENT (?:DUE|DEMAND)|(?:NOT YET|UN) ?SETTLED|OPEN (?:CHECK|TAB|BILL|TABLE|ORDER)|BALANCE (?:OUTSTANDING|OVERDUE)",
-        f"(?:尚|还|仍)?(?:未|待)(?:结清|付清|缴清|还清|到账|入账|确认收款|收讫)|未(?:埋单|买单|结单)|(?:先诊疗后付费|后付费|记账|赊欠|欠付|拖欠|逾期未[付缴还结])(?:{_BILL})?",
+        "(?:NOTICE|STATEMENT) OF ARREARS|(?:ACCOUNT )?(?:IN )?ARREARS(?: NOTICE)?|(?:OVERDUE|ARREARS|COLLECTION"
+        "|DUNNING|DEMAND|DISCONNECTION) (?:NOTICE|LETTER"
+        "|ACCOUNT|STATEMENT|BILL|INVOICE|BALANCE|AMOUNT)|PAYMENT (?:DUE|DEMAND)|(?:NOT YET|UN) ?SETTLED"
+        "|OPEN (?:CHECK|TAB|BILL|TABLE|ORDER)|BALANCE (?:OUTSTANDING|OVERDUE)",
+        f"(?:尚|还|仍)?(?:未|待)(?:结清|付清|缴清|还清|到账|入账|确认收款|收讫)|未(?:埋单|买单|结单)|(?:先诊疗后付费|后付费|记账|赊欠|欠付|拖欠"
+        f"|逾期未[付缴还结])(?:{_BILL})?",
     ),
     _phrase(
         "unpaid",
@@ -191,7 +216,8 @@ PHRASES: Final = (
         "unpaid",
         "title",
         "(?:住院|门诊|出院|医疗|患者|病人|费用|预交金|医药费|诊疗)*(?:(?:欠费|欠款|催缴|催款|催费|催收|待缴费?|待付款?|缴费|交费|付款|补缴|续缴|缴款|收费)(?:费用?|款项?|预交金)?"
-        "(?:通知|提醒|提示|告知|催告|催缴|催款)+(?:单|书|函|表)?|(?:欠费|欠款|待缴费?|待付款|待结算|未结算|未缴费|未付款|挂账|催缴|催款|催费)(?:费用?)?(?:账单|单据?|清单|明细单?|证明|说明|通知|函))",
+        "(?:通知|提醒|提示|告知|催告|催缴|催款)+(?:单|书|函|表)?|(?:欠费|欠款|待缴费?|待付款|待结算|未结算|未缴费|未付款|挂账|催缴|催款|催费)(?:费用?)?(?:账单|单据?"
+        "|清单|明细单?|证明|说明|通知|函))",
     ),
     _phrase(
         "deposit",
@@ -239,7 +265,12 @@ AMOUNT_LABELS: Final = (
         "(?:应|实|已|本次)?退(?:款|费|货|还)?(?:总)?(?:金额|合计|总额|现金)|退款成功|已退款|退货退款",
     ),
     _phrase("void", "within", rf"\b{_VOIDED}\b|\bCANCELL?ED\b"),
-    _phrase("unpaid", "within", r"\bUNPAID\b|\bNOT PAID\b|\bOUTSTANDING\b|\bARREARS\b|\bOVERDUE\b|\b(?:AMOUNT|BALANCE) OW(?:ED|ING)\b|欠费|欠款|未付|未缴|未结|挂账|待付|待缴|待支付|尚欠|(?:还|仍|尚)需(?:支付|缴纳|付款)"),
+    _phrase(
+        "unpaid",
+        "within",
+        r"\bUNPAID\b|\bNOT PAID\b|\bOUTSTANDING\b|\bARREARS\b|\bOVERDUE\b|\b(?:AMOUNT|BALANCE) OW(?:ED|ING)\b|欠费"
+        r"|欠款|未付|未缴|未结|挂账|待付|待缴|待支付|尚欠|(?:还|仍|尚)需(?:支付|缴纳|付款)",
+    ),
     _phrase(
         "estimate",
         "within",
@@ -266,14 +297,13 @@ STAMPED: Final = (
 )
 #: The end of a row whose sentence goes on in the next.
 GOES_ON: Final = re.compile(
-    r"\b(?:NO|NOT|STRICTLY|FOR|OR|AND|WITHOUT|ANY|IF|WILL|BE|TO|THE|A|AN|IN|OF|ON|WITH|CAN|CANNOT|MAY|SHALL|ARE|IS)\W*$"
+    r"\b(?:NO|NOT|STRICTLY|FOR|OR|AND|WITHOUT|ANY|IF|WILL|BE|TO|THE|A|AN|IN|OF|ON|WITH|CAN|CANNOT|MAY|SHALL|ARE"
+    r"|IS)\W*$"
     "|[,、，]$|(?:不予?|概不|不得|如需|若|或|及|和|请|凭|可)$",
     re.IGNORECASE,
 )
 #: Traditional characters in those words, and their simplified forms; then characters that are read for others.
 SIMPLIFIED: Final = str.maketrans(
-    "廢報價單預費樣複據憑證銷僅參試訂關閉貨結帳賬紅沖負狀態無訓練聯對額繳還為處貳參陸圓萬億餘發"
-    "己巳末侍忖咸閒闲",
-    "废报价单预费样复据凭证销仅参试订关闭货结账账红冲负状态无训练联对额缴还为处贰叁陆圆万亿余发"
-    "已已未待付成闭闭",
+    "廢報價單預費樣複據憑證銷僅參試訂關閉貨結帳賬紅沖負狀態無訓練聯對額繳還為處貳參陸圓萬億餘發己巳末侍忖咸閒闲",
+    "废报价单预费样复据凭证销仅参试订关闭货结账账红冲负状态无训练联对额缴还为处贰叁陆圆万亿余发已已未待付成闭闭",
 )
