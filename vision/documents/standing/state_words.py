@@ -152,7 +152,7 @@ SCREEN_TITLE: Final = re.compile(
     re.IGNORECASE,
 )
 #: The clock of a telephone with what stands beside it, as the first row.
-STATUS_BAR: Final = re.compile(r"\d{1,2}[:.]\d{2}(?:\s*(?:[45]G|\d{1,3}%?|WI-?FI|LTE|HD|AM|PM|\W+))*", re.IGNORECASE)
+STATUS_BAR: Final = re.compile(r"\d{1,2}[:.]\d{2}(?:[45]G|\d{1,3}%?|WI-?FI|LTE|HD|AM|PM|[^\w])*+", re.IGNORECASE)
 SCREEN_BUTTONS: Final = re.compile(
     "复制|再来一单|再寄一单|联系(?:客服|快递员|商家|卖家)|在线客服|查看物流|打电话|催(?:派送|件|取件|单|派)|修改地址|取消(?:寄件|订单)|电子存根|分享|投诉(?:建议)?|删除订单"
     "|申请(?:售后|退款|理赔)|确认收货"

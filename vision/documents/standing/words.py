@@ -97,7 +97,7 @@ PHRASES: Final = (
         "(?:SALES? |MERCHANDISE |GOODS )?RETURN (?:RECEIPT|SLIP|TRANSACTION|SALE|INVOICE|NOTE|VOUCHER|BILL)",
         "CREDIT (?:NOTE|MEMO|SLIP|ADVICE)(?:[ /]TAX INVOICE)?|CHARGE ?BACK",
         f"{_NO_RULE}(?:\\S+ ){{0,4}}REFUNDED(?: (?!0\\b)\\S+){{0,5}}|CREDIT (?:NOTE|MEMO)(?: (?:NO|NUMBER|#).*)?"
-        f"|(?:ADJUSTMENT|CREDIT) NOTE",
+        f"|CREDIT NOTES?",
     ),
     _phrase(
         "refund",
