@@ -200,6 +200,7 @@ TILL_ZH: Final = """
 
 #: Heads of orders that are not paid for, or not any more, as apps word them; the last has none.
 NOT_PAID: Final = pages("""
+下单成功 ;; 等待您付款 ;; 已发货 // 支付方式：货到付款 ;; 待收货 // 先用后付 ;; 订单已提交
 退款中 ;; 退款处理中 // 预计1-3个工作日到账 ;; 退款申请已提交 // 等待商家处理 ;; 商家正在处理退款 ;; 退货退款中
 等待商家同意退款 ;; 退款成功 // 已原路退回 ;; 已全额退款 ;; 买家已付款 // 退款处理中 ;; 售后处理中
 您已申请退款，等待商家审核
@@ -218,6 +219,7 @@ NOT_PAID_FEET: Final = pages("""
 退款编号：R20261113001 ;; 查看退款 ;; 退款进度：商家处理中 ;; 钱款去向
 """)
 PAID: Final = pages("""
+已完成 // 支付方式：货到付款 ;; 交易成功 // 先用后付
 交易成功 ;; 已完成 ;; 已签收 ;; 已收货 ;; 待评价 ;; 等待收货 ;; 待收货 ;; 卖家已发货 ;; 已发货 ;; 待发货
 买家已付款 ;; 支付成功 ;; 订单已完成 ;; 订单已送达 // 感谢您对本店的信任，欢迎再次光临 ;; 已送达
 等待商家发货 ;; 交易完成
@@ -241,6 +243,7 @@ SLIP_UNDONE: Final = pages("""
 CANCELLED ;; SHIPMENT CANCELLED ;; VOID LABEL ;; 退回件 ;; 已撤销 ;; 取消寄件成功
 """)
 TILL_UNDONE: Final = pages("""
+PAYMENT: PENDING ;; PAID: NO ;; STATUS: OVERDUE ;; DUPLICATE - NOT ORIGINAL ;; THIS IS A COPY
 VOID SALE ;; *** VOID *** VOID *** VOID *** ;; VOID VOID VOID
 THIS SALE HAS BEEN VOIDED ;; VOIDED BY MGR 04 ;; TRANSACTION VOID ;; POST VOID
 REVERSAL ;; CANCELLED ;; RECEIPT CANCELLED BY CASHIER ;; SALE (VOID)
@@ -260,6 +263,7 @@ AMOUNT OWING @900 20.32 ;; PAYMENT DUE WITHIN 14 DAYS
 TOTAL ARREARS @900 12.00 ;; CASH REFUND NOT ALLOWED
 """)
 TILL_FEET: Final = pages("""
+PAYMENT: VISA ;; PAID: 20.32 ;; CUSTOMER COPY
 - ;; NO REFUND WITHOUT RECEIPT ;; VOID IF ALTERED ;; ITEMS VOIDED: 0
 COUPON VOID AFTER 30 DAYS ;; BALANCE DUE @900 0.00 ;; CANCELLED ITEMS: 0
 GOODS SOLD ARE NOT REFUNDED ;; YOUR ORDER CAN BE CANCELLED WITHIN 24 HOURS
@@ -274,6 +278,7 @@ TENDERED @900 21.00 // CHANGE DUE @900 0.68
 PAYMENT METHOD: E-WALLET @900 20.32
 """)
 BILL_LINES: Final = pages("""
+本次收费已取消 ;; 是否缴费：否 ;; 缴费情况：未缴 ;; 仅供演示使用 ;; 样本票据
 请持本单到收费处缴费 ;; 请于3日内到收费窗口缴清欠款 ;; 缴费状态：未缴费 ;; 结算状态：待结算
 凭此单到窗口交费后取药 ;; 未缴费
 尚未结清 ;; 欠费金额：64.07 ;; 未付金额：464.07 ;; 还需支付：464.07 ;; 请尽快补缴费用 ;; 票据状态：己作废
@@ -281,6 +286,7 @@ BILL_LINES: Final = pages("""
 先诊疗后付费
 """)
 BILL_FEET: Final = pages("""
+是否医保：否 ;; 缴费情况：已缴 ;; 本次结算已完成
 - ;; 遗失不补，过期作废 ;; 请妥善保管，退费时须出示 ;; 请核对缴费金额 ;; 缴费状态：已缴费 ;; 结算状态：已结算
 如需退费请凭此票据到收费处办理 ;; 请交款人当面点清 ;; 凭此票据领取药品 ;; 欠费：0.00 ;; 票据状态：正常
 手写作废，涂改无效
@@ -291,6 +297,7 @@ VET_LINES: Final = pages("""
 消费撤销 ;; 已退款 ;; 还需付款：866.01 ;; 未付清
 """)
 TILL_ZH_LINES: Final = pages("""
+本次交易无效 ;; 支付失败 ;; 付款未成功 ;; 是否已付款：否
 预结单 ;; 预打单 ;; 点菜单 ;; 结账前请核对 // 请到收银台买单 ;; 未结账 ;; 消费撤销 ;; 撤销交易 ;; 退货小票
 原交易流水号：00021 ;; 作废小票 ;; 交易状态：已撤销 ;; 待付款
 """)

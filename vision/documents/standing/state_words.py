@@ -18,10 +18,10 @@ PAID_STATES: Final = re.compile(
     "|(?:订单|商品)?(?:等?待|等待)(?:您|买家)?(?:确认)?(?:收货|发货|评价|使用|(?:卖家|商家|仓库)(?:发货|接单|备货)|配货|出库|打包|自提|配送)"
     "|(?:(?:订单|卖家|商家|仓库|包裹|商品|买家|您)?已(?:经)?(?:发货|出库|发出|揽收|收货|送达|送到|评价|付款|支付|使用|自提|揽件|接单|妥投|到货|配送"
     "|核销|消费|确认收货))"
-    "|(?:付款|支付|下单|购买|缴费|扣款)成功|(?:商品)?(?:运输|派送|配送|派件|出库|拣货|备货|打包)中|(?:买家|您)已付款"
+    "|(?:付款|支付|购买|缴费|扣款)成功|(?:商品)?(?:运输|派送|配送|派件|出库|拣货|备货|打包)中|(?:买家|您)已付款"
     "|(?:部分|全部)(?:发货|已发货)|准备发货|正在(?:配送|派送|派件|出库|备货)|订单已?送达|骑手(?:已取货|正在(?:送货|配送)|送货中|配送中)"
     "|(?:ORDER |PAYMENT )?(?:IS |HAS BEEN |WAS )?(?:COMPLETED?|DELIVERED|SHIPPED|PAID|DISPATCHED|SUCCESSFUL)"
-    "|(?:PAYMENT )?(?:RECEIVED|SUCCESSFUL)|OUT FOR DELIVERY|IN TRANSIT|PICKED UP",
+    "|PAYMENT RECEIVED|OUT FOR DELIVERY|IN TRANSIT|PICKED UP",
     re.IGNORECASE,
 )
 #: States by which a parcel was handed to its carrier.
@@ -124,6 +124,11 @@ STILL_TO_PAY: Final = re.compile(
     r"|\bPAY NOW\b|\bCOMPLETE (?:YOUR )?PAYMENT\b|\bCONTINUE TO PAY\b",
     re.IGNORECASE,
 )
+#: Ways to pay after the goods came, so that only a state behind that shows a payment.
+PAID_LATER: Final = re.compile(
+    r"货到付款|先[用享]后付|到付|CASH ON DELIVERY|\bCOD\b|PAY ON DELIVERY|PAY LATER", re.IGNORECASE
+)
+COMPLETE_STATES: Final = re.compile("成功|完成|签收|已收货|评价|付款|支付|结束|COMPLETE|PAID", re.IGNORECASE)
 #: The label of a sum that is still to be paid.
 TO_PAY_LABEL: Final = re.compile(
     r"(?:还需|仍需|需|待|尚需)(?:付款?|支付|付金额|支付金额)(?:金额|总额|合计)?\W{0,6}(?=\d)"

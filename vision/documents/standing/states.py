@@ -110,6 +110,7 @@ def screen_signs(rows: Sequence[Row], kind: PaperKind, state: ScreenState) -> It
             yield StateText("unpaid", row.text, row.cells[0].box)
     if kind.shows_state:
         yield from _money_back(rows, state)
+        yield from _paid_later(rows, state)
 
 
 def unstated(rows: Sequence[Row], state: ScreenState) -> StateText | None:
@@ -249,6 +250,16 @@ def _money_back(rows: Sequence[Row], state: ScreenState) -> Iterator[StateText]:
             told = words.MONEY_BACK.search(text) and not words.CONDITIONAL.search(text)
             if told or words.REFUND_BUTTON.fullmatch(text.strip()):
                 yield StateText("refund", cell.text, cell.box)
+
+
+def _paid_later(rows: Sequence[Row], state: ScreenState) -> Iterator[StateText]:
+    """Yield a way to pay that comes after the goods, while the state is one on the way."""
+    if state.paid is None or words.COMPLETE_STATES.search(joined(rows[state.paid].text)):
+        return
+    for row in rows:
+        for cell in row.cells:
+            if words.PAID_LATER.search(joined(cell.text)) and not words.CONDITIONAL.search(joined(cell.text)):
+                yield StateText("unpaid", cell.text, cell.box)
 
 
 def _in_a_list(row: Row) -> bool:

@@ -74,6 +74,8 @@ PHRASES: Final = (
         f"{_SALE}S? (?:IS |WAS |HAS BEEN |STATUS )?(?:{_VOIDED}|CANCELL?ED|REVERSED|DECLINED|FAILED|ABORTED)",
         f"(?:THIS )?{_SALE}S? (?:IS |WAS |HAS BEEN )?(?:NULL|INVALID)|CANCELL?ED(?: {_SALE})?",
         "(?:CARD |PAYMENT )(?:DECLINED|REJECTED|REFUSED)",
+        f"(?:{_THIS}|本次|此次)(?:{_BILL}|交易|收费|结算|订单|支付)(?:已经?)?(?:失效|无效|取消|撤销|作废|关闭)",
+        "(?:交易|支付|付款|扣款|收款)(?:未成功|异常|已?失败|被拒绝?)",
         f"{_NO_RULE}(?:\\S+ ){{0,4}}(?:VOIDED|CANCELL?ED|REVERSED|NULLIFIED|ANNULLED"
         f"|RESCINDED)(?: (?!0\\b)\\S+){{0,5}}",
         f"{_NO_RULE}(?:VOID(?: (?!0\\b)\\S+){{1,4}}|(?:\\S+ ){{1,3}}VOID)",
@@ -116,6 +118,19 @@ PHRASES: Final = (
         r"退[费号票药款货](?:时间|日期)\s?:\s?20\d\d|退[费号票药](?:原因|操作员|经办人)\s?:\s?\w",
         r"原(?:交易|凭证|小票|收款)(?:流水|参考|查询)?号码?\s?:\s?\w",
     ),
+    _phrase(
+        "unpaid",
+        "within",
+        r"\b(?:PAYMENT|STATUS|PAID)\s?:\s?(?:PENDING|UNPAID|NONE|NO\b(?!\.)|NOT PAID|OPEN|DUE"
+        "|OVERDUE|OUTSTANDING|AWAITING"
+        r"|UNSETTLED)\b",
+        r"(?:是否)?已?(?:付款|支付|缴费|交费|结算|结账)(?:情况|状况|结果|标[志识]|与否)?\s?:\s?(?:未|待|否|尚未|无)",
+    ),
+    _phrase(
+        "sample",
+        "within",
+        "仅[供作](?:展示|演示|测试|培训|示范|学习|样本)|(?:示例|样本|样例|示范|演示)(?:票据|发票|收据|单据|数据|小票)",
+    ),
     _phrase("void", "within", r"(?:作废|撤销|注销)(?:原因|时间|日期|操作员|人员?)\s?:\s?\w"),
     # ---- red letters
     _phrase(
@@ -144,6 +159,7 @@ PHRASES: Final = (
         "(?:与|同)原件(?:核对)?(?:一致|无误|相符)+",
         "(?:PHOTO ?|XEROX ?|TRUE |CERTIFIED TRUE |SCANNED |OFFICE |FILE )?COPY(?: ONLY)?",
         "COPY OF (?:THE )?(?:ORIGINAL )?(?:RECEIPT|INVOICE|BILL|ORIGINAL)",
+        r"(?:THIS IS A )?DUPLICATE(?:\W+\w+){1,4}|THIS IS A COPY(?:\W+\w+){0,4}|(?:NOT|NON)[ -]?(?:THE |AN )?ORIGINAL",
         "(?:RECEIPT|INVOICE|BILL) COPY|FACSIMILE",
         "DUPLICATE(?: (?:COPY|RECEIPT|BILL|INVOICE|SLIP|TICKET|PRINT|TAX INVOICE))?",
     ),
