@@ -256,6 +256,7 @@ class StandingKind(StrEnum):
     TRAINING = "training"
     STATEMENT = "statement"
     NO_VOUCHER = "no_voucher"
+    UNSTATED = "unstated"
     UNSHOWN = "unshown"
 
 

@@ -49,7 +49,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
     | _codes(
         Ground.EVIDENCE,
         Outcome.REFER,
-        "paper_reversed paper_is_a_copy"
+        "paper_reversed paper_is_a_copy paper_state_unread"
         " items_do_not_sum capital_amount_differs insurance_and_cash_do_not_sum papers_disagree paper_date_implausible"
         " net_and_tax_do_not_sum price_and_discount_do_not_fit stay_days_differ paper_code_differs"
         " paper_text_layer_differs paper_check_failed papers_contradict paper_dates_out_of_order order_number_differs"

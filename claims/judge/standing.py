@@ -1,8 +1,9 @@
 """Judges a paper's standing: nothing is paid on a paper that says itself that it is no paid bill.
 
 What undoes a bill (void, refund, red letters, paid by somebody else) goes to a person, however many good papers came
-with it: it may be the end of one of them. For what stands in place of a bill the bill is asked for, once others do not
-suffice.
+with it: it may be the end of one of them. So does an app's page on which no state was read that means paid: its state
+may be cancelled, or of a kind that nobody listed. For what stands in place of a bill the bill is asked for, once others
+do not suffice.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ def stays(product: Product, paper: PaperFact, rules: Rules) -> bool:
 def _code(sign: PaperStanding) -> str:
     if sign.standing in REVERSED:
         return "paper_reversed"
+    if sign.standing is StandingKind.UNSTATED:
+        return "paper_state_unread"
     return "paper_is_a_copy" if sign.standing is StandingKind.COPY else "paper_no_paid_bill"
 
 

@@ -281,6 +281,7 @@ VALUES: Mapping[str, Values] = MappingProxyType(
         # other doubts
         "paper_reversed": _STANDING,
         "paper_is_a_copy": _STANDING,
+        "paper_state_unread": _STANDING,
         "items_do_not_sum": _SIDES,
         "capital_amount_differs": _SIDES,
         "insurance_and_cash_do_not_sum": _SIDES,

@@ -40,10 +40,11 @@ def codes(decision: Decision) -> set[str]:
 def test_nothing_is_paid_on_a_paper_that_is_no_paid_bill(kind: StandingKind) -> None:
     for case, sent in ((BILLS, invoice()), (in_order("pet_medical"), vet_bill())):
         decision = decided(case, saying(sent, kind))
-        referred = kind in REVERSED or kind is StandingKind.COPY
+        other = {StandingKind.COPY: "paper_is_a_copy", StandingKind.UNSTATED: "paper_state_unread"}
+        referred = kind in REVERSED or kind in other
         assert decision.outcome is (Outcome.REFER if referred else Outcome.ASK)
         assert decision.payout.minor == 0
-        code = "paper_reversed" if kind in REVERSED else "paper_is_a_copy" if referred else "paper_no_paid_bill"
+        code = "paper_reversed" if kind in REVERSED else other.get(kind, "paper_no_paid_bill")
         assert decision.reasons[0].code == code
         assert (decision.reasons[0].value, decision.reasons[0].evidence_id) == (kind.value, sent.evidence_id)
     # Without its standing it is paid.
@@ -103,6 +104,10 @@ def test_an_order_that_was_refunded_is_no_loss_but_where_goods_were_sent_back() 
     for kind in (StandingKind.UNPAID, StandingKind.UNSHOWN):
         for case in (FOOD, FREIGHT):
             assert decided(case, saying(order(), kind)).outcome is Outcome.ASK
+    # The state of an order that nobody could read may be any: a person looks, also where goods were sent back.
+    for case in (FOOD, FREIGHT):
+        decision = decided(case, saying(order(), StandingKind.UNSTATED))
+        assert (decision.outcome, "paper_state_unread" in codes(decision)) == (Outcome.REFER, True)
 
 
 def test_a_copied_diagnosis_page_is_looked_at() -> None:

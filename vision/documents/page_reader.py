@@ -31,6 +31,7 @@ from vision.documents.parse import parse, parse_as
 from vision.documents.reconcile import best, confirmed_by_another_model, merit, settled, without_lost_signs
 from vision.documents.several import several_papers
 from vision.documents.standing.read import gravest_first, of_the_whole, paid_state, stamps_of, united
+from vision.documents.standing.states import refund_is_of_a_part
 from vision.documents.text.layout import rows_of
 from vision.documents.text.page import (
     UNKNOWN,
@@ -169,7 +170,11 @@ class PageReader:
             for view, lines in (*read, (attempt.view, attempt.lines))
             if (box := paid_state(rows_of(self._page(lines, view, TINY)), described)) is not None
         ]
-        return gravest_first(of_the_whole(signs, paid))
+        total = attempt.reading.value("total_minor")
+        split = refund_is_of_a_part(
+            rows_of(self._page(attempt.lines, attempt.view, TINY)), int(total) if total.isdigit() else 0
+        )
+        return gravest_first(of_the_whole(signs, paid, split=split))
 
     def _read_on_end(self, layer: PageView) -> list[tuple[PageView, list[TextLine]]]:
         """Read the ink of stamps, and turned by quarters if a line of it is unsure: a stamp may stand on end."""

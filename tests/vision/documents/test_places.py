@@ -330,7 +330,7 @@ def test_one_of_several_dates_without_a_label_is_doubted(page_of: Any) -> None:
 
 
 def test_a_kind_with_a_near_rival_is_accepted_by_nobody(page_of: Any) -> None:
-    order = [["订单详情"], ["下单时间：2026-03-04 10:00"], ["实付款：¥20.00"]]
+    order = [["订单详情"], ["已付款"], ["下单时间：2026-03-04 10:00"], ["实付款：¥20.00"]]
     assert read(page_of, order).rival_kind == ""
     mixed = read(page_of, order, [["快递电子运单"], ["收件人：李雷"]])
     assert (mixed.kind, mixed.rival_kind) == ("order_screenshot", "parcel_slip")

@@ -179,7 +179,10 @@ NO_BILLS: Sequence[tuple[Standing, Rows]] = (
     ("unpaid", bill((), [["欠费"]])),
     ("unpaid", bill((), [["挂账", (800, "464.07")]])),
     ("unpaid", vet((), [["未付款"]])),
-    ("unshown", order(paid="需付款", when="下单时间")),
+    ("unpaid", order(paid="需付款", when="下单时间")),
+    ("unshown", order(paid="合计", when="下单时间")),
+    ("unstated", order()),
+    ("unstated", order([["待付款 > 待发货 > 待收货 > 交易成功"]])),
     ("deposit", bill(title="杭州市第一人民医院住院预交金收据", head=[["医疗收费票据"]])),
     ("deposit", vet([["押金收据"]])),
     ("deposit", vet([["定金收条"], ["订金收据"]])),
@@ -229,7 +232,7 @@ def test_a_paper_that_is_no_paid_bill_says_so_and_is_not_accepted(page_of: Any, 
 HONEST: Sequence[Rows] = (
     bill(),
     till(),
-    order(),
+    order([["交易成功"]]),
     vet(),
     # legends of forms
     bill((), [["遗失不补，过期作废"]]),
@@ -281,11 +284,11 @@ HONEST: Sequence[Rows] = (
     order([["交易成功"]], [["退款/售后"]]),
     order([["交易成功"]], [["退款"]]),
     order([["已签收"]], [["退款成功"], ["退款金额", (900, "¥20.00")]]),
-    order([["全部", (200, "待付款"), (400, "待发货"), (600, "待收货"), (800, "退款/售后")]]),
-    order([["待付款 > 待发货 > 待收货 > 交易成功"]]),
-    order((), [["7天无理由退货"], ["退货包运费"]]),
-    order((), [["预计送达时间仅供参考"]]),
-    order(paid="合计支付", when="支付时间"),
+    order([["已完成"], ["全部", (200, "待付款"), (400, "待发货"), (600, "待收货"), (800, "退款/售后")]]),
+    order([["交易成功"], ["待付款 > 待发货 > 待收货 > 交易成功"]]),
+    order([["待收货"]], [["7天无理由退货"], ["退货包运费"]]),
+    order([["待收货"]], [["预计送达时间仅供参考"]]),
+    order([["已签收"]], paid="合计支付", when="支付时间"),
 )  # fmt: skip
 
 
@@ -373,6 +376,7 @@ def test_a_state_in_red_below_that_of_a_paid_order_is_that_of_one_of_its_goods(p
     paid = paid_state(rows, app)
     assert paid is not None
     assert of_the_whole([refund], [paid]) == []
+    assert of_the_whole([refund], [paid], split=False) == [refund]  # the only one of the order
     closed = stamps_of(rows_of(page_of([["交易关闭"], ["进口车厘子 5斤"]])), app)
     assert [sign.standing for sign in of_the_whole(closed, [])] == ["void"]
     assert of_the_whole(closed, [replace(paid, top=0.9, bottom=0.95)]) == list(closed)
@@ -382,9 +386,12 @@ def test_a_state_in_red_below_that_of_a_paid_order_is_that_of_one_of_its_goods(p
 def test_a_void_that_one_model_reads_counts_and_a_payment_that_one_model_reads_too(page_of: Any) -> None:
     clear, void = read(page_of, till()).standing, read(page_of, till([["VOID"]])).standing
     assert [sign.standing for sign in united([clear, void])] == ["void"]
-    unshown = read(page_of, order(paid="需付款", when="下单时间")).standing
+    unshown = read(page_of, order(paid="合计", when="下单时间")).standing
     assert united([unshown, ()]) == []
     assert [sign.standing for sign in united([unshown, unshown])] == ["unshown", "unshown"]
+    unstated = read(page_of, order()).standing
+    assert [sign.standing for sign in united([unshown, unstated])] == ["unshown", "unstated"]
+    assert united([unstated, ()]) == []
 
 
 def test_labels_of_a_form_that_is_printed_in_one_ink_are_no_stamps(page_of: Any) -> None:

@@ -243,7 +243,9 @@ class PaperKind(_Entry):
     keys: fields that differ between two such papers in one picture; each entry is enough on its own, and is one of the
     keys that the insurer's half of the kind names. extractor: `labels`, or the name of code that finds the fields if
     labels are not enough. shows_state: the page of an app, whose first state (待付款, 交易成功) is the whole order's.
-    honest_standings: what paid papers of the kind say as well: a slip of returned goods speaks of refunds.
+    state_on_screen: printed papers of the kind show no state, but the pages of apps do. honest_standings: what paid
+    papers of the kind say as well: a slip of returned goods speaks of refunds. paid_signs: what shows on such a paper
+    that it was paid; a page with none of it is no paid bill. None: such papers need not show it.
     """
 
     kind: FieldName
@@ -258,6 +260,8 @@ class PaperKind(_Entry):
     settled_by: Settled | None = None
     extractor: Literal["labels", "till_receipt"] = "labels"
     shows_state: bool = False
+    state_on_screen: bool = False
+    paid_signs: tuple[Expression, ...] = ()
     honest_standings: tuple[Standing, ...] = ()
 
     @model_validator(mode="after")

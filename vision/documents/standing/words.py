@@ -37,11 +37,21 @@ _BILL = "(?:(?:电子)?(?:票据|发票)|收据|凭证|凭单|凭条|单据|小�
 _SLIP = f"(?:(?:专用|交易)?(?:{_BILL}|明细单?|通知[单书]|证明|回执|回单|申请单|表|联))"
 _THIS = "(?:此|本|该)"
 _SALE = "(?:TRANSACTION|SALE|RECEIPT|BILL|INVOICE|TICKET|ORDER|SLIP|CHECK|PAYMENT|TXN|TRANS|BOOKING|PURCHASE)"
+#: An English phrase of a few words that is no rule, no line of a bill and no count of them.
+_NO_RULE = (
+    r"(?!.*(?:\b(?:IF|NO|NOT|NON|UNLESS|WITHIN|DAYS?|HOURS?|POLICY|MAY|CAN|CANNOT|WITHOUT|ANY|ALL|ITEMS?|LINES?"
+    r"|LINE|AFTER|WILL|BE|BEFORE|SHALL"
+    r"|WHEN|WHERE|UNTIL|CHE(?:QUE|CK)S?|ONCE|OR|COUPONS?|VOUCHERS?|WARRANTY|SEAL|PROHIBITED|TAMPERED|REMOVED"
+    r"|MUST|CARD ?HOLDER)\b|\d[.,]\d\d))"
+)
 _VOIDED = "V[O0][I1L]D(?:ED)?"  # in outlined letters an I is read as a 1
 _BACK = "(?:退货退款|退款|退费|退货|退票|退药|退号|退单)"
 _UNPAID = "(?:付款|支付|缴费|交费|收费|付费|付清|结清|缴清|缴纳|缴款|收款|结算|结账)"
 _AHEAD = "(?:预交金|预交款|预缴金|预缴款|预付款|预收款|预存款|预交费|押金|订金|定金|保证金|诚意金)"
-_GUESSED = "(?:预估|估价|估算|报价|概算|预算|询价|议价|预结算|预结|预出院|形式|预览|拟收费)"
+_GUESSED = (
+    "(?:预估|预打|预打印|预收|(?:埋单|买单|结账|收费|缴费|付款|结算)前|治疗方案|估价|估算|报价|概算|预算|询价|议价"
+    "|预结算|预结|预出院|形式|预览|拟收费)"
+)
 #: Which words before it make such a sentence a condition (未盖章不作报销凭证).
 CONDITION: Final = re.compile(r"未|无|没有|缺|涂改|手写|手工|复印|遗失|过期|逾期|如|若|否则|不盖|撕|破损|自行|超过")
 #: Words before 作废 in the legend of a stamped form, which says when it would be.
@@ -58,11 +68,21 @@ PHRASES: Final = (
         f"(?:章|专用章|标记|处理|{_BILL})?",
         f"{_THIS}(?:{_BILL}|联|页)(?:已经?)?(?:失效|无效)|已失效|无效{_BILL}",
         "(?:订单|交易|付款|支付|预约|挂号|单据)?(?:状态)?(?:已被?(?:系统|买家|卖家|商家|用户)?(?:取消|关闭|撤销|撤单)|取消成功)",
-        "(?:订单|交易|支付|付款)(?:关闭|取消|失败|撤销|超时)|(?:订单|交易)?(?:超时|自动|系统)(?:关闭|取消)|(?:超时未(?:支付|付款)|支付超时)(?:,?(?:订单)?(?:已)?(?:取消|关闭))?",
+        "(?:订单|交易|支付|付款)(?:关闭|取消|失败|撤销|超时)|(?:订单|交易)?(?:超时|自动|系统)(?:关闭|取消)|(?:超时未(?:支付|付款)"
+        "|支付超时)(?:,?(?:订单)?(?:已)?(?:取消|关闭))?",
         f"{_VOIDED}(?: (?:COPY|{_SALE}))?(?: ONLY)?|POST[ -]?VOID|(?:SALE |PAYMENT )?REVERSAL|NULL AND VOID",
         f"{_SALE}S? (?:IS |WAS |HAS BEEN |STATUS )?(?:{_VOIDED}|CANCELL?ED|REVERSED|DECLINED|FAILED|ABORTED)",
         f"(?:THIS )?{_SALE}S? (?:IS |WAS |HAS BEEN )?(?:NULL|INVALID)|CANCELL?ED(?: {_SALE})?",
         "(?:CARD |PAYMENT )(?:DECLINED|REJECTED|REFUSED)",
+        f"(?:{_THIS}|本次|此次)(?:{_BILL}|交易|收费|结算|订单|支付)(?:已经?)?(?:失效|无效|取消|撤销|作废|关闭)",
+        "(?:交易|支付|付款|扣款|收款)(?:未成功|异常|已?失败|被拒绝?)",
+        f"{_NO_RULE}(?:\\S+ ){{0,4}}(?:VOIDED|CANCELL?ED|REVERSED|NULLIFIED|ANNULLED"
+        f"|RESCINDED)(?: (?!0\\b)\\S+){{0,5}}",
+        f"{_NO_RULE}(?:VOID(?: (?!0\\b)\\S+){{1,4}}|(?:\\S+ ){{1,3}}VOID)",
+        "(?:NOT|UN)[ -]?(?:APPROVED|AUTHORI[SZ]ED)|TRANSACTION NOT (?:COMPLETED?|APPROVED|SUCCESSFUL)",
+        "(?:交易类型)?(?:消费|收款|支付|扫码|刷卡|当日|隔日|预授权(?:完成)?|交易)?撤[销单](?:交易|成功|凭证|单|小票|凭单)?",
+        f"(?:{_THIS}|本次|此次)?(?:{_BILL}|交易|订单|收费|结算|笔)?(?:已|现已|经审核)?(?:作废|撤销|注销|废止|取消)(?:原因.{{0,12}}|时间.{{0,20}}"
+        f"|人.{{0,6}})",
     ),
     _phrase("void", "line", "无效|废票|废单|NO SALE|DECLINED|REVERSED"),
     # ---- money back
@@ -78,6 +98,8 @@ PHRASES: Final = (
         "|CONFIRMATION|ADVICE|BILL|TICKET|MODE|IN PROGRESS|PENDING)",
         "(?:SALES? |MERCHANDISE |GOODS )?RETURN (?:RECEIPT|SLIP|TRANSACTION|SALE|INVOICE|NOTE|VOUCHER|BILL)",
         "CREDIT (?:NOTE|MEMO|SLIP|ADVICE)(?:[ /]TAX INVOICE)?|CHARGE ?BACK",
+        f"{_NO_RULE}(?:\\S+ ){{0,4}}REFUNDED(?: (?!0\\b)\\S+){{0,5}}|CREDIT (?:NOTE|MEMO)(?: (?:NO|NUMBER|#).*)?"
+        f"|CREDIT NOTES?",
     ),
     _phrase(
         "refund",
@@ -90,6 +112,26 @@ PHRASES: Final = (
         "title",
         f"(?:费用|预交金|押金|医保|全额|部分|现金|交易)?(?:{_BACK}|冲账|退押金|退预交金|退余款)(?:费用)?(?:申请)?{_SLIP}",
     ),
+    _phrase(
+        "refund",
+        "within",
+        r"退[费号票药款货](?:时间|日期)\s?:\s?20\d\d|退[费号票药](?:原因|操作员|经办人)\s?:\s?\w",
+        r"原(?:交易|凭证|小票|收款)(?:流水|参考|查询)?号码?\s?:\s?\w",
+    ),
+    _phrase(
+        "unpaid",
+        "within",
+        r"\b(?:PAYMENT|STATUS|PAID)\s?:\s?(?:PENDING|UNPAID|NONE|NO\b(?!\.)|NOT PAID|OPEN|DUE"
+        "|OVERDUE|OUTSTANDING|AWAITING"
+        r"|UNSETTLED)\b",
+        r"(?:是否)?已?(?:付款|支付|缴费|交费|结算|结账)(?:情况|状况|结果|标[志识]|与否)?\s?:\s?(?:未|待|否|尚未|无)",
+    ),
+    _phrase(
+        "sample",
+        "within",
+        "仅[供作](?:展示|演示|测试|培训|示范|学习|样本)|(?:示例|样本|样例|示范|演示)(?:票据|发票|收据|单据|数据|小票)",
+    ),
+    _phrase("void", "within", r"(?:作废|撤销|注销)(?:原因|时间|日期|操作员|人员?)\s?:\s?\w"),
     # ---- red letters
     _phrase(
         "negative",
@@ -112,10 +154,12 @@ PHRASES: Final = (
     _phrase(
         "copy",
         "line",
-        f"(?:(?:{_THIS}|此|本)(?:件)?(?:为|系|是))?(?:{_BILL})?(?:复印件|影印件|影本|复印|副本|抄件)|复印件与?原件(?:核对)?(?:一致|相符|无误)+",
+        f"(?:(?:{_THIS}|此|本)(?:件)?(?:为|系|是))?(?:{_BILL})?(?:复印件|影印件|影本|复印|副本|抄件|复制件|翻印件|拷贝件?|影印|扫描件|打印件副本"
+        f"|重复(?:票据|联))|复印件与?原件(?:核对)?(?:一致|相符|无误)+",
         "(?:与|同)原件(?:核对)?(?:一致|无误|相符)+",
         "(?:PHOTO ?|XEROX ?|TRUE |CERTIFIED TRUE |SCANNED |OFFICE |FILE )?COPY(?: ONLY)?",
         "COPY OF (?:THE )?(?:ORIGINAL )?(?:RECEIPT|INVOICE|BILL|ORIGINAL)",
+        r"(?:THIS IS A )?DUPLICATE(?:\W+\w+){1,4}|THIS IS A COPY(?:\W+\w+){0,4}|(?:NOT|NON)[ -]?(?:THE |AN )?ORIGINAL",
         "(?:RECEIPT|INVOICE|BILL) COPY|FACSIMILE",
         "DUPLICATE(?: (?:COPY|RECEIPT|BILL|INVOICE|SLIP|TICKET|PRINT|TAX INVOICE))?",
     ),
@@ -153,8 +197,16 @@ PHRASES: Final = (
         "(?:DRAFT|PROVISIONAL|INTERIM|PRELIMINARY|TEMPORARY|PRE) ?-?(?:INVOICE|BILL|RECEIPT|COPY|CHECK)",
         "THIS IS (?:ONLY )?AN? (?:ESTIMATE|QUOTATION|QUOTE|PRO[- ]?FORMA(?: INVOICE)?|DRAFT)(?: ONLY)?",
         "(?:预估|估计|估算)(?:价格?|费用|金额|总价)",
+        "(?:PRE-?|PROVISIONAL |INTERIM |PREVIEW |TEMPORARY )(?:BILL|CHECK|RECEIPT|INVOICE)|BILL PREVIEW"
+        "|CHECK PREVIEW|PRE-?BILLING|(?:BEFORE|PRIOR TO) PAYMENT"
+        "|(?:BILL|CHECK) BEFORE PAYMENT|BILL REQUEST|PRE-?SETTLEMENT|UNSETTLED BILL|ORDER (?:SLIP|CHIT"
+        "|CONFIRMATION ONLY)|NOT A FINAL BILL",
     ),
-    _phrase("estimate", "line", "报价|估价|预估|预结算|草稿|草案|初稿|未审核|DRAFT|NOT FINAL"),
+    _phrase(
+        "estimate",
+        "line",
+        "报价|估价|预估|预结算|预结|预打|预打单|预览|草稿|草案|初稿|未审核|未审|待审核|点菜单|DRAFT|NOT FINAL",
+    ),
     # ---- money that is still owed
     _phrase(
         "unpaid",
@@ -163,12 +215,25 @@ PHRASES: Final = (
         f"{_UNPAID}未(?:完成|成功)|(?:待{_UNPAID}|欠费|催缴|催款|缴费通知|付款通知){_SLIP}|欠费未[缴结]",
         "UNPAID(?: (?:BILL|INVOICE|ORDER))?|NOT (?:YET )?PAID|(?:BILL|INVOICE|ORDER) (?:IS )?(?:UNPAID|NOT PAID)",
         "PAYMENT (?:PENDING|OUTSTANDING|OVERDUE|NOT RECEIVED|REQUIRED|REMINDER)|(?:AWAITING|PENDING) PAYMENT|PAY LATER",
+        "(?:NOTICE|STATEMENT) OF ARREARS|(?:ACCOUNT )?(?:IN )?ARREARS(?: NOTICE)?|(?:OVERDUE|ARREARS|COLLECTION"
+        "|DUNNING|DEMAND|DISCONNECTION) (?:NOTICE|LETTER"
+        "|ACCOUNT|STATEMENT|BILL|INVOICE|BALANCE|AMOUNT)|PAYMENT (?:DUE|DEMAND)|(?:NOT YET|UN) ?SETTLED"
+        "|OPEN (?:CHECK|TAB|BILL|TABLE|ORDER)|BALANCE (?:OUTSTANDING|OVERDUE)",
+        f"(?:尚|还|仍)?(?:未|待)(?:结清|付清|缴清|还清|到账|入账|确认收款|收讫)|未(?:埋单|买单|结单)|(?:先诊疗后付费|后付费|记账|赊欠|欠付|拖欠"
+        f"|逾期未[付缴还结])(?:{_BILL})?",
     ),
     _phrase(
         "unpaid",
         "line",
         "欠费|欠款|挂账|挂单|赊账|赊销|记账未付",
         "OVERDUE|PAST DUE|OUTSTANDING|PENDING|FINAL NOTICE|REMINDER NOTICE|ON HOLD",
+    ),
+    _phrase(
+        "unpaid",
+        "title",
+        "(?:住院|门诊|出院|医疗|患者|病人|费用|预交金|医药费|诊疗)*(?:(?:欠费|欠款|催缴|催款|催费|催收|待缴费?|待付款?|缴费|交费|付款|补缴|续缴|缴款|收费)(?:费用?|款项?|预交金)?"
+        "(?:通知|提醒|提示|告知|催告|催缴|催款)+(?:单|书|函|表)?|(?:欠费|欠款|待缴费?|待付款|待结算|未结算|未缴费|未付款|挂账|催缴|催款|催费)(?:费用?)?(?:账单|单据?"
+        "|清单|明细单?|证明|说明|通知|函))",
     ),
     _phrase(
         "deposit",
@@ -216,7 +281,12 @@ AMOUNT_LABELS: Final = (
         "(?:应|实|已|本次)?退(?:款|费|货|还)?(?:总)?(?:金额|合计|总额|现金)|退款成功|已退款|退货退款",
     ),
     _phrase("void", "within", rf"\b{_VOIDED}\b|\bCANCELL?ED\b"),
-    _phrase("unpaid", "within", r"\bUNPAID\b|\bNOT PAID\b|\bOUTSTANDING\b|欠费|欠款|未付|未缴|挂账|待付|待缴|尚欠"),
+    _phrase(
+        "unpaid",
+        "within",
+        r"\bUNPAID\b|\bNOT PAID\b|\bOUTSTANDING\b|\bARREARS\b|\bOVERDUE\b|\b(?:AMOUNT|BALANCE) OW(?:ED|ING)\b|欠费"
+        r"|欠款|未付|未缴|未结|挂账|待付|待缴|待支付|尚欠|(?:还|仍|尚)需(?:支付|缴纳|付款)",
+    ),
     _phrase(
         "estimate",
         "within",
@@ -226,23 +296,9 @@ AMOUNT_LABELS: Final = (
 #: What is still owed, up to its amount, which may be a part of the total; not points, nor what the state insurance
 #: pays later, nor the amount of another label.
 OWED: Final = re.compile(
-    r"(?:\b(?:UNPAID|OUTSTANDING)\b|(?<!医保)(?<!统筹)(?:欠费|欠款|尚欠))"
-    rf"(?:\s?(?:金额|合计|BALANCE|AMOUNT|AMT|DUE))?\W*?(?:{SIGN})?\s{{0,2}}(?=\d)",
-    re.IGNORECASE,
-)
-#: States of an order that was paid. The first state on the page is that of the whole order.
-PAID_STATES: Final = re.compile(
-    "交易(?:成功|完成|已完成)|(?:订单)?已?完成|已?签收(?:成功)?|(?:等?待|等待)(?:收货|发货|评价|取件|使用|卖家发货|商家发货|自提)"
-    "|(?:(?:卖家|商家|仓库|包裹)?已(?:发货|出库|发出|揽收|收货|送达|评价|付款|支付|使用|自提|揽件))"
-    "|(?:付款|支付|下单|购买)成功|运输中|派送中|配送中|(?:买家|您)已付款"
-    "|(?:ORDER )?(?:COMPLETED?|DELIVERED|SHIPPED|PAID|DISPATCHED)",
-    re.IGNORECASE,
-)
-#: Anything of an order's page that shows that it was paid, besides its state.
-PAID_SIGNS: Final = re.compile(
-    "实付|实际(?:支付|付款)|已付|(?:付款|支付)(?:时间|日期|方式|金额|成功|流水|宝)|合计支付|微信|花呗|白条|银行卡|云闪付|成交"
-    "|交易(?:时间|流水|成功|完成|快照)|发货|物流|签收|收货|送达|评价|售后|发票|包裹|快递"
-    r"|\bPAID\b|PAYMENT METHOD|\bVISA\b|MASTERCARD|PAYPAL|DELIVERED|SHIPPED",
+    r"(?:\b(?:UNPAID|OUTSTANDING|ARREARS|OVERDUE|(?:AMOUNT|BALANCE) OW(?:ED|ING))\b"
+    r"|(?<!医保)(?<!统筹)(?:欠费|欠款|尚欠|余欠|未付|未缴|未结|待付|待缴|(?:还|仍|尚)需(?:支付|缴纳|付款)|剩余(?:应付|未付|未缴)))"
+    rf"(?:\s?(?:金额|合计|费用|款项?|BALANCE|AMOUNT|AMT|DUE|TOTAL))?\W*?(?:{SIGN})?\s{{0,2}}(?=\d)",
     re.IGNORECASE,
 )
 #: Words that a stamp may say in the middle of its other print.
@@ -255,18 +311,15 @@ STAMPED: Final = (
     _phrase("unpaid", "within", "未[付缴交](?:款|费)|未收款|未结算|欠费", r"\bUNPAID\b"),
     _phrase("negative", "within", "红冲|冲红|冲销"),
 )
-#: States of orders and payments, to tell the tabs of an app from one state.
-STATES: Final = re.compile(
-    f"{PAID_STATES.pattern}|(?:全部|待付款|待支付|退款/?售后|退换/?售后|已取消|评价|我的|售后|已退款)", re.IGNORECASE
-)
 #: The end of a row whose sentence goes on in the next.
 GOES_ON: Final = re.compile(
-    r"\b(?:NO|NOT|STRICTLY|FOR|OR|AND|WITHOUT|ANY|IF|WILL|BE|TO|THE|A|AN|IN|OF|ON|WITH|CAN|CANNOT|MAY|SHALL|ARE|IS)\W*$"
+    r"\b(?:NO|NOT|STRICTLY|FOR|OR|AND|WITHOUT|ANY|IF|WILL|BE|TO|THE|A|AN|IN|OF|ON|WITH|CAN|CANNOT|MAY|SHALL|ARE"
+    r"|IS)\W*$"
     "|[,、，]$|(?:不予?|概不|不得|如需|若|或|及|和|请|凭|可)$",
     re.IGNORECASE,
 )
-#: Traditional characters in those words, and their simplified forms.
+#: Traditional characters in those words, and their simplified forms; then characters that are read for others.
 SIMPLIFIED: Final = str.maketrans(
-    "廢報價單預費樣複據憑證銷僅參試訂關閉貨結帳賬紅沖負狀態無訓練聯對額繳還為處貳參陸圓萬億餘發",
-    "废报价单预费样复据凭证销仅参试订关闭货结账账红冲负状态无训练联对额缴还为处贰叁陆圆万亿余发",
+    "廢報價單預費樣複據憑證銷僅參試訂關閉貨結帳賬紅沖負狀態無訓練聯對額繳還為處貳參陸圓萬億餘發己巳末侍忖咸閒闲",
+    "废报价单预费样复据凭证销仅参试订关闭货结账账红冲负状态无训练联对额缴还为处贰叁陆圆万亿余发已已未待付成闭闭",
 )

@@ -143,7 +143,8 @@ Standing = Literal[
     "training",
     "statement",  # of an account, which lists bills
     "no_voucher",  # says itself that it is no receipt
-    "unshown",  # an order of which the page does not show that it was paid
+    "unstated",  # the page of an app on which no state was read that means paid
+    "unshown",  # nothing on the page shows that it was paid
 ]
 #: How a standing was told: from words in print, from a stamp, from the sign of an amount, from an amount in capitals.
 ToldBy = Literal["words", "stamp", "sign", "capitals"]
