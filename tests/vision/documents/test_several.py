@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 
 from vision.documents.kinds.catalogue import load_catalogue
-from vision.documents.several import several_papers
+from vision.documents.several import second_paper
 from vision.documents.text.page import PageText, TextLine
 
 TODAY = date(2026, 11, 22)
@@ -65,7 +65,7 @@ def told(*blocks: Sequence[TextLine]) -> str:
         for line in every
     )
     width, height = (round(max(corner[axis] for line in moved for corner in line.corners)) + 30 for axis in (0, 1))
-    return several_papers(PageText(width, height, moved, "test@0"), TODAY, load_catalogue())
+    return second_paper(PageText(width, height, moved, "test@0"), TODAY, load_catalogue()).kinds
 
 
 PAIRS = [(ENGLISH, CAFE), (CAFE, GERMAN), (CHINESE, VET), (ENGLISH, CHINESE), (VET, CAFE)]
