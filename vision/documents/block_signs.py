@@ -11,21 +11,21 @@ from typing import Final, Literal
 
 import numpy as np
 
+from vision.documents.blocks import Mask
 from vision.documents.fields import receipt
 from vision.documents.text.layout import Row, rows_of
 from vision.documents.text.normalise import amounts, dates, plain
 from vision.documents.text.page import PageText
+from vision.documents.text.sum_words import words
 
-# Totals in the languages of papers that travellers bring; their amounts stand in the same row.
+# Their amounts stand in the same row.
 TOTAL: Final = re.compile(
-    r"小\s?写|价税合计|实[付收]|应[付收]"
-    r"|(?<![\u4e00-\u9fff])(?:金额|费用)?(?:合\s{0,3}[计計]|[总總共]\s{0,3}[计計额額]|总[金费][额用])"
-    r"|(?<!SUB)(?<!SUB[ -])\bT[O0]TA[LI]"
-    r"|\b(?:TOTALE|SUMME|GESAMT\w*|MONTANT|IMPORTE|ИТОГО|TOPLAM|RAZEM|AMOUNT\s(?:DUE|PAID|PAYABLE)|BALANCE\sDUE)\b|합계|총액|รวม",
+    rf"小\s?写|实[付收]|总费用|(?<!SUB)(?<!SUB[ -])\bT[O0]TA[LI]|\bAMOUNT\sPAID\b|{words('due')}"
+    rf"|(?<![\u4e00-\u9fff])(?:金额|费用)?(?:{words('total')})",
     re.IGNORECASE,
 )
 _NO_TOTAL: Final = re.compile(
-    r"SUB\s?-?\s?TOTAL|小计|TOTAL\s*(?:QTY|QUANTITY|ITEM|PCS|SAVING|DISC|GST|TAX|POINT)|(?:QTY|ITEMS?|GST|TAX)\s?TOTAL",
+    rf"{words('sub')}|(?:QTY|ITEMS?|GST|TAX)\s?TOTAL|TOTAL\s*(?:QTY|QUANTITY|ITEM|PCS|SAVING|DISC|GST|TAX|POINT)",
     re.IGNORECASE,
 )
 _BIRTH: Final = re.compile(r"出生|生日|有效期|BIRTH|EXPIR", re.IGNORECASE)
@@ -145,20 +145,12 @@ class Block:
     @cached_property
     def words(self) -> frozenset[str]:
         """Words that the form itself prints: labels before their colon, headings, titles, without figures."""
-        told = set()
-        for line in self.page.lines:
-            text = re.sub(r"\s+", "", plain(line.text))
-            label = re.split(r"[:;|]", text, maxsplit=1)[0]
-            if 2 <= len(label) <= _WORD_MAX and not re.search(r"\d", label) and _letters(label) >= 2:
-                told.add(label.upper())
-        return frozenset(told)
+        return frozenset(word for line in self.page.lines if (word := form_word(plain(line.text))))
 
     @cached_property
     def values(self) -> frozenset[str]:
         """Figures of at least three digits, as printed."""
-        return frozenset(
-            re.sub(r"\D", "", match[0]) for line in self.page.lines for match in _FIGURES.finditer(plain(line.text))
-        )
+        return frozenset(figure for line in self.page.lines for figure in figures(plain(line.text)))
 
     @cached_property
     def payees(self) -> frozenset[str]:
@@ -197,6 +189,19 @@ class Block:
         return (self.head >= 0) + bool(self.dates) + bool(self.numbers) + self.foot
 
 
+def form_word(text: str) -> str:
+    """Return the word that a form prints in a line, which went through `plain`: its label before a colon, a heading or
+    title without figures; "" if it is none."""
+    label = re.split(r"[:;|]", re.sub(r"\s+", "", text), maxsplit=1)[0]
+    fits = 2 <= len(label) <= _WORD_MAX and not re.search(r"\d", label) and _letters(label) >= 2
+    return label.upper() if fits else ""
+
+
+def figures(text: str) -> list[str]:
+    """Return the digits of every figure of at least three in a line that went through `plain`."""
+    return [re.sub(r"\D", "", match[0]) for match in _FIGURES.finditer(text)]
+
+
 def _letters(text: str) -> int:
     return sum(character.isalpha() for character in text)
 
@@ -219,13 +224,53 @@ def signs(first: Block, second: Block, limits: SignLimits = SIGN_LIMITS) -> Mapp
         "payees": _apart(first.payees, second.payees),
         "heads": int(first.titled and second.titled),
         "feet": int(first.foot and second.foot),
-        "form": 3 * (twice and share >= limits.form_ratio_min) or int(twice and share >= limits.half_form_ratio_min),
+        "form": _form(share if twice else 0.0, limits),
         "print": int(
             sizes[1] > limits.size_ratio_min * sizes[0]
             or abs(first.fall_degrees - second.fall_degrees) > limits.fall_degrees_min
         ),
     }
     return {sign: weight for sign, weight in weighed.items() if weight}
+
+
+class LineSigns:
+    """What each line of a page has of a paper of its own, to tell at which cuts it is worth to look closer."""
+
+    def __init__(self, page: PageText, titles: re.Pattern[str]) -> None:
+        texts = [plain(line.text) for line in page.lines]
+
+        def flags(*patterns: re.Pattern[str]) -> Mask:
+            return np.array([any(pattern.search(text) for pattern in patterns) for text in texts], dtype=bool)
+
+        self.titled, self.summed, self.numbered, self.foot = flags(titles), flags(TOTAL), flags(NUMBER), flags(FOOT)
+        self._heads = self.titled | flags(_HOUSE)
+        self._words = [form_word(text) for text in texts]
+        self._days = [
+            {day for _start, _end, day in dates(text)} if not _BIRTH.search(text) else set[date]() for text in texts
+        ]
+        self.dated = np.array([bool(days) for days in self._days], dtype=bool)
+
+    def most(self, first: Mask, second: Mask, limits: SignLimits = SIGN_LIMITS) -> int:
+        """Return what the signs of two blocks can weigh at most, their print and readings aside."""
+
+        def both(flags: Mask) -> bool:
+            return bool(flags[first].any() and flags[second].any())
+
+        words = [{self._words[at] for at in np.flatnonzero(side)} - {""} for side in (first, second)]
+        share = _share(*words) if len(words[0] & words[1]) >= limits.form_words_min else 0.0
+        days = [set().union(*(self._days[at] for at in np.flatnonzero(side))) for side in (first, second)]
+        return (
+            2 * both(self.summed)
+            + _apart(*days)
+            + 2 * both(self.numbered)
+            + 2 * both(self._heads)
+            + both(self.foot)
+            + _form(share, limits)
+        )
+
+
+def _form(share: float, limits: SignLimits) -> int:
+    return 3 * (share >= limits.form_ratio_min) or int(share >= limits.half_form_ratio_min)
 
 
 def copies(first: Block, second: Block, limits: SignLimits = SIGN_LIMITS) -> bool:

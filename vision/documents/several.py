@@ -19,11 +19,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vision.documents.block_signs import FOOT, NUMBER, TOTAL, Block, Sign, copies, signs
+from vision.documents.block_signs import Block, LineSigns, Sign, copies, signs
 from vision.documents.blocks import Cut, Mask, cuts, part
 from vision.documents.kinds.catalogue import Catalogue
 from vision.documents.parse import parse
-from vision.documents.text.normalise import dates, plain
 from vision.documents.text.page import UNKNOWN, PageText, PaperReading, RefusedField, TextLine
 
 #: The beginning of the reason why no field of a page is relied on.
@@ -33,13 +32,14 @@ DOUBT: Final = "another paper may be in the picture: "
 @dataclass(frozen=True, slots=True)
 class TwoPapersLimits:
     """Weights of signs (`vision.documents.block_signs`) at one cut from which there are two papers, and from which a
-    person looks. looked_at_max: cuts of one direction that are looked at, the widest gaps first. Measured by
-    `benchmarks.two_papers`.
+    person looks. layout_min: of those of the layout, from which the blocks are read as papers. readings_max: at
+    the cuts with most signs, as a reading costs 15 ms. Measured by `benchmarks.two_papers`.
     """
 
     told_min: int = 6
     doubted_min: int = 4
-    looked_at_max: int = 20
+    layout_min: int = 2
+    readings_max: int = 8
 
 
 LIMITS: Final = TwoPapersLimits()
@@ -73,22 +73,18 @@ def second_paper(
     pixels of the page), where outlines were found.
     """
     titles = re.compile("|".join(f"(?:{kind.title})" for kind in catalogue.values()), re.IGNORECASE)
-    texts = [plain(line.text) for line in page.lines]
-    titled = np.array([titles.search(text) is not None for text in texts], dtype=bool)
-    summed = np.array([TOTAL.search(text) is not None for text in texts], dtype=bool)
-    marked = np.array([bool(NUMBER.search(text) or FOOT.search(text) or dates(text)) for text in texts], dtype=bool)
+    lines = LineSigns(page, titles)
+    marked = lines.numbered | lines.foot | lines.dated
 
     def both(flags: Mask, cut: Cut) -> bool:
         return bool(flags[cut.first].any() and flags[cut.second].any())
 
-    most: Mapping[Sign, int] = {}
-    looked_at = {"beside": 0, "above": 0}
+    promising: list[tuple[dict[Sign, int], Cut, Block, Block]] = []
     for cut in (*_in_regions(page, regions), *cuts(page)):
         if cut.direction == "turned":
             return SecondPaper(_kinds(page, cut, today, catalogue))
-        bills, papers = both(summed, cut) and both(marked, cut), both(titled, cut)
-        looked_at[cut.direction] += 1
-        if not bills and not papers and looked_at[cut.direction] > limits.looked_at_max:
+        bills, papers = both(lines.summed, cut) and both(marked, cut), both(lines.titled, cut)
+        if not bills and not papers and lines.most(cut.first, cut.second) < limits.layout_min:
             continue
         first, second = Block(part(page, cut.first), titles), Block(part(page, cut.second), titles)
         if copies(first, second):
@@ -96,11 +92,15 @@ def second_paper(
         if bills and _two_bills(cut, first, second):
             return SecondPaper(_kinds(page, cut, today, catalogue))
         weighed = dict(signs(first, second))
-        if papers or sum(weighed.values()) >= limits.doubted_min - _BY_READING_MAX:
-            readings = [parse(block.page, today, catalogue) for block in (first, second)]
-            if papers and all(_whole(reading, catalogue) for reading in readings) and _differ(*readings):
-                return SecondPaper(f"{readings[0].kind} and {readings[1].kind}")
-            weighed |= _by_reading(*readings, catalogue)
+        if papers or sum(weighed.values()) >= limits.layout_min:
+            promising.append((weighed, cut, first, second))
+    most: Mapping[Sign, int] = {}
+    promising.sort(key=lambda each: -sum(each[0].values()))
+    for weighed, cut, first, second in promising[: limits.readings_max]:
+        readings = [parse(block.page, today, catalogue) for block in (first, second)]
+        if both(lines.titled, cut) and all(_whole(reading, catalogue) for reading in readings) and _differ(*readings):
+            return SecondPaper(f"{readings[0].kind} and {readings[1].kind}")
+        weighed |= _by_reading(*readings, catalogue)
         if sum(weighed.values()) >= limits.told_min:
             return SecondPaper(_kinds(page, cut, today, catalogue))
         most = max(most, weighed, key=lambda each: sum(each.values()))
