@@ -50,7 +50,7 @@ _ALONE_MAX: Final = 24  # characters of a row that only names a sum
 
 
 #: A sign that two blocks are two papers: by what differs, or by what both have though a paper has it once.
-Sign = Literal["totals", "days", "numbers", "payees", "heads", "feet", "form", "fields", "kinds", "print"]
+Sign = Literal["totals", "days", "numbers", "payees", "heads", "feet", "form", "fields", "kinds", "print", "edges"]
 
 
 @dataclass(frozen=True, slots=True)

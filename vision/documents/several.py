@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vision.documents.block_signs import Block, LineSigns, Sign, copies, signs
+from vision.documents.blocks import LIMITS as CUT_LIMITS
 from vision.documents.blocks import Cut, Mask, cuts, part
 from vision.documents.kinds.catalogue import Catalogue
 from vision.documents.parse import parse
@@ -80,11 +81,13 @@ def second_paper(
         return bool(flags[cut.first].any() and flags[cut.second].any())
 
     promising: list[tuple[dict[Sign, int], Cut, Block, Block]] = []
-    for cut in (*_in_regions(page, regions), *cuts(page)):
+    outlined = tuple(_in_regions(page, regions))
+    for cut in (*outlined, *cuts(page)):
         if cut.direction == "turned":
             return SecondPaper(_kinds(page, cut, today, catalogue))
         bills, papers = both(lines.summed, cut) and both(marked, cut), both(lines.titled, cut)
-        if not bills and not papers and lines.most(cut.first, cut.second) < limits.layout_min:
+        edges = _EDGES if cut in outlined else 0
+        if not bills and not papers and lines.most(cut.first, cut.second) + edges < limits.layout_min:
             continue
         first, second = Block(part(page, cut.first), titles), Block(part(page, cut.second), titles)
         if copies(first, second):
@@ -92,6 +95,8 @@ def second_paper(
         if bills and _two_bills(cut, first, second):
             return SecondPaper(_kinds(page, cut, today, catalogue))
         weighed = dict(signs(first, second))
+        if edges:
+            weighed["edges"] = edges
         if papers or sum(weighed.values()) >= limits.layout_min:
             promising.append((weighed, cut, first, second))
     most: Mapping[Sign, int] = {}
@@ -107,6 +112,7 @@ def second_paper(
     return SecondPaper(doubt=", ".join(most)) if sum(most.values()) >= limits.doubted_min else SecondPaper()
 
 
+_EDGES: Final = 2  # weight of two outlines that stand out from their background: the cards of an app do, too
 _BY_READING_MAX: Final = 3  # what a reading of the two blocks adds at most
 
 
@@ -178,7 +184,7 @@ def _in_regions(page: PageText, regions: Sequence[npt.NDArray[np.float32]]) -> I
         for region in regions
     ]
     for first, second in combinations(inside, 2):
-        if first.any() and second.any():
+        if min(int(first.sum()), int(second.sum())) >= CUT_LIMITS.lines_min:
             yield Cut(first, second, "beside")
 
 
