@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final, Literal
 
 import numpy as np
@@ -46,6 +46,7 @@ _HEAD_ROWS_MAX: Final = 8
 _LETTERS_MIN: Final = 4
 _WORD_MAX: Final = 14
 _FIGURES: Final = re.compile(r"\d(?:[\d.,:/-]*\d){2,}")
+_LINES_KEPT: Final = 2048  # of a page, whose lines are in many blocks
 _ALONE_MAX: Final = 24  # characters of a row that only names a sum
 
 
@@ -57,7 +58,7 @@ Sign = Literal["totals", "days", "numbers", "payees", "heads", "feet", "form", "
 class SignLimits:
     """Limits of the signs, all measured on pairs and single papers of `benchmarks.two_papers`.
 
-    form_words_min: words of a form that both blocks print. form_ratio_min: share of the smaller block's words that the
+    form_words_min, form_values_min: words of a form that both blocks print, and figures that fill each. form_ratio_min: share of the smaller block's words that the
     other prints too; half_form_ratio_min: for half as strong a sign, as a form for two parties names both alike.
     same_values_ratio_max: share of its figures that the other prints too; with more of them they are copies of one
     bill, or a bill and its stub. size_ratio_min, fall_degrees_min: by how much the print of two papers differs in size
@@ -65,6 +66,7 @@ class SignLimits:
     """
 
     form_words_min: int = 4
+    form_values_min: int = 3
     form_ratio_min: float = 0.5
     half_form_ratio_min: float = 0.3
     same_values_ratio_max: float = 0.4
@@ -145,12 +147,12 @@ class Block:
     @cached_property
     def words(self) -> frozenset[str]:
         """Words that the form itself prints: labels before their colon, headings, titles, without figures."""
-        return frozenset(word for line in self.page.lines if (word := form_word(plain(line.text))))
+        return frozenset(word for line in self.page.lines if (word := form_word(line.text)))
 
     @cached_property
     def values(self) -> frozenset[str]:
         """Figures of at least three digits, as printed."""
-        return frozenset(figure for line in self.page.lines for figure in figures(plain(line.text)))
+        return frozenset(figure for line in self.page.lines for figure in figures(line.text))
 
     @cached_property
     def payees(self) -> frozenset[str]:
@@ -189,17 +191,19 @@ class Block:
         return (self.head >= 0) + bool(self.dates) + bool(self.numbers) + self.foot
 
 
+@lru_cache(maxsize=_LINES_KEPT)
 def form_word(text: str) -> str:
-    """Return the word that a form prints in a line, which went through `plain`: its label before a colon, a heading or
-    title without figures; "" if it is none."""
-    label = re.split(r"[:;|]", re.sub(r"\s+", "", text), maxsplit=1)[0]
+    """Return the word that a form prints in a line: its label before a colon, a heading or title without figures; "" if
+    it is none."""
+    label = re.split(r"[:;|]", re.sub(r"\s+", "", plain(text)), maxsplit=1)[0]
     fits = 2 <= len(label) <= _WORD_MAX and not re.search(r"\d", label) and _letters(label) >= 2
     return label.upper() if fits else ""
 
 
-def figures(text: str) -> list[str]:
-    """Return the digits of every figure of at least three in a line that went through `plain`."""
-    return [re.sub(r"\D", "", match[0]) for match in _FIGURES.finditer(text)]
+@lru_cache(maxsize=_LINES_KEPT)
+def figures(text: str) -> tuple[str, ...]:
+    """Return the digits of every figure of at least three in a line."""
+    return tuple(re.sub(r"\D", "", match[0]) for match in _FIGURES.finditer(plain(text)))
 
 
 def _letters(text: str) -> int:
@@ -215,7 +219,8 @@ def signs(first: Block, second: Block, limits: SignLimits = SIGN_LIMITS) -> Mapp
     if copies(first, second, limits):
         return {}
     words, share = first.words & second.words, _share(first.words, second.words)
-    twice = len(words) >= limits.form_words_min
+    filled = min(len(first.values), len(second.values)) >= limits.form_values_min
+    twice = filled and len(words) >= limits.form_words_min
     sizes = sorted((first.size_px, second.size_px))
     weighed: Mapping[Sign, int] = {
         "totals": 2 * _apart(first.totals, second.totals),

@@ -33,14 +33,16 @@ DOUBT: Final = "another paper may be in the picture: "
 @dataclass(frozen=True, slots=True)
 class TwoPapersLimits:
     """Weights of signs (`vision.documents.block_signs`) at one cut from which there are two papers, and from which a
-    person looks. layout_min: of those of the layout, from which the blocks are read as papers. readings_max: at
-    the cuts with most signs, as a reading costs 15 ms. Measured by `benchmarks.two_papers`.
+    person looks. layout_min: of those of the layout, from which the blocks are read as papers. cuts_max,
+    readings_max: at so many cuts blocks are compared and read, those first that could show most; a reading costs 40 ms.
+    Measured by `benchmarks.two_papers`.
     """
 
     told_min: int = 6
     doubted_min: int = 4
     layout_min: int = 2
-    readings_max: int = 8
+    cuts_max: int = 24
+    readings_max: int = 5
 
 
 LIMITS: Final = TwoPapersLimits()
@@ -82,12 +84,14 @@ def second_paper(
 
     promising: list[tuple[dict[Sign, int], Cut, Block, Block]] = []
     outlined = tuple(_in_regions(page, regions))
-    for cut in (*outlined, *cuts(page)):
-        if cut.direction == "turned":
-            return SecondPaper(_kinds(page, cut, today, catalogue))
+    every = [*outlined, *cuts(page)]
+    turned = next((cut for cut in every if cut.direction == "turned"), None)
+    if turned is not None:
+        return SecondPaper(_kinds(page, turned, today, catalogue))
+    could_show = [(lines.most(cut.first, cut.second) + _EDGES * (cut in outlined), cut) for cut in every]
+    for could, cut in sorted(could_show, key=lambda each: -each[0])[: limits.cuts_max]:
         bills, papers = both(lines.summed, cut) and both(marked, cut), both(lines.titled, cut)
-        edges = _EDGES if cut in outlined else 0
-        if not bills and not papers and lines.most(cut.first, cut.second) + edges < limits.layout_min:
+        if not bills and not papers and could < limits.layout_min:
             continue
         first, second = Block(part(page, cut.first), titles), Block(part(page, cut.second), titles)
         if copies(first, second):
@@ -95,8 +99,8 @@ def second_paper(
         if bills and _two_bills(cut, first, second):
             return SecondPaper(_kinds(page, cut, today, catalogue))
         weighed = dict(signs(first, second))
-        if edges:
-            weighed["edges"] = edges
+        if cut in outlined:
+            weighed["edges"] = _EDGES
         if papers or sum(weighed.values()) >= limits.layout_min:
             promising.append((weighed, cut, first, second))
     most: Mapping[Sign, int] = {}
