@@ -58,11 +58,11 @@ Sign = Literal["totals", "days", "numbers", "payees", "heads", "feet", "form", "
 class SignLimits:
     """Limits of the signs, all measured on pairs and single papers of `benchmarks.two_papers`.
 
-    form_words_min, form_values_min: words of a form that both blocks print, and figures that fill each. form_ratio_min: share of the smaller block's words that the
-    other prints too; half_form_ratio_min: for half as strong a sign, as a form for two parties names both alike.
-    same_values_ratio_max: share of its figures that the other prints too; with more of them they are copies of one
-    bill, or a bill and its stub. size_ratio_min, fall_degrees_min: by how much the print of two papers differs in size
-    and in fall.
+    form_words_min, form_values_min: words of a form that both blocks print, and figures that fill each. form_ratio_min:
+    share of the smaller block's words that the other prints too; half_form_ratio_min: for half as strong a sign, as a
+    form for two parties names both alike. same_values_ratio_max: share of its figures that the other prints too; with
+    more of them they are copies of one bill, or a bill and its stub. size_ratio_min, fall_degrees_min: by how much the
+    print of two papers differs in size and in fall.
     """
 
     form_words_min: int = 4
