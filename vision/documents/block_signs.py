@@ -46,6 +46,7 @@ _HEAD_ROWS_MAX: Final = 8
 _LETTERS_MIN: Final = 4
 _WORD_MAX: Final = 14
 _FIGURES: Final = re.compile(r"\d(?:[\d.,:/-]*\d){2,}")
+_LABELLED: Final = re.compile(r"[^\W\d]\s?:\s?\w")
 _LINES_KEPT: Final = 2048  # of a page, whose lines are in many blocks
 _ALONE_MAX: Final = 24  # characters of a row that only names a sum
 
@@ -60,16 +61,19 @@ class SignLimits:
 
     form_words_min, form_values_min: words of a form that both blocks print, and figures that fill each. form_ratio_min:
     share of the smaller block's words that the other prints too; half_form_ratio_min: for half as strong a sign, as a
-    form for two parties names both alike. same_values_ratio_max: share of its figures that the other prints too; with
-    more of them they are copies of one bill, or a bill and its stub. size_ratio_min, fall_degrees_min: by how much the
-    print of two papers differs in size and in fall.
+    form for two parties names both alike. same_values_min, same_values_ratio_max: figures that both print, and their
+    share; with more of them they are copies of one bill, or a bill and its stub. lines_ratio_min: share of the lines
+    that the smaller block has; with less it is the head or foot of the other. size_ratio_min, fall_degrees_min: by how
+    much the print of two papers differs in size and in fall.
     """
 
     form_words_min: int = 4
     form_values_min: int = 3
     form_ratio_min: float = 0.5
     half_form_ratio_min: float = 0.3
+    same_values_min: int = 2
     same_values_ratio_max: float = 0.4
+    lines_ratio_min: float = 0.2
     size_ratio_min: float = 1.25
     fall_degrees_min: float = 1.5
 
@@ -151,8 +155,9 @@ class Block:
 
     @cached_property
     def values(self) -> frozenset[str]:
-        """Figures of at least three digits, as printed."""
-        return frozenset(figure for line in self.page.lines for figure in figures(line.text))
+        """Figures of at least three digits, and whole lines that give a label its value."""
+        told = {figure for line in self.page.lines for figure in figures(line.text)}
+        return frozenset(told | {line.text for line in self.page.lines if _LABELLED.search(plain(line.text))})
 
     @cached_property
     def payees(self) -> frozenset[str]:
@@ -202,8 +207,9 @@ def form_word(text: str) -> str:
 
 @lru_cache(maxsize=_LINES_KEPT)
 def figures(text: str) -> tuple[str, ...]:
-    """Return the digits of every figure of at least three in a line."""
-    return tuple(re.sub(r"\D", "", match[0]) for match in _FIGURES.finditer(plain(text)))
+    """Return the digits of every figure of at least three in a line, years aside."""
+    every = (re.sub(r"\D", "", match[0]) for match in _FIGURES.finditer(plain(text)))
+    return tuple(digits for digits in every if not re.fullmatch(r"(?:19|20)\d\d", digits))
 
 
 def _letters(text: str) -> int:
@@ -219,14 +225,16 @@ def signs(first: Block, second: Block, limits: SignLimits = SIGN_LIMITS) -> Mapp
     if copies(first, second, limits):
         return {}
     words, share = first.words & second.words, _share(first.words, second.words)
-    filled = min(len(first.values), len(second.values)) >= limits.form_values_min
+    counts = sorted(len(block.page.lines) for block in (first, second))
+    large = counts[0] >= limits.lines_ratio_min * sum(counts)
+    filled = large and min(len(first.values), len(second.values)) >= limits.form_values_min
     twice = filled and len(words) >= limits.form_words_min
     sizes = sorted((first.size_px, second.size_px))
     weighed: Mapping[Sign, int] = {
         "totals": 2 * _apart(first.totals, second.totals),
-        "days": _apart(first.dates, second.dates),
-        "numbers": 2 * _apart(first.numbers, second.numbers),
-        "payees": _apart(first.payees, second.payees),
+        "days": int(_apart(first.dates, second.dates)),
+        "numbers": int(large and _apart(first.numbers, second.numbers)),
+        "payees": int(_apart(first.payees, second.payees)),
         "heads": int(first.titled and second.titled),
         "feet": int(first.foot and second.foot),
         "form": _form(share if twice else 0.0, limits),
@@ -235,6 +243,10 @@ def signs(first: Block, second: Block, limits: SignLimits = SIGN_LIMITS) -> Mapp
             or abs(first.fall_degrees - second.fall_degrees) > limits.fall_degrees_min
         ),
     }
+    if any(str(total) in second.values for total in first.totals) or any(
+        str(total) in first.values for total in second.totals
+    ):
+        weighed = {**weighed, "heads": 0, "feet": 0, "numbers": 0}  # the slip of the card has its own
     return {sign: weight for sign, weight in weighed.items() if weight}
 
 
@@ -267,7 +279,7 @@ class LineSigns:
         return (
             2 * both(self.summed)
             + _apart(*days)
-            + 2 * both(self.numbered)
+            + both(self.numbered)
             + 2 * both(self._heads)
             + both(self.foot)
             + _form(share, limits)
@@ -280,7 +292,8 @@ def _form(share: float, limits: SignLimits) -> int:
 
 def copies(first: Block, second: Block, limits: SignLimits = SIGN_LIMITS) -> bool:
     """True if the blocks state the same figures: copies of one bill, a bill and its stub or the slip of the card."""
-    return _share(first.values, second.values) > limits.same_values_ratio_max
+    same = len(first.values & second.values) >= limits.same_values_min
+    return same and _share(first.values, second.values) > limits.same_values_ratio_max
 
 
 def _apart(first: Collection[object], second: Collection[object]) -> bool:

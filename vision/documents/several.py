@@ -9,6 +9,7 @@ that is alone, make a doubt: a person looks.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -40,7 +41,7 @@ class TwoPapersLimits:
 
     told_min: int = 6
     doubted_min: int = 4
-    layout_min: int = 2
+    layout_min: int = 1
     cuts_max: int = 24
     readings_max: int = 5
 
@@ -88,8 +89,7 @@ def second_paper(
     turned = next((cut for cut in every if cut.direction == "turned"), None)
     if turned is not None:
         return SecondPaper(_kinds(page, turned, today, catalogue))
-    could_show = [(lines.most(cut.first, cut.second) + _EDGES * (cut in outlined), cut) for cut in every]
-    for could, cut in sorted(could_show, key=lambda each: -each[0])[: limits.cuts_max]:
+    for could, cut in _first_those_that_could_show_most(every, outlined, lines)[: limits.cuts_max]:
         bills, papers = both(lines.summed, cut) and both(marked, cut), both(lines.titled, cut)
         if not bills and not papers and could < limits.layout_min:
             continue
@@ -116,6 +116,19 @@ def second_paper(
     return SecondPaper(doubt=", ".join(most)) if sum(most.values()) >= limits.doubted_min else SecondPaper()
 
 
+def _first_those_that_could_show_most(
+    every: Sequence[Cut], outlined: Sequence[Cut], lines: LineSigns
+) -> list[tuple[int, Cut]]:
+    """Return the cuts with what their signs can weigh, the most first; of equal ones the widest of either direction."""
+    ranks: Counter[str] = Counter()
+    ranked = []
+    for cut in every:
+        could = lines.most(cut.first, cut.second) + _EDGES * (cut in outlined)
+        ranked.append((-could, ranks[cut.direction], len(ranked), cut))
+        ranks[cut.direction] += 1
+    return [(-less, cut) for less, _, _, cut in sorted(ranked)]
+
+
 _EDGES: Final = 2  # weight of two outlines that stand out from their background: the cards of an app do, too
 _BY_READING_MAX: Final = 3  # what a reading of the two blocks adds at most
 
@@ -126,14 +139,21 @@ def _by_reading(first: PaperReading, second: PaperReading, catalogue: Catalogue)
     if UNKNOWN in (first.kind, second.kind):
         return {}
     if first.kind != second.kind:
-        whole = all(len(reading.missing_fields) <= 1 for reading in (first, second))
-        return {"kinds": 2} if whole else {}
+        lacking = len(first.missing_fields) + len(second.missing_fields)
+        anything = _anything(first, catalogue) or _anything(second, catalogue)
+        return {"kinds": 1 if anything else 2} if lacking <= 1 else {}
     kind = catalogue[first.kind]
     names = {*kind.required, *(name for key in kind.keys for name in key)}
     differ = sum(
         bool(first.value(name) and second.value(name)) and first.value(name) != second.value(name) for name in names
     )
-    return {"fields": min(differ, _BY_READING_MAX)} if differ else {}
+    most = 1 if _anything(first, catalogue) else _BY_READING_MAX
+    return {"fields": min(differ, most)} if differ else {}
+
+
+def _anything(reading: PaperReading, catalogue: Catalogue) -> bool:
+    """True for a kind whose fields are told by their place: an advert, too, has a first line and a day."""
+    return catalogue[reading.kind].extractor == "till_receipt"
 
 
 def _kinds(page: PageText, cut: Cut, today: date, catalogue: Catalogue) -> str:
