@@ -145,7 +145,9 @@ def _by_reading(first: PaperReading, second: PaperReading, catalogue: Catalogue)
     kind = catalogue[first.kind]
     names = {*kind.required, *(name for key in kind.keys for name in key)}
     differ = sum(
-        bool(first.value(name) and second.value(name)) and first.value(name) != second.value(name) for name in names
+        bool(first.value(name) and second.value(name)) and first.value(name) != second.value(name)
+        for name in names
+        if kind.fields[name].format not in ("date", "amount")  # days and totals are signs of their own
     )
     most = 1 if _anything(first, catalogue) else _BY_READING_MAX
     return {"fields": min(differ, most)} if differ else {}
