@@ -34,13 +34,14 @@ DOUBT: Final = "another paper may be in the picture: "
 @dataclass(frozen=True, slots=True)
 class TwoPapersLimits:
     """Weights of signs (`vision.documents.block_signs`) at one cut from which there are two papers, and from which a
-    person looks. layout_min: of those of the layout, from which the blocks are read as papers. cuts_max,
-    readings_max: at so many cuts blocks are compared and read, those first that could show most; a reading costs 40 ms.
-    Measured by `benchmarks.two_papers`.
+    person looks. headless: what they weigh less if no sign is one of a paper as a whole. layout_min: of the signs of
+    the layout, from which the blocks are read as papers. cuts_max, readings_max: at so many cuts blocks are compared
+    and read, those first that could show most; a reading costs 40 ms. Measured by `benchmarks.two_papers`.
     """
 
     told_min: int = 6
     doubted_min: int = 4
+    headless: int = 1
     layout_min: int = 1
     cuts_max: int = 24
     readings_max: int = 5
@@ -110,10 +111,17 @@ def second_paper(
         if both(lines.titled, cut) and all(_whole(reading, catalogue) for reading in readings) and _differ(*readings):
             return SecondPaper(f"{readings[0].kind} and {readings[1].kind}")
         weighed |= _by_reading(*readings, catalogue)
-        if sum(weighed.values()) >= limits.told_min:
+        if _weight(weighed, limits) >= limits.told_min:
             return SecondPaper(_kinds(page, cut, today, catalogue))
-        most = max(most, weighed, key=lambda each: sum(each.values()))
-    return SecondPaper(doubt=", ".join(most)) if sum(most.values()) >= limits.doubted_min else SecondPaper()
+        most = max(most, weighed, key=lambda each: _weight(each, limits))
+    return SecondPaper(doubt=", ".join(most)) if _weight(most, limits) >= limits.doubted_min else SecondPaper()
+
+
+def _weight(weighed: Mapping[Sign, int], limits: TwoPapersLimits) -> int:
+    """Return what signs weigh together, less if none is one of a paper as a whole: sections of one paper have sums,
+    days and feet of their own."""
+    headless = not weighed.keys() & {"heads", "payees", "form", "kinds", "edges"}
+    return sum(weighed.values()) - limits.headless * headless
 
 
 def _first_those_that_could_show_most(
