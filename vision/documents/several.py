@@ -149,7 +149,7 @@ def _by_reading(first: PaperReading, second: PaperReading, catalogue: Catalogue)
     if first.kind != second.kind:
         lacking = len(first.missing_fields) + len(second.missing_fields)
         anything = _anything(first, catalogue) or _anything(second, catalogue)
-        return {"kinds": 1 if anything else 2} if lacking <= 1 else {}
+        return {"kinds": 1 if anything else 3 - lacking} if lacking <= 1 else {}
     kind = catalogue[first.kind]
     names = {*kind.required, *(name for key in kind.keys for name in key)}
     differ = sum(
