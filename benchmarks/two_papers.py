@@ -43,7 +43,7 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class PrintedSheet:
     """A paper's print as boxes on its own sheet: strings with left, top, right, bottom in pixels."""
 
     name: str
@@ -52,17 +52,17 @@ class Sheet:
     strings: tuple[tuple[str, tuple[float, float, float, float]], ...]
 
 
-def sheet(kind: str, at: int, seed: int, margin: float) -> Sheet:
+def sheet(kind: str, at: int, seed: int, margin: float) -> PrintedSheet:
     """Returns the paper of that kind's layout, its sheet trimmed to the print and a margin."""
     choices = layouts_of(kind, "build")
     paper = flat_paper(kind, choices[at % len(choices)], seed)
     left, top = (min(box[axis] for _, box in paper.strings) - margin for axis in (0, 1))
     right, bottom = (max(box[axis] for _, box in paper.strings) + margin for axis in (2, 3))
     moved = tuple((text, (x0 - left, y0 - top, x1 - left, y1 - top)) for text, (x0, y0, x1, y1) in paper.strings)
-    return Sheet(f"{kind}/{paper.layout}", right - left, bottom - top, moved)
+    return PrintedSheet(f"{kind}/{paper.layout}", right - left, bottom - top, moved)
 
 
-def laid(paper: Sheet, at: Point = (0.0, 0.0), degrees: float = 0.0, scale: float = 1.0) -> list[TextLine]:
+def laid(paper: PrintedSheet, at: Point = (0.0, 0.0), degrees: float = 0.0, scale: float = 1.0) -> list[TextLine]:
     """Returns its print turned about the middle of the sheet, whose upper left corner lies at `at` before the turn."""
     cosine, sine = math.cos(math.radians(degrees)) * scale, math.sin(math.radians(degrees)) * scale
     middle = paper.width / 2, paper.height / 2
@@ -80,7 +80,7 @@ def laid(paper: Sheet, at: Point = (0.0, 0.0), degrees: float = 0.0, scale: floa
     ]
 
 
-def pair(first: Sheet, second: Sheet, way: str, random: Random) -> list[TextLine]:
+def pair(first: PrintedSheet, second: PrintedSheet, way: str, random: Random) -> list[TextLine]:
     """Returns the print of two papers that lie in one of `WAYS`."""
     scale = random.choice((1.0, 1.0, random.uniform(0.75, 1.3)))
     beside = way == "beside" or (way != "above" and random.random() < 0.5)
@@ -203,7 +203,7 @@ def singles(count: int, seed: int = 1) -> Iterator[tuple[str, PageText]]:
                         yield f"{name} {paper.name}", page_of(lines, random)
 
 
-def _strings(rows: Sequence[Sequence[tuple[float, str]]], size: float = 28) -> Sheet:
+def _strings(rows: Sequence[Sequence[tuple[float, str]]], size: float = 28) -> PrintedSheet:
     width = 0.0
     strings = []
     for at, row in enumerate(rows):
@@ -211,10 +211,10 @@ def _strings(rows: Sequence[Sequence[tuple[float, str]]], size: float = 28) -> S
             right = x + sum(size if ord(mark) > 0x2E80 else size / 2 for mark in text)
             width = max(width, right + 20)
             strings.append((text, (x, at * size * 1.6 + 10, right, at * size * 1.6 + 10 + size)))
-    return Sheet("", width, len(rows) * size * 1.6 + 20, tuple(strings))
+    return PrintedSheet("", width, len(rows) * size * 1.6 + 20, tuple(strings))
 
 
-def _total(paper: Sheet) -> tuple[str, str, str] | None:
+def _total(paper: PrintedSheet) -> tuple[str, str, str] | None:
     """Returns (first line, a day, the total) of a receipt as it prints them."""
     reading = parse(page_of(laid(paper), Random(0), slips=False), TODAY, load_catalogue())
     if reading.kind != "receipt" or reading.missing_fields:
@@ -223,7 +223,7 @@ def _total(paper: Sheet) -> tuple[str, str, str] | None:
     return reading.value("company"), reading.value("date"), f"{minor // 100}.{minor % 100:02d}"
 
 
-def _with_card_slip(paper: Sheet, random: Random) -> list[TextLine]:
+def _with_card_slip(paper: PrintedSheet, random: Random) -> list[TextLine]:
     stated = _total(paper)
     if stated is None:
         return []
@@ -241,7 +241,7 @@ def _with_card_slip(paper: Sheet, random: Random) -> list[TextLine]:
     return [*laid(paper), *laid(_strings(rows), at)]
 
 
-def _with_advert(paper: Sheet, random: Random) -> list[TextLine]:
+def _with_advert(paper: PrintedSheet, random: Random) -> list[TextLine]:
     if not paper.name.startswith(("receipt", "vet_invoice", "order")):
         return []
     rows: list[list[tuple[float, str]]] = [
@@ -254,14 +254,14 @@ def _with_advert(paper: Sheet, random: Random) -> list[TextLine]:
     return [*laid(paper), *laid(_strings(rows), (30.0, paper.height + random.uniform(0, 80)))]
 
 
-def _copies(paper: Sheet, _random: Random) -> list[TextLine]:
+def _copies(paper: PrintedSheet, _random: Random) -> list[TextLine]:
     """Both copies of one bill on a sheet, with the same values."""
     if paper.name.startswith("order"):
         return []
     return [*laid(paper), *laid(paper, (0.0, paper.height + 40))]
 
 
-def _with_stub(paper: Sheet, random: Random) -> list[TextLine]:
+def _with_stub(paper: PrintedSheet, random: Random) -> list[TextLine]:
     """Some of its own lines once more, torn off along a dashed line."""
     if paper.name.startswith("order"):
         return []
@@ -271,15 +271,15 @@ def _with_stub(paper: Sheet, random: Random) -> list[TextLine]:
     return [*laid(stub, at), *laid(paper)]
 
 
-def _on_newspaper(paper: Sheet, random: Random) -> list[TextLine]:
-    def column(rows: int) -> Sheet:
+def _on_newspaper(paper: PrintedSheet, random: Random) -> list[TextLine]:
+    def column(rows: int) -> PrintedSheet:
         return _strings([[(0.0, "".join(random.choices(_PROSE, k=14)))] for _ in range(rows)], 22)
 
     beside = column(max(6, int(paper.height / 36)))
     return [*laid(paper), *laid(beside, (paper.width + 10, 0.0)), *laid(column(6), (0.0, paper.height + 10))]
 
 
-Look = Callable[[Sheet, Random], list[TextLine]]
+Look = Callable[[PrintedSheet, Random], list[TextLine]]
 LOOKALIKES: Final[Mapping[str, Look]] = {
     "card slip": _with_card_slip,
     "advert": _with_advert,
