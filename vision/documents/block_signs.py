@@ -56,7 +56,7 @@ Sign = Literal["totals", "days", "numbers", "payees", "heads", "feet", "form", "
 
 
 @dataclass(frozen=True, slots=True)
-class SignLimits:
+class PaperSignLimits:
     """Limits of the signs, all measured on pairs and single papers of `benchmarks.two_papers`.
 
     form_words_min, form_values_min: words of a form that both blocks print, and figures that fill each. form_ratio_min:
@@ -78,11 +78,11 @@ class SignLimits:
     fall_degrees_min: float = 1.5
 
 
-SIGN_LIMITS: Final = SignLimits()
+SIGN_LIMITS: Final = PaperSignLimits()
 
 
 @dataclass(frozen=True)
-class Block:
+class PrintBlock:
     """A block of print, and what it has of what a paper has only once."""
 
     page: PageText
@@ -220,7 +220,7 @@ def _amounts(row: Row) -> list[tuple[int, int, int]]:
     return amounts(row.text, decimals_required=True) or amounts(row.text)
 
 
-def signs(first: Block, second: Block, limits: SignLimits = SIGN_LIMITS) -> Mapping[Sign, int]:
+def signs(first: PrintBlock, second: PrintBlock, limits: PaperSignLimits = SIGN_LIMITS) -> Mapping[Sign, int]:
     """Return the signs that two blocks are two papers, each with its weight; none if they are copies of one."""
     if copies(first, second, limits):
         return {}
@@ -267,7 +267,7 @@ class LineSigns:
         ]
         self.dated = np.array([bool(days) for days in self._days], dtype=bool)
 
-    def most(self, first: Mask, second: Mask, limits: SignLimits = SIGN_LIMITS) -> int:
+    def most(self, first: Mask, second: Mask, limits: PaperSignLimits = SIGN_LIMITS) -> int:
         """Return what the signs of two blocks can weigh at most, their print and readings aside."""
 
         def both(flags: Mask) -> bool:
@@ -286,11 +286,11 @@ class LineSigns:
         )
 
 
-def _form(share: float, limits: SignLimits) -> int:
+def _form(share: float, limits: PaperSignLimits) -> int:
     return 3 * (share >= limits.form_ratio_min) or int(share >= limits.half_form_ratio_min)
 
 
-def copies(first: Block, second: Block, limits: SignLimits = SIGN_LIMITS) -> bool:
+def copies(first: PrintBlock, second: PrintBlock, limits: PaperSignLimits = SIGN_LIMITS) -> bool:
     """True if the blocks state the same figures: copies of one bill, a bill and its stub or the slip of the card."""
     same = len(first.values & second.values) >= limits.same_values_min
     return same and _share(first.values, second.values) > limits.same_values_ratio_max

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vision.documents.block_signs import Block, LineSigns, Sign, copies, signs
+from vision.documents.block_signs import LineSigns, PrintBlock, Sign, copies, signs
 from vision.documents.blocks import LIMITS as CUT_LIMITS
 from vision.documents.blocks import Cut, Mask, cuts, part
 from vision.documents.kinds.catalogue import Catalogue
@@ -84,7 +84,7 @@ def second_paper(
     def both(flags: Mask, cut: Cut) -> bool:
         return bool(flags[cut.first].any() and flags[cut.second].any())
 
-    promising: list[tuple[dict[Sign, int], Cut, Block, Block]] = []
+    promising: list[tuple[dict[Sign, int], Cut, PrintBlock, PrintBlock]] = []
     outlined = tuple(_in_regions(page, regions))
     every = [*outlined, *cuts(page)]
     turned = next((cut for cut in every if cut.direction == "turned"), None)
@@ -94,7 +94,7 @@ def second_paper(
         bills, papers = both(lines.summed, cut) and both(marked, cut), both(lines.titled, cut)
         if not bills and not papers and could < limits.layout_min:
             continue
-        first, second = Block(part(page, cut.first), titles), Block(part(page, cut.second), titles)
+        first, second = PrintBlock(part(page, cut.first), titles), PrintBlock(part(page, cut.second), titles)
         if copies(first, second):
             continue
         if bills and _two_bills(cut, first, second):
@@ -170,7 +170,7 @@ def _kinds(page: PageText, cut: Cut, today: date, catalogue: Catalogue) -> str:
     return " and ".join(parse(part(page, lines), today, catalogue).kind for lines in (cut.first, cut.second))
 
 
-def _two_bills(cut: Cut, first: Block, second: Block) -> bool:
+def _two_bills(cut: Cut, first: PrintBlock, second: PrintBlock) -> bool:
     """True if both blocks have a total and enough else of a paper, and their totals or days differ."""
     if not first.totals or not second.totals:
         return False
@@ -182,7 +182,7 @@ def _two_bills(cut: Cut, first: Block, second: Block) -> bool:
     return all(block.opens and block.dates and block.marks >= 2 for block in (first, second))
 
 
-def _one_after_the_other(upper: Block, lower: Block) -> bool:
+def _one_after_the_other(upper: PrintBlock, lower: PrintBlock) -> bool:
     """True if both blocks begin with a head and have a total below it, a day or number each: sections of one paper
     share those."""
     return all(
