@@ -110,7 +110,7 @@ def second_paper(
         readings = [parse(block.page, today, catalogue) for block in (first, second)]
         if both(lines.titled, cut) and all(_whole(reading, catalogue) for reading in readings) and _differ(*readings):
             return SecondPaper(f"{readings[0].kind} and {readings[1].kind}")
-        weighed |= _by_reading(*readings, catalogue)
+        weighed |= _by_reading(readings[0], readings[1], catalogue)
         if _weight(weighed, limits) >= limits.told_min:
             return SecondPaper(_kinds(page, cut, today, catalogue))
         most = max(most, weighed, key=lambda each: _weight(each, limits))
@@ -129,7 +129,7 @@ def _first_those_that_could_show_most(
 ) -> list[tuple[int, Cut]]:
     """Return the cuts with what their signs can weigh, the most first; of equal ones the widest of either direction."""
     ranks: Counter[str] = Counter()
-    ranked = []
+    ranked: list[tuple[int, int, int, Cut]] = []
     for cut in every:
         could = lines.most(cut.first, cut.second) + _EDGES * (cut in outlined)
         ranked.append((-could, ranks[cut.direction], len(ranked), cut))

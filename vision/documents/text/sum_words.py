@@ -84,7 +84,8 @@ FURTHER: Final = tuple(language for language in LANGUAGES if language not in ("e
 def words(*senses: Sense, languages: tuple[str, ...] = LANGUAGES) -> str:
     """Return the alternatives of a regular expression, in capitals, for words of these senses: Latin ones stand alone,
     not within longer words."""
-    of_letters, of_characters = [], []
+    of_letters: list[str] = []
+    of_characters: list[str] = []
     for sense in senses:
         for language in languages:
             group = of_characters if language in ("zh", "ja") else of_letters
