@@ -229,6 +229,11 @@ DOUBT: Final = first_of(
         count=number,
     ),
     phrase("doubts.day_of_printing", r"(?P<value>\S+) is the day of printing", value=day),
+    phrase(
+        "doubts.another_paper",
+        r"another paper may be in the picture: (?P<signs>[a-z, ]+)",
+        signs=listed(named("second_paper_signs"), ", "),
+    ),
     phrase("doubts.handed_over", r"the change tells that it was handed over, not owed"),
     phrase("doubts.nearly_listed", r"(?P<value>.*) is nearly (?P<other>.*), which the terms name"),
     phrase("doubts.stated_once", r"the receipt states it nowhere else"),
@@ -238,6 +243,7 @@ DOUBT: Final = first_of(
     phrase("doubts.no_name", r"(?P<value>.*) is no usual name"),
     phrase("doubts.two_of_them", r"two of them on one paper: (?P<one>.*) and (?P<other>.*)"),
     phrase("doubts.too_large", r"(?P<value>.*) is more than any paper here is for(?: \(under [\d,]+\))?"),
+    # of facts recorded before `doubts.negative` was the one wording
     phrase("doubts.below_zero", r"(?P<value>.*) is below zero"),
     phrase("doubts.no_day", r"(?P<value>.*) is no day of the calendar"),
     phrase("doubts.no_amount", r"no amount at the start of '?(?P<value>.*?)'?"),

@@ -363,6 +363,8 @@ COMPARED_BY_CHECK = {
 }  # fmt: skip
 DOUBTS = (
     "2026-03-04 is the day of printing",
+    "another paper may be in the picture: totals, days, numbers, payees, heads, feet",
+    "another paper may be in the picture: form, fields, kinds, print, edges",
     "the change tells that it was handed over, not owed",
     "杭州市第人民医院 is nearly 杭州市第二人民医院, which the terms name",
     "林秀英 is told from its like by its place alone",

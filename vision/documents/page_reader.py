@@ -29,7 +29,7 @@ from vision.documents.ocr.views import (
 )
 from vision.documents.parse import parse, parse_as
 from vision.documents.reconcile import best, confirmed_by_another_model, merit, settled, without_lost_signs
-from vision.documents.several import several_papers
+from vision.documents.several import SecondPaper, second_paper
 from vision.documents.standing.read import gravest_first, of_the_whole, paid_state, stamps_of, united
 from vision.documents.standing.states import refund_is_of_a_part
 from vision.documents.text.layout import rows_of
@@ -121,13 +121,20 @@ class PageReader:
         papers = outlines(self._picture.pixels)
         self._codes = self._codes_on(self._picture)
         attempt = self._best_attempt(papers)
-        refused = self._unreadable(attempt.lines) or self._two_papers(attempt, papers)
+        refused = self._unreadable(attempt.lines)
         if refused is not None:
             return refused
+        other = self._second_paper(attempt, papers)
+        if other.kinds:
+            return Unmeasured(f"there are two papers in the picture ({other.kinds}); photograph one at a time")
         readings = [attempt.reading]
         chosen = self._by_both_models(attempt, readings)
         signed = without_lost_signs(chosen, readings)
-        return replace(signed, standing=self._standing(chosen, attempt, readings))
+        return replace(
+            signed,
+            standing=self._standing(chosen, attempt, readings),
+            doubtful=(*signed.doubtful, *other.doubts(signed)),
+        )
 
     def _by_both_models(self, attempt: _Attempt, readings: list[PaperReading]) -> PaperReading:
         """Return the most consistent reading, with what both models read alike. `readings` grows by those made here."""
@@ -321,12 +328,11 @@ class PageReader:
     def _settled(self, reading: PaperReading) -> bool:
         return settled(reading, self._quality.settled_confidence_min, self._catalogue)
 
-    def _two_papers(self, attempt: _Attempt, papers: Sequence[Quad]) -> Unmeasured | None:
-        """Refuse two papers in one picture: their fields must never be mixed, so neither is read."""
+    def _second_paper(self, attempt: _Attempt, papers: Sequence[Quad]) -> SecondPaper:
+        """Return what tells of two papers in one picture: their fields must never be mixed, so neither is read."""
         onto_view = np.linalg.inv(attempt.view.to_picture)
         regions = [_mapped(onto_view, quad) for quad in papers if len(papers) > 1]
-        kinds = several_papers(self._page(attempt.lines, attempt.view, TINY), self._today, self._catalogue, regions)
-        return Unmeasured(f"there are two papers in the picture ({kinds}); photograph one at a time") if kinds else None
+        return second_paper(self._page(attempt.lines, attempt.view, TINY), self._today, self._catalogue, regions)
 
     def _unreadable(self, lines: Sequence[TextLine]) -> Unmeasured | None:
         """Return why nothing can be read, or None if there is text to work with."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Final
 
 from vision.documents.checks.agreement import checks
 from vision.documents.fields.conventions import in_currency, restated_sheet
@@ -18,10 +17,8 @@ from vision.documents.kinds.classify import candidates
 from vision.documents.standing.read import standing_of
 from vision.documents.standing.signs import printed_below_zero
 from vision.documents.text.layout import Row, rows_of
+from vision.documents.text.normalise import NEGATIVE
 from vision.documents.text.page import UNKNOWN, FieldReading, PageText, PaperCode, PaperReading, RefusedField
-
-#: The end of the reason why an amount that is printed with a minus is refused.
-BELOW_ZERO: Final = "is below zero"
 
 
 def parse(page: PageText, today: date, catalogue: Catalogue, codes: Sequence[PaperCode] = ()) -> PaperReading:
@@ -82,9 +79,8 @@ def _without_negative(
     for field in fields:
         rule = kind.fields.get(field.name)
         signed = rule is not None and rule.format == "amount" and not rule.minus
-        printed = printed_below_zero(rows, field) if signed else ""
-        if printed:
-            refused.append(RefusedField(field.name, f"{printed} {BELOW_ZERO}"))
+        if signed and printed_below_zero(rows, field):
+            refused.append(RefusedField(field.name, NEGATIVE))
         else:
             kept.append(field)
     return kept, refused

@@ -11,7 +11,7 @@ from vision.documents.checks.agreement import checks
 from vision.documents.fields.conventions import in_currency
 from vision.documents.gate import confidence
 from vision.documents.kinds.catalogue import Catalogue
-from vision.documents.parse import BELOW_ZERO, money_confidence
+from vision.documents.parse import money_confidence
 from vision.documents.text.normalise import NEGATIVE
 from vision.documents.text.page import UNKNOWN, PaperReading
 
@@ -89,7 +89,7 @@ def without_lost_signs(chosen: PaperReading, readings: Sequence[PaperReading]) -
         for reading in readings
         if reading.kind == chosen.kind
         for field in reading.refused
-        if field.reason == NEGATIVE or field.reason.endswith(BELOW_ZERO)
+        if field.reason == NEGATIVE
     }
     lost = [field.name for field in chosen.fields if field.name in negative]
     if not lost:

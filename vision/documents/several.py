@@ -1,17 +1,18 @@
 """Detects two papers in one picture. Their fields could be mixed up, so neither is read.
 
 Told by the layout, in any language: two blocks of print, each with what a paper has only once: a head, a day, a number,
-a total, and different ones. A form in two columns has its total in one of them and its title across both; sections of
-one paper have sums of their own, but no heads.
+a total, a form, and different ones. A form in two columns has its total in one of them and its title across both;
+sections of one paper have sums of their own, but no heads. Signs that are too few to tell, but more than a paper has
+that is alone, make a doubt: a person looks.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
 from itertools import combinations
 from typing import Final
 
@@ -19,164 +20,157 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vision.documents.block_signs import LineSigns, PrintBlock, Sign, copies, signs
+from vision.documents.blocks import LIMITS as CUT_LIMITS
 from vision.documents.blocks import Cut, Mask, cuts, part
-from vision.documents.fields import receipt
 from vision.documents.kinds.catalogue import Catalogue
 from vision.documents.parse import parse
-from vision.documents.text.layout import Row, rows_of
-from vision.documents.text.normalise import amounts, dates, plain
-from vision.documents.text.page import UNKNOWN, PageText, PaperReading, TextLine
+from vision.documents.text.page import UNKNOWN, PageText, PaperReading, RefusedField, TextLine
 
-# Totals in the languages of papers that travellers bring; their amounts stand in the same row.
-_TOTAL: Final = re.compile(
-    r"小\s?写|价税合计|实[付收]|应[付收]"
-    r"|(?<![\u4e00-\u9fff])(?:金额|费用)?(?:合\s{0,3}[计計]|[总總共]\s{0,3}[计計额額]|总[金费][额用])"
-    r"|(?<!SUB)(?<!SUB[ -])\bT[O0]TA[LI]"
-    r"|\b(?:TOTALE|SUMME|GESAMT\w*|MONTANT|IMPORTE|ИТОГО|TOPLAM|RAZEM|AMOUNT\s(?:DUE|PAID|PAYABLE)|BALANCE\sDUE)\b|합계|총액|รวม",
-    re.IGNORECASE,
-)
-_NO_TOTAL: Final = re.compile(
-    r"SUB\s?-?\s?TOTAL|小计|TOTAL\s*(?:QTY|QUANTITY|ITEM|PCS|SAVING|DISC|GST|TAX|POINT)|(?:QTY|ITEMS?|GST|TAX)\s?TOTAL",
-    re.IGNORECASE,
-)
-_BIRTH: Final = re.compile(r"出生|生日|有效期|BIRTH|EXPIR", re.IGNORECASE)
-_NUMBER: Final = re.compile(
-    r"(?:票据|发票|收据|小票|流水|单据|交易|订单|结算|收费|运单|快递|处方|凭证|账单|退货|寄件)单?(?:编?号码?|代?码)"
-    r"|(?:^|(?<=\s))(?:单号|编号|票号|N[Oo0]\s?[.:°º])"
-    r"|(?:INVOICE|RECEIPT|BILL|CHECK|DOC(?:UMENT)?|SLIP|TICKET|ORDER|TRANS(?:ACTION)?|TXN|INV|RCPT)\s?(?:NO|NUM(?:BER)?|#)",
-    re.IGNORECASE,
-)
-_HOUSE: Final = re.compile(
-    r"(?:医院|诊所|诊疗中心|卫生院|服务中心|门诊部|保健院|公司|超市|商[店场行]|[便零]\S{0,3}店|药[房店]|餐[厅馆])(?:\W|$)"
-)
-_DIGITS: Final = re.compile(r"[A-Z]{0,4}[-/]?\d[\dA-Z/-]{3,}", re.IGNORECASE)
-_FOOT: Final = re.compile(
-    r"\bCHANGE\b|找[零回赎]|THANK|谢谢|欢迎.{0,4}(?:光临|再来)|惠顾|收款人|收费员|开票人|经办|签[字章名]", re.IGNORECASE
-)
-_HEAD_ROWS_MAX: Final = 8
-_LETTERS_MIN: Final = 4
-_ALONE_MAX: Final = 24  # characters of a row that only names a sum
+#: The beginning of the reason why no field of a page is relied on.
+DOUBT: Final = "another paper may be in the picture: "
 
 
-@dataclass(frozen=True)
-class _Block:
-    """A block of print, and what it has of what a paper has only once."""
+@dataclass(frozen=True, slots=True)
+class TwoPapersLimits:
+    """Weights of signs (`vision.documents.block_signs`) at one cut from which there are two papers, and from which a
+    person looks. headless: what they weigh less if no sign is one of a paper as a whole. layout_min: of the signs of
+    the layout, from which the blocks are read as papers. cuts_max, readings_max: at so many cuts blocks are compared
+    and read, those first that could show most; a reading costs 40 ms. Measured by `benchmarks.two_papers`.
+    """
 
-    page: PageText
-    titles: re.Pattern[str]
-
-    @cached_property
-    def rows(self) -> tuple[Row, ...]:
-        return rows_of(self.page)
-
-    @cached_property
-    def totals(self) -> dict[int, int]:
-        """Amounts right of a word for a total in its row, or in a row next to one that is alone, each with the row."""
-        stated: dict[int, int] = {}
-        for index, row in enumerate(self.rows):
-            mark = _TOTAL.search(row.text)
-            if mark is None or _NO_TOTAL.search(row.text):
-                continue
-            alone = len(row.cells) == 1 and len(row.text) <= _ALONE_MAX
-            for at in (index, index + 1, index - 1) if alone else (index,):
-                if not 0 <= at < len(self.rows) or (at != index and _letters(self.rows[at].text) > 0):
-                    continue
-                spans = [span for span in _amounts(self.rows[at]) if at != index or span[0] >= mark.end()]
-                if spans:
-                    stated[spans[-1][2]] = index
-                    break
-        return {minor: index for minor, index in stated.items() if minor > 0}
-
-    @cached_property
-    def dates(self) -> frozenset[date]:
-        return frozenset(
-            day for row in self.rows if not _BIRTH.search(row.text) for _start, _end, day in dates(row.text)
-        )
-
-    @cached_property
-    def numbers(self) -> frozenset[str]:
-        told = set()
-        for row in self.rows:
-            mark = _NUMBER.search(row.text)
-            number = _DIGITS.search(row.text, mark.end()) if mark is not None else None
-            if number is not None:
-                told.add(number[0].upper())
-        return frozenset(told)
-
-    @cached_property
-    def foot(self) -> bool:
-        return any(_FOOT.search(row.text) for row in self.rows)
-
-    @cached_property
-    def head(self) -> int:
-        """The row of its title, firm, address or telephone, -1 if none of its first rows has any."""
-        return next((at for at, row in enumerate(self.rows[:_HEAD_ROWS_MAX]) if self._heads(row.text)), -1)
-
-    def _heads(self, text: str) -> bool:
-        return self.titles.search(text) is not None or _HOUSE.search(text) is not None or receipt.heads(text)
-
-    @cached_property
-    def opens(self) -> bool:
-        """True if it begins with words, at least two rows of them, before any amount."""
-        opening = 0
-        for row in self.rows:
-            if amounts(row.text, decimals_required=True):
-                break
-            opening += _letters(row.text) >= _LETTERS_MIN
-        return opening >= 2
-
-    @property
-    def marks(self) -> int:
-        """How much it has of a paper, its total aside: 0 to 4."""
-        return (self.head >= 0) + bool(self.dates) + bool(self.numbers) + self.foot
+    told_min: int = 6
+    doubted_min: int = 4
+    headless: int = 1
+    layout_min: int = 1
+    cuts_max: int = 24
+    readings_max: int = 5
 
 
-def _letters(text: str) -> int:
-    return sum(character.isalpha() for character in text)
+LIMITS: Final = TwoPapersLimits()
 
 
-def _amounts(row: Row) -> list[tuple[int, int, int]]:
-    return amounts(row.text, decimals_required=True) or amounts(row.text)
+@dataclass(frozen=True, slots=True)
+class SecondPaper:
+    """What tells of a second paper in the picture. kinds: those of the two papers, "" unless they are certain. doubt:
+    the signs of one that is not, "" for none."""
+
+    kinds: str = ""
+    doubt: str = ""
+
+    def doubts(self, reading: PaperReading) -> tuple[RefusedField, ...]:
+        """Return the fields of the reading that may be the other paper's: all that it relies on."""
+        if not self.doubt:
+            return ()
+        return tuple(RefusedField(name, DOUBT + self.doubt) for name in reading.relied_on if reading.value(name))
 
 
-def several_papers(
-    page: PageText, today: date, catalogue: Catalogue, regions: Sequence[npt.NDArray[np.float32]] = ()
-) -> str:
-    """Return the kinds of the two papers, "" if there is only one paper or none.
+def second_paper(
+    page: PageText,
+    today: date,
+    catalogue: Catalogue,
+    regions: Sequence[npt.NDArray[np.float32]] = (),
+    limits: TwoPapersLimits = LIMITS,
+) -> SecondPaper:
+    """Return what tells of a second paper.
 
     The page is cut wherever no line of text lies (`vision.documents.blocks`), and in `regions` (four corners each,
     pixels of the page), where outlines were found.
     """
     titles = re.compile("|".join(f"(?:{kind.title})" for kind in catalogue.values()), re.IGNORECASE)
-    texts = [plain(line.text) for line in page.lines]
-    titled = np.array([titles.search(text) is not None for text in texts], dtype=bool)
-    summed = np.array([_TOTAL.search(text) is not None for text in texts], dtype=bool)
-    marked = np.array([bool(_NUMBER.search(text) or _FOOT.search(text) or dates(text)) for text in texts], dtype=bool)
+    lines = LineSigns(page, titles)
+    marked = lines.numbered | lines.foot | lines.dated
 
     def both(flags: Mask, cut: Cut) -> bool:
         return bool(flags[cut.first].any() and flags[cut.second].any())
 
-    for cut in (*_in_regions(page, regions), *cuts(page)):
-        if cut.direction == "turned":
-            return _kinds(page, cut, today, catalogue)
-        bills, papers = both(summed, cut) and both(marked, cut), both(titled, cut)
-        if not bills and not papers:
+    promising: list[tuple[dict[Sign, int], Cut, PrintBlock, PrintBlock]] = []
+    outlined = tuple(_in_regions(page, regions))
+    every = [*outlined, *cuts(page)]
+    turned = next((cut for cut in every if cut.direction == "turned"), None)
+    if turned is not None:
+        return SecondPaper(_kinds(page, turned, today, catalogue))
+    for could, cut in _first_those_that_could_show_most(every, outlined, lines)[: limits.cuts_max]:
+        bills, papers = both(lines.summed, cut) and both(marked, cut), both(lines.titled, cut)
+        if not bills and not papers and could < limits.layout_min:
             continue
-        first, second = part(page, cut.first), part(page, cut.second)
-        if bills and _two_bills(cut, _Block(first, titles), _Block(second, titles)):
-            return _kinds(page, cut, today, catalogue)
-        if papers:
-            readings = [parse(block, today, catalogue) for block in (first, second)]
-            if all(_whole(reading, catalogue) for reading in readings) and _differ(*readings):
-                return f"{readings[0].kind} and {readings[1].kind}"
-    return ""
+        first, second = PrintBlock(part(page, cut.first), titles), PrintBlock(part(page, cut.second), titles)
+        if copies(first, second):
+            continue
+        if bills and _two_bills(cut, first, second):
+            return SecondPaper(_kinds(page, cut, today, catalogue))
+        weighed = dict(signs(first, second))
+        if cut in outlined:
+            weighed["edges"] = _EDGES
+        if papers or sum(weighed.values()) >= limits.layout_min:
+            promising.append((weighed, cut, first, second))
+    most: Mapping[Sign, int] = {}
+    promising.sort(key=lambda each: -sum(each[0].values()))
+    for weighed, cut, first, second in promising[: limits.readings_max]:
+        readings = [parse(block.page, today, catalogue) for block in (first, second)]
+        if both(lines.titled, cut) and all(_whole(reading, catalogue) for reading in readings) and _differ(*readings):
+            return SecondPaper(f"{readings[0].kind} and {readings[1].kind}")
+        weighed |= _by_reading(readings[0], readings[1], catalogue)
+        if _weight(weighed, limits) >= limits.told_min:
+            return SecondPaper(_kinds(page, cut, today, catalogue))
+        most = max(most, weighed, key=lambda each: _weight(each, limits))
+    return SecondPaper(doubt=", ".join(most)) if _weight(most, limits) >= limits.doubted_min else SecondPaper()
+
+
+def _weight(weighed: Mapping[Sign, int], limits: TwoPapersLimits) -> int:
+    """Return what signs weigh together, less if none is one of a paper as a whole: sections of one paper have sums,
+    days and feet of their own."""
+    headless = not weighed.keys() & {"heads", "payees", "form", "kinds", "edges"}
+    return sum(weighed.values()) - limits.headless * headless
+
+
+def _first_those_that_could_show_most(
+    every: Sequence[Cut], outlined: Sequence[Cut], lines: LineSigns
+) -> list[tuple[int, Cut]]:
+    """Return the cuts with what their signs can weigh, the most first; of equal ones the widest of either direction."""
+    ranks: Counter[str] = Counter()
+    ranked: list[tuple[int, int, int, Cut]] = []
+    for cut in every:
+        could = lines.most(cut.first, cut.second) + _EDGES * (cut in outlined)
+        ranked.append((-could, ranks[cut.direction], len(ranked), cut))
+        ranks[cut.direction] += 1
+    return [(-less, cut) for less, _, _, cut in sorted(ranked)]
+
+
+_EDGES: Final = 2  # weight of two outlines that stand out from their background: the cards of an app do, too
+_BY_READING_MAX: Final = 3  # what a reading of the two blocks adds at most
+
+
+def _by_reading(first: PaperReading, second: PaperReading, catalogue: Catalogue) -> dict[Sign, int]:
+    """Return the signs that the readings of two blocks add: fields of one kind that differ and that such a paper has
+    once, or two kinds of which each is all but complete."""
+    if UNKNOWN in (first.kind, second.kind):
+        return {}
+    if first.kind != second.kind:
+        lacking = len(first.missing_fields) + len(second.missing_fields)
+        anything = _anything(first, catalogue) or _anything(second, catalogue)
+        return {"kinds": 1 if anything else 3 - lacking} if lacking <= 1 else {}
+    kind = catalogue[first.kind]
+    names = {*kind.required, *(name for key in kind.keys for name in key)}
+    differ = sum(
+        bool(first.value(name) and second.value(name)) and first.value(name) != second.value(name)
+        for name in names
+        if kind.fields[name].format not in ("date", "amount")  # days and totals are signs of their own
+    )
+    most = 1 if _anything(first, catalogue) else _BY_READING_MAX
+    return {"fields": min(differ, most)} if differ else {}
+
+
+def _anything(reading: PaperReading, catalogue: Catalogue) -> bool:
+    """True for a kind whose fields are told by their place: an advert, too, has a first line and a day."""
+    return catalogue[reading.kind].extractor == "till_receipt"
 
 
 def _kinds(page: PageText, cut: Cut, today: date, catalogue: Catalogue) -> str:
     return " and ".join(parse(part(page, lines), today, catalogue).kind for lines in (cut.first, cut.second))
 
 
-def _two_bills(cut: Cut, first: _Block, second: _Block) -> bool:
+def _two_bills(cut: Cut, first: PrintBlock, second: PrintBlock) -> bool:
     """True if both blocks have a total and enough else of a paper, and their totals or days differ."""
     if not first.totals or not second.totals:
         return False
@@ -188,7 +182,7 @@ def _two_bills(cut: Cut, first: _Block, second: _Block) -> bool:
     return all(block.opens and block.dates and block.marks >= 2 for block in (first, second))
 
 
-def _one_after_the_other(upper: _Block, lower: _Block) -> bool:
+def _one_after_the_other(upper: PrintBlock, lower: PrintBlock) -> bool:
     """True if both blocks begin with a head and have a total below it, a day or number each: sections of one paper
     share those."""
     return all(
@@ -224,7 +218,8 @@ def _in_regions(page: PageText, regions: Sequence[npt.NDArray[np.float32]]) -> I
         for region in regions
     ]
     for first, second in combinations(inside, 2):
-        yield Cut(first, second, "beside")
+        if min(int(first.sum()), int(second.sum())) >= CUT_LIMITS.lines_min:
+            yield Cut(first, second, "beside")
 
 
 def _middle(line: TextLine) -> tuple[float, float]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
+from vision.documents.gate import unfit_because
 from vision.documents.kinds.catalogue import load_catalogue
-from vision.documents.several import several_papers
+from vision.documents.parse import parse
+from vision.documents.several import SecondPaper, second_paper
 from vision.documents.text.page import PageText, TextLine
 
 TODAY = date(2026, 11, 22)
+CATALOGUE = load_catalogue()
 Cells = Sequence[tuple[int, str]]
 
 ENGLISH = [
@@ -58,6 +62,10 @@ def lines(rows: Sequence[Cells], at: tuple[float, float] = (0, 0), degrees: floa
 
 
 def told(*blocks: Sequence[TextLine]) -> str:
+    return looked_at(*blocks).kinds
+
+
+def looked_at(*blocks: Sequence[TextLine]) -> SecondPaper:
     every = [line for block in blocks for line in block]
     low = [min(corner[axis] for line in every for corner in line.corners) for axis in (0, 1)]
     moved = tuple(
@@ -65,7 +73,7 @@ def told(*blocks: Sequence[TextLine]) -> str:
         for line in every
     )
     width, height = (round(max(corner[axis] for line in moved for corner in line.corners)) + 30 for axis in (0, 1))
-    return several_papers(PageText(width, height, moved, "test@0"), TODAY, load_catalogue())
+    return second_paper(PageText(width, height, moved, "test@0"), TODAY, CATALOGUE)
 
 
 PAIRS = [(ENGLISH, CAFE), (CAFE, GERMAN), (CHINESE, VET), (ENGLISH, CHINESE), (VET, CAFE)]
@@ -152,3 +160,60 @@ def test_a_menu_beside_a_bill_and_the_slip_of_its_card_are_no_second_bill(at: tu
 def test_upright_words_in_the_margin_make_no_second_paper() -> None:
     margin = [line for at in (0, 150, 300) for line in lines([[(0, "第一联 存根联")]], (520, at), 90.0)]
     assert told(lines(CHINESE), margin) == ""
+
+
+# Pairs whose papers lack what a bill has: slips, cards, and one bill cut off by the border of the picture.
+SLIP_A = [
+    [(60, "圆通速递 电子面单")], [(0, "运单号：YT7099256898971")], [(0, "收件人：郭涵东"), (260, "13800001111")],
+    [(0, "上海市徐汇区文三路12号")], [(0, "寄件人：李雷"), (260, "13900002222")], [(0, "北京市海淀区学院路5号")],
+    [(0, "寄件日期：2026-05-25")], [(0, "重量：1.20kg"), (260, "运费：12.00")],
+]  # fmt: skip
+SLIP_B = [
+    [(60, "圆通速递 电子面单")], [(0, "运单号：YT1234567890123")], [(0, "收件人：杨晨玉"), (260, "13700003333")],
+    [(0, "成都市武侯区人民路8号")], [(0, "寄件人：韩梅梅"), (260, "13600004444")], [(0, "南京市鼓楼区和平里3号")],
+    [(0, "寄件日期：2026-06-02")], [(0, "重量：0.80kg"), (260, "运费：9.00")],
+]  # fmt: skip
+CARD_A = [
+    [(60, "宠物免疫证")], [(0, "宠物名：可乐")], [(0, "种类：猫")], [(0, "品种：英国短毛猫")], [(0, "主人：张平宁")],
+    [(0, "芯片号：900123456789012")], [(0, "疫苗名称：妙三多")], [(0, "接种日期：2026-02-01")],
+]  # fmt: skip
+CARD_B = [
+    [(60, "宠物免疫证")], [(0, "宠物名：豆豆")], [(0, "种类：犬")], [(0, "品种：柯基")], [(0, "主人：王芳")],
+    [(0, "芯片号：900987654321098")], [(0, "疫苗名称：卫佳五")], [(0, "接种日期：2026-07-19")],
+]  # fmt: skip
+PLACES = [((560, 0), 0.0), ((570, 60), 4.0), ((0, 420), 0.0), ((20, 470), -3.0)]
+
+
+@pytest.mark.parametrize(("first", "second"), [(SLIP_A, SLIP_B), (CARD_A, CARD_B)])
+@pytest.mark.parametrize(("at", "degrees"), PLACES)
+def test_two_slips_or_cards_are_never_one(first: object, second: object, at: object, degrees: float) -> None:
+    other = looked_at(lines(first), lines(second, at, degrees))  # type: ignore[arg-type]
+    assert other.kinds or other.doubt
+
+
+@pytest.mark.parametrize(("first", "second"), [(SLIP_A, SLIP_B), (CARD_A, CARD_B), (VET, SLIP_A), (CHINESE, CARD_A)])
+def test_a_second_paper_without_its_last_lines_is_no_part_of_the_first(first: list[Cells], second: list[Cells]) -> None:
+    other = looked_at(lines(first), lines(second[:-2], (0, 46.0 * len(first) + 30)))
+    assert other.kinds or other.doubt
+
+
+@pytest.mark.parametrize("paper", [ENGLISH, CHINESE, VET, SLIP_A, CARD_A])
+@pytest.mark.parametrize("at", [(560, 0), (0, 520)])
+def test_two_copies_of_one_paper_are_one(paper: list[Cells], at: tuple[int, int]) -> None:
+    assert looked_at(lines(paper), lines(paper, at)) == SecondPaper()
+
+
+@pytest.mark.parametrize("paper", [SLIP_A, CARD_A, FORM, PARTIES, SCRIPT, VET, ENGLISH, CAFE])
+@pytest.mark.parametrize("degrees", [0.0, 4.0])
+def test_a_single_paper_is_not_doubted(paper: list[Cells], degrees: float) -> None:
+    assert looked_at(lines(paper, degrees=degrees)) == SecondPaper()
+
+
+def test_a_doubt_covers_every_field_that_is_relied_on() -> None:
+    page = PageText(600, 600, tuple(lines(VET)), "test@0")
+    reading = parse(page, TODAY, CATALOGUE)
+    doubts = SecondPaper(doubt="days, numbers").doubts(reading)
+    assert {doubt.name for doubt in doubts} >= set(CATALOGUE[reading.kind].required)
+    assert "another paper may be in the picture" in unfit_because(
+        replace(reading, alike=reading.relied_on, doubtful=doubts)
+    )

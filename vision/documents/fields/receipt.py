@@ -13,11 +13,14 @@ from vision.documents.kinds.catalogue import FieldRule
 from vision.documents.text.layout import Row, piece, union
 from vision.documents.text.normalise import AMOUNT, amount_minor, amounts, dates
 from vision.documents.text.page import FieldReading, RefusedField
+from vision.documents.text.sum_words import FURTHER, words
 from vision.measurement import Unmeasured
 
 # Words for a total, with how surely the amount beside them is what was paid. The first pattern that matches a row
 # counts; -1: the row states another sum.
 _TOTAL_WORDS: tuple[tuple[str, int], ...] = (
+    (words("sub", languages=FURTHER), -1),
+    (rf"(?:{words('total', languages=FURTHER)})\s{{0,3}}(?:{words('tax', languages=FURTHER)})", -1),
     (r"SUB\s?-?\s?T[O0]TA[LI]|小计|TAXABLE|ROUND\w*\s?ADJ", -1),
     (r"TOTAL\s*(?:QTY|QUANTITY|ITEM|PCS|SAVING|DISC|GST|TAX|POINT|BEFORE|W/?O\b|WITHOUT)", -1),
     (r"TOTAL\s*(?:AMOUNT|SALES|RM)?\s*\(?\s*EXC|(?:QTY|ITEMS?|GST|TAX|DISCOUNT)\s?TOTAL", -1),
@@ -35,11 +38,14 @@ _TOTAL_WORDS: tuple[tuple[str, int], ...] = (
         9,
     ),
     (r"应付金额|应付|应收|消费(?:金额|合计|总额)", 9),
+    (words("due", languages=FURTHER), 9),
     (r"TOTAL\s?(?:SALES?\s?)?\(?(?:INC|WITH)|INCLUSIVE\s?(?:OF\s?)?GST", 8),
     (r"T[O0]TA[LI]\s?(?:AMOUNT|AMT|SALES?|RM|MYR|\(RM\)|PRICE|BILL)|合计金额|总金额", 7),
     (r"(?<![A-Z])T[O0]TA[LI](?:\b|(?=RM|:|\d|\())|合\s{0,3}计|总\s?[计额]", 6),
+    (rf"{words('total', languages=FURTHER)}|合\s{{0,3}}計|[總共]\s{{0,3}}[計額]|總金額", 6),
     (r"实付|实收|微信支付|支付宝|银行卡|云闪付|银联|数字人民币", 3),
-    (r"\bCASH\b|现金|\bVISA\b|MASTER\s?CARD|\bDEBIT\b|AMOUNT\b", 1),
+    (words("tendered", languages=FURTHER), 1),
+    (r"\bCASH\b|现金|現金|\bVISA\b|MASTER\s?CARD|\bDEBIT\b|AMOUNT\b", 1),
 )
 _SURE_TOTAL = 6
 _ROUNDING = re.compile(r"ROUND\w*\s?ADJ|ROUNDING", re.IGNORECASE)
@@ -103,12 +109,14 @@ DATE_RULE: Final = FieldRule.model_validate(
     {"format": "date", "labels": [r"日期|DATE|交易时间|时间", "PRINTED"], "anywhere": True}
 )
 _CASH = re.compile(
-    r"\bCASH\b|现金|收现|\bTENDER|\bPAID\b|\b(?:RECEIVED|ACCEPTED|INSERTED|DEPOSITED|COLLECTED|HANDED|GIVEN)\b",
+    rf"{words('tendered', languages=FURTHER)}"
+    r"|\bCASH\b|现金|現金|收现|\bTENDER|\bPAID\b|\b(?:RECEIVED|ACCEPTED|INSERTED|DEPOSITED|COLLECTED|HANDED|GIVEN)\b",
     re.IGNORECASE,
 )
-_CHANGE = re.compile(r"\bCHANGE\b|\bBALANCE RETURNED\b|找[零回赎]", re.IGNORECASE)
+_CHANGE = re.compile(rf"\bBALANCE RETURNED\b|{words('change')}", re.IGNORECASE)
 _PAID = re.compile(
-    r"\b(?:CASH|PAID|PAYMENT|TENDER\w*|RECEIVED|CREDIT|VISA|MASTER\w*|DEBIT|CARD|E-?WALLET|PAYNOW|DUITNOW|\w+PAY)\b"
+    rf"{words('tendered', languages=FURTHER)}"
+    r"|\b(?:CASH|PAID|PAYMENT|TENDER\w*|RECEIVED|CREDIT|VISA|MASTER\w*|DEBIT|CARD|E-?WALLET|PAYNOW|DUITNOW|\w+PAY)\b"
     r"|现金|收现|付款|实[付收]|微信|支付宝|银行卡|刷卡|储值|云闪付|银联|数字人民币|扫码支付",
     re.IGNORECASE,
 )

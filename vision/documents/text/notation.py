@@ -18,6 +18,7 @@ from babel import Locale, UnknownLocaleError
 
 from vision.documents.text.layout import Row, row_of
 from vision.documents.text.signs import SIGN, decimals
+from vision.documents.text.sum_words import words
 
 Mark = Literal[".", ",", ""]
 _TOKEN: Final = re.compile(
@@ -38,7 +39,7 @@ _MAJORITY_RATIO: Final = 3  # a mark that fewer amounts print was misread
 _SIGN_BEFORE: Final = re.compile(rf"(?:{SIGN})\s{{0,3}}-?$")
 _SIGN_BEHIND: Final = re.compile(rf"\s?(?:{SIGN}|[円원元圆]|đ)(?!\w)")
 _SUM_BEFORE: Final = re.compile(
-    r"(?:total|cash|change|amount|due|paid|price|tax|合計|小計|現金|お釣り?|お預り?|税|합계|금액|부가세|현금)\W*$",
+    rf"(?:total|amount|due|price|{words('due', 'total', 'sub', 'tendered', 'change', 'tax')})\W*$",
     re.IGNORECASE,
 )
 _SPLIT: Final = re.compile(r"\s\d\d(?![\d.,])")  # 29 01, which was 29.01 or two numbers
