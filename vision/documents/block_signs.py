@@ -111,6 +111,11 @@ class PrintBlock:
         return {minor: index for minor, index in stated.items() if minor > 0}
 
     @cached_property
+    def minors(self) -> frozenset[int]:
+        """Every amount with decimals."""
+        return frozenset(span[2] for row in self.rows for span in amounts(row.text, decimals_required=True))
+
+    @cached_property
     def dates(self) -> frozenset[date]:
         return frozenset(
             day for row in self.rows if not _BIRTH.search(row.text) for _start, _end, day in dates(row.text)
@@ -187,8 +192,13 @@ class PrintBlock:
 
     @cached_property
     def titled(self) -> bool:
-        """True if a title of a kind or the name of a house stands at its head."""
-        return any(self.titles.search(row.text) or _HOUSE.search(row.text) for row in self.rows[:_HEAD_ROWS_MAX])
+        """True if a title of a kind or the name of a house stands at its head. Words beside an amount (实收 90.00) tell
+        the kind of a receipt, and are no title."""
+        return any(
+            self.titles.search(row.text) or _HOUSE.search(row.text)
+            for row in self.rows[:_HEAD_ROWS_MAX]
+            if not amounts(row.text, decimals_required=True)
+        )
 
     @property
     def marks(self) -> int:
@@ -231,7 +241,7 @@ def signs(first: PrintBlock, second: PrintBlock, limits: PaperSignLimits = SIGN_
     twice = filled and len(words) >= limits.form_words_min
     sizes = sorted((first.size_px, second.size_px))
     weighed: Mapping[Sign, int] = {
-        "totals": 2 * _apart(first.totals, second.totals),
+        "totals": 2 * totals_apart(first, second),
         "days": int(_apart(first.dates, second.dates)),
         "numbers": int(large and _apart(first.numbers, second.numbers)),
         "payees": int(_apart(first.payees, second.payees)),
@@ -294,6 +304,18 @@ def copies(first: PrintBlock, second: PrintBlock, limits: PaperSignLimits = SIGN
     """True if the blocks state the same figures: copies of one bill, a bill and its stub or the slip of the card."""
     same = len(first.values & second.values) >= limits.same_values_min
     return same and _share(first.values, second.values) > limits.same_values_ratio_max
+
+
+def totals_apart(first: PrintBlock, second: PrintBlock) -> bool:
+    """True if both blocks state a total, and not the same: what was handed over less the change is the other's."""
+    if not _apart(first.totals, second.totals):
+        return False
+    return not any(
+        paid - change in block.totals
+        for block, other in ((first, second), (second, first))
+        for paid in other.totals
+        for change in other.minors
+    )
 
 
 def _apart(first: Collection[object], second: Collection[object]) -> bool:

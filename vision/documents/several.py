@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vision.documents.block_signs import LineSigns, PrintBlock, Sign, copies, signs
+from vision.documents.block_signs import LineSigns, PrintBlock, Sign, copies, signs, totals_apart
 from vision.documents.blocks import LIMITS as CUT_LIMITS
 from vision.documents.blocks import Cut, Mask, cuts, part
 from vision.documents.kinds.catalogue import Catalogue
@@ -174,6 +174,8 @@ def _two_bills(cut: Cut, first: PrintBlock, second: PrintBlock) -> bool:
     """True if both blocks have a total and enough else of a paper, and their totals or days differ."""
     if not first.totals or not second.totals:
         return False
+    if first.totals.keys().isdisjoint(second.totals) and not totals_apart(first, second):
+        return False  # the foot of one receipt: cash and change
     same_day = first.dates & second.dates or not first.dates or not second.dates
     if same_day and first.totals.keys() & second.totals.keys():
         return False  # the shop's and the customer's copy, or the slip of the card
