@@ -36,14 +36,16 @@ class MarkLimits:
     In heights of the page's print: gap_heights: pieces of one mark lie nearer; height_min: a mark is higher; glyph_min:
     the largest piece of it is; large_min: so high is a mark also where no print runs below it; stroke_min: broad
     strokes of dark ink. explained_ratio: share of a piece inside a line that was read from which it is print;
-    line_height_max: print is at most so many heights of its line high. pieces_max: more are a pattern. area_ratio_max: of the page. stroke_max: half the breadth of its strokes,
+    line_height_max: print is at most so many heights of its line high. pieces_max: more are a pattern.
+    area_ratio_max: of the page. stroke_max: half the breadth of its strokes,
     of its shorter side; thicker is no word but a shade or an area.
     marks_max: of one page, the largest.
 
     dot_px: least and most diameter of a dot. dots_min: fewer are none. dot_spread: of their diameters. dot_step: least
     and most distance of neighbours, in diameters.
 
-    stroke_ratio_min: length of a pen's stroke, of the page's shorter edge. strokes_max: more are a pattern. stroke_degrees_min: from level and upright.
+    stroke_ratio_min: length of a pen's stroke, of the page's shorter edge. strokes_max: more are a pattern.
+    stroke_degrees_min: from level and upright.
     stroke_dark_min: share of its length that is inked. stroke_clear_max: share of the ink beside it.
     """
 
