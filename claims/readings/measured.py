@@ -263,6 +263,7 @@ NOT_VOUCHED: Final = first_of(
         r"no paid bill: (?P<standing>\w+): (?P<words>.*)",
         standing=named("standings"),
     ),
+    phrase("not_vouched.mark_not_read", r"a mark across the print was not read: .*"),
     phrase("not_vouched.two_kinds", r"the words point to (?P<other>\w+) besides (?P<kind>\w+)", other=KIND, kind=KIND),
     phrase("not_vouched.currency_unknown", r"the currency is not known(?:: .*)?"),
     phrase("not_vouched.not_found", r"not found: (?P<fields>.+)", fields=listed(FIELD, ", ")),

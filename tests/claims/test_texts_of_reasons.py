@@ -395,6 +395,7 @@ def not_vouched() -> list[str]:
         "the kind of paper is not known",
         *(f"no paid bill: {standing}: VOID 作废" for standing in StandingKind),
         "the words point to receipt besides vet_invoice",
+        "a mark across the print was not read: dots",
         "the currency is not known",
         "the currency is not known: $",
         "not found: total_minor, patient",

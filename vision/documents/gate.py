@@ -108,6 +108,8 @@ def unfit_because(reading: PaperReading) -> str:
         return "the kind of paper is not known"
     if reading.standing:
         return f"no paid bill: {reading.standing[0].standing}: {reading.standing[0].words}"
+    if reading.marks_unread:
+        return f"a mark across the print was not read: {reading.marks_unread[0]}"
     if reading.rival_kind:
         return f"the words point to {reading.rival_kind} besides {reading.kind}"
     if reading.missing_fields:

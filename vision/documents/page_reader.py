@@ -11,6 +11,8 @@ import numpy as np
 from vision.documents.gate import read_once
 from vision.documents.kinds.catalogue import Catalogue
 from vision.documents.ocr.ink import print_alone, print_is_pale, red_ink
+from vision.documents.ocr.mark_ink import marked_page
+from vision.documents.ocr.mark_views import of_each, read_turned, side_by_side
 from vision.documents.ocr.outlines import Quad, outlines, skew
 from vision.documents.ocr.process import Worker
 from vision.documents.ocr.stamp_ink import blue_layers, faint_layer, red_layers
@@ -30,6 +32,7 @@ from vision.documents.ocr.views import (
 from vision.documents.parse import parse, parse_as
 from vision.documents.reconcile import best, confirmed_by_another_model, merit, settled, without_lost_signs
 from vision.documents.several import SecondPaper, second_paper
+from vision.documents.standing.marks import nearly_undone
 from vision.documents.standing.read import gravest_first, of_the_whole, paid_state, stamps_of, united
 from vision.documents.standing.states import refund_is_of_a_part
 from vision.documents.text.layout import rows_of
@@ -130,9 +133,12 @@ class PageReader:
         readings = [attempt.reading]
         chosen = self._by_both_models(attempt, readings)
         signed = without_lost_signs(chosen, readings)
+        standing = self._standing(chosen, attempt, readings)
+        marks, unread = self._marks(attempt, chosen.kind) if not standing else ((), ())
         return replace(
             signed,
-            standing=self._standing(chosen, attempt, readings),
+            standing=gravest_first([*standing, *marks]),
+            marks_unread=unread,
             doubtful=(*signed.doubtful, *other.doubts(signed)),
         )
 
@@ -182,6 +188,42 @@ class PageReader:
             rows_of(self._page(attempt.lines, attempt.view, TINY)), int(total) if total.isdigit() else 0
         )
         return gravest_first(of_the_whole(signs, paid, split=split))
+
+    def _marks(self, attempt: _Attempt, kind: str) -> tuple[tuple[StandingSign, ...], tuple[str, ...]]:
+        """Return the signs in large marks over the print, whatever their ink, and which marks that may undo the bill
+        were not read: dots in the form of characters, strokes of a pen across lines, words nearly read. An app's page
+        has no such marks."""
+        described = self._catalogue.get(kind)
+        if described is not None and described.shows_state:
+            return (), ()
+        page = marked_page(attempt.plain, attempt.lines, self._codes_in(attempt.plain))
+        signs: list[StandingSign] = []
+        unread: list[str] = []
+        for mark in page.marks:
+            if mark.way == "strokes":
+                unread.append("strokes")
+                continue
+            if mark.shape == "fill":
+                continue
+            views = read_turned(page, mark)
+            parts = of_each(views, self._lines(PageView(side_by_side(views), np.eye(3)), TINY))
+            told = [
+                self._moved_sign(sign, view)
+                for view, lines in zip(views, parts, strict=True)
+                for sign in stamps_of(rows_of(self._page(lines, view, TINY)), described)
+            ]
+            signs += told
+            nearly = next((text for lines in parts if (text := nearly_undone(lines))), "")
+            if not told and (nearly or mark.way == "dots"):
+                unread.append(nearly or "dots")
+        return tuple(signs), tuple(unread)
+
+    def _codes_in(self, view: PageView) -> list[Quad]:
+        """Return the corners of the decoded codes in pixels of the view."""
+        height, width = self._picture.pixels.shape[:2]
+        onto = np.linalg.inv(view.to_picture)
+        scale = np.array([width, height], dtype=np.float32)
+        return [_mapped(onto, np.asarray(_corners(code.box), dtype=np.float32) * scale) for code in self._codes]
 
     def _read_on_end(self, layer: PageView) -> list[tuple[PageView, list[TextLine]]]:
         """Read the ink of stamps, and turned by quarters if a line of it is unsure: a stamp may stand on end."""

@@ -173,7 +173,8 @@ class PaperReading:
     by hand. rival_kind: another kind that the words point to nearly as much, "" for none. currency: of its amounts,
     which are in that currency's minor units (hundredths if it is unknown); None for a reading of which nobody asked it.
     amounts_required: the required fields that are amounts. standing: signs that it is no paid bill, the gravest first,
-    () for a paid bill.
+    () for a paid bill. marks_unread: large marks across the print that may undo the bill and were not read, the most
+    telling words of each, or how it looks.
     """
 
     kind: str
@@ -196,6 +197,7 @@ class PaperReading:
     amounts_required: tuple[str, ...] = ()
     standing: tuple[StandingSign, ...] = ()
     handwritten: tuple[str, ...] = ()
+    marks_unread: tuple[str, ...] = ()
 
     def field(self, name: str) -> FieldReading | None:
         """Return the field of that name, None if the paper does not show it."""
