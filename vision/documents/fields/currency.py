@@ -95,7 +95,7 @@ def _by_country(
     if _in_hundredths([row.text for row in rows], marks):
         possible = frozenset(code for code in possible if decimals(code) == 2)
         if len(possible) == 1 and country is None and script in ("", "CN"):
-            return _reading(rows, *possible, marks[0])
+            return _reading(rows, next(iter(possible)), marks[0])
     if country is not None:
         code = CURRENCY_OF[country.country]
         return _reading(rows, code if code in possible else "", marks[0])
