@@ -25,6 +25,7 @@ from vision.documents.blocks import LIMITS as CUT_LIMITS
 from vision.documents.blocks import Cut, Mask, cuts, part
 from vision.documents.kinds.catalogue import Catalogue
 from vision.documents.parse import parse
+from vision.documents.text.compiled import compiled
 from vision.documents.text.page import UNKNOWN, PageText, PaperReading, RefusedField, TextLine
 
 #: The beginning of the reason why no field of a page is relied on.
@@ -77,7 +78,7 @@ def second_paper(
     The page is cut wherever no line of text lies (`vision.documents.blocks`), and in `regions` (four corners each,
     pixels of the page), where outlines were found.
     """
-    titles = re.compile("|".join(f"(?:{kind.title})" for kind in catalogue.values()), re.IGNORECASE)
+    titles = compiled("|".join(f"(?:{kind.title})" for kind in catalogue.values()), re.IGNORECASE)
     lines = LineSigns(page, titles)
     marked = lines.numbered | lines.foot | lines.dated
 
@@ -201,7 +202,7 @@ def _whole(reading: PaperReading, catalogue: Catalogue) -> bool:
     if reading.kind == UNKNOWN or reading.doubtful or len(reading.missing_fields) > 1:
         return False
     kind = catalogue[reading.kind]
-    titled = any(re.search(kind.title, line, re.IGNORECASE) for line in reading.lines)
+    titled = any(compiled(kind.title, re.IGNORECASE).search(line) for line in reading.lines)
     return titled and (not kind.keys or any(all(reading.value(name) for name in key) for key in kind.keys))
 
 

@@ -11,6 +11,7 @@ from vision.documents.fields.formats import BARE_WEIGHT, SHAPES, tracking_withou
 from vision.documents.fields.names import unlike_a_name
 from vision.documents.fields.values import FieldResult, date_by_rule, from_found, unlabelled_dates
 from vision.documents.kinds.catalogue import FieldLabel, FieldRule, PaperKind
+from vision.documents.text.compiled import compiled
 from vision.documents.text.layout import PLACE, FoundText, Row, ahead, beside, labelled, piece, under
 from vision.documents.text.normalise import AMOUNT_MINOR_END, NEGATIVE, amounts
 from vision.documents.text.page import FieldReading, PageBox, RefusedField
@@ -84,7 +85,7 @@ def by_rule(rows: Sequence[Row], kind: PaperKind, name: str, rule: FieldRule) ->
 def _headed(kind: PaperKind) -> tuple[re.Pattern[str], tuple[str, ...]]:
     """Return what is a label on a paper of that kind, and the headings of the parts that it searches."""
     labels = [label for rule in kind.fields.values() for label in rule.labels]
-    headings = re.compile("|".join(f"(?:{label.label})" for label in labels))
+    headings = compiled("|".join(f"(?:{label.label})" for label in labels))
     return headings, (*dict.fromkeys(label.within for label in labels if label.within), OTHER_PART)
 
 
@@ -127,8 +128,8 @@ def _under(rows: Sequence[Row], label: FieldLabel, pattern: str) -> list[FoundTe
 
 def _in_row(rows: Sequence[Row], label: FieldLabel, pattern: str) -> list[FoundText]:
     for index, row in enumerate(rows):
-        mark = re.search(label.label, row.text, re.IGNORECASE)
-        spans = [match.span() for match in re.finditer(pattern, row.text[mark.end() :])] if mark else []
+        mark = compiled(label.label, re.IGNORECASE).search(row.text)
+        spans = [match.span() for match in compiled(pattern).finditer(row.text[mark.end() :])] if mark else []
         if mark and len(spans) >= label.nth and (not label.of or len(spans) == label.of):
             start, end = spans[label.nth - 1]
             return [piece(rows, index, mark.end() + start, mark.end() + end)]
@@ -254,7 +255,7 @@ def unlabelled(rows: Sequence[Row], name: str, rule: FieldRule) -> Iterator[Fiel
     if tracking:
         pattern = rf"(?<![A-Z0-9*]){pattern}(?![\d*])"
     for index, row in enumerate(rows):
-        for match in re.finditer(pattern, row.text):
+        for match in compiled(pattern).finditer(row.text):
             if tracking and (not tracking_without_label(match[0]) or _OTHER_NUMBER.search(row.text[: match.start()])):
                 continue
             read = shape.value(match[0], rule)
@@ -270,7 +271,7 @@ def _choice(rows: Sequence[Row], name: str, rule: FieldRule) -> FieldResult:
                 return from_found(name, hit, value)
     for index, row in enumerate(rows if rule.anywhere else ()):
         for value, pattern in rule.values.items():
-            match = re.search(pattern, row.text)
+            match = compiled(pattern).search(row.text)
             if match:
                 return from_found(name, piece(rows, index, *match.span()), value)
     return None
@@ -292,7 +293,7 @@ def _capital(rows: Sequence[Row], name: str, rule: FieldRule) -> FieldResult:
     """Return the first run of capital numerals that is an amount: right of a label in its row, or alone."""
     labels = "|".join(label.label for label in rule.labels)
     for index, row in enumerate(rows):
-        mark = re.search(labels, row.text, re.IGNORECASE) if labels else None
+        mark = compiled(labels, re.IGNORECASE).search(row.text) if labels else None
         offset = mark.end() if mark else 0
         stretch = row.text[offset:]
         start, end = capital.find(stretch)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from vision.documents.kinds.catalogue import ItemTable, PaperKind
+from vision.documents.text.compiled import compiled
 from vision.documents.text.layout import Cell, Row, print_edges, row_of
 from vision.documents.text.normalise import AMOUNT, CURRENCY, amounts, negative
 from vision.documents.text.page import ItemReading
@@ -54,7 +55,7 @@ def items(rows: Sequence[Row], kind: PaperKind) -> list[ItemReading]:
     sums = _sums(kind)
     lines = []
     for row in below:
-        if re.search(table.end, row.text, re.IGNORECASE) or any(sums.fullmatch(cell.text) for cell in row.cells):
+        if compiled(table.end, re.IGNORECASE).search(row.text) or any(sums.fullmatch(cell.text) for cell in row.cells):
             break
         for (left, right), column in zip(blocks, columns, strict=True):
             cells = [cell for cell in row.cells if left <= _middle(cell) < right]
@@ -81,11 +82,11 @@ def _sums(kind: PaperKind) -> re.Pattern[str]:
         for label in rule.labels
     )
     either = "|".join(f"(?:{label})" for label in labels) or "(?!)"
-    return re.compile(rf"\W*(?:{either}){{1,2}}\W*(?:{CURRENCY}?\s?-?{AMOUNT}.*)?", re.IGNORECASE)
+    return compiled(rf"\W*(?:{either}){{1,2}}\W*(?:{CURRENCY}?\s?-?{AMOUNT}.*)?", re.IGNORECASE)
 
 
 def _is_heading(text: str, table: ItemTable) -> bool:
-    named = _amount_word(text, table) is not None and re.search(table.names, text) is not None
+    named = _amount_word(text, table) is not None and compiled(table.names).search(text) is not None
     return named and re.search(r"\d\.\d{2}", text) is None
 
 
@@ -99,7 +100,7 @@ def _blocks(heading: Row, table: ItemTable) -> list[tuple[float, float]]:
     if table.amount_column:
         return everything
     ends = [cell.right for cell in heading.cells if _amount_word(cell.text, table)]
-    starts = [cell.left for cell in heading.cells if re.search(table.names, cell.text)]
+    starts = [cell.left for cell in heading.cells if compiled(table.names).search(cell.text)]
     if len(ends) < 2:
         return everything
     edges = [float("-inf")]
@@ -112,7 +113,9 @@ def _blocks(heading: Row, table: ItemTable) -> list[tuple[float, float]]:
 
 def _amount_word(text: str, table: ItemTable) -> re.Match[str] | None:
     """Return where a heading names the amount itself, not a share of it (自付金额, 报销金额)."""
-    return next((word for word in re.finditer(table.amount, text) if not _SHARE.search(text[: word.start()])), None)
+    return next(
+        (word for word in compiled(table.amount).finditer(text) if not _SHARE.search(text[: word.start()])), None
+    )
 
 
 def _amount_column(heading: Row, table: ItemTable, left: float, right: float) -> float | None:

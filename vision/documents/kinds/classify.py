@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vision.documents.kinds.catalogue import Catalogue
+from vision.documents.text.compiled import compiled
 from vision.documents.text.signs import SIGN
 
 TITLE_WEIGHT: Final = 4
@@ -22,8 +23,8 @@ def scores(lines: Sequence[str], catalogue: Catalogue) -> Mapping[str, int]:
     title's."""
     text = "\n".join(lines).upper()
     return {
-        name: TITLE_WEIGHT * bool(re.search(kind.title, text, re.IGNORECASE))
-        + sum(weight for pattern, weight in kind.words.items() if re.search(pattern, text, re.IGNORECASE))
+        name: TITLE_WEIGHT * bool(compiled(kind.title, re.IGNORECASE).search(text))
+        + sum(weight for pattern, weight in kind.words.items() if compiled(pattern, re.IGNORECASE).search(text))
         for name, kind in catalogue.items()
     }
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from vision.documents.kinds.catalogue import PaperKind
 from vision.documents.standing.places import joined
+from vision.documents.text.compiled import compiled
 from vision.documents.text.layout import Row
 from vision.documents.text.normalise import amounts
 from vision.documents.text.page import PageBox, Standing
@@ -62,7 +63,7 @@ def payment_is_shown(rows: Sequence[Row], kind: PaperKind) -> bool:
     payments in general show none."""
     if not kind.paid_signs:
         return True
-    pattern = re.compile("|".join(f"(?:{sign})" for sign in kind.paid_signs), re.IGNORECASE)
+    pattern = compiled("|".join(f"(?:{sign})" for sign in kind.paid_signs), re.IGNORECASE)
     return any(
         pattern.search(joined(cell.text)) is not None
         for row in rows
@@ -90,7 +91,7 @@ def _cost_lists(rows: Sequence[Row], kind: PaperKind | None) -> Iterator[tuple[S
     if kind is None:
         return
     top = rows[:_TITLE_ROWS]
-    if any(re.search(kind.title, joined(row.text), re.IGNORECASE) for row in top):
+    if any(compiled(kind.title, re.IGNORECASE).search(joined(row.text)) for row in top):
         return
     for row in top:
         for cell in row.cells:

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from vision.documents.text.compiled import compiled
 from vision.documents.text.normalise import plain, unspaced
 from vision.documents.text.page import PageBox, PageText, Points, TextLine
 
@@ -319,7 +320,7 @@ def labelled(rows: Sequence[Row], label: str, value: str, *, gap: bool = True) -
     A label returns nothing of itself to the value (名 of 名称).
     """
     between = rf"{_UNIT}{GLOSS}{_CLOSED}\s{{0,{2 + len(GAP) if gap else 1}}}[“\"《]?"
-    pattern = re.compile(rf"(?>{label}){between}(?P<value>{value})", re.IGNORECASE)
+    pattern = compiled(rf"(?>{label}){between}(?P<value>{value})", re.IGNORECASE)
     values = []
     for index, row in enumerate(rows):
         for match in pattern.finditer(row.text):
@@ -341,7 +342,7 @@ def _in_prose(text: str, labelled: re.Match[str]) -> bool:
 def ahead(rows: Sequence[Row], label: str, value: str) -> list[FoundText]:
     """Return every value that stands directly left of its label in one cell, in reading order (张三 收). With a gap
     between them, the label could be that of the next cell."""
-    pattern = re.compile(rf"(?<![^\W\d_])(?P<value>{value})\s?(?:{label})", re.IGNORECASE)
+    pattern = compiled(rf"(?<![^\W\d_])(?P<value>{value})\s?(?:{label})", re.IGNORECASE)
     return [
         piece(rows, index, *match.span("value"))
         for index, row in enumerate(rows)
@@ -353,8 +354,8 @@ def beside(rows: Sequence[Row], label: str, value: str) -> list[FoundText]:
     """Return every value that begins a row right of a label which stands between the lines it belongs to, or before one
     of them: a mark beside a party's name and address. The nearer of the lines around it counts."""
     values = []
-    alone = re.compile(rf"\W*(?:{label})\W*", re.IGNORECASE)
-    wanted = re.compile(rf"\s*(?P<value>{value})", re.IGNORECASE)
+    alone = compiled(rf"\W*(?:{label})\W*", re.IGNORECASE)
+    wanted = compiled(rf"\s*(?P<value>{value})", re.IGNORECASE)
     for index, row in enumerate(rows):
         if not row.cells or not alone.fullmatch(row.cells[0].text):
             continue
@@ -389,7 +390,7 @@ def _lines_around(rows: Sequence[Row], index: int) -> list[int]:
 def _followed(row: Row, end: int) -> bool:
     """True if more than a colon or brackets follows a label in its cell: then it heads nothing."""
     rest = next((row.text[end:stop] for start, stop, _ in row.spans() if start <= end <= stop), "")
-    translation = re.compile(GLOSS).match(row.text, end)
+    translation = compiled(GLOSS).match(row.text, end)
     rest = rest[len(translation[0]) :] if translation is not None else rest
     return re.fullmatch(r"\s*(?:\(.*\))?\W*", rest) is None
 
@@ -398,9 +399,9 @@ def under(rows: Sequence[Row], label: str, value: str) -> list[FoundText]:
     """Return every value that begins a cell of the row below its label: at least half of the narrower of the two lies
     under the other, as in a table with a heading, or each is alone in its row."""
     values = []
-    wanted = re.compile(rf"\s*(?P<value>{value})", re.IGNORECASE)
+    wanted = compiled(rf"\s*(?P<value>{value})", re.IGNORECASE)
     for index, row in enumerate(rows[:-1]):
-        for match in re.finditer(rf"(?>{label}){_UNIT}", row.text, re.IGNORECASE):
+        for match in compiled(rf"(?>{label}){_UNIT}", re.IGNORECASE).finditer(row.text):
             if _followed(row, match.end()):
                 continue
             head = piece(rows, index, *match.span()).box
