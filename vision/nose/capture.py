@@ -3,6 +3,7 @@ the phone what is wrong and what to do."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -21,7 +22,9 @@ class CaptureLimits:
     each."""
 
     confidence_min: float = 0.35  # the finder's confidence, 0..1
-    width_px_min: int = 200
+    guided_confidence_min: float = 0.20  # the same where two taps or a frame on the screen say where the nose is
+    nostril_confidence_min: float = 0.20  # the weaker nostril's peak, 0..1
+    width_px_min: int = 200  # of the nose as it stands in the picture, and of its real detail
     picture_luma_min: float = 30.0  # 95th percentile of the whole picture, of 255
     sharpness_min: float = 0.235
     glare_ratio_max: float = 0.08
@@ -34,7 +37,8 @@ class CaptureLimits:
 @dataclass(frozen=True, slots=True)
 class CaptureQuality:
     """The measurements that the gates judge. sharpness: slope of the beads in the most blurred direction, divided by
-    their contrast. turn_ratio: 0 is frontal."""
+    their contrast. turn_ratio: 0 is frontal. resolved_width_px: width of the smallest picture of the nose that keeps
+    its detail; not limited where it was not measured."""
 
     width_px: float
     sharpness: float
@@ -43,9 +47,10 @@ class CaptureQuality:
     bright_luma: float
     contrast_luma: float
     turn_ratio: float
+    resolved_width_px: float = math.inf
 
 
-def measure(frame: Pixels, mask: Floats, nose: NoseFound) -> CaptureQuality:
+def measure(frame: Pixels, mask: Floats, nose: NoseFound, resolved_width_px: float = math.inf) -> CaptureQuality:
     """Measure the capture. frame: the aligned nose, uint8 (320, 320, 3). mask: float32 (320, 320), probability of
     rhinarium in that frame."""
     inside = mask > 0.5
@@ -70,6 +75,7 @@ def measure(frame: Pixels, mask: Floats, nose: NoseFound) -> CaptureQuality:
         bright_luma=float(np.percentile(luma, 90)),
         contrast_luma=contrast,
         turn_ratio=abs(float(middle) - frame.shape[1] / 2) / max(1.0, float(columns[-1] - columns[0])),
+        resolved_width_px=resolved_width_px,
     )
 
 
@@ -84,10 +90,7 @@ def _least_slope(smooth: Floats, core: npt.NDArray[np.bool_]) -> float:
 def refusal(quality: CaptureQuality, limits: CaptureLimits) -> str:
     """Return what is wrong with the photo, in words for the claimant; "" if it is good enough."""
     if quality.width_px < limits.width_px_min:
-        return (
-            f"nose too small: {quality.width_px:.0f} pixels wide, at least {limits.width_px_min} are needed; "
-            "move closer until the nose fills half of the picture"
-        )
+        return too_small(quality.width_px, limits)
     if quality.bright_luma < limits.bright_luma_min:
         return (
             f"too dark: the brightest tenth of the nose is at {quality.bright_luma:.0f} of 255, "
@@ -116,4 +119,18 @@ def refusal(quality: CaptureQuality, limits: CaptureLimits) -> str:
             f"too blurred: sharpness {quality.sharpness:.3f}, at least {limits.sharpness_min:.3f} is needed; "
             "tap the nose on the screen to focus and hold still"
         )
+    if quality.resolved_width_px < limits.width_px_min:
+        return (
+            f"nose without detail: enlarged or out of focus, it has the detail of {quality.resolved_width_px:.0f} "
+            f"pixels, at least {limits.width_px_min} are needed; "
+            "move closer, tap the nose on the screen to focus and send the photo as the camera took it"
+        )
     return ""
+
+
+def too_small(width_px: float, limits: CaptureLimits) -> str:
+    """Return how a nose is refused for its size, in words for the claimant."""
+    return (
+        f"nose too small: {width_px:.0f} pixels wide, at least {limits.width_px_min} are needed; "
+        "move closer until the nose fills half of the picture"
+    )
