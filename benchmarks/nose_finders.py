@@ -3,9 +3,9 @@ photographs in which there is no dog's or cat's nose.
 
     miaopei bench noses
 
-The test half shares no breed with what trained or chose the finder. A nose counts as found where the finder is as sure
-as the gate asks and its box overlaps the marked one by half (intersection over union). Widths are native: pixels of the
-photo as it was packed.
+The test half shares no breed with what trained or chose the finder. A nose counts as found where the reader takes it
+for a dog's or a cat's, of whatever size, and its box overlaps the marked one by half (intersection over union). Widths
+are native: pixels of the photo as it was packed.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ import numpy.typing as npt
 from fixtures import caltech, varied
 from fixtures.pet_faces import CALTECH_DOGS, CALTECH_OTHER_ANIMALS, TAR, MarkedPhoto, close_up, marked_photos
 from vision.measurement import Unmeasured
-from vision.nose import CaptureLimits, NoseReader
-from vision.nose.find import Box, NoseFinder, NoseFound
-from vision.nose.network import FinderNetwork
+from vision.nose import NoseReader
+from vision.nose.find import Box, NoseFound
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -65,6 +64,18 @@ class FinderRow:
     def located(self, confidence_min: float) -> bool:
         """Return whether it counts as found."""
         return self.overlap >= OVERLAP_MIN and self.confidence >= confidence_min
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedNoses:
+    """The reader's whole way to a nose, gates and second witness included."""
+
+    reader: NoseReader
+
+    def find(self, pixels: Pixels) -> NoseFound | None:
+        """Return the nose that the reader takes for a dog's or a cat's."""
+        nose = self.reader.find(pixels)
+        return None if isinstance(nose, Unmeasured) else nose
 
 
 def look(finder: FindsNoses, photos: Iterable[MarkedPhoto]) -> list[FinderRow]:
@@ -211,8 +222,8 @@ def run(*, quick: bool = False, progress: Callable[[str], None] | None = None) -
     if not TAR.is_file():
         return {"finder": {"unmeasured": f"{TAR.name} is not beside the checkout"}, "false_templates": None}
     say = progress or (lambda _: None)
-    limits = CaptureLimits()
-    finder, reader = NoseFinder(FinderNetwork()), NoseReader()
+    reader = NoseReader()
+    finder = AcceptedNoses(reader)
     photos = [photo for photo in marked_photos("test") if photo.box is not None]
     photos = photos[::6] if quick else photos
     say("marked photos")
@@ -223,9 +234,9 @@ def run(*, quick: bool = False, progress: Callable[[str], None] | None = None) -
     without = {name: refusals(reader, pictures) for name, pictures in strangers(1 if quick else 8).items()}
     total = sum(part["photos"] for part in without.values())
     return {
-        "finder": by_species(rows, limits.confidence_min),
-        "finder_detail": recalls(rows, limits.confidence_min),
-        "finder_close_ups": by_species(closer, limits.confidence_min),
+        "finder": by_species(rows, 0.0),
+        "finder_detail": recalls(rows, 0.0),
+        "finder_close_ups": by_species(closer, 0.0),
         "photos_without_nose": without,
         "false_noses": round(sum(part["noses"] for part in without.values()) / total, 5),
         "false_templates": round(sum(part["templates"] for part in without.values()) / total, 5),

@@ -21,15 +21,17 @@ class CaptureLimits:
     """Gates of a nose photo; ratios are shares of the nose's visible surface. docs/noses.md gives the source of
     each."""
 
-    confidence_min: float = 0.35  # the finder's confidence, 0..1
-    guided_confidence_min: float = 0.20  # the same where two taps or a frame on the screen say where the nose is
+    confidence_min: float = 0.40  # the finder's confidence, 0..1, where a second witness sees a dog or a cat
+    unseconded_confidence_min: float = 0.65  # the same where that witness does not
+    guided_confidence_min: float = 0.20  # where two taps or a frame on the screen say where the nose is
+    pet_likelihood_min: float = 0.10  # of a dog or a cat in the picture, from which the witness seconds the finder
     nostril_confidence_min: float = 0.20  # the weaker nostril's peak, 0..1
     width_px_min: int = 200  # of the nose as it stands in the picture, and of its real detail
     picture_luma_min: float = 30.0  # 95th percentile of the whole picture, of 255
     sharpness_min: float = 0.235
     glare_ratio_max: float = 0.08
     coverage_ratio_min: float = 0.60
-    bright_luma_min: float = 45.0  # 90th percentile of the nose, of 255
+    bright_luma_min: float = 30.0  # 90th percentile of the nose, of 255
     contrast_luma_min: float = 4.0  # standard deviation of the detail, grey levels
     turn_ratio_max: float = 0.16  # offset of the nostrils' middle from the nose's middle, as a share of its width
 

@@ -196,7 +196,7 @@ def _crop(pixels: Pixels, box: Letterbox) -> Pixels:
     matrix = np.array([[scale, 0, left], [0, scale, top]], np.float64)
     how = cv2.INTER_LINEAR if scale < 1.5 else cv2.INTER_CUBIC
     return np.asarray(
-        cv2.warpAffine(pixels, matrix, (CROP_PX, CROP_PX), flags=how, borderValue=(127, 127, 127)), np.uint8
+        cv2.warpAffine(pixels, matrix, (CROP_PX, CROP_PX), flags=how, borderMode=cv2.BORDER_REPLICATE), np.uint8
     )
 
 

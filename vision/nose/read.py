@@ -71,7 +71,7 @@ class NoseReader:
     def __init__(self, limits: CaptureLimits | None = None, *, threads: int = 1, cards: Path = registry.CARDS) -> None:
         self._limits = limits or CaptureLimits()
         self._finder = NoseFinder(FinderNetwork(threads=threads))
-        self._witness = AnimalWitness(threads)
+        self._witness = AnimalWitness(self._limits.pet_likelihood_min, threads)
         self.model = registry.card(NAME, cards).label
 
     def __enter__(self) -> NoseReader:
@@ -140,16 +140,19 @@ class NoseReader:
 
     def find(self, pixels: Pixels, guide: NoseGuide | None = None) -> NoseFound | Unmeasured:
         """Return the nose of a dog or cat, of any size, or why none is taken for one."""
+        limits = self._limits
         nose = self._finder.find(pixels)
-        if guide is not None and (nose is None or nose.confidence < self._limits.confidence_min):
-            nose = _tapped(self._finder.find_in(pixels, guide.box()), guide)
-            least = self._limits.guided_confidence_min
-        else:
-            least = self._limits.confidence_min
+        least = limits.confidence_min
+        guided = guide is not None and (nose is None or nose.confidence < least)
+        if guide is not None and guided:
+            nose, least = _tapped(self._finder.find_in(pixels, guide.box()), guide), limits.guided_confidence_min
         if nose is None or nose.confidence < least:
             return Unmeasured(_NO_NOSE)
-        if nose.species == "other" or self._witness.other(pixels, nose.width_px):
+        seconded = self._witness.look(pixels, nose.width_px)
+        if nose.species == "other" or seconded == "other":
             return Unmeasured(_OTHER_ANIMAL)
+        if seconded == "unknown" and nose.confidence < limits.unseconded_confidence_min:
+            return Unmeasured(_NO_NOSE)
         return nose
 
     def _without_nostrils(self, nose: NoseFound) -> str:
