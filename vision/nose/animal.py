@@ -8,7 +8,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from vision.subject import SubjectModel
+from vision.subject import shared_subject_model
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -31,7 +31,7 @@ class AnimalWitness:
 
     def __init__(self, pet_min: float, threads: int = 1) -> None:
         self._pet_min = pet_min
-        self._model = SubjectModel(threads)
+        self._model = shared_subject_model(threads)
 
     def look(self, pixels: Pixels, width_px: float) -> Verdict:
         """Return what the picture, uint8 (h, w, 3), with a nose of that width shows. "other": a hoofed animal rather
