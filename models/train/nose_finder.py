@@ -34,14 +34,14 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from benchmarks.nose_baselines import FrozenTrunk, MeanNose, RenderedNoseFinder
-from benchmarks.nose_finders import by_species, look
+from benchmarks.nose_finders import FindsNoses, by_species, look
 from benchmarks.nose_finders import run as benchmark_finder
-from fixtures.pet_faces import chooses, close_up, marked_photos
+from fixtures.pet_faces import Pixels, Point, chooses, close_up, marked_photos
 from models import onnx_build, registry
 from models.registry import Card, ModelFile, sha256_of, write_card
 from models.train import nose_views as views
 from models.train.nose_network import BOX, CENTRES, NoseNetwork
-from models.train.nose_views import VIEW_PX, NoseTarget, Pixels
+from models.train.nose_views import VIEW_PX, NoseTarget
 from vision.nose import CaptureLimits
 from vision.nose.find import NoseFinder, NoseFound
 from vision.nose.network import FinderNetwork
@@ -79,7 +79,7 @@ class NoseViews:
             data / "photos-varied.tar", train=True
         )
         self.animals = views.caltech(caltech, (0,), animals=True)
-        self.mined: dict[int, list[tuple[Pixels, views.Point, views.Point]]] = {-1: [], 2: []}
+        self.mined: dict[int, list[tuple[Pixels, Point, Point]]] = {-1: [], 2: []}
 
     def batch(self, step: int) -> list[tuple[Pixels, NoseTarget]]:
         """Return the views of a step."""
@@ -192,9 +192,9 @@ def train(data: Path, work: Path) -> NoseNetwork:
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
     source = NoseViews(data)
-    network = NoseNetwork().eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network: NoseNetwork = NoseNetwork().eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.hasty = True
-    averaged = NoseNetwork().eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    averaged: NoseNetwork = NoseNetwork().eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged.load_state_dict(network.state_dict())
     parameters = network.trained()
     neck = {id(parameter) for name, parameter in network.named_parameters() if not name.startswith("trunk.")}
@@ -224,7 +224,8 @@ def train(data: Path, work: Path) -> NoseNetwork:
             mine(source, averaged)
         drawn = source.batch(step)
         wanted = targets(drawn)
-        parts = loss_of(*network(pixels_of([view for view, _ in drawn])), wanted)
+        coarse, fine = network(pixels_of([view for view, _ in drawn]))
+        parts = loss_of(coarse, fine, wanted)
         total = torch.stack(list(parts.values())).sum()
         optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
@@ -322,7 +323,7 @@ def measure_test() -> dict[str, Any]:
     photos = [photo for photo in marked_photos("test") if photo.box is not None]
     limits = CaptureLimits()
     rendered = load_file(str(registry.weights_path("nose_print")))
-    baselines = {
+    baselines: dict[str, FindsNoses] = {
         "mean_nose": MeanNose.of([(photo.box, photo.pixels.shape[1::-1]) for photo in train_half if photo.box]),
         "trained_on_renders": RenderedNoseFinder(FrozenTrunk(), rendered),
     }

@@ -34,6 +34,8 @@ class NoseNetwork(nn.Module):
         self.from_quarter = nn.Conv2d(24, 32, 1)
         self.fine = nn.Conv2d(32, 32, 3, padding=1)
         self.fine_out = nn.Conv2d(32, FINE, 1)
+        assert self.coarse_out.bias is not None
+        assert self.fine_out.bias is not None
         nn.init.constant_(self.coarse_out.bias[:CENTRES], -4.0)  # a nose is rare: start from "nothing here"
         nn.init.constant_(self.fine_out.bias, -3.0)
 

@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -270,7 +270,7 @@ def _mask(photo: MarkedPhoto, matrix: npt.NDArray[np.float64]) -> Floats:
 
 def spoil(view: Pixels, rng: np.random.Generator, target: NoseTarget = NOTHING) -> Pixels:
     """Return the view as another camera, light and hand would give it."""
-    image = view.astype(np.float32)
+    image: npt.NDArray[Any] = view.astype(np.float32)
     if target.species >= 0 and rng.random() < 0.12:  # grass, a toy, a hand before a part of the face
         x, y = np.asarray(target.centre) + rng.uniform(-0.9, 0.9, 2) * target.size[0]
         axes = (int(target.size[0] * rng.uniform(0.1, 0.3)) + 1, int(target.size[0] * rng.uniform(0.05, 0.25)) + 1)
@@ -280,7 +280,7 @@ def spoil(view: Pixels, rng: np.random.Generator, target: NoseTarget = NOTHING) 
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.9)))
     if rng.random() < 0.12:
         length = int(rng.integers(3, 8))
-        kernel = np.zeros((length, length), np.float32)
+        kernel: npt.NDArray[Any] = np.zeros((length, length), np.float32)
         kernel[length // 2] = 1 / length
         turn = cv2.getRotationMatrix2D((length / 2 - 0.5, length / 2 - 0.5), float(rng.uniform(0, 180)), 1)
         kernel = cv2.warpAffine(kernel, turn, (length, length))
@@ -299,5 +299,5 @@ def spoil(view: Pixels, rng: np.random.Generator, target: NoseTarget = NOTHING) 
     if rng.random() < 0.5:
         quality = int(rng.integers(35, 95))
         encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1]
-    return np.ascontiguousarray(image)
+        image = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+    return np.ascontiguousarray(image, np.uint8)

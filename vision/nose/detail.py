@@ -48,7 +48,7 @@ def resolved_width_px(pixels: Pixels, bounds: Box) -> float:
         if octave_ratio(np.asarray(reduced, np.float32)) < OCTAVE_RATIO_MIN:
             break
         resolved = factor
-    return width * resolved
+    return float(width * resolved)
 
 
 def octave_ratio(grey: Floats) -> float:
