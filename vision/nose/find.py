@@ -24,7 +24,6 @@ NOSE_IN_CROP_PX: Final = 72
 EDGES_PX: Final = (112, 192, 320, 544)  # long edges at which the whole photo is looked at
 PLACES_MAX: Final = 4  # looked at twice
 PLACE_MIN: Final = 0.03  # likelihood at the first look below which no place is looked at again
-LARGE_MIN, LARGE_SHARE = 0.5, 0.2  # likelihood and share of the long edge at which the finest look is left out
 ENLARGED_MAX: Final = 1.6  # a photo smaller than an edge is enlarged no further
 _SPECIES: Final[tuple[Species, ...]] = ("dog", "cat", "other")
 _POSES: Final[tuple[Pose, ...]] = ("frontal", "three-quarter", "profile")
@@ -120,9 +119,6 @@ class NoseFinder:
         places: list[_Place] = []
         for level, edge in enumerate(EDGES_PX):
             scale = edge / max(height, width)
-            plain = max(places, key=lambda place: place.likelihood, default=None)
-            if level == len(EDGES_PX) - 1 and plain is not None and _large(plain, max(height, width)):
-                break
             if level and scale > ENLARGED_MAX:
                 break
             square, box = _square(pixels, scale)
@@ -214,11 +210,6 @@ def _decoded(coarse: Floats, row: int, column: int, box: Letterbox, level: int) 
         likelihood=float(_sigmoid(coarse[:3, row, column].max())),
         level=level,
     )
-
-
-def _large(place: _Place, edge_px: int) -> bool:
-    """Return whether a place is so surely a nose, and so large, that no smaller ones need be looked for."""
-    return place.likelihood >= LARGE_MIN and place.size[0] >= LARGE_SHARE * edge_px
 
 
 def _apart(place: _Place, other: _Place) -> bool:
