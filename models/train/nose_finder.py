@@ -207,7 +207,7 @@ def train(data: Path, work: Path) -> NoseNetwork:
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [RATE_NECK, RATE_TRUNK], total_steps=STEPS, pct_start=0.1)
     for parameter in set(network.parameters()) - set(parameters):
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad = False
     first, checkpoint = 0, work / "checkpoint.pt"
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=False)

@@ -284,7 +284,7 @@ def spoil(view: Pixels, rng: np.random.Generator, target: NoseTarget = NOTHING) 
         kernel[length // 2] = 1 / length
         turn = cv2.getRotationMatrix2D((length / 2 - 0.5, length / 2 - 0.5), float(rng.uniform(0, 180)), 1)
         kernel = cv2.warpAffine(kernel, turn, (length, length))
-        image = cv2.filter2D(image, -1, kernel / max(1e-3, float(kernel.sum())))
+        image = cv2.filter2D(image, -1, np.asarray(kernel / max(1e-3, float(kernel.sum())), np.float32))
     image = 255 * np.clip(image / 255, 0, 1) ** float(np.exp(rng.normal(0, 0.3)))
     image = image * np.exp(rng.normal(0, 0.12, 3)) * np.exp(rng.normal(0, 0.22)) + rng.normal(0, 8)
     if rng.random() < 0.1:
