@@ -3,7 +3,8 @@ claim are different capture sessions.
 
     miaopei bench noses
 
-Everything measured here is synthetic (`fixtures.noses`). It shows that the pipeline works and what its thresholds
+What is measured here of the comparison is synthetic (`fixtures.noses`); `benchmarks.nose_finders` adds the finder on
+real animals. It shows that the pipeline works and what its thresholds
 certify on such pictures; what it reaches on real noses is unmeasured. Thresholds come from the split `calibration`,
 error rates from the split `test`; no pet, litter or capture seed is in two splits.
 """
@@ -23,6 +24,7 @@ from rich.console import Console
 from rich.progress import Progress
 from sklearn.metrics import roc_auc_score
 
+from benchmarks import nose_finders
 from benchmarks.report import figures_table, machine
 from fixtures.noses import render_nose
 from vision.copies.descriptor import FeatureNetwork
@@ -224,7 +226,8 @@ def spread(table: dict[str, dict[str, Floats]]) -> dict[str, Any]:
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """Measures test pets; the figures of the card come from the same number of litters."""
+    """Measures test pets, and the finder on real animals where their photos are beside the checkout; the figures of the
+    cards come from the same number of litters and from the same photos."""
     cv2.setNumThreads(1)
     litters = LITTERS_QUICK if quick else LITTERS
     with Progress(console=Console(stderr=True)) as bar:
@@ -232,7 +235,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         figures = measure(
             litters, PUPS, "test", progress=lambda done, total: bar.update(task, completed=done, total=total)
         )
-    return {**figures, "machine": machine()}
+    return {**figures, **nose_finders.run(quick=quick), "machine": machine()}
 
 
 def measure(
@@ -289,4 +292,4 @@ def card_thresholds() -> tuple[float, int, float]:
 
 def show(result: dict[str, Any]) -> None:
     """Prints the figures as a table."""
-    figures_table("noses, rendered", result)
+    figures_table("noses: comparison of rendered ones, finder on real ones", result)

@@ -16,6 +16,9 @@ copy_trunk: the network as models/train/copy_descriptor.py left it (card copy_de
     any size. `pixels` float32 (n, 3, h, w), h and w multiples of 32 -> `pooled` float32 (n, 1280)
 nose_trunk: the first eleven blocks, which keep textures and leave out objects.
     `pixels` float32 (n, 3, 256, 256) -> `fine` float32 (n, 40, 32, 32), `coarse` float32 (n, 112, 16, 16)
+nose_network: the same blocks as models/train/nose_finder.py left them, with a neck that finds noses; pictures of any
+    size. `pixels` float32 (n, 3, h, w), h and w multiples of 16 -> `coarse` float32 (n, 10, h / 8, w / 8), `fine`
+    float32 (n, 3, h / 4, w / 4)
 """
 
 from __future__ import annotations
@@ -44,11 +47,14 @@ TRUNK_PREFIX: Final = "trunk."  # prefix of the network's tensors in that card's
 LITE0_CLASSES: Final = "lite0_classes"
 LITE0_FEATURES: Final = "lite0_features"
 NOSE_TRUNK: Final = "nose_trunk"
+NOSE_FINDER: Final = "nose_finder"
+NOSE_NETWORK: Final = "nose_network"
 SOURCE: Final = "efficientnet_lite0"
 FEATURES_SIZE_PX: Final = 224
 TRUNK_SIZE_PX: Final = 256
 GEM_P: Final = 3.0
 FINE_BLOCK, COARSE_BLOCK = 4, 10  # counted from 0
+NOSE_BLOCKS: Final = (2, 4, 10)  # of the nose finder: the last at strides 4, 8 and 16, counted from 0
 _OPSET, _IR_VERSION = 13, 8
 _BUILD_SECONDS_MAX = 300
 
@@ -155,9 +161,9 @@ def _copy_trunk(network: Any) -> bytes:
     return _pooled(trained.eval(), COPY_TRUNK, ("h", "w"))
 
 
-def load_trunk(network: Any, tensors: Mapping[str, NDArray[Any]]) -> None:
-    """Give a Lite0 the weights of a copy descriptor's file. Raises ModelMissing if they are not those of a whole
-    network."""
+def load_trunk(network: Any, tensors: Mapping[str, NDArray[Any]], *, whole: bool = True) -> None:
+    """Give a Lite0 the weights of a file of ours, whose names begin with TRUNK_PREFIX. Raises ModelMissing if they are
+    not those of a whole network, or, unless `whole`, of a part of it."""
     import torch
 
     state = {
@@ -166,8 +172,9 @@ def load_trunk(network: Any, tensors: Mapping[str, NDArray[Any]]) -> None:
         if name.startswith(TRUNK_PREFIX)
     }
     left = network.load_state_dict(state, strict=False)
-    if left.unexpected_keys or any(not name.startswith("_fc.") for name in left.missing_keys):
-        raise ModelMissing(f"{COPY_DESCRIPTOR} does not hold a whole network; python -m models.train.{COPY_DESCRIPTOR}")
+    missing = [name for name in left.missing_keys if not name.startswith("_fc.")]
+    if left.unexpected_keys or (whole and missing):
+        raise ModelMissing("these weights are not those of the network; the recipe in models/train writes them anew")
 
 
 def _pooled(network: Any, name: str, size: tuple[int | str, int | str]) -> bytes:
@@ -197,10 +204,38 @@ def _nose_trunk(network: Any) -> bytes:
     return graph.model(NOSE_TRUNK, {"pixels": (3, size, size)}, outputs)
 
 
+def _nose_network(network: Any) -> bytes:
+    from safetensors.numpy import load_file
+
+    tensors = {name: value.astype(np.float32) for name, value in load_file(weights_path(NOSE_FINDER)).items()}
+    trained = copy.deepcopy(network)
+    load_trunk(trained, {name: value for name, value in tensors.items() if name.startswith(TRUNK_PREFIX)}, whole=False)
+    graph = _Graph()
+    value = graph.convolution("pixels", trained._conv_stem, trained._bn0, relu6=True)
+    taps = {}
+    for index, block in enumerate(trained._blocks[: NOSE_BLOCKS[2] + 1]):
+        taps[index] = value = graph.block(value, block)
+
+    def layer(name: str, value: str, *, relu: bool = False, output: str = "") -> str:
+        return graph.plain(value, tensors[f"{name}.weight"], tensors[f"{name}.bias"], relu=relu, output=output)
+
+    def joined(coarse: str, fine: str) -> str:
+        return graph.node("Relu", [graph.node("Add", [graph.doubled(coarse), fine])])
+
+    quarter, eighth, sixteenth = (taps[block] for block in NOSE_BLOCKS)
+    value = layer("eighth", joined(layer("from_sixteenth", sixteenth), layer("from_eighth", eighth)), relu=True)
+    layer("coarse_out", layer("coarse", value, relu=True), output="coarse")
+    value = joined(layer("down", value), layer("from_quarter", quarter))
+    layer("fine_out", layer("fine", value, relu=True), output="fine")
+    outputs = {"coarse": (10, "h8", "w8"), "fine": (3, "h4", "w4")}
+    return graph.model(NOSE_NETWORK, {"pixels": (3, "h", "w")}, outputs)
+
+
 _GRAPHS: Final[Mapping[str, Callable[[Any], bytes]]] = {
     COPY_TRUNK: _copy_trunk,
     LITE0_CLASSES: _lite0_classes,
     LITE0_FEATURES: _lite0_features,
+    NOSE_NETWORK: _nose_network,
     NOSE_TRUNK: _nose_trunk,
 }
 
@@ -261,11 +296,27 @@ class _Graph:
         )
         return self.node("Clip", [result, self.constant(0.0), self.constant(6.0)]) if relu6 else result
 
+    def plain(
+        self, value: str, weight: NDArray[np.float32], bias: NDArray[np.float32], *, relu: bool, output: str = ""
+    ) -> str:
+        """Add a convolution with `same` padding and a bias, without a norm."""
+        kernel = list(weight.shape[2:])
+        inputs = [value, self.tensor(weight), self.tensor(bias)]
+        pads = [side // 2 for side in kernel] * 2
+        value = self.node("Conv", inputs, output="" if relu else output, kernel_shape=kernel, pads=pads)
+        return self.node("Relu", [value], output=output) if relu else value
+
+    def doubled(self, value: str) -> str:
+        """Add an enlargement to twice the height and width, each value repeated."""
+        scales = self.tensor(np.array([1, 1, 2, 2], np.float32))
+        asymmetric = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        return self.node("Resize", [value, "", scales], mode="nearest", **asymmetric)
+
     def model(
         self,
         name: str,
         inputs: Mapping[str, Sequence[int | str]],
-        outputs: Mapping[str, Sequence[int]],
+        outputs: Mapping[str, Sequence[int | str]] | Mapping[str, Sequence[int]],
         metadata: Mapping[str, str] | None = None,
     ) -> bytes:
         """Return the checked, serialised model. Shapes are given without the batch, whose size is free."""

@@ -63,6 +63,11 @@ _OF_NOSES: Final = (
     phrase("unusable_noses.from_the_side", r"nose seen from the side: .*"),
     phrase("unusable_noses.too_blurred", r"too blurred: sharpness .*"),
     phrase("unusable_noses.no_nose", r"no nose found: .*"),
+    phrase("unusable_noses.other_animal", r"not a dog's or a cat's nose: .*"),
+    phrase(
+        "unusable_noses.without_detail",
+        r"nose without detail: .* has the detail of (?P<wide>\d+) pixels, at least (?P<least>\d+) are needed; .*",
+    ),
     phrase("unusable_noses.not_enrolled", r"no enrolment: .*"),
     phrase("unusable_noses.too_little_shared", r"too little of the nose is visible .*"),
 )

@@ -35,14 +35,13 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
+from benchmarks.nose_baselines import CELLS, SIZE_PX, FrozenTrunk, RenderedNoseFinder, letterbox, stack
 from benchmarks.noses import capture_world, compare_world, spread
 from benchmarks.noses import measure as measure_noses
 from fixtures.noses import NoseView, render_nose
 from models.registry import Card, ModelFile, sha256_of, write_card
 from vision.measurement import Unmeasured
-from vision.nose import CaptureLimits, NoseReader
-from vision.nose.find import CELLS, NoseFinder, stack
-from vision.nose.trunk import SIZE_PX, Trunk, letterbox
+from vision.nose import NoseReader
 
 SEED = 5
 PETS, CAPTURES = 420, 6
@@ -57,7 +56,7 @@ MUZZLES = frozenset(
 )
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
-CONFIDENCE_MIN = CaptureLimits().confidence_min
+CONFIDENCE_MIN = 0.35
 CALIBRATION, TEST = (8, 6), (16, 6)  # litters, pups a litter
 MARGIN = 0.02  # similarity
 RESULTS = ROOT / "results" / "nose_print.json"
@@ -68,7 +67,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class Head(nn.Module):
-    """The layers that `vision.nose.find.NoseFinder` runs in numpy, under the same names."""
+    """The layers that `benchmarks.nose_baselines.RenderedNoseFinder` runs in numpy, under the same names."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -162,7 +161,7 @@ def _place(view: NoseView, background: Pixels | None, rng: np.random.Generator) 
     return np.clip(image, 0, 255).astype(np.uint8), np.asarray(small, np.float32), points.astype(np.float32)
 
 
-def train_finder(squares: Pixels, masks: Floats, nostrils: Floats, trunk: Trunk) -> Head:
+def train_finder(squares: Pixels, masks: Floats, nostrils: Floats, trunk: FrozenTrunk) -> Head:
     """Train with binary cross-entropy on the mask and on Gaussian heat maps; every second square is mirrored (left and
     right nostril are then swapped)."""
     torch.manual_seed(SEED)
@@ -195,7 +194,7 @@ def train_finder(squares: Pixels, masks: Floats, nostrils: Floats, trunk: Trunk)
     return head
 
 
-def _features(squares: Pixels, trunk: Trunk) -> npt.NDArray[np.float16]:
+def _features(squares: Pixels, trunk: FrozenTrunk) -> npt.NDArray[np.float16]:
     features = np.empty((len(squares), CHANNELS[0], CELLS, CELLS), np.float16)
     for start in range(0, len(squares), 16):
         features[start : start + 16] = stack(*trunk.features(squares[start : start + 16]))
@@ -211,7 +210,7 @@ def _targets(masks: Floats, nostrils: Floats) -> Floats:
     return np.asarray(np.concatenate([masks[:, None], heat], 1), np.float32)
 
 
-def finder_figures(finder: NoseFinder, squares: Pixels, nostrils: Floats) -> dict[str, Any]:
+def finder_figures(finder: RenderedNoseFinder, squares: Pixels, nostrils: Floats) -> dict[str, Any]:
     """Return the nostrils' errors, as shares of the nose's width, and how often a nose is reported in a picture without
     one."""
     errors, missed, ghosts, without = [], 0, 0, 0
@@ -242,12 +241,12 @@ def write_preliminary_card() -> None:
     write_card(_card({}, "not measured yet"))
 
 
-def measure(photos: Path, trunk: Trunk) -> None:
+def measure(photos: Path, trunk: FrozenTrunk) -> None:
     """Derive thresholds from the calibration pets and error rates from the test pets, then write card and
     results row."""
     if not (ROOT / "cards" / "nose_print.yaml").exists():
         write_preliminary_card()
-    finder = NoseFinder(trunk, load_file(str(WEIGHTS)))
+    finder = RenderedNoseFinder(trunk, load_file(str(WEIGHTS)))
     rng = np.random.default_rng(SEED + 1)
     selection = finder_set(photographs(photos, 1), range(PETS, PETS + 60), rng)
     figures = finder_figures(finder, selection[0], selection[2])
@@ -351,7 +350,7 @@ def main() -> None:
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
-    trunk = Trunk()
+    trunk = FrozenTrunk()
     if not options.measure_only:
         cache = options.work / "finder.npz"
         if cache.exists():

@@ -140,8 +140,10 @@ def test_why_a_nose_cannot_be_used_is_said_in_both_languages() -> None:
         replace(good, coverage_ratio=0.1),
         replace(good, turn_ratio=0.9),
         replace(good, sharpness=0),
+        replace(good, resolved_width_px=64),
     ]
-    for words in (*(capture.refusal(capture_facts, limits) for capture_facts in bad), read._NO_NOSE, read._HIDDEN):
+    told = [capture.refusal(capture_facts, limits) for capture_facts in bad]
+    for words in (*told, read._NO_NOSE, read._HIDDEN, read._FROM_THE_SIDE, read._OTHER_ANIMAL):
         said_in_both({lang: unusable_text(words, lang) for lang in LANGUAGES})
 
 

@@ -6,11 +6,14 @@ import json
 
 import numpy as np
 import onnxruntime
+import pytest
 import torch
 from efficientnet_lite_pytorch import EfficientNet
+from safetensors.numpy import load_file
 
 from models import onnx_build
 from models.registry import weights_path
+from models.train.nose_network import NoseNetwork
 
 
 def test_the_onnx_graph_gives_what_torch_gives() -> None:
@@ -60,3 +63,22 @@ def test_the_classifier_gives_what_torch_gives_and_names_its_classes() -> None:
     np.testing.assert_allclose(output, expected, atol=1e-5)
     names = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
     assert (len(names), names[251], names[949]) == (1000, "dalmatian", "strawberry")
+
+
+def test_the_nose_network_gives_what_the_trained_torch_network_gives() -> None:
+    network = NoseNetwork().eval()
+    network.take(load_file(weights_path(onnx_build.NOSE_FINDER)))
+    pixels = np.random.default_rng(3).normal(size=(2, 3, 96, 160)).astype(np.float32)
+    with torch.inference_mode():
+        expected = [value.numpy() for value in network(torch.from_numpy(pixels))]
+    session = onnxruntime.InferenceSession(
+        str(onnx_build.ensure(onnx_build.NOSE_NETWORK)), providers=["CPUExecutionProvider"]
+    )
+    for output, value in zip(session.run(["coarse", "fine"], {"pixels": pixels}), expected, strict=True):
+        assert output.shape == value.shape
+        np.testing.assert_allclose(output, value, atol=2e-3)
+
+
+def test_weights_of_another_network_are_no_nose_finder() -> None:
+    with pytest.raises(ValueError, match="not those of a nose finder"):
+        NoseNetwork().take({"strange.weight": np.zeros((1, 1), np.float16)})

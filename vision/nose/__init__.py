@@ -2,7 +2,7 @@
 
 from vision.nose.capture import CaptureLimits, CaptureQuality
 from vision.nose.compare import EnrolmentLimits, NoseComparison, check_enrolment, compare
-from vision.nose.read import NoseReader
+from vision.nose.read import NoseGuide, NoseReader
 from vision.nose.template import NoseTemplate
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "CaptureQuality",
     "EnrolmentLimits",
     "NoseComparison",
+    "NoseGuide",
     "NoseReader",
     "NoseTemplate",
     "check_enrolment",

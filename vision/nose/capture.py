@@ -3,6 +3,7 @@ the phone what is wrong and what to do."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -20,13 +21,20 @@ class CaptureLimits:
     """Gates of a nose photo; ratios are shares of the nose's visible surface. docs/noses.md gives the source of
     each."""
 
-    confidence_min: float = 0.35  # the finder's confidence, 0..1
+    confidence_min: float = 0.40  # the finder's confidence, 0..1, where a second witness sees a dog or a cat
+    unseconded_confidence_min: float = 0.65  # the same where that witness does not
+    guided_confidence_min: float = 0.20  # where two taps or a frame on the screen say where the nose is
+    pet_likelihood_min: float = 0.10  # of a dog or a cat in the picture, from which the witness seconds the finder
+    nostril_confidence_min: float = 0.20  # the weaker nostril's peak, 0..1
     width_px_min: int = 200
+    # Of the nose's real detail, as vision.nose.detail tells it: 1.4 times the true width in the median, 2.1 times at
+    # the 95th percentile, so that enlarged noses of 64 px and less are refused.
+    resolved_width_px_min: int = 140
     picture_luma_min: float = 30.0  # 95th percentile of the whole picture, of 255
     sharpness_min: float = 0.235
     glare_ratio_max: float = 0.08
     coverage_ratio_min: float = 0.60
-    bright_luma_min: float = 45.0  # 90th percentile of the nose, of 255
+    bright_luma_min: float = 30.0  # 90th percentile of the nose, of 255
     contrast_luma_min: float = 4.0  # standard deviation of the detail, grey levels
     turn_ratio_max: float = 0.16  # offset of the nostrils' middle from the nose's middle, as a share of its width
 
@@ -34,7 +42,8 @@ class CaptureLimits:
 @dataclass(frozen=True, slots=True)
 class CaptureQuality:
     """The measurements that the gates judge. sharpness: slope of the beads in the most blurred direction, divided by
-    their contrast. turn_ratio: 0 is frontal."""
+    their contrast. turn_ratio: 0 is frontal. resolved_width_px: width of the smallest picture of the nose that keeps
+    its detail; not limited where it was not measured."""
 
     width_px: float
     sharpness: float
@@ -43,9 +52,10 @@ class CaptureQuality:
     bright_luma: float
     contrast_luma: float
     turn_ratio: float
+    resolved_width_px: float = math.inf
 
 
-def measure(frame: Pixels, mask: Floats, nose: NoseFound) -> CaptureQuality:
+def measure(frame: Pixels, mask: Floats, nose: NoseFound, resolved_width_px: float = math.inf) -> CaptureQuality:
     """Measure the capture. frame: the aligned nose, uint8 (320, 320, 3). mask: float32 (320, 320), probability of
     rhinarium in that frame."""
     inside = mask > 0.5
@@ -70,6 +80,7 @@ def measure(frame: Pixels, mask: Floats, nose: NoseFound) -> CaptureQuality:
         bright_luma=float(np.percentile(luma, 90)),
         contrast_luma=contrast,
         turn_ratio=abs(float(middle) - frame.shape[1] / 2) / max(1.0, float(columns[-1] - columns[0])),
+        resolved_width_px=resolved_width_px,
     )
 
 
@@ -84,10 +95,7 @@ def _least_slope(smooth: Floats, core: npt.NDArray[np.bool_]) -> float:
 def refusal(quality: CaptureQuality, limits: CaptureLimits) -> str:
     """Return what is wrong with the photo, in words for the claimant; "" if it is good enough."""
     if quality.width_px < limits.width_px_min:
-        return (
-            f"nose too small: {quality.width_px:.0f} pixels wide, at least {limits.width_px_min} are needed; "
-            "move closer until the nose fills half of the picture"
-        )
+        return too_small(quality.width_px, limits)
     if quality.bright_luma < limits.bright_luma_min:
         return (
             f"too dark: the brightest tenth of the nose is at {quality.bright_luma:.0f} of 255, "
@@ -116,4 +124,18 @@ def refusal(quality: CaptureQuality, limits: CaptureLimits) -> str:
             f"too blurred: sharpness {quality.sharpness:.3f}, at least {limits.sharpness_min:.3f} is needed; "
             "tap the nose on the screen to focus and hold still"
         )
+    if quality.resolved_width_px < limits.resolved_width_px_min:
+        return (
+            f"nose without detail: enlarged or out of focus, it has the detail of {quality.resolved_width_px:.0f} "
+            f"pixels, at least {limits.resolved_width_px_min} are needed; "
+            "move closer, tap the nose on the screen to focus and send the photo as the camera took it"
+        )
     return ""
+
+
+def too_small(width_px: float, limits: CaptureLimits) -> str:
+    """Return how a nose is refused for its size, in words for the claimant."""
+    return (
+        f"nose too small: {width_px:.0f} pixels wide, at least {limits.width_px_min} are needed; "
+        "move closer until the nose fills half of the picture"
+    )
