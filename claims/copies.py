@@ -151,12 +151,11 @@ def shares_capture(match: PhotoMatch, rules: Rules) -> bool:
     exactly as they do on no two photos of living skin.
 
     That it is probably a copy, or has many points, is not enough as it is for a photo of damage: two photos of one nose
-    share points by right.
+    share points by right. Shots within seconds, sent with two claims about one event, are not held against anybody.
     """
-    exact = (
-        match.tight_inliers >= rules.nose_copied_inliers_min and match.rigid_ratio >= rules.nose_copied_rigid_ratio_min
-    )
-    return is_copy(match) or exact
+    points = match.tight_inliers >= rules.nose_copied_inliers_min
+    rigid = match.rigid_ratio >= rules.nose_copied_rigid_ratio_min
+    return is_copy(match) or (points and rigid and match.owner is not MatchOwner.SAME_EVENT)
 
 
 def only_the_scene(match: PhotoMatch) -> bool:
