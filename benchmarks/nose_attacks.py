@@ -1,4 +1,4 @@
-"""Measures whether a nose photo that was not taken for the claim is seen by a person, and whether honest photos are not:
+"""Measures whether nose photos that were not taken for the claim are seen by a person, and honest ones are not:
 part of `miaopei bench noses`.
 
 Synthetic (`fixtures.noses`, `fixtures.nose_attacks`): it shows what the checks react to, not how much fraud they catch.
@@ -42,6 +42,7 @@ from vision.library.search import candidate_from, nearness
 from vision.measurement import Unmeasured
 from vision.nose import NoseReader, NoseTemplate, compare
 from vision.nose.compare import ENROLMENT_MIN
+from vision.nose.patchwork import patchwork
 
 LITTERS, LITTERS_QUICK, PUPS = 50, 2, 2
 HONEST = 2  # new photos a pet
@@ -152,10 +153,11 @@ def _decided(sent: Sent, ours: Sequence[Sent], mates: Sequence[Sent]) -> Row:
 def _fact(row: EvidenceRow, sent: Sent, ours: Sequence[Sent], photo: PhotoFact) -> NoseFact | UnmeasuredNose:
     if isinstance(sent.template, Unmeasured):
         return evidence.refused_nose(row, PET, sent.template, photo)
-    comparison = compare(sent.template, [other.template for other in ours if isinstance(other.template, NoseTemplate)])
+    enrolled = [other.template for other in ours if isinstance(other.template, NoseTemplate)]
+    comparison = compare(sent.template, enrolled)
     if isinstance(comparison, Unmeasured):
         return evidence.refused_nose(row, PET, comparison, photo)
-    return evidence.nose_fact(row, PET, comparison, photo, ("", 0.0))
+    return evidence.nose_fact(row, PET, comparison, photo, ("", 0.0), patchwork(sent.template, enrolled))
 
 
 def _weighed(photo: ExaminedPhoto, ours: Sequence[Sent], mates: Sequence[Sent]) -> WeighedMatches:

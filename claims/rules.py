@@ -119,6 +119,13 @@ class Rules:
     # share of them one similarity transform: skin that was photographed twice is lit, bent and pulled anew.
     nose_copied_inliers_min: int = 1_000_000
     nose_copied_rigid_ratio_min: float = 1.01
+    # Of two photos of an enrolment one is the other saved again if it is a proven copy, and as large a share of those
+    # points fits one similarity transform to half a pixel.
+    nose_saved_again_fine_rigid_ratio_min: float = 1.01
+    # A nose is pieced together if as large a share of its blocks agrees with an enrolled photo as one picture does, and
+    # as large a share as two noses do.
+    nose_pieced_alike_ratio_min: float = 1.01
+    nose_pieced_unlike_ratio_min: float = 1.01
     # Before 3.6 a similarity below the review threshold was called another pet. Now more photos are asked for.
     nose_low_asks: bool = False
     # From this confidence on a nose is of another species than the insured pet.
@@ -152,6 +159,10 @@ RULES = Rules(
     # of halves laid over a litter-mate's nose none less than nine tenths.
     nose_copied_inliers_min=15,
     nose_copied_rigid_ratio_min=0.85,
+    # Measured by the same command: shots within seconds come to .74, files saved again to .94 and more.
+    nose_saved_again_fine_rigid_ratio_min=0.9,
+    nose_pieced_alike_ratio_min=0.2,
+    nose_pieced_unlike_ratio_min=0.2,
     # A policy choice: thresholds were fitted on renders, and of real noses lit anew 4.5% come below the review
     # threshold. Until they are fitted on real skin across sessions, nobody is told that it is another animal.
     nose_low_asks=True,

@@ -42,19 +42,26 @@ def library_photos(pet_id: str, claimant_id: str, photos: Iterable[ExaminedPhoto
 
 
 def copies_among(photos: Sequence[ExaminedPhoto], fusion: FusionModel, rules: Rules = RULES) -> list[tuple[int, int]]:
-    """Returns the pairs of photos, by their places, of which one is the other saved again: equal bytes or pixels, or a
-    proven copy.
+    """Returns the pairs of photos, by their places, of which one is the other saved again.
 
     The nose's similarity is not asked: shots of one nose within seconds come as close as copies of one do.
     """
     pairs = []
     for first, second in combinations(range(len(photos)), 2):
-        one_print, other_print = photos[first].fingerprint, photos[second].fingerprint
-        near = nearness(other_print, one_print.descriptor)
-        candidate = candidate_from("earlier", one_print, other_print, near)
-        if proven(compare(other_print, [candidate], "", fusion=fusion), rules):
+        earlier, later = photos[first].fingerprint, photos[second].fingerprint
+        candidate = candidate_from("earlier", earlier, later, nearness(later, earlier.descriptor))
+        relations = proven(compare(later, [candidate], "", fusion=fusion), rules)
+        if any(_saved_again(relation, rules) for relation in relations):
             pairs.append((first, second))
     return pairs
+
+
+def _saved_again(copy: PhotoRelation, rules: Rules) -> bool:
+    """True for equal bytes or pixels, and for a proven copy of which points say that nothing moved between the two, not
+    by half a pixel. Of shots within seconds the score alone may be sure as well: neither hand nor head moved much."""
+    exact = copy.geometry.exactness
+    points = exact.tight >= rules.nose_copied_inliers_min
+    return bool(copy.same) or (points and exact.fine_rigid_ratio >= rules.nose_saved_again_fine_rigid_ratio_min)
 
 
 def proven(relations: Sequence[PhotoRelation], rules: Rules = RULES) -> list[PhotoRelation]:

@@ -49,6 +49,7 @@ from vision.documents.text.page import CurrencyReading, PageBox, PaperReading
 from vision.errors import ImageRefused
 from vision.examine import ExaminedPhoto, PhotoRelation
 from vision.nose import NoseComparison
+from vision.nose.patchwork import NosePatchwork
 from vision.origin.sign import Sign
 from vision.subject import SubjectReading
 
@@ -248,6 +249,7 @@ def nose_fact(
     comparison: NoseComparison,
     photo: PhotoFact | UnmeasuredPhoto,
     species: tuple[str, float],
+    pieces: NosePatchwork,
 ) -> NoseFact:
     """Turn a compared nose into a fact. species: the word of it and the finder's confidence, "" where it tells none."""
     return NoseFact(
@@ -259,6 +261,8 @@ def nose_fact(
         model=comparison.model,
         photo=photo,
         species=NoseSpecies(*species) if species[0] else NOT_RECORDED,
+        alike_ratio=round(pieces.alike_ratio, 4),
+        unlike_ratio=round(pieces.unlike_ratio, 4),
     )
 
 

@@ -144,10 +144,11 @@ async def _nose(
     if not enrolled:
         return evidence.unenrolled_nose(row, pet_id, photo)
     vision = context.vision
-    comparison = await vision.compute(watch, vision.compare_nose, nose.template, enrolled)
-    if isinstance(comparison, NotMeasured):
-        return evidence.refused_nose(row, pet_id, comparison, photo)
-    return evidence.nose_fact(row, pet_id, comparison, photo, (nose.species, nose.species_confidence))
+    compared = await vision.compute(watch, vision.compare_nose, nose.template, enrolled)
+    if isinstance(compared, NotMeasured):
+        return evidence.refused_nose(row, pet_id, compared, photo)
+    comparison, pieces = compared
+    return evidence.nose_fact(row, pet_id, comparison, photo, (nose.species, nose.species_confidence), pieces)
 
 
 async def credit(context: StageContext, file: ClaimFile, watch: Stopwatch) -> CreditFact | UnmeasuredFact:  # noqa: ARG001

@@ -41,6 +41,7 @@ from vision.examine import ExaminedPhoto, PhotoInstruments
 from vision.library import Candidate, known_pictures
 from vision.library.known_pictures import KnownPictures
 from vision.nose import NoseComparison, NoseReader, NoseTemplate, compare
+from vision.nose.patchwork import NosePatchwork, patchwork
 from vision.subject import shared_subject_model
 
 P = ParamSpec("P")
@@ -182,10 +183,16 @@ class VisionPool:
         """Returns the copy score of the configured descriptor."""
         return self._instruments.fingerprinter.fusion
 
-    def compare_nose(self, probe: NoseTemplate, enrolled: Sequence[bytes]) -> NoseComparison | measurement.Unmeasured:
-        """Compare a nose with a pet's enrolled templates. Raises TemplateUnreadable or TemplatesIncompatible for an
-        enrolment of another version."""
-        return compare(probe, [NoseTemplate.from_bytes(template) for template in enrolled])
+    def compare_nose(
+        self, probe: NoseTemplate, enrolled: Sequence[bytes]
+    ) -> tuple[NoseComparison, NosePatchwork] | measurement.Unmeasured:
+        """Compare a nose with a pet's enrolled templates, as a whole and in pieces. Raises TemplateUnreadable or
+        TemplatesIncompatible for an enrolment of another version."""
+        templates = [NoseTemplate.from_bytes(template) for template in enrolled]
+        comparison = compare(probe, templates)
+        if isinstance(comparison, measurement.Unmeasured):
+            return comparison
+        return comparison, patchwork(probe, templates)
 
     def has_files(self, sha256s: Sequence[str]) -> bool:
         """True if all of these files are in the evidence store."""

@@ -58,7 +58,10 @@ def _measured(insured: InsuredClaim, nose: NoseFact, rules: Rules, *, recognised
         return reason("nose_enrolment_missing", str(nose.templates), ">= 1 template", evidence_id=where)
     if nose.similarity >= rules.nose_replay_similarity_min:
         least = f"< {rules.nose_replay_similarity_min:.3f}"
-        return reason(REPLAYED, value, least, evidence_id=where, detail=nose.model)
+        return reason(REPLAYED, value, least, evidence_id=where)
+    if _is_pieced(nose, rules):
+        pieces = f"alike {nose.alike_ratio:.2f}, unlike {nose.unlike_ratio:.2f}"
+        return reason(REPLAYED, pieces, evidence_id=where)
     match verdict(nose.similarity, nose.inliers, rules):
         case "reject" if rules.nose_low_asks and recognised:
             return reason("nose_unsure", value, accept, evidence_id=where, detail=nose.model)
@@ -70,6 +73,12 @@ def _measured(insured: InsuredClaim, nose: NoseFact, rules: Rules, *, recognised
             return reason("nose_recognised", value, accept, evidence_id=where, detail=nose.model)
         case "review":
             return reason("nose_unsure", value, accept, evidence_id=where, detail=nose.model)
+
+
+def _is_pieced(nose: NoseFact, rules: Rules) -> bool:
+    """Return True for a nose of which a part agrees with an enrolled photo as a copy does, and a part not at all."""
+    alike = nose.alike_ratio >= rules.nose_pieced_alike_ratio_min
+    return alike and nose.unlike_ratio >= rules.nose_pieced_unlike_ratio_min
 
 
 def verdict(similarity: float, inliers: int, rules: Rules) -> Literal["accept", "review", "reject"]:

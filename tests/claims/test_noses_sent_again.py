@@ -66,7 +66,16 @@ def test_shots_of_one_minute_may_be_sent_with_two_claims_about_one_event() -> No
 def test_half_of_a_nose_pasted_into_another_one_is_seen_whatever_the_similarity() -> None:
     half = replace(ENROLLED, probability=0.9, tight_inliers=57, rigid_ratio=0.98)
     for similarity in (0.1, 0.42, 0.56):
-        assert carried(with_noses(nose(similarity, matches=[half])).decision()) == ["nose_replayed"]
+        decision = with_noses(nose(similarity, matches=[half])).decision()
+        assert (decision.outcome, carried(decision)[0]) == (Outcome.REFER, "nose_replayed")
+
+
+def test_a_nose_of_which_a_part_is_copied_and_the_rest_a_strangers_is_pieced_together() -> None:
+    limits = (RULES.nose_pieced_alike_ratio_min, RULES.nose_pieced_unlike_ratio_min)
+    pieced = replace(nose(0.55), alike_ratio=limits[0], unlike_ratio=limits[1])
+    assert carried(with_noses(pieced).decision()) == ["nose_replayed"]
+    for part in (replace(pieced, alike_ratio=limits[0] - 0.01), replace(pieced, unlike_ratio=limits[1] - 0.01)):
+        assert with_noses(part).decision().outcome is Outcome.PAY
 
 
 def test_a_copy_counts_though_no_nose_can_be_read_in_it() -> None:
