@@ -138,7 +138,7 @@ async def test_a_nose_photo_of_one_claim_is_not_paid_on_again_in_the_next(kennel
     assert links.claims_in(plain) == {second.photo.matches[0].claim_id}
 
 
-async def test_an_enrolment_takes_a_burst_and_refuses_one_photo_saved_twice(kennel: Any, eyes: Any, enrol: Any) -> None:
+async def test_an_enrolment_takes_a_burst_and_refuses_one_photo_saved_twice(kennel: Any, enrol: Any) -> None:
     await kennel.policy("anna", "pet_medical", pet_id="pet_1")
     shots = burst(600_000, 60_000, 60_000_000, 3)
     pixels = pixels_of(shots[0])
@@ -151,7 +151,7 @@ async def test_an_enrolment_takes_a_burst_and_refuses_one_photo_saved_twice(kenn
 
 
 async def test_a_pet_is_not_enrolled_with_photos_of_another_enrolment_but_again_with_its_own(
-    kennel: Any, eyes: Any, enrol: Any
+    kennel: Any, enrol: Any
 ) -> None:
     await kennel.policy("anna", "pet_medical", pet_id="pet_1")
     await kennel.policy("bert", "pet_medical", pet_id="pet_2")
