@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.drop_constraint("ck_library_photos_source_known", "library_photos", type_="check")
+    op.execute("ALTER TABLE library_photos DROP CONSTRAINT ck_library_photos_source_known")
     op.execute(
         "ALTER TABLE library_photos ADD CONSTRAINT ck_library_photos_source_known"
         " CHECK (source IN ('claim', 'web', 'stock', 'enrolment'))"
@@ -21,7 +21,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DELETE FROM library_photos WHERE source = 'enrolment'")
-    op.drop_constraint("ck_library_photos_source_known", "library_photos", type_="check")
+    op.execute("ALTER TABLE library_photos DROP CONSTRAINT ck_library_photos_source_known")
     op.execute(
         "ALTER TABLE library_photos ADD CONSTRAINT ck_library_photos_source_known"
         " CHECK (source IN ('claim', 'web', 'stock'))"
