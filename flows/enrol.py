@@ -140,7 +140,9 @@ class Enrolling:
         problems = []
         for nose in usable:
             photo = nose.photo
-            if signs.combined(evidence.signs_of(photo), RULES):
+            found = evidence.signs_of(photo)
+            screen = RULES.nose_recapture_counts and signs.shows_a_screen(found)
+            if screen or signs.combined(found, RULES):
                 problems.append(
                     f"photo {nose.number} looks as if it was not taken from the animal itself; take a new one with the"
                     " camera"

@@ -99,7 +99,9 @@ def _origin(insured: InsuredClaim, nose: NoseFact | UnmeasuredNose, rules: Rules
         return [reason("photo_unmeasured", photo.reason, evidence_id=photo.evidence_id, detail=photo.name)]
     if not isinstance(photo, PhotoFact):
         return []
+    screen = rules.nose_recapture_counts and signs.shows_a_screen(photo.signs)
     return [
+        *([reason(REPLAYED, "photographed off a screen", evidence_id=photo.evidence_id)] if screen else ()),
         *_copies(photo, rules),
         *photos.judge_age(insured.claim, insured.product, photo, rules),
         *signs.judge(photo, rules),

@@ -189,6 +189,7 @@ _NOSE_RULE: Final = phrase(
 _PIECES: Final = phrase(
     "nose.pieces", r"alike (?P<alike>[\d.]+), unlike (?P<unlike>[\d.]+)", alike=percent, unlike=percent
 )
+_OFF_A_SCREEN: Final = phrase("nose.off_a_screen", "photographed off a screen")
 _SPECIES: Final = named("species")
 _MONTHS: Final = counted("months")
 _MONTHS_BETWEEN: Final = phrase("pet.ages", r"(?P<least>\d+) - (?P<most>\d+) months", least=number, most=_MONTHS)
@@ -259,7 +260,7 @@ VALUES: Mapping[str, Values] = MappingProxyType(
         "photo_in_flood": Values(quote, None, _ORIGIN),
         "photo_copy_unattributed": Values(_LOOK),
         "paper_claimed_before": Values(number, None, _CODES),
-        "nose_replayed": Values(first_of(_NOSE, _LIKENESS, _PIECES), bound("<", number), _ORIGIN),
+        "nose_replayed": Values(first_of(_NOSE, _PIECES, _OFF_A_SCREEN, _LIKENESS), bound("<", number), _ORIGIN),
         "nose_of_another_pet": Values(_NOSE, bound(">=", number)),
         "pet_not_insured": Values(quote, quote),
         "patient_is_not_insured": _PERSONS,

@@ -11,7 +11,15 @@ import pytest
 from claims.claim import Status
 from claims.decision import Decision, Outcome
 from claims.disclosure import for_claimant
-from claims.evidence import MatchOwner, NoseSpecies, PhotoVerdict, UnmeasuredNose, UnmeasuredPhoto
+from claims.evidence import (
+    MatchOwner,
+    NoseSpecies,
+    PhotoVerdict,
+    ProvenanceSign,
+    SignKind,
+    UnmeasuredNose,
+    UnmeasuredPhoto,
+)
 from claims.explain import claimant_texts
 from claims.judge.pet import months_between
 from claims.policy import InsuredPet
@@ -102,6 +110,15 @@ def test_an_old_photo_and_signs_of_its_origin_count_as_they_do_for_damage() -> N
     old = nose()
     old = replace(old, photo=replace(old.photo, taken_at=NOW - timedelta(days=40)))
     assert carried(with_noses(old).decision()) == ["photo_older_than_event"]
+
+
+def test_the_sign_of_a_photographed_screen_counts_on_a_nose_by_itself() -> None:
+    moire = ProvenanceSign(SignKind.RECAPTURE, "found", "moire", "pattern", 1.4, (("fine_pattern", "1.40"),))
+    shown = replace(nose(), photo=replace(photo("nose-0"), signs=(moire,)))
+    assert carried(with_noses(shown).decision()) == ["nose_replayed"]
+    unseen = replace(moire, state="not_found", value="")
+    honest = replace(shown, photo=replace(photo("nose-0"), signs=(unseen,)))
+    assert with_noses(honest).decision().outcome is Outcome.PAY
 
 
 def test_a_nose_in_a_picture_that_cannot_be_compared_is_not_paid() -> None:

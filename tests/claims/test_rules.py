@@ -67,6 +67,7 @@ def test_thresholds_change_only_together_with_the_version() -> None:
             "nose_saved_again_fine_rigid_ratio_min": 0.9,
             "nose_pieced_alike_ratio_min": 0.2,
             "nose_pieced_unlike_ratio_min": 0.2,
+            "nose_recapture_counts": True,
             "nose_low_asks": True,
             "nose_species_confidence_min": 0.9,
             "cover_recorded_minutes_max": 5,

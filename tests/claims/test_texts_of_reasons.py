@@ -306,6 +306,8 @@ def judged() -> Iterator[Case]:
     for similarity, points, other in ((0.1, 3, "pet-1"), (0.4, 1, "pet-1"), (0.41, 60, "pet-2"), (0.97, 60, "pet-1")):
         yield pet.with_facts(noses=(nose(similarity, points, pet_id=other),))
     yield pet.with_facts(noses=(nose(), nose(0.1, 3, evidence_id="nose-1")))
+    moire = ProvenanceSign(SignKind.RECAPTURE, "found", "moire", "pattern", 1.4, (("fine_pattern", "1.40"),))
+    yield pet.with_facts(noses=(replace(nose(), photo=replace(photo("nose-0"), signs=(moire,))),))
     yield pet.with_facts(noses=(replace(nose(0.55), alike_ratio=0.42, unlike_ratio=0.37),))
     for owner in MatchOwner:
         yield pet.with_facts(noses=(nose(matches=[match(owner)]),))
