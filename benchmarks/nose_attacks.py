@@ -88,6 +88,11 @@ class NoseDesk:
                 break
         return kept
 
+    def copies(self, sent: Sequence[Sent]) -> bool:
+        """Returns if an enrolment takes any of the photos that have a template for another one saved again."""
+        usable = [(shot.photo, shot.template) for shot in sent if isinstance(shot.template, NoseTemplate)]
+        return bool(copies_among([photo for photo, _ in usable], [template for _, template in usable], self.fusion))
+
 
 @contextmanager
 def nose_desk() -> Iterator[NoseDesk]:
@@ -118,20 +123,27 @@ def litter_rows(desk: NoseDesk, number: int) -> list[Row]:
 
 
 def burst_row(desk: NoseDesk, number: int) -> Row:
-    """Returns if any shot of one burst was taken for another one saved again, and which files that are were told."""
+    """Returns if any shot of one burst was taken for another one saved again, and which files that are were left out of
+    an enrolment: told, or without a nose that can be read."""
     files = burst(_BURSTS + number, _BURSTS + number, _FIRST_CAPTURE - 1 - number, SHOTS)
-    shots = [desk.measure(data).photo for data in files]
-    pixels = edits.through_jpeg(_pixels(files[0]), 95)
+    shots = [desk.measure(data) for data in files]
+    first = next((place for place, shot in enumerate(shots) if isinstance(shot.template, NoseTemplate)), None)
+    if first is None:
+        return {"kind": "burst", "refused": None, "told": {}}
+    pixels = _pixels(files[first])
     height, width = pixels.shape[:2]
     cut = pixels[int(0.03 * height) : int(0.97 * height), int(0.04 * width) : int(0.96 * width)]
     again = {
-        "same_file": files[0],
+        "same_file": files[first],
         "resaved": edits.jpeg_bytes(pixels, 60),
         "resized": edits.jpeg_bytes(edits.resize(pixels, 0.7), 85),
         "slightly_cropped": edits.jpeg_bytes(np.ascontiguousarray(cut), 85),
     }
-    told = {name: bool(copies_among([shots[0], desk.measure(data).photo], desk.fusion)) for name, data in again.items()}
-    return {"kind": "burst", "refused": bool(copies_among(shots, desk.fusion)), "told": told}
+    told = {}
+    for name, data in again.items():
+        copy = desk.measure(data)
+        told[name] = isinstance(copy.template, Unmeasured) or desk.copies([shots[first], copy])
+    return {"kind": "burst", "refused": desk.copies(shots), "told": told}
 
 
 def _pixels(data: bytes) -> Pixels:
@@ -199,7 +211,7 @@ def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Returns the shares. attacks: of each kind's photos, those after which a person looks before anything is paid.
     attacks_asked, attacks_paid: those after which another photo is asked for, or that are paid."""
     by_kind = {name: [row for row in rows if row["kind"] == name] for name in (*ATTACKS, "honest", "burst")}
-    honest, bursts = by_kind["honest"], by_kind["burst"]
+    honest, bursts = by_kind["honest"], [row for row in by_kind["burst"] if row["told"]]
     ways = list(bursts[0]["told"]) if bursts else []
     return {
         "attacks": {name: _share(by_kind[name], lambda row: row["outcome"] == "refer") for name in ATTACKS},
@@ -215,7 +227,7 @@ def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "honest_n": len(honest),
         "honest_bursts_refused": _share(bursts, lambda row: row["refused"]),
         "honest_bursts_n": len(bursts),
-        "saved_again_told": {way: _share(bursts, lambda row, way=way: row["told"][way]) for way in ways},
+        "saved_again_left_out": {way: _share(bursts, lambda row, way=way: row["told"][way]) for way in ways},
     }
 
 

@@ -122,6 +122,7 @@ class Rules:
     # Of two photos of an enrolment one is the other saved again if it is a proven copy, and as large a share of those
     # points fits one similarity transform to half a pixel.
     nose_saved_again_fine_rigid_ratio_min: float = 1.01
+    nose_saved_again_similarity_min: float = 1.01  # and the noses in it agree as well
     # A nose is pieced together if as large a share of its blocks agrees with an enrolled photo as one picture does, and
     # as large a share as two noses do.
     nose_pieced_alike_ratio_min: float = 1.01
@@ -160,9 +161,11 @@ RULES = Rules(
     # Drawn on a few rendered pets before the measurement by the same command: of honest other sessions with 15 such
     # points none kept more than .77 of them, of noses laid over another one, and of halves, none less than .94.
     nose_copied_inliers_min=15,
-    nose_copied_rigid_ratio_min=0.85,
+    nose_copied_rigid_ratio_min=0.92,
     # Drawn like them: of 18 pairs of shots within seconds .74 at most, of files saved again .94 and more.
     nose_saved_again_fine_rigid_ratio_min=0.9,
+    # Of the same pairs .952 at most, of files saved again .978 and more.
+    nose_saved_again_similarity_min=0.965,
     # Drawn like them: of 48 honest photos the lesser of the two shares came to .13 at most, of 26 halves to .29.
     nose_pieced_alike_ratio_min=0.2,
     nose_pieced_unlike_ratio_min=0.2,

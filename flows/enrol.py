@@ -104,7 +104,11 @@ class Enrolling:
     ) -> tuple[list[UsablePhoto], list[str]]:
         """Returns the photos without those that are an earlier one saved again, and a sentence on each of these."""
         pairs = await self.vision.compute(
-            watch, enrolled_photos.copies_among, [nose.photo for nose in usable], self.vision.fusion
+            watch,
+            enrolled_photos.copies_among,
+            [nose.photo for nose in usable],
+            [nose.template for nose in usable],
+            self.vision.fusion,
         )
         earlier = {second: first for first, second in reversed(pairs)}
         problems = [

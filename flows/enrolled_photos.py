@@ -14,6 +14,8 @@ from vision.copies.copy_score import FusionModel
 from vision.examine import ExaminedPhoto, PhotoRelation, compare
 from vision.library import LibraryPhoto
 from vision.library.search import candidate_from, nearness
+from vision.nose import NoseTemplate
+from vision.nose.compare import compare_pair
 
 
 def enrolled_photo_id(pet_id: str, sha256: str) -> str:
@@ -41,27 +43,39 @@ def library_photos(pet_id: str, claimant_id: str, photos: Iterable[ExaminedPhoto
     ]
 
 
-def copies_among(photos: Sequence[ExaminedPhoto], fusion: FusionModel, rules: Rules = RULES) -> list[tuple[int, int]]:
-    """Returns the pairs of photos, by their places, of which one is the other saved again.
+def copies_among(
+    photos: Sequence[ExaminedPhoto], templates: Sequence[NoseTemplate], fusion: FusionModel, rules: Rules = RULES
+) -> list[tuple[int, int]]:
+    """Returns the pairs of photos, by their places, of which one is the other saved again. templates: of the same
+    photos.
 
-    The nose's similarity is not asked: shots of one nose within seconds come as close as copies of one do.
+    File and picture tell it. The nose's similarity alone never does, as shots of one nose within seconds are alike as
+    well; but noses that are less alike than those of copies clear two such shots of what their pictures seem to say.
     """
     pairs = []
     for first, second in combinations(range(len(photos)), 2):
         earlier, later = photos[first].fingerprint, photos[second].fingerprint
         candidate = candidate_from("earlier", earlier, later, nearness(later, earlier.descriptor))
         relations = proven(compare(later, [candidate], "", fusion=fusion), rules)
-        if any(_saved_again(relation, rules) for relation in relations):
+        if any(relation.same for relation in relations) or (
+            any(_saved_again(relation, rules) for relation in relations)
+            and _noses_agree(templates[first], templates[second], rules)
+        ):
             pairs.append((first, second))
     return pairs
 
 
 def _saved_again(copy: PhotoRelation, rules: Rules) -> bool:
-    """True for equal bytes or pixels, and for a proven copy of which points say that nothing moved between the two, not
-    by half a pixel. Of shots within seconds the score alone may be sure as well: neither hand nor head moved much."""
+    """True for a proven copy of which points say that nothing moved between the two, not by half a pixel. Of shots
+    within seconds the score alone may be sure as well: neither hand nor head moved much."""
     exact = copy.geometry.exactness
     points = exact.tight >= rules.nose_copied_inliers_min
-    return bool(copy.same) or (points and exact.fine_rigid_ratio >= rules.nose_saved_again_fine_rigid_ratio_min)
+    return points and exact.fine_rigid_ratio >= rules.nose_saved_again_fine_rigid_ratio_min
+
+
+def _noses_agree(earlier: NoseTemplate, later: NoseTemplate, rules: Rules) -> bool:
+    pair = compare_pair(earlier, later)
+    return pair is not None and pair[0] >= rules.nose_saved_again_similarity_min
 
 
 def proven(relations: Sequence[PhotoRelation], rules: Rules = RULES) -> list[PhotoRelation]:

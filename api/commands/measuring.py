@@ -329,7 +329,7 @@ def enrol_nose(files: Files, pet: Pet, as_json: JsonFlag = False) -> None:
     problems = list(check_enrolment(templates, digests))
     problems += [
         f"photos {first + 1} and {second + 1} are one photo saved twice; take a new one each time"
-        for first, second in copies_among(photos, fusion)
+        for first, second in copies_among(photos, templates, fusion)
         if digests[first] != digests[second]
     ]
     if problems:

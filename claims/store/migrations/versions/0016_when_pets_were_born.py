@@ -17,4 +17,13 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # All of the guard, which the next upgrade installs anew: its trigger names the column.
+    names = op.get_bind().execute(
+        sa.text(
+            "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
+            " AND (starts_with(proname, 'audited_') OR proname = 'require_audit')"
+        )
+    )
+    for name in names.scalars().all():
+        op.execute(f"DROP FUNCTION {name} CASCADE")
     op.drop_column("pets", "born_on")
