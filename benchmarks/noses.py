@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import Progress
 from sklearn.metrics import roc_auc_score
 
-from benchmarks import nose_finders
+from benchmarks import nose_attacks, nose_finders
 from benchmarks.report import figures_table, machine
 from fixtures.noses import render_nose
 from vision.copies.descriptor import FeatureNetwork
@@ -235,7 +235,11 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         figures = measure(
             litters, PUPS, "test", progress=lambda done, total: bar.update(task, completed=done, total=total)
         )
-    return {**figures, **nose_finders.run(quick=quick), "machine": machine()}
+        attacked = bar.add_task("sending photos again", total=None)
+        replays = nose_attacks.run(
+            quick=quick, progress=lambda done, total: bar.update(attacked, completed=done, total=total)
+        )
+    return {**figures, **replays, **nose_finders.run(quick=quick), "machine": machine()}
 
 
 def measure(

@@ -202,7 +202,7 @@ CHANGES: Final[tuple[Change, ...]] = (
     Change("claimants", "insert", ("claimant.recorded",), ("pseudonym",)),
     *_columns("claimants", "name credit_attributes", ("claimant.recorded",), ("pseudonym",)),
     Change("pets", "insert", ("pet.recorded",), ("id",)),
-    *_columns("pets", "claimant_id name species", ("pet.recorded",), ("id",)),
+    *_columns("pets", "claimant_id name species born_on", ("pet.recorded",), ("id",)),
     Change("nose_templates", "insert", ("pet.enrolled",), ("pet_id",)),
     Change("nose_templates", "delete", ("pet.enrolled",), ("pet_id",)),
     Change("brakes", "insert", ("brake.set",), ("name",)),

@@ -146,6 +146,18 @@ def to_compare(match: PhotoMatch, rules: Rules) -> bool:
     return is_copy(match) or weighs(match.verdict, _likeness(match), rules)
 
 
+def shares_capture(match: PhotoMatch, rules: Rules) -> bool:
+    """Return True for a nose photo's match that comes from the same capture: a proven copy, or points that fit as
+    exactly as they do on no two photos of living skin.
+
+    That it is probably a copy, or has many points, is not enough as it is for a photo of damage: two photos of one nose
+    share points by right. Shots within seconds, sent with two claims about one event, are not held against anybody.
+    """
+    points = match.tight_inliers >= rules.nose_copied_inliers_min
+    rigid = match.rigid_ratio >= rules.nose_copied_rigid_ratio_min
+    return is_copy(match) or (points and rigid and match.owner is not MatchOwner.SAME_EVENT)
+
+
 def only_the_scene(match: PhotoMatch) -> bool:
     """Return True for another photo of the same scene, unless a person confirmed it as a copy."""
     return match.verdict is PhotoVerdict.SAME_SCENE and not is_copy(match)

@@ -19,7 +19,7 @@ from claims.errors import InputsErased, InvalidDecision, OrderValuePaid, Unknown
 from claims.evidence import Facts, UnmeasuredFact
 from claims.formulas.registry import calculate, formula_of, with_terms
 from claims.insured_claim import InsuredClaim
-from claims.judge import cover, credit, nose, papers, photos, repeats, subject, velocity
+from claims.judge import cover, credit, nose, papers, pet, photos, repeats, subject, velocity
 from claims.money import Money, smallest
 from claims.orders import order_left
 from claims.policy import Policy
@@ -107,7 +107,8 @@ def decide(
         *photos.judge(claim, product, facts.photos, rules, needed=photos_needed),
         *subject.judge(product, facts.photos, rules, needed=photos_needed),
         *papers.judge(insured, facts.papers, rules, needed=papers_needed, rounds_asked=asked),
-        *nose.judge(policy, product, facts.noses, rules),
+        *nose.judge(insured, facts.noses, rules),
+        *pet.judge(policy, product, facts.noses, rules),
         *velocity.judge_counts(claim, facts.fraud, rules),
         *credit.judge_credit(facts.credit, facts.fraud, rules),
         *repeats.judge(policy, product, facts.repeats),

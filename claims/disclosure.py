@@ -32,7 +32,7 @@ _BESIDE_ANY: Final = frozenset(
     }
 )
 # Measured against a picture that may be somebody else's.
-_MEASURED: Final = frozenset({"photo_maybe_copied"})
+_MEASURED: Final = frozenset({"photo_maybe_copied", "nose_replayed"})
 # These list bare ids.
 _LISTING: Final = frozenset(
     {"paper_claimed_before", "order_claimed_before", "order_of_another_claimant", "claimant_under_two_ids"}

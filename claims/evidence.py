@@ -45,6 +45,8 @@ class MatchOwner(StrEnum):
     OTHER_CLAIMANT = "other_claimant"
     WEB = "web"
     STOCK = "stock"
+    OWN_ENROLMENT = "own_enrolment"  # a nose photo that the insured pet was enrolled with
+    OTHER_ENROLMENT = "other_enrolment"  # one that another pet was enrolled with
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,8 +338,25 @@ class UnmeasuredPaper:
 
 
 @dataclass(frozen=True, slots=True)
+class NoseSpecies:
+    """The species of the animal that a nose is of: dog, cat or another word. confidence: 0..1, of the finder."""
+
+    species: str
+    confidence: float
+    fact: Literal["nose_species"] = "nose_species"
+
+
+NOT_RECORDED: Final = UnmeasuredFact("not recorded", retryable=False)
+
+
+@dataclass(frozen=True, slots=True)
 class NoseFact:
-    """The nose photo compared with the enrolment of the insured pet."""
+    """The nose photo compared with the enrolment of the insured pet.
+
+    photo: the photo itself, checked like one of damage, and against the enrolment's photos; in facts from before rules
+    3.6 it was not. species: not recorded where the finder does not tell it. alike_ratio, unlike_ratio: shares (0..1) of
+    the nose's blocks that agree with one enrolled photo as one picture does, and as two noses do.
+    """
 
     evidence_id: str
     pet_id: str
@@ -346,6 +365,10 @@ class NoseFact:
     templates: int  # how many enrolled templates were compared
     model: str  # name and version of the descriptor
     fact: Literal["nose"] = "nose"
+    photo: PhotoFact | UnmeasuredPhoto | UnmeasuredFact = NOT_RECORDED
+    species: NoseSpecies | UnmeasuredFact = NOT_RECORDED
+    alike_ratio: float = 0.0
+    unlike_ratio: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +378,7 @@ class UnmeasuredNose:
     reason: str  # "too blurred: ...", "no enrolment", ...
     retryable: bool
     fact: Literal["unmeasured_nose"] = "unmeasured_nose"
+    photo: PhotoFact | UnmeasuredPhoto | UnmeasuredFact = NOT_RECORDED
 
 
 @dataclass(frozen=True, slots=True)

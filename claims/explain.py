@@ -2,7 +2,8 @@
 are in the catalogues (`claims.texts`).
 
 `reason_text` is for adjusters and operators. `claimant_text` is for the claimant: it says what happened and what to do,
-and of a suspicion only that a person is looking, so that nobody learns whose photo it was or which change was found.
+and of a suspicion only that a person is looking, so that nobody learns whose photo it was or which change was found;
+where an honest claimant can settle it, also how.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ def claimant_text(
     reason: Reason, lang: Language, product: Product | None = None, kinds: PaperKinds | None = None
 ) -> str:
     """Return one sentence for the claimant. It reveals nothing about other people or about how a copy was found."""
-    if reason.ground is Ground.SUSPICION:
-        return texts(lang)["claimant.looking"]
-    words = texts(lang).get("claimant_reasons", reason.code) or texts(lang)[f"reasons.{reason.code}"]
+    words = texts(lang).get("claimant_reasons", reason.code)
+    if words is None:
+        words = texts(lang)["claimant.looking" if reason.ground is Ground.SUSPICION else f"reasons.{reason.code}"]
     return _filled(words, reason, _reader(lang, product, kinds))
 
 
@@ -146,6 +147,11 @@ def field_text(name: str, lang: Language) -> str:
 def subject_text(subject: str, lang: Language) -> str:
     """Return the name of what a photo shows."""
     return texts(lang).label("subjects", subject)
+
+
+def species_text(species: str, lang: Language) -> str:
+    """Return the name of a kind of animal."""
+    return texts(lang).label("species", species)
 
 
 def check_text(name: str, lang: Language) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 from claims.money import Money
@@ -14,11 +14,20 @@ OPEN_END: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
+class InsuredPet:
+    """The insured animal as the selling platform registered it. born_on: None where it did not say."""
+
+    species: str  # dog, cat
+    born_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """`ends_at` is exclusive; OPEN_START and OPEN_END stand for no beginning and no end.
 
     `pet_id` is "" for products that insure no pet. recorded_at: when the cover was first recorded; terms_changed_at:
-    when it was last widened. None where that was not kept.
+    when it was last widened. None where that was not kept. pet: None for products that insure no pet, and in records
+    from before it was kept.
     """
 
     id: str
@@ -33,6 +42,7 @@ class Policy:
     insured_value: Money  # of the thing (parcel, order); the product's own ceiling applies beside it
     recorded_at: datetime | None = None
     terms_changed_at: datetime | None = None
+    pet: InsuredPet | None = None
 
 
 def widens(old: Policy, new: Policy) -> bool:

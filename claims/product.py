@@ -115,6 +115,21 @@ class EvidenceTerms(Terms):
     expected_subjects: tuple[Subject, ...] = ()
 
 
+class AnimalTerms(Terms):
+    """The animals that the terms insure. Ages are full months on the first day of the cover: a pet that grows old in it
+    stays insured."""
+
+    species: tuple[Literal["dog", "cat"], ...] = Field(min_length=1)
+    age_months_min: int = Field(ge=0, le=600)
+    age_months_max: int = Field(ge=0, le=600)
+
+    @model_validator(mode="after")
+    def _ages_in_order(self) -> Self:
+        if self.age_months_max < self.age_months_min:
+            raise ValueError("age_months_max below age_months_min")
+        return self
+
+
 class Product(Terms):
     """The terms. Amounts are minor units of `currency`; days are whole days of the product's own time zone."""
 
@@ -142,6 +157,7 @@ class Product(Terms):
     claims_per_event_max: Annotated[int, Field(ge=1, le=100)] | None = None  # of one cover
     per_claim_max_minor: Annotated[int, Field(gt=0, le=10**12)]
     auto_pay_max_minor: MinorUnits  # the most that is paid with no person looking, for a claimant in good standing
+    pet: AnimalTerms | None = None  # None: the terms do not limit which animals
     clauses: Mapping[str, Clause]
 
     @model_validator(mode="before")

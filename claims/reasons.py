@@ -34,9 +34,10 @@ CODES: Mapping[str, Code] = MappingProxyType(
         Ground.SUSPICION,
         Outcome.REFER,
         "photo_of_another_claim photo_from_web photo_from_stock photo_of_own_earlier_claim photo_copy_unattributed"
-        " photo_in_flood photo_signs_combined order_of_another_claimant claimant_under_two_ids"
-        " paper_claimed_before digits_look_edited nose_of_another_pet pet_not_insured patient_is_not_insured"
-        " owner_is_not_insured buyer_is_not_insured recipient_is_not_insured sender_is_not_insured",
+        " photo_of_an_enrolment photo_in_flood photo_signs_combined order_of_another_claimant claimant_under_two_ids"
+        " paper_claimed_before digits_look_edited nose_replayed nose_of_another_pet pet_not_insured"
+        " patient_is_not_insured owner_is_not_insured buyer_is_not_insured recipient_is_not_insured"
+        " sender_is_not_insured",
     )
     | {signal.reason: Code(Ground.SUSPICION, Outcome.REFER) for signal in SIGNALS.values()}
     | _codes(
@@ -44,7 +45,8 @@ CODES: Mapping[str, Code] = MappingProxyType(
         Outcome.ASK,
         "photos_missing paper_missing paper_kind_missing nose_missing photo_of_another_thing photo_unreadable"
         " paper_unreadable"
-        " paper_no_paid_bill paper_of_other_kind paper_fields_missing paper_read_unsure paper_doubtful nose_unreadable",
+        " paper_no_paid_bill paper_of_other_kind paper_fields_missing paper_read_unsure paper_doubtful nose_unreadable"
+        " nose_unlike",
     )
     | _codes(
         Ground.EVIDENCE,
@@ -55,6 +57,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         " paper_text_layer_differs paper_check_failed papers_contradict paper_dates_out_of_order order_number_differs"
         " paper_not_accepted paper_currency_differs paper_currency_unknown"
         " photo_maybe_copied paper_date_outside_cover photo_older_than_event event_after_claim nose_unsure"
+        " nose_species_differs pet_species_not_covered pet_age_not_covered"
         " nose_enrolment_missing order_claimed_before order_value_paid same_event_claimed_before"
         " same_scene_claimed_before"
         " cover_recorded_after_event cover_changed_after_event could_not_check photo_unmeasured photo_sign_unmeasured"

@@ -242,7 +242,7 @@ async def adjudicate(case: CaseInHand) -> tuple[NewDecision, DecisionRecorded]:
 def _models(context: StageContext, facts: Facts) -> tuple[str, ...]:
     """Returns the labels of all models whose measurements are among the facts."""
     labels: set[str] = set()
-    if any(isinstance(photo, PhotoFact) for photo in facts.photos):
+    if any(isinstance(photo, PhotoFact) for photo in (*facts.photos, *(nose.photo for nose in facts.noses))):
         labels.update(context.vision.photo_models())
     labels.update(nose.model for nose in facts.noses if isinstance(nose, NoseFact))
     if facts.papers:

@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 
 from claims import copies
 from claims.evidence import (
+    NOT_RECORDED,
     Box,
     FieldDoubt,
     KeypointPair,
     MatchOwner,
     NoseFact,
+    NoseSpecies,
     PaperCheck,
     PaperCurrency,
     PaperFact,
@@ -47,6 +49,7 @@ from vision.documents.text.page import CurrencyReading, PageBox, PaperReading
 from vision.errors import ImageRefused
 from vision.examine import ExaminedPhoto, PhotoRelation
 from vision.nose import NoseComparison
+from vision.nose.patchwork import NosePatchwork
 from vision.origin.sign import Sign
 from vision.subject import SubjectReading
 
@@ -150,9 +153,14 @@ def photo_fact(
         camera=_exif(photo.exif.camera),
         common=weighed.common,
         subject=_subject(photo.subject),
-        signs=tuple(_sign(sign) for sign in photo.signs),
+        signs=signs_of(photo),
         notes=photo.notes,
     )
+
+
+def signs_of(photo: ExaminedPhoto) -> tuple[ProvenanceSign, ...]:
+    """Returns the signs of a photo's origin."""
+    return tuple(_sign(sign) for sign in photo.signs)
 
 
 def _sign(sign: Sign) -> ProvenanceSign:
@@ -235,7 +243,15 @@ def paper_identities(reading: PaperReading, kinds: PaperKinds) -> tuple[str, ...
     return identities(kinds, reading.kind, reading.value)
 
 
-def nose_fact(row: EvidenceRow, pet_id: str, comparison: NoseComparison) -> NoseFact:
+def nose_fact(
+    row: EvidenceRow,
+    pet_id: str,
+    comparison: NoseComparison,
+    photo: PhotoFact | UnmeasuredPhoto,
+    species: tuple[str, float],
+    pieces: NosePatchwork,
+) -> NoseFact:
+    """Turn a compared nose into a fact. species: the word of it and the finder's confidence, "" where it tells none."""
     return NoseFact(
         evidence_id=row.id,
         pet_id=pet_id,
@@ -243,17 +259,23 @@ def nose_fact(row: EvidenceRow, pet_id: str, comparison: NoseComparison) -> Nose
         inliers=comparison.inliers,
         templates=comparison.templates,
         model=comparison.model,
+        photo=photo,
+        species=NoseSpecies(*species) if species[0] else NOT_RECORDED,
+        alike_ratio=round(pieces.alike_ratio, 4),
+        unlike_ratio=round(pieces.unlike_ratio, 4),
     )
 
 
-def refused_nose(row: EvidenceRow, pet_id: str, refusal: ImageRefused | measurement.Unmeasured) -> UnmeasuredNose:
-    return UnmeasuredNose(row.id, pet_id, *_words(refusal))
+def refused_nose(
+    row: EvidenceRow, pet_id: str, refusal: ImageRefused | measurement.Unmeasured, photo: PhotoFact | UnmeasuredPhoto
+) -> UnmeasuredNose:
+    return UnmeasuredNose(row.id, pet_id, *_words(refusal), photo=photo)
 
 
-def unenrolled_nose(row: EvidenceRow, pet_id: str) -> UnmeasuredNose:
+def unenrolled_nose(row: EvidenceRow, pet_id: str, photo: PhotoFact | UnmeasuredPhoto) -> UnmeasuredNose:
     """Returns the fact for a nose photo of a pet without an enrolment. Another photo would not help, so a person
     decides."""
-    return UnmeasuredNose(row.id, pet_id, "no enrolment: this pet's nose was never recorded", retryable=False)
+    return UnmeasuredNose(row.id, pet_id, "no enrolment: this pet's nose was never recorded", False, photo=photo)
 
 
 def photo_match(

@@ -21,7 +21,7 @@ from claims.copies import (
     to_compare,
 )
 from claims.events import OtherClaim, owner_of
-from claims.evidence import MatchRuling, PhotoMatch, PhotoVerdict
+from claims.evidence import MatchOwner, MatchRuling, PhotoMatch, PhotoVerdict
 from claims.floods import counts
 from claims.rules import RULES
 from claims.store import erasure, floods, rulings
@@ -32,7 +32,7 @@ from flows.evidence import CalledRelation, WeighedMatches
 from flows.stage_context import StageContext
 from flows.vision_pool import Stopwatch
 from vision.copies.fingerprint import Fingerprint
-from vision.examine import ExaminedPhoto
+from vision.examine import ExaminedPhoto, PhotoRelation
 from vision.library import known_pictures
 from vision.library.known_pictures import KnownPictures
 
@@ -55,14 +55,22 @@ class _Around:
 
 
 async def weigh(
-    context: StageContext, file: ClaimFile, row: EvidenceRow, photo: ExaminedPhoto, watch: Stopwatch
+    context: StageContext,
+    file: ClaimFile,
+    row: EvidenceRow,
+    photo: ExaminedPhoto,
+    watch: Stopwatch,
+    *,
+    in_floods: bool = True,
 ) -> WeighedMatches:
-    """Call the photo's relations by the rules, and ask the store and the known pictures about those that weigh."""
+    """Call the photo's relations by the rules, and ask the store and the known pictures about those that weigh.
+    in_floods: count its copies in floods, and have the claim wait for a ruling on one."""
     called = evidence.call(photo.relations)
     around = await _around(context, row.id, photo.fingerprint, called)
     matches = [_match(file, relation, around) for relation in called]
     matches = await _explained(context, photo, matches, around, watch)
-    matches = await _counted_in_floods(context, file, row, photo, matches, around)
+    if in_floods:
+        matches = await _counted_in_floods(context, file, row, photo, matches, around)
     # All proven copies are weighed; those that count are reported first, so that nothing that is excused crowds out a
     # copy that is not.
     matches.sort(key=_place)
@@ -103,12 +111,20 @@ def _match(file: ClaimFile, called: CalledRelation, around: _Around) -> PhotoMat
     ruling = around.rulings.get(relation.photo_id)
     return evidence.photo_match(
         called,
-        owner=owner_of(file.claim, other, RULES) if other is not None else None,
+        owner=owner_of(file.claim, other, RULES) if other is not None else _of_an_enrolment(file, relation),
         claim_status=other.status if other is not None else "",
         claim_paid=other is not None and other.paid,
         common=around.itself if called.verdict in EXACT else "",
         ruling=ruling if ruling in ABOUT_THE_PAIR else "",
     )
+
+
+def _of_an_enrolment(file: ClaimFile, relation: PhotoRelation) -> MatchOwner | None:
+    """Returns whose enrolment the picture is of; None where it is of none."""
+    if relation.source != "enrolment":
+        return None
+    ours = bool(file.policy.pet_id) and relation.reference == file.policy.pet_id
+    return MatchOwner.OWN_ENROLMENT if ours else MatchOwner.OTHER_ENROLMENT
 
 
 async def _explained(

@@ -2,27 +2,23 @@
 
     cover -> photos -> papers -> nose -> credit -> fraud -> repeats
 
-Publish, then search: a photo's fingerprint, a paper's number and an order are committed before others are searched for,
-so that of two claims that send the same thing at the same moment at least one sees the other.
+Publish, then search: a photo's fingerprint (`flows.photo_checks`), a paper's number and an order are committed before
+others are searched for, so that of two claims that send the same thing at the same moment at least one sees the other.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from claims import credit as scoring
 from claims import paper_pages
 from claims.catalogue import product_of
 from claims.claim import EvidenceKind
-from claims.errors import InFlight, StoreError
 from claims.evidence import (
     CoverFact,
     CreditFact,
@@ -38,16 +34,15 @@ from claims.evidence import (
 )
 from claims.orders import order_on
 from claims.rules import RULES
-from claims.store import adjudication, counts, erasure, gates, holding, noses, papers
+from claims.store import adjudication, counts, gates, noses, papers
 from claims.store import repeats as repeated
 from claims.store.adjudication import ClaimFile, EvidenceRow
-from flows import evidence, matches
+from flows import evidence, photo_checks
+from flows.enrolled_photos import enrolled_photo_ids
 from flows.stage_context import StageContext
-from flows.vision_pool import ReadPaper, Stopwatch
+from flows.vision_pool import MeasuredNose, ReadPaper, Stopwatch
 from vision.documents.gate import ReadPage
 from vision.errors import ImageRefused
-from vision.examine import ExaminedPhoto
-from vision.library import LibraryPhoto, publish, search
 from vision.measurement import Unmeasured as NotMeasured
 
 PhotoFacts = tuple[PhotoFact | UnmeasuredPhoto, ...]
@@ -64,46 +59,13 @@ async def cover(context: StageContext, file: ClaimFile, watch: Stopwatch) -> Cov
 async def photos(context: StageContext, file: ClaimFile, watch: Stopwatch) -> PhotoFacts:
     """Examine every photo of the damage: decode it, publish it to the library, then search for it there."""
     rows = _of_kind(file, EvidenceKind.PHOTO)
-    # One file sent twelve times is one photo: looked at, published and searched for once, as its first row.
+    # One file sent twelve times is one photo: looked at once, as its first row.
     first = {row.sha256: row for row in reversed(rows)}
     measured = await asyncio.gather(
         *(context.vision.compute(watch, context.vision.photo, row) for row in first.values())
     )
-    photo_of = dict(zip(first, measured, strict=True))
-    pairs = [(row, photo) for row in rows if isinstance(photo := photo_of[row.sha256], ExaminedPhoto)]
-    async with _writing(context, file, [photo.preview_sha256 for _, photo in pairs]) as conn:
-        for row, photo in pairs:
-            await adjudication.set_preview(conn, row.id, photo.preview_sha256)
-        published = [_library_photo(file, row, photo) for row, photo in pairs if row is first[row.sha256]]
-        await publish(conn, published)
-    rows = [_with_preview(row, photo_of[row.sha256]) for row in rows]
-    same = {sha256: [row for row in rows if row.sha256 == sha256] for sha256 in first}
-    by_file = await asyncio.gather(*(_examined(context, file, same[key], photo_of[key], watch) for key in same))
-    facts = {fact.evidence_id: fact for of_one_file in by_file for fact in of_one_file}
+    facts = await photo_checks.checked(context, file, rows, dict(zip(first, measured, strict=True)), watch)
     return tuple(facts[row.id] for row in rows)
-
-
-async def _examined(
-    context: StageContext,
-    file: ClaimFile,
-    same: list[EvidenceRow],
-    photo: ExaminedPhoto | ImageRefused,
-    watch: Stopwatch,
-) -> PhotoFacts:
-    """Returns a fact for each row that names one file; the first of these rows is the one in the library."""
-    if isinstance(photo, ImageRefused):
-        return tuple(evidence.refused_photo(row, photo) for row in same)
-    if photo.not_comparable:
-        return tuple(evidence.refused_photo(row, NotMeasured(photo.not_comparable)) for row in same)
-    claim, vision = file.claim, context.vision
-    # Search and comparison apart, so that no connection is held while the pool is busy.
-    async with context.engine.begin() as conn:
-        candidates = await search(conn, photo.fingerprint, exclude_claim=claim.id, memory=context.memory)
-    photo = await vision.compute(watch, vision.compare_photo, photo, candidates, claim.claimant_id)
-    weighed = await matches.weigh(context, file, same[0], photo, watch)
-    return tuple(
-        evidence.photo_fact(row, photo, weighed, [other for other in same if other.id != row.id]) for row in same
-    )
 
 
 async def paper_facts(context: StageContext, file: ClaimFile, watch: Stopwatch) -> PaperFacts:
@@ -121,7 +83,7 @@ async def paper_facts(context: StageContext, file: ClaimFile, watch: Stopwatch) 
     identities = {id(page): evidence.paper_identities(page.reading, kinds) for page in read}
     numbers = [(identity, row.id) for row, page in pages for identity in identities.get(id(page), ())]
     previews = [paper.preview_sha256 for paper in papers_read if isinstance(paper, ReadPaper)]
-    async with _writing(context, file, previews) as conn:
+    async with photo_checks.writing(context, file, previews) as conn:
         for row, paper in zip(rows, papers_read, strict=True):
             if isinstance(paper, ReadPaper):
                 await adjudication.set_preview(conn, row.id, paper.preview_sha256)
@@ -134,7 +96,7 @@ async def paper_facts(context: StageContext, file: ClaimFile, watch: Stopwatch) 
         else evidence.refused_paper(row, page)
         for row, page in pages
     )
-    async with _writing(context, file, ()) as conn:
+    async with photo_checks.writing(context, file, ()) as conn:
         currency = product_of(file.claim.product).currency
         orders = [order_on(fact, file.claim.merchant_id, currency) for fact in facts if isinstance(fact, PaperFact)]
         await repeated.publish_orders(conn, file.claim.id, orders, context.now())
@@ -142,34 +104,51 @@ async def paper_facts(context: StageContext, file: ClaimFile, watch: Stopwatch) 
 
 
 async def nose_facts(context: StageContext, file: ClaimFile, watch: Stopwatch) -> NoseFacts:
-    """Compare every nose photo with the enrolment of the insured pet; returns nothing for a policy that insures no
-    pet."""
+    """Check every nose photo as photos of damage are, and against those that the insured pet was enrolled with, and
+    compare the nose with that enrolment; returns nothing for a policy that insures no pet."""
     rows = _of_kind(file, EvidenceKind.NOSE)
     pet_id = file.policy.pet_id
     if not rows or not pet_id:
         return ()
+    vision = context.vision
     async with context.engine.connect() as conn:
-        enrolled = [stored.template for stored in await noses.list_templates(conn, pet_id)]
-    return tuple(await asyncio.gather(*(_nose(context, file, row, pet_id, enrolled, watch) for row in rows)))
+        stored = await noses.list_templates(conn, pet_id)
+    first = {row.sha256: row for row in reversed(rows)}
+    measured = await asyncio.gather(*(vision.compute(watch, vision.nose, sha256) for sha256 in first))
+    nose_of = dict(zip(first, measured, strict=True))
+    photo_of = {key: nose if isinstance(nose, ImageRefused) else nose.photo for key, nose in nose_of.items()}
+    photos = await photo_checks.checked(
+        context, file, rows, photo_of, watch, beside=enrolled_photo_ids(pet_id, stored), in_floods=False
+    )
+    enrolled = [template.template for template in stored]
+    return tuple(
+        await asyncio.gather(
+            *(_nose(context, row, pet_id, enrolled, nose_of[row.sha256], photos[row.id], watch) for row in rows)
+        )
+    )
 
 
 async def _nose(
-    context: StageContext, file: ClaimFile, row: EvidenceRow, pet_id: str, enrolled: list[bytes], watch: Stopwatch
+    context: StageContext,
+    row: EvidenceRow,
+    pet_id: str,
+    enrolled: list[bytes],
+    nose: MeasuredNose | ImageRefused,
+    photo: PhotoFact | UnmeasuredPhoto,
+    watch: Stopwatch,
 ) -> NoseFact | UnmeasuredNose:
-    vision = context.vision
-    nose = await vision.compute(watch, vision.nose, row.sha256)
     if isinstance(nose, ImageRefused):
-        return evidence.refused_nose(row, pet_id, nose)
-    async with _writing(context, file, [nose.preview_sha256]) as conn:
-        await adjudication.set_preview(conn, row.id, nose.preview_sha256)
+        return evidence.refused_nose(row, pet_id, nose, photo)
     if isinstance(nose.template, NotMeasured):
-        return evidence.refused_nose(row, pet_id, nose.template)
+        return evidence.refused_nose(row, pet_id, nose.template, photo)
     if not enrolled:
-        return evidence.unenrolled_nose(row, pet_id)
-    comparison = await vision.compute(watch, vision.compare_nose, nose.template, enrolled)
-    if isinstance(comparison, NotMeasured):
-        return evidence.refused_nose(row, pet_id, comparison)
-    return evidence.nose_fact(row, pet_id, comparison)
+        return evidence.unenrolled_nose(row, pet_id, photo)
+    vision = context.vision
+    compared = await vision.compute(watch, vision.compare_nose, nose.template, enrolled)
+    if isinstance(compared, NotMeasured):
+        return evidence.refused_nose(row, pet_id, compared, photo)
+    comparison, pieces = compared
+    return evidence.nose_fact(row, pet_id, comparison, photo, (nose.species, nose.species_confidence), pieces)
 
 
 async def credit(context: StageContext, file: ClaimFile, watch: Stopwatch) -> CreditFact | UnmeasuredFact:  # noqa: ARG001
@@ -189,26 +168,6 @@ async def repeats(context: StageContext, file: ClaimFile, watch: Stopwatch) -> R
     papers, which may show an order that the claim does not state."""
     async with context.engine.connect() as conn:
         return await repeated.of_claim(conn, file.claim, product_of(file.claim.product), RULES)
-
-
-@asynccontextmanager
-async def _writing(context: StageContext, file: ClaimFile, previews: Sequence[str]) -> AsyncIterator[AsyncConnection]:
-    """Open a transaction that writes measurements of the claim's files, and the `previews` made of them.
-
-    Raises InFlight when the claim was erased meanwhile: a worker that had lost its lease brings nothing back. Raises
-    StoreError, to be tried again, when a preview was deleted with another claim that had the same picture.
-    """
-    try:
-        async with context.engine.begin() as conn:
-            await erasure.at_work(conn, file.claim.id)
-            yield conn
-            await holding.hold(conn, previews)
-            if not await asyncio.to_thread(context.vision.has_files, previews):
-                raise StoreError(f"a preview of claim {file.claim.id} was deleted with another claim's")
-    except InFlight:
-        async with context.engine.begin() as conn:
-            await erasure.leave_to_delete(conn, file.claim.id, previews, context.now())
-        raise
 
 
 Stage = Callable[[StageContext, ClaimFile, Stopwatch], Awaitable[Any]]
@@ -234,22 +193,6 @@ def _others(before: Mapping[str, tuple[str, ...]], keys: Sequence[str]) -> tuple
 
 def _of_kind(file: ClaimFile, kind: EvidenceKind) -> list[EvidenceRow]:
     return [row for row in file.evidence if row.kind is kind]
-
-
-def _with_preview(row: EvidenceRow, photo: ExaminedPhoto | ImageRefused) -> EvidenceRow:
-    return replace(row, preview_sha256=photo.preview_sha256) if isinstance(photo, ExaminedPhoto) else row
-
-
-def _library_photo(file: ClaimFile, row: EvidenceRow, photo: ExaminedPhoto) -> LibraryPhoto:
-    return LibraryPhoto(
-        photo_id=row.id,
-        source="claim",
-        fingerprint=photo.fingerprint,
-        owner_claim=file.claim.id,
-        owner_subject=file.claim.claimant_id,
-        reference=row.name,
-        preview_sha256=photo.preview_sha256,
-    )
 
 
 def _pages(paper: ReadPaper | ImageRefused) -> tuple[ReadPage | NotMeasured | ImageRefused, ...]:

@@ -28,6 +28,7 @@ from models.ocr_build import OCR_CARDS
 from models.registry import card
 from vision import examine, measurement
 from vision.copies import overlay
+from vision.copies.copy_score import FusionModel
 from vision.copies.describing import Describing, describing
 from vision.copies.fingerprint import Fingerprint, Fingerprinter
 from vision.copies.geometry import Geometry
@@ -40,6 +41,7 @@ from vision.examine import ExaminedPhoto, PhotoInstruments
 from vision.library import Candidate, known_pictures
 from vision.library.known_pictures import KnownPictures
 from vision.nose import NoseComparison, NoseReader, NoseTemplate, compare
+from vision.nose.patchwork import NosePatchwork, patchwork
 from vision.subject import shared_subject_model
 
 P = ParamSpec("P")
@@ -56,10 +58,15 @@ class ReadPaper:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredNose:
-    """A nose photo's template, or what is wrong with the photo."""
+    """A nose photo's template, or what is wrong with the photo, and the photo itself.
+
+    species: of the animal, as the finder tells it, with its confidence (0..1); "" where it does not.
+    """
 
     template: NoseTemplate | measurement.Unmeasured
-    preview_sha256: str
+    photo: ExaminedPhoto
+    species: str = ""
+    species_confidence: float = 0.0
 
 
 class Stopwatch:
@@ -102,6 +109,8 @@ class VisionPool:
             config.photo_long_edge_px,
         )
         self._noses = NoseReader()
+        # Nobody asks what a close-up of a nose shows.
+        self._of_noses = replace(self._instruments, subjects=None, long_edge_px=config.nose_long_edge_px)
 
     async def compute(self, watch: Stopwatch, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking function in the pool; its CPU seconds go to `watch`. Raises ComputedTooLong."""
@@ -162,16 +171,28 @@ class VisionPool:
         return gated(reading)
 
     def nose(self, sha256: str) -> MeasuredNose | ImageRefused:
+        """Decode and measure a nose photo, as a photo and as a nose, and write its preview."""
         try:
-            picture = self._decoder.decode(self._blobs.read(sha256), self._config.nose_long_edge_px)
+            photo, picture = examine.measure(self._of_noses, self._blobs.read(sha256), sha256)
         except ImageRefused as refusal:
             return refusal
-        return MeasuredNose(self._noses.template(picture), self._preview(picture))
+        return MeasuredNose(self._noses.template(picture), replace(photo, preview_sha256=self._preview(picture)))
 
-    def compare_nose(self, probe: NoseTemplate, enrolled: Sequence[bytes]) -> NoseComparison | measurement.Unmeasured:
-        """Compare a nose with a pet's enrolled templates. Raises TemplateUnreadable or TemplatesIncompatible for an
-        enrolment of another version."""
-        return compare(probe, [NoseTemplate.from_bytes(template) for template in enrolled])
+    @property
+    def fusion(self) -> FusionModel:
+        """Returns the copy score of the configured descriptor."""
+        return self._instruments.fingerprinter.fusion
+
+    def compare_nose(
+        self, probe: NoseTemplate, enrolled: Sequence[bytes]
+    ) -> tuple[NoseComparison, NosePatchwork] | measurement.Unmeasured:
+        """Compare a nose with a pet's enrolled templates, as a whole and in pieces. Raises TemplateUnreadable or
+        TemplatesIncompatible for an enrolment of another version."""
+        templates = [NoseTemplate.from_bytes(template) for template in enrolled]
+        comparison = compare(probe, templates)
+        if isinstance(comparison, measurement.Unmeasured):
+            return comparison
+        return comparison, patchwork(probe, templates)
 
     def has_files(self, sha256s: Sequence[str]) -> bool:
         """True if all of these files are in the evidence store."""

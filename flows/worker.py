@@ -86,7 +86,7 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     "enrol",
                     engine,
                     tracker,
-                    Enrolling(engine, vision).enrol,
+                    Enrolling(engine, vision, library).enrol,
                     config.enrol_lease,
                     about="pet",
                 )

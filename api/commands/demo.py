@@ -106,7 +106,7 @@ async def _seed(sandbox: Sandbox, world: World, now: datetime) -> None:
         for policy in world.policies:
             if policy.pet_id:
                 await platform.post("/v1/pets", demo_world.pet_body(policy))
-                await platform.upload(f"/v1/pets/{policy.pet_id}/noses", _uploads(world.pet_noses))
+                await platform.upload(f"/v1/pets/{policy.pet_id}/noses", _uploads(world.pet_noses[policy.pet_id]))
             await platform.post("/v1/policies", demo_world.policy_body(policy, now))
         await sandbox.age_policies()
         for pet_id in {policy.pet_id for policy in world.policies if policy.pet_id}:

@@ -25,8 +25,11 @@ from rich.table import Table
 from api.commands.opening import JsonFlag, console, database, error_console, fail, print_json, settings, with_store
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from api.settings import Settings
     from flows.evidence import CalledRelation
+    from vision.copies.copy_score import FusionModel
     from vision.decode.image import Decoder, Picture
     from vision.examine import ExaminedPhoto
     from vision.nose import NoseTemplate
@@ -316,18 +319,30 @@ def enrol_nose(files: Files, pet: Pet, as_json: JsonFlag = False) -> None:
     from datetime import UTC, datetime
 
     from claims.store import noses
+    from flows.enrolled_photos import copies_among, library_photos
+    from vision import library
     from vision.nose import check_enrolment
 
     templates = _templates(files)
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    photos, fusion = _examined_noses(files)
     problems = list(check_enrolment(templates, digests))
+    problems += [
+        f"photos {first + 1} and {second + 1} are one photo saved twice; take a new one each time"
+        for first, second in copies_among(photos, templates, fusion)
+        if digests[first] != digests[second]
+    ]
     if problems:
         raise fail("; ".join(problems))
     stored = [noses.StoredTemplate(digest, template.to_bytes(), template.model)
               for digest, template in zip(digests, templates, strict=True)]  # fmt: skip
-    with_store(
-        lambda conn: noses.replace_templates(conn, pet, stored, datetime.now(UTC), actor="operator:command line")
-    )
+
+    async def write(conn: AsyncConnection) -> None:
+        owner = (await noses.pet(conn, pet)).claimant_id
+        await library.publish(conn, library_photos(pet, owner, photos))
+        await noses.replace_templates(conn, pet, stored, datetime.now(UTC), actor="operator:command line")
+
+    with_store(write)
     if as_json:
         print_json({"pet": pet, "templates": len(stored)})
     else:
@@ -377,6 +392,22 @@ def _templates(paths: list[Path]) -> list[NoseTemplate]:
     return templates
 
 
+def _examined_noses(paths: list[Path]) -> tuple[list[ExaminedPhoto], FusionModel]:
+    """Returns the photos as photos of damage are examined, and the copy score to compare them by. They have templates,
+    so they can be decoded."""
+    from vision import examine
+    from vision.copies.fingerprint import Fingerprinter
+    from vision.decode.image import Decoder
+
+    with Decoder(processes=1) as decoder:
+        instruments = examine.PhotoInstruments(decoder, Fingerprinter(threads=1), long_edge_px=NOSE_EDGE_PX)
+        photos = [
+            examine.measure(instruments, data, hashlib.sha256(data).hexdigest())[0]
+            for data in (path.read_bytes() for path in paths)
+        ]
+    return photos, instruments.fingerprinter.fusion
+
+
 def _print_comparison(path: Path, probe: NoseTemplate, enrolled: list[NoseTemplate], as_json: bool) -> None:
     from claims.judge.nose import verdict
     from claims.rules import RULES
@@ -388,7 +419,8 @@ def _print_comparison(path: Path, probe: NoseTemplate, enrolled: list[NoseTempla
         raise fail(f"{path}: {comparison.reason}")
     called = verdict(comparison.similarity, comparison.inliers, RULES)
     result = {"file": str(path), "verdict": called, "similarity": round(comparison.similarity, 4),
-              "inliers": comparison.inliers, "templates": comparison.templates, "model": comparison.model}  # fmt: skip
+              "inliers": comparison.inliers, "sent_again": comparison.similarity >= RULES.nose_replay_similarity_min,
+              "templates": comparison.templates, "model": comparison.model}  # fmt: skip
     if as_json:
         print_json(result)
     else:

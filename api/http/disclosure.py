@@ -10,14 +10,15 @@ from api.http.tokens import Principal, Role
 from claims.evidence import MatchOwner, PhotoMatch
 from claims.store import referrals
 
-_NOBODYS = frozenset({MatchOwner.SAME_CLAIM, MatchOwner.WEB, MatchOwner.STOCK})
+# Of no claim of somebody else's: web and stock, the claim's own, and the enrolment of the very pet that is insured.
+_NOBODYS = frozenset({MatchOwner.SAME_CLAIM, MatchOwner.WEB, MatchOwner.STOCK, MatchOwner.OWN_ENROLMENT})
 
 
 async def disclosed(conn: AsyncConnection, principal: Principal, matches: Iterable[PhotoMatch]) -> frozenset[str]:
     """Returns the photo ids of the matches whose picture, and whose claim's id, `principal` may see.
 
-    Adjusters of the platform: all. A partner insurer: pictures that belong to no claim (web, stock), and those of
-    claims that were referred to it as well. Nobody else: none.
+    Adjusters of the platform: all. A partner insurer: pictures that belong to no claim (web, stock, the insured pet's
+    enrolment), and those of claims that were referred to it as well. Nobody else: none.
     """
     listed = tuple(matches)
     if principal.role is Role.ADJUSTER:

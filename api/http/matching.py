@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,6 +20,7 @@ from claims.store.views import DecisionRow
 from claims.wire import from_plain
 
 _Photos = tuple[PhotoFact | UnmeasuredPhoto, ...]
+_CHECKED = frozenset({"photo", "unmeasured_photo"})
 
 
 def recorded_photos(decisions: Sequence[DecisionRow]) -> tuple[PhotoFact, ...]:
@@ -28,11 +30,17 @@ def recorded_photos(decisions: Sequence[DecisionRow]) -> tuple[PhotoFact, ...]:
         if plain is None:
             continue  # a person's decision has no facts of its own
         try:
-            photos = from_plain(_Photos, plain.get("photos", ()))
+            photos = from_plain(_Photos, _checked(plain))
         except ValidationError:
             return ()
         return tuple(photo for photo in photos if isinstance(photo, PhotoFact))
     return ()
+
+
+def _checked(facts: Mapping[str, Any]) -> list[Any]:
+    """Returns the photos of damage and of noses in recorded facts (plain JSON) that were checked as photos."""
+    checked = [nose["photo"] for nose in facts.get("noses", ()) if nose.get("photo", {}).get("fact") in _CHECKED]
+    return [*facts.get("photos", ()), *checked]
 
 
 def match_of(photos: Sequence[PhotoFact], evidence_id: str, photo_id: str) -> tuple[PhotoFact, PhotoMatch]:

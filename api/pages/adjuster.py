@@ -34,7 +34,6 @@ from claims import currencies, explain
 from claims.decision import Outcome
 from claims.disclosure import for_outsiders
 from claims.errors import Conflict, NotFound
-from claims.evidence import PhotoFact
 from claims.readings import signs
 from claims.store import floods, referrals, views, waiting
 from claims.store.referrals import OPEN, Referral
@@ -165,8 +164,7 @@ async def _on_a_match(
         if failure:
             return visit.render("case.html", status=409, **shown | {"failure": failure, "done": ""})
         return RedirectResponse(f"/cases/{referral_id}#file-{fields.get('evidence_id', '')}", 303)
-    facts = [photo for photo in shown["case"].photos if isinstance(photo, PhotoFact)]
-    photo, match = match_of(facts, fields.get("evidence_id", ""), fields.get("photo_id", ""))
+    photo, match = match_of(shown["case"].checked_photos, fields.get("evidence_id", ""), fields.get("photo_id", ""))
     return visit.render("_ruling.html", **shown, photo=photo, match=match, ruling_failure=failure)
 
 

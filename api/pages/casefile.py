@@ -149,6 +149,16 @@ class CaseFile:
         return "maybe" if maybe else str(photo.verdict)
 
     @property
+    def checked_photos(self) -> tuple[PhotoFact, ...]:
+        """Returns the photos of damage and of noses that were compared with other pictures."""
+        photos = (*self.photos, *(nose.photo for nose in self.noses))
+        return tuple(photo for photo in photos if isinstance(photo, PhotoFact))
+
+    def replayed(self, match: PhotoMatch) -> bool:
+        """True for a nose photo's match that comes from the same capture, by the thresholds of the decision."""
+        return self.recorded is not None and copies.shares_capture(match, self.recorded.rules)
+
+    @property
     def noses(self) -> tuple[NoseFact | UnmeasuredNose, ...]:
         return self.recorded.facts.noses if self.recorded is not None else ()
 
@@ -175,9 +185,7 @@ async def load(
     calculated = next((line.amount for line in lines if line.label == "due"), view.claim.amount)
     due = smallest(calculated, limit) if calculated.minor > 0 else limit
     made = await rulings.of_claim(conn, referral.claim_id)
-    photos = recorded.facts.photos if recorded is not None else ()
-    matches = (match for photo in photos if isinstance(photo, PhotoFact) for match in photo.matches)
-    return CaseFile(
+    case = CaseFile(
         view=view,
         claimant_name=file.claimant_name,
         referral=referral,
@@ -186,9 +194,10 @@ async def load(
         due=due,
         limit=limit,
         rulings=made,
-        disclosed=await disclosed(conn, principal, matches),
         outsider=partner is not None,
     )
+    matches = [match for photo in case.checked_photos for match in photo.matches]
+    return replace(case, disclosed=await disclosed(conn, principal, matches))
 
 
 def _recorded(view: ClaimDetail) -> RecordedDecision | None:

@@ -20,6 +20,8 @@ _CODE_BY_OWNER = {
     MatchOwner.OWN_EARLIER_CLAIM: "photo_of_own_earlier_claim",
     MatchOwner.WEB: "photo_from_web",
     MatchOwner.STOCK: "photo_from_stock",
+    MatchOwner.OWN_ENROLMENT: "photo_of_an_enrolment",
+    MatchOwner.OTHER_ENROLMENT: "photo_of_an_enrolment",
 }
 
 
@@ -55,8 +57,7 @@ def _unmeasured(photo: UnmeasuredPhoto, *, enough: bool) -> Reason:
 def _provenance(claim: Claim, product: Product, photo: PhotoFact, rules: Rules) -> list[Reason]:
     others = [match for match in photo.matches if match.owner is not MatchOwner.SAME_CLAIM]
     copies = [match for match in others if to_compare(match, rules)]
-    again = sum(match.owner is MatchOwner.SAME_EVENT for match in copies)
-    reasons = [_copy(photo, match, rules, may_repeat=again <= rules.same_event_withdrawn_max) for match in copies]
+    reasons = [_copy(photo, match, rules, closed=is_second_try(match, copies, rules)) for match in copies]
     if photo.common:
         reasons.append(reason("photo_is_common", photo.common, evidence_id=photo.evidence_id))
     if photo.verdict in COPIES and not any(is_copy(match) for match in copies):
@@ -64,18 +65,7 @@ def _provenance(claim: Claim, product: Product, photo: PhotoFact, rules: Rules) 
         reasons.append(
             reason("photo_copy_unattributed", photo.verdict, "similar or unseen", evidence_id=photo.evidence_id)
         )
-    if isinstance(photo.taken_at, datetime):
-        days = (local_date(claim.occurred_at, product) - photo.taken_at.date()).days
-        if days > rules.photo_days_before_event_max:
-            reasons.append(
-                reason(
-                    "photo_older_than_event",
-                    f"{days} days",
-                    f"<= {rules.photo_days_before_event_max} days",
-                    evidence_id=photo.evidence_id,
-                    detail=photo.taken_at.isoformat(),
-                )
-            )
+    reasons += judge_age(claim, product, photo, rules)
     reasons += _scenes(photo, others, product)
     if not copies and photo.verdict is PhotoVerdict.SIMILAR:
         # Alike, without geometric proof that one comes from the other: two boxes of cherries do look alike.
@@ -85,9 +75,45 @@ def _provenance(claim: Claim, product: Product, photo: PhotoFact, rules: Rules) 
     return reasons
 
 
-def _copy(photo: PhotoFact, match: PhotoMatch, rules: Rules, *, may_repeat: bool) -> Reason:
+def judge_age(claim: Claim, product: Product, photo: PhotoFact, rules: Rules) -> list[Reason]:
+    """Return a reason for a photo that, by its camera's clock, was taken before the event."""
+    if not isinstance(photo.taken_at, datetime):
+        return []
+    days = (local_date(claim.occurred_at, product) - photo.taken_at.date()).days
+    if days <= rules.photo_days_before_event_max:
+        return []
+    return [
+        reason(
+            "photo_older_than_event",
+            f"{days} days",
+            f"<= {rules.photo_days_before_event_max} days",
+            evidence_id=photo.evidence_id,
+            detail=photo.taken_at.isoformat(),
+        )
+    ]
+
+
+def is_second_try(match: PhotoMatch, copies: Sequence[PhotoMatch], rules: Rules) -> bool:
+    """Return True for a copy of a photo of the claimant's own claim about the event, withdrawn for good and unpaid.
+    copies: all of the photo's; with too many of the event among them it is no second try."""
+    again = sum(other.owner is MatchOwner.SAME_EVENT for other in copies) <= rules.same_event_withdrawn_max
+    # Whatever else became of it, or was paid for it, the damage must not be paid twice.
+    closed = match.claim_status == Status.WITHDRAWN and not match.claim_paid
+    return again and closed and match.owner is MatchOwner.SAME_EVENT
+
+
+def about_match(code: str, photo: PhotoFact, match: PhotoMatch) -> Reason:
+    """Return a reason that names the match and how sure it is."""
+    if code == "photo_of_withdrawn_claim":
+        return reason(code, _standing(match), str(Status.WITHDRAWN), evidence_id=photo.evidence_id, detail=_of(match))
+    return reason(code, _value(match), evidence_id=photo.evidence_id, detail=_of(match))
+
+
+def _copy(photo: PhotoFact, match: PhotoMatch, rules: Rules, *, closed: bool) -> Reason:
     """Return the reason of one copy, proven or probable. A person's ruling on the pair comes first, then what the two
-    share, then whose the other picture is. A probable copy is no suspicion but a doubt that a person settles."""
+    share, then whose the other picture is. A probable copy is no suspicion but a doubt that a person settles.
+
+    closed: a copy of a withdrawn claim's photo that may be sent once more."""
     value, detail, proven = _value(match), _of(match), is_copy(match)
     if match.ruling == MatchRuling.REJECT:
         return reason("photo_copy_rejected", value, evidence_id=photo.evidence_id, detail=detail)
@@ -96,8 +122,6 @@ def _copy(photo: PhotoFact, match: PhotoMatch, rules: Rules, *, may_repeat: bool
         return reason("photo_shows_common", f"{value}, {match.common}", evidence_id=photo.evidence_id, detail=detail)
     if confirmed:
         detail += ", confirmed by a person"
-    # Withdrawn is for good; whatever else became of it, or was paid for it, the damage must not be paid twice.
-    closed = may_repeat and match.claim_status == Status.WITHDRAWN and not match.claim_paid
     if match.owner is MatchOwner.SAME_EVENT and (proven or closed):
         code = "photo_of_withdrawn_claim" if closed else "same_event_claimed_before"
         return reason(code, _standing(match), str(Status.WITHDRAWN), evidence_id=photo.evidence_id, detail=detail)

@@ -76,6 +76,11 @@ def detail(signs: Sequence[ProvenanceSign]) -> str:
     return "; ".join(sign.detail for sign in signs)
 
 
+def shows_a_screen(signs: Sequence[ProvenanceSign]) -> bool:
+    """Return True if the sign of a photographed screen was found."""
+    return any(sign.kind is SignKind.RECAPTURE and sign.state == "found" for sign in signs)
+
+
 def judge(photo: PhotoFact, rules: Rules) -> list[Reason]:
     """Return the reasons of one photo's signs: those noted, those that refer together, and checks that crashed."""
     reasons = [

@@ -186,6 +186,13 @@ _NOSE_RULE: Final = phrase(
     similarity=number,
     points=counted("points"),
 )
+_PIECES: Final = phrase(
+    "nose.pieces", r"alike (?P<alike>[\d.]+), unlike (?P<unlike>[\d.]+)", alike=percent, unlike=percent
+)
+_OFF_A_SCREEN: Final = phrase("nose.off_a_screen", "photographed off a screen")
+_SPECIES: Final = named("species")
+_MONTHS: Final = counted("months")
+_MONTHS_BETWEEN: Final = phrase("pet.ages", r"(?P<least>\d+) - (?P<most>\d+) months", least=number, most=_MONTHS)
 _SHARED: Final = phrase(
     "fraud.count",
     r"(?P<key>\w+): (?P<claims>\d+) claims of (?P<people>\d+) in (?P<days>\d+) days",
@@ -249,9 +256,11 @@ VALUES: Mapping[str, Values] = MappingProxyType(
         "photo_from_web": _COPY,
         "photo_from_stock": _COPY,
         "photo_of_own_earlier_claim": _COPY,
+        "photo_of_an_enrolment": _COPY,
         "photo_in_flood": Values(quote, None, _ORIGIN),
         "photo_copy_unattributed": Values(_LOOK),
         "paper_claimed_before": Values(number, None, _CODES),
+        "nose_replayed": Values(first_of(_NOSE, _PIECES, _OFF_A_SCREEN, _LIKENESS), bound("<", number), _ORIGIN),
         "nose_of_another_pet": Values(_NOSE, bound(">=", number)),
         "pet_not_insured": Values(quote, quote),
         "patient_is_not_insured": _PERSONS,
@@ -278,6 +287,7 @@ VALUES: Mapping[str, Values] = MappingProxyType(
         "paper_read_unsure": Values(percent, bound(">=", percent)),
         "paper_doubtful": Values(_FIELDS, None, NOT_VOUCHED),
         "nose_unreadable": _UNUSABLE,
+        "nose_unlike": Values(_NOSE, bound(">=", number)),
         # other doubts
         "paper_reversed": _STANDING,
         "paper_is_a_copy": _STANDING,
@@ -304,6 +314,9 @@ VALUES: Mapping[str, Values] = MappingProxyType(
         "photo_older_than_event": Values(_DAYS, bound("<=", _DAYS)),
         "event_after_claim": Values(moment, bound("<=", moment)),
         "nose_unsure": Values(_NOSE, _NOSE_RULE),
+        "nose_species_differs": Values(_SPECIES, _SPECIES),
+        "pet_species_not_covered": Values(_SPECIES, listed(_SPECIES, ", ")),
+        "pet_age_not_covered": Values(within(r"(?P<n>-?\d+) months", _MONTHS), _MONTHS_BETWEEN),
         "nose_enrolment_missing": Values(),
         "same_event_claimed_before": Values(_CLAIM_IS, None, _ORIGIN),
         "same_scene_claimed_before": Values(_CLAIM_IS, None, _ORIGIN),

@@ -15,9 +15,9 @@ from claims.claim import Claim, EvidenceKind, Status
 from claims.errors import Conflict, NotFound
 from claims.insured_claim import InsuredClaim
 from claims.money import Money
-from claims.policy import Policy
+from claims.policy import InsuredPet, Policy
 from claims.product import Product
-from claims.store.tables import claimants, claims, evidence, policies
+from claims.store.tables import claimants, claims, evidence, pets, policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,11 @@ async def load(conn: AsyncConnection, claim_id: str) -> ClaimFile:
 
 async def policy_of(conn: AsyncConnection, policy_id: str, claimant_id: str | None = None) -> Policy:
     """Return the policy. Raises NotFound, also when the policy is not `claimant_id`'s."""
-    query = select(policies).where(policies.c.id == policy_id)
+    query = (
+        select(policies, pets.c.species, pets.c.born_on)
+        .join(pets, pets.c.id == policies.c.pet_id, isouter=True)
+        .where(policies.c.id == policy_id)
+    )
     if claimant_id is not None:
         query = query.where(policies.c.claimant_id == claimant_id)
     row = (await conn.execute(query)).first()
@@ -138,6 +142,7 @@ async def policy_of(conn: AsyncConnection, policy_id: str, claimant_id: str | No
         insured_value=Money(row.insured_value_minor, row.currency),
         recorded_at=row.created_at,
         terms_changed_at=row.terms_changed_at,
+        pet=InsuredPet(row.species, row.born_on) if row.species is not None else None,
     )
 
 

@@ -194,16 +194,18 @@ async def _out_of_other_records(conn: AsyncConnection, claim_id: str, now: datet
             content = {"erased": claim_id, "decisions": changed}
             await audit.append(conn, actor, "claim.picture_erased", other, content, now)
         stages = await conn.execute(
-            select(stage_results).where(stage_results.c.claim_id == other, stage_results.c.stage == "photos")
+            select(stage_results).where(
+                stage_results.c.claim_id == other, stage_results.c.stage.in_(links.STAGES_WITH_MATCHES)
+            )
         )
         for row in stages:
-            if _blanked({"photos": row.result}, claim_id):
+            if _blanked({links.STAGES_WITH_MATCHES[row.stage]: row.result}, claim_id):
                 await conn.execute(
                     update(stage_results)
                     .where(
                         stage_results.c.claim_id == other,
                         stage_results.c.round == row.round,
-                        stage_results.c.stage == "photos",
+                        stage_results.c.stage == row.stage,
                     )
                     .values(result=row.result)
                 )

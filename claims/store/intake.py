@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -97,26 +97,33 @@ async def upsert_pet(
     species: str,
     now: datetime,
     *,
+    born_on: date | None = None,
     actor: str = "platform",
 ) -> None:
-    """Make the pet known, or rename it.
+    """Make the pet known, or rename it. born_on: None leaves the day that is known.
 
     Raises NotFound for an unknown claimant, Conflict when the pet is somebody else's.
     """
     await _known_claimant(conn, claimant_id)
+    new = upsert(pets).values(
+        id=pet_id, claimant_id=claimant_id, name=name, species=species, born_on=born_on, created_at=now
+    )
     done = await conn.execute(
-        upsert(pets)
-        .values(id=pet_id, claimant_id=claimant_id, name=name, species=species, created_at=now)
-        .on_conflict_do_update(
+        new.on_conflict_do_update(
             index_elements=["id"],
-            set_={"name": name, "species": species},
+            set_={
+                "name": name,
+                "species": species,
+                "born_on": func.coalesce(new.excluded.born_on, pets.c.born_on),
+            },
             where=pets.c.claimant_id == claimant_id,
-        )
-        .returning(pets.c.id)
+        ).returning(pets.c.id)
     )
     if done.first() is None:
         raise Conflict(f"pet {pet_id} belongs to another claimant")
-    content = {"claimant_id": claimant_id, "name": name, "species": species}
+    content: dict[str, object] = {"claimant_id": claimant_id, "name": name, "species": species}
+    if born_on is not None:
+        content["born_on"] = born_on.isoformat()
     await audit.append(conn, actor, "pet.recorded", pet_id, content, now)
 
 

@@ -8,6 +8,7 @@ erased claim's picture?
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import or_, select, text
@@ -21,11 +22,19 @@ from claims.store.tables import claim_links, claim_overlays, evidence
 
 # A claim is linked directly to at most so many others with the same file; the rest are linked through them.
 SAME_FILE_MAX: Final = 50
+# Stages whose results name other claims' pictures, and what the facts call them.
+STAGES_WITH_MATCHES: Final = MappingProxyType({"photos": "photos", "nose": "noses"})
+
+
+def photos_in(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return every photo in recorded facts (plain JSON), of damage and of noses."""
+    noses = (nose.get("photo", {}) for nose in facts.get("noses", ()))
+    return [*facts.get("photos", ()), *noses]
 
 
 def matches_in(facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield every match of every photo in recorded facts (plain JSON), to change in place."""
-    for photo in facts.get("photos", ()):
+    for photo in photos_in(facts):
         yield from photo.get("matches", ())
 
 
@@ -42,8 +51,7 @@ async def record(conn: AsyncConnection, claim_id: str, facts: Mapping[str, Any])
     copied = {str(match["claim_id"]) for match in matches_in(facts) if _counts(match)}
     for paper in facts.get("papers", ()):
         copied.update(paper.get("number_claimed_before", ()))
-    photos = facts.get("photos", ())
-    files = [photo["sha256"] for photo in photos if any(_counts(match) for match in photo.get("matches", ()))]
+    files = [photo["sha256"] for photo in photos_in(facts) if any(_counts(match) for match in photo.get("matches", ()))]
     if files:
         same = select(evidence.c.claim_id).where(evidence.c.sha256.in_(files)).distinct().limit(SAME_FILE_MAX)
         copied.update((await conn.execute(same)).scalars())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,6 +30,7 @@ class Pet:
     name: str
     species: str
     templates: int
+    born_on: date | None = None
 
 
 async def pet(conn: AsyncConnection, pet_id: str, claimant_id: str | None = None) -> Pet:
@@ -41,7 +42,7 @@ async def pet(conn: AsyncConnection, pet_id: str, claimant_id: str | None = None
     if row is None:
         raise NotFound(f"no pet {pet_id}")
     templates = await list_templates(conn, pet_id)
-    return Pet(row.id, row.claimant_id, row.name, row.species, len(templates))
+    return Pet(row.id, row.claimant_id, row.name, row.species, len(templates), row.born_on)
 
 
 async def replace_templates(

@@ -48,13 +48,10 @@ async def save(
 
 
 async def blank_photos(conn: AsyncConnection, claim_id: str, round_number: int, erased: Sequence[str]) -> None:
-    """Take the pictures of erased claims out of the photos stage."""
-    stage = (
-        stage_rows.c.claim_id == claim_id,
-        stage_rows.c.round == round_number,
-        stage_rows.c.stage == "photos",
-    )
-    photos = (await conn.execute(select(stage_rows.c.result).where(*stage))).scalar_one_or_none()
-    if photos is not None:
-        links.blank({"photos": photos}, erased)
-        await conn.execute(update(stage_rows).where(*stage).values(result=photos))
+    """Take the pictures of erased claims out of the stages that looked at photos."""
+    for name, called in links.STAGES_WITH_MATCHES.items():
+        stage = (stage_rows.c.claim_id == claim_id, stage_rows.c.round == round_number, stage_rows.c.stage == name)
+        looked = (await conn.execute(select(stage_rows.c.result).where(*stage))).scalar_one_or_none()
+        if looked is not None:
+            links.blank({called: looked}, erased)
+            await conn.execute(update(stage_rows).where(*stage).values(result=looked))

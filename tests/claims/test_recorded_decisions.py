@@ -4,7 +4,9 @@
 without them and the decision. `decisions_without_traits.json` was written by the last code whose facts did not carry
 the traits of each paper's kind: for each of our kinds, and for a copy under an insurer's name, three decisions.
 `decisions_of_rules_3_3.json` was written by the last code that judged a photo's likeness by its probability alone: for
-each owner and kind of match a decision, with and without a person's ruling. None is ever written again.
+each owner and kind of match a decision, with and without a person's ruling. `decisions_of_rules_3_5.json` was written
+by the last code that compared noses with the pet's templates and looked at nothing else of the photo. None is ever
+written again.
 """
 
 from __future__ import annotations
@@ -106,3 +108,29 @@ def test_the_record_of_rules_3_3_holds_every_way_to_weigh_a_match_and_no_later_m
     codes = {reason["code"] for row in rows for reason in row["decision"]["reasons"]}
     assert codes >= {"photo_of_another_claim", "photo_from_web", "photo_of_own_earlier_claim", "photo_maybe_copied"}
     assert codes >= {"same_event_claimed_before", "photo_copy_rejected", "photo_similar"}
+
+
+OF_RULES_3_5 = Path(__file__).parent / "decisions_of_rules_3_5.json"
+
+
+@cache
+def of_rules_3_5() -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(OF_RULES_3_5.read_text(encoding="utf-8"))
+    return read
+
+
+@pytest.mark.parametrize("place", range(13))
+def test_a_decision_on_noses_of_rules_3_5_replays_byte_for_byte(place: int) -> None:
+    base, row = of_rules_3_5()["inputs"], of_rules_3_5()["rows"][place]
+    inputs = {**base, "facts": {**base["facts"], "noses": row["noses"]}}
+    assert replay(canonical(inputs)) == canonical(row["decision"])
+
+
+def test_the_record_of_rules_3_5_holds_every_verdict_on_a_nose_and_no_check_of_its_photo() -> None:
+    record = of_rules_3_5()
+    assert len(record["rows"]) == 13
+    assert record["inputs"]["rules"]["version"] == "3.5"
+    assert "pet" not in record["inputs"]["policy"]
+    assert not any({"photo", "species"} & set(nose) for row in record["rows"] for nose in row["noses"])
+    codes = {reason["code"] for row in record["rows"] for reason in row["decision"]["reasons"]}
+    assert codes >= {"nose_recognised", "nose_unsure", "nose_of_another_pet", "nose_unreadable", "nose_missing"}

@@ -14,7 +14,7 @@ from models import registry
 def test_thresholds_change_only_together_with_the_version() -> None:
     assert to_plain(RULES) == snapshot(
         {
-            "version": "3.5",
+            "version": "3.6",
             "code": 2,
             "paper_read_confidence_min": 0.8,
             "nose_accept_similarity_min": 0.48,
@@ -61,6 +61,16 @@ def test_thresholds_change_only_together_with_the_version() -> None:
             "photo_copied_agreement_floor_min": 0.9,
             "photo_scene_contained_max": 0.985,
             "photo_signs_noted_only": ["copy_move", "exif_dates changed_later", "recapture"],
+            "nose_replay_similarity_min": 0.9,
+            "nose_copied_inliers_min": 15,
+            "nose_copied_rigid_ratio_min": 0.92,
+            "nose_saved_again_fine_rigid_ratio_min": 0.9,
+            "nose_saved_again_similarity_min": 0.965,
+            "nose_pieced_alike_ratio_min": 0.2,
+            "nose_pieced_unlike_ratio_min": 0.2,
+            "nose_recapture_counts": True,
+            "nose_low_asks": True,
+            "nose_species_confidence_min": 0.9,
             "cover_recorded_minutes_max": 5,
             "same_event_other_order_minutes_max": 1,
             "same_person_window_days": 30,
@@ -105,3 +115,7 @@ def test_what_is_maybe_a_copy_lies_below_what_is_called_one() -> None:
 
 def test_review_band_of_the_nose_lies_below_acceptance() -> None:
     assert -1 <= RULES.nose_review_similarity_min <= RULES.nose_accept_similarity_min <= 1
+
+
+def test_a_photo_sent_again_is_more_alike_than_one_that_is_accepted() -> None:
+    assert RULES.nose_accept_similarity_min < RULES.nose_replay_similarity_min <= 1

@@ -64,6 +64,7 @@ GROUPS: dict[str, set[str]] = {
     "owners": {*MatchOwner, "another claim"},
     "other_claim_statuses": {*Status, "of unknown status"},
     "sign_kinds": set(SignKind),
+    "species": {"dog", "cat", "other"},
     "standings": set(StandingKind),
     "sign_phrases": set(ENGLISH),
     "checks": set(CODE_BY_CHECK),

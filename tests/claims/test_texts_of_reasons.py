@@ -28,6 +28,7 @@ from claims.evidence import (
     FieldDoubt,
     FraudFact,
     MatchOwner,
+    NoseSpecies,
     OtherIdentity,
     PaperCheck,
     PaperCurrency,
@@ -46,6 +47,7 @@ from claims.evidence import (
 from claims.formulas.paper_total import FORMULA
 from claims.fraud.signals.registry import SIGNALS
 from claims.judge import papers
+from claims.policy import InsuredPet
 from claims.product import Product
 from claims.readings import reasons as reason_values
 from claims.readings.measured import COMPARED, DOUBT, NOT_VOUCHED, unusable
@@ -170,6 +172,9 @@ def made() -> tuple[tuple[Product, Reason], ...]:
 def decided() -> Iterator[tuple[Case, Decision]]:
     for case in judged():
         yield case, case.decision()
+    # As a low similarity was judged before rules 3.6.
+    unlike = in_order("pet_medical").with_facts(noses=(nose(0.1, 3),))
+    yield unlike, unlike.decision(replace(RULES, nose_low_asks=False))
     food = in_order("fresh_food_rot")
     for stage in (*RUN, "load", "lease", "decide"):
         failed = UncheckedInputs(food.claim, food.policy, food.product, stage, "MemoryError", 5, RULES, NOW)
@@ -300,6 +305,20 @@ def judged() -> Iterator[Case]:
     # noses and standing
     for similarity, points, other in ((0.1, 3, "pet-1"), (0.4, 1, "pet-1"), (0.41, 60, "pet-2"), (0.97, 60, "pet-1")):
         yield pet.with_facts(noses=(nose(similarity, points, pet_id=other),))
+    yield pet.with_facts(noses=(nose(), nose(0.1, 3, evidence_id="nose-1")))
+    moire = ProvenanceSign(SignKind.RECAPTURE, "found", "moire", "pattern", 1.4, (("fine_pattern", "1.40"),))
+    yield pet.with_facts(noses=(replace(nose(), photo=replace(photo("nose-0"), signs=(moire,))),))
+    yield pet.with_facts(noses=(replace(nose(0.55), alike_ratio=0.42, unlike_ratio=0.37),))
+    for owner in MatchOwner:
+        yield pet.with_facts(noses=(nose(matches=[match(owner)]),))
+        yield pet.with_facts(noses=(nose(matches=[replace(match(owner), claim_status="withdrawn")]),))
+    for species in ("cat", "other"):
+        told = replace(nose(), species=NoseSpecies(species, 0.97))
+        yield pet.with_policy(pet=InsuredPet("dog")).with_facts(noses=(told,))
+    yield pet.with_policy(pet=InsuredPet("dog", (NOW - timedelta(days=140)).date()))
+    yield pet.with_policy(pet=InsuredPet("dog", (NOW - timedelta(days=4_600)).date()))
+    dogs_only = pet.product.model_copy(update={"pet": pet.product.pet.model_copy(update={"species": ("dog",)})})
+    yield replace(pet, product=dogs_only).with_policy(pet=InsuredPet("cat"))
     yield pet.with_facts(noses=())
     yield pet.with_policy(pet_id="")
     yield pet.with_facts(noses=(replace(nose(), templates=0),))

@@ -14,16 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vision.copies.fingerprint import Fingerprint
 
-Source = Literal["claim", "web", "stock"]
+Source = Literal["claim", "web", "stock", "enrolment"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LibraryPhoto:
     """A picture to publish.
 
-    photo_id: unique; a claim's photo uses its evidence id. owner_claim, owner_subject: the claim and the claimant,
-    "" for web and stock. reference: file name or address of an imported picture. preview_sha256: of a clean JPEG in
-    the evidence store.
+    photo_id: unique; a claim's photo uses its evidence id. owner_claim: "" for all but a claim's. owner_subject: the
+    claimant, "" for web and stock. reference: file name or address of an imported picture, the pet of an enrolment's.
+    preview_sha256: of a clean JPEG in the evidence store.
     """
 
     photo_id: str
@@ -51,6 +51,7 @@ _INSERT: Final = text(
     ON CONFLICT (photo_id) DO NOTHING
     """
 )
+_REMOVE_PHOTOS: Final = text("DELETE FROM library_photos WHERE photo_id = ANY(CAST(:ids AS text[]))")
 _REMOVE: Final = text("DELETE FROM library_photos WHERE owner_claim = :claim_id AND source = 'claim'")
 
 
@@ -69,6 +70,11 @@ async def remove_claim(conn: AsyncConnection, claim_id: str) -> int:
     if not claim_id:
         raise ValueError("remove_claim needs a claim id: an empty one would name every web and stock picture")
     return (await conn.execute(_REMOVE, {"claim_id": claim_id})).rowcount
+
+
+async def remove(conn: AsyncConnection, photo_ids: Sequence[str]) -> int:
+    """Remove these pictures. Returns how many there were. The caller commits."""
+    return (await conn.execute(_REMOVE_PHOTOS, {"ids": list(photo_ids)})).rowcount
 
 
 def vector_text(vector: NDArray[np.float32]) -> str:

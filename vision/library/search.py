@@ -173,6 +173,13 @@ async def search(
     return [_candidate(rows[photo_id], fingerprint, cosines) for photo_id in wanted if photo_id in rows]
 
 
+async def named(conn: AsyncConnection, fingerprint: Fingerprint, photo_ids: Sequence[str]) -> list[Candidate]:
+    """Return those of the named pictures that are in the library, to be compared whatever they look like: among very
+    many pictures that are alike, as close-ups of noses are, a search may leave out the one that matters."""
+    rows = await _read(conn, photo_ids)
+    return [_candidate(rows[photo_id], fingerprint, {}) for photo_id in photo_ids if photo_id in rows]
+
+
 async def _remembered(
     conn: AsyncConnection, fingerprint: Fingerprint, exclude_claim: str, limits: SearchLimits, memory: Memory
 ) -> list[Candidate] | None:

@@ -49,11 +49,12 @@ class Xid8(UserDefinedType[int]):
 library_photos = Table(
     "library_photos",
     metadata,
-    Column("photo_id", Text, primary_key=True),  # id of the evidence, or source and digest of an imported picture
-    Column("source", Text, nullable=False),  # claim, web, stock
+    Column("photo_id", Text, primary_key=True),  # id of the evidence, or source and digest of any other picture
+    Column("source", Text, nullable=False),  # claim, web, stock, enrolment
     Column("owner_claim", Text, nullable=False, server_default=""),
     Column("owner_subject", Text, nullable=False, server_default=""),  # the claimant, opaque here
-    Column("reference", Text, nullable=False, server_default=""),  # file name or address of an imported picture
+    # File name or address of an imported picture; the pet that an enrolment's picture is of.
+    Column("reference", Text, nullable=False, server_default=""),
     Column("preview_sha256", Text, nullable=False, server_default=""),  # clean JPEG in the evidence store
     Column("sha256", Text, nullable=False),
     Column("pixel_sha256", Text, nullable=False),
@@ -73,7 +74,7 @@ library_photos = Table(
     Column("published_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     # The transaction that wrote this version of the row, by a trigger: `vision.library.memory` asks by it what is new.
     Column("written_by", Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
-    CheckConstraint("source IN ('claim', 'web', 'stock')", name="source_known"),
+    CheckConstraint("source IN ('claim', 'web', 'stock', 'enrolment')", name="source_known"),
     CheckConstraint("(source = 'claim') = (owner_claim <> '')", name="claims_own_their_photos"),
     Index("ix_library_photos_sha256", "sha256"),
     Index("ix_library_photos_pixel_sha256", "pixel_sha256"),

@@ -52,6 +52,13 @@ def correlate(first: Pattern, second: Pattern, matrix: npt.NDArray[np.float64]) 
 
     matrix: (2, 3), first frame to second frame in frame pixels, the start of the registration.
     """
+    blocks = correlate_blocks(first, second, matrix)
+    return None if blocks is None else float(blocks.mean())
+
+
+def correlate_blocks(first: Pattern, second: Pattern, matrix: npt.NDArray[np.float64]) -> Floats | None:
+    """Return the normalised correlation of every small block that is visible in both, (n,), -1..1; None for fewer than
+    6. matrix: as for `correlate`."""
     scale = PATTERN_PX / FRAME_PX
     fixed, fixed_inside = first.values.astype(np.float32), first.inside.astype(np.float32)
     moving, moving_inside = second.values.astype(np.float32), second.inside.astype(np.float32)
@@ -72,7 +79,7 @@ def correlate(first: Pattern, second: Pattern, matrix: npt.NDArray[np.float64]) 
     )
     if len(blocks) < BLOCKS_MIN:
         return None
-    return float(blocks[:, 4].mean())
+    return np.asarray(blocks[:, 4], np.float32)
 
 
 def _warp(field: Floats, map_x: Floats, map_y: Floats) -> Floats:

@@ -190,7 +190,14 @@ async def _write_pet(
     conn: AsyncConnection, context: Context, principal: Principal, pet_id: str, terms: wire.PetTerms
 ) -> wire.PetView:
     await intake.upsert_pet(
-        conn, pet_id, terms.claimant.id, terms.name, terms.species, context.now(), actor=str(principal)
+        conn,
+        pet_id,
+        terms.claimant.id,
+        terms.name,
+        terms.species,
+        context.now(),
+        born_on=terms.born_on,
+        actor=str(principal),
     )
     return await _pet(conn, pet_id, None)
 
@@ -203,5 +210,6 @@ async def _pet(conn: AsyncConnection, pet_id: str, claimant_id: str | None) -> w
         claimant_id=pet.claimant_id,
         name=pet.name,
         species=pet.species,
+        born_on=pet.born_on,
         enrolment=wire.EnrolmentView(state=enrolment.state, templates=enrolment.templates, problem=enrolment.problem),
     )

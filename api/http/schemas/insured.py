@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
@@ -38,6 +38,7 @@ PET_EXAMPLE: dict[str, JsonValue] = {
     "claimant": {"id": "clm-0042", "name": "李晓雯"},
     "name": "豆豆",
     "species": "dog",
+    "born_on": "2024-05-01",
 }
 _ATTRIBUTES_MAX = 64
 _NUMBER_MAX = 10**12
@@ -119,6 +120,9 @@ class PetTerms(Incoming):
     claimant: ClaimantRequest
     name: Name
     species: Literal["dog", "cat"]
+    born_on: date | None = Field(
+        default=None, description="Day of birth, if it is known; left out, the day that is known stays."
+    )
 
 
 class PetRequest(PetTerms):
@@ -141,6 +145,7 @@ class PetView(Outgoing):
     claimant_id: str
     name: str
     species: str
+    born_on: date | None
     enrolment: EnrolmentView
 
 

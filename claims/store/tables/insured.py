@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Date,
     ForeignKey,
     Identity,
     LargeBinary,
@@ -61,6 +62,7 @@ pets = Table(
     Column("claimant_id", Text, ForeignKey("claimants.id"), nullable=False, index=True),
     Column("name", Text, nullable=False),
     Column("species", Text, nullable=False),  # dog, cat
+    Column("born_on", Date),  # NULL where the platform did not say
     time_column("created_at"),
 )
 

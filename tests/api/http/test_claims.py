@@ -276,6 +276,11 @@ def test_policies_and_pets_are_registered_and_changed_by_the_platform(api: Api) 
     kept = rows(api, "SELECT credit_attributes FROM claimants")
     assert platform.put("/v1/pets/pet-1", json={"claimant": claimant, "name": "豆", "species": "dog"}).is_success
     assert rows(api, "SELECT credit_attributes FROM claimants") == kept != [({},)]
+    cat = {"claimant": claimant, "name": "咪咪", "species": "cat"}
+    assert platform.put("/v1/pets/pet-1", json=cat).json()["born_on"] is None
+    assert platform.put("/v1/pets/pet-1", json=cat | {"born_on": "2024-02-29"}).json()["born_on"] == "2024-02-29"
+    assert platform.put("/v1/pets/pet-1", json=cat).json()["born_on"] == "2024-02-29"
+    assert platform.put("/v1/pets/pet-1", json=cat | {"born_on": "2023-02-29"}).json()["code"] == "invalid_request"
     for wrong, code in (
         ({"product": "earthquake"}, "unknown_product"),
         ({"currency": "USD"}, "currency_mismatch"),

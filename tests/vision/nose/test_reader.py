@@ -87,14 +87,15 @@ def test_an_enrolment_refuses_a_litter_mate_a_repeated_photo_and_too_few(
     assert any("at least 3" in problem for problem in check_enrolment(mine[:2], ["a", "b"]))
 
 
-def test_a_photo_saved_twice_is_one_photo(reader: NoseReader, enrolled: dict[int, list[NoseTemplate]]) -> None:
+def test_shots_that_are_as_alike_as_one_photo_are_not_called_one_by_their_nose(
+    reader: NoseReader, enrolled: dict[int, list[NoseTemplate]]
+) -> None:
     pixels = render_nose(PETS[0], LITTER, 41_000_000, **CAREFUL).pixels
     again = np.clip(pixels.astype(np.int16) + 4, 0, 255).astype(np.uint8)
     first, second = reader.read_pixels(pixels), reader.read_pixels(again)
     assert isinstance(first, NoseTemplate)
     assert isinstance(second, NoseTemplate)
-    problems = check_enrolment([first, second, enrolled[PETS[0]][1]], ["a", "b", "c"])
-    assert any("saved twice" in problem for problem in problems), problems
+    assert check_enrolment([first, second, enrolled[PETS[0]][1]], ["a", "b", "c"]) == []
 
 
 @pytest.mark.parametrize(
