@@ -43,7 +43,10 @@ class Enrolling:
                 await outbox.fail(conn, message, words, utc_now(), dead=True)
             # A decoder's words may quote the file: they are for the pet's owner, and not for a flow run's table.
             return "refused", f"{len(problems) + len(against)} problems"
-        stored = [StoredTemplate(sha256, template.to_bytes(), template.model) for sha256, template in usable]
+        stored = [
+            StoredTemplate(sha256, self.vision.seal_nose(template, pet_id), template.model)
+            for sha256, template in usable
+        ]
         async with self.engine.begin() as conn:
             await noses.replace_templates(conn, pet_id, stored, utc_now(), actor=ACTOR)
             await outbox.finish(conn, message, utc_now())

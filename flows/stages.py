@@ -166,7 +166,7 @@ async def _nose(
         return evidence.refused_nose(row, pet_id, nose.template)
     if not enrolled:
         return evidence.unenrolled_nose(row, pet_id)
-    comparison = await vision.compute(watch, vision.compare_nose, nose.template, enrolled)
+    comparison = await vision.compute(watch, vision.compare_nose, nose.template, enrolled, pet_id)
     if isinstance(comparison, NotMeasured):
         return evidence.refused_nose(row, pet_id, comparison)
     return evidence.nose_fact(row, pet_id, comparison)

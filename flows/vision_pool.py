@@ -25,7 +25,7 @@ from flows.computing import computed
 from flows.config import DescriptorConfig, WorkerConfig
 from flows.errors import CutOffTooLow
 from models.ocr_build import OCR_CARDS
-from models.registry import card
+from models.registry import CARDS, card
 from vision import examine, measurement
 from vision.copies import overlay
 from vision.copies.describing import Describing, describing
@@ -40,6 +40,8 @@ from vision.examine import ExaminedPhoto, PhotoInstruments
 from vision.library import Candidate, known_pictures
 from vision.library.known_pictures import KnownPictures
 from vision.nose import NoseComparison, NoseReader, NoseTemplate, compare
+from vision.nose.likelihood import load_likelihood
+from vision.nose.sealing import TemplateSeal
 from vision.subject import shared_subject_model
 
 P = ParamSpec("P")
@@ -102,6 +104,8 @@ class VisionPool:
             config.photo_long_edge_px,
         )
         self._noses = NoseReader()
+        self._seal = TemplateSeal(config.nose_keys)
+        self._likelihood = load_likelihood(config.nose_cards or CARDS)
 
     async def compute(self, watch: Stopwatch, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking function in the pool; its CPU seconds go to `watch`. Raises ComputedTooLong."""
@@ -168,10 +172,20 @@ class VisionPool:
             return refusal
         return MeasuredNose(self._noses.template(picture), self._preview(picture))
 
-    def compare_nose(self, probe: NoseTemplate, enrolled: Sequence[bytes]) -> NoseComparison | measurement.Unmeasured:
+    def compare_nose(
+        self, probe: NoseTemplate, enrolled: Sequence[bytes], pet_id: str
+    ) -> NoseComparison | measurement.Unmeasured:
         """Compare a nose with a pet's enrolled templates. Raises TemplateUnreadable or TemplatesIncompatible for an
-        enrolment of another version."""
-        return compare(probe, [NoseTemplate.from_bytes(template) for template in enrolled])
+        enrolment of another version, TemplateKeyMissing without the key that they were encrypted with."""
+        return compare(probe, [self.open_nose(template, pet_id) for template in enrolled], self._likelihood)
+
+    def seal_nose(self, template: NoseTemplate, pet_id: str) -> bytes:
+        """Return the template as it is stored: encrypted, and bound to the pet. Raises TemplateKeyMissing."""
+        return self._seal.seal(template.to_bytes(), pet_id)
+
+    def open_nose(self, stored: bytes, pet_id: str) -> NoseTemplate:
+        """Return what `seal_nose` made. Raises TemplateUnreadable, TemplateKeyMissing."""
+        return NoseTemplate.from_bytes(self._seal.open(stored, pet_id))
 
     def has_files(self, sha256s: Sequence[str]) -> bool:
         """True if all of these files are in the evidence store."""
