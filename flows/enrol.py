@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from claims.store import noses, outbox
 from claims.store.noses import StoredTemplate
 from claims.store.outbox import Message
+from flows.noses_elsewhere import KnownNoses
 from flows.queues import utc_now
 from flows.vision_pool import Stopwatch, VisionPool
 from vision.errors import ImageRefused
@@ -25,6 +26,7 @@ class Enrolling:
 
     engine: AsyncEngine
     vision: VisionPool
+    known: KnownNoses
 
     async def enrol(self, message: Message) -> tuple[str, str]:
         """Returns ("enrolled", how many templates) or ("refused", how many problems).
@@ -44,11 +46,18 @@ class Enrolling:
             # A decoder's words may quote the file: they are for the pet's owner, and not for a flow run's table.
             return "refused", f"{len(problems) + len(against)} problems"
         stored = [
-            StoredTemplate(sha256, self.vision.seal_nose(template, pet_id), template.model)
+            StoredTemplate(
+                sha256,
+                self.vision.seal_nose(template, pet_id),
+                template.model,
+                self.vision.seal_sketch(template, pet_id),
+            )
             for sha256, template in usable
         ]
         async with self.engine.begin() as conn:
             await noses.replace_templates(conn, pet_id, stored, utc_now(), actor=ACTOR)
+        await self.known.look(pet_id, templates)
+        async with self.engine.begin() as conn:
             await outbox.finish(conn, message, utc_now())
         return "enrolled", f"{len(stored)} templates"
 

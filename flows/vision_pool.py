@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
@@ -21,6 +21,7 @@ from claims.evidence import PhotoMatch, Placement
 from claims.rules import RULES
 from claims.store.adjudication import EvidenceRow
 from claims.store.blobs import BlobStore
+from claims.store.noses import StoredSketch
 from flows.computing import computed
 from flows.config import DescriptorConfig, WorkerConfig
 from flows.errors import CutOffTooLow
@@ -42,6 +43,7 @@ from vision.library.known_pictures import KnownPictures
 from vision.nose import NoseComparison, NoseReader, NoseTemplate, compare
 from vision.nose.likelihood import load_likelihood
 from vision.nose.sealing import TemplateSeal
+from vision.nose.search import NoseFoundElsewhere, NoseIndex, Sketch, sketch, strong_hits
 from vision.subject import shared_subject_model
 
 P = ParamSpec("P")
@@ -106,6 +108,7 @@ class VisionPool:
         self._noses = NoseReader()
         self._seal = TemplateSeal(config.nose_keys)
         self._likelihood = load_likelihood(config.nose_cards or CARDS)
+        self.nose_index = NoseIndex()  # filled by `flows.noses_elsewhere`
 
     async def compute(self, watch: Stopwatch, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking function in the pool; its CPU seconds go to `watch`. Raises ComputedTooLong."""
@@ -182,6 +185,23 @@ class VisionPool:
     def seal_nose(self, template: NoseTemplate, pet_id: str) -> bytes:
         """Return the template as it is stored: encrypted, and bound to the pet. Raises TemplateKeyMissing."""
         return self._seal.seal(template.to_bytes(), pet_id)
+
+    def seal_sketch(self, template: NoseTemplate, pet_id: str) -> bytes:
+        """Return what a template is looked for by, as it is stored. Raises TemplateKeyMissing."""
+        return self._seal.seal(sketch(template).to_bytes(), pet_id)
+
+    def open_sketch(self, stored: StoredSketch) -> Sketch:
+        """Return what `seal_sketch` made; where a row has none, the sketch of its template. Raises TemplateUnreadable,
+        TemplateKeyMissing."""
+        if stored.sketch:
+            return Sketch.from_bytes(self._seal.open(stored.sketch, stored.pet_id))
+        return sketch(self.open_nose(stored.template, stored.pet_id))
+
+    def strong_hits(
+        self, probe: NoseTemplate, short_list: Mapping[str, Sequence[NoseTemplate]]
+    ) -> list[NoseFoundElsewhere]:
+        """Return the pets of a short list from `nose_index` that the probe may show, strongest first."""
+        return strong_hits(probe, short_list, self._likelihood, self.nose_index.pets, self.nose_index.limits)
 
     def open_nose(self, stored: bytes, pet_id: str) -> NoseTemplate:
         """Return what `seal_nose` made. Raises TemplateUnreadable, TemplateKeyMissing."""

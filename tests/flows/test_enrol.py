@@ -17,6 +17,7 @@ from claims.store.blobs import BlobStore
 from fixtures.noses import render_nose
 from flows.drain import Drain
 from flows.enrol import Enrolling
+from flows.noses_elsewhere import KnownNoses
 from flows.queues import OutboxQueue, utc_now
 from flows.sending import Sending
 from flows.stage_context import StageContext
@@ -60,7 +61,14 @@ async def enrol(kennel: Any, eyes: VisionPool, key: str, photos: list[bytes], wa
     from flows.config import PrefectConfig
 
     async with tracking(PrefectConfig()) as tracker:
-        sending = Sending("enrol", kennel.engine, tracker, Enrolling(kennel.engine, eyes).enrol, limits, about="pet")
+        sending = Sending(
+            "enrol",
+            kennel.engine,
+            tracker,
+            Enrolling(kennel.engine, eyes, KnownNoses(kennel.engine, eyes)).enrol,
+            limits,
+            about="pet",
+        )
         drain = Drain("enrol", OutboxQueue(kennel.engine, "enrol", "test", 2), sending.work, limits, stop, wake)
         task = asyncio.create_task(drain.run())
         await wait_until(done)
