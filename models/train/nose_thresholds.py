@@ -149,12 +149,16 @@ def take(folder: Path, console: Console) -> Taken:
 
 
 def rendered(litters: int, console: Console) -> Taken:
-    """Render and read the calibration pets; every capture is a session of its own."""
+    """Render and read the calibration pets: an enrolment and a later session, as a claim compares them."""
     with Progress(console=console) as bar:
         task = bar.add_task("rendering and reading noses", total=litters * PUPS)
         world = capture_world("calibration", litters, PUPS, progress=lambda done, _: bar.update(task, completed=done))
     animals = tuple(
-        Animal(f"pet {index}", tuple((photo.template,) for photo in (*pet.enrolled, *pet.probes)), str(pet.litter))
+        Animal(
+            f"pet {index}",
+            (tuple(photo.template for photo in pet.enrolled), tuple(photo.template for photo in pet.probes)),
+            str(pet.litter),
+        )
         for index, pet in enumerate(world.pets)
     )
     return Taken(animals, world.captures, (), dict(world.refusals))
@@ -185,7 +189,7 @@ def fitted(taken: Taken, *, valid_for: str, provisional_allowed: bool, console: 
             f"{with_two} animals have {SESSIONS_AT_ALL} sessions; below {ANIMALS_AT_ALL} nothing can be fitted"
             f"{left_out}"
         )
-    provisional = with_all < ANIMALS_MIN
+    provisional = valid_for == OWN_PHOTOS and with_all < ANIMALS_MIN
     if provisional and not provisional_allowed:
         raise CannotFit(f"{state}: nothing was written (--provisional writes what there is, marked so){left_out}")
     with Progress(console=console) as bar:
