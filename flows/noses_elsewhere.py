@@ -16,7 +16,7 @@ from flows.queues import utc_now
 from flows.vision_pool import VisionPool
 from vision.errors import TemplateUnreadable
 from vision.nose import NoseTemplate
-from vision.nose.search import NoseFoundElsewhere
+from vision.nose.search import NoseFoundElsewhere, NoseIndex
 
 log = structlog.get_logger(__name__)
 _ROWS_AT_ONCE = 5_000
@@ -32,6 +32,7 @@ class KnownNoses:
     def __init__(self, engine: AsyncEngine, vision: VisionPool) -> None:
         self._engine = engine
         self._vision = vision
+        self._index = NoseIndex()
         self._ids: set[int] = set()
         self._newest = 0
         self._refreshing = asyncio.Lock()
@@ -47,7 +48,7 @@ class KnownNoses:
             for hit in await self._search(pet_id, template):
                 if hit.pet_id not in best or best[hit.pet_id].score < hit.score:
                     best[hit.pet_id] = hit
-        pets = self._vision.nose_index.pets
+        pets = self._index.pets
         hits = [_hit(pet_id, hit, pets) for hit in sorted(best.values(), key=lambda hit: -hit.score)]
         async with self._engine.begin() as conn:
             await noses.record_hits(conn, pet_id, hits, utc_now())
@@ -56,14 +57,14 @@ class KnownNoses:
         return hits
 
     async def _search(self, pet_id: str, template: NoseTemplate) -> list[NoseFoundElsewhere]:
-        pets = await asyncio.to_thread(self._vision.nose_index.nearest, template, apart_from=pet_id)
+        pets = await asyncio.to_thread(self._index.nearest, template, apart_from=pet_id)
         async with self._engine.connect() as conn:
             stored = await noses.templates_of(conn, pets)
         return await asyncio.to_thread(self._compare, template, stored)
 
     def _compare(self, template: NoseTemplate, stored: Mapping[str, Sequence[bytes]]) -> list[NoseFoundElsewhere]:
         opened = {pet: self._opened(pet, rows) for pet, rows in stored.items()}
-        return self._vision.strong_hits(template, opened)
+        return self._vision.strong_hits(template, opened, self._index)
 
     def _opened(self, pet_id: str, rows: Sequence[bytes]) -> list[NoseTemplate]:
         templates = []
@@ -100,7 +101,7 @@ class KnownNoses:
                 log.error("an enrolled nose cannot be searched", pet=row.pet_id, error=str(error))
                 continue
             pets.append(row.pet_id)
-        self._vision.nose_index.add(pets, sketches)
+        self._index.add(pets, sketches)
 
 
 def _hit(pet_id: str, hit: NoseFoundElsewhere, pets: int) -> NoseHit:

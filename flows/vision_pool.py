@@ -108,7 +108,6 @@ class VisionPool:
         self._noses = NoseReader()
         self._seal = TemplateSeal(config.nose_keys)
         self._likelihood = load_likelihood(config.nose_cards or CARDS)
-        self.nose_index = NoseIndex()  # filled by `flows.noses_elsewhere`
 
     async def compute(self, watch: Stopwatch, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking function in the pool; its CPU seconds go to `watch`. Raises ComputedTooLong."""
@@ -198,10 +197,10 @@ class VisionPool:
         return sketch(self.open_nose(stored.template, stored.pet_id))
 
     def strong_hits(
-        self, probe: NoseTemplate, short_list: Mapping[str, Sequence[NoseTemplate]]
+        self, probe: NoseTemplate, short_list: Mapping[str, Sequence[NoseTemplate]], index: NoseIndex
     ) -> list[NoseFoundElsewhere]:
-        """Return the pets of a short list from `nose_index` that the probe may show, strongest first."""
-        return strong_hits(probe, short_list, self._likelihood, self.nose_index.pets, self.nose_index.limits)
+        """Return the pets of a short list from `index` that the probe may show, strongest first."""
+        return strong_hits(probe, short_list, self._likelihood, index.pets, index.limits)
 
     def open_nose(self, stored: bytes, pet_id: str) -> NoseTemplate:
         """Return what `seal_nose` made. Raises TemplateUnreadable, TemplateKeyMissing."""
