@@ -1,16 +1,16 @@
 """Measures the search for a nose among many (1:N), the cost of a comparison, and baselines, for `miaopei bench noses`.
 
-Rendered pets are too dear to render a hundred thousand of. The rest of the crowd is drawn: random fields with the power
-spectrum of the rendered bead patterns, behind the masks of rendered noses, three views a pet. Cut out of one large
-field at places more than a bead apart and mirrored, so that no two show the same beads in the same place. Such a crowd
-is as hard as its spectrum makes it; likeness within a breed is not in it, the rendered litters are.
+Rendered pets are too dear to render a hundred thousand of. Half of the rendered litters are searched for; the crowd
+beside them is put together from the other half: four quarters of four noses, mirrored or not, each in its own place,
+three views a pet from three sessions of those four. Nostrils, rims and beads are so as noses have them, and quarters
+repeat: with 48 pets some 85 million crowds of four. Random fields of the same spectrum were far too easy a crowd.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -23,91 +23,81 @@ from vision.nose.compare import ENROLMENT_MIN
 from vision.nose.keypoints import NoseKeypoints
 from vision.nose.likelihood import NoseLikelihood, load_likelihood
 from vision.nose.pattern import PATTERN_PX, Pattern
-from vision.nose.search import NoseIndex, codes_at, reduce, sketch, strong_hits, visible_blocks
-
-Floats = npt.NDArray[np.float32]
+from vision.nose.search import BLOCKS, NoseIndex, sketch, strong_hits
 
 SIZES: Final = (1_000, 100_000)
 SIZES_QUICK: Final = (1_000,)
-FIELD_PX: Final = 2_048
-APART_PX: Final = 18  # of two pets' views in the field: more than the comparison may shift
-VIEW_SHIFT_PX: Final = 3  # between the views of one pet
 SEED: Final = 11
-_AT_ONCE: Final = 250
+_AT_ONCE: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class SearchedPet:
     """A rendered pet: its enrolment, and photos of later sessions that are searched for."""
 
+    litter: int
     enrolled: tuple[NoseTemplate, ...]
     probes: tuple[NoseTemplate, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """Drawn pets. field: float32 (2048, 2048), a bead pattern without end. masks: bool (n, 144, 144), of rendered
-    noses. Any pet's views are cut out again by its number."""
+    """Pets put together from quarters of noses. noses: templates of each source, mirrored sources included. visible,
+    codes: their sketches, (sources, views, 81) and (sources, views, 81, 48)."""
 
-    field: Floats
-    masks: npt.NDArray[np.bool_]
-    model: str
+    noses: tuple[tuple[NoseTemplate, ...], ...]
+    visible: npt.NDArray[np.bool_]
+    codes: npt.NDArray[np.int8]
 
-    @property
-    def pets_max(self) -> int:
-        return ((FIELD_PX - PATTERN_PX - 2 * VIEW_SHIFT_PX) // APART_PX) ** 2 * 8
+    def sources(self, pet: int) -> npt.NDArray[np.int64]:
+        """Return which noses the four quarters of a pet come from: top left, top right, bottom left, bottom right."""
+        return np.random.default_rng([SEED, pet]).choice(len(self.noses), 4, replace=False)
 
     def template(self, pet: int, view: int) -> NoseTemplate:
-        """Return a view of a drawn pet, without keypoints. pet: 0 to pets_max."""
-        rng = np.random.default_rng([SEED, pet])
-        side = (FIELD_PX - PATTERN_PX - 2 * VIEW_SHIFT_PX) // APART_PX
-        mirrored, place = pet % 8, pet // 8
-        shifts = rng.integers(0, 2 * VIEW_SHIFT_PX + 1, (ENROLMENT_MIN, 2))
-        top, left = np.array(divmod(place, side)) * APART_PX + shifts[view]
-        cut = self.field[top : top + PATTERN_PX, left : left + PATTERN_PX]
-        cut = np.rot90(cut, mirrored % 4)
-        cut = cut[:, ::-1] if mirrored >= 4 else cut
-        inside = self.masks[int(rng.integers(len(self.masks)))]
-        values = (np.clip(cut, -125, 125) * inside).astype(np.int8)
-        none = NoseKeypoints(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
-        return NoseTemplate(Pattern(values, inside), none, self.model, 300.0, 0.3, 0.0)
+        """Return a view of a pet, without keypoints."""
+        values, inside = np.zeros((PATTERN_PX, PATTERN_PX), np.int8), np.zeros((PATTERN_PX, PATTERN_PX), bool)
+        half = PATTERN_PX // 2
+        for quarter, source in enumerate(self.sources(pet)):
+            rows, columns = (slice(half * part, half * (part + 1)) for part in divmod(quarter, 2))
+            pattern = self.noses[source][view].pattern
+            values[rows, columns], inside[rows, columns] = pattern.values[rows, columns], pattern.inside[rows, columns]
+        return replace(self.noses[0][0], pattern=Pattern(values, inside), keypoints=_NO_KEYPOINTS)
 
 
-def draw_crowd(templates: Sequence[NoseTemplate]) -> Crowd:
-    """Return a crowd with the power spectrum and the masks of these templates."""
-    size = 64
-    window = np.outer(np.hanning(size), np.hanning(size)).astype(np.float32)
-    power = np.zeros((size, size))
-    used, middle = 0, (PATTERN_PX - size) // 2
-    for template in templates:
-        for left in (12, middle, PATTERN_PX - size - 12):
-            here = np.s_[middle : middle + size, left : left + size]
-            if template.pattern.inside[here].mean() > 0.8:
-                power += np.abs(np.fft.fft2(template.pattern.values[here] * window)) ** 2
-                used += 1
-    if not used:
-        raise ValueError("no template shows enough of its nose to take a spectrum from")
-    power[0, 0] = 0
-    rng = np.random.default_rng(SEED)
-    noise = np.fft.rfft2(rng.standard_normal((FIELD_PX, FIELD_PX)).astype(np.float32))
-    down = np.fft.fftfreq(FIELD_PX) * size
-    across = np.fft.rfftfreq(FIELD_PX) * size
-    rows, columns = np.round(down).astype(int) % size, np.round(across).astype(int) % size
-    field = np.fft.irfft2(noise * np.sqrt(power[np.ix_(rows, columns)]), s=(FIELD_PX, FIELD_PX)).astype(np.float32)
-    spread = float(np.mean([t.pattern.values[t.pattern.inside].std() for t in templates]))
-    masks = np.stack([template.pattern.inside for template in templates])
-    return Crowd(field * np.float32(spread / field.std()), masks, templates[0].model)
+_NO_KEYPOINTS: Final = NoseKeypoints(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8))
+
+
+def draw_crowd(noses: Sequence[Sequence[NoseTemplate]]) -> Crowd:
+    """Return a crowd put together from these noses, three templates each."""
+    sources = [tuple(templates[:ENROLMENT_MIN]) for templates in noses]
+    sources += [tuple(_mirrored(template) for template in templates) for templates in sources]
+    sketches = [[sketch(template) for template in templates] for templates in sources]
+    return Crowd(
+        tuple(sources),
+        np.stack([[drawn.visible for drawn in views] for views in sketches]),
+        np.stack([[drawn.codes for drawn in views] for views in sketches]),
+    )
+
+
+def _mirrored(template: NoseTemplate) -> NoseTemplate:
+    pattern = template.pattern
+    return replace(template, pattern=Pattern(pattern.values[:, ::-1], pattern.inside[:, ::-1]), keypoints=_NO_KEYPOINTS)
 
 
 def fill(index: NoseIndex, crowd: Crowd, pets: range, progress: Callable[[int], None] | None = None) -> None:
-    """Add the drawn pets to the index, three templates each, under the names `drawn NUMBER`."""
+    """Add the pets of a crowd to the index, three templates each, under the names `drawn NUMBER`. A block belongs to
+    the quarter in which its middle lies."""
+    side = round(BLOCKS**0.5)
+    low = np.arange(side) > (side - 1) / 2
+    quarter = (2 * low[:, None] + low[None, :]).ravel().astype(int)
+    blocks, views = np.arange(BLOCKS), np.arange(crowd.codes.shape[1])
     for start in range(pets.start, pets.stop, _AT_ONCE):
         numbers = range(start, min(pets.stop, start + _AT_ONCE))
-        reduced = [reduce(crowd.template(pet, view).pattern) for pet in numbers for view in range(ENROLMENT_MIN)]
-        visible = visible_blocks(np.stack([inside for _, inside in reduced]))
-        codes = codes_at(np.stack([values for values, _ in reduced]), [(0, 0)])[:, :, 0]
-        names = [f"drawn {pet}" for pet in numbers for _ in range(ENROLMENT_MIN)]
-        index.add_codes(names, visible, np.round(codes * 127 * visible[..., None]).astype(np.int8))
+        chosen = np.stack([crowd.sources(pet) for pet in numbers])[:, quarter]
+        places = (chosen[:, None, :], views[None, :, None], blocks[None, None, :])
+        visible, codes = crowd.visible[places], crowd.codes[places]
+        names = [f"drawn {pet}" for pet in numbers for _ in views]
+        index.add_codes(names, visible.reshape(-1, BLOCKS), codes.reshape(-1, BLOCKS, codes.shape[-1]))
         if progress is not None:
             progress(len(numbers))
 
@@ -126,11 +116,12 @@ def one_to_n(
     short_listed: it was compared at all; accepted: it is strongest and above the threshold; false_alarms: searches
     without the pet's own enrolment that name another one.
     """
+    crowd = draw_crowd([pet.enrolled for pet in pets if pet.litter % 2])
+    pets = [pet for pet in pets if not pet.litter % 2]
     enrolled = {f"rendered {number}": list(pet.enrolled) for number, pet in enumerate(pets)}
     index = NoseIndex()
     for name, templates in enrolled.items():
         index.add([name] * len(templates), [sketch(template) for template in templates])
-    crowd = draw_crowd([template for templates in enrolled.values() for template in templates])
     probes = [(f"rendered {number}", probe) for number, pet in enumerate(pets) for probe in pet.probes]
     probes = probes[:: max(1, len(probes) // probes_max)][:probes_max] if probes_max else probes
     result, drawn = {}, 0
@@ -189,7 +180,7 @@ def _templates(pet: str, enrolled: dict[str, list[NoseTemplate]], crowd: Crowd) 
     if pet in enrolled:
         return enrolled[pet]
     number = int(pet.removeprefix("drawn "))
-    return [crowd.template(number, view) for view in range(ENROLMENT_MIN)]
+    return [crowd.template(number, view) for view in range(crowd.codes.shape[1])]
 
 
 def verify_cpu_ms(pets: Sequence[SearchedPet], templates: int = 5) -> float:
@@ -244,5 +235,5 @@ def figures(
         "template_bytes_max": max((len(template.to_bytes()) for pet in pets for template in pet.enrolled), default=0),
         "likelihood_fitted_on": likelihood.fitted_on,
         "one_to_n": one_to_n(pets, likelihood, SIZES_QUICK if quick else SIZES, probes_max=40, progress=progress),
-        "one_to_n_crowd": "rendered pets, the rest drawn: random fields with their spectrum and masks, no keypoints",
+        "one_to_n_crowd": "rendered pets; the rest joined from quarters of other rendered noses, without keypoints",
     }

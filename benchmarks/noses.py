@@ -253,7 +253,7 @@ def measure(
     three = [3 * ms for ms in spent]
     searched = [
         nose_search.SearchedPet(
-            tuple(photo.template for photo in pet.enrolled), tuple(photo.template for photo in pet.probes)
+            pet.litter, tuple(photo.template for photo in pet.enrolled), tuple(photo.template for photo in pet.probes)
         )
         for pet in world.pets
     ]

@@ -3,6 +3,7 @@ intervals are over animals, since photos of one animal are no independent witnes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -222,9 +223,8 @@ def _figures(
             for key in here
         }
     odds = np.where(truth, -fused, fused)
-    result["cllr_bits"] = round(
-        float(np.logaddexp(0, odds[truth]).mean() + np.logaddexp(0, odds[~truth]).mean()) / (2 * np.log(2)), 4
-    )
+    cost = float(np.logaddexp(0, odds[truth]).mean() + np.logaddexp(0, odds[~truth]).mean())
+    result["cllr_bits"] = round(cost / (2 * math.log(2)), 4)
     own = [pair for pair in pairs if pair.kind == "same_session"]
     result["same_session"] = {
         "comparisons": len(own),

@@ -51,9 +51,9 @@ class SearchLimits:
     choice, and what the threshold keeps constant as the number of pets grows. threads: that scan.
     """
 
-    finer_share: float = 0.05
+    finer_share: float = 0.03
     finer_min: int = 2_000
-    pets_compared: int = 20
+    pets_compared: int = 12
     false_alarms_per_search: float = 0.01
     threads: int = 2
 
