@@ -365,6 +365,24 @@ def compare_noses(first: Path, second: Path, as_json: JsonFlag = False) -> None:
     _print_comparison(first, probe, [enrolled], as_json)
 
 
+@noses_app.command("elsewhere")
+def noses_elsewhere(pet: Annotated[str, typer.Option(help="Only this pet's")] = "", as_json: JsonFlag = False) -> None:
+    """List noses that are enrolled for two pets, strongest first: a fact for a person, which refuses nothing."""
+    from dataclasses import asdict
+
+    from claims.store import noses
+
+    for hit in with_store(lambda conn: noses.list_hits(conn, pet or None)):
+        if as_json:
+            print_json(asdict(hit))
+        else:
+            console.print(
+                f"{hit.pet_id} resembles {hit.other_pet_id}: similarity {hit.similarity:.2f}, {hit.inliers} inliers,"
+                f" score {hit.score:.1f} of at least {hit.score_min:.1f} among {hit.pets_searched} pets"
+                f" ({hit.fitted_on or 'fitted on nothing that holds here'})", highlight=False,
+            )  # fmt: skip
+
+
 def _templates(paths: list[Path]) -> list[NoseTemplate]:
     """Returns the template of each photo. Exits with the reason at the first photo that has none."""
     from vision.decode.image import Decoder
