@@ -158,7 +158,7 @@ def _logistic(features: Floats, truth: npt.NDArray[np.bool_]) -> Floats:
     """Return bias and weights; both kinds count alike, so that the log odds are a log likelihood ratio."""
     spread = features.std(axis=0) + 1e-9
     model = LogisticRegression(class_weight="balanced", C=1.0).fit(features / spread, truth)
-    return np.r_[model.intercept_, model.coef_[0] / spread]
+    return np.asarray(np.r_[model.intercept_, model.coef_[0] / spread], np.float64)
 
 
 def _animal_pairs(pairs: Sequence[ScoredPair], truth: npt.NDArray[np.bool_]) -> int:
