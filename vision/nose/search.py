@@ -207,18 +207,13 @@ class NoseIndex:
         with ThreadPoolExecutor(limits.threads, "noses") as pool:
             fine_codes = codes_at(values, _shifts(1))
             coarse_codes = codes_at(values, _shifts(2))[..., :COARSE_FREQUENCIES]
-            first = np.concatenate([_scan(segment, coarse_codes, coarse, pool, None) for segment in segments])
+            first = _above_chance([_scan(segment, coarse_codes, coarse, pool, None) for segment in segments])
             count = min(total, max(limits.finer_min, round(limits.finer_share * total)))
             kept = np.zeros(total, bool)
             kept[np.argpartition(-first, count - 1)[:count]] = True
-            ends = np.cumsum([segment.size for segment in segments])
-            parts = np.split(kept, ends[:-1])
-            second = np.concatenate(
-                [
-                    _scan(segment, fine_codes, shown.tolist(), pool, part)
-                    for segment, part in zip(segments, parts, strict=True)
-                ]
-            )
+            parts = np.split(kept, np.cumsum([segment.size for segment in segments])[:-1])
+            pairs = zip(segments, parts, strict=True)
+            second = _above_chance([_scan(segment, fine_codes, shown.tolist(), pool, part) for segment, part in pairs])
         pets = np.concatenate([segment.pets for segment in segments])
         best: dict[str, float] = {}
         for row in np.argsort(-second, kind="stable"):
@@ -248,12 +243,9 @@ def _scan(
     blocks: Sequence[int],
     pool: ThreadPoolExecutor,
     kept: npt.NDArray[np.bool_] | None,
-) -> Floats:
-    """Return how far each template of a segment exceeds what templates score by chance, in units of the number of
-    blocks that both show; -inf for those not `kept` and those that share no block.
-
-    probe: (81, shifts, n) for the n lowest frequencies.
-    """
+) -> tuple[Floats, Floats]:
+    """Return for each template of a segment the sum of its blocks' best scores, and the number of blocks that both
+    show; 0 for those not `kept`. probe: (81, shifts, n) for the n lowest frequencies."""
 
     def score(block: int) -> tuple[npt.NDArray[np.int32], Floats]:
         rows, codes = segment.rows[block], segment.codes[block]
@@ -268,6 +260,13 @@ def _scan(
     for rows, best in pool.map(score, blocks):
         total[rows] += best
         count[rows] += 1
+    return total, count
+
+
+def _above_chance(scanned: Sequence[tuple[Floats, Floats]]) -> Floats:
+    """Return how far each template of all segments exceeds what templates score by chance, in units of the number of
+    blocks; -inf for those without a block. By chance: the mean of all, wherever they are kept."""
+    total, count = (np.concatenate([scores[part] for scores in scanned]) for part in (0, 1))
     usual = total.sum() / max(1.0, float(count.sum()))
     return np.where(count > 0, (total - count * usual) / np.sqrt(np.maximum(count, 1)), -np.inf).astype(np.float32)
 
