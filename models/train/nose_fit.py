@@ -116,7 +116,7 @@ def fit(
 ) -> Fit:
     """Fit fusion, tail and thresholds. Raises CannotFit if either kind of pair is missing."""
     across = [pair for pair in pairs if pair.kind != "same_session"]
-    truth = np.array([pair.kind == "genuine" for pair in across])
+    truth = np.array([pair.kind == "genuine" for pair in across], bool)
     if truth.sum() < TAIL_MIN or (~truth).sum() < 2 * TAIL_MIN:
         raise CannotFit(
             f"{int(truth.sum())} comparisons across sessions and {int((~truth).sum())} between animals: at least "

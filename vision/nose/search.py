@@ -51,7 +51,7 @@ class SearchLimits:
     choice, and what the threshold keeps constant as the number of pets grows. threads: that scan.
     """
 
-    finer_share: float = 0.03
+    finer_share: float = 0.15
     finer_min: int = 2_000
     pets_compared: int = 12
     false_alarms_per_search: float = 0.01
