@@ -23,6 +23,8 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
     "prefect_auth_string": frozenset({"worker", "settle", "refer", "runner"}),
     "token_key": frozenset({"api"}),
     "token_keys_old": frozenset({"api"}),
+    "nose_key": frozenset({"worker"}),  # which makes templates and compares them
+    "nose_keys_old": frozenset({"worker"}),
     "bank": frozenset({"settle", "runner"}),  # the runner asks the bank for its list, to reconcile, and never to pay
     "rail": frozenset({"settle", "runner"}),  # whose options may hold secrets
     "partners": frozenset({"refer"}),

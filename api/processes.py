@@ -8,6 +8,7 @@ import socket
 from dataclasses import replace
 from typing import Any
 
+from api import private
 from api.settings import Settings
 from claims.floods import FloodLimits
 from claims.store.scrubbing import ScrubLimits
@@ -51,6 +52,8 @@ def worker_config(settings: Settings) -> WorkerConfig:
         paper_kinds=settings.paper_kinds,
         descriptor=descriptor_config(settings),
         c2pa_anchors=c2pa_anchors(settings),
+        nose_keys=nose_keys(settings),
+        nose_cards=settings.nose_cards,
         public_url=settings.public_url,
         prefect=prefect_config(settings),
         lease=LeaseLimits(
@@ -100,6 +103,18 @@ def scrub_limits(settings: Settings, *, rewrite_all: bool = False) -> ScrubLimit
 def c2pa_anchors(settings: Settings) -> bytes:
     """Returns the operator's trusted certificates, b"" without any. Raises OSError when the file cannot be read."""
     return settings.c2pa_trust_anchors.read_bytes() if settings.c2pa_trust_anchors is not None else b""
+
+
+def nose_keys(settings: Settings) -> tuple[bytes, ...]:
+    """Returns the keys that encrypt nose templates, newest first: the settings', or the one of `home`/nose.key, which
+    is made on first use. Raises OSError."""
+    if settings.nose_key:
+        return tuple(key.encode() for key in (settings.nose_key, *settings.nose_keys_old))
+    private.open_home(settings.home)
+    kept = settings.home / "nose.key"
+    if not kept.exists():
+        private.write_once(kept, secrets.token_urlsafe(48))
+    return (kept.read_text(encoding="utf-8").strip().encode(),)
 
 
 def descriptor_config(settings: Settings) -> DescriptorConfig | None:

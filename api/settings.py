@@ -353,6 +353,21 @@ class Settings(BaseSettings):
         description="Where `token_key` is set: keys before it, as a JSON list, that still verify until they are taken "
         "away here",
     )
+    nose_key: str = Field(
+        default="",
+        repr=False,
+        description="Key (at least 32 bytes) that encrypts nose templates; empty: made on first use in `home`/nose.key",
+    )
+    nose_keys_old: tuple[str, ...] = Field(
+        default=(),
+        repr=False,
+        description="Where `nose_key` is set: keys before it, as a JSON list, that templates are still opened with",
+    )
+    nose_cards: Path | None = Field(
+        default=None,
+        description="Folder of cards with an insurer's own `nose_fusion` (docs/noses.md); unset: the delivered one, "
+        "fitted to rendered noses",
+    )
     token_audience: str = Field(
         default="miaopei-api",
         min_length=1,

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import Progress
 from sklearn.metrics import roc_auc_score
 
-from benchmarks import nose_attacks, nose_finders
+from benchmarks import nose_attacks, nose_finders, nose_search
 from benchmarks.report import figures_table, machine
 from fixtures.noses import render_nose
 from vision.copies.descriptor import FeatureNetwork
@@ -257,7 +257,16 @@ def measure(
     table, spent = compare_world(world)
     used = thresholds or card_thresholds()
     three = [3 * ms for ms in spent]
+    searched = [
+        nose_search.SearchedPet(
+            pet.litter, tuple(photo.template for photo in pet.enrolled), tuple(photo.template for photo in pet.probes)
+        )
+        for pet in world.pets
+    ]
     return {
+        **nose_search.figures(searched, quick=litters <= LITTERS_QUICK),
+        "rendered": nose_search.rendered(table),
+        "baselines": nose_search.baselines(table),
         "data": "synthetic: fixtures.noses",
         "split": split,
         "litters": litters,

@@ -256,6 +256,8 @@ class WorkerConfig:
     recheck: RecheckLimits = RecheckLimits()
     floods: FloodLimits = field(default_factory=FloodLimits)
     library: LibraryConfig = LibraryConfig()
+    nose_keys: tuple[bytes, ...] = field(default=(), repr=False)  # encrypt nose templates, newest first
+    nose_cards: Path | None = None  # an insurer's own nose fusion; None: the delivered one, fitted to renders
     cores: int = 2  # threads of the vision pool, and decoder processes
     readers: int = 1  # OCR processes, about 400 MB each
     # CPU of one thread of this process for one file, beside what its child processes use; then it counts against the

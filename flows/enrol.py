@@ -19,6 +19,7 @@ from claims.store import holding, noses, outbox
 from claims.store.noses import StoredTemplate
 from claims.store.outbox import Message
 from flows import enrolled_photos, evidence, photo_checks
+from flows.noses_elsewhere import KnownNoses
 from flows.queues import utc_now
 from flows.vision_pool import Stopwatch, VisionPool
 from vision import library
@@ -50,6 +51,7 @@ class Enrolling:
 
     engine: AsyncEngine
     vision: VisionPool
+    known: KnownNoses
     memory: Memory | None = None
 
     async def enrol(self, message: Message) -> tuple[str, str]:
@@ -77,9 +79,19 @@ class Enrolling:
                 await outbox.fail(conn, message, words, utc_now(), dead=True)
             # A decoder's words may quote the file: they are for the pet's owner, and not for a flow run's table.
             return "refused", f"{len(problems) + len(against)} problems"
-        stored = [StoredTemplate(nose.sha256, nose.template.to_bytes(), nose.template.model) for nose in usable]
+        stored = [
+            StoredTemplate(
+                nose.sha256,
+                self.vision.seal_nose(nose.template, pet_id),
+                nose.template.model,
+                self.vision.seal_sketch(nose.template, pet_id),
+            )
+            for nose in usable
+        ]
         async with self.engine.begin() as conn:
             await noses.replace_templates(conn, pet_id, stored, utc_now(), actor=ACTOR)
+        await self.known.look(pet_id, [nose.template for nose in usable])
+        async with self.engine.begin() as conn:
             await outbox.finish(conn, message, utc_now())
         return "enrolled", f"{len(stored)} templates"
 

@@ -144,7 +144,7 @@ async def _nose(
     if not enrolled:
         return evidence.unenrolled_nose(row, pet_id, photo)
     vision = context.vision
-    compared = await vision.compute(watch, vision.compare_nose, nose.template, enrolled)
+    compared = await vision.compute(watch, vision.compare_nose, nose.template, enrolled, pet_id)
     if isinstance(compared, NotMeasured):
         return evidence.refused_nose(row, pet_id, compared, photo)
     comparison, pieces = compared

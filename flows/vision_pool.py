@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
@@ -21,11 +21,12 @@ from claims.evidence import PhotoMatch, Placement
 from claims.rules import RULES
 from claims.store.adjudication import EvidenceRow
 from claims.store.blobs import BlobStore
+from claims.store.noses import StoredSketch
 from flows.computing import computed
 from flows.config import DescriptorConfig, WorkerConfig
 from flows.errors import CutOffTooLow
 from models.ocr_build import OCR_CARDS
-from models.registry import card
+from models.registry import CARDS, card
 from vision import examine, measurement
 from vision.copies import overlay
 from vision.copies.copy_score import FusionModel
@@ -41,7 +42,10 @@ from vision.examine import ExaminedPhoto, PhotoInstruments
 from vision.library import Candidate, known_pictures
 from vision.library.known_pictures import KnownPictures
 from vision.nose import NoseComparison, NoseReader, NoseTemplate, compare
+from vision.nose.likelihood import load_likelihood
 from vision.nose.patchwork import NosePatchwork, patchwork
+from vision.nose.sealing import TemplateSeal
+from vision.nose.search import NoseFoundElsewhere, NoseIndex, Sketch, sketch, strong_hits
 from vision.subject import shared_subject_model
 
 P = ParamSpec("P")
@@ -111,6 +115,8 @@ class VisionPool:
         self._noses = NoseReader()
         # Nobody asks what a close-up of a nose shows.
         self._of_noses = replace(self._instruments, subjects=None, long_edge_px=config.nose_long_edge_px)
+        self._seal = TemplateSeal(config.nose_keys)
+        self._likelihood = load_likelihood(config.nose_cards or CARDS)
 
     async def compute(self, watch: Stopwatch, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking function in the pool; its CPU seconds go to `watch`. Raises ComputedTooLong."""
@@ -184,15 +190,41 @@ class VisionPool:
         return self._instruments.fingerprinter.fusion
 
     def compare_nose(
-        self, probe: NoseTemplate, enrolled: Sequence[bytes]
+        self, probe: NoseTemplate, enrolled: Sequence[bytes], pet_id: str
     ) -> tuple[NoseComparison, NosePatchwork] | measurement.Unmeasured:
         """Compare a nose with a pet's enrolled templates, as a whole and in pieces. Raises TemplateUnreadable or
-        TemplatesIncompatible for an enrolment of another version."""
-        templates = [NoseTemplate.from_bytes(template) for template in enrolled]
-        comparison = compare(probe, templates)
+        TemplatesIncompatible for an enrolment of another version, TemplateKeyMissing without the key that they were
+        encrypted with."""
+        templates = [self.open_nose(template, pet_id) for template in enrolled]
+        comparison = compare(probe, templates, self._likelihood)
         if isinstance(comparison, measurement.Unmeasured):
             return comparison
         return comparison, patchwork(probe, templates)
+
+    def seal_nose(self, template: NoseTemplate, pet_id: str) -> bytes:
+        """Return the template as it is stored: encrypted, and bound to the pet. Raises TemplateKeyMissing."""
+        return self._seal.seal(template.to_bytes(), pet_id)
+
+    def seal_sketch(self, template: NoseTemplate, pet_id: str) -> bytes:
+        """Return what a template is looked for by, as it is stored. Raises TemplateKeyMissing."""
+        return self._seal.seal(sketch(template).to_bytes(), pet_id)
+
+    def open_sketch(self, stored: StoredSketch) -> Sketch:
+        """Return what `seal_sketch` made; where a row has none, the sketch of its template. Raises TemplateUnreadable,
+        TemplateKeyMissing."""
+        if stored.sketch:
+            return Sketch.from_bytes(self._seal.open(stored.sketch, stored.pet_id))
+        return sketch(self.open_nose(stored.template, stored.pet_id))
+
+    def strong_hits(
+        self, probe: NoseTemplate, short_list: Mapping[str, Sequence[NoseTemplate]], index: NoseIndex
+    ) -> list[NoseFoundElsewhere]:
+        """Return the pets of a short list from `index` that the probe may show, strongest first."""
+        return strong_hits(probe, short_list, self._likelihood, index.pets, index.limits)
+
+    def open_nose(self, stored: bytes, pet_id: str) -> NoseTemplate:
+        """Return what `seal_nose` made. Raises TemplateUnreadable, TemplateKeyMissing."""
+        return NoseTemplate.from_bytes(self._seal.open(stored, pet_id))
 
     def has_files(self, sha256s: Sequence[str]) -> bool:
         """True if all of these files are in the evidence store."""

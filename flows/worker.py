@@ -26,6 +26,7 @@ from flows.enrol import Enrolling
 from flows.erasure import tend
 from flows.kinds import check_kinds
 from flows.learn import RulingLearner
+from flows.noses_elsewhere import KnownNoses
 from flows.operations.brakes import keep_in_step
 from flows.operations.crashed import keep_truth
 from flows.operations.prefect_retention import keep_short
@@ -86,7 +87,7 @@ async def run(config: WorkerConfig, stop: asyncio.Event | None = None) -> None:
                     "enrol",
                     engine,
                     tracker,
-                    Enrolling(engine, vision, library).enrol,
+                    Enrolling(engine, vision, KnownNoses(engine, vision), library).enrol,
                     config.enrol_lease,
                     about="pet",
                 )

@@ -7,6 +7,7 @@ VisionError
 ├── InvalidPaperKind        the description of a kind of paper is wrong; names the file and the key
 ├── SearchTimedOut          the library did not answer in time (not the photo's doing); search again later
 ├── TemplateUnreadable      these bytes are no nose template of this format
+├── TemplateKeyMissing      a nose template cannot be encrypted or decrypted: its key is not configured here
 └── TemplatesIncompatible   nose templates of different models do not compare
 """
 
@@ -79,6 +80,10 @@ class SearchTimedOut(VisionError):
 
 class TemplateUnreadable(VisionError):
     """The bytes are no nose template of this format: damaged, cut short, or of another version. Enrol the pet again."""
+
+
+class TemplateKeyMissing(VisionError):
+    """Nose templates cannot be encrypted or decrypted with the keys here. Says nothing about the template."""
 
 
 class TemplatesIncompatible(VisionError):

@@ -318,10 +318,12 @@ def enrol_nose(files: Files, pet: Pet, as_json: JsonFlag = False) -> None:
     """Enrol a registered pet from at least three photos that agree with one another."""
     from datetime import UTC, datetime
 
+    from api.processes import nose_keys
     from claims.store import noses
     from flows.enrolled_photos import copies_among, library_photos
     from vision import library
     from vision.nose import check_enrolment
+    from vision.nose.sealing import TemplateSeal
 
     templates = _templates(files)
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
@@ -334,7 +336,8 @@ def enrol_nose(files: Files, pet: Pet, as_json: JsonFlag = False) -> None:
     ]
     if problems:
         raise fail("; ".join(problems))
-    stored = [noses.StoredTemplate(digest, template.to_bytes(), template.model)
+    seal = TemplateSeal(nose_keys(settings()))
+    stored = [noses.StoredTemplate(digest, seal.seal(template.to_bytes(), pet), template.model)
               for digest, template in zip(digests, templates, strict=True)]  # fmt: skip
 
     async def write(conn: AsyncConnection) -> None:
@@ -352,13 +355,20 @@ def enrol_nose(files: Files, pet: Pet, as_json: JsonFlag = False) -> None:
 @noses_app.command("verify")
 def verify_nose(files: Files, pet: Pet, as_json: JsonFlag = False) -> None:
     """Compare photos with a pet's enrolment: accept, review or reject."""
+    from api.processes import nose_keys
     from claims.store import noses
+    from vision.errors import VisionError
     from vision.nose import NoseTemplate
+    from vision.nose.sealing import TemplateSeal
 
     stored = with_store(lambda conn: noses.list_templates(conn, pet))
     if not stored:
         raise fail(f"{pet} has no enrolment: miaopei noses enrol --pet {pet} FILE...")
-    enrolled = [NoseTemplate.from_bytes(row.template) for row in stored]
+    seal = TemplateSeal(nose_keys(settings()))
+    try:
+        enrolled = [NoseTemplate.from_bytes(seal.open(row.template, pet)) for row in stored]
+    except VisionError as error:
+        raise fail(f"{pet}: {error}") from error
     for path, probe in zip(files, _templates(files), strict=True):
         _print_comparison(path, probe, enrolled, as_json)
 
@@ -368,6 +378,24 @@ def compare_noses(first: Path, second: Path, as_json: JsonFlag = False) -> None:
     """Compare two nose photos."""
     probe, enrolled = _templates([first, second])
     _print_comparison(first, probe, [enrolled], as_json)
+
+
+@noses_app.command("elsewhere")
+def noses_elsewhere(pet: Annotated[str, typer.Option(help="Only this pet's")] = "", as_json: JsonFlag = False) -> None:
+    """List noses that are enrolled for two pets, strongest first: a fact for a person, which refuses nothing."""
+    from dataclasses import asdict
+
+    from claims.store import noses
+
+    for hit in with_store(lambda conn: noses.list_hits(conn, pet or None)):
+        if as_json:
+            print_json(asdict(hit))
+        else:
+            console.print(
+                f"{hit.pet_id} resembles {hit.other_pet_id}: similarity {hit.similarity:.2f}, {hit.inliers} inliers,"
+                f" score {hit.score:.1f} of at least {hit.score_min:.1f} among {hit.pets_searched} pets"
+                f" ({hit.fitted_on or 'fitted on nothing that holds here'})", highlight=False,
+            )  # fmt: skip
 
 
 def _templates(paths: list[Path]) -> list[NoseTemplate]:
@@ -411,16 +439,20 @@ def _examined_noses(paths: list[Path]) -> tuple[list[ExaminedPhoto], FusionModel
 def _print_comparison(path: Path, probe: NoseTemplate, enrolled: list[NoseTemplate], as_json: bool) -> None:
     from claims.judge.nose import verdict
     from claims.rules import RULES
+    from models.registry import CARDS
     from vision.measurement import Unmeasured
     from vision.nose import compare
+    from vision.nose.likelihood import load_likelihood
 
-    comparison = compare(probe, enrolled)
+    comparison = compare(probe, enrolled, load_likelihood(settings().nose_cards or CARDS))
     if isinstance(comparison, Unmeasured):
         raise fail(f"{path}: {comparison.reason}")
     called = verdict(comparison.similarity, comparison.inliers, RULES)
     result = {"file": str(path), "verdict": called, "similarity": round(comparison.similarity, 4),
               "inliers": comparison.inliers, "sent_again": comparison.similarity >= RULES.nose_replay_similarity_min,
-              "templates": comparison.templates, "model": comparison.model}  # fmt: skip
+              "templates": comparison.templates, "model": comparison.model,
+              "likelihood_ratio_log10": comparison.likelihood_ratio_log10,
+              "fitted_on": comparison.fitted_on}  # fmt: skip
     if as_json:
         print_json(result)
     else:

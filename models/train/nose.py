@@ -22,6 +22,7 @@ import argparse
 import hashlib
 import io
 import json
+import sys
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -342,6 +343,10 @@ def _card(metrics: dict[str, Any], version: str) -> Card:
 
 
 def main() -> None:
+    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
+        from models.train import nose_thresholds
+
+        sys.exit(nose_thresholds.main())  # `python -m models.train.nose FOLDER`: an insurer's own thresholds
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("var/nose"))

@@ -107,6 +107,7 @@ def bank(tmp_path: Path) -> Iterator[Server]:
     server.kill()
 
 
+NOSE_KEYS = (b"a key for nose templates of tests",)
 SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four b").decode()
 
 
@@ -230,7 +231,7 @@ class World:
             return {row.id: row.status for row in await conn.execute(select(claims.c.id, claims.c.status))}
 
     def worker_config(self, name: str = "worker-1", **changes: Any) -> WorkerConfig:
-        values: dict[str, Any] = {"lease": LIMITS, "ocr_models": default_target()} | changes
+        values: dict[str, Any] = {"lease": LIMITS, "ocr_models": default_target(), "nose_keys": NOSE_KEYS} | changes
         return WorkerConfig(name=name, store=StoreConfig(self.dsn, self.blobs.url), **values)
 
     def settle_config(self, bank_url: str) -> SettleConfig:
@@ -300,7 +301,9 @@ def run_process() -> Any:
 @pytest.fixture(scope="session")
 def worker_limits() -> Callable[[str], WorkerConfig]:
     """Returns a factory of worker limits over an evidence store without a database, enough to load vision."""
-    return lambda url: WorkerConfig("worker", StoreConfig("postgresql+asyncpg://nowhere", url), default_target())
+    return lambda url: WorkerConfig(
+        "worker", StoreConfig("postgresql+asyncpg://nowhere", url), default_target(), nose_keys=NOSE_KEYS
+    )
 
 
 @pytest.fixture

@@ -12,17 +12,19 @@ import pytest
 from PIL import Image
 
 from claims.claim import EvidenceKind
-from claims.store import adjudication, intake, views
+from claims.store import adjudication, intake, noses, views
 from claims.store.blobs import BlobStore
 from fixtures.noses import render_nose
 from flows.drain import Drain
 from flows.enrol import Enrolling
+from flows.noses_elsewhere import KnownNoses
 from flows.queues import OutboxQueue, utc_now
 from flows.sending import Sending
 from flows.stage_context import StageContext
 from flows.stages import nose_facts
 from flows.tracking import tracking
 from flows.vision_pool import Stopwatch, VisionPool, vision_pool
+from vision.nose.sealing import is_sealed
 
 pytestmark = pytest.mark.anyio
 
@@ -45,29 +47,38 @@ def kennel(world: Any, eyes: tuple[VisionPool, str]) -> Any:
     return replace(world, blobs=BlobStore(eyes[1]))
 
 
-async def enrol(kennel: Any, eyes: VisionPool, key: str, photos: list[bytes], wait_until: Any) -> views.Enrolment:
-    """Asks for an enrolment of pet_1, drains the outbox and returns the enrolment."""
+async def enrol(
+    kennel: Any, eyes: VisionPool, key: str, photos: list[bytes], wait_until: Any, pet_id: str = "pet_1"
+) -> views.Enrolment:
+    """Asks for an enrolment, drains the outbox and returns the enrolment."""
     async with kennel.engine.begin() as conn:
         sha256s = [kennel.blobs.put(data) for data in photos]
-        await intake.enrol(conn, "pet_1", key, sha256s, utc_now(), actor="platform")
+        await intake.enrol(conn, pet_id, key, sha256s, utc_now(), actor="platform")
     limits = kennel.worker_config().lease
     stop, wake = asyncio.Event(), asyncio.Event()
 
     async def done() -> bool:
         async with kennel.engine.connect() as conn:
-            return (await views.enrolment(conn, "pet_1")).state != "pending"
+            return (await views.enrolment(conn, pet_id)).state != "pending"
 
     from flows.config import PrefectConfig
 
     async with tracking(PrefectConfig()) as tracker:
-        sending = Sending("enrol", kennel.engine, tracker, Enrolling(kennel.engine, eyes).enrol, limits, about="pet")
+        sending = Sending(
+            "enrol",
+            kennel.engine,
+            tracker,
+            Enrolling(kennel.engine, eyes, KnownNoses(kennel.engine, eyes)).enrol,
+            limits,
+            about="pet",
+        )
         drain = Drain("enrol", OutboxQueue(kennel.engine, "enrol", "test", 2), sending.work, limits, stop, wake)
         task = asyncio.create_task(drain.run())
         await wait_until(done)
         stop.set()
         await task
     async with kennel.engine.connect() as conn:
-        return await views.enrolment(conn, "pet_1")
+        return await views.enrolment(conn, pet_id)
 
 
 async def test_three_photos_of_one_nose_are_enrolled_and_the_pet_is_recognised(
@@ -100,3 +111,45 @@ async def test_photos_that_make_no_enrolment_are_refused_in_words_and_leave_the_
     await enrol(kennel, eyes[0], "pet_1:b", [nose(1, capture) for capture in (1, 2, 3)], wait_until)
     enrolment = await enrol(kennel, eyes[0], "pet_1:c", [nose(1, 4)], wait_until)
     assert (enrolment.state, enrolment.templates) == ("refused", 3)
+
+
+async def test_a_nose_that_is_enrolled_for_another_pet_is_a_fact_and_no_refusal(
+    kennel: Any, eyes: Any, wait_until: Any
+) -> None:
+    await kennel.policy("anna", "pet_medical", pet_id="pet_1")
+    await kennel.policy("bella", "pet_medical", pet_id="pet_2")
+    await kennel.policy("carl", "pet_medical", pet_id="pet_3")
+    await enrol(kennel, eyes[0], "pet_1:a", [nose(1, capture) for capture in (1, 2, 3)], wait_until)
+    await enrol(kennel, eyes[0], "pet_3:a", [nose(2, capture) for capture in (1, 2, 3)], wait_until, "pet_3")
+    again = await enrol(kennel, eyes[0], "pet_2:a", [nose(1, capture) for capture in (7, 8, 9)], wait_until, "pet_2")
+    assert (again.state, again.templates) == ("enrolled", 3)
+    async with kennel.engine.connect() as conn:
+        hits = await noses.list_hits(conn, "pet_1")
+        assert await noses.list_hits(conn, "pet_3") == []  # a litter-mate
+    assert [(hit.pet_id, hit.other_pet_id) for hit in hits] == [("pet_2", "pet_1")]
+    assert hits[0].score >= hits[0].score_min
+    assert hits[0].pets_searched >= 3
+    assert "valid for renders" in hits[0].fitted_on
+    # Enrolled anew with its own nose, the pet resembles nobody any more.
+    await enrol(kennel, eyes[0], "pet_2:b", [nose(4, capture) for capture in (1, 2, 3)], wait_until, "pet_2")
+    async with kennel.engine.connect() as conn:
+        assert await noses.list_hits(conn) == []
+
+
+async def test_what_is_stored_of_a_nose_is_encrypted_and_templates_of_before_are_searched(
+    kennel: Any, eyes: Any, wait_until: Any
+) -> None:
+    await kennel.policy("anna", "pet_medical", pet_id="pet_1")
+    await kennel.policy("bella", "pet_medical", pet_id="pet_2")
+    await enrol(kennel, eyes[0], "pet_1:a", [nose(1, capture) for capture in (1, 2, 3)], wait_until)
+    async with kennel.engine.begin() as conn:
+        stored = await noses.list_templates(conn, "pet_1")
+        assert all(is_sealed(row.template) and is_sealed(row.sketch) for row in stored)
+        assert all(len(row.template) <= 32_000 for row in stored)
+        plain = [
+            replace(row, template=eyes[0].open_nose(row.template, "pet_1").to_bytes(), sketch=b"") for row in stored
+        ]
+        await noses.replace_templates(conn, "pet_1", plain, utc_now(), actor="flow:enrol")
+    await enrol(kennel, eyes[0], "pet_2:a", [nose(1, capture) for capture in (7, 8, 9)], wait_until, "pet_2")
+    async with kennel.engine.connect() as conn:
+        assert [hit.other_pet_id for hit in await noses.list_hits(conn, "pet_2")] == ["pet_1"]

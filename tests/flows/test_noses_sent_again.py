@@ -28,6 +28,7 @@ from fixtures.noses import CAREFUL, render_nose
 from flows.config import PrefectConfig
 from flows.drain import Drain
 from flows.enrol import Enrolling
+from flows.noses_elsewhere import KnownNoses
 from flows.queues import OutboxQueue, utc_now
 from flows.sending import Sending
 from flows.stage_context import StageContext
@@ -73,7 +74,7 @@ def enrol(kennel: Any, eyes: tuple[VisionPool, str], wait_until: Any) -> Any:
                 return (await views.enrolment(conn, pet_id)).state != "pending"
 
         async with tracking(PrefectConfig()) as tracker:
-            work = Enrolling(kennel.engine, eyes[0]).enrol
+            work = Enrolling(kennel.engine, eyes[0], KnownNoses(kennel.engine, eyes[0])).enrol
             sending = Sending("enrol", kennel.engine, tracker, work, limits, about="pet")
             drain = Drain("enrol", OutboxQueue(kennel.engine, "enrol", "test", 2), sending.work, limits, stop, wake)
             task = asyncio.create_task(drain.run())

@@ -11,6 +11,7 @@ import numpy as np
 from vision.errors import TemplatesIncompatible
 from vision.measurement import Unmeasured
 from vision.nose import keypoints, pattern
+from vision.nose.likelihood import NoseLikelihood
 from vision.nose.template import NoseTemplate
 
 ENROLMENT_MIN = 3
@@ -20,12 +21,15 @@ ENROLMENT_MIN = 3
 class NoseComparison:
     """A comparison with one enrolment. similarity: -1..1, mean normalised correlation of the bead pattern with the best
     enrolled template. inliers: the most keypoints that agree with any one template on one transform. templates: how
-    many could be compared. model: label of the card that made the templates."""
+    many could be compared. model: label of the card that made the templates. likelihood_ratio_log10: of one nose
+    against two, None if no fusion was given. fitted_on: on what that was fitted and for what it is valid, in words."""
 
     similarity: float
     inliers: int
     templates: int
     model: str
+    likelihood_ratio_log10: float | None = None
+    fitted_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,11 @@ class EnrolmentLimits:
     similarity_min: float = 0.48
 
 
-def compare(probe: NoseTemplate, enrolled: Sequence[NoseTemplate]) -> NoseComparison | Unmeasured:
-    """Verify 1:1. Raises TemplatesIncompatible if the models differ.
+def compare(
+    probe: NoseTemplate, enrolled: Sequence[NoseTemplate], likelihood: NoseLikelihood | None = None
+) -> NoseComparison | Unmeasured:
+    """Verify 1:1. likelihood: fuses the scores, if it was fitted with templates of the probe's model. Raises
+    TemplatesIncompatible if the models differ.
 
     Unmeasured without an enrolment, and if too little of the nose is visible in the probe and every template alike.
     """
@@ -54,11 +61,15 @@ def compare(probe: NoseTemplate, enrolled: Sequence[NoseTemplate]) -> NoseCompar
             "too little of the nose is visible both in this photo and in the enrolled ones; take a "
             "new one from straight ahead"
         )
+    similarity, inliers = max(similarity for similarity, _ in measured), max(inliers for _, inliers in measured)
+    fits = likelihood is not None and likelihood.model == probe.model
     return NoseComparison(
-        similarity=max(similarity for similarity, _ in measured),
-        inliers=max(inliers for _, inliers in measured),
+        similarity=similarity,
+        inliers=inliers,
         templates=len(measured),
         model=probe.model,
+        likelihood_ratio_log10=likelihood.log10(similarity, inliers) if likelihood is not None and fits else None,
+        fitted_on=likelihood.fitted_on if likelihood is not None and fits else "",
     )
 
 

@@ -43,8 +43,8 @@ def extract(grey: Bytes, inside: npt.NDArray[np.bool_]) -> Pattern:
     spread = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 9)) + 3  # 3 grey levels keep noise from being amplified
     contrast = np.clip(detail / spread, -2.5, 2.5) * inside
     small = cv2.resize(np.asarray(contrast, np.float32), (PATTERN_PX, PATTERN_PX), interpolation=cv2.INTER_AREA)
-    cover = cv2.resize(inside.astype(np.float32), (PATTERN_PX, PATTERN_PX), interpolation=cv2.INTER_AREA)
-    return Pattern(np.round(small * _QUANTUM).astype(np.int8), cover > 0.5)
+    cover = cv2.resize(inside.astype(np.float32), (PATTERN_PX, PATTERN_PX), interpolation=cv2.INTER_AREA) > 0.5
+    return Pattern(np.round(small * cover * _QUANTUM).astype(np.int8), cover)
 
 
 def correlate(first: Pattern, second: Pattern, matrix: npt.NDArray[np.float64]) -> float | None:
@@ -89,17 +89,23 @@ def _warp(field: Floats, map_x: Floats, map_y: Floats) -> Floats:
 def _blocks(fixed: Floats, fixed_inside: Floats, moved: Floats, moved_inside: Floats, size: int, reach: int) -> Floats:
     """Return the best shift of every visible block, (n, 5): rows of centre x, centre y, shift x, shift y,
     correlation."""
+    corners = np.arange(reach, PATTERN_PX - size - reach + 1, size // 2)
+    visible = (_means(fixed_inside, corners, size) >= 0.75) & (_means(moved_inside, corners, size) >= 0.6)
     rows = []
-    for top in range(reach, PATTERN_PX - size - reach + 1, size // 2):
-        for left in range(reach, PATTERN_PX - size - reach + 1, size // 2):
-            here = np.s_[top : top + size, left : left + size]
-            if fixed_inside[here].mean() < 0.75 or moved_inside[here].mean() < 0.6:
-                continue
-            window = moved[top - reach : top + size + reach, left - reach : left + size + reach]
-            surface = cv2.matchTemplate(window, fixed[here], cv2.TM_CCOEFF_NORMED)
-            dy, dx = divmod(int(surface.argmax()), 2 * reach + 1)
-            rows.append((left + size / 2, top + size / 2, dx - reach, dy - reach, float(surface[dy, dx])))
+    for top, left in corners[np.argwhere(visible)].tolist():
+        window = moved[top - reach : top + size + reach, left - reach : left + size + reach]
+        surface = cv2.matchTemplate(window, fixed[top : top + size, left : left + size], cv2.TM_CCOEFF_NORMED)
+        dy, dx = divmod(int(surface.argmax()), 2 * reach + 1)
+        rows.append((left + size / 2, top + size / 2, dx - reach, dy - reach, float(surface[dy, dx])))
     return np.asarray(rows, np.float32).reshape(-1, 5)
+
+
+def _means(inside: Floats, corners: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.float64]:
+    """Return the mean of every square of `size` pixels whose top and left edge are both in `corners`, (n, n)."""
+    total = cv2.integral(inside, sdepth=cv2.CV_64F)
+    ends = corners + size
+    sums = total[np.ix_(ends, ends)] - total[np.ix_(corners, ends)] - total[np.ix_(ends, corners)]
+    return np.asarray((sums + total[np.ix_(corners, corners)]) / size**2, np.float64)
 
 
 def _smooth_shift(blocks: Floats, xs: Floats, ys: Floats) -> Floats:

@@ -5,7 +5,7 @@ The photo library's own tables are in `vision.library`; they live in the same da
 
 from claims.store.tables.access import idempotency_keys, sessions, token_revocations
 from claims.store.tables.alerts import alert_notices, alerts
-from claims.store.tables.insured import claimants, nose_templates, pets, policies
+from claims.store.tables.insured import claimants, nose_hits, nose_templates, pets, policies
 from claims.store.tables.judged import decisions, referrals
 from claims.store.tables.matches import (
     claim_links,
@@ -60,6 +60,7 @@ __all__ = [
     "ledger_transactions",
     "match_rulings",
     "metadata",
+    "nose_hits",
     "nose_templates",
     "outbox",
     "payout_findings",

@@ -7,8 +7,10 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
+    Float,
     ForeignKey,
     Identity,
+    Integer,
     LargeBinary,
     Table,
     Text,
@@ -76,5 +78,22 @@ nose_templates = Table(
     Column("template", LargeBinary, nullable=False),
     Column("model", Text, nullable=False),
     time_column("created_at"),
+    # By which a nose is looked for among all; opaque, too. Empty in rows of before: made again from the template.
+    Column("sketch", LargeBinary, nullable=False, server_default=""),
     UniqueConstraint("pet_id", "photo_sha256"),
+)
+
+# Noses that are enrolled for two pets: a fact for a person, which refuses nothing. score, score_min: `vision.nose`.
+nose_hits = Table(
+    "nose_hits",
+    metadata,
+    Column("pet_id", Text, ForeignKey("pets.id", ondelete="CASCADE"), primary_key=True),
+    Column("other_pet_id", Text, ForeignKey("pets.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("similarity", Float, nullable=False),
+    Column("inliers", Integer, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("score_min", Float, nullable=False),
+    Column("pets_searched", Integer, nullable=False),
+    Column("fitted_on", Text, nullable=False),
+    time_column("at"),
 )

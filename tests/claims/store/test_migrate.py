@@ -30,7 +30,7 @@ async def test_a_second_upgrade_changes_nothing(engine: AsyncEngine, database_ur
     migrations.upgrade(database_url, migrate)
     async with engine.connect() as conn:
         versions = (await conn.execute(text(f"SELECT version_num FROM {migrate.VERSION_TABLE}"))).scalars().all()
-    assert versions == ["0016"]
+    assert versions == ["0017"]
 
 
 async def test_a_chain_and_keys_of_before_pseudonyms_are_kept_and_the_guard_is_there_again(
