@@ -278,6 +278,14 @@ def unenrolled_nose(row: EvidenceRow, pet_id: str, photo: PhotoFact | Unmeasured
     return UnmeasuredNose(row.id, pet_id, "no enrolment: this pet's nose was never recorded", False, photo=photo)
 
 
+def outdated_enrolment(row: EvidenceRow, pet_id: str, photo: PhotoFact | UnmeasuredPhoto) -> UnmeasuredNose:
+    """Returns the fact for a nose photo of a pet whose enrolment was made by another version of the reader, or cannot
+    be read. Another photo would not help, so a person decides."""
+    return UnmeasuredNose(
+        row.id, pet_id, "no enrolment: it was made by another version; enrol the pet again", False, photo=photo
+    )
+
+
 def photo_match(
     called: CalledRelation, *, owner: MatchOwner | None, claim_status: str, claim_paid: bool, common: str, ruling: str
 ) -> PhotoMatch:

@@ -42,7 +42,7 @@ from flows.enrolled_photos import enrolled_photo_ids
 from flows.stage_context import StageContext
 from flows.vision_pool import MeasuredNose, ReadPaper, Stopwatch
 from vision.documents.gate import ReadPage
-from vision.errors import ImageRefused
+from vision.errors import ImageRefused, TemplatesIncompatible, TemplateUnreadable
 from vision.measurement import Unmeasured as NotMeasured
 
 PhotoFacts = tuple[PhotoFact | UnmeasuredPhoto, ...]
@@ -144,11 +144,15 @@ async def _nose(
     if not enrolled:
         return evidence.unenrolled_nose(row, pet_id, photo)
     vision = context.vision
-    compared = await vision.compute(watch, vision.compare_nose, nose.template, enrolled, pet_id)
+    try:
+        compared = await vision.compute(watch, vision.compare_nose, nose.template, enrolled, pet_id)
+    except (TemplatesIncompatible, TemplateUnreadable):
+        return evidence.outdated_enrolment(row, pet_id, photo)
     if isinstance(compared, NotMeasured):
         return evidence.refused_nose(row, pet_id, compared, photo)
     comparison, pieces = compared
-    return evidence.nose_fact(row, pet_id, comparison, photo, (nose.species, nose.species_confidence), pieces)
+    species = (nose.template.species, nose.template.species_confidence)
+    return evidence.nose_fact(row, pet_id, comparison, photo, species, pieces)
 
 
 async def credit(context: StageContext, file: ClaimFile, watch: Stopwatch) -> CreditFact | UnmeasuredFact:  # noqa: ARG001

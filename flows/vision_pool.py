@@ -62,15 +62,10 @@ class ReadPaper:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredNose:
-    """A nose photo's template, or what is wrong with the photo, and the photo itself.
-
-    species: of the animal, as the finder tells it, with its confidence (0..1); "" where it does not.
-    """
+    """A nose photo's template, or what is wrong with the photo, and the photo itself."""
 
     template: NoseTemplate | measurement.Unmeasured
     photo: ExaminedPhoto
-    species: str = ""
-    species_confidence: float = 0.0
 
 
 class Stopwatch:

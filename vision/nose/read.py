@@ -114,6 +114,8 @@ class NoseReader:
             width_px=quality.width_px,
             sharpness=quality.sharpness,
             glare_ratio=quality.glare_ratio,
+            species=nose.species,
+            species_confidence=nose.species_confidence,
         )
         return template, quality
 

@@ -30,7 +30,11 @@ _KEYPOINTS_READ_MAX = 300  # format 1 kept so many
 
 @dataclass(frozen=True, slots=True)
 class NoseTemplate:
-    """One photo's nose. model: label of the card that made it, at most 40 ASCII characters. About 26 KB as bytes."""
+    """One photo's nose. model: label of the card that made it, at most 40 ASCII characters. About 26 KB as bytes.
+
+    species, species_confidence (0..1): of the animal, as the finder tells it; "" and 0 in a stored template, which does
+    not keep them.
+    """
 
     pattern: Pattern
     keypoints: NoseKeypoints
@@ -38,6 +42,8 @@ class NoseTemplate:
     width_px: float
     sharpness: float
     glare_ratio: float
+    species: str = ""
+    species_confidence: float = 0.0
 
     def to_bytes(self) -> bytes:
         """Return header, mask (bits, deflated), pattern inside it (int8), points (uint16, 1/64 px), descriptors
