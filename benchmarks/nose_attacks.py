@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -227,7 +228,7 @@ def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "honest_n": len(honest),
         "honest_bursts_refused": _share(bursts, lambda row: row["refused"]),
         "honest_bursts_n": len(bursts),
-        "saved_again_left_out": {way: _share(bursts, lambda row, way=way: row["told"][way]) for way in ways},
+        "saved_again_left_out": {way: _share([row["told"] for row in bursts], itemgetter(way)) for way in ways},
     }
 
 
