@@ -169,8 +169,8 @@ RULES = Rules(
     # Drawn like them: of 48 honest photos the lesser of the two shares came to .13 at most, of 26 halves to .29.
     nose_pieced_alike_ratio_min=0.2,
     nose_pieced_unlike_ratio_min=0.2,
-    # Measured by the same command: on no honest rendered nose was it found, on nine in ten off a screen. On photos of
-    # damage it counts for nothing alone: cloth has such patterns, and skin has none.
+    # Measured by the same command: on no honest rendered nose was it found, on nine in ten off a screen; on
+    # 1 of 408 photographs of real dogs and cats. On damage it counts for nothing alone: cloth has such patterns.
     nose_recapture_counts=True,
     # A policy choice: thresholds were fitted on renders, and of real noses lit anew 4.5% come below the review
     # threshold. Until they are fitted on real skin across sessions, nobody is told that it is another animal.
