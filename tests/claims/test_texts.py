@@ -34,6 +34,7 @@ from claims.texts import DEFAULT, FOLDER, catalogues, languages, problems, slots
 from flows.operations.automations import RUN_STATES
 from flows.stages import STAGES
 from models.train.credit import ATTRIBUTES
+from vision.documents.block_signs import Sign
 from vision.documents.kinds.catalogue import load_catalogue as kinds_read
 from vision.errors import REFUSAL_CODES
 from vision.origin.words import ENGLISH
@@ -66,6 +67,7 @@ GROUPS: dict[str, set[str]] = {
     "sign_kinds": set(SignKind),
     "species": {"dog", "cat", "other"},
     "standings": set(StandingKind),
+    "second_paper_signs": set(get_args(Sign)),
     "sign_phrases": set(ENGLISH),
     "checks": set(CODE_BY_CHECK),
     "refusals": set(REFUSAL_CODES),

@@ -43,7 +43,7 @@ _MASK_BYTES = (BLOCKS + 7) // 8
 
 
 @dataclass(frozen=True, slots=True)
-class SearchLimits:
+class NoseSearchLimits:
     """Limits of a search.
 
     finer_share, finer_min: templates that the coarse look passes on, as a share and at least. pets_compared: length of
@@ -157,8 +157,8 @@ class _Segment:
 class NoseIndex:
     """Sketches in memory, about 1.5 kB a template. Thread-safe."""
 
-    def __init__(self, limits: SearchLimits | None = None) -> None:
-        self.limits = limits or SearchLimits()
+    def __init__(self, limits: NoseSearchLimits | None = None) -> None:
+        self.limits = limits or NoseSearchLimits()
         self._segments: list[_Segment] = []
         self._pets: list[str] = []
         self._numbers: dict[str, int] = {}
@@ -286,7 +286,7 @@ def strong_hits(
     short_list: Mapping[str, Sequence[NoseTemplate]],
     likelihood: NoseLikelihood,
     pets: int,
-    limits: SearchLimits,
+    limits: NoseSearchLimits,
 ) -> list[NoseFoundElsewhere]:
     """Return the pets of the short list that the probe may show, strongest first. short_list: templates by pet; those
     of another model are passed over. pets: among how many was searched; the threshold rises with it

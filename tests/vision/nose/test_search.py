@@ -10,7 +10,7 @@ from fixtures.noses import CAREFUL, render_nose
 from vision.errors import TemplateUnreadable
 from vision.nose import NoseReader, NoseTemplate
 from vision.nose.likelihood import RENDERS, ImpostorTail, NoseLikelihood
-from vision.nose.search import BLOCKS, NoseIndex, SearchLimits, Sketch, sketch, strong_hits
+from vision.nose.search import BLOCKS, NoseIndex, NoseSearchLimits, Sketch, sketch, strong_hits
 
 LITTER, PETS = 61_000, tuple(range(610_001, 610_005))
 FUSION = NoseLikelihood(
@@ -43,7 +43,7 @@ def crowd(photos: dict[int, list[NoseTemplate]]) -> Crowd:
 def test_the_owner_leads_the_short_list_among_litter_mates_and_a_crowd(
     photos: dict[int, list[NoseTemplate]], crowd: Crowd
 ) -> None:
-    index = NoseIndex(SearchLimits(finer_min=60))
+    index = NoseIndex(NoseSearchLimits(finer_min=60))
     fill(index, crowd, range(400))
     for pet, templates in photos.items():
         index.add([str(pet)] * 2, [sketch(template) for template in templates[:2]])
@@ -73,12 +73,12 @@ def test_hits_are_above_a_threshold_that_rises_with_the_number_of_pets(
 ) -> None:
     probe = photos[PETS[0]][2]
     short_list = {str(pet): templates[:2] for pet, templates in photos.items()}
-    few, many = (strong_hits(probe, short_list, FUSION, pets, SearchLimits()) for pets in (1_000, 100_000))
+    few, many = (strong_hits(probe, short_list, FUSION, pets, NoseSearchLimits()) for pets in (1_000, 100_000))
     assert [hit.pet_id for hit in few] == [hit.pet_id for hit in many] == [str(PETS[0])]
     assert many[0].score_min > few[0].score_min
     assert few[0].comparison.fitted_on == FUSION.fitted_on
-    assert strong_hits(probe, {}, FUSION, 0, SearchLimits()) == []
-    everybody = SearchLimits(false_alarms_per_search=1e-300)  # asks for more than any comparison gives
+    assert strong_hits(probe, {}, FUSION, 0, NoseSearchLimits()) == []
+    everybody = NoseSearchLimits(false_alarms_per_search=1e-300)  # asks for more than any comparison gives
     assert strong_hits(probe, short_list, FUSION, 100, everybody) == []
 
 
