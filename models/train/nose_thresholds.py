@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.noses import PUPS, capture_world
+from models.onnx_build import NOSE_FINDER
 from models.registry import Card, ModelFile, card, sha256_of, write_card
 from models.train.nose_fit import Animal, CannotFit, Fit, enough, fit, score_pairs
 from models.train.nose_report import write_report
@@ -196,7 +197,7 @@ def fitted(taken: Taken, *, valid_for: str, provisional_allowed: bool, console: 
         task = bar.add_task("comparing noses", total=len(taken.animals))
         pairs, replayed = score_pairs(taken.animals, lambda done, _: bar.update(task, completed=done))
     account["replayed"] = replayed
-    result = fit(taken.animals, pairs, valid_for=valid_for, provisional=provisional, model=card("nose_print").label)
+    result = fit(taken.animals, pairs, valid_for=valid_for, provisional=provisional, model=card(NOSE_FINDER).label)
     return result, account
 
 
@@ -214,7 +215,7 @@ def write(result: Fit, account: dict[str, Any], out: Path) -> dict[str, str]:
             version=VERSION,
             summary="Fuses similarity and inliers of nose comparisons to a likelihood ratio; with the impostors' tail.",
             licence="Apache-2.0" if not own else "the insurer's own",
-            source="Fitted by models/train/nose_thresholds.py with the templates of nose_print.",
+            source="Fitted by models/train/nose_thresholds.py with templates that nose_finder made.",
             how_to_get="part of the checkout" if not own else "run models/train/nose_thresholds.py on the photos again",
             files={"weights": ModelFile(f"weights/{NAME}.json", sha256_of(weights), weights.stat().st_size)},
             preprocessing={"templates": likelihood.model},
