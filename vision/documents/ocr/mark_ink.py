@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vision.documents.ocr.mark_shapes import harmless_shape
+from vision.documents.ocr.mark_shapes import Rect, harmless_shape
 from vision.documents.ocr.views import PageView, Pixels, fall_degrees, levelled
 from vision.documents.text.page import TextLine
 
@@ -90,7 +90,7 @@ class Mark:
 
     way: Way
     ink: Mask
-    rect: tuple[tuple[float, float], tuple[float, float], float]
+    rect: Rect
     across: bool
     shape: str
 
@@ -129,14 +129,14 @@ def _reduced(
     up = np.diag([1 / scale, 1 / scale, 1.0])
     fall = fall_degrees(lines)
     view = levelled(PageView(small, up), fall) if 0.4 < abs(fall) < 30 else PageView(small, up)
-    onto = np.linalg.inv(view.to_picture)
+    onto = np.linalg.inv(view.to_picture).astype(np.float64)
     return PageView(view.pixels, plain.to_picture @ view.to_picture), onto
 
 
 def _mapped(onto: npt.NDArray[np.float64], corners: object) -> npt.NDArray[np.float32]:
     points = np.asarray(corners, dtype=np.float64)
     mapped = onto @ np.hstack([points, np.ones((len(points), 1))]).T
-    return (mapped[:2] / mapped[2]).T.astype(np.float32)
+    return np.asarray((mapped[:2] / mapped[2]).T, dtype=np.float32)
 
 
 class _Sheet:
@@ -226,11 +226,11 @@ class _Sheet:
         long = max(9, round(3 * self.print_px))
         rules = np.zeros_like(ink)
         thick = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((6, 6), np.uint8))
+        thin = np.where(thick > 0, np.uint8(0), ink)
         for size in ((long, 1), (1, long)):
-            rules |= cv2.morphologyEx(
-                ink & (1 - thick), cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_RECT, size)
-            )
-        return cast(Mask, ink & (1 - cv2.dilate(rules, _disk(3))))
+            lines = cv2.morphologyEx(thin, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_RECT, size))
+            rules |= lines.astype(np.uint8)
+        return np.where(cv2.dilate(rules, _disk(3)) > 0, np.uint8(0), ink)
 
     # ---- from ink to marks
 
@@ -282,7 +282,7 @@ class _Sheet:
         if min(tallest) < 0.5 * high or max(tallest) < limits.glyph_min * high:
             return None
         points = cv2.findNonZero(part)
-        rect = cv2.minAreaRect(points)
+        rect = _rect_of(points)
         shorter, longer = sorted(rect[1])
         if shorter < limits.height_min * high or shorter * longer > limits.area_ratio_max * part.size:
             return None
@@ -356,7 +356,7 @@ class _Sheet:
         if len(kept) < limits.dots_min:
             return None
         part = np.isin(labels, kept).astype(np.uint8)
-        closed = cv2.morphologyEx(part, cv2.MORPH_CLOSE, _disk(round(1.25 * step) | 1))
+        closed = cv2.morphologyEx(part, cv2.MORPH_CLOSE, _disk(round(1.25 * step) | 1)).astype(np.uint8)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(closed)
         large = [n for n in range(1, count) if stats[n][4] >= 4 * step * step]
         closed = np.isin(labels, large).astype(np.uint8)
@@ -381,7 +381,7 @@ class _Sheet:
             return
         if int((kept & (self.lines > 0)).sum()) < 2 * self.print_px:
             return
-        yield Mark("strokes", kept, cv2.minAreaRect(cv2.findNonZero(kept)), True, "")
+        yield Mark("strokes", kept, _rect_of(cv2.findNonZero(kept)), True, "")
 
     def _is_stroke(self, ink: Mask, ends: tuple[int, int, int, int]) -> bool:
         """Return True if ink runs all along, with little beside it: rows of print are no stroke."""
@@ -400,6 +400,12 @@ class _Sheet:
         beside = (at(6).mean() + at(-6).mean() + at(9).mean() + at(-9).mean()) / 4
         limits = self.limits
         return float(on.mean()) >= limits.stroke_dark_min and float(beside) <= limits.stroke_clear_max
+
+
+def _rect_of(points: cv2.typing.MatLike) -> Rect:
+    """Return centre, sides and degrees of the smallest rectangle around the points."""
+    (x, y), (wide, high), degrees = cv2.minAreaRect(points)
+    return (float(x), float(y)), (float(wide), float(high)), float(degrees)
 
 
 def _densities(pixels: Pixels) -> npt.NDArray[np.float32]:
