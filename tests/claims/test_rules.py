@@ -70,7 +70,7 @@ def test_thresholds_change_only_together_with_the_version() -> None:
             "nose_pieced_unlike_ratio_min": 0.2,
             "nose_recapture_counts": True,
             "nose_low_asks": True,
-            "nose_species_confidence_min": 0.9,
+            "nose_species_confidence_min": 0.96,
             "cover_recorded_minutes_max": 5,
             "same_event_other_order_minutes_max": 1,
             "same_person_window_days": 30,
