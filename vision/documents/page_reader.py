@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
 
 from vision.documents.gate import read_once
-from vision.documents.kinds.catalogue import Catalogue
+from vision.documents.kinds.catalogue import Catalogue, PaperKind
 from vision.documents.ocr.ink import print_alone, print_is_pale, red_ink
-from vision.documents.ocr.mark_ink import marked_page
-from vision.documents.ocr.mark_views import of_each, read_turned, side_by_side
+from vision.documents.ocr.mark_ink import Mark, MarkedPage, marked_page
+from vision.documents.ocr.mark_views import of_each, read_stretched, read_turned, side_by_side
 from vision.documents.ocr.outlines import Quad, outlines, skew
 from vision.documents.ocr.process import Worker
 from vision.documents.ocr.stamp_ink import blue_layers, faint_layer, red_layers
@@ -32,7 +32,7 @@ from vision.documents.ocr.views import (
 from vision.documents.parse import parse, parse_as
 from vision.documents.reconcile import best, confirmed_by_another_model, merit, settled, without_lost_signs
 from vision.documents.several import SecondPaper, second_paper
-from vision.documents.standing.marks import nearly_undone
+from vision.documents.standing.marks import nearly_undone, says_no_harm
 from vision.documents.standing.read import gravest_first, of_the_whole, paid_state, stamps_of, united
 from vision.documents.standing.states import refund_is_of_a_part
 from vision.documents.text.layout import rows_of
@@ -51,6 +51,7 @@ from vision.documents.text.script import in_one_script
 from vision.measurement import Unmeasured
 
 TINY, SMALL = "tiny", "small"
+_CLOSER_MARKS_MAX = 2  # of one page; more large characters that were not read say no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +192,16 @@ class PageReader:
 
     def _marks(self, attempt: _Attempt, kind: str) -> tuple[tuple[StandingSign, ...], tuple[str, ...]]:
         """Return the signs in large marks over the print, whatever their ink, and which marks that may undo the bill
-        were not read: dots in the form of characters, strokes of a pen across lines, words nearly read. An app's page
-        has no such marks."""
+        were not read: dots in the form of characters, strokes of a pen across lines, words nearly read, large
+        characters that nothing explains. An app's page has no such marks."""
         described = self._catalogue.get(kind)
         if described is not None and described.shows_state:
             return (), ()
         page = marked_page(attempt.plain, attempt.lines, self._codes_in(attempt.plain))
         signs: list[StandingSign] = []
         unread: list[str] = []
+        large: list[Mark] = []
+        printed = [line.text for line in attempt.lines]
         for mark in page.marks:
             if mark.way == "strokes":
                 unread.append("strokes")
@@ -216,7 +219,31 @@ class PageReader:
             nearly = next((text for lines in parts if (text := nearly_undone(lines))), "")
             if not told and (nearly or mark.way == "dots"):
                 unread.append(nearly or "dots")
+            elif not told and mark.glyphs and not any(says_no_harm(lines, printed) for lines in parts):
+                large.append(mark)
+        for mark in large[:_CLOSER_MARKS_MAX]:
+            more, doubt = self._closer(page, mark, printed, described)
+            signs += more
+            if doubt:
+                unread.append(doubt)
         return tuple(signs), tuple(unread)
+
+    def _closer(
+        self, page: MarkedPage, mark: Mark, printed: Collection[str], described: PaperKind | None
+    ) -> tuple[list[StandingSign], str]:
+        """Read large characters in the stretched plane of their ink with the better model. Return what they say, and
+        the doubt that they leave, "" for none."""
+        views = read_stretched(page, mark)
+        parts = of_each(views, self._lines(PageView(side_by_side(views), np.eye(3)), SMALL))
+        signs = [
+            self._moved_sign(sign, view)
+            for view, lines in zip(views, parts, strict=True)
+            for sign in stamps_of(rows_of(self._page(lines, view, SMALL)), described)
+        ]
+        nearly = next((text for lines in parts if (text := nearly_undone(lines))), "")
+        if signs or nearly:
+            return signs, "" if signs else nearly
+        return [], "" if any(says_no_harm(lines, printed) for lines in parts) else "large characters"
 
     def _codes_in(self, view: PageView) -> list[Quad]:
         """Return the corners of the decoded codes in pixels of the view."""

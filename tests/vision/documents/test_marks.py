@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +12,12 @@ import pytest
 from PIL import Image, ImageDraw
 
 from fixtures.papers.draw import Page, font
+from fixtures.papers.overlays import HARMLESS, INKS, framed, on_paper, patchy, turned, word
 from tests.vision.documents.test_standing import bill, read
 from vision.documents.gate import accepted, not_accepted_because
 from vision.documents.ocr.mark_ink import marked_page
 from vision.documents.ocr.views import whole
-from vision.documents.standing.marks import nearly_undone
+from vision.documents.standing.marks import nearly_undone, says_no_harm
 from vision.documents.text.page import TextLine
 
 
@@ -96,6 +98,69 @@ def test_a_word_nearly_read_is_in_doubt(text: str) -> None:
 @pytest.mark.parametrize("text", ["现金收讫", "收费专用章", "PAID", "人民医院", "合作用品", "00", ""])
 def test_words_of_honest_stamps_are_not(text: str) -> None:
     assert nearly_undone([TextLine(text, 0.4, ((0, 0), (1, 0), (1, 1), (0, 1)))]) == ""
+
+
+def worn(image: Image.Image, text: str, ink: str, degrees: float, opacity: float, *, frame: bool) -> Image.Image:
+    """Returns the page with a stamp of a dry pad."""
+    alpha = word(text, 130)
+    alpha = patchy(turned(framed(alpha, 8) if frame else alpha, degrees), random.Random(5), 0.35)
+    return on_paper(image, alpha, INKS[ink], (360, 760), opacity)
+
+
+@pytest.mark.parametrize("frame", [False, True])
+@pytest.mark.parametrize(
+    ("text", "ink", "degrees", "opacity"),
+    [
+        ("作废", "red", 0, 0.4),
+        ("作废", "blue", 155, 0.4),
+        ("VOID", "green", 90, 0.5),
+        ("CANCELLED", "purple", -38, 0.5),
+        ("复印件", "grey", 20, 0.4),
+    ],
+)
+def test_a_worn_stamp_has_the_form_of_large_characters(
+    text: str, ink: str, degrees: float, opacity: float, frame: bool
+) -> None:
+    image, lines = printed()
+    page = marked_page(whole(np.asarray(worn(image, text, ink, degrees, opacity, frame=frame))), lines)
+    assert any(mark.glyphs for mark in page.marks)
+
+
+@pytest.mark.parametrize("name", sorted(set(HARMLESS) - {"received"}))
+def test_harmless_marks_have_not(name: str) -> None:
+    image, lines = printed()
+    for seed in range(3):
+        page = marked_page(whole(np.asarray(HARMLESS[name](image, random.Random(seed)))), lines)
+        assert not any(mark.glyphs for mark in page.marks), seed
+
+
+def test_fat_characters_are_no_filled_area() -> None:
+    image, lines = printed()
+    image = on_paper(image, word("VOID", 330), INKS["red"], (480, 760), 0.5)
+    assert any(mark.glyphs for mark in marked_page(whole(np.asarray(image)), lines).marks)
+
+
+def shown(text: str, confidence: float) -> list[TextLine]:
+    return [TextLine(text, confidence, ((0, 0), (1, 0), (1, 1), (0, 1)))]
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence"),
+    [("现金收讫", 0.7), ("PAID", 0.8), ("收费专用章", 0.9), ("康安诊所", 0.95), ("Contoso", 0.95)],
+)
+def test_a_mark_that_reads_as_an_office_a_name_or_money_received_is_explained(text: str, confidence: float) -> None:
+    assert says_no_harm(shown(text, confidence), [])
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence"), [("现金收讫", 0.4), ("LEL", 0.95), ("什发", 0.95), ("Contoso", 0.6), ("", 1)]
+)
+def test_a_guess_or_a_fragment_explains_nothing(text: str, confidence: float) -> None:
+    assert not says_no_harm(shown(text, confidence), ["合计"])
+
+
+def test_a_mark_that_reads_as_a_line_of_the_page_is_that_line() -> None:
+    assert says_no_harm(shown("CONTOSO", 0.6), ["Contoso Ltd"])
 
 
 def test_a_bill_with_a_mark_that_was_not_read_is_not_accepted(page_of: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 from collections.abc import Iterator
 from datetime import date
 from functools import cache
@@ -14,6 +15,7 @@ from PIL import Image
 
 from fixtures.papers import RenderedPaper, render_invoice
 from fixtures.papers.draw import Page
+from fixtures.papers.overlays import INKS, Overlay, crossed_out, on_paper, patchy, punched, turned, word
 from fixtures.papers.stamp import stamped
 from models.ocr_build import default_target
 from tests.vision.documents.test_standing import Rows, bill, order, till, vet
@@ -102,6 +104,26 @@ def test_a_watermark_and_a_blue_stamp_through_the_print_are_read(reader: Reader,
     assert [sign.standing for sign in read(reader, decoder, page).standing] == ["void"]
     page = stamped(opened(invoice()), "作废", 30, ink=blue)
     assert [sign.standing for sign in read(reader, decoder, page).standing] == ["void"]
+
+
+@pytest.mark.parametrize("overlay", [punched, crossed_out])
+def test_a_bill_with_holes_or_strokes_across_its_print_is_not_accepted(
+    reader: Reader, decoder: Decoder, overlay: Overlay
+) -> None:
+    reading = read(reader, decoder, overlay(opened(invoice()), random.Random(3)))
+    assert reading.standing or reading.marks_unread
+    assert not accepted(reading)
+
+
+@pytest.mark.parametrize(("text", "ink", "degrees"), [("作废", "green", 168), ("CANCELLED", "blue", -35)])
+def test_a_bill_with_a_faint_turned_stamp_is_not_accepted(
+    reader: Reader, decoder: Decoder, text: str, ink: str, degrees: float
+) -> None:
+    page = opened(invoice())
+    alpha = patchy(turned(word(text, page.width // 9), degrees), random.Random(2), 0.4)
+    reading = read(reader, decoder, on_paper(page, alpha, INKS[ink], (page.width // 2, page.height // 2), 0.4))
+    assert reading.standing or reading.marks_unread
+    assert not accepted(reading)
 
 
 def test_a_bill_with_the_seal_of_its_hospital_stays_a_paid_bill(reader: Reader, decoder: Decoder) -> None:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vision.documents.ocr.mark_glyphs import of_glyphs
 from vision.documents.ocr.mark_shapes import Rect, harmless_shape
 from vision.documents.ocr.views import PageView, Pixels, fall_degrees, levelled
 from vision.documents.text.page import TextLine
@@ -86,13 +87,14 @@ LIMITS: Final = MarkLimits()
 class Mark:
     """A large mark. way: how it stands out. ink: of it alone, on `view`, the page levelled and reduced. rect: centre,
     sides and degrees of the rectangle around it there. across: print of the page runs below it. shape: why it is
-    harmless ("" if nothing says so)."""
+    harmless ("" if nothing says so). glyphs: it has the form of large characters."""
 
     way: Way
     ink: Mask
     rect: Rect
     across: bool
     shape: str
+    glyphs: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,7 +155,7 @@ class _Sheet:
     ) -> None:
         self.limits, self.print_px, self.boxes = limits, print_px, boxes
         self.size = (pixels.shape[1], pixels.shape[0])
-        self.density = _densities(pixels)
+        self.density = densities(pixels)
         self.least = self.density.min(axis=2)
         self.tint, self.hue = _tints(self.density)
         self.region = self._region(codes)
@@ -293,7 +295,14 @@ class _Sheet:
         across = self._across(part, hull)
         if not across and shorter < limits.large_min * high:
             return None
-        return Mark(way, part, rect, across, harmless_shape(part, rect, high))
+        shape = harmless_shape(part, rect, high)
+        # Ink of a stamp lies in lines and between them alike, ink of print in lines.
+        print_below = int((hull & (self.lines > 0)).sum()) / max(1, int(hull.sum()))
+        printed = int((part & (self.lines > 0)).sum()) / max(1, int(part.sum()))
+        printed = (printed - print_below) / max(0.05, 1 - print_below)
+        return Mark(
+            way, part, rect, across, shape, not shape and of_glyphs(part, rect, high, printed, pale=way == "pale")
+        )
 
     def _across(self, part: Mask, hull: Mask) -> bool:
         """Return True if print that was read runs through the mark: its ink lies in several places of a line's box."""
@@ -408,7 +417,7 @@ def _rect_of(points: cv2.typing.MatLike) -> Rect:
     return (float(x), float(y)), (float(wide), float(high)), float(degrees)
 
 
-def _densities(pixels: Pixels) -> npt.NDArray[np.float32]:
+def densities(pixels: Pixels) -> npt.NDArray[np.float32]:
     """Return the optical density of each channel against the paper around it, from 0 to 3."""
     height, width = pixels.shape[:2]
     small = cv2.resize(pixels, (max(1, width // 8), max(1, height // 8)), interpolation=cv2.INTER_AREA)

@@ -18,6 +18,7 @@ _ASPECT_MAX: Final = 2.2
 # Share of a rectangle that is ink all through it, and half its breadth by the print's height.
 _FILLED_MIN: Final = 0.7
 _FILLED_THICK: Final = 0.9
+_FILLED_SIDE: Final = 0.2  # half its breadth by its shorter side: characters are thinner, however large
 _INNER_GLYPH_MAX: Final = 0.36  # of a ring's shorter side: characters in a seal are smaller, its star is compact
 _STAR: Final = 0.45  # least share of its hull that a star fills
 
@@ -39,7 +40,7 @@ def _filled(ink: Mask, rect: Rect, print_px: float) -> bool:
     thick = float(depth.max())
     core = float((depth > 0.5 * thick).mean() * depth.size)
     return (float(ink.sum()) / area > _FILLED_MIN and thick > 0.5 * print_px) or (
-        thick > _FILLED_THICK * print_px and core > 0.25 * float(ink.sum())
+        thick > max(_FILLED_THICK * print_px, _FILLED_SIDE * min(rect[1])) and core > 0.25 * float(ink.sum())
     )
 
 

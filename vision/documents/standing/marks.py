@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from vision.documents.text.page import TextLine
@@ -20,6 +20,16 @@ _LETTERS: Final = (
     ("REFUNDED", 2),
     ("SPECIMEN", 2),
 )
+#: What stamps of honest papers say: money received, the office, what is attached.
+_HARMLESS: Final = re.compile(
+    "收[讫訖款费到]|[已现金付]收|付[讫訖款]|现金|[讫訖]|专用|用章|财务|业务|医院|公司|附件|发票|监制|税务|总局"
+    "|PAID|RECEI|THANK|ORIGINAL|APPROVED|INVOICE|RECHNUNG|FACT"
+)
+_HARMLESS_CONFIDENCE: Final = 0.6
+#: A text of so many characters, read so surely, is a name or a heading.
+_SURE_HAN: Final = 3
+_SURE_LATIN: Final = 5
+_SURE_CONFIDENCE: Final = 0.9
 _LOOKALIKE: Final = str.maketrans("01!|580", "OIIISBO")
 
 
@@ -33,6 +43,19 @@ def nearly_undone(lines: Sequence[TextLine]) -> str:
         ):
             return line.text
     return ""
+
+
+def says_no_harm(lines: Sequence[TextLine], printed: Collection[str]) -> bool:
+    """Return True if something was read that explains a mark: a stamp of money received or of an office, a text that
+    the page has besides, or any longer text that was read surely. printed: texts of the page's lines."""
+    for line in lines:
+        text = re.sub(r"\W", "", line.text).upper()
+        long = len(text) >= (_SURE_HAN if re.search("[一-鿿]", text) else _SURE_LATIN)
+        if line.confidence >= _HARMLESS_CONFIDENCE and _HARMLESS.search(text):
+            return True
+        if long and (line.confidence >= _SURE_CONFIDENCE or any(text in re.sub(r"\W", "", p).upper() for p in printed)):
+            return True
+    return False
 
 
 def _distance(first: str, second: str) -> int:
