@@ -11,7 +11,7 @@ import numpy as np
 from vision.documents.gate import read_once
 from vision.documents.kinds.catalogue import Catalogue, PaperKind
 from vision.documents.ocr.ink import print_alone, print_is_pale, red_ink
-from vision.documents.ocr.mark_ink import Mark, MarkedPage, marked_page
+from vision.documents.ocr.mark_ink import Mark, PageWithMarks, marked_page
 from vision.documents.ocr.mark_views import of_each, read_stretched, read_turned, side_by_side
 from vision.documents.ocr.outlines import Quad, outlines, skew
 from vision.documents.ocr.process import Worker
@@ -229,7 +229,7 @@ class PageReader:
         return tuple(signs), tuple(unread)
 
     def _closer(
-        self, page: MarkedPage, mark: Mark, printed: Collection[str], described: PaperKind | None
+        self, page: PageWithMarks, mark: Mark, printed: Collection[str], described: PaperKind | None
     ) -> tuple[list[StandingSign], str]:
         """Read large characters in the stretched plane of their ink with the better model. Return what they say, and
         the doubt that they leave, "" for none."""

@@ -98,7 +98,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MarkedPage:
+class PageWithMarks:
     """The page levelled and reduced, and the marks on it, the largest first. print_px: height of its print there."""
 
     view: PageView
@@ -108,7 +108,7 @@ class MarkedPage:
 
 def marked_page(
     plain: PageView, lines: Sequence[TextLine], codes: Sequence[Quad] = (), limits: MarkLimits = LIMITS
-) -> MarkedPage:
+) -> PageWithMarks:
     """Return the marks on a page. lines: as read on `plain`. codes: corners of decoded codes there."""
     view, onto = _reduced(plain, lines, limits)
     boxes = [np.asarray(_mapped(onto, line.corners), dtype=np.float32) for line in lines if line.text.strip()]
@@ -117,7 +117,7 @@ def marked_page(
     print_px = max(limits.print_px_min, float(np.median(wide)) if wide else 0.0)
     page = _Sheet(view.pixels, boxes, heights, print_px, limits, [np.asarray(_mapped(onto, code)) for code in codes])
     marks = sorted(page.marks(), key=lambda mark: -mark.rect[1][0] * mark.rect[1][1])
-    return MarkedPage(view, print_px, tuple(marks[: limits.marks_max]))
+    return PageWithMarks(view, print_px, tuple(marks[: limits.marks_max]))
 
 
 def _reduced(

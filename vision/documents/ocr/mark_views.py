@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vision.documents.ocr.mark_ink import Mark, MarkedPage, densities
+from vision.documents.ocr.mark_ink import Mark, PageWithMarks, densities
 from vision.documents.ocr.views import PageView, Pixels
 from vision.documents.text.page import TextLine
 
@@ -19,14 +19,14 @@ _COLOURED: Final = 0.3  # difference of an ink's channels by the densest, from w
 _GAMMA: Final = 0.7
 
 
-def read_turned(page: MarkedPage, mark: Mark) -> tuple[PageView, ...]:
+def read_turned(page: PageWithMarks, mark: Mark) -> tuple[PageView, ...]:
     """Return the mark alone, dark on white, level by its own direction and turned by quarters."""
     # Dots and worn ink are gaps; a small step of the lens closes them.
     ink = cv2.GaussianBlur(mark.ink.astype(np.float32), (0, 0), 0.8) > 0.35
     return _turned(page, mark, np.where(ink, np.uint8(0), np.uint8(255)))
 
 
-def read_stretched(page: MarkedPage, mark: Mark) -> tuple[PageView, ...]:
+def read_stretched(page: PageWithMarks, mark: Mark) -> tuple[PageView, ...]:
     """Return the plane of the mark's own ink around it, stretched from paper to full ink, in the same four turns: what
     was too faint for the mark shows there, and grey print does not if the mark is in colour."""
     density = densities(page.view.pixels)
@@ -42,7 +42,7 @@ def read_stretched(page: MarkedPage, mark: Mark) -> tuple[PageView, ...]:
     return _turned(page, mark, np.asarray(dark, dtype=np.uint8))
 
 
-def _turned(page: MarkedPage, mark: Mark, dark: npt.NDArray[np.uint8]) -> tuple[PageView, ...]:
+def _turned(page: PageWithMarks, mark: Mark, dark: npt.NDArray[np.uint8]) -> tuple[PageView, ...]:
     """Return the place of the mark in a picture of ink, level by the mark's own direction and turned by quarters."""
     (x, y), sides, degrees = mark.rect
     scale = _TILE_PX / (max(sides) * 1.25 + 1)
