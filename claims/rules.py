@@ -175,8 +175,8 @@ RULES = Rules(
     # A policy choice: thresholds were fitted on renders, and of real noses lit anew 4.5% come below the review
     # threshold. Until they are fitted on real skin across sessions, nobody is told that it is another animal.
     nose_low_asks=True,
-    # Drawn cats are called dogs at up to 0.952 (10 of 10), and real noses rarely reach 0.95 (3 of 200, all right): until
-    # the finder has learnt more cats, only what is surer than both counts.
+    # Drawn cats are called dogs at up to 0.952 (10 of 10), and real noses rarely reach 0.95 (3 of 200, all right):
+    # until the finder has learnt more cats, only what is surer than both counts.
     nose_species_confidence_min=0.96,
     photo_days_before_event_max=1,
     # `miaopei bench subject` fits 0.85 and 0.02 on the train half of Caltech 101; one step stricter, since no photos of
