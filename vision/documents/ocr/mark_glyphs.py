@@ -74,7 +74,7 @@ class GlyphForm:
 def of_glyphs(
     ink: Mask, rect: Rect, print_px: float, printed: float, *, pale: bool, limits: GlyphLimits = LIMITS
 ) -> bool:
-    """Return True if the mark may be large characters. printed: see `GlyphLimits.printed_max`. pale: it was told by
+    """Return True if the mark may be large characters. printed: as `GlyphLimits.printed_max`. pale: it was told by
     being paler than print."""
     if min(rect[1]) < limits.side_min * print_px or printed > limits.printed_max:
         return False
