@@ -72,7 +72,7 @@ class KnownNoses:
             try:
                 templates.append(self._vision.open_nose(row, pet_id))
             except TemplateUnreadable as error:
-                log.error("an enrolled nose cannot be searched", pet=pet_id, error=str(error))
+                log.error("an enrolled nose cannot be searched", pet=pet_id, error=error)
         return templates
 
     async def _refresh(self) -> None:

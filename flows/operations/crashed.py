@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -90,17 +91,19 @@ class Truth:
         RunLost when the server is away: what it was not told waits."""
         count = 0
         async with self._engine.connect() as held, held.begin():
-            async with self._engine.connect() as conn:
-                alone_seconds = min(2 * self._limits.silent_seconds, max(ALONE_SECONDS, self._limits.silent_seconds))
-                due = await shown_runs.to_tell(conn, self._limits.told_at_once_max, alone_seconds)
-            if not due or not await shown_runs.alone_to_tell(held):
+            if not await self._due() or not await shown_runs.alone_to_tell(held):
                 return 0
-            for run in due:
+            for run in await self._due():  # again: another process may have told them before this one was alone
                 await self._tell(run)
                 count += 1
             async with self._engine.begin() as conn:
                 await shown_runs.forget_told(conn, self._limits.told_keep_hours)
         return count
+
+    async def _due(self) -> Sequence[ShownRun]:
+        alone_seconds = min(2 * self._limits.silent_seconds, max(ALONE_SECONDS, self._limits.silent_seconds))
+        async with self._engine.connect() as conn:
+            return await shown_runs.to_tell(conn, self._limits.told_at_once_max, alone_seconds)
 
     async def _tell(self, run: ShownRun) -> None:
         shown = await self._api.state(run.flow_run_id)
