@@ -98,7 +98,7 @@ class KnownNoses:
             try:
                 sketches.append(self._vision.open_sketch(row))
             except TemplateUnreadable as error:
-                log.error("an enrolled nose cannot be searched", pet=row.pet_id, error=str(error))
+                log.error("an enrolled nose cannot be searched", pet=row.pet_id, error=error)
                 continue
             pets.append(row.pet_id)
         self._index.add(pets, sketches)
