@@ -41,8 +41,8 @@ from vision.decode.image import Decoder
 from vision.examine import ExaminedPhoto, PhotoInstruments
 from vision.library.search import candidate_from, nearness
 from vision.measurement import Unmeasured
-from vision.nose import NoseReader, NoseTemplate, compare
-from vision.nose.compare import ENROLMENT_MIN
+from vision.nose import NoseReader, NoseTemplate
+from vision.nose.compare import ENROLMENT_MIN, align_all, compare_aligned
 from vision.nose.patchwork import patchwork
 
 LITTERS, LITTERS_QUICK, PUPS = 50, 2, 2
@@ -167,10 +167,11 @@ def _fact(row: EvidenceRow, sent: Sent, ours: Sequence[Sent], photo: PhotoFact) 
     if isinstance(sent.template, Unmeasured):
         return evidence.refused_nose(row, PET, sent.template, photo)
     enrolled = [other.template for other in ours if isinstance(other.template, NoseTemplate)]
-    comparison = compare(sent.template, enrolled)
+    alignments = align_all(sent.template, enrolled)
+    comparison = compare_aligned(sent.template.model, alignments)
     if isinstance(comparison, Unmeasured):
         return evidence.refused_nose(row, PET, comparison, photo)
-    return evidence.nose_fact(row, PET, comparison, photo, ("", 0.0), patchwork(sent.template, enrolled))
+    return evidence.nose_fact(row, PET, comparison, photo, ("", 0.0), patchwork(alignments))
 
 
 def _weighed(photo: ExaminedPhoto, ours: Sequence[Sent], mates: Sequence[Sent]) -> WeighedMatches:

@@ -1,4 +1,4 @@
-"""What the nose finder is compared with: the mean place and size of a nose, and the finder that was trained on renders
+"""Baselines of the nose finder: the mean place and size of a nose, and the finder that was trained on renders
 alone (card `nose_print`, a head on the frozen trunk `nose_trunk`)."""
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class FindsNoses(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FinderRow:
-    """What the finder made of one marked photo. overlap: intersection over union with the marked box. nostrils: mean
+    """One marked photo and the finder's answer. overlap: intersection over union with the marked box. nostrils: mean
     distance from the marked ones as a share of the marked width, nan where not both are marked as sure."""
 
     file: str

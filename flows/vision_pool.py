@@ -41,7 +41,8 @@ from vision.errors import ImageRefused
 from vision.examine import ExaminedPhoto, PhotoInstruments
 from vision.library import Candidate, known_pictures
 from vision.library.known_pictures import KnownPictures
-from vision.nose import NoseComparison, NoseReader, NoseTemplate, compare
+from vision.nose import NoseComparison, NoseReader, NoseTemplate
+from vision.nose.compare import align_all, compare_aligned
 from vision.nose.likelihood import load_likelihood
 from vision.nose.patchwork import NosePatchwork, patchwork
 from vision.nose.sealing import TemplateSeal
@@ -191,10 +192,11 @@ class VisionPool:
         TemplatesIncompatible for an enrolment of another version, TemplateKeyMissing without the key that they were
         encrypted with."""
         templates = [self.open_nose(template, pet_id) for template in enrolled]
-        comparison = compare(probe, templates, self._likelihood)
+        alignments = align_all(probe, templates)
+        comparison = compare_aligned(probe.model, alignments, self._likelihood)
         if isinstance(comparison, measurement.Unmeasured):
             return comparison
-        return comparison, patchwork(probe, templates)
+        return comparison, patchwork(alignments)
 
     def seal_nose(self, template: NoseTemplate, pet_id: str) -> bytes:
         """Return the template as it is stored: encrypted, and bound to the pet. Raises TemplateKeyMissing."""

@@ -27,7 +27,8 @@ class StoredTemplate:
 
 @dataclass(frozen=True, slots=True)
 class StoredSketch:
-    """What is searched of a template. template: only where the row has no sketch, to make it from; else empty."""
+    """The part of a template that is searched. template: only where the row has no sketch, to make it from; else
+    empty."""
 
     id: int
     pet_id: str

@@ -1,4 +1,4 @@
-"""What a block of print has of a paper of its own, and the signs by which two blocks are two papers."""
+"""The parts of a paper of its own that a block of print has, and the signs by which two blocks are two papers."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ def signs(first: PrintBlock, second: PrintBlock, limits: PaperSignLimits = SIGN_
 
 
 class LineSigns:
-    """What each line of a page has of a paper of its own, to tell at which cuts it is worth to look closer."""
+    """The parts of a paper of its own that each line of a page has: they tell which cuts are worth a closer look."""
 
     def __init__(self, page: PageText, titles: re.Pattern[str]) -> None:
         texts = [plain(line.text) for line in page.lines]

@@ -53,7 +53,7 @@ LIMITS: Final = TwoPapersLimits()
 
 @dataclass(frozen=True, slots=True)
 class SecondPaper:
-    """What tells of a second paper in the picture. kinds: those of the two papers, "" unless they are certain. doubt:
+    """The evidence of a second paper in the picture. kinds: those of the two papers, "" unless they are certain. doubt:
     the signs of one that is not, "" for none."""
 
     kinds: str = ""

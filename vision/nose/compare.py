@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from vision.errors import TemplatesIncompatible
 from vision.measurement import Unmeasured
@@ -44,37 +45,22 @@ class EnrolmentLimits:
     similarity_min: float = 0.48
 
 
-def compare(
-    probe: NoseTemplate, enrolled: Sequence[NoseTemplate], likelihood: NoseLikelihood | None = None
-) -> NoseComparison | Unmeasured:
-    """Verify 1:1. likelihood: fuses the scores, if it was fitted with templates of the probe's model. Raises
-    TemplatesIncompatible if the models differ.
+@dataclass(frozen=True, slots=True, eq=False)
+class PairAlignment:
+    """Two photos of noses laid over one another. blocks: for each start of the registration that came to an end, the
+    correlation of every small block, float32 (n,), -1..1. inliers: keypoints that agree on one transform."""
 
-    Unmeasured without an enrolment, and if too little of the nose is visible in the probe and every template alike.
-    """
-    if not enrolled:
-        return Unmeasured("no enrolment: this pet's nose was never recorded")
-    pairs = [compare_pair(probe, template) for template in enrolled]
-    measured = [pair for pair in pairs if pair is not None]
-    if not measured:
-        return Unmeasured(
-            "too little of the nose is visible both in this photo and in the enrolled ones; take a "
-            "new one from straight ahead"
-        )
-    similarity, inliers = max(similarity for similarity, _ in measured), max(inliers for _, inliers in measured)
-    fits = likelihood is not None and likelihood.model == probe.model
-    return NoseComparison(
-        similarity=similarity,
-        inliers=inliers,
-        templates=len(measured),
-        model=probe.model,
-        likelihood_ratio_log10=likelihood.log10(similarity, inliers) if likelihood is not None and fits else None,
-        fitted_on=likelihood.fitted_on if likelihood is not None and fits else "",
-    )
+    blocks: tuple[npt.NDArray[np.float32], ...]
+    inliers: int
+
+    @property
+    def similarity(self) -> float | None:
+        """Returns the mean correlation of the better start; None if too little is visible in both."""
+        return max((float(of_start.mean()) for of_start in self.blocks), default=None)
 
 
-def compare_pair(first: NoseTemplate, second: NoseTemplate) -> tuple[float, int] | None:
-    """Return similarity (-1..1) and inliers of two photos; None if too little is visible in both."""
+def align_pair(first: NoseTemplate, second: NoseTemplate) -> PairAlignment:
+    """Lay one photo over another. Raises TemplatesIncompatible if the models differ."""
     if first.model != second.model:
         raise TemplatesIncompatible(
             f"nose templates of {first.model} and {second.model} cannot be compared; enrol the pet again"
@@ -84,9 +70,56 @@ def compare_pair(first: NoseTemplate, second: NoseTemplate) -> tuple[float, int]
     starts = [np.eye(2, 3)]
     if agreement.inliers >= pattern.INLIERS_TRUSTED:
         starts.append(agreement.matrix)
-    correlations = [pattern.correlate(first.pattern, second.pattern, start) for start in starts]
-    similarities = [similarity for similarity in correlations if similarity is not None]
-    return (max(similarities), agreement.inliers) if similarities else None
+    blocks = [pattern.correlate(first.pattern, second.pattern, start) for start in starts]
+    return PairAlignment(tuple(of_start for of_start in blocks if of_start is not None), agreement.inliers)
+
+
+def align_all(probe: NoseTemplate, enrolled: Sequence[NoseTemplate]) -> list[PairAlignment]:
+    """Lay the probe over each enrolled photo. Raises as `align_pair`."""
+    return [align_pair(probe, template) for template in enrolled]
+
+
+def compare(
+    probe: NoseTemplate, enrolled: Sequence[NoseTemplate], likelihood: NoseLikelihood | None = None
+) -> NoseComparison | Unmeasured:
+    """Verify 1:1. likelihood: fuses the scores, if it was fitted with templates of the probe's model. Raises
+    TemplatesIncompatible if the models differ.
+
+    Unmeasured without an enrolment, and if too little of the nose is visible in the probe and every template alike.
+    """
+    return compare_aligned(probe.model, align_all(probe, enrolled), likelihood)
+
+
+def compare_aligned(
+    model: str, alignments: Sequence[PairAlignment], likelihood: NoseLikelihood | None = None
+) -> NoseComparison | Unmeasured:
+    """Return what `compare` does, of a probe that was laid over the enrolled photos already (`align_all`). model: of
+    its template."""
+    if not alignments:
+        return Unmeasured("no enrolment: this pet's nose was never recorded")
+    measured = [(pair.similarity, pair.inliers) for pair in alignments if pair.similarity is not None]
+    if not measured:
+        return Unmeasured(
+            "too little of the nose is visible both in this photo and in the enrolled ones; take a "
+            "new one from straight ahead"
+        )
+    similarity, inliers = max(similarity for similarity, _ in measured), max(inliers for _, inliers in measured)
+    fits = likelihood is not None and likelihood.model == model
+    return NoseComparison(
+        similarity=similarity,
+        inliers=inliers,
+        templates=len(measured),
+        model=model,
+        likelihood_ratio_log10=likelihood.log10(similarity, inliers) if likelihood is not None and fits else None,
+        fitted_on=likelihood.fitted_on if likelihood is not None and fits else "",
+    )
+
+
+def compare_pair(first: NoseTemplate, second: NoseTemplate) -> tuple[float, int] | None:
+    """Return similarity (-1..1) and inliers of two photos; None if too little is visible in both."""
+    pair = align_pair(first, second)
+    similarity = pair.similarity
+    return None if similarity is None else (similarity, pair.inliers)
 
 
 def check_enrolment(

@@ -47,18 +47,12 @@ def extract(grey: Bytes, inside: npt.NDArray[np.bool_]) -> Pattern:
     return Pattern(np.round(small * cover * _QUANTUM).astype(np.int8), cover)
 
 
-def correlate(first: Pattern, second: Pattern, matrix: npt.NDArray[np.float64]) -> float | None:
-    """Return the mean normalised correlation of small blocks, -1..1; None if fewer than 6 blocks are visible in both.
+def correlate(first: Pattern, second: Pattern, matrix: npt.NDArray[np.float64]) -> Floats | None:
+    """Return the normalised correlation of every small block that is visible in both, (n,), -1..1; None for fewer than
+    6.
 
     matrix: (2, 3), first frame to second frame in frame pixels, the start of the registration.
     """
-    blocks = correlate_blocks(first, second, matrix)
-    return None if blocks is None else float(blocks.mean())
-
-
-def correlate_blocks(first: Pattern, second: Pattern, matrix: npt.NDArray[np.float64]) -> Floats | None:
-    """Return the normalised correlation of every small block that is visible in both, (n,), -1..1; None for fewer than
-    6. matrix: as for `correlate`."""
     scale = PATTERN_PX / FRAME_PX
     fixed, fixed_inside = first.values.astype(np.float32), first.inside.astype(np.float32)
     moving, moving_inside = second.values.astype(np.float32), second.inside.astype(np.float32)

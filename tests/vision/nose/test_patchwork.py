@@ -13,6 +13,7 @@ from claims.rules import RULES
 from fixtures.nose_attacks import half_pasted, pasted
 from fixtures.noses import CAREFUL, NoseView, render_nose
 from vision.nose import NoseReader, NoseTemplate
+from vision.nose.compare import align_all
 from vision.nose.patchwork import NO_PATCHWORK, NosePatchwork, patchwork
 
 LITTER, PETS = 81_000, (810_000, 810_001)
@@ -51,14 +52,14 @@ def enrolled() -> list[NoseTemplate]:
 def test_half_a_nose_on_a_litter_mates_is_pieced_together(enrolled: list[NoseTemplate]) -> None:
     for seed in (0, 1):
         attack = half_pasted(view(PETS[0], 2), view(PETS[1], 5 + seed), np.random.default_rng(seed))
-        assert is_pieced(patchwork(read(pixels_of(attack)), enrolled))
+        assert is_pieced(patchwork(align_all(read(pixels_of(attack)), enrolled)))
 
 
 def test_new_photos_of_the_pet_of_its_litter_mate_and_a_whole_copy_are_not(enrolled: list[NoseTemplate]) -> None:
     whole = pixels_of(pasted(view(PETS[0], 2), view(PETS[1], 5), np.random.default_rng(0)))
     for pixels in (view(PETS[0], 4).pixels, view(PETS[0], 6).pixels, view(PETS[1], 5).pixels, whole):
-        assert not is_pieced(patchwork(read(pixels), enrolled))
+        assert not is_pieced(patchwork(align_all(read(pixels), enrolled)))
 
 
 def test_nothing_to_compare_with_is_no_patchwork(enrolled: list[NoseTemplate]) -> None:
-    assert patchwork(enrolled[0], []) == NO_PATCHWORK
+    assert patchwork(align_all(enrolled[0], [])) == NO_PATCHWORK

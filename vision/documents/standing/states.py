@@ -41,7 +41,7 @@ class StateText:
 
 @dataclass(frozen=True, slots=True)
 class ScreenState:
-    """What an app's page tells of its state. head_end: index of the first row below its head. paid: index of the first
+    """The state that an app's page tells. head_end: index of the first row below its head. paid: index of the first
     row with a state that means paid, in the head, beside a label or in large print; None without any. split: a refund
     further down may be that of a part: the page has several goods, or states a smaller sum for it."""
 
