@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from claims.errors import StoreError
 from claims.judge import signs
 from claims.rules import RULES
-from claims.store import holding, noses, outbox
+from claims.store import noses, outbox
 from claims.store.noses import StoredTemplate
 from claims.store.outbox import Message
 from flows import enrolled_photos, evidence, photo_checks
@@ -124,8 +123,7 @@ class Enrolling:
         )
         earlier = {second: first for first, second in reversed(pairs)}
         problems = [
-            f"photos {usable[first].number} and {usable[second].number} are one photo saved twice; take a new one each"
-            " time"
+            enrolled_photos.saved_twice(usable[first].number, usable[second].number)
             for second, first in sorted(earlier.items())
         ]
         return [nose for place, nose in enumerate(usable) if place not in earlier], problems
@@ -144,9 +142,7 @@ class Enrolling:
             ids = [picture.photo_id for picture in pictures]
             known = {there.photo_id for there in await library.named(conn, photos[0].fingerprint, ids)}
             await library.publish(conn, pictures)
-            await holding.hold(conn, previews)
-            if not await asyncio.to_thread(self.vision.has_files, previews):
-                raise StoreError(f"a preview of the enrolment of {pet_id} was deleted meanwhile")
+            await photo_checks.hold(conn, self.vision, previews, f"the enrolment of {pet_id}")
         return pet.claimant_id, [photo_id for photo_id in ids if photo_id not in known]
 
     async def _used_before(
@@ -156,9 +152,9 @@ class Enrolling:
         problems = []
         for nose in usable:
             photo = nose.photo
-            found = evidence.signs_of(photo)
-            screen = RULES.nose_recapture_counts and signs.shows_a_screen(found)
-            if screen or signs.combined(found, RULES):
+            origin = evidence.signs_of(photo)
+            screen = RULES.nose_recapture_counts and signs.shows_a_screen(origin)
+            if screen or signs.combined(origin, RULES):
                 problems.append(
                     f"photo {nose.number} looks as if it was not taken from the animal itself; take a new one with the"
                     " camera"

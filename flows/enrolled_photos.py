@@ -43,6 +43,11 @@ def library_photos(pet_id: str, claimant_id: str, photos: Iterable[ExaminedPhoto
     ]
 
 
+def saved_twice(first: int, second: int) -> str:
+    """Returns the words for two photos, by their numbers from 1, of which one is the other saved again."""
+    return f"photos {first} and {second} are one photo saved twice; take a new one each time"
+
+
 def copies_among(
     photos: Sequence[ExaminedPhoto], templates: Sequence[NoseTemplate], fusion: FusionModel, rules: Rules = RULES
 ) -> list[tuple[int, int]]:

@@ -20,7 +20,7 @@ from claims.store import adjudication, erasure, holding
 from claims.store.adjudication import ClaimFile, EvidenceRow
 from flows import evidence, matches
 from flows.stage_context import StageContext
-from flows.vision_pool import Stopwatch
+from flows.vision_pool import Stopwatch, VisionPool
 from vision.errors import ImageRefused
 from vision.examine import ExaminedPhoto
 from vision.library import Candidate, LibraryPhoto, named, publish, search
@@ -115,13 +115,19 @@ async def writing(context: StageContext, file: ClaimFile, previews: Sequence[str
         async with context.engine.begin() as conn:
             await erasure.at_work(conn, file.claim.id)
             yield conn
-            await holding.hold(conn, previews)
-            if not await asyncio.to_thread(context.vision.has_files, previews):
-                raise StoreError(f"a preview of claim {file.claim.id} was deleted with another claim's")
+            await hold(conn, context.vision, previews, f"claim {file.claim.id}")
     except InFlight:
         async with context.engine.begin() as conn:
             await erasure.leave_to_delete(conn, file.claim.id, previews, context.now())
         raise
+
+
+async def hold(conn: AsyncConnection, vision: VisionPool, previews: Sequence[str], whose: str) -> None:
+    """Hold the previews until the transaction ends. Raises StoreError, to be tried again, when one was deleted with
+    something else that had the same picture."""
+    await holding.hold(conn, previews)
+    if not await asyncio.to_thread(vision.has_files, previews):
+        raise StoreError(f"a preview of {whose} was deleted meanwhile")
 
 
 def _with_preview(row: EvidenceRow, photo: ExaminedPhoto | ImageRefused) -> EvidenceRow:

@@ -320,7 +320,7 @@ def enrol_nose(files: Files, pet: Pet, as_json: JsonFlag = False) -> None:
 
     from api.processes import nose_keys
     from claims.store import noses
-    from flows.enrolled_photos import copies_among, library_photos
+    from flows.enrolled_photos import copies_among, library_photos, saved_twice
     from vision import library
     from vision.nose import check_enrolment
     from vision.nose.sealing import TemplateSeal
@@ -330,7 +330,7 @@ def enrol_nose(files: Files, pet: Pet, as_json: JsonFlag = False) -> None:
     photos, fusion = _examined_noses(files)
     problems = list(check_enrolment(templates, digests))
     problems += [
-        f"photos {first + 1} and {second + 1} are one photo saved twice; take a new one each time"
+        saved_twice(first + 1, second + 1)
         for first, second in copies_among(photos, templates, fusion)
         if digests[first] != digests[second]
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,18 +11,14 @@ import pytest
 from PIL import Image
 
 from claims.claim import EvidenceKind
-from claims.store import adjudication, intake, noses, views
+from claims.store import adjudication, noses
 from claims.store.blobs import BlobStore
 from fixtures.noses import render_nose
-from flows.drain import Drain
-from flows.enrol import Enrolling
-from flows.noses_elsewhere import KnownNoses
-from flows.queues import OutboxQueue, utc_now
-from flows.sending import Sending
+from flows.queues import utc_now
 from flows.stage_context import StageContext
 from flows.stages import nose_facts
-from flows.tracking import tracking
 from flows.vision_pool import Stopwatch, VisionPool, vision_pool
+from tests.flows.enrolling import enrol
 from vision.nose.sealing import is_sealed
 
 pytestmark = pytest.mark.anyio
@@ -45,40 +40,6 @@ def eyes(tmp_path_factory: pytest.TempPathFactory, worker_limits: Any) -> Iterat
 @pytest.fixture
 def kennel(world: Any, eyes: tuple[VisionPool, str]) -> Any:
     return replace(world, blobs=BlobStore(eyes[1]))
-
-
-async def enrol(
-    kennel: Any, eyes: VisionPool, key: str, photos: list[bytes], wait_until: Any, pet_id: str = "pet_1"
-) -> views.Enrolment:
-    """Asks for an enrolment, drains the outbox and returns the enrolment."""
-    async with kennel.engine.begin() as conn:
-        sha256s = [kennel.blobs.put(data) for data in photos]
-        await intake.enrol(conn, pet_id, key, sha256s, utc_now(), actor="platform")
-    limits = kennel.worker_config().lease
-    stop, wake = asyncio.Event(), asyncio.Event()
-
-    async def done() -> bool:
-        async with kennel.engine.connect() as conn:
-            return (await views.enrolment(conn, pet_id)).state != "pending"
-
-    from flows.config import PrefectConfig
-
-    async with tracking(PrefectConfig()) as tracker:
-        sending = Sending(
-            "enrol",
-            kennel.engine,
-            tracker,
-            Enrolling(kennel.engine, eyes, KnownNoses(kennel.engine, eyes)).enrol,
-            limits,
-            about="pet",
-        )
-        drain = Drain("enrol", OutboxQueue(kennel.engine, "enrol", "test", 2), sending.work, limits, stop, wake)
-        task = asyncio.create_task(drain.run())
-        await wait_until(done)
-        stop.set()
-        await task
-    async with kennel.engine.connect() as conn:
-        return await views.enrolment(conn, pet_id)
 
 
 async def test_three_photos_of_one_nose_are_enrolled_and_the_pet_is_recognised(

@@ -3,7 +3,6 @@ PostgreSQL."""
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 from collections.abc import Iterator
@@ -18,23 +17,17 @@ from sqlalchemy import text
 from claims.claim import EvidenceKind
 from claims.decision import Outcome
 from claims.evidence import MatchOwner, PhotoFact, PhotoVerdict
-from claims.store import adjudication, intake, links, views
+from claims.store import adjudication, links, views
 from claims.store.blobs import BlobStore
 from claims.wire import canonical, to_plain
 from fixtures import edits
 from fixtures.cases import in_order
 from fixtures.nose_attacks import burst
 from fixtures.noses import CAREFUL, render_nose
-from flows.config import PrefectConfig
-from flows.drain import Drain
-from flows.enrol import Enrolling
-from flows.noses_elsewhere import KnownNoses
-from flows.queues import OutboxQueue, utc_now
-from flows.sending import Sending
 from flows.stage_context import StageContext
 from flows.stages import nose_facts
-from flows.tracking import tracking
 from flows.vision_pool import Stopwatch, VisionPool, vision_pool
+from tests.flows import enrolling
 
 pytestmark = pytest.mark.anyio
 
@@ -63,26 +56,7 @@ def kennel(world: Any, eyes: tuple[VisionPool, str]) -> Any:
 @pytest.fixture
 def enrol(kennel: Any, eyes: tuple[VisionPool, str], wait_until: Any) -> Any:
     async def enrolled(pet_id: str, key: str, photos: list[bytes]) -> views.Enrolment:
-        async with kennel.engine.begin() as conn:
-            sha256s = [kennel.blobs.put(data) for data in photos]
-            await intake.enrol(conn, pet_id, f"{pet_id}:{key}", sha256s, utc_now(), actor="platform")
-        limits = kennel.worker_config().lease
-        stop, wake = asyncio.Event(), asyncio.Event()
-
-        async def done() -> bool:
-            async with kennel.engine.connect() as conn:
-                return (await views.enrolment(conn, pet_id)).state != "pending"
-
-        async with tracking(PrefectConfig()) as tracker:
-            work = Enrolling(kennel.engine, eyes[0], KnownNoses(kennel.engine, eyes[0])).enrol
-            sending = Sending("enrol", kennel.engine, tracker, work, limits, about="pet")
-            drain = Drain("enrol", OutboxQueue(kennel.engine, "enrol", "test", 2), sending.work, limits, stop, wake)
-            task = asyncio.create_task(drain.run())
-            await wait_until(done)
-            stop.set()
-            await task
-        async with kennel.engine.connect() as conn:
-            return await views.enrolment(conn, pet_id)
+        return await enrolling.enrol(kennel, eyes[0], f"{pet_id}:{key}", photos, wait_until, pet_id)
 
     return enrolled
 
